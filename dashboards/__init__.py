@@ -1,0 +1,1 @@
+"""The window: Streamlit screens over finished and running comparisons."""

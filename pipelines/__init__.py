@@ -1,0 +1,1 @@
+"""The hands: recipes, corpus, plan, executors and the command line."""

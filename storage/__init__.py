@@ -1,0 +1,1 @@
+"""The memory: immutable artifacts, runs and their tables."""

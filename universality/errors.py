@@ -1,0 +1,28 @@
+"""Errors of the science room. Each also inherits a builtin, so that callers may catch either."""
+
+
+class UniversalityError(Exception):
+    """Base class of every error raised on purpose by this room."""
+
+
+class InputError(UniversalityError, ValueError):
+    """An argument, array or file does not satisfy a stated constraint."""
+
+
+def must_be(what: str, where: str, constraint: str, got: object, remedy: str) -> str:
+    """Word an error the way every room does: what, where, constraint, value, remedy.
+
+    Args:
+        what: the thing that is wrong, for example ``"column 'text'"``.
+        where: what it belongs to, for example ``"data/a.jsonl"``.
+        constraint: what holds for a legal value, worded to follow "must be".
+        got: the offending value; shortened when its text is long.
+        remedy: one sentence that tells the reader what to do.
+
+    Returns:
+        One line, ``"<what> of <where> must be <constraint>; got <value>. <remedy>"``.
+    """
+    shown = got if isinstance(got, str) else repr(got)
+    if len(shown) > 200:
+        shown = f"{shown[:160]}… ({len(shown)} characters)"
+    return f"{what} of {where} must be {constraint}; got {shown}. {remedy}"
