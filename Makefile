@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
+
+.PHONY: demo test check bench install dev screenshots clean
+
+$(VENV)/.base: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e ".[demo]"
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) -e ".[demo,hub,dev]"
+	touch $@
+
+install: $(VENV)/.base
+
+dev: $(VENV)/.dev
+
+# Runs the quickstart on real text; ends with the summary and says where to look.
+demo: $(VENV)/.base
+	$(BIN)/universality run quickstart
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+# What CI and the pre-commit hooks run before the tests.
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds
+
+# Remakes docs/images from the newest run in ./runs (needs Chromium).
+screenshots: $(VENV)/.dev
+	$(BIN)/python -m dashboards.screenshots --store runs --out docs/images
+
+clean:
+	rm -rf $(VENV) build *.egg-info
