@@ -1,0 +1,51 @@
+"""What the runner asks of an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pipelines.engine.plan import Node
+from pipelines.engine.task import Emit, Event
+
+if TYPE_CHECKING:
+    from storage import Store
+
+
+class Executor(Protocol):
+    """Computes tasks somewhere. The runner decides order; an executor decides what fits at once."""
+
+    name: str
+
+    def start(self, nodes: Sequence[Node], store: Store, emit: Emit) -> None:
+        """Start processes or connections. Called once, only when there is something to compute.
+
+        Args:
+            nodes: all that is going to be submitted.
+            store: the run's store.
+            emit: takes events; to be called from the thread that calls :meth:`wait` only.
+
+        Raises:
+            InputError: these nodes can never be computed here (no GPU worker, a store out of reach, …).
+        """
+        ...
+
+    def fits(self, node: Node, running: Sequence[Node]) -> bool:
+        """Whether the node may start beside those that run now. With none running: True."""
+        ...
+
+    def submit(self, task: Mapping[str, Any], priority: float) -> None:
+        """Start a task that fits; a higher priority goes first where the executor has a choice."""
+        ...
+
+    def wait(self) -> list[Event]:
+        """Block for a moment or until something finishes, pass on events, and answer with outcomes.
+
+        Returns:
+            Zero or more outcomes as :func:`pipelines.engine.task.execute` returns them.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Drop what runs and free everything. Safe to call twice, and before :meth:`start`."""
+        ...

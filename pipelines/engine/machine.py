@@ -1,0 +1,113 @@
+"""What this machine offers: cores, memory and CUDA devices, asked without importing torch."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from universality.errors import InputError, must_be
+
+
+def cores() -> int:
+    """Cores that this process may use: the affinity mask, and the cgroup's quota where there is one."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    with suppress(OSError, ValueError):  # no cgroup, or "max": no quota
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        allowed = min(allowed, max(1, int(quota) // int(period)))
+    return allowed
+
+
+def total_memory() -> int:
+    """Bytes of memory that this process may use: the machine's, or the cgroup's limit where it is lower."""
+    import psutil
+
+    total = int(psutil.virtual_memory().total)
+    with suppress(OSError, ValueError):
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return total
+
+
+def parse_devices(listing: str) -> list[str]:
+    """Device ids from the text of ``nvidia-smi -L``, in its order.
+
+    A GPU that is split (MIG) counts as its instances, by UUID, since a process sees only one of them;
+    a whole GPU is its index.
+    """
+    devices: list[str] = []
+    for line in listing.splitlines():
+        whole = re.match(r"GPU (\d+):", line)
+        instance = re.search(r"\(UUID: (MIG-[^)\s]+)\)", line)
+        if whole:
+            devices.append(whole[1])
+        elif instance:
+            if devices and not devices[-1].startswith("MIG-"):
+                devices.pop()  # the GPU whose first instance this is
+            devices.append(instance[1])
+    return devices
+
+
+def visible_devices() -> list[str]:
+    """CUDA device ids to hand out, each fit for ``CUDA_VISIBLE_DEVICES``; empty without any.
+
+    An existing ``CUDA_VISIBLE_DEVICES`` is respected: schedulers such as SLURM lend devices through it.
+    """
+    lent = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if lent is not None:
+        ids = [part.strip() for part in lent.split(",")]
+        return [] if ids in ([""], ["-1"]) else [part for part in ids if part]
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        listing = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return parse_devices(listing)
+
+
+def torch_cuda_version() -> str | None:
+    """The CUDA version that the installed torch was built for; None for a CPU build or no torch."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        text = Path(spec.origin).with_name("version.py").read_text()
+    except OSError:
+        return None
+    found = re.search(r"^cuda\s*(?::[^=]+)?=\s*['\"]([^'\"]+)['\"]", text, flags=re.MULTILINE)
+    return found[1] if found else None
+
+
+def choose_device(wish: str) -> str:
+    """Turn ``auto``, ``cpu`` or ``cuda`` into the device of a plan.
+
+    Raises:
+        InputError: ``cuda`` was asked for and is not there, or the word is none of the three.
+    """
+    if wish == "cpu":
+        return "cpu"
+    if wish not in ("auto", "cuda"):
+        raise InputError(must_be("device", "the command", "auto, cpu or cuda", wish, "Choose one of them."))
+    missing = []
+    if not visible_devices():
+        missing.append("no CUDA device is visible")
+    if torch_cuda_version() is None:
+        missing.append("the installed torch is a CPU build")
+    if not missing:
+        return "cuda"
+    if wish == "auto":
+        return "cpu"
+    raise InputError(
+        must_be(
+            "device",
+            "the command",
+            "available",
+            f"cuda, but {' and '.join(missing)}",
+            "Use --device cpu, or install a CUDA build of torch on a machine with a GPU.",
+        )
+    )

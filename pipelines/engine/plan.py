@@ -1,0 +1,229 @@
+"""Plans: what to compute, from what, and under which keys."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipelines.engine.step import find_step
+from universality.errors import InputError, must_be
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a node is expected to cost; guides order and packing, never results.
+
+    Attributes:
+        seconds: wall time on the node's own threads and device.
+        bytes: size of the output artifact.
+        memory: peak resident memory of the process in bytes.
+    """
+
+    seconds: float = 0.0
+    bytes: int = 0
+    memory: int = 0
+
+
+@dataclass(frozen=True)
+class Node:
+    """One application of a step.
+
+    Attributes:
+        id: unique in the plan, for example ``"similarity/main/m0-m1"``.
+        step: name of a registered step.
+        params: JSON values; all that can change the result and is not an input.
+        inputs: node id by the local name under which the step reads it.
+        threads: threads the step runs with. Where it changes bytes, the step's params hold it too.
+        device: ``"cpu"`` or ``"cuda"``.
+        estimate: expected cost.
+    """
+
+    id: str
+    step: str
+    params: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    threads: int = 1
+    device: str = "cpu"
+    estimate: Estimate = field(default_factory=Estimate)
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise InputError(
+                must_be("threads", f"node {self.id!r}", "at least 1", self.threads, "Set 1 or more.")
+            )
+        if self.device not in DEVICES:
+            raise InputError(
+                must_be(
+                    "device", f"node {self.id!r}", f"one of {DEVICES}", self.device, "Choose one of them."
+                )
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values that :meth:`from_dict` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Node:
+        """The node that :meth:`to_dict` described."""
+        return cls(**{**values, "estimate": Estimate(**values["estimate"])})
+
+
+class Plan:
+    """An acyclic graph of nodes in topological order.
+
+    The order is the given one, changed only where an input would come after its reader; so it is the
+    same on every machine, and tables that join the artifacts of many nodes keep one row order.
+
+    Args:
+        nodes: in the order in which people should read them.
+
+    Raises:
+        InputError: two nodes share an id, an input is unknown, or the inputs form a circle.
+    """
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        given = list(nodes)
+        by_id: dict[str, Node] = {}
+        for node in given:
+            if node.id in by_id:
+                raise InputError(
+                    must_be("node ids", "the plan", "unique", f"{node.id!r} twice", "Rename one.")
+                )
+            by_id[node.id] = node
+        for node in given:
+            for local, source in node.inputs.items():
+                if source not in by_id:
+                    raise InputError(
+                        must_be(
+                            f"input {local!r}",
+                            f"node {node.id!r}",
+                            "a node of the plan",
+                            source,
+                            "Add that node.",
+                        )
+                    )
+        self._nodes = {node.id: node for node in _topological(given)}
+        self._keys: dict[str, str] | None = None
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes.values())
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __getitem__(self, node_id: str) -> Node:
+        return self._nodes[node_id]
+
+    def __contains__(self, node_id: object) -> bool:
+        return node_id in self._nodes
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes in topological order."""
+        return list(self._nodes.values())
+
+    def keys(self) -> dict[str, str]:
+        """Artifact key by node id: step version, params and input keys, hashed.
+
+        Local input names are part of the key; node ids, threads, device and estimates are not.
+        """
+        if self._keys is None:
+            from storage import artifact_key
+
+            keys: dict[str, str] = {}
+            for node in self:
+                inputs = {local: keys[source] for local, source in node.inputs.items()}
+                keys[node.id] = artifact_key(node.step, find_step(node.step).version, node.params, inputs)
+            self._keys = keys
+        return dict(self._keys)
+
+    def digest(self) -> str:
+        """Eight hex characters over all node ids and keys: equal exactly for equal plans."""
+        text = json.dumps(sorted(self.keys().items()), separators=(",", ":"))
+        return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
+
+    def dependants(self) -> dict[str, list[str]]:
+        """Node ids that read each node directly, in topological order."""
+        readers: dict[str, list[str]] = {node.id: [] for node in self}
+        for node in self:
+            for source in dict.fromkeys(node.inputs.values()):
+                readers[source].append(node.id)
+        return readers
+
+    def sinks(self) -> list[str]:
+        """Nodes that nobody reads: the results of the plan."""
+        return [node_id for node_id, readers in self.dependants().items() if not readers]
+
+
+def _topological(nodes: list[Node]) -> list[Node]:
+    """Kahn's algorithm, the earliest given node first among the ready ones."""
+    position = {node.id: place for place, node in enumerate(nodes)}
+    waiting = {node.id: len(set(node.inputs.values())) for node in nodes}
+    readers: dict[str, list[str]] = {node.id: [] for node in nodes}
+    for node in nodes:
+        for source in set(node.inputs.values()):
+            readers[source].append(node.id)
+    ready = [position[node_id] for node_id, count in waiting.items() if count == 0]
+    heapq.heapify(ready)
+    ordered: list[Node] = []
+    while ready:
+        node = nodes[heapq.heappop(ready)]
+        ordered.append(node)
+        for reader in readers[node.id]:
+            waiting[reader] -= 1
+            if waiting[reader] == 0:
+                heapq.heappush(ready, position[reader])
+    if len(ordered) < len(nodes):
+        stuck = sorted(node_id for node_id, count in waiting.items() if count)
+        raise InputError(
+            must_be(
+                "inputs",
+                "the plan",
+                "free of circles",
+                f"a circle among {stuck}",
+                "Remove one of these inputs.",
+            )
+        )
+    return ordered
+
+
+def bottom_levels(plan: Plan, seconds: Callable[[Node], float] | None = None) -> dict[str, float]:
+    """Seconds from the start of each node to the end of the longest chain of readers after it.
+
+    Ready nodes are started in falling order of this number (critical path first), the classic list
+    schedule, at most twice the best makespan and near it in practice.
+
+    Args:
+        plan: the plan.
+        seconds: cost of a node; default its estimate, with a floor so that chains without estimates
+            are still ordered by their length.
+
+    Returns:
+        Bottom level by node id, in seconds; a node's is at least its own cost plus any reader's.
+
+    Source: Graham (1969), Bounds on multiprocessing timing anomalies.
+    """
+    cost = seconds or (lambda node: max(node.estimate.seconds, 1e-3))
+    readers = plan.dependants()
+    levels: dict[str, float] = {}
+    for node in reversed(plan.nodes):
+        levels[node.id] = cost(node) + max((levels[reader] for reader in readers[node.id]), default=0.0)
+    return levels
+
+
+def critical_path(plan: Plan, seconds: Callable[[Node], float] | None = None) -> list[str]:
+    """The chain of nodes whose summed cost is largest, first to last; empty for an empty plan."""
+    levels = bottom_levels(plan, seconds)
+    readers = plan.dependants()
+    path: list[str] = []
+    candidates = [node.id for node in plan if not node.inputs]
+    while candidates:
+        path.append(max(candidates, key=lambda node_id: levels[node_id]))
+        candidates = readers[path[-1]]
+    return path

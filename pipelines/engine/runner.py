@@ -1,0 +1,231 @@
+"""Run a plan: what is missing, in a good order, through an executor, and never losing what is done.
+
+The store is the only state that counts. A node whose artifact exists is done, whoever made it; so a run
+that was stopped at any moment goes on by being run again, and a finished one has nothing to do.
+"""
+
+from __future__ import annotations
+
+import heapq
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engine.journal import Journal
+from pipelines.engine.plan import Node, Plan, bottom_levels
+from pipelines.engine.serial import SerialExecutor
+from pipelines.engine.task import Event, describe_task
+
+if TYPE_CHECKING:
+    from pipelines.engine.executor import Executor
+    from storage import Run, Store
+
+EXIT_CODES = {"done": 0, "failed": 1, "partial": 3, "interrupted": 130}
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """What became of a run.
+
+    Attributes:
+        status: ``done`` (every node), ``partial`` (some results of the plan exist, others failed),
+            ``failed`` (no result exists) or ``interrupted``.
+        nodes: status by node id: done, failed, skipped (an input failed) or planned (not reached).
+        n_computed: nodes computed now.
+        n_reused: nodes whose artifact was in the store before.
+        errors: by failed node: ``error`` (one paragraph), ``traceback``, ``log`` (where it was written).
+        wall_s: seconds of this call.
+    """
+
+    status: str
+    nodes: dict[str, str]
+    n_computed: int
+    n_reused: int
+    errors: dict[str, dict[str, str]] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 failed, 3 partial, 130 interrupted."""
+        return EXIT_CODES[self.status]
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    run: Run,
+    executor: Executor | None = None,
+    progress: Callable[[Event], None] | None = None,
+) -> RunOutcome:
+    """Compute what the store lacks of a plan, and keep the run's record true at every moment.
+
+    Nodes with equal keys are computed once. When a node fails, the nodes that need it are skipped and
+    all others go on. Ctrl-C, SIGTERM and SIGHUP stop the run in order (main thread only).
+
+    Args:
+        plan: what to compute.
+        store: where artifacts are; the run lives in it.
+        run: the run that records progress; locked for the time of the call.
+        executor: default :class:`SerialExecutor`.
+        progress: called in this thread with every event.
+
+    Returns:
+        The outcome; failures of steps are a status, not an exception.
+
+    Raises:
+        RunLocked: another process is running this run.
+        InputError: the plan or the executor is misused (unknown step, no GPU worker, …).
+    """
+    started = time.monotonic()
+    keys = plan.keys()
+    with run.lock(), _signals_as_interrupt():
+        schedule = _Schedule(plan, keys, present={key for key in set(keys.values()) if store.has(key)})
+        journal = Journal(run, plan, keys, schedule.status, progress)
+        executor = executor or SerialExecutor()
+        interrupted = False
+        try:
+            if schedule.waiting:
+                journal.begin(len(schedule.waiting), schedule.n_reused, executor.name)
+                executor.start([plan[node_id] for node_id in schedule.waiting], store, journal.emit)
+                _compute_missing(schedule, plan, store.url, executor, journal)
+        except KeyboardInterrupt:
+            interrupted = True
+            schedule.forget_running()
+            journal.save("interrupted", time.monotonic() - started)
+        except BaseException as error:
+            schedule.forget_running()
+            journal.finish("failed", time.monotonic() - started, message=str(error))
+            raise
+        finally:
+            executor.stop()
+        status = "interrupted" if interrupted else schedule.outcome()
+        wall_s = time.monotonic() - started
+        journal.finish(status, wall_s)
+    return RunOutcome(
+        status, dict(schedule.status), schedule.n_computed, schedule.n_reused, journal.errors, wall_s
+    )
+
+
+def _compute_missing(
+    schedule: _Schedule, plan: Plan, store_url: str, executor: Executor, journal: Journal
+) -> None:
+    while schedule.ready or schedule.running:
+        while (node := schedule.first()) is not None and executor.fits(node, list(schedule.running.values())):
+            schedule.start(node)
+            journal.started(node)
+            executor.submit(describe_task(store_url, node, schedule.keys), schedule.priority[node.id])
+        for outcome in executor.wait():
+            changed = schedule.settle(outcome)
+            journal.settled(outcome, changed)
+
+
+class _Schedule:
+    """Which node may start next, and what follows from each outcome. Pure bookkeeping."""
+
+    def __init__(self, plan: Plan, keys: Mapping[str, str], present: set[str]) -> None:
+        self.plan = plan
+        self.keys = dict(keys)
+        self.priority = bottom_levels(plan)
+        self._order = {node.id: place for place, node in enumerate(plan)}
+        self._readers = plan.dependants()
+        self.status = {node.id: "done" if keys[node.id] in present else "planned" for node in plan}
+        self.n_reused = sum(status == "done" for status in self.status.values())
+        self.n_computed = 0
+        # Nodes of one key are one piece of work: the first stands for its twins.
+        self._twins: dict[str, list[str]] = {}
+        for node in plan:
+            if self.status[node.id] == "planned":
+                self._twins.setdefault(keys[node.id], []).append(node.id)
+        self.waiting = [twins[0] for twins in self._twins.values()]
+        self.ready: list[tuple[float, int, str]] = []
+        self._queued: set[str] = set()
+        self.running: dict[str, Node] = {}
+        for node_id in self.waiting:
+            self._queue_if_ready(node_id)
+
+    def first(self) -> Node | None:
+        """The ready node with the longest chain after it. Strictly first: a wide node is never starved."""
+        return self.plan[self.ready[0][2]] if self.ready else None
+
+    def start(self, node: Node) -> None:
+        """Take :meth:`first` as running."""
+        heapq.heappop(self.ready)
+        self.running[node.id] = node
+        self._mark(node.id, "running")
+
+    def settle(self, outcome: Event) -> list[str]:
+        """Take an outcome in; answers with the nodes whose status changed by it, itself first."""
+        node_id = outcome["node"]
+        del self.running[node_id]
+        changed = self._mark(node_id, outcome["status"])
+        if outcome["status"] == "done":
+            self.n_computed += 1
+            for twin in changed:
+                for reader in self._readers[twin]:
+                    self._queue_if_ready(reader)
+        else:
+            changed += self._skip_readers(changed)
+        return changed
+
+    def forget_running(self) -> None:
+        """What runs is dropped: it goes back to planned."""
+        for node_id in list(self.running):
+            self._mark(node_id, "planned")
+        self.running.clear()
+
+    def outcome(self) -> str:
+        """``done``, ``partial`` or ``failed``, by the results of the plan that exist."""
+        if all(status == "done" for status in self.status.values()):
+            return "done"
+        return "partial" if any(self.status[sink] == "done" for sink in self.plan.sinks()) else "failed"
+
+    def _mark(self, node_id: str, status: str) -> list[str]:
+        twins = self._twins[self.keys[node_id]]
+        for twin in twins:
+            self.status[twin] = status
+        return list(twins)
+
+    def _queue_if_ready(self, node_id: str) -> None:
+        first = self._twins.get(self.keys[node_id], [node_id])[0]
+        if self.status[first] != "planned" or first in self._queued:
+            return
+        if all(self.status[source] == "done" for source in self.plan[first].inputs.values()):
+            self._queued.add(first)
+            heapq.heappush(self.ready, (-self.priority[first], self._order[first], first))
+
+    def _skip_readers(self, failed: list[str]) -> list[str]:
+        skipped: list[str] = []
+        stack = list(failed)
+        while stack:
+            for reader in self._readers[stack.pop()]:
+                if self.status[reader] == "planned":
+                    self.status[reader] = "skipped"
+                    skipped.append(reader)
+                    stack.append(reader)
+        return sorted(skipped, key=self._order.__getitem__)
+
+
+@contextmanager
+def _signals_as_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the run as Ctrl-C does; an ignored SIGHUP (nohup) stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in wanted}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

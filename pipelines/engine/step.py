@@ -1,0 +1,146 @@
+"""Steps: named, versioned functions that turn input artifacts into one output artifact.
+
+A step is ordinary code with a decorator. Its ``version`` is part of every artifact key that it makes;
+code itself is never hashed, so a change that moves results must raise the version.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from universality.errors import InputError, must_be
+
+if TYPE_CHECKING:
+    from storage import Artifact, ArtifactWriter, Checkpoint
+
+#: The package whose import registers the shipped steps.
+SHIPPED_STEPS = "pipelines.steps"
+
+ReportProgress = Callable[[float, float, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """All that a step may touch: what it reads, where it writes, and how it tells its progress.
+
+    Attributes:
+        node_id: the node of the plan being computed, for example ``"sae/main/m0"``.
+        params: the config slice of the node; part of the artifact key.
+        inputs: the input artifacts by local name, opened and complete.
+        out: the writer of the output artifact; its manifest is written when the step returns.
+        checkpoint: arrays saved here survive a killed process and are cleared when the output is complete.
+        threads: the number of threads that the step may use; torch, numba and BLAS are set to it already.
+        device: ``"cpu"`` or ``"cuda"`` (the one device that this process sees).
+    """
+
+    node_id: str
+    params: dict[str, Any]
+    inputs: dict[str, Artifact]
+    out: ArtifactWriter
+    checkpoint: Checkpoint
+    threads: int = 1
+    device: str = "cpu"
+    _report: ReportProgress = field(default=lambda done, total, facts: None, repr=False)
+
+    def progress(self, done: float, total: float, **facts: Any) -> None:
+        """Tell how far the step is; cheap, so call it from every iteration.
+
+        Args:
+            done: work finished so far, in any unit, ``0 <= done <= total``.
+            total: all the work, in the same unit.
+            facts: small JSON values worth showing, for example ``loss=3.2``.
+        """
+        self._report(done, total, facts)
+
+
+StepFunction = Callable[[StepContext], None]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A registered step."""
+
+    name: str
+    version: int
+    function: StepFunction
+
+    @property
+    def module(self) -> str:
+        """The module whose import registers this step in another process."""
+        return self.function.__module__
+
+
+_STEPS: dict[str, Step] = {}
+
+
+def step(name: str, version: int) -> Callable[[StepFunction], StepFunction]:
+    """Register a function as the step ``name``.
+
+    Args:
+        name: unique over the program.
+        version: 1, 2, …; raise it when the step's results change for equal params and inputs.
+
+    Returns:
+        A decorator that registers its function and returns it unchanged.
+
+    Raises:
+        InputError: the version is below 1, or another function holds the name.
+    """
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise InputError(
+            must_be("version", f"step {name!r}", "an integer of at least 1", version, "Start at 1.")
+        )
+
+    def register(function: StepFunction) -> StepFunction:
+        known = _STEPS.get(name)
+        if known is not None and _place(known.function) != _place(function):
+            raise InputError(
+                must_be(
+                    "name",
+                    f"step {_place(function)}",
+                    "unique",
+                    f"{name!r}, which {_place(known.function)} holds",
+                    "Rename one of them.",
+                )
+            )
+        _STEPS[name] = Step(name, version, function)
+        return function
+
+    return register
+
+
+def find_step(name: str, module: str | None = None) -> Step:
+    """The step of that name, importing its module first where it is not registered yet.
+
+    Args:
+        name: as given to :func:`step`.
+        module: the module that registers it; default the shipped steps.
+
+    Raises:
+        InputError: no such step.
+    """
+    if name not in _STEPS:
+        importlib.import_module(module or SHIPPED_STEPS)
+    if name not in _STEPS:
+        raise InputError(
+            must_be(
+                "step",
+                "the plan",
+                f"one of {sorted(_STEPS)}",
+                name,
+                "Import the module that registers it, or correct the name.",
+            )
+        )
+    return _STEPS[name]
+
+
+def registered_steps() -> dict[str, Step]:
+    """Every step registered so far, by name."""
+    return dict(_STEPS)
+
+
+def _place(function: StepFunction) -> str:
+    return f"{function.__module__}.{function.__qualname__}"

@@ -1,0 +1,229 @@
+"""The one function that computes a node: run in this process, or by a Dask worker anywhere.
+
+It receives JSON values only (store address, node, keys) and opens what it needs, so that no array ever
+travels and both executors run the very same code. It answers with JSON values too: an exception is
+reported as text, because not every exception survives a journey between processes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.engine.plan import Node
+from pipelines.engine.step import Step, StepContext, find_step
+from pipelines.engine.threads import limit_threads
+from universality.errors import InputError, must_be
+
+if TYPE_CHECKING:
+    from storage import Store
+
+Event = dict[str, Any]
+Emit = Callable[[Event], None]
+
+#: Threads, warnings and peak memory belong to the process, so a process runs one step at a time.
+_ONE_STEP = threading.Lock()
+
+
+def describe_task(store_url: str, node: Node, keys: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON values from which :func:`execute` computes a node.
+
+    Args:
+        store_url: address of the store, as the computing process reaches it.
+        node: the node.
+        keys: artifact key by node id, for the node and its inputs.
+    """
+    known = find_step(node.step)
+    return {
+        "store": store_url,
+        "node": node.to_dict(),
+        "key": keys[node.id],
+        "inputs": {local: keys[source] for local, source in node.inputs.items()},
+        "step_module": known.module,
+        "step_version": known.version,
+    }
+
+
+def execute(task: Mapping[str, Any], emit: Emit, store: Store | None = None) -> Event:
+    """Compute one node and commit its artifact.
+
+    Args:
+        task: from :func:`describe_task`.
+        emit: receives events (JSON dicts with ``event`` and ``node``) while the step runs.
+        store: the store where it is open already; a ``memory://`` store lives in one process only.
+
+    Returns:
+        ``{"node", "status": "done"|"failed", "wall_s", …}``; of a failure also ``error`` (one
+        paragraph), ``error_type`` and ``traceback``.
+    """
+    node = Node.from_dict(task["node"])
+    started = time.perf_counter()
+    with _ONE_STEP:
+        emit({"event": "started", "node": node.id, "pid": os.getpid(), "host": socket.gethostname()})
+        try:
+            facts = _compute(task, node, emit, store)
+        except Exception as error:  # any step may fail in any way; the run goes on without it
+            facts = {"status": "failed", **_failure(error)}
+    return {"node": node.id, "status": "done", "wall_s": round(time.perf_counter() - started, 3), **facts}
+
+
+def _compute(task: Mapping[str, Any], node: Node, emit: Emit, store: Store | None) -> Event:
+    step = _matching_step(task, node)
+    if store is None:
+        from storage import open_store
+
+        store = open_store(task["store"])
+    if store.has(task["key"]):  # another run finished it meanwhile
+        return {}
+    limit_threads(node.threads)
+    started = time.perf_counter()
+    _reset_peak_memory()
+    with (
+        _told_warnings(node.id, emit),
+        store.create(
+            task["key"], step=step.name, version=step.version, params=node.params, inputs=task["inputs"]
+        ) as out,
+    ):
+        step.function(
+            StepContext(
+                node_id=node.id,
+                params=node.params,
+                inputs={local: store.get(key) for local, key in task["inputs"].items()},
+                out=out,
+                checkpoint=store.checkpoint(task["key"]),
+                threads=node.threads,
+                device=node.device,
+                _report=_Throttle(node.id, emit),
+            )
+        )
+        facts = {
+            "wall_s": round(time.perf_counter() - started, 3),
+            "peak_memory": _peak_memory(),
+            "threads": node.threads,
+            "device": node.device,
+        }
+        out.facts(**facts)
+    return {"peak_memory": facts["peak_memory"]}
+
+
+def _matching_step(task: Mapping[str, Any], node: Node) -> Step:
+    step = find_step(node.step, task["step_module"])
+    if step.version != task["step_version"]:
+        raise InputError(
+            must_be(
+                "version",
+                f"step {step.name!r} on worker {socket.gethostname()}",
+                f"{task['step_version']}, as where the run was started",
+                step.version,
+                "Install the same version of universality on every worker.",
+            )
+        )
+    return step
+
+
+def _failure(error: Exception) -> Event:
+    text = str(error).strip() or "no message"
+    named = text if _is_ours(error) else f"{type(error).__name__}: {text}"
+    if isinstance(error, MemoryError):
+        named += ". Use fewer workers, or a recipe with smaller models."
+    return {
+        "error": named,
+        "error_type": type(error).__name__,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether the message was worded for people by one of our rooms."""
+    from storage import StoreError
+    from universality.errors import UniversalityError
+
+    return isinstance(error, (UniversalityError, StoreError))
+
+
+class _Throttle:
+    """Lets through the first and the last report, and others at growing distances.
+
+    The distance is a second or a hundredth of the time so far, so that a step of three hours leaves
+    some six hundred events, not ten thousand.
+    """
+
+    def __init__(self, node_id: str, emit: Emit) -> None:
+        self._node_id = node_id
+        self._emit = emit
+        self._started = time.monotonic()
+        self._next = self._started
+
+    def __call__(self, done: float, total: float, facts: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if now < self._next and done < total:
+            return
+        self._next = now + max(1.0, 0.01 * (now - self._started))
+        self._emit(
+            {name: _plain(value) for name, value in facts.items()}
+            | {"event": "progress", "node": self._node_id, "done": _plain(done), "total": _plain(total)}
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value: numpy scalars and 0-d tensors become Python numbers, the rest their text."""
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        return value
+    item = getattr(value, "item", None)
+    return item() if callable(item) else str(value)
+
+
+@contextmanager
+def _told_warnings(node_id: str, emit: Emit) -> Iterator[None]:
+    """Send warnings and log records of level WARNING to the run's events while a step runs."""
+
+    class ToEvents(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tell(record.getMessage(), record.name)
+
+    def tell(message: str, source: str) -> None:
+        emit({"event": "warning", "node": node_id, "message": message, "source": source})
+
+    def show(message: Any, category: type[Warning], *_: Any, **__: Any) -> None:
+        tell(f"{category.__name__}: {message}", "warnings")
+
+    handler = ToEvents(logging.WARNING)
+    shown = warnings.showwarning
+    logging.getLogger().addHandler(handler)
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
+        logging.getLogger().removeHandler(handler)
+
+
+def _reset_peak_memory() -> None:
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: start VmHWM anew
+
+
+def _peak_memory() -> int:
+    """Peak resident bytes since the reset; of the whole process where it cannot be reset; 0 if unknown."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
