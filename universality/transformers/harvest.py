@@ -1,0 +1,209 @@
+"""Reading activations out of a bridge, and what they do to its predictions."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.exceptions import StopAtLayerException
+
+from universality.errors import InputError, must_be
+
+
+def harvest(
+    model: TransformerBridge,
+    contexts: np.ndarray,
+    hook_points: Sequence[str],
+    *,
+    batch_contexts: int = 32,
+    device: str | torch.device | None = None,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Run the model over ``contexts`` and yield the activations at some hook points.
+
+    A forward pass ends at the last hook point that was asked for: later blocks and the unembedding
+    never run.
+
+    Args:
+        model: any bridge.
+        contexts: int ``(n_contexts, n_ctx)`` token ids.
+        hook_points: names such as ``"blocks.0.mlp.hook_post"``.
+        batch_contexts: contexts per forward pass.
+        device: where the tokens go; default where the model lies.
+
+    Yields:
+        In the order of the contexts, ``{hook_point: float32 (batch, n_ctx, d_in)}``; head axes are
+        flattened, heads first.
+
+    Raises:
+        InputError: a hook point that the model does not have, or that does not fire, or whose
+            activations have no position axis; the message names the nearest ones.
+    """
+    names = list(dict.fromkeys(hook_points))
+    check_hook_points(model, names)
+    device = device or next(iter(model.parameters())).device
+    for start in range(0, len(contexts), batch_contexts):
+        batch = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64))
+        captured = _capture(model, batch.to(device), names)
+        yield {name: captured[name].float().cpu().numpy() for name in names}
+
+
+def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
+    """Refuse names that are no hook points of ``model``, with the nearest ones that are."""
+    known = model.hook_dict
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
+            raise InputError(
+                must_be(
+                    f"hook_point {name!r}",
+                    "this model",
+                    "one of its hook points",
+                    "an unknown name",
+                    f"Did you mean {' or '.join(near)}?" if near else "List them with model.hook_dict.",
+                )
+            )
+
+
+def hook_dimension(model: TransformerBridge, hook_point: str) -> int:
+    """Width ``d_in`` of the activations at a hook point, found by running one token of context."""
+    check_hook_points(model, [hook_point])
+    tokens = torch.zeros((1, 2), dtype=torch.int64, device=next(iter(model.parameters())).device)
+    return int(_capture(model, tokens, [hook_point])[hook_point].shape[-1])
+
+
+def _capture(model: TransformerBridge, tokens: torch.Tensor, names: list[str]) -> dict[str, torch.Tensor]:
+    captured: dict[str, torch.Tensor] = {}
+
+    def keep(name: str):
+        def hook(value: torch.Tensor, hook: object) -> None:
+            captured[name] = value.detach()
+            if len(captured) == len(names):
+                # The bridge's forward treats this as "layer reached" and cleans up after itself.
+                raise StopAtLayerException(value)
+
+        return hook
+
+    with torch.no_grad(), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
+        model.forward(tokens, return_type=None)
+    return {name: _as_rows(name, captured.get(name), tuple(tokens.shape)) for name in names}
+
+
+def _as_rows(name: str, value: torch.Tensor | None, shape: tuple[int, ...]) -> torch.Tensor:
+    """Flatten ``(batch, n_ctx, …)`` to ``(batch, n_ctx, d_in)`` or say why that cannot be."""
+    if value is None or tuple(value.shape[:2]) != shape or value.ndim not in (3, 4):
+        raise InputError(
+            must_be(
+                f"hook_point {name!r}",
+                "this model",
+                "one whose activations are (batch, n_ctx, d_in)",
+                "a hook that does not fire" if value is None else f"shape {tuple(value.shape)}",
+                "Take a residual, attention-output, hook_z or MLP hook point.",
+            )
+        )
+    return value.flatten(2)
+
+
+def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
+    """The linear map from activations at a hook point to the logits, along the direct path.
+
+    ``mlp.hook_post: W_out @ W_U``, ``attn.hook_z: W_O @ W_U``, whatever is added to the residual
+    stream: ``W_U``. Later blocks and the last normalisation (its centring, scale and weights) are
+    ignored, so columns rank tokens rather than give logits.
+
+    Returns:
+        float32 ``(d_in, d_vocab)``.
+
+    Raises:
+        InputError: no linear map leads from there to the logits (queries, patterns, pre-activations).
+
+    Source: Elhage et al. 2021 ("A Mathematical Framework"), direct path; Bricken et al. 2023.
+    """
+    check_hook_points(model, [hook_point])
+    unembedding = model.W_U.detach().float()
+    layer, _, site = hook_point.removeprefix("blocks.").partition(".")
+    if not hook_point.startswith("blocks."):
+        direct = {"hook_embed", "hook_pos_embed", "embed.hook_out", "pos_embed.hook_out"}
+        after = {"ln_final.hook_out", "unembed.hook_in", "ln_final.hook_in"}
+        mapped = unembedding if hook_point in direct | after else None
+    elif site in ("mlp.hook_post", "mlp.out.hook_in"):
+        mapped = model.blocks[int(layer)].mlp.W_out.detach().float() @ unembedding
+    elif site in ("attn.hook_z", "attn.o.hook_in"):
+        mapped = model.blocks[int(layer)].attn.W_O.detach().float().reshape(-1, unembedding.shape[0])
+        mapped = mapped @ unembedding
+    else:
+        stream = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_in", "hook_out")
+        parts = ("hook_mlp_out", "mlp.hook_out", "hook_attn_out", "attn.hook_out", "mlp.out.hook_out")
+        mapped = unembedding if site in stream + parts else None
+    if mapped is None:
+        raise InputError(
+            must_be(
+                f"hook_point {hook_point!r}",
+                "logit weights",
+                "one with a linear path to the logits",
+                "one without",
+                "Take mlp.hook_post, hook_mlp_out, hook_attn_out, attn.hook_z or a residual hook point.",
+            )
+        )
+    return mapped.cpu().numpy()
+
+
+def spliced_losses(
+    model: TransformerBridge,
+    contexts: np.ndarray,
+    hook_point: str,
+    reconstruct: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    replaced: np.ndarray | None = None,
+    batch_contexts: int = 16,
+) -> tuple[float, float, float]:
+    """Cross-entropy of the model as it is, with reconstructed activations, and with zeros instead.
+
+    Args:
+        model: any bridge.
+        contexts: int ``(n_contexts, n_ctx)`` token ids.
+        hook_point: where activations are replaced.
+        reconstruct: maps float32 ``(n, d_in)`` to the same shape, for example ``sae.reconstruct``.
+        replaced: bool ``(n_contexts, n_ctx)``, the positions to replace; default all but the first of
+            a context, which is no row of any dictionary.
+        batch_contexts: contexts per forward pass.
+
+    Returns:
+        ``(ce_clean, ce_spliced, ce_zero)``, means over all predicted tokens, in nats.
+
+    Source: the splicing of Bricken et al. 2023 and Gao et al. 2024.
+    """
+    check_hook_points(model, [hook_point])
+    if len(contexts) == 0:
+        raise InputError(must_be("number", "contexts", "at least 1", 0, "Pass some evaluation contexts."))
+    device = next(iter(model.parameters())).device
+    if replaced is None:
+        replaced = np.ones(np.shape(contexts), dtype=bool)
+        replaced[:, 0] = False
+    totals = np.zeros(3)
+    for start in range(0, len(contexts), batch_contexts):
+        here = slice(start, start + batch_contexts)
+        tokens = torch.from_numpy(np.asarray(contexts[here], dtype=np.int64)).to(device)
+        where = torch.from_numpy(np.asarray(replaced[here], dtype=bool)).to(device)
+        for i, change in enumerate((None, reconstruct, torch.zeros_like)):
+            hooks = [] if change is None else [(hook_point, _replacing(change, where))]
+            with torch.no_grad(), model.hooks(fwd_hooks=hooks):
+                logits = model.forward(tokens, return_type="logits")[:, :-1].flatten(0, 1)
+                loss = functional.cross_entropy(logits.float(), tokens[:, 1:].flatten())
+            totals[i] += float(loss) * len(tokens)
+    clean, spliced, zero = totals / len(contexts)
+    return float(clean), float(spliced), float(zero)
+
+
+def _replacing(change: Callable[[torch.Tensor], torch.Tensor], where: torch.Tensor):
+    def hook(value: torch.Tensor, hook: object) -> torch.Tensor:
+        changed = value.clone()
+        changed[where] = (
+            change(value[where].flatten(1).float()).reshape(value[where].shape).to(value.dtype)
+        )
+        return changed
+
+    return hook
