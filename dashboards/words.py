@@ -1,0 +1,156 @@
+"""Plain words for everything the screens name: quantities, classes, levels, verdicts, statuses.
+
+One place, so that a card, a table heading and a chart never call one thing by two names.
+"""
+
+from __future__ import annotations
+
+#: quantity of the headline -> (short name, what it means)
+QUANTITIES: dict[str, tuple[str, str]] = {
+    "features": (
+        "Features",
+        "Median correlation of matched SAE features of two models, over text that was not used to match them. "
+        "Matching is one-to-one: every feature has at most one partner in the other model.",
+    ),
+    "token_conditional": (
+        "Beyond the token",
+        "The same pairs after each token's and each position's mean has been taken away. "
+        "What is left is agreement about context, not about which token stands there.",
+    ),
+    "neurons": (
+        "Neurons",
+        "The same estimate for the raw activations that the SAEs read, one neuron at a time. "
+        "Features are worth their trouble where they agree better than neurons.",
+    ),
+    "ceiling": (
+        "Ceiling",
+        "Two SAEs of one and the same model, with another seed and other training text. "
+        "Features of different models can hardly be expected to agree better than this.",
+    ),
+    "untrained": (
+        "Untrained floor",
+        "The same pipeline on models with random weights. They share the tokenizer and the text, "
+        "so their features agree as far as tokens and positions alone can make them.",
+    ),
+    "null_p95": (
+        "Chance, 95 %",
+        "One model's text is shifted against the other's by whole documents. "
+        "The best of all candidates stays below this value for 95 % of the features.",
+    ),
+}
+
+CLASSES: dict[str, str] = {
+    "universal": "has a partner in every model",
+    "shared": "has a partner in at least one other model, but not in all",
+    "specific": "has no partner in any other model",
+}
+
+LEVELS: dict[str, str] = {
+    "context": "the match survives when token, position and domain are taken into account",
+    "token": "token identity or position is enough to explain the match",
+    "domain": "knowing the domain of the text is enough to explain the match",
+    "untested": "no labels or token ids were given, so nothing finer was tested",
+}
+
+VERDICTS: dict[str, str] = {
+    "unstable": "does not come back in a second SAE of its own model: likely the SAE's doing, not the model's",
+    "contested": "has a good partner, but that partner matches another feature better",
+    "split": "several features of the other model together make up this one",
+    "part_of": "is one piece of a broader feature of the other model",
+    "decodable": "the other model represents it (a linear probe finds it), but its SAE has no such feature",
+    "near_threshold": "the interval of its best correlation reaches the threshold: undecided",
+    "weak": "beyond chance, but clearly below the threshold",
+    "absent": "no trace of it was found in the other model",
+    "untested": "the inputs needed for a verdict were not given",
+}
+
+#: what the number beside a verdict is
+STATISTICS: dict[str, str] = {
+    "unstable": "best held-out r in its own model's second SAE",
+    "contested": "held-out r to the contested partner",
+    "split": "held-out R² of the combination",
+    "part_of": "held-out R² of the combination it is a piece of",
+    "decodable": "probe's held-out r in the other model over that in its own",
+    "near_threshold": "best held-out r",
+    "weak": "best held-out r",
+    "absent": "best held-out r",
+    "untested": "",
+}
+
+STATUSES: dict[str, str] = {
+    "planned": "Planned: nothing has been computed yet.",
+    "running": "Running.",
+    "done": "Done.",
+    "partial": "Partly done: some steps failed, the rest is usable.",
+    "failed": "Failed: see the failed step below.",
+    "interrupted": "Interrupted: the command below goes on where it stopped.",
+}
+
+ROLES: dict[str, str] = {
+    "primary": "compared",
+    "replicate": "second SAE (ceiling)",
+    "untrained": "random weights (floor)",
+}
+
+#: kind of baseline row -> name in charts
+KINDS: dict[str, str] = {
+    "features": "Features",
+    "neurons": "Neurons",
+    "ceiling": "Ceiling",
+    "untrained": "Untrained",
+}
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number as people write it: fixed digits, a true minus sign, a dash where there is none."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def probability(value: float | None) -> str:
+    """A p or q value: two significant digits, never rounded to 0."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
+
+
+def rate(value: float | None) -> str:
+    """A share of rows: percent with the digits that matter, one in how many below a thousandth."""
+    if value is None or value != value:
+        return "–"
+    if value == 0:
+        return "0"
+    return f"{100 * value:.2g} %" if value >= 0.001 else f"1 in {round(1 / value):,}"
+
+
+def share(value: float | None) -> str:
+    """A probability or overlap as whole percent."""
+    return "–" if value is None or value != value else f"{100 * value:.0f} %"
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: ``1 pair``, ``2,000 pairs``."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None or seconds != seconds:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def size(n_bytes: float | None) -> str:
+    """Bytes with a decimal unit."""
+    if n_bytes is None or n_bytes != n_bytes:
+        return "–"
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
