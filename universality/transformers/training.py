@@ -9,34 +9,17 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
 from universality.seeds import generator
+from universality.transformers.config import TrainingConfig
 from universality.transformers.native import load_weights, weights
 from universality.transformers.objective import NextTokenLoss
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""
-
-
-class TrainingConfig(BaseModel):
-    """How a transformer is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tokens: int = Field(1_000_000, ge=1, description="Training tokens, rounded up to whole batches.")
-    batch_contexts: int = Field(16, ge=1, description="Contexts per optimiser step.")
-    lr: float = Field(3e-3, gt=0, description="Peak learning rate.")
-    betas: tuple[float, float] = Field((0.9, 0.98), description="Decay of AdamW's two moments.")
-    eps: float = Field(1e-8, gt=0, description="AdamW's epsilon.")
-    weight_decay: float = Field(0.01, ge=0, description="Decoupled weight decay of the matrices.")
-    warmup: float = Field(0.05, ge=0, le=1, description="Share of steps with a rising learning rate.")
-    decay: Literal["cosine", "linear", "none"] = Field("cosine", description="Shape of the fall to final_lr.")
-    final_lr: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of lr.")
-    gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 clips nothing.")
 
 
 @dataclass(frozen=True)
