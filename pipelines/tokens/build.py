@@ -1,0 +1,155 @@
+"""The bodies of the steps ``tokenizer`` and ``tokens``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from pipelines.corpus.split import TRAIN_PARTS
+from pipelines.tokens.config import TokenizerConfig, TokensConfig, TrainedTokenizer
+from pipelines.tokens.encode import TokenLists, encode_documents
+from pipelines.tokens.errors import PackingError
+from pipelines.tokens.pack import Packed, context_blocks, pack
+from pipelines.tokens.rows import choose_documents, evaluation_rows
+from pipelines.tokens.tokenizer import bos_id, load_tokenizer, tokenizer_json
+from pipelines.tokens.vocabulary import vocabulary_table
+from universality.errors import must_be
+from universality.seeds import generator
+
+
+class TokenizerResult(NamedTuple):
+    """What the artifact ``tokenizer`` holds."""
+
+    content: bytes  # tokenizer.json
+    vocabulary: pd.DataFrame
+    facts: dict[str, object]  # d_vocab, bos
+
+
+class TokensResult(NamedTuple):
+    """What the artifact ``tokens`` holds. Streams are lazy: write each one block by block."""
+
+    arrays: dict[str, np.ndarray]  # eval_contexts, row_*
+    streams: dict[str, Iterator[np.ndarray]]  # train_, sae_a_, sae_b_, validation_contexts
+    domains: list[str]
+    documents: pd.DataFrame
+    facts: dict[str, object]
+
+
+def build_tokenizer(texts: pd.DataFrame, config: TokenizerConfig) -> TokenizerResult:
+    """The tokenizer of a run, and its vocabulary.
+
+    Args:
+        texts: table of :func:`pipelines.corpus.build_corpus`. One is trained on the training part only,
+            repeats included: they raise rare scripts in the vocabulary as they do in training.
+        config: train, file or hub.
+    """
+    training = texts[texts["part"].isin(TRAIN_PARTS)]
+    repeated = (text for text, n in zip(training["text"], training["repeats"], strict=True) for _ in range(n))
+    content = tokenizer_json(config, repeated)
+    tokenizer = load_tokenizer(content)
+    vocabulary = vocabulary_table(tokenizer)
+    name = None if isinstance(config, TrainedTokenizer) else config.bos_token
+    bos = bos_id(tokenizer, name)
+    vocabulary.loc[bos, "special"] = True
+    return TokenizerResult(content, vocabulary, {"d_vocab": len(vocabulary), "bos": bos})
+
+
+def build_tokens(
+    texts: pd.DataFrame, tokenizer: TokenizerResult, config: TokensConfig, root_seed: int
+) -> TokensResult:
+    """Encode a split corpus, pack it, and lay out the evaluation rows.
+
+    Memory: four bytes a token for the whole corpus, plus one block of contexts at a time.
+
+    Args:
+        texts: table of :func:`pipelines.corpus.build_corpus`.
+        tokenizer: result of :func:`build_tokenizer`.
+        config: contexts and budgets.
+        root_seed: orders the evaluation documents; ``config.data_seed`` those of training.
+
+    Raises:
+        PackingError: a part has less than one context of text.
+    """
+    lists = encode_documents(load_tokenizer(tokenizer.content), texts["text"].tolist())
+    bos = int(tokenizer.facts["bos"])  # type: ignore[call-overload]
+    special = tokenizer.vocabulary["special"].to_numpy()
+    domains = sorted(texts["domain"].unique())
+    codes = (
+        texts["domain"].map({domain: code for code, domain in enumerate(domains)}).to_numpy(dtype=np.int16)
+    )
+    part = texts["part"].to_numpy()
+
+    sides = {
+        name: _side(lists, np.flatnonzero(part == name), codes, name, config, bos, root_seed)
+        for name in ("fit", "score")
+    }
+    arrays = evaluation_rows(sides["fit"], sides["score"], codes, special)
+    repeats = texts["repeats"].to_numpy()
+    streams = {
+        f"{name}_contexts": context_blocks(
+            lists,
+            np.repeat(np.flatnonzero(np.isin(part, parts)), repeats[np.isin(part, parts)]),
+            n_ctx=config.n_ctx,
+            bos=bos,
+            n_tokens=n_tokens,
+            generator=generator(root_seed, f"{name}-contexts", config.data_seed),
+        )
+        for name, parts, n_tokens in (
+            ("train", TRAIN_PARTS, config.train_tokens),
+            ("sae_a", ("sae_a",), config.sae_tokens),
+            ("sae_b", ("sae_b",), config.sae_tokens),
+            ("validation", ("validation",), None),
+        )
+    }
+    documents = texts[["document", "domain", "source", "part", "digest"]].copy()
+    documents.insert(4, "n_tokens", lists.lengths)
+    return TokensResult(
+        arrays, streams, [str(name) for name in domains], documents, _facts(arrays, documents, domains)
+    )
+
+
+def _side(
+    lists: TokenLists,
+    members: np.ndarray,
+    codes: np.ndarray,
+    name: str,
+    config: TokensConfig,
+    bos: int,
+    root_seed: int,
+) -> Packed:
+    """One half of the evaluation, packed."""
+    members = generator(root_seed, f"{name}-documents").permutation(members)
+    n_tokens = config.fit_tokens if name == "fit" else config.score_tokens
+    lengths = lists.lengths[members]
+    if lengths.sum() < config.n_ctx - 1:
+        raise PackingError(
+            must_be(
+                "n_ctx",
+                f"the part '{name}'",
+                f"at most {int(lengths.sum()) + 1}, one more than its tokens",
+                config.n_ctx,
+                "Lower n_ctx, or give more text.",
+            )
+        )
+    chosen = choose_documents(lengths, codes[members], n_tokens=n_tokens, balance=config.balance)
+    return pack(lists, members[chosen], config.n_ctx, bos)
+
+
+def _facts(arrays: dict[str, np.ndarray], documents: pd.DataFrame, domains: list[str]) -> dict[str, object]:
+    fit = arrays["row_fit"]
+    rows = {
+        name: np.bincount(arrays["row_domain"][mask], minlength=len(domains)).tolist()
+        for name, mask in (("fit", fit), ("score", ~fit))
+    }
+    return {
+        "n_rows": len(fit),
+        "n_fit": int(fit.sum()),
+        "rows_by_domain": {
+            str(domain): {"fit": rows["fit"][code], "score": rows["score"][code]}
+            for code, domain in enumerate(domains)
+        },
+        "n_tokens": int(documents["n_tokens"].sum()),
+    }

@@ -1,0 +1,68 @@
+"""Which tokenizer, and how tokens become contexts. Every field is documented: the schema is the manual."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainedTokenizer(_Config):
+    """A byte-level BPE trained on the training part of the corpus."""
+
+    kind: Literal["train"] = "train"
+    vocab_size: int = Field(
+        2_048, ge=257, le=1_000_000, description="Tokens, the 256 bytes and the separator included."
+    )
+    min_frequency: int = Field(2, ge=1, description="How often a pair must occur to be merged.")
+    max_token_length: int = Field(
+        16, ge=2, description="Longest token in bytes; keeps rulers of dashes and whole DNA lines out."
+    )
+
+
+class TokenizerFile(_Config):
+    """A `tokenizer.json` of the `tokenizers` library."""
+
+    kind: Literal["file"] = "file"
+    path: str = Field(description="Path of a tokenizer.json.")
+    bos_token: str | None = Field(None, description="Token to start contexts with; found by name if not set.")
+
+
+class HubTokenizer(_Config):
+    """A tokenizer of the Hugging Face hub, or a local folder that holds one."""
+
+    kind: Literal["hub"] = "hub"
+    name: str = Field(description="Hub id (owner/name) or a local folder.")
+    revision: str | None = Field(None, description="Git revision; set it to be reproducible.")
+    bos_token: str | None = Field(None, description="Token to start contexts with; found by name if not set.")
+
+
+TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Field(discriminator="kind")]
+
+
+class TokensConfig(_Config):
+    """How documents become contexts and evaluation rows."""
+
+    n_ctx: int = Field(128, ge=2, le=32_767, description="Tokens a context, the leading separator included.")
+    fit_tokens: int = Field(100_000, gt=0, description="Evaluation rows on which pairs are chosen, at most.")
+    score_tokens: int = Field(
+        100_000, gt=0, description="Evaluation rows on which pairs are scored, at most."
+    )
+    balance: float = Field(
+        0.5, ge=0, le=1, description="Domains' shares of the rows: 0 as in the part, 1 all equal."
+    )
+    validation_tokens: int = Field(50_000, gt=0, description="Tokens for held-out losses, at most.")
+    train_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="Tokens of training contexts: documents are cycled, shuffled anew each time, up to this "
+        "many. Each document once (times its repeats) if not set.",
+    )
+    sae_tokens: int | None = Field(
+        None, gt=0, description="The same for each half of the SAE-training documents."
+    )
+    data_seed: int = Field(0, ge=0, description="Which shuffles of the training documents are packed.")

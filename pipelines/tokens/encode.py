@@ -1,0 +1,62 @@
+"""Documents to token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Tokenizer
+
+_BATCH_BYTES = 2_000_000
+
+
+@dataclass(frozen=True)
+class TokenLists:
+    """Token ids of many documents in one array.
+
+    Attributes:
+        tokens: (n_tokens,) int32, document after document.
+        offsets: (n_documents + 1,) int64; document ``i`` is ``tokens[offsets[i]:offsets[i + 1]]``.
+    """
+
+    tokens: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, document: int) -> np.ndarray:
+        return self.tokens[self.offsets[document] : self.offsets[document + 1]]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n_documents,) tokens of each document."""
+        return np.diff(self.offsets)
+
+
+def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenLists:
+    """Encode documents without adding special tokens.
+
+    Works in batches of about 2 MB of text, since the library's own result takes some hundred bytes a
+    token; what is kept takes four.
+
+    Args:
+        tokenizer: from :func:`pipelines.tokens.tokenizer.load_tokenizer`.
+        texts: documents.
+    """
+    blocks: list[np.ndarray] = []
+    lengths: list[int] = []
+    batch: list[str] = []
+    held = 0
+    for i, text in enumerate(texts):
+        batch.append(text)
+        held += len(text)
+        if held >= _BATCH_BYTES or i == len(texts) - 1:
+            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+                ids = np.asarray(encoding.ids, dtype=np.int32)
+                blocks.append(ids)
+                lengths.append(len(ids))
+            batch, held = [], 0
+    tokens = np.concatenate(blocks) if blocks else np.empty(0, np.int32)
+    return TokenLists(tokens, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))
