@@ -4,7 +4,7 @@ One process writes them, the one that runs the plan; workers send it their event
 screens can read along from anywhere, and no two writers meet in one file.
 
 Events are JSON objects with ``time`` (seconds since 1970) and ``event``:
-``run_started`` (n_todo, n_cached, executor), ``started`` (node, pid, host), ``progress`` (node, done,
+``run_started`` (todo: estimated seconds by node, n_reused, executor), ``started`` (node, pid, host), ``progress`` (node, done,
 total, …), ``warning`` (node, message), ``done`` (node, wall_s, peak_memory), ``failed`` (node, error,
 traceback), ``skipped`` (node, because), ``run_finished`` (status, wall_s).
 """
@@ -50,10 +50,10 @@ class Journal:
         self._wall_before = float(run.record.get("wall_s") or 0.0)
         self.errors: dict[str, dict[str, str]] = {}
 
-    def begin(self, n_todo: int, n_cached: int, executor: str) -> None:
-        """The run starts computing."""
+    def begin(self, todo: Mapping[str, float], n_reused: int, executor: str) -> None:
+        """The run starts computing ``todo``: estimated seconds by node id."""
         self._run.update(status="running", finished=None, nodes=self._nodes())
-        self._tell({"event": "run_started", "n_todo": n_todo, "n_cached": n_cached, "executor": executor})
+        self._tell({"event": "run_started", "todo": dict(todo), "n_reused": n_reused, "executor": executor})
 
     def emit(self, event: Event) -> None:
         """An event from a step; dropped when it arrives after the step's outcome."""

@@ -89,8 +89,9 @@ def run_plan(
         interrupted = False
         try:
             if schedule.waiting:
-                journal.begin(len(schedule.waiting), schedule.n_reused, executor.name)
-                executor.start([plan[node_id] for node_id in schedule.waiting], store, journal.emit)
+                todo = {node_id: plan[node_id].estimate.seconds for node_id in schedule.waiting}
+                journal.begin(todo, schedule.n_reused, executor.name)
+                executor.start([plan[node_id] for node_id in todo], store, journal.emit)
                 _compute_missing(schedule, plan, store.url, executor, journal)
         except KeyboardInterrupt:
             interrupted = True

@@ -1,0 +1,62 @@
+"""Care of the store: ``verify`` and ``gc``."""
+
+from __future__ import annotations
+
+import typer
+
+from pipelines.cli.runs import open_named
+from pipelines.cli.terminal import EXIT_FAILED, print_json, say
+from pipelines.cli.view import size
+
+
+def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
+    """Check the digests of a run's artifacts, or of all; exit 1 when something is wrong."""
+    from storage import open_store
+
+    store = open_store(store_url)
+    if run_name is None:
+        keys, owner = store.keys(), {}
+        missing: list[str] = []
+    else:
+        nodes = open_named(run_name, store_url).record["nodes"]
+        owner = {node["key"]: node_id for node_id, node in nodes.items()}
+        keys = [key for key in owner if store.has(key)]
+        missing = [key for key in owner if key not in set(keys) and nodes[owner[key]]["status"] == "done"]
+    problems = [
+        {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason}
+        for p in store.verify(keys)
+    ]
+    problems += [
+        {"node": owner[key], "key": key, "file": "", "reason": "the artifact is gone"} for key in missing
+    ]
+    if as_json:
+        print_json({"checked": len(keys), "problems": problems})
+    for problem in [] if as_json else problems:
+        name = problem["node"] or problem["key"]
+        typer.echo(f"{name} ({problem['key']}) {problem['file']}: {problem['reason']}")
+    if problems:
+        say(
+            "Remove the folders of these keys from the store and run the recipe again: only they are recomputed."
+        )
+        raise typer.Exit(EXIT_FAILED)
+    say(f"{len(keys)} artifacts checked: all bytes are those that were written.")
+
+
+def gc_command(store_url: str, dry_run: bool, as_json: bool) -> None:
+    """Remove what no run uses."""
+    from storage import open_store
+
+    result = open_store(store_url).gc(dry_run=dry_run)
+    if as_json:
+        print_json(
+            {"removed": result.removed, "kept": result.kept, "bytes": result.bytes, "dry_run": dry_run}
+        )
+        return
+    for key in result.removed:
+        typer.echo(key)
+    verb = "would be removed" if dry_run else "removed"
+    say(f"{len(result.removed)} artifacts {verb} ({size(result.bytes)}); {_count(result.kept)} kept.")
+
+
+def _count(kept: object) -> int:
+    return kept if isinstance(kept, int) else len(kept)  # type: ignore[arg-type]

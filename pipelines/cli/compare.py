@@ -1,0 +1,209 @@
+"""``universality compare``: the comparison on matrices that people bring themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.summary import print_summary, summary_values
+from pipelines.cli.terminal import console, print_json, say
+from universality.errors import InputError, must_be
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import numpy as np
+    import pandas as pd
+    import scipy.sparse as sp
+
+#: The tables of a comparison that are written, each as Parquet and CSV.
+TABLES = ("features", "pairs", "verdicts", "clusters", "indices", "headline", "tau_curve", "k_of_m")
+
+
+def compare_command(
+    files: list[Path],
+    out: Path,
+    row_files: dict[str, Path | None],
+    names: str | None,
+    root_seed: int,
+    tau: float | None,
+    as_json: bool,
+) -> None:
+    """Load matrices, compare them, write the tables and the graph, print the summary."""
+    ids = model_names(files, names)
+    matrices = {name: load_matrix(path) for name, path in zip(ids, files, strict=True)}
+    rows = {name: load_rows(path, name) for name, path in row_files.items() if path is not None}
+
+    from universality.compare import compare
+
+    options: dict[str, Any] = {} if tau is None else {"tau": tau}
+    comparison = compare(matrices, root_seed=root_seed, **rows, **options)
+    written = write_comparison(comparison, out)
+    if as_json:
+        print_json(summary_values(comparison.headline, comparison.features))
+    else:
+        print_summary(console(), comparison.headline, comparison.features)
+    say(f"{len(written)} files in {out}.")
+
+
+def model_names(files: list[Path], names: str | None) -> list[str]:
+    """Names of the models: as given, or the file names without their ends.
+
+    Raises:
+        InputError: fewer than two models, names that repeat, or as many names as not.
+    """
+    found = [name.strip() for name in names.split(",")] if names else [path.stem for path in files]
+    if len(files) < 2:
+        raise InputError(
+            must_be("files", "compare", "at least two", len(files), "Give one file for each model.")
+        )
+    if len(found) != len(files) or len(set(found)) != len(found) or not all(found):
+        raise InputError(
+            must_be(
+                "names", "compare", f"{len(files)} different ones", ", ".join(found), "Give --names A,B,…"
+            )
+        )
+    return found
+
+
+def load_matrix(path: Path) -> sp.csr_array:
+    """One model's activations, (rows, latents): scipy sparse ``.npz``, or a dense ``.npy`` or ``.npz``.
+
+    Raises:
+        InputError: no such file, pickled content, another format, or not two-dimensional.
+    """
+    import numpy as np
+    import scipy.sparse as sp
+
+    opened = _open(path)
+    if isinstance(opened, np.ndarray):
+        dense = opened
+    elif "format" in opened.files and "shape" in opened.files:
+        return sp.csr_array(sp.load_npz(path))
+    elif len(opened.files) == 1:
+        dense = _member(opened, opened.files[0], path)
+    else:
+        raise InputError(
+            must_be(
+                "arrays",
+                path.name,
+                "one, or those of scipy.sparse.save_npz",
+                opened.files,
+                "Save one matrix.",
+            )
+        )
+    if dense.ndim != 2:
+        raise InputError(
+            must_be(
+                "array",
+                path.name,
+                "two-dimensional (rows, latents)",
+                dense.shape,
+                "Reshape and save it again.",
+            )
+        )
+    return sp.csr_array(dense)
+
+
+def load_rows(path: Path, what: str) -> np.ndarray:
+    """One value for each row; text becomes codes in the order of the alphabet.
+
+    Raises:
+        InputError: no such file, pickled content, or not one-dimensional.
+    """
+    import numpy as np
+
+    opened = _open(path)
+    if not isinstance(opened, np.ndarray):
+        opened = _member(opened, opened.files[0], path)
+    if opened.ndim != 1:
+        raise InputError(
+            must_be(
+                f"--{what}", path.name, "one value for each row", f"shape {opened.shape}", "Save a 1-d array."
+            )
+        )
+    return np.unique(opened, return_inverse=True)[1] if opened.dtype.kind in "US" else opened
+
+
+def _open(path: Path) -> Any:
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(must_be("file", "compare", "there", path, "Check the path.")) from None
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            must_be(
+                "content", path.name, "a .npy or .npz without pickles", error, "Save it with numpy or scipy."
+            )
+        ) from None
+
+
+def _member(archive: Any, name: str, path: Path) -> np.ndarray:
+    try:
+        return archive[name]
+    except ValueError as error:  # an object array: it would have to be unpickled
+        raise InputError(
+            must_be(f"array {name!r}", path.name, "numbers", error, "Save a numeric array.")
+        ) from None
+
+
+def write_comparison(comparison: Any, out: Path) -> list[Path]:
+    """Write a comparison: each table as Parquet and CSV, the graph as GraphML and JSON, and the summary.
+
+    Args:
+        comparison: a result of ``universality.compare.compare``.
+        out: folder; made when missing.
+
+    Returns:
+        The files written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+    for name in TABLES:
+        written += _write_table(getattr(comparison, name), out / name)
+    written += _write_graph(comparison.graph, out)
+    summary = summary_values(comparison.headline, comparison.features)
+    written.append(_write_json(summary, out / "summary.json"))
+    return written
+
+
+def _write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
+    parquet, csv = stem.with_suffix(".parquet"), stem.with_suffix(".csv")
+    table.to_parquet(parquet, index=False)
+    table.to_csv(csv, index=False)
+    return [parquet, csv]
+
+
+def _write_graph(graph: nx.Graph, out: Path) -> list[Path]:
+    """The graph with text node ids ``model/latent``, which both formats can hold."""
+    import networkx as nx
+
+    named = nx.Graph()
+    for (model, latent), values in graph.nodes(data=True):
+        named.add_node(f"{model}/{latent}", model=str(model), latent=int(latent), **_plain(values))
+    for (model_a, a), (model_b, b), values in graph.edges(data=True):
+        named.add_edge(f"{model_a}/{a}", f"{model_b}/{b}", **_plain(values))
+    path = out / "graph.graphml"
+    nx.write_graphml(named, path)
+    return [path, _write_json(nx.node_link_data(named, edges="edges"), out / "graph.json")]
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Attributes as Python scalars; absent ones are left out, since GraphML has no null."""
+    import pandas as pd
+
+    scalars = {name: getattr(value, "item", lambda value=value: value)() for name, value in values.items()}
+    return {
+        name: value
+        for name, value in scalars.items()
+        if isinstance(value, (str, int, float, bool))
+        and not pd.isna(value)
+        and name not in ("model", "latent")
+    }
+
+
+def _write_json(document: Any, path: Path) -> Path:
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,174 @@
+"""``universality doctor``: is this machine fit, and what to do where it is not."""
+
+from __future__ import annotations
+
+import importlib.metadata as metadata
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from pipelines.cli.names import ROOMS
+from pipelines.cli.terminal import EXIT_FAILED, console, print_json
+from pipelines.cli.view import size
+from pipelines.engine.machine import cores, torch_cuda_version, total_memory, visible_devices
+
+DISTRIBUTION = "universality"
+LEAST_MEMORY, LEAST_DISK = 4e9, 5e9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing checked: ``ok``, ``warning`` (works, but) or ``failed`` (something will not work)."""
+
+    what: str
+    status: str
+    detail: str
+    remedy: str = ""
+
+
+def doctor_command(store_url: str, as_json: bool) -> None:
+    """Print all findings; exit 1 if one failed."""
+    findings = list(examine(store_url))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    if any(finding.status == "failed" for finding in findings):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def examine(store_url: str) -> Iterator[Finding]:
+    """Every finding, in the order in which people would look."""
+    yield _python(sys.version_info[:2])
+    yield from _packages(metadata.requires(DISTRIBUTION) if _installed(DISTRIBUTION) else None)
+    yield _rooms(metadata.packages_distributions())
+    yield Finding("cores", "ok", f"{cores()} usable")
+    yield _enough("memory", total_memory(), LEAST_MEMORY, "Use --workers 1, or smaller models.")
+    yield _cuda(visible_devices(), torch_cuda_version())
+    yield from _store(store_url)
+
+
+def _python(version: tuple[int, int]) -> Finding:
+    words = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if version < (3, 11):
+        return Finding("Python", "failed", words, "Install Python 3.11 or newer.")
+    return Finding("Python", "ok", words)
+
+
+def _packages(requirements: list[str] | None) -> Iterator[Finding]:
+    if requirements is None:
+        yield Finding("packages", "failed", f"{DISTRIBUTION} is not installed", "Run: pip install -e .")
+        return
+    core = [text for text in requirements if "extra ==" not in text]
+    demo = [text for text in requirements if re.search(r"extra == ['\"]demo['\"]", text)]
+    yield _packages_of("packages", core, "failed", "Run: pip install --upgrade universality")
+    yield _packages_of(
+        "demo text", demo, "warning", "For the shipped recipes: pip install 'universality[demo]'"
+    )
+
+
+def _packages_of(what: str, requirements: list[str], worst: str, remedy: str) -> Finding:
+    from packaging.requirements import Requirement
+
+    wrong, versions = [], []
+    for text in requirements:
+        wanted = Requirement(text)
+        if not _installed(wanted.name):
+            wrong.append(f"{wanted.name} is missing")
+            continue
+        version = metadata.version(wanted.name)
+        versions.append(f"{wanted.name} {version}")
+        if not wanted.specifier.contains(version, prereleases=True):
+            wrong.append(f"{wanted.name} {version} is not {wanted.specifier}")
+    if wrong:
+        return Finding(what, worst, "; ".join(wrong), remedy)
+    return Finding(what, "ok", ", ".join(versions))
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _rooms(owners: Any) -> Finding:
+    """Another distribution that ships a package of one of our names overwrites its files."""
+    foreign = {
+        room: [name for name in dict.fromkeys(owners.get(room, ())) if name != DISTRIBUTION] for room in ROOMS
+    }
+    mixed = [f"{room} also comes from {', '.join(names)}" for room, names in foreign.items() if names]
+    if mixed:
+        return Finding(
+            "package names",
+            "failed",
+            "; ".join(mixed),
+            "Uninstall that package, then reinstall universality.",
+        )
+    return Finding("package names", "ok", f"{', '.join(ROOMS)} are ours alone")
+
+
+def _enough(what: str, got: float, least: float, remedy: str, where: str = "") -> Finding:
+    words = f"{size(got)}{where}"
+    if got < least:
+        return Finding(what, "warning", f"{words}, less than {size(least)}", remedy)
+    return Finding(what, "ok", words)
+
+
+def _cuda(devices: list[str], built_for: str | None) -> Finding:
+    if devices and built_for:
+        return Finding(
+            "CUDA", "ok", f"{len(devices)} devices ({', '.join(devices)}), torch for CUDA {built_for}"
+        )
+    if devices:
+        remedy = "Install a CUDA build of torch (pytorch.org), or go on with --device cpu."
+        return Finding("CUDA", "warning", f"{len(devices)} devices, but torch is a CPU build", remedy)
+    return Finding("CUDA", "ok", "no device; everything runs on the CPU")
+
+
+def _store(store_url: str) -> Iterator[Finding]:
+    from storage import StoreError, open_store
+
+    try:
+        store = open_store(store_url)
+        runs = store.runs()
+        n_artifacts = len(store.keys())
+    except (StoreError, OSError, ValueError, ImportError) as error:
+        remedy = "Check --store and UNIVERSALITY_STORE, and the rights on that place."
+        yield Finding("store", "failed", f"{store_url}: {error}", remedy)
+        return
+    yield Finding("store", "ok", f"{store.url}: {len(runs)} runs, {n_artifacts} artifacts")
+    if "://" not in store_url:
+        place = _existing_parent(Path(store_url).absolute())
+        free = shutil.disk_usage(place).free
+        yield _enough(
+            "disk", free, LEAST_DISK, "Run: universality gc, or use another --store.", f" free at {place}"
+        )
+    left = [run.name for run in runs if run.record["status"] == "running" and not _is_held(run)]
+    if left:
+        remedy = "Run their recipes again: what is finished is reused."
+        yield Finding("runs", "warning", f"stopped without a word: {', '.join(left)}", remedy)
+
+
+def _existing_parent(path: Path) -> Path:
+    return next(place for place in (path, *path.parents) if place.exists())
+
+
+def _is_held(run: Any) -> bool:
+    return run.holder() is not None
+
+
+def _print(findings: list[Finding]) -> None:
+    out = console()
+    for finding in findings:
+        out.print(f"{finding.status:8} {finding.what}: {finding.detail}", markup=False)
+        if finding.remedy and finding.status != "ok":
+            out.print(f"         -> {finding.remedy}", markup=False)

@@ -1,0 +1,307 @@
+"""The program ``universality``: its commands and options.
+
+Only typer and the standard library are imported here, so that ``--help`` answers at once; each command
+imports what it needs.
+"""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from pipelines.cli.names import refuse_foreign_rooms
+from pipelines.cli.terminal import told_errors
+
+app = typer.Typer(
+    name="universality",
+    help="Do independently trained transformers learn the same features? Train, compare, report, look.",
+    epilog="Start with: universality run quickstart. Exit codes: 0 ok, 1 failed, 2 usage or recipe, "
+    "3 partial, 130 interrupted.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe (see: recipes).")
+]
+RunArgument = Annotated[
+    Optional[str],  # noqa: UP045  (typer reads this at run time)
+    typer.Argument(metavar="[RUN]", help="Name of a run (see: ls); default the newest.", show_default=False),
+]
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="UNIVERSALITY_STORE", help="Folder or fsspec URL of the store.")
+]
+SetOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--set", metavar="A.B=VALUE", help="Override a value of the recipe; repeatable.", show_default=False
+    ),
+]
+NameOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--name", help="Name of the run; default the recipe's name and a hash of the plan."),
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+WorkersOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks, memory of every step.")]
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")]
+STORE = "runs"
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from universality import __version__
+
+        typer.echo(f"universality {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    name: NameOption = None,
+    store: StoreOption = STORE,
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    scheduler: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."
+        ),
+    ] = None,
+    serial: Annotated[bool, typer.Option("--serial", help="One step after another in this process.")] = False,
+    device: DeviceOption = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compute everything a recipe describes.
+
+    Run it again to resume after any stop. A finished run computes nothing.
+    """
+    with told_errors(verbose):
+        from pipelines.cli.execute import run_command
+        from pipelines.cli.planning import plan_command
+
+        if dry_run:
+            return plan_command(recipe, overrides or [], store, device, workers, name, as_json)
+        run_command(
+            recipe,
+            overrides or [],
+            store,
+            name,
+            device,
+            (workers, scheduler, serial),
+            (as_json, quiet, verbose),
+        )
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    name: NameOption = None,
+    store: StoreOption = STORE,
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a run would compute.
+
+    Every step: in the store, stale or to do, with its expected time, disk and memory.
+    """
+    with told_errors():
+        from pipelines.cli.planning import plan_command
+
+        plan_command(recipe, overrides or [], store, device, workers, name, as_json)
+
+
+@app.command()
+def status(
+    run_name: RunArgument = None,
+    store: StoreOption = STORE,
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing until the run ends.")] = False,
+) -> None:
+    """Show how far a run is.
+
+    Works from any terminal that reaches the store, while the run goes on elsewhere.
+    """
+    with told_errors():
+        from pipelines.cli.status import status_command
+
+        status_command(run_name, store, as_json, watch)
+
+
+@app.command()
+def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """List the runs of the store, newest first."""
+    with told_errors():
+        from pipelines.cli.runs import ls_command
+
+        ls_command(store, as_json)
+
+
+@app.command()
+def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Show what a run found.
+
+    The headline per pair, the features by class and level, and the domains.
+    """
+    with told_errors():
+        from pipelines.cli.runs import show_command
+
+        show_command(run_name, store, as_json)
+
+
+@app.command()
+def recipes(as_json: JsonOption = False) -> None:
+    """List the shipped recipes."""
+    with told_errors():
+        from pipelines.cli.runs import recipes_command
+
+        recipes_command(as_json)
+
+
+@app.command()
+def report(
+    out: OutOption, run_name: RunArgument = None, store: StoreOption = STORE, verbose: VerboseOption = False
+) -> None:
+    """Write a report of a run for a paper.
+
+    Figures, tables, methods, data and provenance.
+    """
+    with told_errors(verbose):
+        from pipelines.cli.outputs import report_command
+
+        report_command(run_name, store, out)
+
+
+@app.command()
+def dash(
+    store: StoreOption = STORE,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = False,
+) -> None:
+    """Open the dashboards on this machine."""
+    with told_errors():
+        from pipelines.cli.outputs import dash_command
+
+        dash_command(store, port, browser)
+
+
+@app.command()
+def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Check stored files against their digests.
+
+    Reads every file of a run, or of the whole store where no run is named.
+    """
+    with told_errors():
+        from pipelines.cli.care import verify_command
+
+        verify_command(run_name, store, as_json)
+
+
+@app.command()
+def gc(
+    store: StoreOption = STORE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove artifacts that no run uses."""
+    with told_errors():
+        from pipelines.cli.care import gc_command
+
+        gc_command(store, dry_run, as_json)
+
+
+@app.command()
+def doctor(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Check this machine and the store.
+
+    Python, packages, cores, memory, disk, CUDA, demo text and store; each finding comes with what to do.
+    """
+    with told_errors():
+        from pipelines.cli.doctor import doctor_command
+
+        doctor_command(store, as_json)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes.
+
+    Every key with its meaning, type and default; editors can use it.
+    """
+    with told_errors():
+        from pipelines.cli.runs import schema_command
+
+        schema_command()
+
+
+@app.command()
+def compare(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="A.npz B.npz ...", help="Activations of each model.")
+    ],
+    out: OutOption,
+    documents: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--documents", metavar="NPY", help="Document id of each row."),
+    ] = None,
+    domains: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--domains", metavar="NPY", help="Domain code or name of each row."),
+    ] = None,
+    tokens: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--tokens", metavar="NPY", help="Token id of each row."),
+    ] = None,
+    names: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--names", metavar="A,B,...", help="Names of the models; default the file names."),
+    ] = None,
+    root_seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of splits, nulls and intervals.")] = 0,
+    tau: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option("--tau", min=0.0, max=1.0, help="Held-out r at which two latents are the same feature."),
+    ] = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compare activations of your own.
+
+    Each file holds one model: scipy sparse .npz, or dense .npy or .npz, (rows, latents), the same rows in each.
+    """
+    with told_errors(verbose):
+        from pipelines.cli.compare import compare_command
+
+        inputs = {"documents": documents, "domains": domains, "tokens": tokens}
+        compare_command(files, out, inputs, names, root_seed, tau, as_json)
+
+
+def entry() -> None:
+    """Start the program."""
+    refuse_foreign_rooms()
+    app()
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,70 @@
+"""``universality report`` and ``universality dash``."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import typer
+
+from pipelines.cli.runs import open_named
+from pipelines.cli.terminal import say
+from universality.errors import InputError, must_be
+
+
+def report_command(run_name: str | None, store_url: str, out: Path) -> None:
+    """Write the report of a run; its files are listed on stdout."""
+    from pipelines.report.bundle import write_report
+
+    run = open_named(run_name, store_url)
+    files = write_report(run, out)
+    for path in files:
+        typer.echo(path)
+    say(f"Report of run {run.name}: {len(files)} files in {out}. Start with {out / 'README.md'}.")
+
+
+def dash_command(store_url: str, port: int, browser: bool) -> None:
+    """Become a Streamlit server on 127.0.0.1.
+
+    Raises:
+        InputError: the port is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise InputError(
+                must_be(
+                    "port", "dash", "free on 127.0.0.1", port, "Stop what uses it, or give another --port."
+                )
+            ) from None
+    say(f"Dashboards of {store_url}: http://127.0.0.1:{port}  (Ctrl-C ends)")
+    command = streamlit_command(store_url, port, browser)
+    if os.name == "posix":  # no process in between: signals reach the server itself
+        os.execv(command[0], command)
+    raise typer.Exit(subprocess.call(command))
+
+
+def streamlit_command(store_url: str, port: int, browser: bool) -> list[str]:
+    """The command that serves the dashboards of a store; the app is found, not imported."""
+    spec = find_spec("dashboards")
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            must_be(
+                "package", "this installation", "complete", "no dashboards", "Install universality again."
+            )
+        )
+    app = Path(spec.submodule_search_locations[0]) / "app.py"
+    options = {
+        "server.address": "127.0.0.1",
+        "server.port": port,
+        "server.headless": str(not browser).lower(),
+        "browser.gatherUsageStats": "false",
+    }
+    flags = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(app), *flags, "--", "--store", store_url]

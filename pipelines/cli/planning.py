@@ -1,0 +1,155 @@
+"""``universality plan``: what a run would compute, from what the store holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.execute import default_name, recipe_and_plan
+from pipelines.cli.terminal import console, print_json
+from pipelines.cli.view import duration, size
+from pipelines.engine import critical_path
+from pipelines.engine.machine import cores
+from pipelines.engine.schedule import makespan
+
+if TYPE_CHECKING:
+    from pipelines.engine import Plan
+    from storage import Store
+
+
+def plan_command(
+    recipe_name: str,
+    overrides: list[str],
+    store_url: str,
+    device: str,
+    workers: int | None,
+    name: str | None,
+    as_json: bool,
+) -> None:
+    """Print the plan of a recipe against a store."""
+    from storage import open_store
+
+    recipe, plan = recipe_and_plan(recipe_name, overrides, device)
+    store = open_store(store_url)
+    states = node_states(plan, store, recipe.recipe)
+    document = plan_document(plan, states, workers or cores())
+    document = {
+        "name": name or default_name(recipe, plan),
+        "recipe": recipe.recipe,
+        "store": store.url,
+    } | document
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+
+
+def node_states(plan: Plan, store: Store, recipe_name: str) -> dict[str, tuple[str, str]]:
+    """State and reason by node id.
+
+    ``cached``: the artifact is in the store. ``stale``: it is not, but the newest run of this recipe has
+    another one for the node; the reason says what changed. ``to do``: neither.
+    """
+    keys = plan.keys()
+    earlier = _earlier_keys(store, recipe_name)
+    states: dict[str, tuple[str, str]] = {}
+    for node in plan:
+        old = earlier.get(node.id)
+        if store.has(keys[node.id]):
+            states[node.id] = ("cached", "")
+        elif old is not None and old != keys[node.id] and store.has(old):
+            manifest = store.get(old).manifest
+            states[node.id] = ("stale", _what_changed(plan, node.id, manifest))
+        else:
+            states[node.id] = ("to do", "")
+    return states
+
+
+def _earlier_keys(store: Store, recipe_name: str) -> dict[str, str]:
+    runs = [run for run in store.runs() if run.record["recipe_name"] == recipe_name]
+    if not runs:
+        return {}
+    newest = max(runs, key=lambda run: run.record["created"])
+    return {node_id: node["key"] for node_id, node in newest.record["nodes"].items()}
+
+
+def _what_changed(plan: Plan, node_id: str, manifest: dict[str, Any]) -> str:
+    from pipelines.engine import find_step
+
+    node, keys = plan[node_id], plan.keys()
+    version = find_step(node.step).version
+    reasons = []
+    if manifest["version"] != version:
+        reasons.append(f"step version {manifest['version']} -> {version}")
+    before = manifest["params"]
+    for name in sorted({*before, *node.params}):
+        if before.get(name) != node.params.get(name):
+            reasons.append(f"params.{name}")
+    inputs = {local: keys[source] for local, source in node.inputs.items()}
+    reasons += [
+        node.inputs.get(local, local) for local, key in inputs.items() if manifest["inputs"].get(local) != key
+    ]
+    return ", ".join(reasons[:4]) + (" …" if len(reasons) > 4 else "")
+
+
+def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) -> dict[str, Any]:
+    """The plan as JSON values: nodes in order, totals of what is to be computed, critical path."""
+    keys = plan.keys()
+
+    def cost(node: Any) -> float:
+        return 0.0 if states[node.id][0] == "cached" else node.estimate.seconds
+
+    nodes = [
+        {
+            "id": node.id, "step": node.step, "key": keys[node.id],
+            "state": states[node.id][0], "because": states[node.id][1],
+            "seconds": node.estimate.seconds, "bytes": node.estimate.bytes, "memory": node.estimate.memory,
+            "threads": node.threads, "device": node.device, "inputs": list(node.inputs.values()),
+        }
+        for node in plan
+    ]  # fmt: skip
+    todo = [node for node in plan if states[node.id][0] != "cached"]
+    path = [node_id for node_id in critical_path(plan, cost) if states[node_id][0] != "cached"]
+    totals = {
+        "nodes": len(plan),
+        "to_do": len(todo),
+        "seconds": sum(node.estimate.seconds for node in todo),
+        "makespan": makespan(plan, cost, workers),
+        "workers": workers,
+        "bytes": sum(node.estimate.bytes for node in todo),
+        "memory": max((node.estimate.memory for node in todo), default=0),
+    }
+    seconds = sum(plan[node_id].estimate.seconds for node_id in path)
+    return {"totals": totals, "critical_path": {"nodes": path, "seconds": seconds}, "nodes": nodes}
+
+
+def _print(document: dict[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    out = console()
+    table = Table(
+        title=f"{document['recipe']} as run {document['name']} in {document['store']}",
+        title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
+    )  # fmt: skip
+    for title, justify in (
+        ("node", "left"),
+        ("state", "left"),
+        ("time", "right"),
+        ("disk", "right"),
+        ("memory", "right"),
+    ):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for node in document["nodes"]:
+        state = node["state"] + (f" ({node['because']})" if node["because"] else "")
+        table.add_row(node["id"], state, duration(node["seconds"]), size(node["bytes"]), size(node["memory"]))
+    out.print(table)
+    totals, path = document["totals"], document["critical_path"]
+    if not totals["to_do"]:
+        out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")
+        return
+    out.print(
+        f"{totals['to_do']} of {totals['nodes']} steps to compute: about {duration(totals['makespan'])} on "
+        f"{totals['workers']} workers ({duration(totals['seconds'])} in all), {size(totals['bytes'])} of disk, "
+        f"up to {size(totals['memory'])} of memory in one process."
+    )
+    out.print(f"Critical path, {duration(path['seconds'])}: {' -> '.join(path['nodes'])}")

@@ -1,0 +1,146 @@
+"""Progress on stderr while a run computes: one live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.terminal import console, say
+from pipelines.cli.view import RunView, duration, size, step_line
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+#: Seconds between two "still working" lines where no terminal can show a bar.
+PLAIN_PERIOD = 15.0
+
+
+class Silent:
+    """``--quiet``: errors are told at the end, nothing before."""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Ignore the event."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class Lines:
+    """One line per settled step, and one every 15 s with what runs."""
+
+    def __init__(self, verbose: bool = False) -> None:
+        self.view = RunView()
+        self._verbose = verbose
+        self._closed = threading.Event()
+        self._clock = threading.Thread(target=self._tell_now_and_then, daemon=True)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Write a line where the event deserves one."""
+        self.view.apply(event)
+        if event.get("event") == "run_started":
+            self._clock.start()
+        line = settled_line(self.view, event, self._verbose)
+        if line is not None:
+            say(line)
+
+    def _tell_now_and_then(self) -> None:
+        # Its own thread: a step that reports nothing for an hour must not look dead.
+        while not self._closed.wait(PLAIN_PERIOD):
+            say(running_line(self.view, time.time()))
+
+    def close(self) -> None:
+        """Write no more."""
+        self._closed.set()
+
+
+class Live:
+    """One overall bar and a line per running step, drawn in place; settled steps scroll above it."""
+
+    def __init__(self, verbose: bool = False) -> None:
+        from rich.live import Live as RichLive
+
+        self.view = RunView()
+        self._verbose = verbose
+        self._console = console(stderr=True)
+        self._live = RichLive(
+            get_renderable=self._draw, console=self._console, refresh_per_second=4, transient=True
+        )
+        self._open = False
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Update the display."""
+        self.view.apply(event)
+        if event.get("event") == "run_started":
+            self._live.start()
+            self._open = True
+        line = settled_line(self.view, event, self._verbose)
+        if line is not None:
+            self._console.print(line, markup=False)
+
+    def _draw(self) -> Group:
+        return draw(self.view, time.time())
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._open:
+            self._live.stop()
+
+
+def running_line(view: RunView, now: float) -> str:
+    """Where a run is, in one line."""
+    left = duration(view.remaining(now))
+    ahead = f", about {left} left" if left else ""
+    steps = "; ".join(step_line(node, step, now) for node, step in list(view.running.items()))
+    return f"{100 * view.fraction:3.0f} %{ahead} | {steps or 'between steps'}"
+
+
+def draw(view: RunView, now: float) -> Group:
+    """The overall bar and the running steps, as a rich renderable."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    left = duration(view.remaining(now))
+    head = Table.grid(padding=(0, 1))
+    head.add_row(
+        ProgressBar(total=1.0, completed=view.fraction, width=32),
+        Text(f"{100 * view.fraction:3.0f} %  {len(view.settled)}/{len(view.todo)} steps"),
+        Text(f"{duration(now - view.started)} so far" + (f", about {left} left" if left else "")),
+    )
+    steps = Table.grid(padding=(0, 1))
+    for node, step in list(view.running.items()):
+        steps.add_row(
+            Text("  "),
+            ProgressBar(total=1.0, completed=step.fraction, width=16),
+            Text(step_line(node, step, now)),
+        )
+    return Group(head, steps)
+
+
+def settled_line(view: RunView, event: dict[str, Any], verbose: bool) -> str | None:
+    """The line that an event leaves behind, if any."""
+    kind, node = event.get("event"), event.get("node")
+    if kind == "run_started":
+        reused = f", {view.n_reused} already in the store" if view.n_reused else ""
+        return f"{len(view.todo)} steps to compute{reused}"
+    if kind == "done":
+        memory = f", {size(event['peak_memory'])}" if verbose and event.get("peak_memory") else ""
+        return f"[{len(view.settled)}/{len(view.todo)}] {node}  {duration(event.get('wall_s', 0.0))}{memory}"
+    if kind == "failed":
+        trace = "\n" + event["traceback"].rstrip() if verbose else ""
+        return f"failed: {node}: {event['error']}{trace}"
+    if kind == "skipped":
+        return f"skipped: {node}, because {event['because']} failed"
+    if kind == "warning":
+        return f"warning: {node}: {event['message']}"
+    return None
+
+
+def choose_display(quiet: bool, verbose: bool) -> Silent | Lines | Live:
+    """The display for this command: none, live on a terminal, else lines."""
+    if quiet:
+        return Silent()
+    return Live(verbose) if sys.stderr.isatty() else Lines(verbose)

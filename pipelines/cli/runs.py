@@ -1,0 +1,117 @@
+"""Commands that list and read: ``ls``, ``show``, ``recipes``, ``schema``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.summary import print_summary, summary_values
+from pipelines.cli.terminal import console, print_json, say
+from pipelines.cli.view import duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from storage import Run
+
+
+def open_named(run_name: str | None, store_url: str) -> Run:
+    """A run by name, or the newest one of the store."""
+    from storage import open_run, open_store
+
+    return open_run(run_name, store=open_store(store_url))
+
+
+def ls_command(store_url: str, as_json: bool) -> None:
+    """List runs, newest first."""
+    from storage import open_store
+
+    store = open_store(store_url)
+    records = sorted((run.record for run in store.runs()), key=lambda record: record["created"], reverse=True)
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": r["name"],
+                    "status": r["status"],
+                    "recipe": r["recipe_name"],
+                    "created": r["created"],
+                }
+                for r in records
+            ]
+        )
+        return
+    if not records:
+        say(f"No runs in {store.url} yet. Start with: universality run quickstart")
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("run", "status", "recipe", "created"):
+        table.add_column(title, overflow="fold")
+    table.add_column("time", justify="right")
+    for r in records:
+        table.add_row(r["name"], r["status"], r["recipe_name"], str(r["created"]), duration(r.get("wall_s")))
+    console().print(table)
+
+
+def show_command(run_name: str | None, store_url: str, as_json: bool) -> None:
+    """Show what a run found."""
+    run = open_named(run_name, store_url)
+    if as_json:
+        print_json(run_document(run))
+    else:
+        print_run(console(), run)
+
+
+def run_document(run: Run) -> dict[str, Any]:
+    """``name, status, wall_s, headline, counts``; the last two are empty while there are no results."""
+    from storage import TableMissing
+
+    head = {"name": run.name, "status": run.record["status"], "wall_s": run.record.get("wall_s")}
+    try:
+        return head | summary_values(run.table("headline"), run.table("features"))
+    except TableMissing:
+        return head | {"headline": {}, "counts": {}}
+
+
+def print_run(out: Console, run: Run) -> None:
+    """Print the summary of a run, or what there is instead of results."""
+    from storage import TableMissing
+
+    record = run.record
+    took = f" in {duration(record['wall_s'])}" if record.get("wall_s") else ""
+    out.print(f"Run {run.name}: {record['status']}{took}, recipe {record['recipe_name']}", markup=False)
+    try:
+        headline, features = run.table("headline"), run.table("features")
+    except TableMissing:
+        out.print(f"No results yet. See: universality status {run.name}", markup=False)
+        return
+    try:
+        domains = run.table("domains")
+    except TableMissing:  # a corpus without labels
+        domains = None
+    print_summary(out, headline, features, domains)
+
+
+def recipes_command(as_json: bool) -> None:
+    """List the shipped recipes."""
+    from pipelines.recipe import shipped_recipes
+
+    found = shipped_recipes()
+    if as_json:
+        print_json(found)
+        return
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 3))
+    for name, description in found.items():
+        table.add_row(name, description)
+    console().print(table)
+
+
+def schema_command() -> None:
+    """Print the JSON schema of a recipe."""
+    from pipelines.recipe import Recipe
+
+    print_json(Recipe.model_json_schema())

@@ -1,0 +1,98 @@
+"""``universality status``: how far a run is, read from its record and its events."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.progress import draw, running_line
+from pipelines.cli.runs import open_named
+from pipelines.cli.terminal import console, print_json
+from pipelines.cli.view import RunView, duration, step_line
+from pipelines.errors import RecipeError
+from universality.errors import must_be
+
+if TYPE_CHECKING:
+    from storage import Run
+
+#: Seconds between two looks; on a terminal, and elsewhere.
+WATCH_PERIOD, WATCH_PERIOD_PLAIN = 1.0, 15.0
+
+
+def status_command(run_name: str | None, store_url: str, as_json: bool, watch: bool) -> None:
+    """Print the state of a run once, or until it ends."""
+    if as_json and watch:
+        raise RecipeError(
+            must_be(
+                "options", "status", "one of --json and --watch", "both", "Drop one; or read events.jsonl."
+            )
+        )
+    run = open_named(run_name, store_url)
+    if watch:
+        _watch(run, store_url)
+        run = open_named(run.name, store_url)
+    if as_json:
+        print_json(status_document(run, time.time()))
+    else:
+        _print(run, time.time())
+
+
+def status_document(run: Run, now: float) -> dict[str, Any]:
+    """Status, node counts, running steps with their progress, failures and the expected rest."""
+    record, view = run.record, RunView.of(run.events())
+    running = {
+        node: {"fraction": round(step.fraction, 4), "seconds": round(now - step.since, 1), **step.facts}
+        for node, step in view.running.items()
+    }
+    return {
+        "name": run.name,
+        "status": record["status"],
+        "recipe": record["recipe_name"],
+        "nodes": dict(Counter(node["status"] for node in record["nodes"].values())),
+        "fraction": round(view.fraction, 4) if record["status"] == "running" else None,
+        "remaining_s": view.remaining(now),
+        "running": running if record["status"] == "running" else {},
+        "failed": view.failed,
+        "skipped": view.skipped,
+        "warnings": [{"node": node, "message": message} for node, message in view.warnings],
+        "wall_s": record.get("wall_s"),
+    }
+
+
+def _print(run: Run, now: float) -> None:
+    document = status_document(run, now)
+    out = console()
+    counts = ", ".join(f"{n} {status}" for status, n in document["nodes"].items())
+    out.print(f"Run {document['name']}: {document['status']} ({counts})", markup=False)
+    if document["status"] == "running":
+        view = RunView.of(run.events())
+        left = duration(view.remaining(now))
+        out.print(f"{100 * view.fraction:.0f} %" + (f", about {left} left" if left else ""), markup=False)
+        for node, step in view.running.items():
+            out.print("  " + step_line(node, step, now), markup=False)
+    for node, error in document["failed"].items():
+        out.print(f"failed: {node}: {error}", markup=False)
+    for node, cause in document["skipped"].items():
+        out.print(f"skipped: {node}, because {cause} failed", markup=False)
+    for warning in document["warnings"]:
+        out.print(f"warning: {warning['node']}: {warning['message']}", markup=False)
+    if document["status"] in ("interrupted", "partial", "failed", "planned"):
+        out.print("The same `universality run` command goes on from here.", markup=False)
+
+
+def _watch(run: Run, store_url: str) -> None:
+    """Show a running run until it is not running any more; progress goes to stderr as in ``run``."""
+    if not sys.stderr.isatty():
+        while (now_run := open_named(run.name, store_url)).record["status"] == "running":
+            sys.stderr.write(running_line(RunView.of(now_run.events()), time.time()) + "\n")
+            sys.stderr.flush()
+            time.sleep(WATCH_PERIOD_PLAIN)
+        return
+    from rich.live import Live
+
+    with Live(console=console(stderr=True), auto_refresh=False, transient=True) as live:
+        while (now_run := open_named(run.name, store_url)).record["status"] == "running":
+            live.update(draw(RunView.of(now_run.events()), time.time()), refresh=True)
+            time.sleep(WATCH_PERIOD)

@@ -1,0 +1,208 @@
+"""What a finished run found, from its tables: as JSON values, and as text a person reads.
+
+Pure functions of data frames (columns as documented for the run tables), so that other callers can use
+them on any comparison.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console, RenderableType
+
+#: Quantity -> the words for it. All are medians of the held-out r of assigned pairs.
+QUANTITIES = {
+    "features": "features",
+    "neurons": "neurons",
+    "null_p95": "chance, 95th percentile",
+    "ceiling": "ceiling (same model, second SAE)",
+    "untrained": "untrained floor",
+    "token_conditional": "features, token-conditional",
+}
+CLASSES = ("universal", "shared", "specific")
+LEVELS = ("context", "token", "domain", "untested", "none")
+DOMAIN_COLUMNS = (
+    "domain", "model", "latent", "mcc", "auroc", "sensitivity", "specificity",
+    "partner_model", "partner_latent", "r", "r_token", "level", "neuron_r", "untrained_r",
+)  # fmt: skip
+
+
+def headline_values(headline: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """The table ``headline`` as ``{quantity: {"overall": value, "m0-m1": value, …}}``.
+
+    Returns:
+        Every quantity of :data:`QUANTITIES`, empty where the run did not measure it; "overall" first.
+    """
+    values: dict[str, dict[str, float | None]] = {name: {} for name in QUANTITIES}
+    for row in headline.itertuples(index=False):
+        values.setdefault(str(row.quantity), {})[str(row.pair)] = _number(row.value)
+    return {name: dict(sorted(pairs.items(), key=_overall_first)) for name, pairs in values.items()}
+
+
+def count_values(features: pd.DataFrame) -> dict[str, Any]:
+    """Numbers of features by status, class, level, and level within class.
+
+    Features without a class (dead, rare) are counted by status only; those without a matched partner
+    have the level ``"none"``.
+    """
+    classified = features[features["class"].notna()]
+    level = classified["level"].astype(object)
+    level = level.where(classified["level"].notna(), "none")
+    by_class = {
+        str(name): _counts(level[classified["class"] == name])
+        for name in _ordered(classified["class"], CLASSES)
+    }
+    return {
+        "status": _counts(features["status"]),
+        "class": _counts(classified["class"], CLASSES),
+        "level": _counts(level, LEVELS),
+        "class_by_level": by_class,
+    }
+
+
+def split_comparisons(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each comparison in the order of the table; one, named "main", without the column."""
+    if "comparison_id" not in table:
+        yield "main", table
+        return
+    for name in table["comparison_id"].drop_duplicates():
+        yield str(name), table[table["comparison_id"] == name].drop(columns="comparison_id")
+
+
+def summary_values(headline: pd.DataFrame, features: pd.DataFrame) -> dict[str, Any]:
+    """``headline`` and ``counts`` of a run: the first comparison's, and all under ``comparisons`` if several."""
+    of_features = dict(split_comparisons(features))
+    each = {
+        name: {"headline": headline_values(table), "counts": count_values(of_features[name])}
+        for name, table in split_comparisons(headline)
+    }
+    first = next(iter(each.values()), {"headline": {}, "counts": {}})
+    return {**first, "comparisons": each} if len(each) > 1 else dict(first)
+
+
+def print_summary(
+    console: Console, headline: pd.DataFrame, features: pd.DataFrame, domains: pd.DataFrame | None = None
+) -> None:
+    """Print, for each comparison, the headline, the counts and the domain table."""
+    of_features = dict(split_comparisons(features))
+    of_domains = dict(split_comparisons(domains)) if domains is not None else {}
+    for name, table in split_comparisons(headline):
+        console.print(headline_table(name, table))
+        console.print(counts_table(of_features[name]))
+        if name in of_domains and len(of_domains[name]):
+            console.print(domains_table(of_domains[name]))
+
+
+def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
+    """Median held-out r per quantity: overall with its interval, then each pair."""
+    table = _table(f"Comparison {comparison}: median held-out r of assigned pairs")
+    for title, justify in (
+        ("quantity", "left"),
+        ("overall", "right"),
+        ("95 % interval", "left"),
+        ("pairs", "left"),
+    ):
+        table.add_column(title, justify=justify)
+    for quantity, words in QUANTITIES.items():
+        rows = headline[headline["quantity"] == quantity]
+        overall = rows[rows["pair"] == "overall"]
+        pairs = rows[rows["pair"] != "overall"]
+        table.add_row(
+            words,
+            _r(overall["value"].iloc[0]) if len(overall) else "not measured",
+            _interval(overall),
+            "  ".join(f"{row.pair} {_r(row.value)}" for row in pairs.itertuples(index=False)),
+        )
+    return table
+
+
+def counts_table(features: pd.DataFrame) -> RenderableType:
+    """Alive features by class and level, with the shares; dead and rare ones in the caption."""
+    counts = count_values(features)
+    levels = [level for level in LEVELS if level in counts["level"]]
+    levels += [level for level in counts["level"] if level not in levels]
+    total = sum(counts["class"].values())
+    status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
+    table = _table(f"Features by class and level ({status})")
+    table.add_column("class")
+    for title in ("features", "share", *levels):
+        table.add_column(title, justify="right")
+    for name, n in counts["class"].items():
+        by_level = counts["class_by_level"][name]
+        share = f"{100 * n / total:.1f} %"
+        table.add_row(name, f"{n:,}", share, *(f"{by_level.get(level, 0):,}" for level in levels))
+    return table
+
+
+def domains_table(domains: pd.DataFrame) -> RenderableType:
+    """Each model's best latent per domain, its partner in another model, and what it is not."""
+    table = _table("Domains: each model's best latent, and its partner in another model")
+    titles = (
+        ("domain", "left"), ("latent", "left"), ("mcc", "right"), ("auroc", "right"), ("sens.", "right"),
+        ("spec.", "right"), ("partner", "left"), ("r", "right"), ("r token", "right"), ("level", "left"),
+        ("neuron", "right"), ("untr.", "right"),
+    )  # fmt: skip
+    for title, justify in titles:
+        table.add_column(title, justify=justify, no_wrap=True)
+    before = None
+    for row in domains[list(DOMAIN_COLUMNS)].itertuples(index=False):
+        partner = "" if _missing(row.partner_latent) else f"{row.partner_model}/{int(row.partner_latent)}"
+        table.add_row(
+            "" if row.domain == before else str(row.domain),
+            f"{row.model}/{int(row.latent)}",
+            *(_r(value) for value in (row.mcc, row.auroc, row.sensitivity, row.specificity)),
+            partner,
+            _r(row.r),
+            _r(row.r_token),
+            "" if _missing(row.level) else str(row.level),
+            _r(row.neuron_r),
+            _r(row.untrained_r),
+        )
+        before = row.domain
+    return table
+
+
+def _table(title: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _counts(values: pd.Series, order: tuple[str, ...] = ()) -> dict[str, int]:
+    found = values.value_counts()
+    return {str(name): int(found[name]) for name in _ordered(values, order)}
+
+
+def _ordered(values: pd.Series, order: tuple[str, ...]) -> list[Any]:
+    present = set(values.dropna().unique())
+    return [name for name in order if name in present] + sorted(present - set(order), key=str)
+
+
+def _overall_first(item: tuple[str, Any]) -> bool:
+    return item[0] != "overall"
+
+
+def _missing(value: Any) -> bool:
+    import pandas as pd
+
+    return value is None or bool(pd.isna(value))
+
+
+def _number(value: Any) -> float | None:
+    return None if _missing(value) or not math.isfinite(value) else float(value)
+
+
+def _r(value: Any) -> str:
+    number = _number(value)
+    return "-" if number is None else f"{number:.2f}"
+
+
+def _interval(overall: pd.DataFrame) -> str:
+    if not len(overall) or _missing(overall["low"].iloc[0]):
+        return ""
+    return f"{_r(overall['low'].iloc[0])} to {_r(overall['high'].iloc[0])}"

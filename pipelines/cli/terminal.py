@@ -1,0 +1,79 @@
+"""Two streams and their manners: data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+#: Width where the stream is no terminal and COLUMNS says nothing.
+WIDTH = 100
+
+
+def console(stderr: bool = False) -> Console:
+    """A rich console for one of the streams; honours NO_COLOR, COLUMNS and redirection."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    fixed = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
+    return Console(file=stream, width=fixed, highlight=False, soft_wrap=False)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def say(text: str) -> None:
+    """One paragraph on stderr."""
+    sys.stderr.write(text.rstrip() + "\n")
+
+
+def exit_code_of(error: BaseException) -> int:
+    """2 for what the user can put right on the command line or in the recipe, else 1."""
+    from storage import RunMissing
+    from universality.errors import InputError
+
+    return EXIT_USAGE if isinstance(error, (InputError, RunMissing)) else EXIT_FAILED
+
+
+@contextmanager
+def told_errors(verbose: bool = False) -> Iterator[None]:
+    """Tell errors that were worded for people as one paragraph, and end with the right exit code.
+
+    Anything else is a defect of this program: it keeps its traceback.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:  # `universality ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except Exception as error:
+        from storage import StoreError
+        from universality.errors import UniversalityError
+
+        if not isinstance(error, (UniversalityError, StoreError)):
+            raise
+        if verbose:
+            say("".join(traceback.format_exception(error)))
+        say(f"universality: {error}")
+        raise typer.Exit(exit_code_of(error)) from None
+
+
+def _plain(value: Any) -> Any:
+    item = getattr(value, "item", None)
+    return item() if callable(item) else str(value)
