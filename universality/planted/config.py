@@ -1,0 +1,46 @@
+"""Sizes, rates and noise of a planted world."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PlantConfig(BaseModel):
+    """What is planted. Counts named ``per model`` are drawn anew for every model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_models: int = Field(3, ge=2, description="models m0, m1, …")
+    n_untrained: int = Field(2, ge=0, description="untrained models u0, u1, …: token and position latents only")
+    n_rows: int = Field(60_000, ge=1_000, description="tokens that every model reads")
+    n_documents: int = Field(400, ge=4, description="documents of log-normal length")
+    n_domains: int = Field(6, ge=1, description="domains; each document has one")
+    d_vocab: int = Field(1_000, ge=20, description="token ids, Zipf-distributed, half of them by domain")
+    n_ctx: int = Field(64, ge=4, description="length of a context in tokens")
+
+    n_universal: int = Field(60, ge=0, description="features of all models")
+    n_shared: int = Field(30, ge=0, description="features of two models up to all but one (none with two models)")
+    n_specific: int = Field(60, ge=0, description="per model: features of one model, also in its replicate")
+    n_unstable: int = Field(10, ge=0, description="per model: features of one model, not in its replicate")
+    n_decodable: int = Field(10, ge=0, description="per model: latent in one model, in the raw basis of all")
+    n_split: int = Field(6, ge=0, description="wholes: one latent in one model, n_pieces latents in the others")
+    n_pieces: int = Field(5, ge=2, le=5, description="pieces of a split whole; each event goes to one piece")
+    n_domain: int = Field(6, ge=0, description="decoys that share only a domain: independent given its label")
+    n_token: int = Field(10, ge=0, description="decoys that share only a token id: independent given the id")
+    n_position: int = Field(2, ge=0, description="decoys that share only a position in the context")
+    n_dead: int = Field(4, ge=0, description="per model: latents that never fire")
+    n_rare: int = Field(4, ge=0, description="per model: latents that fire three times")
+
+    max_rate: float = Field(0.03, gt=0, le=0.2, description="firing rate of the most frequent feature")
+    min_rate: float = Field(0.004, gt=0, description="firing rate of the least frequent; Zipf between")
+    burst: float = Field(
+        0.15,
+        gt=0,
+        description="shape of the Gamma intensity over documents for every second feature (small: few documents)",
+    )
+    noise: float = Field(0.2, ge=0, description="s.d. of the log of each model's own gain per firing")
+    miss: float = Field(0.1, ge=0, lt=1, description="share of a feature's events that a model misses")
+    spurious: float = Field(0.1, ge=0, lt=1, description="false firings per event, in the same documents")
+
+    d_in: int = Field(64, ge=2, description="width of the raw activations")
+    raw_noise: float = Field(0.1, ge=0, description="s.d. of the raw activations' noise per coordinate")
