@@ -1,0 +1,176 @@
+"""What every correlation starts from: validated matrices, exact column moments, pivots.
+
+A latent is *alive* here when its correlation is defined: it fires somewhere and is not constant. For all
+others r is 0 by definition, never NaN.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from scipy import sparse
+
+from universality.errors import InputError, must_be
+
+Matrix = np.ndarray | sparse.sparray | sparse.spmatrix
+
+# A latent whose raw second moment is 16 times its centred one fires almost always, around a mean far from 0.
+# Measured from its mean instead, every later subtraction keeps its digits (r does not change).
+_FAR_FROM_ZERO = 16.0
+
+
+def is_dense(matrix: Matrix) -> bool:
+    """Whether a matrix is a dense array (or memory map), not a scipy sparse one."""
+    return not sparse.issparse(matrix)
+
+
+def as_csr(matrix: Matrix, where: str) -> sparse.csr_array:
+    """Validate a matrix and return it as canonical CSR without stored zeros; the input stays as it is.
+
+    Args:
+        matrix: scipy sparse or dense, shape (n_rows, n_latents), real and finite.
+        where: how to call it in an error.
+
+    Returns:
+        CSR with float32 values (float64 if the input has them), sorted indices, no duplicates, no zeros.
+
+    Raises:
+        InputError: not two-dimensional, or not finite; replace or drop the offending rows.
+    """
+    if matrix.ndim != 2:
+        raise InputError(
+            must_be("shape", where, "(n_rows, n_latents)", matrix.shape, "Pass a two-dimensional matrix.")
+        )
+    if is_dense(matrix):
+        matrix = sparse.csr_array(np.asarray(matrix))
+    csr = sparse.csr_array(matrix)
+    if csr.dtype not in (np.float32, np.float64):
+        csr = csr.astype(np.float32 if csr.dtype.kind in "bf" or csr.dtype.itemsize < 4 else np.float64)
+    if not np.isfinite(csr.data).all():
+        bad = int(np.count_nonzero(~np.isfinite(csr.data)))
+        raise InputError(
+            must_be("every value", where, "finite", f"{bad} NaN or infinite values", "Replace or drop them.")
+        )
+    if not csr.has_canonical_format or (csr.nnz and not csr.data.all()):
+        csr = csr.copy()
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+    return csr
+
+
+def check_same_rows(a: Matrix, b: Matrix) -> int:
+    """Return the common number of rows of two matrices.
+
+    Raises:
+        InputError: the row counts differ; both sides must hold the same tokens in the same order.
+    """
+    if a.shape[0] != b.shape[0]:
+        raise InputError(
+            must_be(
+                "number of rows", "B", f"{a.shape[0]}, the number of rows of A", b.shape[0],
+                "Pass activations of the same tokens in the same order.",
+            )
+        )  # fmt: skip
+    return int(a.shape[0])
+
+
+@njit(nogil=True, cache=True)
+def _sums(indices, values, n_latents):
+    count = np.zeros(n_latents, np.int64)
+    total = np.zeros(n_latents)
+    low = np.full(n_latents, np.inf)
+    high = np.full(n_latents, -np.inf)
+    for s in range(indices.size):
+        j = indices[s]
+        x = np.float64(values[s])
+        count[j] += 1
+        total[j] += x
+        low[j] = min(low[j], x)
+        high[j] = max(high[j], x)
+    return count, total, low, high
+
+
+@njit(nogil=True, cache=True)
+def _centred_squares(indices, values, mean):
+    square = np.zeros(mean.size)
+    for s in range(indices.size):
+        j = indices[s]
+        d = np.float64(values[s]) - mean[j]
+        square[j] += d * d
+    return square
+
+
+@dataclass(frozen=True)
+class LatentMoments:
+    """First and second moments of each latent over all rows, zeros included.
+
+    Attributes:
+        n_rows: number of rows.
+        count: (n,) rows in which the latent fires (value not 0).
+        total: (n,) sum of the values.
+        square: (n,) centred sum of squares, ``sum_i (x_i - mean)^2``.
+        alive: (n,) whether a correlation is defined: fires and is not constant.
+    """
+
+    n_rows: int
+    count: np.ndarray
+    total: np.ndarray
+    square: np.ndarray
+    alive: np.ndarray
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(n,) reciprocal of the centred norm; 0 for latents that are not alive."""
+        return np.where(self.alive, 1.0 / np.sqrt(np.where(self.alive, self.square, 1.0)), 0.0)
+
+
+def latent_moments(csr: sparse.csr_array) -> LatentMoments:
+    """Moments of each column in float64; two passes, so the squares are centred exactly.
+
+    Args:
+        csr: canonical CSR, see :func:`as_csr`.
+
+    Returns:
+        The moments; a latent with one and the same value in every row is not alive.
+    """
+    n_rows, n_latents = csr.shape
+    count, total, low, high = _sums(csr.indices, csr.data, n_latents)
+    mean = total / max(n_rows, 1)
+    square = _centred_squares(csr.indices, csr.data, mean) + (n_rows - count) * mean**2
+    constant = (count == n_rows) & (low == high)
+    alive = (count > 0) & ~constant & (square > 0)
+    return LatentMoments(n_rows, count, total, square, alive)
+
+
+def pivots(csr: sparse.csr_array, moments: LatentMoments | None = None) -> np.ndarray:
+    """The value each latent is best measured from: its mean if it hardly ever leaves it, else 0.
+
+    Returns:
+        (n,) values that float32 represents exactly, so that ``x - pivot`` rounds nowhere near the pivot.
+    """
+    m = latent_moments(csr) if moments is None else moments
+    mean = m.total / max(m.n_rows, 1)
+    far = m.alive & (m.square * (_FAR_FROM_ZERO - 1.0) < m.n_rows * mean**2)
+    return np.where(far, mean.astype(np.float32).astype(np.float64), 0.0)
+
+
+def shifted(csr: sparse.csr_array, pivot: np.ndarray) -> sparse.csr_array:
+    """Subtract a pivot from every row of those columns that have one (they become full columns).
+
+    Pearson correlation does not change; what changes is that nothing large cancels any more. Costs memory
+    only for latents that fire nearly always, which are full already.
+    """
+    columns = np.flatnonzero(pivot)
+    if columns.size == 0:
+        return csr
+    keep = sparse.diags_array((pivot == 0).astype(csr.dtype)).tocsr()
+    dense = csr[:, columns].toarray().astype(np.float64) - pivot[columns]
+    rows = np.repeat(np.arange(csr.shape[0]), columns.size)
+    cols = np.tile(columns, csr.shape[0])
+    full = sparse.csr_array((dense.astype(csr.dtype).ravel(), (rows, cols)), shape=csr.shape)
+    out = sparse.csr_array(csr @ keep + full)
+    out.eliminate_zeros()
+    out.sort_indices()
+    return out

@@ -1,0 +1,176 @@
+"""Statistics of given pairs of latents: what a held-out score is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from universality.correlation.inputs import (
+    Matrix,
+    as_csr,
+    check_same_rows,
+    is_dense,
+    latent_moments,
+    pivots,
+    shifted,
+)
+from universality.correlation.threads import blocks, n_threads, over_blocks
+from universality.errors import InputError, must_be
+
+_ROWS_PER_BLOCK = 8192
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """One value per pair, in the order the pairs were given; "fires" means a value other than 0.
+
+    Attributes:
+        r: (n_pairs,) Pearson correlation in [-1, 1]; 0 where either latent is dead or constant.
+        n_both: (n_pairs,) int64 rows in which both fire.
+        jaccard: (n_pairs,) rows in which both fire over rows in which either fires, in [0, 1].
+        p_b_given_a: (n_pairs,) share of a's rows in which b fires; 0 for a dead a.
+        p_a_given_b: (n_pairs,) share of b's rows in which a fires; 0 for a dead b.
+    """
+
+    r: np.ndarray
+    n_both: np.ndarray
+    jaccard: np.ndarray
+    p_b_given_a: np.ndarray
+    p_a_given_b: np.ndarray
+
+
+def check_pairs(indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int) -> tuple[np.ndarray, np.ndarray]:
+    """Validate two index arrays of pairs and return them as int64.
+
+    Raises:
+        InputError: not one-dimensional of equal length, or out of range.
+    """
+    ia, ib = np.asarray(indices_a, dtype=np.int64), np.asarray(indices_b, dtype=np.int64)
+    if ia.ndim != 1 or ia.shape != ib.shape:
+        raise InputError(
+            must_be("indices_a and indices_b", "the pairs", "two lists of equal length", (ia.shape, ib.shape),
+                    "Give one index of each side per pair.")
+        )  # fmt: skip
+    for index, n, name in ((ia, n_a, "indices_a"), (ib, n_b, "indices_b")):
+        if index.size and not (0 <= index.min() and index.max() < n):
+            raise InputError(
+                must_be(name, "the pairs", f"in [0, {n})", (int(index.min()), int(index.max())), "Check the side.")
+            )
+    return ia, ib
+
+
+@njit(nogil=True, cache=True)
+def _products(a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both):
+    """Co-products of pairs ``order[first:last]``, which are sorted by a: a's column is spread out once."""
+    spread = -1
+    for k in range(first, last):
+        pair = order[k]
+        a, b = ia[pair], ib[pair]
+        if a != spread:
+            if spread >= 0:
+                for s in range(a_indptr[spread], a_indptr[spread + 1]):
+                    column[a_rows[s]] = 0.0
+            for s in range(a_indptr[a], a_indptr[a + 1]):
+                column[a_rows[s]] = a_values[s]
+            spread = a
+        total, count = 0.0, 0
+        for s in range(b_indptr[b], b_indptr[b + 1]):
+            x = column[b_rows[s]]
+            if x != 0.0:
+                total += x * b_values[s]
+                count += 1
+        out[pair], n_both[pair] = total, count
+    if spread >= 0:
+        for s in range(a_indptr[spread], a_indptr[spread + 1]):
+            column[a_rows[s]] = 0.0
+
+
+def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+    """``sum_i a_i b_i`` and the number of common rows of each pair, from two canonical sparse matrices.
+
+    Args:
+        a: scipy sparse (n_rows, n_a). b: scipy sparse (n_rows, n_b).
+        ia: (n_pairs,) indices into a. ib: (n_pairs,) indices into b.
+        threads: threads to use; no byte of the result depends on it.
+
+    Returns:
+        ``(products (n_pairs,) float64, n_both (n_pairs,) int64)``.
+    """
+    left, right = (
+        (m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data) for m in (a.tocsc(), b.tocsc())
+    )
+    order = np.lexsort((ib, ia))
+    out, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
+    states = [np.zeros(a.shape[0]) for _ in range(min(n_threads(threads), 1 + ia.size // 256))]
+
+    def work(column: np.ndarray, first: int, last: int) -> None:
+        _products(*left, *right, ia, ib, order, first, last, column, out, n_both)
+
+    over_blocks(work, blocks(ia.size, 256), states)
+    return out, n_both
+
+
+def correlate_pairs(
+    A: Matrix,  # noqa: N803
+    B: Matrix,  # noqa: N803
+    indices_a: np.ndarray,
+    indices_b: np.ndarray,
+    *,
+    threads: int | None = None,
+) -> PairStatistics:
+    """Exact statistics of given pairs, on the rows given.
+
+    Args:
+        A: (n_rows, n_a), scipy sparse or dense (array or memory map).
+        B: (n_rows, n_b), the same rows in the same order.
+        indices_a: (n_pairs,) latents of A.
+        indices_b: (n_pairs,) latents of B.
+        threads: threads to use, all cores by default; no byte of the result depends on it.
+
+    Returns:
+        A :class:`PairStatistics`, one entry per pair; r as in :func:`correlate`.
+
+    Raises:
+        InputError: different rows, or indices out of range.
+    """
+    n = check_same_rows(A, B)
+    ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
+    if is_dense(A) and is_dense(B):
+        return _dense_pairs(A, B, ia, ib)
+    a, b = as_csr(A, "A"), as_csr(B, "B")
+    ma, mb = latent_moments(a), latent_moments(b)
+    pivot_a, pivot_b = pivots(a, ma), pivots(b, mb)
+    products, n_both = pair_products(a, b, ia, ib, threads)
+    count_a, count_b = ma.count[ia], mb.count[ib]
+    if pivot_a.any() or pivot_b.any():
+        a, b = shifted(a, pivot_a), shifted(b, pivot_b)
+        ma, mb = latent_moments(a), latent_moments(b)
+        products, _ = pair_products(a, b, ia, ib, threads)
+    r = (products - ma.total[ia] * mb.total[ib] / max(n, 1)) * (ma.scale[ia] * mb.scale[ib])
+    return _statistics(r, n_both, count_a, count_b)
+
+
+def _statistics(r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray) -> PairStatistics:
+    return PairStatistics(
+        r=np.clip(r, -1.0, 1.0),
+        n_both=n_both,
+        jaccard=n_both / np.maximum(count_a + count_b - n_both, 1),
+        p_b_given_a=n_both / np.maximum(count_a, 1),
+        p_a_given_b=n_both / np.maximum(count_b, 1),
+    )
+
+
+def _dense_pairs(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray) -> PairStatistics:
+    from universality.correlation.dense import column_moments
+
+    mx, my = column_moments(x), column_moments(y)
+    products, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
+    for first, last in blocks(x.shape[0], _ROWS_PER_BLOCK):
+        bx, by = np.asarray(x[first:last], np.float64), np.asarray(y[first:last], np.float64)
+        centred_x, centred_y, fires_x, fires_y = bx - mx.mean, by - my.mean, bx != 0, by != 0
+        for p, q in blocks(ia.size, 1024):
+            products[p:q] += np.einsum("ij,ij->j", centred_x[:, ia[p:q]], centred_y[:, ib[p:q]])
+            n_both[p:q] += (fires_x[:, ia[p:q]] & fires_y[:, ib[p:q]]).sum(axis=0)
+    return _statistics(products * (mx.scale[ia] * my.scale[ib]), n_both, mx.count[ia], my.count[ib])

@@ -1,0 +1,136 @@
+"""The best candidates of two dictionaries, both ways, with a bound on everything left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TopSimilarity:
+    """Similarities of the best pairs of latents, and cut-offs that bound every other pair.
+
+    Invariants: pairs are unique and sorted by ``(indices_a, indices_b)``; every pair that is not listed has
+    ``r <= min(cutoff_a[a], cutoff_b[b])``; every listed pair has ``r >= min(cutoff_a[a], cutoff_b[b])``.
+    A latent without a defined correlation (dead or constant) has r = 0 with everything and is never listed.
+
+    Attributes:
+        n_a: latents of side a.
+        n_b: latents of side b.
+        n_rows: rows the similarities were computed from.
+        indices_a: (n_pairs,) int32.
+        indices_b: (n_pairs,) int32.
+        r: (n_pairs,) float64 in [-1, 1].
+        cutoff_a: (n_a,) float64.
+        cutoff_b: (n_b,) float64.
+        top: length of the lists that were asked for; ``top_a(k)`` is complete for ``k <= top``.
+    """
+
+    n_a: int
+    n_b: int
+    n_rows: int
+    indices_a: np.ndarray
+    indices_b: np.ndarray
+    r: np.ndarray
+    cutoff_a: np.ndarray
+    cutoff_b: np.ndarray
+    top: int
+
+    def top_a(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Best k partners of each latent of a.
+
+        Args:
+            k: length of the lists; complete for ``k <= top``, and for larger k as far as pairs are listed.
+
+        Returns:
+            ``(indices (n_a, k), r (n_a, k))``, falling in r, ties by index; padded with -1 and 0.
+        """
+        return _best(self.indices_a, self.indices_b, self.r, self.n_a, k)
+
+    def top_b(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Best k partners of each latent of b; see :meth:`top_a`."""
+        return _best(self.indices_b, self.indices_a, self.r, self.n_b, k)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All content as named arrays, for storage."""
+        return {
+            "shape": np.array([self.n_a, self.n_b, self.n_rows, self.top], dtype=np.int64),
+            "indices_a": self.indices_a,
+            "indices_b": self.indices_b,
+            "r": self.r,
+            "cutoff_a": self.cutoff_a,
+            "cutoff_b": self.cutoff_b,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> TopSimilarity:
+        """The inverse of :meth:`to_arrays`."""
+        n_a, n_b, n_rows, top = (int(x) for x in arrays["shape"])
+        names = ("indices_a", "indices_b", "r", "cutoff_a", "cutoff_b")
+        return cls(n_a, n_b, n_rows, *(np.asarray(arrays[name]) for name in names), top=top)
+
+
+def _best(of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    order = np.lexsort((partner, -r, of))
+    rank = np.arange(of.size) - np.searchsorted(of[order], of[order])
+    order, rank = order[rank < k], rank[rank < k]
+    indices = np.full((n, k), -1, dtype=np.int32)
+    values = np.zeros((n, k))
+    indices[of[order], rank] = partner[order]
+    values[of[order], rank] = r[order]
+    return indices, values
+
+
+def from_lists(
+    lists_a: tuple[np.ndarray, np.ndarray],
+    lists_b: tuple[np.ndarray, np.ndarray],
+    alive_a: np.ndarray,
+    alive_b: np.ndarray,
+    n_rows: int,
+    top: int,
+) -> TopSimilarity:
+    """Join the lists of both sides into one similarity.
+
+    Args:
+        lists_a: ``(partners (n_a, top) int32 padded with -1, r (n_a, top))``, in any order within a row.
+        lists_b: the same for side b.
+        alive_a: (n_a,) which latents of a have a defined correlation.
+        alive_b: (n_b,) the same for b.
+        n_rows: rows behind the similarities.
+        top: length asked for.
+
+    Returns:
+        The union of both lists.
+    """
+    n_a, n_b = alive_a.size, alive_b.size
+    at_a, slot_a = np.nonzero(lists_a[0] >= 0)
+    at_b, slot_b = np.nonzero(lists_b[0] >= 0)
+    key = np.concatenate(
+        [at_a * np.int64(n_b) + lists_a[0][at_a, slot_a], lists_b[0][at_b, slot_b] * np.int64(n_b) + at_b]
+    )
+    r = np.concatenate([lists_a[1][at_a, slot_a], lists_b[1][at_b, slot_b]])
+    key, first = np.unique(key, return_index=True)
+    return TopSimilarity(
+        n_a=n_a,
+        n_b=n_b,
+        n_rows=n_rows,
+        indices_a=(key // max(n_b, 1)).astype(np.int32),
+        indices_b=(key % max(n_b, 1)).astype(np.int32),
+        r=np.clip(r[first], -1.0, 1.0),
+        cutoff_a=_cutoffs(lists_a, alive_a, alive_b),
+        cutoff_b=_cutoffs(lists_b, alive_b, alive_a),
+        top=top,
+    )
+
+
+def _cutoffs(lists: tuple[np.ndarray, np.ndarray], alive: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Upper bound of each latent's similarity with everything outside its own list."""
+    partners, r = lists
+    listed = (partners >= 0).sum(axis=1)
+    lowest = np.where(partners >= 0, r, np.inf).min(axis=1, initial=np.inf)
+    # Undefined similarities are 0 and never listed; with none of them, nothing is left out of a full list.
+    rest = 0.0 if not others.all() else -1.0
+    bound = np.where(listed >= others.sum(), rest, np.maximum(np.minimum(lowest, 1.0), rest))
+    return np.where(alive, bound, 0.0)
