@@ -1,0 +1,104 @@
+"""One colour per thing, the same on every screen and in every figure.
+
+The palette is that of Okabe and Ito, which people with the common forms of colour blindness can tell apart. Where two
+neighbours would print as the same grey, figures add dashes, hatching or labels.
+
+Source: Okabe & Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+OKABE_ITO: dict[str, str] = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "purple": "#CC79A7",
+    "sky": "#56B4E9",
+    "vermillion": "#D55E00",
+    "yellow": "#F0E442",
+    "black": "#000000",
+}
+GREY = "#8C8C8C"
+
+#: Classes, in the order in which they are stacked.
+CLASS_COLOURS: dict[str, str] = {
+    "universal": OKABE_ITO["blue"],
+    "shared": OKABE_ITO["green"],
+    "specific": OKABE_ITO["orange"],
+}
+#: Levels, from the finest explanation that survives to the coarsest, and how strongly each is inked.
+LEVEL_INK: dict[str, float] = {"context": 1.0, "token": 0.62, "domain": 0.34, "untested": 0.18}
+LEVEL_COLOURS: dict[str, str] = {
+    "context": OKABE_ITO["blue"],
+    "token": OKABE_ITO["sky"],
+    "domain": OKABE_ITO["yellow"],
+    "untested": GREY,
+}
+#: What a median r can be a median of.
+KIND_COLOURS: dict[str, str] = {
+    "ceiling": OKABE_ITO["green"],
+    "features": OKABE_ITO["blue"],
+    "token_conditional": OKABE_ITO["sky"],
+    "neurons": OKABE_ITO["orange"],
+    "untrained": OKABE_ITO["purple"],
+    "null": GREY,
+    "null_p95": GREY,
+}
+STATUS_COLOURS: dict[str, str] = {
+    "alive": OKABE_ITO["blue"],
+    "rare": OKABE_ITO["sky"],
+    "dead": GREY,
+}
+#: Reasons in the order in which they are tested.
+VERDICT_COLOURS: dict[str, str] = {
+    "unstable": OKABE_ITO["yellow"],
+    "contested": OKABE_ITO["orange"],
+    "split": OKABE_ITO["green"],
+    "part_of": "#66C5AB",
+    "decodable": OKABE_ITO["sky"],
+    "near_threshold": OKABE_ITO["purple"],
+    "weak": OKABE_ITO["vermillion"],
+    "absent": OKABE_ITO["black"],
+    "untested": GREY,
+}
+#: The two sides of a pair.
+SIDE_COLOURS: dict[str, str] = {"a": OKABE_ITO["blue"], "b": OKABE_ITO["vermillion"]}
+
+_MODEL_CYCLE = ("blue", "vermillion", "green", "purple", "orange", "sky", "yellow")
+
+
+def model_colours(models: Sequence[str]) -> dict[str, str]:
+    """A colour per model, by position: the same model keeps its colour on every page of a run.
+
+    Args:
+        models: model ids in the order of the run; beyond seven, colours repeat and labels must tell them apart.
+    """
+    return {model: OKABE_ITO[_MODEL_CYCLE[i % len(_MODEL_CYCLE)]] for i, model in enumerate(models)}
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """The three channels of ``#RRGGBB``, each 0..255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def rgba(colour: str, alpha: float) -> str:
+    """A CSS colour with transparency, for example ``rgba(0,114,178,0.35)``.
+
+    Args:
+        colour: ``#RRGGBB``.
+        alpha: opacity; clipped to 0..1 and written with three digits.
+    """
+    red, green, blue = rgb(colour)
+    return f"rgba({red},{green},{blue},{min(max(alpha, 0.0), 1.0):.3g})"
+
+
+def tint(colour: str, ink: float) -> str:
+    """The opaque colour of ``ink`` parts of a colour on white paper.
+
+    Args:
+        colour: ``#RRGGBB``.
+        ink: 0 (white) .. 1 (the colour itself).
+    """
+    return "#" + "".join(f"{round(255 + (channel - 255) * ink):02X}" for channel in rgb(colour))
