@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipelines.corpus.config import CorpusConfig, SplitConfig
 from pipelines.errors import RecipeError
-from pipelines.tokens.config import TokenizerConfig
+from pipelines.tokens.config import TokenizerConfig, TrainedTokenizer
 from universality.compare.config import CompareConfig
 from universality.errors import must_be
 from universality.sae.config import SAETrainingConfig
@@ -108,9 +108,11 @@ class Recipe(_Frozen):
     recipe: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the recipe")
     description: str = Field("", description="one sentence for `universality recipes`")
     root_seed: int = Field(0, ge=0, description="every other seed is hashed from it, a purpose and ids")
-    corpus: CorpusConfig = Field(description="the text")
+    corpus: CorpusConfig = Field(default_factory=CorpusConfig, description="the text")
     split: SplitConfig = Field(default_factory=SplitConfig, description="parts of the corpus, by document")
-    tokenizer: TokenizerConfig = Field(description="one tokenizer per comparison")
+    tokenizer: TokenizerConfig = Field(
+        default_factory=TrainedTokenizer, description="one tokenizer for all models"
+    )
     n_ctx: int = Field(128, ge=8, description="tokens per context, the first one included")
     models: Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")] = Field(
         description="the transformers"
@@ -120,6 +122,11 @@ class Recipe(_Frozen):
     evidence: EvidenceConfig = Field(default_factory=EvidenceConfig, description="contexts kept per latent")
     activation_dtype: Literal["float32", "float16"] = Field(
         "float32", description="how training activations are stored; evaluation rows are always float32"
+    )
+    activation_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="training activations stored per half at most; dictionaries that want more pass over them again",
     )
     threads: int = Field(
         1, ge=1, description="threads of each training step: gradients differ in bytes between thread counts"

@@ -1,0 +1,124 @@
+"""What a node is expected to cost. Guides order and `plan`; never a result.
+
+Rates were read off runs of the quickstart on one core; a plan is an order of magnitude, not a promise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.engine.plan import Estimate
+from pipelines.recipe import NativeModels, Recipe
+
+#: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.
+CPU_FLOPS = 2.5e10
+GPU_FLOPS = 2e13
+#: Seconds to import torch and transformer-lens, once per worker; charged to the steps that need them.
+IMPORT_SECONDS = 1.0
+#: Resident bytes of a process with torch loaded.
+BASE_MEMORY = 700_000_000
+
+
+def of(recipe: Recipe, step: str, node_id: str, params: dict[str, Any]) -> Estimate:
+    """Expected cost of one node.
+
+    Args:
+        recipe: the recipe.
+        step: name of the step.
+        node_id: id of the node.
+        params: params of the node.
+
+    Returns:
+        Seconds on the node's own device, bytes of its artifact, peak memory of its process.
+    """
+    rule = _RULES.get(step, _comparing)
+    return rule(_Sizes(recipe), node_id, params)
+
+
+class _Sizes:
+    def __init__(self, recipe: Recipe):
+        self.recipe = recipe
+        comparison = recipe.comparisons[0]
+        self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
+        self.d_sae = max(c.sae.d_sae for c in recipe.comparisons)
+        self.k = max(c.sae.k for c in recipe.comparisons)
+        models = recipe.models
+        vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
+        if isinstance(models, NativeModels):
+            shape = models.architecture
+            self.d_model = shape.d_model
+            self.d_mlp = shape.d_mlp or 4 * shape.d_model
+            self.n_layers = shape.n_layers
+        else:  # nothing is opened to plan: the size of a small public model
+            self.d_model, self.d_mlp, self.n_layers = 768, 3072, 12
+        self.d_in = self.d_mlp if "mlp.hook_post" in comparison.hook_point else self.d_model
+        attention = 4 * self.d_model**2
+        self.block_flops = 2 * self.n_layers * (attention + 2 * self.d_model * self.d_mlp)
+        self.token_flops = self.block_flops + 2 * self.d_model * vocabulary
+        self.parameters = self.n_layers * (attention + 2 * self.d_model * self.d_mlp) + 2 * self.d_model * vocabulary
+
+
+def _flops(params: dict[str, Any]) -> float:
+    return GPU_FLOPS if params.get("device") == "cuda" else CPU_FLOPS * params.get("threads", 1)
+
+
+def _data(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    return Estimate(seconds=4.0, bytes=20_000_000, memory=BASE_MEMORY)
+
+
+def _transformer(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    training = params.get("training")
+    tokens = training["tokens"] if training else 0
+    seconds = IMPORT_SECONDS + 3 * sizes.token_flops * tokens / _flops(params)
+    return Estimate(seconds, 4 * sizes.parameters, BASE_MEMORY + 16 * sizes.parameters)
+
+
+def _activations(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    tokens = params["max_tokens"] or sizes.rows
+    width = 2 if params["dtype"] == "float16" else 4
+    size = tokens * sizes.d_in * width * len(params["hook_points"])
+    return Estimate(IMPORT_SECONDS + 2 * sizes.block_flops * tokens / _flops(params) + size / 3e8, size, BASE_MEMORY)
+
+
+def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    config = params["config"]
+    weights = 8 * sizes.d_in * config["d_sae"]
+    seconds = IMPORT_SECONDS + 5 * 2 * sizes.d_in * config["d_sae"] * config["tokens"] / (2 * _flops(params))
+    return Estimate(seconds, weights, BASE_MEMORY + 4 * weights)
+
+
+def _latents(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    seconds = IMPORT_SECONDS + 4 * sizes.d_in * sizes.d_sae * sizes.rows / _flops(params)
+    return Estimate(seconds, 16 * sizes.rows * sizes.k, BASE_MEMORY + 24 * sizes.rows * sizes.k)
+
+
+def _similarity(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    products = sizes.rows / 2 * sizes.k**2
+    return Estimate(0.5 + products / 3e8, 16 * 64 * sizes.d_sae, _two_sides(sizes))
+
+
+def _null(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    shifts = 2 * params["compare"]["n_shifts"]
+    return Estimate(0.5 + shifts * sizes.rows / 2 * sizes.k**2 / 3e8, 16 * shifts * sizes.d_sae, _two_sides(sizes))
+
+
+def _comparing(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    return Estimate(2.0 + sizes.rows * sizes.k / 3e6, 100 * sizes.d_sae, _two_sides(sizes))
+
+
+def _two_sides(sizes: _Sizes) -> int:
+    return BASE_MEMORY + 2 * 24 * sizes.rows * sizes.k
+
+
+_RULES = {
+    "corpus": _data,
+    "tokenizer": _data,
+    "tokens": _data,
+    "transformer": _transformer,
+    "pretrained": _transformer,
+    "activations": _activations,
+    "sae": _sae,
+    "latents": _latents,
+    "similarity": _similarity,
+    "null": _null,
+}

@@ -1,0 +1,244 @@
+"""From a recipe to the plan of its run: which steps, on what, under which ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from pipelines import estimates
+from pipelines.engine.plan import Node, Plan
+from pipelines.recipe import ComparisonConfig, NativeModels, Recipe, model_ids, untrained_ids
+
+#: Rows per shard of stored activations.
+SHARD_ROWS = 65_536
+#: Contexts per forward pass when activations are read.
+BATCH_CONTEXTS = 32
+
+
+def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
+    """Lay out every node of a run.
+
+    Args:
+        recipe: what to compute.
+        device: where transformers and dictionaries are trained and run, ``"cpu"`` or ``"cuda"``. It is part of their
+            params, because it changes bytes.
+
+    Returns:
+        A plan whose node ids name the step and its subject, for example ``sae/main/m0``.
+    """
+    layout = _Layout(recipe, device)
+    nodes = [*_data_nodes(layout), *_transformer_nodes(layout)]
+    for comparison in recipe.comparisons:
+        nodes += _comparison_nodes(layout, comparison)
+    return Plan(nodes)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    recipe: Recipe
+    device: str
+
+    @property
+    def trained(self) -> list[str]:
+        return model_ids(self.recipe)
+
+    @property
+    def untrained(self) -> list[str]:
+        return untrained_ids(self.recipe)
+
+    @property
+    def compute(self) -> dict[str, Any]:
+        """What changes the bytes of a gradient besides the recipe's science."""
+        return {"device": self.device, "threads": self.recipe.threads}
+
+    def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **cost: Any) -> Node:
+        return Node(
+            node_id,
+            step,
+            {**params, **self.compute},
+            inputs,
+            threads=self.recipe.threads,
+            device=self.device,
+            estimate=estimates.of(self.recipe, step, node_id, params),
+        )
+
+    def node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
+        return Node(node_id, step, params, inputs, estimate=estimates.of(self.recipe, step, node_id, params))
+
+
+def _data_nodes(layout: _Layout) -> list[Node]:
+    recipe = layout.recipe
+    split = recipe.split
+    tokens = {
+        "n_ctx": recipe.n_ctx,
+        "fit_tokens": split.fit_tokens,
+        "score_tokens": split.score_tokens,
+        "balance": split.balance,
+        "validation_tokens": split.validation_tokens,
+    }
+    seed = {"root_seed": recipe.root_seed}
+    return [
+        layout.node("corpus", "corpus", {"corpus": _json(recipe.corpus), "split": _json(split), **seed}, {}),
+        layout.node("tokenizer", "tokenizer", {"tokenizer": _json(recipe.tokenizer)}, {"corpus": "corpus"}),
+        layout.node("tokens", "tokens", {"tokens": tokens, **seed}, {"corpus": "corpus", "tokenizer": "tokenizer"}),
+    ]
+
+
+def _transformer_nodes(layout: _Layout) -> list[Node]:
+    recipe, models = layout.recipe, layout.recipe.models
+    hooks = sorted({c.hook_point for c in recipe.comparisons})
+    nodes: list[Node] = []
+    for index, model in enumerate(layout.trained):
+        if isinstance(models, NativeModels):
+            model_seed = models.model_seeds[index]
+            data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
+            nodes.append(_native(layout, model, models, model_seed, data_seed))
+        else:
+            spec = {**_json(models.models[index]), "untrained_seed": None}
+            nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
+    for index, model in enumerate(layout.untrained):
+        if isinstance(models, NativeModels):
+            nodes.append(_native(layout, model, models, f"untrained-{index}", None))
+        else:
+            spec = {**_json(models.models[0]), "untrained_seed": index}
+            nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
+    needed = min(max(c.sae.tokens for c in recipe.comparisons), recipe.activation_tokens or 2**62)
+    for model in [*layout.trained, *layout.untrained]:
+        replicated = model in layout.trained and any(c.replicates for c in recipe.comparisons)
+        for part in ["sae_a", *(["sae_b"] if replicated else []), "eval"]:
+            evaluation = part == "eval"
+            params = {
+                "part": part,
+                "hook_points": hooks,
+                "max_tokens": None if evaluation else needed,
+                "dtype": "float32" if evaluation else recipe.activation_dtype,
+                "batch_contexts": BATCH_CONTEXTS,
+                "shard_rows": SHARD_ROWS,
+            }
+            inputs = {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
+            nodes.append(layout.training_node(f"activations/{model}/{part}", "activations", params, inputs))
+    return nodes
+
+
+def _native(layout: _Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None) -> Node:
+    """A native transformer; without a data seed it keeps its random weights."""
+    params = {
+        "architecture": {**_json(models.architecture), "n_ctx": max(models.architecture.n_ctx, layout.recipe.n_ctx)},
+        "training": None if data_seed is None else _json(models.training),
+        "model_seed": model_seed,
+        "data_seed": data_seed,
+        "root_seed": layout.recipe.root_seed,
+    }
+    inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
+    return layout.training_node(f"transformer/{model}", "transformer", params, inputs)
+
+
+def _comparison_nodes(layout: _Layout, comparison: ComparisonConfig) -> list[Node]:
+    c = comparison.id
+    replicates = [f"{m}r" for m in layout.trained] if comparison.replicates else []
+    dictionaries = [*layout.trained, *replicates, *layout.untrained]
+    nodes: list[Node] = []
+    for dictionary in dictionaries:
+        nodes += _dictionary_nodes(layout, comparison, dictionary)
+    pairs = [
+        *combinations(layout.trained, 2),
+        *((m, f"{m}r") for m in layout.trained if replicates),
+        *combinations(layout.untrained, 2),
+    ]
+    raw_pairs = list(combinations(layout.trained, 2)) if comparison.neurons else []
+    settings = {"compare": _json(layout.recipe.compare), "root_seed": layout.recipe.root_seed}
+    for a, b in pairs:
+        nodes += _pair_nodes(layout, c, (a, b), settings)
+    for a, b in raw_pairs:
+        inputs = {"tokens": "tokens", "a": f"activations/{a}/eval", "b": f"activations/{b}/eval"}
+        params = {**settings, "hook_point": comparison.hook_point, "ids": [a, b]}
+        nodes.append(layout.node(f"neurons/{c}/{a}-{b}", "neurons", params, inputs))
+    inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
+    for dictionary in dictionaries:
+        inputs[f"latents/{dictionary}"] = f"latents/{c}/{dictionary}"
+        inputs[f"sae/{dictionary}"] = f"sae/{c}/{dictionary}"
+    for model in [*layout.trained, *layout.untrained]:
+        inputs[f"activations/{model}"] = f"activations/{model}/eval"
+        inputs[f"transformer/{model}"] = f"transformer/{model}"
+    for a, b in pairs:
+        inputs[f"similarity/{a}-{b}"] = f"similarity/{c}/{a}-{b}"
+        inputs[f"null/{a}-{b}"] = f"null/{c}/{a}-{b}"
+        inputs[f"matching/{a}-{b}"] = f"matching/{c}/{a}-{b}"
+    for a, b in raw_pairs:
+        inputs[f"neurons/{a}-{b}"] = f"neurons/{c}/{a}-{b}"
+    roles = {
+        "comparison_id": c,
+        "hook_point": comparison.hook_point,
+        "trained": layout.trained,
+        "replicates": {f"{m}r": m for m in layout.trained} if replicates else {},
+        "untrained": layout.untrained,
+    }
+    nodes.append(layout.node(f"comparison/{c}", "comparison", {**settings, **roles}, inputs))
+    for model in layout.trained:
+        nodes.append(_evidence_node(layout, comparison, model))
+    return nodes
+
+
+def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary: str) -> list[Node]:
+    """The dictionary and its latents; replicates read the other half of the documents."""
+    c, model = comparison.id, dictionary.removesuffix("r")
+    half = "sae_b" if dictionary.endswith("r") else "sae_a"
+    params = {
+        "config": _json(comparison.sae),
+        "hook_point": comparison.hook_point,
+        "sae_seed": [dictionary],
+        "root_seed": layout.recipe.root_seed,
+    }
+    sae = layout.training_node(
+        f"sae/{c}/{dictionary}", "sae", params, {"activations": f"activations/{model}/{half}"}
+    )
+    inputs = {
+        "sae": sae.id,
+        "activations": f"activations/{model}/eval",
+        "transformer": f"transformer/{model}",
+        "tokens": "tokens",
+    }
+    latents = layout.training_node(
+        f"latents/{c}/{dictionary}", "latents", {"hook_point": comparison.hook_point}, inputs
+    )
+    return [sae, latents]
+
+
+def _pair_nodes(layout: _Layout, c: str, pair: tuple[str, str], settings: dict[str, Any]) -> list[Node]:
+    name = f"{pair[0]}-{pair[1]}"
+    sides = {"tokens": "tokens", "a": f"latents/{c}/{pair[0]}", "b": f"latents/{c}/{pair[1]}"}
+    params = {**settings, "ids": list(pair)}
+    return [
+        layout.node(f"similarity/{c}/{name}", "similarity", params, sides),
+        layout.node(f"null/{c}/{name}", "null", params, sides),
+        layout.node(
+            f"matching/{c}/{name}",
+            "matching",
+            params,
+            {**sides, "similarity": f"similarity/{c}/{name}", "null": f"null/{c}/{name}"},
+        ),
+    ]
+
+
+def _evidence_node(layout: _Layout, comparison: ComparisonConfig, model: str) -> Node:
+    c = comparison.id
+    params = {
+        "evidence": _json(layout.recipe.evidence),
+        "compare": _json(layout.recipe.compare),
+        "root_seed": layout.recipe.root_seed,
+        "comparison_id": c,
+        "hook_point": comparison.hook_point,
+        "model": model,
+    }
+    inputs = {
+        "latents": f"latents/{c}/{model}",
+        "sae": f"sae/{c}/{model}",
+        "transformer": f"transformer/{model}",
+        "tokens": "tokens",
+    }
+    return layout.node(f"evidence/{c}/{model}", "evidence", params, inputs)
+
+
+def _json(config: Any) -> Any:
+    return config.model_dump(mode="json")
