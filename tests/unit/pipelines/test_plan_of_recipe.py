@@ -1,0 +1,57 @@
+import subprocess
+import sys
+
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+
+
+def keys(overrides=(), device="cpu"):
+    return build_plan(load_recipe("tiny", list(overrides)), device).keys()
+
+
+def test_ids_name_step_and_subject():
+    plan = build_plan(load_recipe("quickstart"))
+    ids = {node.id for node in plan}
+    assert {"corpus", "tokenizer", "tokens", "transformer/m2", "transformer/u1", "activations/m0/sae_b"} <= ids
+    assert {"sae/main/m0r", "latents/main/m0", "matching/main/m0-m1", "matching/main/m0-m0r"} <= ids
+    assert {"matching/main/u0-u1", "neurons/main/m0-m2", "comparison/main", "evidence/main/m2"} <= ids
+    assert "activations/u0/sae_b" not in ids, "untrained models have no replicate"
+
+
+def test_a_threshold_moves_only_what_it_can_change():
+    before, after = keys(), keys(["compare.tau=0.6"])
+    moved = {node for node in before if before[node] != after[node]}
+    assert "comparison/main" in moved
+    assert not any(node.startswith(("corpus", "tok", "transformer", "activations", "sae", "latents")) for node in moved)
+
+
+def test_seeds_move_only_their_own_branch():
+    before, after = keys(), keys(["models.model_seeds=[0, 7]"])
+    assert before["transformer/m0"] == after["transformer/m0"]
+    assert before["sae/main/m0"] == after["sae/main/m0"]
+    assert before["transformer/m1"] != after["transformer/m1"]
+    assert before["matching/main/m0-m1"] != after["matching/main/m0-m1"]
+
+
+def test_device_is_part_of_training_keys_only():
+    cpu, gpu = keys(), keys(device="cuda")
+    assert cpu["tokens"] == gpu["tokens"]
+    assert cpu["transformer/m0"] != gpu["transformer/m0"]
+
+
+def test_primary_and_replicate_dictionaries_never_share_a_key():
+    found = keys()
+    dictionaries = [key for node, key in found.items() if node.startswith("sae/")]
+    assert len(set(dictionaries)) == len(dictionaries)
+
+
+def test_planning_imports_no_torch():
+    code = (
+        "import sys\n"
+        "from pipelines.plan import build_plan\n"
+        "from pipelines.recipe import load_recipe\n"
+        "build_plan(load_recipe('quickstart')).keys()\n"
+        "print(sorted({'torch', 'numba', 'transformer_lens', 'distributed'} & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"

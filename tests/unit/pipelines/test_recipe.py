@@ -1,0 +1,72 @@
+import json
+
+import pytest
+
+from pipelines.errors import RecipeError
+from pipelines.recipe import Recipe, load_recipe, model_ids, shipped_recipes, untrained_ids
+
+
+def test_every_shipped_recipe_is_legal_and_described():
+    found = shipped_recipes()
+    assert {"quickstart", "tiny", "monosemanticity", "pythia-seeds", "gpt2-seeds"} <= set(found)
+    for name, description in found.items():
+        recipe = load_recipe(name)
+        assert recipe.recipe == name
+        assert description == recipe.description
+        assert len(description) > 20
+
+
+def test_overrides_reach_lists_and_nested_keys():
+    recipe = load_recipe("tiny", ["comparisons.0.sae.k=4", "compare.tau=0.6", "models.model_seeds=[5, 6, 7]"])
+    assert recipe.comparisons[0].sae.k == 4
+    assert recipe.compare.tau == 0.6
+    assert model_ids(recipe) == ["m0", "m1", "m2"]
+    assert untrained_ids(recipe) == ["u0", "u1"]
+
+
+def test_overrides_may_name_what_the_file_leaves_to_defaults():
+    assert load_recipe("quickstart", ["compare.n_shifts=12"]).compare.n_shifts == 12
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("compare.taau=0.5", ["compare.taau", "unknown key", "'tau'"]),
+        ("comparisons.0.sae.tokns=5", ["comparisons.0.sae.tokns", "'tokens'"]),
+        ("compare.tau=2", ["compare.tau", "less than 1", "got 2"]),
+        ("comparisons.7.id=x", ["comparisons.7", "does not exist"]),
+        ("no-sign", ["a.b=value"]),
+        ("models.model_seeds=[1, 1]", ["model_seeds must differ"]),
+        ("models.n_untrained=1", ["at least 2"]),
+        ("models.model_seeds=[1]", ["at least two models"]),
+        ("n_ctx=4096", ["n_ctx must be at most"]),
+    ],
+)
+def test_a_bad_override_says_where_and_what(override, words):
+    with pytest.raises(RecipeError) as caught:
+        load_recipe("tiny", [override])
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_an_unknown_recipe_names_the_nearest(tmp_path):
+    with pytest.raises(RecipeError, match="Did you mean 'quickstart'"):
+        load_recipe("quickstat")
+    with pytest.raises(RecipeError, match="existing file"):
+        load_recipe(str(tmp_path / "none.yaml"))
+
+
+def test_broken_yaml_names_the_line(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("recipe: x\nmodels: [1, 2\n")
+    with pytest.raises(RecipeError, match=r"broken\.yaml:\d+:\d+"):
+        load_recipe(str(path))
+
+
+def test_the_schema_describes_every_field():
+    schema = Recipe.model_json_schema()
+    for model in [schema, *schema["$defs"].values()]:
+        for name, field in model.get("properties", {}).items():
+            if name not in {"kind"}:
+                assert field.get("description"), f"{model['title']}.{name} has no description"
+    json.dumps(schema)
