@@ -23,6 +23,7 @@ TABLES = ("features", "pairs", "verdicts", "clusters", "indices", "headline", "t
 def compare_command(
     files: list[Path],
     out: Path,
+    *,
     row_files: dict[str, Path | None],
     names: str | None,
     root_seed: int,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata as metadata
 import platform
 import re
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 def run_command(
     recipe_name: str,
     overrides: list[str],
+    *,
     store_url: str,
     name: str | None,
     device: str,
-    where: tuple[int | None, str | None, bool],
-    manners: tuple[bool, bool, bool],
+    executor: Executor,
+    as_json: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
     """Compute a recipe and print what it found.
 
@@ -37,22 +40,27 @@ def run_command(
         store_url: the store.
         name: of the run; default :func:`default_name`.
         device: auto, cpu or cuda.
-        where: (workers, scheduler, serial); at most one may be set.
-        manners: (json, quiet, verbose).
+        executor: from :func:`choose_executor`.
+        as_json: print one JSON document instead of tables.
+        quiet: no progress.
+        verbose: tracebacks and the memory of every step.
     """
-    as_json, quiet, verbose = manners
-    executor = choose_executor(*where)
     recipe, plan = recipe_and_plan(recipe_name, overrides, device)
 
+    from pipelines.engine import run_plan
     from storage import open_store
 
     store = open_store(store_url)
     run = open_or_create(store, recipe, plan, name)
-    outcome = compute(plan, store, run, executor, quiet, verbose)
+    display = choose_display(quiet, verbose)
+    try:
+        outcome = run_plan(plan, store, run, executor=executor, progress=display)
+    finally:
+        display.close()
     tell_outcome(run, outcome, len(plan), quiet)
     if as_json:
         print_json(outcome_document(run, outcome))
-    elif outcome.status == "done":
+    elif outcome.status in ("done", "partial"):
         print_run(console(), run)
         if not quiet:
             tell_next(run, store_url)
@@ -71,7 +79,7 @@ def recipe_and_plan(recipe_name: str, overrides: list[str], device: str) -> tupl
 
 
 def default_name(recipe: Recipe, plan: Plan) -> str:
-    """The recipe's name and a hash of the plan: the same recipe resumes the same run, a changed one does not."""
+    """The recipe's name and a hash of the plan: the same recipe resumes its run, a changed one does not."""
     return f"{recipe.recipe}-{plan.digest()}"
 
 
@@ -97,36 +105,9 @@ def choose_executor(workers: int | None, scheduler: str | None, serial: bool) ->
         from pipelines.engine.serial import SerialExecutor
 
         return SerialExecutor()
-    return _LateDask(workers, scheduler)
+    from pipelines.engine.cluster import DaskExecutor
 
-
-class _LateDask:
-    """The Dask executor, imported once there is something to compute: a second run must not pay for it."""
-
-    name = "dask"
-
-    def __init__(self, workers: int | None, scheduler: str | None) -> None:
-        self._options = (workers, scheduler)
-        self._inner: Any = None
-
-    def start(self, *arguments: Any) -> None:
-        from pipelines.engine.cluster import DaskExecutor
-
-        self._inner = DaskExecutor(*self._options)
-        self._inner.start(*arguments)
-
-    def fits(self, *arguments: Any) -> bool:
-        return self._inner.fits(*arguments)
-
-    def submit(self, *arguments: Any) -> None:
-        self._inner.submit(*arguments)
-
-    def wait(self) -> Any:
-        return self._inner.wait()
-
-    def stop(self) -> None:
-        if self._inner is not None:
-            self._inner.stop()
+    return DaskExecutor(workers, scheduler)
 
 
 def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -> Run:
@@ -158,17 +139,6 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
             )
         )
     return run
-
-
-def compute(plan: Plan, store: Store, run: Run, executor: Executor, quiet: bool, verbose: bool) -> RunOutcome:
-    """Run the plan with progress on stderr."""
-    from pipelines.engine import run_plan
-
-    display = choose_display(quiet, verbose)
-    try:
-        return run_plan(plan, store, run, executor=executor, progress=display)
-    finally:
-        display.close()
 
 
 def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> None:

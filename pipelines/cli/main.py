@@ -75,6 +75,7 @@ def options(
 @app.command()
 def run(
     recipe: RecipeArgument,
+    *,
     name: NameOption = None,
     store: StoreOption = STORE,
     overrides: SetOption = None,
@@ -97,25 +98,21 @@ def run(
     Run it again to resume after any stop. A finished run computes nothing.
     """
     with told_errors(verbose):
-        from pipelines.cli.execute import run_command
+        from pipelines.cli.execute import choose_executor, run_command
         from pipelines.cli.planning import plan_command
 
+        common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
+        executor = choose_executor(workers, scheduler, serial)
         if dry_run:
-            return plan_command(recipe, overrides or [], store, device, workers, name, as_json)
-        run_command(
-            recipe,
-            overrides or [],
-            store,
-            name,
-            device,
-            (workers, scheduler, serial),
-            (as_json, quiet, verbose),
-        )
+            plan_command(recipe, overrides or [], workers=workers, **common)
+        else:
+            run_command(recipe, overrides or [], executor=executor, quiet=quiet, verbose=verbose, **common)
 
 
 @app.command()
 def plan(
     recipe: RecipeArgument,
+    *,
     name: NameOption = None,
     store: StoreOption = STORE,
     overrides: SetOption = None,
@@ -130,7 +127,8 @@ def plan(
     with told_errors():
         from pipelines.cli.planning import plan_command
 
-        plan_command(recipe, overrides or [], store, device, workers, name, as_json)
+        common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
+        plan_command(recipe, overrides or [], workers=workers, **common)
 
 
 @app.command()
@@ -262,6 +260,7 @@ def compare(
         list[Path], typer.Argument(metavar="A.npz B.npz ...", help="Activations of each model.")
     ],
     out: OutOption,
+    *,
     documents: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--documents", metavar="NPY", help="Document id of each row."),
@@ -288,13 +287,15 @@ def compare(
 ) -> None:
     """Compare activations of your own.
 
-    Each file holds one model: scipy sparse .npz, or dense .npy or .npz, (rows, latents), the same rows in each.
+    One file for each model: scipy sparse .npz, or dense .npy or .npz, (rows, latents), the same rows.
     """
     with told_errors(verbose):
         from pipelines.cli.compare import compare_command
 
-        inputs = {"documents": documents, "domains": domains, "tokens": tokens}
-        compare_command(files, out, inputs, names, root_seed, tau, as_json)
+        rows = {"documents": documents, "domains": domains, "tokens": tokens}
+        compare_command(
+            files, out, row_files=rows, names=names, root_seed=root_seed, tau=tau, as_json=as_json
+        )
 
 
 def entry() -> None:

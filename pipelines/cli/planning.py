@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def plan_command(
     recipe_name: str,
     overrides: list[str],
+    *,
     store_url: str,
     device: str,
     workers: int | None,
@@ -148,8 +149,8 @@ def _print(document: dict[str, Any]) -> None:
         out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")
         return
     out.print(
-        f"{totals['to_do']} of {totals['nodes']} steps to compute: about {duration(totals['makespan'])} on "
-        f"{totals['workers']} workers ({duration(totals['seconds'])} in all), {size(totals['bytes'])} of disk, "
-        f"up to {size(totals['memory'])} of memory in one process."
+        f"{totals['to_do']} of {totals['nodes']} steps to compute: about {duration(totals['makespan'])} "
+        f"on {totals['workers']} workers ({duration(totals['seconds'])} in all), "
+        f"{size(totals['bytes'])} of disk, up to {size(totals['memory'])} of memory in one process."
     )
     out.print(f"Critical path, {duration(path['seconds'])}: {' -> '.join(path['nodes'])}")

@@ -74,7 +74,7 @@ def split_comparisons(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]
 
 
 def summary_values(headline: pd.DataFrame, features: pd.DataFrame) -> dict[str, Any]:
-    """``headline`` and ``counts`` of a run: the first comparison's, and all under ``comparisons`` if several."""
+    """``headline`` and ``counts`` of the first comparison, and of each under ``comparisons`` if several."""
     of_features = dict(split_comparisons(features))
     each = {
         name: {"headline": headline_values(table), "counts": count_values(of_features[name])}
@@ -142,27 +142,26 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
     """Each model's best latent per domain, its partner in another model, and what it is not."""
     table = _table("Domains: each model's best latent, and its partner in another model")
     titles = (
-        ("domain", "left"), ("latent", "left"), ("mcc", "right"), ("auroc", "right"), ("sens.", "right"),
-        ("spec.", "right"), ("partner", "left"), ("r", "right"), ("r token", "right"), ("level", "left"),
+        ("domain", "left"), ("latent", "left"), ("mcc", "right"), ("auroc", "right"), ("sens", "right"),
+        ("spec", "right"), ("partner", "left"), ("r", "right"), ("r tok.", "right"), ("level", "left"),
         ("neuron", "right"), ("untr.", "right"),
     )  # fmt: skip
     for title, justify in titles:
         table.add_column(title, justify=justify, no_wrap=True)
     before = None
-    for row in domains[list(DOMAIN_COLUMNS)].itertuples(index=False):
-        partner = "" if _missing(row.partner_latent) else f"{row.partner_model}/{int(row.partner_latent)}"
+    for row in domains[list(DOMAIN_COLUMNS)].to_dict("records"):
+        domain = str(row["domain"])
+        has_partner = not _missing(row["partner_latent"])
         table.add_row(
-            "" if row.domain == before else str(row.domain),
-            f"{row.model}/{int(row.latent)}",
-            *(_r(value) for value in (row.mcc, row.auroc, row.sensitivity, row.specificity)),
-            partner,
-            _r(row.r),
-            _r(row.r_token),
-            "" if _missing(row.level) else str(row.level),
-            _r(row.neuron_r),
-            _r(row.untrained_r),
+            "" if domain == before else domain,
+            f"{row['model']}/{int(row['latent'])}",
+            *(_r(row[name]) for name in ("mcc", "auroc", "sensitivity", "specificity")),
+            f"{row['partner_model']}/{int(row['partner_latent'])}" if has_partner else "",
+            *(_r(row[name]) for name in ("r", "r_token")),
+            "" if _missing(row["level"]) else str(row["level"]),
+            *(_r(row[name]) for name in ("neuron_r", "untrained_r")),
         )
-        before = row.domain
+        before = domain
     return table
 
 
@@ -170,7 +169,7 @@ def _table(title: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _counts(values: pd.Series, order: tuple[str, ...] = ()) -> dict[str, int]:

@@ -79,10 +79,9 @@ def execute(task: Mapping[str, Any], emit: Emit, store: Store | None = None) -> 
 
 def _compute(task: Mapping[str, Any], node: Node, emit: Emit, store: Store | None) -> Event:
     step = _matching_step(task, node)
-    if store is None:
-        from storage import open_store
+    from storage import open_store
 
-        store = open_store(task["store"])
+    store = store or open_store(task["store"])
     if store.has(task["key"]):  # another run finished it meanwhile
         return {}
     limit_threads(node.threads)

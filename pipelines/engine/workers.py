@@ -1,0 +1,152 @@
+"""Dask workers: those started here, those found on a cluster, and what runs inside them.
+
+Embedded, each worker is a process with one Dask thread. There is one worker per CUDA device that the
+plan wants, which sees that device only and declares the resource ``GPU``; the others see no device and
+declare ``CPU``. Without this, every process would take ``cuda:0``. Dask's memory limits are off: it
+counts memory-mapped pages as used and would kill healthy workers; the executor packs by the nodes' own
+estimates instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import dask.config
+from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
+
+from pipelines.engine.task import Event, execute
+from universality.errors import InputError, must_be
+
+if TYPE_CHECKING:
+    from storage import Store
+
+START_TIMEOUT = 120
+
+
+def worker_specs(n_cpu: int, devices: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The workers of an embedded cluster, by name, as ``SpecCluster`` takes them.
+
+    Args:
+        n_cpu: number of CPU workers.
+        devices: CUDA device ids (index or UUID); one worker for each.
+
+    Returns:
+        One spec per worker: one thread, one unit of its resource, and the devices that its process sees.
+    """
+
+    def spec(resource: str, devices_seen: str) -> dict[str, Any]:
+        return {
+            "cls": Nanny,
+            "options": {
+                "nthreads": 1,
+                "memory_limit": 0,
+                "resources": {resource: 1},
+                "env": {"CUDA_VISIBLE_DEVICES": devices_seen},
+                "dashboard": False,
+                "silence_logs": logging.CRITICAL,
+            },
+        }
+
+    specs = {f"cpu-{index}": spec("CPU", "") for index in range(n_cpu)}
+    return specs | {f"gpu-{index}": spec("GPU", device) for index, device in enumerate(devices)}
+
+
+def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
+    """A cluster of processes on this machine, on a free port and without a dashboard server."""
+    _silence()
+    scheduler = {
+        "cls": Scheduler,
+        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
+    }
+    # A step whose worker died once (memory, a crash in native code) is tried once more, not three times.
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+        return SpecCluster(workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny})
+
+
+def connect(cluster: SpecCluster | str) -> Client:
+    """A client of a cluster started here, or of a scheduler at an address.
+
+    Raises:
+        InputError: nobody answers at the address.
+    """
+    _silence()
+    if not isinstance(cluster, str):
+        client = Client(cluster, set_as_default=False)
+        client.wait_for_workers(len(cluster.worker_spec), timeout=START_TIMEOUT)
+        return client
+    try:
+        return Client(cluster, timeout=20, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            must_be(
+                "--scheduler",
+                "this command",
+                "the address of a running Dask scheduler",
+                f"{cluster} ({error})",
+                "Start one with `dask scheduler`, or leave the option out.",
+            )
+        ) from None
+
+
+def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: Store) -> None:
+    """Look at an existing cluster before any work is sent there.
+
+    Raises:
+        InputError: it has no worker, a worker with several threads, no GPU worker although one is
+            needed, or a worker that does not reach the store.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    where = f"the cluster at {address}"
+    if not workers:
+        raise InputError(must_be("workers", where, "at least one", 0, "Start workers, then run again."))
+    for name, worker in workers.items():
+        if worker["nthreads"] != 1:  # threads, warnings and peak memory are counted by process
+            raise InputError(
+                must_be("threads", f"worker {name}", "1", worker["nthreads"], "Start it with --nthreads 1.")
+            )
+    if needs_gpu and not any(worker["resources"].get("GPU") for worker in workers.values()):
+        remedy = 'Start a worker for each GPU with --resources "GPU=1", as dask-cuda can.'
+        raise InputError(must_be("resource GPU", where, "declared by a worker", "none", remedy))
+    runs = sorted(run.name for run in store.runs())
+    answers = cast("dict[str, str]", client.run(_why_out_of_reach, store.url, runs))
+    for name, reason in answers.items():
+        if reason:
+            remedy = "Use a shared folder or an object store that every worker reaches by this address."
+            raise InputError(must_be("store", f"worker {name}", f"the one at {store.url}", reason, remedy))
+
+
+def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:
+    """Run a task in this worker; once nobody waits for it any more, its next report stops it.
+
+    Args:
+        task: from :func:`pipelines.engine.task.describe_task`.
+        topic: the Dask topic on which its events travel to the runner.
+    """
+    worker = get_worker()
+    own_key = worker.get_current_task()
+
+    def emit(event: Event) -> None:
+        state = worker.state.tasks.get(own_key)
+        if state is None or state.state == "cancelled":
+            raise InterruptedError("the run that asked for this step has stopped")
+        worker.log_event(topic, event)
+
+    return execute(task, emit)
+
+
+def _why_out_of_reach(store_url: str, runs: list[str]) -> str:
+    from storage import open_store
+
+    try:
+        found = {run.name for run in open_store(store_url).runs()}
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    missing = [name for name in runs if name not in found]
+    return f"a place without the run {missing[0]!r}" if missing else ""
+
+
+def _silence() -> None:
+    """Dask's own log speaks of every worker that ends; what matters comes back as an outcome."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)

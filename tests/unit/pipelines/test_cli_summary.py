@@ -1,0 +1,115 @@
+"""Summaries of results: numbers for programs, tables for people."""
+
+import io
+import json
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from pipelines.cli import summary
+
+HEADLINE = pd.DataFrame(
+    [
+        ("main", "features", "m0-m1", 0.61, None, None, 40),
+        ("main", "features", "overall", 0.58, 0.55, 0.61, 120),
+        ("main", "neurons", "overall", 0.44, 0.40, 0.47, 60),
+        ("main", "null_p95", "overall", 0.04, None, None, 900),
+        ("main", "ceiling", "m0-m0r", 0.72, None, None, 44),
+    ],
+    columns=["comparison_id", "quantity", "pair", "value", "low", "high", "n"],
+)
+FEATURES = pd.DataFrame(
+    [
+        ("main", "m0", 0, "alive", "universal", "context"),
+        ("main", "m0", 1, "alive", "universal", "token"),
+        ("main", "m0", 2, "alive", "shared", "token"),
+        ("main", "m1", 0, "alive", "specific", None),
+        ("main", "m1", 1, "rare", None, None),
+        ("main", "m1", 2, "dead", None, None),
+    ],
+    columns=["comparison_id", "model", "latent", "status", "class", "level"],
+)
+DOMAINS = pd.DataFrame(
+    [
+        ("main", "devanagari", "m0", 16383, 0.9, 0.95, 0.99, 0.99, "m1", 12003, -0.81, 0.5, "context", 0.3, 0.01),
+        ("main", "devanagari", "m1", 3, 0.9, 0.95, 0.99, 0.99, None, None, None, None, None, 0.3, None),
+    ],
+    columns=["comparison_id", "domain", "model", "latent", "mcc", "sensitivity", "specificity", "auroc",
+             "partner_model", "partner_latent", "r", "r_token", "level", "neuron_r", "untrained_r"],
+)  # fmt: skip
+
+
+def test_headline_holds_every_quantity_and_overall_first():
+    values = summary.headline_values(HEADLINE.drop(columns="comparison_id"))
+    assert list(values) == ["features", "neurons", "null_p95", "ceiling", "untrained", "token_conditional"]
+    assert list(values["features"].items()) == [("overall", 0.58), ("m0-m1", 0.61)]
+    assert values["untrained"] == {}
+
+
+def test_not_a_number_becomes_null():
+    frame = pd.DataFrame({"quantity": ["features"], "pair": ["overall"], "value": [float("nan")]})
+    assert summary.headline_values(frame)["features"] == {"overall": None}
+
+
+def test_counts():
+    counts = summary.count_values(FEATURES)
+    assert counts["status"] == {"alive": 4, "dead": 1, "rare": 1}
+    assert list(counts["class"].items()) == [("universal", 2), ("shared", 1), ("specific", 1)]
+    assert counts["level"] == {"context": 1, "token": 2, "none": 1}
+    assert counts["class_by_level"] == {
+        "universal": {"context": 1, "token": 1},
+        "shared": {"token": 1},
+        "specific": {"none": 1},
+    }
+    assert sum(counts["class"].values()) == sum(counts["level"].values())
+
+
+def test_one_comparison_stands_at_the_top_alone():
+    values = summary.summary_values(HEADLINE, FEATURES)
+    assert set(values) == {"headline", "counts"}
+    json.dumps(values)
+
+
+def test_several_comparisons_stand_under_their_ids():
+    other = HEADLINE.assign(comparison_id="wide", value=0.1)
+    both = summary.summary_values(
+        pd.concat([HEADLINE, other]), pd.concat([FEATURES, FEATURES.assign(comparison_id="wide")])
+    )
+    assert list(both["comparisons"]) == ["main", "wide"]
+    assert both["headline"] == both["comparisons"]["main"]["headline"]
+    assert both["comparisons"]["wide"]["headline"]["features"]["overall"] == 0.1
+
+
+def test_tables_without_comparison_id_are_one_comparison():
+    values = summary.summary_values(
+        HEADLINE.drop(columns="comparison_id"), FEATURES.drop(columns="comparison_id")
+    )
+    assert values["counts"]["class"]["universal"] == 2
+
+
+@pytest.mark.parametrize("domains", [None, DOMAINS, DOMAINS.iloc[:0]])
+def test_print_fits_a_hundred_columns_and_names_everything(domains):
+    stream = io.StringIO()
+    summary.print_summary(Console(file=stream, width=100), HEADLINE, FEATURES, domains)
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    assert "0.58" in text
+    assert "0.55 to 0.61" in text
+    assert "not measured" in text
+    assert "m0-m0r 0.72" in text
+    assert "50.0 %" in text
+    if domains is DOMAINS:
+        assert "devanagari" in text
+        assert "m1/12003" in text
+        assert "…" not in text, "a column was cut"
+
+
+def test_many_pairs_wrap_and_stay_whole():
+    pairs = [f"m{a}-m{b}" for a in range(6) for b in range(a + 1, 6)]
+    frame = pd.DataFrame(
+        {"quantity": "features", "pair": [*pairs, "overall"], "value": 0.5, "low": None, "high": None}
+    )
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(summary.headline_table("main", frame))
+    assert all(pair in stream.getvalue() for pair in pairs)
