@@ -1,0 +1,50 @@
+"""Errors of the memory room. Each also inherits a builtin, so that callers may catch either."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """Base class of every error raised on purpose by this room."""
+
+
+class InvalidName(StoreError, ValueError):
+    """A name, key or value cannot be stored; the message says which are legal."""
+
+
+class ArtifactCorrupt(StoreError, ValueError):
+    """Stored bytes are not those that were written."""
+
+
+class ArtifactMissing(StoreError, LookupError):
+    """No such artifact, or no such entry in it."""
+
+
+class TableMissing(StoreError, LookupError):
+    """No finished artifact of the run has this table or column."""
+
+
+class QueryError(StoreError, ValueError):
+    """DuckDB refused a query."""
+
+
+class RunMissing(StoreError, LookupError):
+    """No such run in the store."""
+
+
+class RunExists(StoreError, FileExistsError):
+    """A run of this name exists already."""
+
+
+class RunLocked(StoreError, RuntimeError):
+    """A live process holds the run."""
+
+
+def must_be(what: str, where: str, constraint: str, got: object, remedy: str) -> str:
+    """Word an error: ``"<what> of <where> must be <constraint>; got <value>. <remedy>"``.
+
+    The twin of the science room's helper; the rooms do not import each other.
+    """
+    shown = got if isinstance(got, str) else repr(got)
+    if len(shown) > 200:
+        shown = f"{shown[:160]}… ({len(shown)} characters)"
+    return f"{what} of {where} must be {constraint}; got {shown}. {remedy}"

@@ -1,0 +1,141 @@
+"""The lock of a run: one process computes it, and others can see who and whether it still lives."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+from storage.errors import RunLocked
+from storage.files import LocalFiles, RemoteFiles
+from storage.liveness import BEAT, is_alive, me
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lock.
+
+    Attributes:
+        pid: process id there.
+        host: its host name.
+        heartbeat: its last sign of life, seconds since 1970.
+        alive: whether it lives, as far as can be told from here.
+    """
+
+    pid: int
+    host: str
+    heartbeat: float
+    alive: bool
+
+
+def read_holder(files: LocalFiles | RemoteFiles, path: str) -> Holder | None:
+    """Who holds the lock at a path; None if nobody does."""
+    record = _read(files, path)
+    if record is None:
+        return None
+    return Holder(
+        int(record.get("pid") or 0),
+        str(record.get("host") or "unknown"),
+        float(record.get("heartbeat") or 0.0),
+        is_alive(record),
+    )
+
+
+class RunLock:
+    """A lock file with a heartbeat; a context manager.
+
+    A lock whose process is dead (same machine: the process table says so; elsewhere: silent for two
+    minutes) is taken over. Taking and giving are serialised by ``flock`` where the system has it.
+
+    Attributes:
+        lost: True when another process took the lock over while this one was suspended.
+    """
+
+    def __init__(self, files: LocalFiles | RemoteFiles, path: str, name: str) -> None:
+        self.lost = False
+        self._files = files
+        self._path = path
+        self._name = name
+        self._token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> RunLock:
+        with self._alone():
+            found = _read(self._files, self._path)
+            if found is not None and not is_alive(found):
+                self._files.remove(self._path)
+            taken = self._files.write_new(self._path, self._record())
+            found = _read(self._files, self._path)
+        if not taken or found is None or found.get("token") != self._token:
+            raise RunLocked(self._who(found or {}))
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._beat, name=f"lock of {self._name}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._alone():
+            if self._is_ours():
+                self._files.remove(self._path)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEAT):
+            try:
+                with self._alone():
+                    if not self._is_ours():
+                        self.lost = True
+                        return
+                    self._files.write(self._path, self._record(), durable=False)
+            except OSError:  # the disk may be full or away for a while; the next beat tries again
+                continue
+
+    def _is_ours(self) -> bool:
+        return (_read(self._files, self._path) or {}).get("token") == self._token
+
+    def _record(self) -> bytes:
+        return json.dumps({**me(), "token": self._token}).encode("ascii")
+
+    def _who(self, found: dict) -> str:
+        ago = time.time() - float(found.get("heartbeat") or time.time())
+        return (
+            f"run {self._name!r} must be free to be computed; got a lock of process {found.get('pid')} on "
+            f"{found.get('host')} (last sign of life {ago:.0f} s ago). Wait for it, or stop that process."
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else on this file system changes the lock meanwhile (object stores: best effort)."""
+        try:
+            import fcntl
+        except ImportError:
+            fcntl = None
+        if fcntl is None or not isinstance(self._files, LocalFiles):
+            yield
+            return
+        place = self._files.path(f"{self._path}.guard")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with open(place, "ab") as guard:
+            with suppress(OSError):  # a mounted file system may know no locks
+                fcntl.flock(guard, fcntl.LOCK_EX)
+            yield
+
+
+def _read(files: LocalFiles | RemoteFiles, path: str) -> dict | None:
+    try:
+        record = json.loads(files.read(path))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}

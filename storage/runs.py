@@ -1,0 +1,194 @@
+"""Runs: what was asked for, how far it is, and its tables as one."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.errors import ArtifactMissing, InvalidName, RunMissing, StoreError, TableMissing, must_be
+from storage.events import EventLog
+from storage.keys import plain
+from storage.locks import Holder, RunLock, read_holder
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from storage.artifact import Artifact
+    from storage.store import Store
+
+RUNS = "runs"
+STATUSES = ("planned", "running", "done", "partial", "failed", "interrupted")
+
+
+class Run:
+    """One run of a recipe; made by ``store.run(name)`` and ``store.create_run(name, …)``.
+
+    Attributes:
+        name: its name.
+        store: where it and its artifacts are.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.name = name
+        self.store = store
+        self._folder = f"{RUNS}/{name}"
+        self._mutex = threading.Lock()
+        self._events = EventLog(store.files, self._folder)
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, store={self.store.url!r})"
+
+    # -- the record ---------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """``run.json`` as it is now: name, status, recipe_name, recipe, created, finished, wall_s, nodes
+        {id: {step, key, status}}, environment. Times are seconds since 1970. A fresh copy at every access.
+        """
+        try:
+            return json.loads(self.store.files.read(f"{self._folder}/run.json"))
+        except FileNotFoundError as error:
+            raise RunMissing(
+                must_be("run", self.store.url, "there", repr(self.name), "It was deleted meanwhile.")
+            ) from error
+        except ValueError as error:
+            raise StoreError(
+                must_be("run.json", f"run {self.name!r}", "JSON", str(error), "Restore or remove the folder.")
+            ) from error
+
+    @property
+    def status(self) -> str:
+        """The record's status; ``interrupted`` if it says running and nobody holds the lock any more."""
+        status = self.record["status"]
+        return "interrupted" if status == "running" and self.holder() is None else status
+
+    def update(self, **fields: Any) -> None:
+        """Replace fields of the record, atomically. The holder of :meth:`lock` is the one to call it.
+
+        Raises:
+            InvalidName: a status that is none, or a value that is not JSON.
+        """
+        status = fields.get("status", "planned")
+        if status not in STATUSES:
+            raise InvalidName(
+                must_be("status", f"run {self.name!r}", f"one of {', '.join(STATUSES)}", status, "Use one.")
+            )
+        changed = plain(fields, f"run {self.name!r}", non_finite_as_none=True)
+        with self._mutex:
+            self.store.files.write(f"{self._folder}/run.json", encode_record(self.record | changed))
+
+    def lock(self) -> RunLock:
+        """Hold the run while computing it (a context manager); artifacts of its nodes are leased.
+
+        Raises:
+            RunLocked: on entering, when a live process holds it; says which.
+        """
+        return RunLock(self.store.files, f"{self._folder}/lock", self.name)
+
+    def holder(self) -> Holder | None:
+        """The live process that holds the run; None if nobody does, or a dead one left its lock."""
+        holder = read_holder(self.store.files, f"{self._folder}/lock")
+        return holder if holder is not None and holder.alive else None
+
+    def append_event(self, event: Mapping[str, Any]) -> None:
+        """Add an event; it gets a ``time`` (seconds since 1970) if it has none."""
+        self._events.append(event)
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events in order; a line that a kill has cut is left out."""
+        return self._events.read()
+
+    def write_log(self, name: str, text: str) -> str:
+        """Keep a long text, such as a traceback, and say where."""
+        path = f"{self._folder}/logs/{re.sub(r'[^A-Za-z0-9_.-]+', '__', name)}.txt"
+        self.store.files.write(path, text.encode("utf-8", "replace"))
+        return f"{self.store.url}/{path}"
+
+    # -- artifacts ----------------------------------------------------------------------------------------
+
+    def nodes(self, prefix: str = "") -> list[str]:
+        """Ids of the nodes that start with a prefix, in the plan's order, finished or not."""
+        return [node_id for node_id in self.record["nodes"] if node_id.startswith(prefix)]
+
+    def artifact(self, node_id: str) -> Artifact:
+        """The artifact of a node.
+
+        Raises:
+            ArtifactMissing: no such node, or it is not finished.
+        """
+        nodes = self.record["nodes"]
+        if node_id not in nodes:
+            room = node_id.partition("/")[0]
+            near = [known for known in nodes if known.partition("/")[0] == room] or list(nodes)
+            raise ArtifactMissing(
+                must_be("node", f"run {self.name!r}", f"one of {', '.join(near)}", repr(node_id), "Check it.")
+            )
+        try:
+            return self.store.get(nodes[node_id]["key"])
+        except ArtifactMissing as error:
+            raise ArtifactMissing(
+                must_be(
+                    f"node {node_id!r}",
+                    f"run {self.name!r}",
+                    "finished",
+                    nodes[node_id].get("status", "unknown"),
+                    "Run the recipe again; finished nodes are reused.",
+                )
+            ) from error
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """The finished artifacts in node order, each once (two nodes may share one)."""
+        for key in dict.fromkeys(node["key"] for node in self.record["nodes"].values()):
+            if self.store.has(key):
+                yield self.store.get(key)
+
+    # -- tables -------------------------------------------------------------------------------------------
+
+    def tables(self) -> list[str]:
+        """Names of the tables of the finished artifacts, sorted."""
+        return sorted({name for artifact in self.artifacts() for name in artifact.tables()})
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The rows of all finished artifacts that have a table of this name, in node order.
+
+        Raises:
+            TableMissing: none has it, or none has a column; says which there are.
+        """
+        from storage.tables import load_tables
+
+        files = self._table_files([name]).get(name, [])
+        if not files:
+            known = ", ".join(self.tables()) or "nothing: no finished step wrote one"
+            raise TableMissing(
+                must_be("table", f"run {self.name!r}", f"one of {known}", repr(name), "Is the run complete?")
+            )
+        return load_tables(files, columns, f"table {name!r} of run {self.name!r}")
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """The answer to a DuckDB query over the run's tables, for example ``select count(*) from pairs``.
+
+        Raises:
+            TableMissing: the query names a table that the run has not.
+            QueryError: DuckDB refuses it.
+        """
+        from storage.tables import query as answer
+
+        words = {word.lower() for word in re.findall(r"\w+", query)}
+        named = [name for name in self.tables() if name.lower() in words]
+        return answer(query, self._table_files(named), f"run {self.name!r} with tables {self.tables()}")
+
+    def _table_files(self, names: Sequence[str]) -> dict[str, list[Path]]:
+        files: dict[str, list[Path]] = {name: [] for name in names}
+        for artifact in self.artifacts():
+            for name in set(artifact.tables()).intersection(names):
+                files[name].append(artifact.table_file(name))
+        return files
+
+
+def encode_record(record: Mapping[str, Any]) -> bytes:
+    """The bytes of ``run.json``."""
+    return json.dumps(record, indent=1, ensure_ascii=True).encode("ascii") + b"\n"

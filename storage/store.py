@@ -1,0 +1,217 @@
+"""The store: artifacts by key, runs by name, on a local folder or any fsspec URL."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from storage.artifact import Artifact
+from storage.checkpoint import Checkpoint
+from storage.errors import ArtifactMissing, RunExists, RunMissing, must_be
+from storage.files import open_files
+from storage.keys import check_key, check_name, plain
+from storage.manifest import MANIFEST, decode
+from storage.runs import RUNS, Run, encode_record
+from storage.writer import ArtifactWriter
+
+if TYPE_CHECKING:
+    from storage.sweep import GcResult
+    from storage.verification import Problem
+
+DEFAULT_STORE = "runs"
+
+
+class Store:
+    """Artifacts and runs under one address; cheap to open, safe to use from many processes.
+
+    Attributes:
+        url: its address, an absolute path or URL; ``open_store(store.url)`` opens the same store.
+        files: its bytes.
+    """
+
+    def __init__(self, url: str | os.PathLike[str]) -> None:
+        self.files = open_files(url)
+        self.url = self.files.url
+        self._manifests: dict[str, dict[str, Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    # -- artifacts ----------------------------------------------------------------------------------------
+
+    def has(self, key: str) -> bool:
+        """Whether the artifact is there, complete."""
+        return self.files.exists(f"artifacts/{check_key(key)}/{MANIFEST}")
+
+    def get(self, key: str, *, verify: bool = False) -> Artifact:
+        """Open an artifact.
+
+        Args:
+            key: its key.
+            verify: check the digest of every file that is opened, also of large ones.
+
+        Raises:
+            ArtifactMissing: it is not there.
+            ArtifactCorrupt: its manifest is damaged.
+        """
+        manifest = self._manifests.get(check_key(key)) if not verify else None
+        if manifest is None:
+            try:
+                data = self.files.read(f"artifacts/{key}/{MANIFEST}")
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ArtifactMissing(
+                    must_be("artifact", self.url, "there", key, "Run the recipe to compute it.")
+                ) from error
+            manifest = decode(data, key)
+            if not self.files.is_local:  # immutable, and costly to fetch again
+                self._manifests[key] = manifest
+        return Artifact(self.files, key, manifest, verify=verify)
+
+    def keys(self) -> list[str]:
+        """Keys of all complete artifacts, sorted."""
+        return [key for key in self.folders() if self.has(key)]
+
+    def folders(self) -> list[str]:
+        """Keys of all artifact folders, also of such as lost their manifest."""
+        return self.files.names("artifacts")
+
+    def create(
+        self, key: str, *, step: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> ArtifactWriter:
+        """A writer for a new artifact, to be used in a ``with`` block.
+
+        Args:
+            key: ``artifact_key(step, version, params, inputs)``.
+            step: name of the step that makes it.
+            version: the step's version.
+            params: the step's params.
+            inputs: key of each input artifact by local name.
+        """
+        return ArtifactWriter(self.files, key, step=step, version=version, params=params, inputs=inputs)
+
+    def checkpoint(self, key: str) -> Checkpoint:
+        """The checkpoint of an artifact to be; cleared when the artifact is committed."""
+        return Checkpoint(self.files, key)
+
+    def verify(self, keys: Iterable[str] | None = None) -> list[Problem]:
+        """Read every byte of some artifacts, or of all; what differs from the manifests is returned."""
+        from storage.verification import verify
+
+        return verify(self, keys)
+
+    def gc(self, dry_run: bool = False) -> GcResult:
+        """Remove artifacts of no run, attempts of dead writers, and checkpoints of nothing."""
+        from storage.sweep import gc
+
+        result = gc(self, dry_run=dry_run)
+        self._manifests.clear()
+        return result
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def create_run(
+        self,
+        name: str,
+        *,
+        recipe_name: str,
+        recipe: Mapping[str, Any],
+        nodes: Mapping[str, Mapping[str, Any]],
+        environment: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Write the record of a new run, with status ``planned``.
+
+        Args:
+            name: letters, digits, '_', '-' and '.'.
+            recipe_name: name of the recipe.
+            recipe: the whole recipe as JSON values.
+            nodes: ``{"step", "key"}`` by node id, in the plan's order.
+            environment: versions and machine, as JSON values.
+
+        Raises:
+            RunExists: there is a run of this name.
+        """
+        record = {
+            "name": check_name(name, "a run"),
+            "status": "planned",
+            "recipe_name": recipe_name,
+            "recipe": plain(recipe, "recipe"),
+            "created": round(time.time(), 6),
+            "finished": None,
+            "wall_s": None,
+            "nodes": {
+                node: {"status": "planned", **plain(fields, f"node {node!r}")}
+                for node, fields in nodes.items()
+            },
+            "environment": plain(environment or {}, "environment"),
+        }
+        for node in record["nodes"].values():
+            check_key(node["key"], "a node")
+        if not self.files.write_new(f"{RUNS}/{name}/run.json", encode_record(record)):
+            raise RunExists(
+                must_be(
+                    "run name", self.url, "new", repr(name), "Open it with store.run(), or choose another."
+                )
+            )
+        return Run(self, name)
+
+    def run(self, name: str) -> Run:
+        """The run of that name. Raises RunMissing, naming those there are."""
+        if not self.files.exists(f"{RUNS}/{check_name(name, 'a run')}/run.json"):
+            known = ", ".join(run.name for run in self.runs()[-12:]) or "nothing: it has no runs"
+            raise RunMissing(
+                must_be("run", self.url, f"one of {known}", repr(name), "List them with: universality ls.")
+            )
+        return Run(self, name)
+
+    def runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        names = [name for name in self.files.names(RUNS) if self.files.exists(f"{RUNS}/{name}/run.json")]
+        found = [(run.record["created"], name, run) for name in names for run in [Run(self, name)]]
+        return [run for _, _, run in sorted(found, key=lambda item: item[:2])]
+
+    def latest_run(self) -> Run | None:
+        """The run created last; None if there is none."""
+        return next(reversed(self.runs()), None)
+
+    def delete_run(self, name: str) -> None:
+        """Forget a run; :meth:`gc` then removes the artifacts that no other run uses.
+
+        Raises:
+            RunMissing: there is none.
+            RunLocked: a live process is computing it.
+        """
+        with self.run(name).lock():
+            self.files.remove(f"{RUNS}/{name}")
+
+
+def open_store(url: str | os.PathLike[str] | None = None) -> Store:
+    """Open a store; nothing is created before the first write.
+
+    Args:
+        url: a folder, or an fsspec URL (``s3://bucket/path``, ``memory://name``). None:
+            ``$UNIVERSALITY_STORE``, else ``./runs``.
+    """
+    return Store(url if url is not None else os.environ.get("UNIVERSALITY_STORE") or DEFAULT_STORE)
+
+
+def open_run(name: str | None = None, store: Store | str | os.PathLike[str] | None = None) -> Run:
+    """Open a run.
+
+    Args:
+        name: its name; None for the newest.
+        store: the store or its address; default as :func:`open_store`.
+
+    Raises:
+        RunMissing: there is no such run, or none at all.
+    """
+    opened = store if isinstance(store, Store) else open_store(store)
+    if name is not None:
+        return opened.run(name)
+    newest = opened.latest_run()
+    if newest is None:
+        raise RunMissing(
+            must_be("store", opened.url, "one with runs", "none", "Compute one: universality run quickstart.")
+        )
+    return newest

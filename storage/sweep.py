@@ -1,0 +1,103 @@
+"""gc: remove what no run needs, and nothing that a live run leases.
+
+Roots are the nodes of every run, finished or not; what a root was made from is kept too. So artifacts go
+when their runs are deleted or go over to another plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.attempts import drop_dead_attempts, live_attempts
+from storage.checkpoint import CHECKPOINTS
+from storage.errors import StoreError
+from storage.files import LocalFiles, cache_folder
+
+if TYPE_CHECKING:
+    from storage.store import Store
+
+
+@dataclass(frozen=True)
+class GcResult:
+    """What a sweep removed, or would remove.
+
+    Attributes:
+        removed: keys of artifacts, sorted.
+        leftovers: paths of half-written artifacts and of checkpoints, sorted.
+        kept: keys of the artifacts that stay, sorted.
+        bytes: bytes freed.
+    """
+
+    removed: tuple[str, ...]
+    leftovers: tuple[str, ...]
+    kept: tuple[str, ...]
+    bytes: int
+
+
+def gc(store: Store, *, dry_run: bool = False) -> GcResult:
+    """Remove artifacts of no run, attempts of dead writers, and checkpoints of nothing.
+
+    A checkpoint stays while its artifact is missing and a run, or a living writer, wants it.
+    """
+    files = store.files
+    wanted = _wanted(store)
+    keys = store.keys()
+    sizes = {key: sum(files.walk(f"artifacts/{key}").values()) for key in keys if key not in wanted}
+    removed = {key: n for key, n in sizes.items() if dry_run or _remove(store, key)}
+    leftovers = dict(drop_dead_attempts(files, leased=_leased(store), dry_run=dry_run))
+    if not isinstance(files, LocalFiles):
+        drop_dead_attempts(LocalFiles(cache_folder()), leased=_leased(store), dry_run=dry_run)
+    leftovers |= _drop_checkpoints(store, dry_run)
+    return GcResult(
+        tuple(sorted(removed)),
+        tuple(sorted(leftovers)),
+        tuple(sorted(set(keys) - set(removed))),
+        sum(removed.values()) + sum(leftovers.values()),
+    )
+
+
+def _wanted(store: Store) -> set[str]:
+    """Keys of all runs' nodes and of all that those were made from."""
+    wanted: set[str] = set()
+    stack = [node["key"] for run in store.runs() for node in run.record["nodes"].values()]
+    while stack:
+        key = stack.pop()
+        if key in wanted:
+            continue
+        wanted.add(key)
+        try:
+            stack += store.get(key).manifest["inputs"].values()
+        except StoreError:  # not computed yet, or damaged: verify tells
+            continue
+    return wanted
+
+
+def _leased(store: Store) -> set[str]:
+    held = [run.record for run in store.runs() if run.holder() is not None]
+    return {node["key"] for record in held for node in record["nodes"].values()}
+
+
+def _remove(store: Store, key: str) -> bool:
+    """Remove one artifact, unless a run that was created meanwhile wants it.
+
+    The run is written before it looks for artifacts. So either it is seen here, or it no longer finds
+    this one and computes it again.
+    """
+    if key in _wanted(store):
+        return False
+    store.files.remove(f"artifacts/{key}")
+    return True
+
+
+def _drop_checkpoints(store: Store, dry_run: bool) -> dict[str, int]:
+    files = store.files
+    wanted = _wanted(store) | live_attempts(files)
+    dropped = {}
+    for name, n_bytes in files.walk(CHECKPOINTS).items():
+        key = name.partition(".")[0]
+        if key not in wanted or store.has(key):
+            dropped[f"{CHECKPOINTS}/{name}"] = n_bytes
+            if not dry_run:
+                files.remove(f"{CHECKPOINTS}/{name}")
+    return dropped
