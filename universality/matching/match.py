@@ -1,0 +1,123 @@
+"""The front door: one call, four methods, one result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from universality.correlation.top import TopSimilarity
+from universality.errors import InputError, must_be
+from universality.matching.assignment import assign, certificate, matched_edges
+from universality.matching.candidates import Candidates, candidates
+from universality.matching.onesided import best_partner, mutual
+from universality.matching.result import MatchResult
+from universality.matching.sinkhorn import sinkhorn
+
+METHODS = ("assignment", "max", "mutual", "sinkhorn")
+_CLOSED = 1e-9  # a certificate of this much per latent is rounding
+_WIDEN = 4
+
+
+def match(
+    similarity: TopSimilarity | np.ndarray,
+    *,
+    method: str = "assignment",
+    unmatched: float = 0.0,
+    widen: Callable[[int], TopSimilarity] | None = None,
+    threads: int | None = None,
+) -> MatchResult:
+    r"""Pair the latents of two dictionaries.
+
+    The default maximises :math:`\sum (s_{ab} - unmatched)` over all one-to-one matchings in which any latent
+    may stay alone; it is exact on the candidates, and the certificate bounds what any pair that was never
+    formed could add. It closes (1e-9 per latent) once ``unmatched`` is at or above the cut-offs, or after
+    widening.
+
+    Args:
+        similarity: candidates with cut-offs, or a full (n_a, n_b) matrix.
+        method: ``"assignment"`` (exact, one-to-one), ``"max"`` (each a's best b; b may repeat), ``"mutual"``
+            (pairs that choose each other), ``"sinkhorn"`` (soft, dense, up to 4,096 x 4,096).
+        unmatched: value of staying alone; pairs at or below it are never formed.
+        widen: ``widen(top)`` returns the same similarity with longer lists; called with growing ``top`` until
+            the certificate closes (``method="assignment"`` only).
+        threads: threads over connected components; no byte of the result depends on it.
+
+    Returns:
+        A :class:`MatchResult`, sorted by ``indices_a``.
+
+    Raises:
+        InputError: unknown method, or a similarity that is not finite.
+
+    Source: exact assignment as in Jonker & Volgenant 1987, sparse; the certificate over missing pairs is ours.
+    """
+    if method not in METHODS:
+        raise InputError(must_be("method", "match", f"one of {METHODS}", method, "Take the default if unsure."))
+    graph = candidates(similarity, unmatched)
+    if method == "assignment":
+        while True:
+            solved = assign(graph, threads)
+            n = max(graph.n_a, graph.n_b)
+            if widen is None or graph.top == 0 or graph.top >= n or solved.certificate <= _CLOSED * n:
+                break
+            similarity = widen(min(n, graph.top * _WIDEN))
+            graph = candidates(similarity, unmatched)
+        return _result(similarity, graph, solved.mate_a, method, solved.certificate, solved.duals_a, solved.duals_b)
+    duals_b = np.zeros(graph.n_b)
+    if method == "sinkhorn":
+        mate_a, _, duals_b = sinkhorn(graph)
+    else:
+        mate_a = best_partner(graph)[0] if method == "max" else mutual(graph)
+    duals_a = np.zeros(graph.n_a)
+    np.maximum.at(duals_a, graph.of, graph.weight - duals_b[graph.partner])
+    bound = certificate(graph, mate_a, duals_a, duals_b)
+    return _result(similarity, graph, mate_a, method, bound, np.zeros(0), np.zeros(0))
+
+
+def _result(
+    similarity: TopSimilarity | np.ndarray,
+    graph: Candidates,
+    mate_a: np.ndarray,
+    method: str,
+    bound: float,
+    duals_a: np.ndarray,
+    duals_b: np.ndarray,
+) -> MatchResult:
+    edges = matched_edges(graph, mate_a)
+    ia, ib = graph.of[edges], graph.partner[edges]
+    if isinstance(similarity, TopSimilarity):
+        listed = (similarity.indices_a, similarity.indices_b, similarity.r)
+        score = similarity.r[np.flatnonzero(similarity.indices_b == mate_a[similarity.indices_a])]
+        cutoff_a, cutoff_b = similarity.cutoff_a, similarity.cutoff_b
+    else:
+        matrix = np.asarray(similarity, dtype=np.float64)
+        at = np.nonzero(matrix > 0)
+        listed = (at[0], at[1], matrix[at])
+        score, cutoff_a, cutoff_b = matrix[ia, ib], np.zeros(graph.n_a), np.zeros(graph.n_b)
+    return MatchResult(
+        indices_a=ia.astype(np.int32),
+        indices_b=ib.astype(np.int32),
+        score=score,
+        margin_a=score - _alternative(listed[0], listed[1], listed[2], ia, ib, cutoff_a),
+        margin_b=score - _alternative(listed[1], listed[0], listed[2], ib, ia, cutoff_b),
+        certificate=bound,
+        method=method,
+        unmatched=float(graph.unmatched),
+        top=graph.top,
+        duals_a=duals_a,
+        duals_b=duals_b,
+    )
+
+
+def _alternative(
+    of: np.ndarray, partner: np.ndarray, value: np.ndarray, at: np.ndarray, taken: np.ndarray, cutoff: np.ndarray
+) -> np.ndarray:
+    """Best value of each ``at`` with another partner than ``taken``: listed, or bounded by the cut-off, or 0."""
+    best, who, second = np.zeros(cutoff.size), np.full(cutoff.size, -1, dtype=np.int64), np.zeros(cutoff.size)
+    order = np.lexsort((partner, -value, of))
+    latents, first = np.unique(of[order], return_index=True)
+    best[latents], who[latents] = value[order[first]], partner[order[first]]
+    rest = order[first[first + 1 < np.append(first[1:], order.size)] + 1]
+    second[of[rest]] = value[rest]
+    other = np.where(who[at] == taken, second[at], best[at])
+    return np.maximum(np.maximum(other, cutoff[at]), 0.0)
