@@ -55,7 +55,9 @@ class _Sizes:
         attention = 4 * self.d_model**2
         self.block_flops = 2 * self.n_layers * (attention + 2 * self.d_model * self.d_mlp)
         self.token_flops = self.block_flops + 2 * self.d_model * vocabulary
-        self.parameters = self.n_layers * (attention + 2 * self.d_model * self.d_mlp) + 2 * self.d_model * vocabulary
+        self.parameters = (
+            self.n_layers * (attention + 2 * self.d_model * self.d_mlp) + 2 * self.d_model * vocabulary
+        )
 
 
 def _flops(params: dict[str, Any]) -> float:
@@ -77,7 +79,9 @@ def _activations(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimat
     tokens = params["max_tokens"] or sizes.rows
     width = 2 if params["dtype"] == "float16" else 4
     size = tokens * sizes.d_in * width * len(params["hook_points"])
-    return Estimate(IMPORT_SECONDS + 2 * sizes.block_flops * tokens / _flops(params) + size / 3e8, size, BASE_MEMORY)
+    return Estimate(
+        IMPORT_SECONDS + 2 * sizes.block_flops * tokens / _flops(params) + size / 3e8, size, BASE_MEMORY
+    )
 
 
 def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
@@ -99,7 +103,9 @@ def _similarity(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate
 
 def _null(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     shifts = 2 * params["compare"]["n_shifts"]
-    return Estimate(0.5 + shifts * sizes.rows / 2 * sizes.k**2 / 3e8, 16 * shifts * sizes.d_sae, _two_sides(sizes))
+    return Estimate(
+        0.5 + shifts * sizes.rows / 2 * sizes.k**2 / 3e8, 16 * shifts * sizes.d_sae, _two_sides(sizes)
+    )
 
 
 def _comparing(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:

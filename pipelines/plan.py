@@ -52,7 +52,9 @@ class _Layout:
         """What changes the bytes of a gradient besides the recipe's science."""
         return {"device": self.device, "threads": self.recipe.threads}
 
-    def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **cost: Any) -> Node:
+    def training_node(
+        self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **cost: Any
+    ) -> Node:
         return Node(
             node_id,
             step,
@@ -81,7 +83,9 @@ def _data_nodes(layout: _Layout) -> list[Node]:
     return [
         layout.node("corpus", "corpus", {"corpus": _json(recipe.corpus), "split": _json(split), **seed}, {}),
         layout.node("tokenizer", "tokenizer", {"tokenizer": _json(recipe.tokenizer)}, {"corpus": "corpus"}),
-        layout.node("tokens", "tokens", {"tokens": tokens, **seed}, {"corpus": "corpus", "tokenizer": "tokenizer"}),
+        layout.node(
+            "tokens", "tokens", {"tokens": tokens, **seed}, {"corpus": "corpus", "tokenizer": "tokenizer"}
+        ),
     ]
 
 
@@ -121,10 +125,15 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
     return nodes
 
 
-def _native(layout: _Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None) -> Node:
+def _native(
+    layout: _Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None
+) -> Node:
     """A native transformer; without a data seed it keeps its random weights."""
     params = {
-        "architecture": {**_json(models.architecture), "n_ctx": max(models.architecture.n_ctx, layout.recipe.n_ctx)},
+        "architecture": {
+            **_json(models.architecture),
+            "n_ctx": max(models.architecture.n_ctx, layout.recipe.n_ctx),
+        },
         "training": None if data_seed is None else _json(models.training),
         "model_seed": model_seed,
         "data_seed": data_seed,

@@ -31,7 +31,9 @@ class NativeModels(_Frozen):
     """Transformers trained here, one per model seed."""
 
     kind: Literal["native"] = "native"
-    architecture: TransformerConfig = Field(description="shape of every transformer; d_vocab is the tokenizer's")
+    architecture: TransformerConfig = Field(
+        description="shape of every transformer; d_vocab is the tokenizer's"
+    )
     training: TrainingConfig = Field(description="how every transformer is trained")
     model_seeds: tuple[int, ...] = Field(
         min_length=1, description="one transformer per seed; a seed stands for its initialisation"
@@ -239,7 +241,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
     path, sign, raw = override.partition("=")
     if not sign or not path:
         raise RecipeError(
-            must_be("--set", "the command line", "of the form a.b=value", override, "Write --set compare.tau=0.6.")
+            must_be(
+                "--set", "the command line", "of the form a.b=value", override, "Write --set compare.tau=0.6."
+            )
         )
     node: Any = data
     *parents, last = path.split(".")

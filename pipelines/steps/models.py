@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from universality.seeds import derive_seed
 if TYPE_CHECKING:
     from storage import Artifact
 
-#: Seconds between two training checkpoints: an interrupt loses at most this much work.
-CHECKPOINT_SECONDS = 20.0
+#: Which positions of a batch of contexts become rows: ``keep(number of the first context, contexts) -> mask``.
+KeptRows = Callable[[int, np.ndarray], np.ndarray]
+
+#: Contexts on which the held-out loss is measured.
+VALIDATION_CONTEXTS = 512
 
 
 @step("transformer", version=1)
@@ -23,30 +27,40 @@ def transformer(ctx: StepContext) -> None:
     """Train one transformer from its model seed (or leave it at its random weights)."""
     from universality.transformers.config import TrainingConfig, TransformerConfig
     from universality.transformers.native import build, weights
-    from universality.transformers.training import train
+    from universality.transformers.training import heldout_loss, train
 
     p = ctx.params
-    model = build(TransformerConfig(**p["architecture"]), derive_seed(p["root_seed"], "model-init", p["model_seed"]))
     tokens = ctx.inputs["tokens"]
-    result = train(
-        model,
-        tokens.array("train_contexts"),
-        tokens.array("validation_contexts"),
-        TrainingConfig(**p["training"]) if p["training"] else TrainingConfig(tokens=0),
-        data_seed=derive_seed(p["root_seed"], "data-order", p["data_seed"]),
-        state=ctx.checkpoint.load(),
-        on_state=throttled_save(ctx),
-        progress=ctx.progress,
-    )
-    if result.status != "ok":
-        raise TrainingDiverged(
-            f"Training of {ctx.node_id} diverged after {result.tokens} tokens (loss not finite). "
-            "Lower models.training.lr or raise its warm-up."
+    architecture = {**p["architecture"], "d_vocab": ctx.inputs["tokenizer"].json("tokenizer")["d_vocab"]}
+    seed = derive_seed(p["root_seed"], "model-init", p["model_seed"])
+    model = build(TransformerConfig(**architecture), seed, device=ctx.device)
+    validation = tokens.array("validation_contexts")[:VALIDATION_CONTEXTS]
+    if p["training"] is None:
+        facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
+        losses = np.zeros(0, np.float32)
+    else:
+        result = train(
+            model,
+            tokens.array("train_contexts"),
+            validation,
+            TrainingConfig(**p["training"]),
+            data_seed=derive_seed(p["root_seed"], "data-order", p["data_seed"]),
+            state=ctx.checkpoint.load(),
+            on_state=ctx.checkpoint.save,
+            progress=ctx.progress,
         )
+        if result.status != "ok":
+            raise TrainingDiverged(
+                f"Training of {ctx.node_id} diverged after {result.tokens} tokens (loss not finite). "
+                "Lower models.training.lr or raise its warm-up."
+            )
+        facts = {"heldout_loss": result.heldout_loss, "tokens": result.tokens}
+        losses = result.losses
     ctx.out.tensors("weights", weights(model))
-    ctx.out.json("config", p["architecture"])
-    ctx.out.json("training", {"heldout_loss": result.heldout_loss, "tokens": result.tokens, "losses": result.losses})
-    ctx.out.facts(heldout_loss=result.heldout_loss, tokens=result.tokens)
+    ctx.out.json("config", architecture)
+    ctx.out.array("losses", losses)
+    ctx.out.json("training", facts)
+    ctx.out.facts(**facts)
 
 
 @step("pretrained", version=1)
@@ -66,7 +80,9 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
         from pipelines.hub import load_pretrained
 
         spec = artifact.json("pretrained")
-        return load_pretrained(spec["name"], spec["revision"], device=device, untrained_seed=spec["untrained_seed"])
+        return load_pretrained(
+            spec["name"], spec["revision"], device=device, untrained_seed=spec["untrained_seed"]
+        )
     from universality.transformers.config import TransformerConfig
     from universality.transformers.native import build, load_weights
 
@@ -75,77 +91,74 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
     return model.to(device)
 
 
-def kept_positions(contexts: np.ndarray, special: np.ndarray) -> np.ndarray:
-    """Which positions of training contexts the dictionaries see: neither the first one nor a special token.
-
-    The first position holds an attention sink with an outlier norm, and separators carry no text; evaluation rows
-    leave both out in the same way.
-    """
-    kept = ~np.isin(contexts, special)
-    kept[:, 0] = False
-    return kept
-
-
 @step("activations", version=1)
 def activations(ctx: StepContext) -> None:
     """Activations at the hook points for one part of the corpus, rows in order, sharded."""
     from universality.transformers.harvest import harvest
 
     p = ctx.params
-    tokens, special = ctx.inputs["tokens"], special_tokens(ctx.inputs["tokenizer"])
+    tokens = ctx.inputs["tokens"]
     contexts = tokens.array(f"{p['part']}_contexts")
     if p["max_tokens"] is not None:
         contexts = contexts[: -(-int(p["max_tokens"]) // (contexts.shape[1] - 1))]
+    keep = (
+        _evaluation_rows(tokens)
+        if p["part"] == "eval"
+        else _training_rows(special_tokens(ctx.inputs["tokenizer"]))
+    )
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
-    dtype = np.dtype(p["dtype"])
+    dtype, size = np.dtype(p["dtype"]), p["batch_contexts"]
     streams: dict[str, Any] = {}
-    n_rows = done = 0
-    try:
-        for batch in _batches(contexts, p["batch_contexts"]):
-            kept = kept_positions(batch, special)
-            for found in harvest(model, batch, p["hook_points"], batch_contexts=len(batch), device=ctx.device):
+    n_rows = 0
+    with ExitStack() as stack:
+        for start in range(0, len(contexts), size):
+            batch = np.asarray(contexts[start : start + size])
+            kept = keep(start, batch)
+            for found in harvest(model, batch, p["hook_points"], batch_contexts=size, device=ctx.device):
                 for hook_point, values in found.items():
                     if hook_point not in streams:
-                        streams[hook_point] = ctx.out.stream(
+                        stream = ctx.out.stream(
                             hook_point, dtype, values.shape[2:], shard_rows=p["shard_rows"]
-                        ).__enter__()
+                        )
+                        streams[hook_point] = stack.enter_context(stream)
                     streams[hook_point].write(_as_dtype(values[kept], dtype, ctx.node_id))
             n_rows += int(kept.sum())
-            done += len(batch)
-            ctx.progress(done, len(contexts))
-    except BaseException as error:
-        for stream in streams.values():
-            stream.__exit__(type(error), error, error.__traceback__)
-        raise
-    for stream in streams.values():
-        stream.__exit__(None, None, None)
+            ctx.progress(start + len(batch), len(contexts))
     ctx.out.facts(n_rows=n_rows)
+
+
+def _training_rows(special: np.ndarray) -> KeptRows:
+    """What the dictionaries are trained on: neither the first position nor a special token.
+
+    The first position holds an attention sink with an outlier norm, and separators carry no text; evaluation rows
+    leave both out in the same way.
+    """
+
+    def keep(start: int, batch: np.ndarray) -> np.ndarray:
+        kept = ~np.isin(batch, special)
+        kept[:, 0] = False
+        return kept
+
+    return keep
+
+
+def _evaluation_rows(tokens: Artifact) -> KeptRows:
+    """Exactly the evaluation rows, in their order."""
+    context, position = tokens.array("row_context"), tokens.array("row_position")
+
+    def keep(start: int, batch: np.ndarray) -> np.ndarray:
+        low, high = np.searchsorted(context, [start, start + len(batch)])
+        kept = np.zeros(batch.shape, dtype=bool)
+        kept[context[low:high] - start, position[low:high]] = True
+        return kept
+
+    return keep
 
 
 def special_tokens(tokenizer: Artifact) -> np.ndarray:
     """Ids of the special tokens."""
     vocabulary = tokenizer.table("vocabulary", columns=["token", "special"])
     return vocabulary.loc[vocabulary["special"], "token"].to_numpy()
-
-
-def throttled_save(ctx: StepContext) -> Any:
-    """A callback for training loops: saves the state when the last save is old enough."""
-    import time
-
-    last = time.monotonic()
-
-    def save(make_state: Any) -> None:
-        nonlocal last
-        if time.monotonic() - last >= CHECKPOINT_SECONDS:
-            ctx.checkpoint.save(*make_state())
-            last = time.monotonic()
-
-    return save
-
-
-def _batches(contexts: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(contexts), size):
-        yield np.asarray(contexts[start : start + size])
 
 
 def _as_dtype(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
