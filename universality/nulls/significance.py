@@ -1,0 +1,135 @@
+"""From null maxima to p and q."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from universality.errors import InputError, must_be
+
+OUTSIDE = -1
+
+
+def strata(
+    firings: np.ndarray,
+    n_documents: np.ndarray,
+    *,
+    n_shifts: int,
+    min_latents: int = 200,
+    min_values: int = 2000,
+) -> np.ndarray:
+    """Group latents of like firing count and like spread over documents, so that their nulls can be pooled.
+
+    Latents are binned by octaves of the documents they fire in, and within these by half octaves of firings.
+    Bins that are too small join the next bin of firings first, and the next bin of documents only where a
+    whole octave of documents is too small: at equal firings, latents confined to a few documents have far
+    higher maxima than diffuse ones.
+
+    Args:
+        firings: (n,) rows in which each latent fires, on the rows of the null.
+        n_documents: (n,) documents in which it fires.
+        n_shifts: null values per latent.
+        min_latents: least latents per stratum.
+        min_values: least null values per stratum (latents times shifts).
+
+    Returns:
+        (n,) stratum number from 0; -1 for latents that never fire. All latents share one stratum if there are
+        fewer than a stratum needs.
+
+    Raises:
+        InputError: lengths differ, or ``n_shifts < 1``.
+    """
+    firings, n_documents = np.asarray(firings), np.asarray(n_documents)
+    if firings.shape != n_documents.shape or firings.ndim != 1 or n_shifts < 1:
+        got = (firings.shape, n_documents.shape, n_shifts)
+        raise InputError(
+            must_be("firings, n_documents and n_shifts", "strata", "two lists of equal length and a count >= 1", got,
+                    "Count both on the rows of the null.")
+        )  # fmt: skip
+    need = max(min_latents, -(-min_values // n_shifts))
+    out = np.full(firings.size, OUTSIDE, dtype=np.int64)
+    fires = np.flatnonzero(firings > 0)
+    spread = np.floor(np.log2(np.maximum(n_documents[fires], 1))).astype(np.int64)
+    count = np.floor(2 * np.log2(firings[fires])).astype(np.int64)
+    number = 0
+    for group in _pooled(spread, need):
+        for cell in _pooled(count[group], need):
+            out[fires[group[cell]]] = number
+            number += 1
+    return out
+
+
+def _pooled(bins: np.ndarray, need: int) -> list[np.ndarray]:
+    """Members of neighbouring bins, joined upwards until each pool holds ``need``; the rest joins the last."""
+    pools: list[np.ndarray] = []
+    pool = np.zeros(0, dtype=np.int64)
+    for value in np.unique(bins):
+        pool = np.concatenate([pool, np.flatnonzero(bins == value)])
+        if pool.size >= need:
+            pools.append(pool)
+            pool = pool[:0]
+    if pool.size:
+        pools = [*pools[:-1], np.concatenate([*pools[-1:], pool])]
+    return pools
+
+
+def p_values(r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np.ndarray) -> np.ndarray:  # noqa: A002
+    r"""Share of null maxima in the same stratum that reach r.
+
+    .. math:: p = \frac{1 + \#\{null \ge r\}}{1 + n}
+
+    Args:
+        r: (n_pairs,) observed correlations.
+        stratum_of: (n_pairs,) stratum of the latent each belongs to; -1 gives p = 1.
+        null: (n_shifts, n_latents) maxima, ``max_a`` or ``max_b`` of a :class:`ShiftNull`.
+        strata: (n_latents,) stratum of each latent of the null, from :func:`strata`.
+
+    Returns:
+        (n_pairs,) in (0, 1]; 1 where the stratum has no null.
+
+    Raises:
+        InputError: lengths do not fit.
+    """
+    r, stratum_of, null, strata = (np.asarray(x) for x in (r, stratum_of, null, strata))
+    if r.shape != stratum_of.shape or null.ndim != 2 or strata.shape != (null.shape[1],):
+        got = (r.shape, stratum_of.shape, null.shape, strata.shape)
+        raise InputError(
+            must_be("shapes", "p_values", "(n_pairs,), (n_pairs,), (n_shifts, n_latents), (n_latents,)", got,
+                    "Pass the null of the same side as the strata.")
+        )  # fmt: skip
+    p = np.ones(r.shape)
+    for stratum in np.unique(stratum_of[stratum_of >= 0]):
+        here = stratum_of == stratum
+        pool = np.sort(null[:, strata == stratum], axis=None)
+        reached = pool.size - np.searchsorted(pool, r[here], side="left")
+        p[here] = (1 + reached) / (1 + pool.size)
+    return p
+
+
+def benjamini_hochberg(p: np.ndarray, m: int | None = None) -> np.ndarray:
+    r"""False discovery rate at which each hypothesis would be called.
+
+    .. math:: q_{(i)} = \min_{j \ge i} \frac{m\, p_{(j)}}{j}
+
+    Args:
+        p: (n,) p-values in (0, 1].
+        m: number of hypotheses in the family, >= n; those not listed count as p = 1. Default n.
+
+    Returns:
+        (n,) q-values in [0, 1], in the order given.
+
+    Raises:
+        InputError: ``m < n``.
+
+    Source: Benjamini & Hochberg 1995.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    family = p.size if m is None else int(m)
+    if family < p.size:
+        raise InputError(
+            must_be("m", "benjamini_hochberg", f">= {p.size}, the p-values given", m, "Count every hypothesis.")
+        )
+    order = np.argsort(p, kind="stable")
+    raised = family * p[order] / np.arange(1, p.size + 1)
+    q = np.empty(p.size)
+    q[order] = np.minimum(np.minimum.accumulate(raised[::-1])[::-1], 1.0)
+    return q
