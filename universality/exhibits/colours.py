@@ -1,7 +1,7 @@
 """One colour per thing, the same on every screen and in every figure.
 
-The palette is that of Okabe and Ito, which people with the common forms of colour blindness can tell apart. Where two
-neighbours would print as the same grey, figures add dashes, hatching or labels.
+The palette is that of Okabe and Ito, which people with the common forms of colour blindness can tell apart.
+Where two neighbours would print as the same grey, figures add dashes, hatching or labels.
 
 Source: Okabe & Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color/.
 """
@@ -73,7 +73,8 @@ def model_colours(models: Sequence[str]) -> dict[str, str]:
     """A colour per model, by position: the same model keeps its colour on every page of a run.
 
     Args:
-        models: model ids in the order of the run; beyond seven, colours repeat and labels must tell them apart.
+        models: model ids in the order of the run; beyond seven, colours repeat and labels must tell them
+            apart.
     """
     return {model: OKABE_ITO[_MODEL_CYCLE[i % len(_MODEL_CYCLE)]] for i, model in enumerate(models)}
 

@@ -1,8 +1,8 @@
 """Figures of the report: tidy frames in, matplotlib figures out.
 
-Figures are built as objects, never through pyplot, so that nothing global is touched and any thread may draw. They are
-made for print: vector, embedded TrueType, one or two columns wide, and readable without colour (rows, positions, ink
-and numbers carry what colours repeat).
+Figures are built as objects, never through pyplot, so that nothing global is touched and any thread may draw.
+They are made for print: vector, embedded TrueType, one or two columns wide, and readable without colour
+(rows, positions, ink and numbers carry what colours repeat).
 """
 
 from __future__ import annotations
@@ -141,7 +141,14 @@ def _ridge_axes(axes: Axes, kind: str, medians: pd.DataFrame, *, first: bool, la
         n = medians.loc[(medians["kind"] == kind) & (medians["measure"] == "r_held_out"), "n"]
         label = KINDS[kind] + (f"\nn = {int(n.iloc[0]):,}" if len(n) else "")
         axes.text(
-            -0.025, 0.42, label, transform=axes.transAxes, ha="right", va="center", color=_INK, linespacing=1.15
+            -0.025,
+            0.42,
+            label,
+            transform=axes.transAxes,
+            ha="right",
+            va="center",
+            color=_INK,
+            linespacing=1.15,
         )
 
 
@@ -198,7 +205,9 @@ def bands(curve: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
         if name == "specific":
             groups = [("", part.groupby("tau")["fraction"].sum())]
         else:
-            groups = [(level, part.loc[part["level"] == level].set_index("tau")["fraction"]) for level in LEVELS]
+            groups = [
+                (level, part.loc[part["level"] == level].set_index("tau")["fraction"]) for level in LEVELS
+            ]
         for level, share in groups:
             values = share.sort_index().to_numpy(float)
             if values.any():
@@ -249,15 +258,21 @@ def _class_legend(figure: Figure) -> None:
         levels: Sequence[str] = ("",) if name == "specific" else LEVELS
         for i, level in enumerate(levels):
             axes.add_patch(
-                mpl.patches.Rectangle((x + 0.21 * i, 0.06), 0.19, 0.11, fc=_band_colour(name, level), ec=_MUTED, lw=0.3)
+                mpl.patches.Rectangle(
+                    (x + 0.21 * i, 0.06), 0.19, 0.11, fc=_band_colour(name, level), ec=_MUTED, lw=0.3
+                )
             )
     del handles
 
 
 def _heatmap(figure: Figure, axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
     models = list(dict.fromkeys(matrix["model_a"]))
-    values = matrix.pivot(index="model_a", columns="model_b", values="r").reindex(models)[models].to_numpy(float)
-    counts = matrix.pivot(index="model_a", columns="model_b", values="n").reindex(models)[models].to_numpy(int)
+    values = (
+        matrix.pivot(index="model_a", columns="model_b", values="r").reindex(models)[models].to_numpy(float)
+    )
+    counts = (
+        matrix.pivot(index="model_a", columns="model_b", values="n").reindex(models)[models].to_numpy(int)
+    )
     scale, ramp = Normalize(0, 1), mpl.colormaps["cividis"]
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=ramp, norm=scale, edgecolors="white", lw=1.2)
     axes.set_aspect("equal")
@@ -284,7 +299,9 @@ def _cell(axes: Axes, i: int, j: int, value: float, n: int, colour: tuple[float,
         return
     luminance = float(np.dot(colour[:3], (0.2126, 0.7152, 0.0722)))
     ink = "white" if luminance < 0.45 else _INK
-    axes.text(j + 0.5, i + 0.45, f"{value:.2f}", ha="center", va="center", color=ink, fontweight="bold", fontsize=8)
+    axes.text(
+        j + 0.5, i + 0.45, f"{value:.2f}", ha="center", va="center", color=ink, fontweight="bold", fontsize=8
+    )
     below = "ceiling" if i == j else f"n = {n:,}"
     axes.text(j + 0.5, i + 0.72, below, ha="center", va="center", color=ink, fontsize=5.5)
 

@@ -1,7 +1,8 @@
-"""Tidy frames of one comparison's tables: what screens chart and what stands behind every figure of the report.
+"""Tidy frames of one comparison's tables: what screens chart and what stands behind every figure of the
+report.
 
-Every function takes tables of *one* comparison, changes none of them, and returns one row per mark to be drawn. Empty
-tables give empty frames with the same columns.
+Every function takes tables of *one* comparison, changes none of them, and returns one row per mark to be
+drawn. Empty tables give empty frames with the same columns.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def headline_frame(headline: pd.DataFrame) -> pd.DataFrame:
     frame = headline.loc[headline["quantity"].isin(list(QUANTITIES))].copy()
     frame["label"] = frame["quantity"].map(QUANTITIES)
     order = {name: position for position, name in enumerate(QUANTITIES)}
-    keys = pd.DataFrame({"q": frame["quantity"].map(order), "p": frame["pair"] != "overall", "s": frame["pair"]})
+    keys = pd.DataFrame(
+        {"q": frame["quantity"].map(order), "p": frame["pair"] != "overall", "s": frame["pair"]}
+    )
     columns = ["quantity", "label", "pair", "value", "low", "high", "n"]
     return frame.loc[keys.sort_values(["q", "p", "s"]).index, columns].reset_index(drop=True)
 
@@ -57,8 +60,8 @@ def class_bars(features: pd.DataFrame) -> pd.DataFrame:
         features: table ``features``: model, status, class, level.
 
     Returns:
-        model, class, level, n, fraction (of the model's alive features, 0..1); every class and level of every model
-        that has alive features, zeros included; models in the table's order.
+        model, class, level, n, fraction (of the model's alive features, 0..1); every class and level of every
+        model that has alive features, zeros included; models in the table's order.
     """
     alive = features.loc[features["status"] == "alive"]
     models = list(dict.fromkeys(alive["model"]))
@@ -76,8 +79,8 @@ def class_curve(tau_curve: pd.DataFrame) -> pd.DataFrame:
         tau_curve: table ``tau_curve``: tau, class, level, n_features.
 
     Returns:
-        tau, class, level, n_features, fraction (of all features at that tau, 0..1); every class and level at every
-        tau, zeros included.
+        tau, class, level, n_features, fraction (of all features at that tau, 0..1); every class and level at
+        every tau, zeros included.
     """
     taus = np.sort(tau_curve["tau"].unique())
     index = pd.MultiIndex.from_product([taus, CLASSES, LEVELS], names=["tau", "class", "level"])
@@ -87,18 +90,21 @@ def class_curve(tau_curve: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def r_histogram(baselines: pd.DataFrame, null_quantiles: pd.DataFrame, bins: int | Sequence[float] = 50) -> pd.DataFrame:
+def r_histogram(
+    baselines: pd.DataFrame, null_quantiles: pd.DataFrame, bins: int | Sequence[float] = 50
+) -> pd.DataFrame:
     """Distribution of the held-out r of assigned pairs, per kind, raw and token-conditional, beside chance.
 
     Args:
         baselines: table ``baselines``: kind, r_held_out, r_token, one row per assigned pair.
-        null_quantiles: table ``null_quantiles``: pair, kind (plain|domain), quantile, value; the plain ones are used.
+        null_quantiles: table ``null_quantiles``: pair, kind (plain|domain), quantile, value; the plain ones
+            are used.
         bins: number of equal bins from 0 to 1 (as many more below 0 as the data need), or their edges.
 
     Returns:
-        kind, measure (r_held_out|r_token), left, right, count, fraction. Bins are half-open, the last one closed.
-        Fractions of a kind and measure sum to 1. Chance is rebuilt from its quantiles: fraction only, count missing.
-        Pairs without a value of a measure are left out of it.
+        kind, measure (r_held_out|r_token), left, right, count, fraction. Bins are half-open, the last one
+        closed. Fractions of a kind and measure sum to 1. Chance is rebuilt from its quantiles: fraction only,
+        count missing. Pairs without a value of a measure are left out of it.
     """
     edges = _edges(baselines, bins)
     parts = []
@@ -134,7 +140,9 @@ def null_line(null_quantiles: pd.DataFrame, kind: str = "plain", quantile: float
         return None
     ordered = rows.sort_values("quantile")
     return float(
-        np.median([np.interp(quantile, g["quantile"], g["value"]) for _, g in ordered.groupby("pair", sort=True)])
+        np.median(
+            [np.interp(quantile, g["quantile"], g["value"]) for _, g in ordered.groupby("pair", sort=True)]
+        )
     )
 
 
@@ -164,8 +172,8 @@ def model_matrix(
         baselines: table ``baselines``; its ceiling (same model, other SAE seed) fills the diagonal.
 
     Returns:
-        model_a, model_b, r, n (assigned pairs); both directions, symmetric; r missing and n = 0 where nothing was
-        compared.
+        model_a, model_b, r, n (assigned pairs); both directions, symmetric; r missing and n = 0 where nothing
+        was compared.
     """
     medians_of: dict[tuple[str, str], tuple[float, int]] = {}
     for (a, b), group in pairs.groupby(["model_a", "model_b"], observed=True, sort=False):
@@ -185,7 +193,8 @@ def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:
         k_of_m: table ``k_of_m``: k, n_clusters, n_features, fraction.
 
     Returns:
-        k, n_clusters, n_features, fraction, at_least (fraction of features in clusters of k models or more); by k.
+        k, n_clusters, n_features, fraction, at_least (fraction of features in clusters of k models or more);
+        by k.
     """
     frame = k_of_m[["k", "n_clusters", "n_features", "fraction"]].sort_values("k", ignore_index=True)
     frame["at_least"] = _share(frame["n_features"][::-1].cumsum()[::-1], frame["n_features"].sum())
@@ -199,9 +208,9 @@ def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
         domains: table ``domains``, one row per domain and model.
 
     Returns:
-        domain, n_models, n_rows, medians over models of mcc, sensitivity, specificity, auroc, r, r_token, neuron_r
-        and untrained_r, the range r_low..r_high of r over models, and level (the most frequent one); domains by
-        falling r.
+        domain, n_models, n_rows, medians over models of mcc, sensitivity, specificity, auroc, r, r_token,
+        neuron_r and untrained_r, the range r_low..r_high of r over models, and level (the most frequent one);
+        domains by falling r.
     """
     middle = ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"]
     columns = ["domain", "n_models", "n_rows", *middle, "r_low", "r_high", "level"]
@@ -224,8 +233,8 @@ def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
         features: table ``features``.
 
     Returns:
-        id ("m0:12-m1:7"), every column of ``pairs``, and for both sides class_, firing_rate_, flags_ with suffix a or
-        b, and rate_ratio (firing rate of a over b's; missing where b never fires).
+        id ("m0:12-m1:7"), every column of ``pairs``, and for both sides class_, firing_rate_, flags_ with
+        suffix a or b, and rate_ratio (firing rate of a over b's; missing where b never fires).
     """
     frame = pairs.drop(columns="comparison_id", errors="ignore")
     known = features[["model", "latent", "class", "firing_rate", "flags"]]

@@ -1,9 +1,9 @@
 """Tokens as text that a reader can trust: nothing hidden, nothing executed, nothing reordered.
 
-A token is a string of bytes, often a part of a character, and corpora hold anything: markup, bidi controls, zero-width
-characters, formulas. :func:`visible` and :func:`token_strings` turn bytes into printable text; :func:`token_strip` turns
-text and activations into HTML in which every token is escaped and isolated. They are pure functions of their arguments:
-no storage, no screen, no theme.
+A token is a string of bytes, often a part of a character, and corpora hold anything: markup, bidi controls,
+zero-width characters, formulas. :func:`visible` and :func:`token_strings` turn bytes into printable text;
+:func:`token_strip` turns text and activations into HTML in which every token is escaped and isolated. They
+are pure functions of their arguments: no storage, no screen, no theme.
 """
 
 from __future__ import annotations
@@ -59,9 +59,10 @@ def visible(token: bytes, *, mark_spaces: bool = False, limit: int | None = None
         limit: most characters before the text is cut with ``…`` and its length in bytes; default no limit.
 
     Returns:
-        Printable text on one line: line feed as ``⏎``, tab as ``⇥``, other controls as their pictures, zero-width and
-        bidi controls as ``⟨NAME⟩``, private and unassigned characters as ``⟨U+NNNN⟩``, bytes that are no UTF-8 as
-        ``\xNN``. For reading only: a backslash in the text itself is not doubled.
+        Printable text on one line: line feed as ``⏎``, tab as ``⇥``, other controls as their pictures,
+            zero-width and
+        bidi controls as ``⟨NAME⟩``, private and unassigned characters as ``⟨U+NNNN⟩``, bytes that are no
+        UTF-8 as ``\xNN``. For reading only: a backslash in the text itself is not doubled.
     """
     text = "".join(piece for _, piece in _pieces(token))
     if mark_spaces:
@@ -78,9 +79,9 @@ def token_strings(tokens: Sequence[bytes]) -> list[str]:
         tokens: the bytes of each token, in order.
 
     Returns:
-        One string per token, written as by :func:`visible`. A character whose bytes lie in several tokens stands at the
-        token that completes it; each earlier one gets ``┊`` in its place. Bytes that complete no character (a window
-        that starts or ends inside one) stay ``\xNN``.
+        One string per token, written as by :func:`visible`. A character whose bytes lie in several tokens
+        stands at the token that completes it; each earlier one gets ``┊`` in its place. Bytes that complete
+        no character (a window that starts or ends inside one) stay ``\xNN``.
     """
     owner = [index for index, token in enumerate(tokens) for _ in token]
     texts: list[list[str]] = [[] for _ in tokens]
@@ -135,8 +136,8 @@ class Channel:
     Attributes:
         label: shown on hover before the value, for example ``"m0/12"``.
         values: raw activation per token, ``>= 0``; what is not positive gets no colour.
-        maximum: the feature's largest activation anywhere; colours are relative to it, so that two features with
-            different scales look alike. Default: the largest of ``values``.
+        maximum: the feature's largest activation anywhere; colours are relative to it, so that two features
+            with different scales look alike. Default: the largest of ``values``.
         colour: ``#RRGGBB``; default side a's for the first channel of a strip, side b's for the others.
     """
 
@@ -160,8 +161,9 @@ def token_strip(
 ) -> str:
     """Tokens with activations as a self-contained piece of HTML.
 
-    The first channel is the background of each token, every further one a thin bar below it (one: side b of a pair;
-    several: the models of a cluster). Text keeps the page's own colour, so that the strip works on light and on dark.
+    The first channel is the background of each token, every further one a thin bar below it (one: side b of a
+    pair; several: the models of a cluster). Text keeps the page's own colour, so that the strip works on
+    light and on dark.
 
     Args:
         tokens: texts as :func:`token_strings` makes them; escaped here.
@@ -170,8 +172,8 @@ def token_strip(
         break_lines: start a new line after a token that holds a line feed.
 
     Returns:
-        One ``div``. Every token is escaped, stands in a span of its own with ``unicode-bidi:isolate`` and carries its
-        raw values in ``title``. The strip runs right to left when most of its letters do.
+        One ``div``. Every token is escaped, stands in a span of its own with ``unicode-bidi:isolate`` and
+        carries its raw values in ``title``. The strip runs right to left when most of its letters do.
 
     Raises:
         InputError: a channel is not as long as the tokens.
@@ -231,7 +233,8 @@ def _style(shares: Sequence[float], colours: Sequence[str], *, framed: bool) -> 
         parts.append("background-repeat:no-repeat")
         parts.append("background-size:100% 2px")
         parts.append(
-            "background-position:" + ",".join(f"0 calc(100% - {3 * (n_bars - 1 - i)}px)" for i in range(n_bars))
+            "background-position:"
+            + ",".join(f"0 calc(100% - {3 * (n_bars - 1 - i)}px)" for i in range(n_bars))
         )
     if bars:
         parts.append(f"padding-bottom:{3 * len(bars)}px")

@@ -1,0 +1,257 @@
+"""A complete run without training: every node, table and array that screens and reports read, in a second or
+two.
+
+Activations, correlations, assignments, clusters, contexts and histograms are computed from planted concepts
+and agree with each other; chance levels, verdicts and training figures are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from synthetic_tables import comparison_tables, evidence_tables
+from synthetic_text import make_text
+from synthetic_world import Dictionary, Pairing, World, pair_up
+
+from storage import Run, artifact_key, open_store
+from universality.seeds import generator
+
+CREATED = 1_790_000_000.0
+
+
+def write_synthetic_run(
+    store_url: str,
+    name: str = "synthetic",
+    n_models: int = 3,
+    n_latents: int = 300,
+    root_seed: int = 0,
+    *,
+    n_documents: int = 240,
+    n_ctx: int = 64,
+    n_untrained: int = 2,
+    replicates: bool = True,
+    comparisons: tuple[str, ...] = ("main",),
+    unfinished: tuple[str, ...] = (),
+) -> Run:
+    """Write a run through the storage API.
+
+    Args:
+        store_url: where; a local folder or any fsspec URL.
+        name: name of the run.
+        n_models: compared models m0, m1, …
+        n_latents: latents per dictionary.
+        root_seed: equal arguments give equal artifacts.
+        n_documents: documents over eight domains; about 100 tokens each.
+        n_ctx: tokens per context.
+        n_untrained: untrained models u0, u1, … (0, or at least 2).
+        replicates: whether each model has a second dictionary.
+        comparisons: comparison ids; each gets dictionaries of its own.
+        unfinished: prefixes of node ids that are left ``planned``; the run is then ``partial``.
+
+    Returns:
+        The run, its artifacts written and its record up to date.
+    """
+    store = open_store(store_url)
+    text = make_text(generator(root_seed, "text"), n_documents, n_ctx)
+    trained = [f"m{i}" for i in range(n_models)]
+    untrained = [f"u{i}" for i in range(n_untrained)]
+    writer = _Writer(store, root_seed, unfinished)
+    writer.data(text)
+    for model in [*trained, *untrained]:
+        writer.put(
+            f"transformer/{model}",
+            "transformer",
+            {"model": model},
+            ["tokens"],
+            json={"config": {"d_mlp": 64}},
+        )
+        for part in ["sae_a", *(["sae_b"] if replicates and model in trained else []), "eval"]:
+            writer.put(
+                f"activations/{model}/{part}",
+                "activations",
+                {"part": part},
+                [f"transformer/{model}", "tokens"],
+            )
+    for comparison in comparisons:
+        _write_comparison(writer, comparison, text, n_latents, trained, untrained, replicates)
+    run = store.create_run(
+        name,
+        recipe_name="synthetic",
+        recipe=_recipe(root_seed, n_models, n_untrained, comparisons, replicates),
+        nodes={node: {"step": fields["step"], "key": fields["key"]} for node, fields in writer.nodes.items()},
+        environment={"python": "3.11.0", "platform": "Linux-x86_64", "versions": {"universality": "0.1.0"}},
+    )
+    status = "partial" if any(node["status"] == "planned" for node in writer.nodes.values()) else "done"
+    run.update(status=status, created=CREATED, finished=CREATED + 100, wall_s=100.0, nodes=writer.nodes)
+    run.append_event({"event": "run_finished", "status": status, "wall_s": 100.0, "time": CREATED + 100})
+    return run
+
+
+class _Writer:
+    """Writes artifacts under the keys that a plan would give them."""
+
+    def __init__(self, store: Any, root_seed: int, unfinished: tuple[str, ...]) -> None:
+        self.store, self.root_seed, self.unfinished = store, root_seed, unfinished
+        self.nodes: dict[str, dict[str, str]] = {}
+
+    def put(
+        self,
+        node: str,
+        step: str,
+        params: Mapping[str, Any],
+        inputs: list[str],
+        *,
+        facts: Mapping[str, Any] | None = None,
+        **content: Mapping[str, Any],
+    ) -> None:
+        """One artifact; ``content`` maps a kind (array, table, json, csr, bytes, tensors) to named values."""
+        params = {**params, "root_seed": self.root_seed, "node": node}
+        keys = {i: self.nodes[i]["key"] for i in inputs}
+        key = artifact_key(step, 1, params, keys)
+        skip = any(node.startswith(prefix) for prefix in self.unfinished)
+        skip = skip or any(self.nodes[i]["status"] == "planned" for i in inputs)
+        self.nodes[node] = {"step": step, "key": key, "status": "planned" if skip else "done"}
+        if skip or self.store.has(key):
+            return
+        with self.store.create(key, step=step, version=1, params=params, inputs=keys) as out:
+            for kind, values in content.items():
+                for entry, value in values.items():
+                    getattr(out, kind)(entry, value)
+            out.facts(wall_s=0.5, peak_memory=1_000_000, **(facts or {}))
+
+    def data(self, text: Any) -> None:
+        """Corpus, tokenizer and tokens."""
+        sources = {"license": "CC0-1.0", "digest": "0" * 32, "warnings": ["domain hostile: one source only"]}
+        self.put(
+            "corpus", "corpus", {}, [], table={"texts": text.texts}, json={"corpus": sources}, facts=sources
+        )
+        self.put(
+            "tokenizer", "tokenizer", {}, ["corpus"],
+            bytes={"tokenizer.json": text.tokenizer_json}, table={"vocabulary": text.vocabulary},
+            facts={"d_vocab": len(text.vocabulary), "bos": 0},
+        )  # fmt: skip
+        self.put(
+            "tokens", "tokens", {}, ["corpus", "tokenizer"],
+            array=text.arrays, json={"domains": text.domains}, table={"documents": text.documents},
+            facts={"n_rows": text.n_rows},
+        )  # fmt: skip
+
+
+def _write_comparison(
+    writer: _Writer,
+    comparison: str,
+    text: Any,
+    n_latents: int,
+    trained: list[str],
+    untrained: list[str],
+    replicates: bool,
+) -> None:
+    rng = generator(writer.root_seed, "world", comparison)
+    world, dictionaries = _dictionaries(rng, text, n_latents, trained, untrained, replicates)
+    fit = text.arrays["row_fit"]
+    compared = [
+        *combinations(trained, 2),
+        *((m, f"{m}r") for m in trained if replicates),
+        *combinations(untrained, 2),
+    ]
+    pairings: dict[tuple[str, str], Pairing] = {
+        (a, b): pair_up(dictionaries[a], dictionaries[b], fit) for a, b in compared
+    }
+    for model, dictionary in dictionaries.items():
+        half = "sae_b" if model.endswith("r") else "sae_a"
+        source = model.removesuffix("r")
+        weights = rng.normal(size=(16, n_latents)).astype(np.float32)
+        writer.put(
+            f"sae/{comparison}/{model}", "sae", {}, [f"activations/{source}/{half}"],
+            tensors={"sae": {"W_dec": weights.T.copy(), "W_enc": weights}}, json={"quality": {"fvu": 0.3}},
+            facts={"fvu": 0.3, "l0": 8.0, "dead_fraction": 0.05},
+        )  # fmt: skip
+        writer.put(
+            f"latents/{comparison}/{model}", "latents", {},
+            [f"sae/{comparison}/{model}", f"activations/{source}/eval", "tokens"], csr={"acts": dictionary.acts},
+        )  # fmt: skip
+    for a, b in compared:
+        sides = [f"latents/{comparison}/{a}", f"latents/{comparison}/{b}"]
+        for step in ("similarity", "null", "matching"):
+            writer.put(
+                f"{step}/{comparison}/{a}-{b}", step, {}, sides, json={step: {"n": len(pairings[a, b].r)}}
+            )
+    for a, b in combinations(trained, 2):
+        writer.put(
+            f"neurons/{comparison}/{a}-{b}", "neurons", {}, [f"activations/{a}/eval", f"activations/{b}/eval"]
+        )
+    tables = comparison_tables(rng, comparison, text, world, dictionaries, pairings, trained, untrained)
+    everything = [
+        node for node in writer.nodes if node.split("/")[0] in ("latents", "matching", "neurons", "null")
+    ]
+    everything = [node for node in everything if node.split("/")[1] == comparison]
+    writer.put(
+        f"comparison/{comparison}",
+        "comparison",
+        {"comparison_id": comparison},
+        ["tokens", *everything],
+        table=tables,
+    )
+    for model in trained:
+        evidence = evidence_tables(rng, comparison, text, model, dictionaries[model], n_top=10)
+        writer.put(
+            f"evidence/{comparison}/{model}",
+            "evidence",
+            {},
+            [f"latents/{comparison}/{model}"],
+            table=evidence,
+        )
+
+
+def _dictionaries(
+    rng: np.random.Generator,
+    text: Any,
+    n_latents: int,
+    trained: list[str],
+    untrained: list[str],
+    replicates: bool,
+) -> tuple[World, dict[str, Dictionary]]:
+    """Two fifths universal (every domain's own latent among them), some shared, specific, rare and dead."""
+    world = World(text, n_latents, rng)
+    kinds = ("context", "token", "domain")
+    universal = [world.concept("domain", d) for d in range(len(text.domains))]
+    universal += [world.concept(str(rng.choice(kinds))) for _ in range(int(n_latents * 0.4) - len(universal))]
+    # A concept that only some models have lacks one of them, each model in turn.
+    shared = (
+        [world.concept(str(rng.choice(kinds))) for _ in range(int(n_latents * 0.2))]
+        if len(trained) > 2
+        else []
+    )
+    dictionaries: dict[str, Dictionary] = {}
+    for index, model in enumerate(trained):
+        own = [c for number, c in enumerate(shared) if number % len(trained) != index]
+        own += [world.concept("context") for _ in range(int(n_latents * 0.25))]
+        own += [world.concept("rare") for _ in range(int(n_latents * 0.05))]
+        dictionaries[model] = world.dictionary([*universal, *own], noise=0.25)
+        if replicates:
+            dictionaries[f"{model}r"] = world.dictionary([*universal, *own[: len(own) * 3 // 4]], noise=0.15)
+    tokens = [world.concept("token") for _ in range(n_latents // 2)]
+    for model in untrained:
+        dictionaries[model] = world.dictionary(tokens, noise=0.4)
+    order = [*trained, *(f"{m}r" for m in trained if replicates), *untrained]
+    return world, {model: dictionaries[model] for model in order}
+
+
+def _recipe(
+    root_seed: int, n_models: int, n_untrained: int, comparisons: tuple[str, ...], replicates: bool
+) -> dict[str, Any]:
+    return {
+        "recipe": "synthetic",
+        "description": "planted concepts",
+        "root_seed": root_seed,
+        "corpus": {"source": "synthetic"},
+        "models": {"kind": "native", "model_seeds": list(range(n_models)), "n_untrained": n_untrained},
+        "comparisons": [
+            {"id": c, "hook_point": "blocks.0.mlp.hook_post", "replicates": replicates, "neurons": True}
+            for c in comparisons
+        ],
+        "compare": {"tau": 0.5, "min_firings": 20, "n_shifts": 20, "alpha": 0.05},
+    }
