@@ -49,29 +49,55 @@ def document_bootstrap(
 
     Source: Efron 1979, with the document as the unit (Davison & Hinkley 1997, section 3.8).
     """
+    if not 0 < level < 1:
+        raise InputError(must_be("level", "document_bootstrap", "in (0, 1)", level, "0.95 is usual."))
+    r = resampled_correlations(A, B, indices_a, indices_b, documents, n_resamples=n_resamples, generator=generator)
+    return percentile_interval(r, level)
+
+
+def percentile_interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Percentiles that leave out ``1 - level``, half at each end, over the last axis (n_resamples)."""
+    tail = 50.0 * (1.0 - level)
+    low, high = np.percentile(resampled, [tail, 100.0 - tail], axis=-1)
+    return low, high
+
+
+def resampled_correlations(
+    A: Matrix,  # noqa: N803
+    B: Matrix,  # noqa: N803
+    indices_a: np.ndarray,
+    indices_b: np.ndarray,
+    documents: np.ndarray,
+    *,
+    n_resamples: int = 200,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Correlation of each pair in each resample of documents; see :func:`document_bootstrap`.
+
+    Generators in the same state draw the same documents, so that statistics over pairs, and over several
+    calls on the same rows, can be resampled together.
+
+    Returns:
+        (n_pairs, n_resamples) float64 in [-1, 1]; 0 where a latent does not vary in a resample.
+    """
     n = check_same_rows(A, B)
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     documents = np.asarray(documents)
     if documents.shape != (n,):
         raise InputError(must_be("shape", "documents", (n,), documents.shape, "Give one document per row."))
-    if not 0 < level < 1 or n_resamples < 1:
-        raise InputError(
-            must_be("level and n_resamples", "document_bootstrap", "in (0, 1) and >= 1", (level, n_resamples),
-                    "0.95 and 200 are usual.")
-        )  # fmt: skip
+    if n_resamples < 1:
+        raise InputError(must_be("n_resamples", "document_bootstrap", ">= 1", n_resamples, "200 are usual."))
     _, code, sizes = np.unique(documents, return_inverse=True, return_counts=True)
     weights = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples)
     weights = weights.T.astype(np.float64)
     gather = sparse.csr_array((np.ones(n), (code.ravel(), np.arange(n))), shape=(sizes.size, n))
     rows = sizes @ weights
     left, right = _columns(A, "A"), _columns(B, "B")
-    tail = 50.0 * (1.0 - level)
-    low, high = np.zeros(ia.size), np.zeros(ia.size)
+    out = np.zeros((ia.size, n_resamples))
     for first, last in blocks(ia.size, _PAIRS):
         a, b = left[:, ia[first:last]], right[:, ib[first:last]]
-        r = _correlation(*(_weighted(gather, x, weights) for x in (a, b, a * a, b * b, a * b)), rows)
-        low[first:last], high[first:last] = np.percentile(r, [tail, 100.0 - tail], axis=1)
-    return low, high
+        out[first:last] = _correlation(*(_weighted(gather, x, weights) for x in (a, b, a * a, b * b, a * b)), rows)
+    return out
 
 
 def _columns(matrix: Matrix, where: str):  # noqa: ANN202
