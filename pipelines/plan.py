@@ -156,7 +156,11 @@ def _comparison_nodes(layout: _Layout, comparison: ComparisonConfig) -> list[Nod
         *combinations(layout.untrained, 2),
     ]
     raw_pairs = list(combinations(layout.trained, 2)) if comparison.neurons else []
-    settings = {"compare": _json(layout.recipe.compare), "root_seed": layout.recipe.root_seed}
+    settings = {
+        "comparison_id": c,
+        "compare": _json(layout.recipe.compare),
+        "root_seed": layout.recipe.root_seed,
+    }
     for a, b in pairs:
         nodes += _pair_nodes(layout, c, (a, b), settings)
     for a, b in raw_pairs:
@@ -177,7 +181,6 @@ def _comparison_nodes(layout: _Layout, comparison: ComparisonConfig) -> list[Nod
     for a, b in raw_pairs:
         inputs[f"neurons/{a}-{b}"] = f"neurons/{c}/{a}-{b}"
     roles = {
-        "comparison_id": c,
         "hook_point": comparison.hook_point,
         "trained": layout.trained,
         "replicates": {f"{m}r": m for m in layout.trained} if replicates else {},
@@ -207,6 +210,7 @@ def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary:
         "activations": f"activations/{model}/eval",
         "transformer": f"transformer/{model}",
         "tokens": "tokens",
+        "tokenizer": "tokenizer",
     }
     latents = layout.training_node(
         f"latents/{c}/{dictionary}", "latents", {"hook_point": comparison.hook_point}, inputs
@@ -218,9 +222,13 @@ def _pair_nodes(layout: _Layout, c: str, pair: tuple[str, str], settings: dict[s
     name = f"{pair[0]}-{pair[1]}"
     sides = {"tokens": "tokens", "a": f"latents/{c}/{pair[0]}", "b": f"latents/{c}/{pair[1]}"}
     params = {**settings, "ids": list(pair)}
+    # Only what a step reads is in its key: another tau repeats neither correlations nor nulls.
+    compare = settings["compare"]
+    candidates = {**params, "compare": {name: compare[name] for name in ("top", "min_firings")}}
+    chance = {**params, "compare": {name: compare[name] for name in ("n_shifts", "min_firings")}}
     return [
-        layout.node(f"similarity/{c}/{name}", "similarity", params, sides),
-        layout.node(f"null/{c}/{name}", "null", params, sides),
+        layout.node(f"similarity/{c}/{name}", "similarity", candidates, sides),
+        layout.node(f"null/{c}/{name}", "null", chance, sides),
         layout.node(
             f"matching/{c}/{name}",
             "matching",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
-from pipelines.steps.models import open_transformer
+from pipelines.steps.models import open_transformer, special_tokens, training_rows
 from universality.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from storage import Artifact
+    from universality.sae import SparseAutoencoder
 
 #: Evaluation rows encoded at once; bounds the dense pre-activations in memory.
 ENCODE_ROWS = 8192
@@ -18,13 +24,14 @@ SPLICED_CONTEXTS = 64
 @step("sae", version=1)
 def sae(ctx: StepContext) -> None:
     """Train one dictionary on the stored activations of one model."""
-    from universality.sae.training import SAETrainingConfig, train_sae
+    from universality.sae.config import SAETrainingConfig
+    from universality.sae.training import train_sae
 
     p = ctx.params
     result = train_sae(
         ctx.inputs["activations"].array(p["hook_point"]),
         SAETrainingConfig(**p["config"]),
-        sae_seed=derive_seed(p["root_seed"], "sae", p["comparison_id"], *p["sae_seed"]),
+        sae_seed=derive_seed(p["root_seed"], "sae", *p["sae_seed"]),
         state=ctx.checkpoint.load(),
         on_state=ctx.checkpoint.save,
         progress=ctx.progress,
@@ -32,12 +39,60 @@ def sae(ctx: StepContext) -> None:
     )
     if result.status != "ok":
         raise TrainingDiverged(
-            f"Training of {ctx.node_id} ended as {result.status!r}. Lower comparisons.sae.lr or raise its warm-up."
+            f"Training of {ctx.node_id} ended as {result.status!r}. Lower the dictionary's lr or raise its warm-up."
         )
     config, tensors = result.sae.to_tensors()
-    ctx.out.tensors("sae.safetensors", tensors)
-    ctx.out.json("sae", config)
+    ctx.out.tensors("sae", tensors)
+    ctx.out.json("sae_config", config)
     ctx.out.array("init_cosine", result.init_cosine)
-    quality = {"fvu": result.fvu, "l0": result.l0, "dead_fraction": result.dead_fraction}
-    ctx.out.json("quality", quality)
-    ctx.out.facts(**quality)
+    quality = {"fvu": result.fvu, "l0": result.l0, "dead_fraction": result.dead_fraction, "tokens": result.tokens}
+    ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
+
+
+def open_sae(artifact: Artifact) -> SparseAutoencoder:
+    """The dictionary of a ``sae`` artifact."""
+    from universality.sae.base import SparseAutoencoder
+
+    return SparseAutoencoder.from_tensors(artifact.json("sae_config"), artifact.tensors("sae"))
+
+
+@step("latents", version=1)
+def latents(ctx: StepContext) -> None:
+    """Sparse latents over the evaluation rows, and the dictionary's quality on the score rows."""
+    from scipy import sparse
+
+    from universality.sae.evaluation import Quality
+
+    hook_point = ctx.params["hook_point"]
+    tokens, raw = ctx.inputs["tokens"], ctx.inputs["activations"].array(ctx.params["hook_point"])
+    score = ~tokens.array("row_fit")
+    dictionary = open_sae(ctx.inputs["sae"])
+    quality = Quality(dictionary.d_in, dictionary.d_sae)
+    blocks = []
+    for start in range(0, len(raw), ENCODE_ROWS):
+        x = np.asarray(raw[start : start + ENCODE_ROWS], dtype=np.float32)
+        acts = dictionary.encode_sparse(x)
+        blocks.append(acts)
+        held_out = score[start : start + len(x)]
+        if held_out.any():
+            quality.update(x[held_out], dictionary.decode(acts[held_out]), acts[held_out])
+        ctx.progress(start + len(x), len(raw))
+    ctx.out.csr("acts", sparse.vstack(blocks, format="csr"))
+    ctx.out.json("quality", {**quality.result(), **_spliced(ctx, hook_point, dictionary)})
+
+
+def _spliced(ctx: StepContext, hook_point: str, dictionary: SparseAutoencoder) -> dict[str, float]:
+    """Cross-entropy on score contexts: clean, with the reconstruction in, with the activation set to zero."""
+    from universality.transformers.harvest import spliced_losses
+
+    tokens = ctx.inputs["tokens"]
+    first = int(tokens.array("row_context")[np.flatnonzero(~tokens.array("row_fit"))[0]])
+    contexts = tokens.array("eval_contexts")[first : first + SPLICED_CONTEXTS]
+    model = open_transformer(ctx.inputs["transformer"], ctx.device)
+    replaced = training_rows(special_tokens(ctx.inputs["tokenizer"]))(0, contexts)
+    clean, spliced, zero = spliced_losses(
+        model, contexts, hook_point, dictionary.reconstruct, replaced=replaced
+    )
+    # Share of the loss that removing the activation costs and the reconstruction wins back; 0 where it costs nothing.
+    recovered = (zero - spliced) / (zero - clean) if zero > clean else 0.0
+    return {"ce_clean": clean, "ce_spliced": spliced, "ce_zero": zero, "ce_recovered": recovered}

@@ -104,7 +104,7 @@ def activations(ctx: StepContext) -> None:
     keep = (
         _evaluation_rows(tokens)
         if p["part"] == "eval"
-        else _training_rows(special_tokens(ctx.inputs["tokenizer"]))
+        else training_rows(special_tokens(ctx.inputs["tokenizer"]))
     )
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
     dtype, size = np.dtype(p["dtype"]), p["batch_contexts"]
@@ -127,7 +127,7 @@ def activations(ctx: StepContext) -> None:
     ctx.out.facts(n_rows=n_rows)
 
 
-def _training_rows(special: np.ndarray) -> KeptRows:
+def training_rows(special: np.ndarray) -> KeptRows:
     """What the dictionaries are trained on: neither the first position nor a special token.
 
     The first position holds an attention sink with an outlier norm, and separators carry no text; evaluation rows
