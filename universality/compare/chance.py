@@ -1,0 +1,195 @@
+"""Chance: what the best of many candidates reaches when two models read different documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from universality.compare.config import CompareConfig
+from universality.compare.statistics import LatentStatistics, only
+from universality.nulls import benjamini_hochberg, p_values, shift_null, strata
+from universality.rows import Rows
+from universality.seeds import generator
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999)
+#: Spread below which a latent's own null maxima count as equal; r is not known any better than that.
+_SPREAD_FLOOR = 5e-3
+
+
+@dataclass(frozen=True, eq=False)
+class PairNull:
+    """Maxima of r over all candidates under shifts of whole documents, on the score rows.
+
+    Attributes:
+        plain_a: (n_shifts, n_a) each latent's maximum over the latents of b, rows shifted anywhere; 0 where
+            the latent is not alive. plain_b: (n_shifts, n_b) the same for b.
+        domain_a, domain_b: the same with rows shifted within their domain only, or None without domains.
+    """
+
+    plain_a: np.ndarray
+    plain_b: np.ndarray
+    domain_a: np.ndarray | None = None
+    domain_b: np.ndarray | None = None
+
+    def swapped(self) -> PairNull:
+        """The null of the pair named the other way round."""
+        return PairNull(self.plain_b, self.plain_a, self.domain_b, self.domain_a)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All content as named arrays, for storage."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> PairNull:
+        """The inverse of :meth:`to_arrays`."""
+        return cls(**{name: np.asarray(arrays[name]) for name in cls.__dataclass_fields__ if name in arrays})
+
+    def quantiles(self, alive_a: np.ndarray, alive_b: np.ndarray) -> pd.DataFrame:
+        """kind (plain|domain), quantile, value: the pooled maxima of both sides' alive latents."""
+        parts = []
+        for kind, a, b in (("plain", self.plain_a, self.plain_b), ("domain", self.domain_a, self.domain_b)):
+            if a is None or b is None or not (alive_a.any() or alive_b.any()):
+                continue
+            pooled = np.concatenate([a[:, alive_a].ravel(), b[:, alive_b].ravel()])
+            values = np.quantile(pooled, QUANTILES)
+            parts.append(pd.DataFrame({"kind": kind, "quantile": QUANTILES, "value": values}))
+        if not parts:
+            return pd.DataFrame({"kind": [], "quantile": [], "value": []})
+        return pd.concat(parts, ignore_index=True)
+
+
+def pair_null(
+    a: sparse.csr_matrix,
+    b: sparse.csr_matrix,
+    rows: Rows,
+    statistics_a: LatentStatistics,
+    statistics_b: LatentStatistics,
+    config: CompareConfig,
+    *,
+    pair: tuple[str, str],
+    root_seed: int,
+) -> PairNull:
+    """Shift one dictionary's score rows against the other's and record every latent's maximum.
+
+    Args:
+        a, b: CSR (n_rows, n_a), (n_rows, n_b) over all rows.
+        rows: the rows of both.
+        statistics_a, statistics_b: which latents are alive.
+        config: ``n_shifts``.
+        pair: names of both sides; the draws depend on the names only, not on their order.
+        root_seed: seed of the comparison.
+
+    Returns:
+        A :class:`PairNull`, with the within-domain part where the rows have domains.
+    """
+    if pair[0] > pair[1]:
+        swapped = pair_null(b, a, rows, statistics_b, statistics_a, config, pair=pair[::-1], root_seed=root_seed)
+        return swapped.swapped()
+    left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)
+    documents = rows.documents[rows.score]
+    kinds = {"plain": None} if rows.domains is None else {"plain": None, "domain": rows.domains[rows.score]}
+    found = {}
+    for kind, domains in kinds.items():
+        rng = generator(root_seed, f"null-{kind}", *pair)
+        null = shift_null(
+            left, right, documents, n_shifts=config.n_shifts, generator=rng, n_ctx=rows.n_ctx, domains=domains
+        )
+        found[f"{kind}_a"], found[f"{kind}_b"] = null.max_a, null.max_b
+    return PairNull(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class Significance:
+    """p and q of assigned pairs, in their order.
+
+    Attributes:
+        p: (n_pairs,) max over both sides of P(null maximum >= r), in (0, 1].
+        q: (n_pairs,) Benjamini–Hochberg over min(alive_a, alive_b) latents, unassigned ones having p = 1.
+        q_domain: (n_pairs,) the same under shifts within domains; NaN without domains.
+    """
+
+    p: np.ndarray
+    q: np.ndarray
+    q_domain: np.ndarray
+
+
+def significance(
+    r: np.ndarray,
+    indices_a: np.ndarray,
+    indices_b: np.ndarray,
+    null: PairNull,
+    statistics_a: LatentStatistics,
+    statistics_b: LatentStatistics,
+    config: CompareConfig,
+) -> Significance:
+    """Judge held-out correlations of assigned pairs against both sides' maximum-nulls.
+
+    The plain null is pooled in strata of (firings x documents). Within domains that is not enough: among
+    200 latents of equal rate, the two that share a domain have a null maximum far above the others'. So
+    there each latent's maxima are also measured in units of its own spread around its own mean
+    (leave-one-out), pooled in the same strata, and the larger p counts.
+
+    Args:
+        r: (n_pairs,) held-out r. indices_a, indices_b: (n_pairs,) latents.
+        null: maxima of the pair.
+        statistics_a, statistics_b: alive latents, their firings and documents on score rows.
+        config: strata and their sizes.
+    """
+    m = max(int(min(statistics_a.alive.sum(), statistics_b.alive.sum())), r.size)
+    sides = ((indices_a, statistics_a), (indices_b, statistics_b))
+
+    def judged(maxima: tuple[np.ndarray, np.ndarray], studentised: bool) -> np.ndarray:
+        values = [
+            _side_p(r, index, statistics, null_side, config, studentised)
+            for (index, statistics), null_side in zip(sides, maxima, strict=True)
+        ]
+        return np.maximum(*values)
+
+    if not r.size:
+        return Significance(np.zeros(0), np.zeros(0), np.zeros(0))
+    p = judged((null.plain_a, null.plain_b), False)
+    q_domain = np.full(r.size, np.nan)
+    if null.domain_a is not None and null.domain_b is not None:
+        maxima = (null.domain_a, null.domain_b)
+        p_domain = np.maximum(judged(maxima, False), judged(maxima, True))
+        q_domain = benjamini_hochberg(p_domain, m=m)
+    return Significance(p, benjamini_hochberg(p, m=m), q_domain)
+
+
+def _side_p(
+    r: np.ndarray,
+    index: np.ndarray,
+    statistics: LatentStatistics,
+    maxima: np.ndarray,
+    config: CompareConfig,
+    studentised: bool,
+) -> np.ndarray:
+    alive = np.flatnonzero(statistics.alive)
+    stratum = strata(
+        statistics.firings_score[alive],
+        statistics.documents_score[alive],
+        n_shifts=maxima.shape[0],
+        min_latents=config.min_stratum_latents,
+        min_values=config.min_stratum_values,
+    )
+    place = np.searchsorted(alive, index)
+    values = maxima[:, alive].astype(np.float64)
+    if studentised:
+        r, values = _studentise(r, values, place)
+    return p_values(r, stratum[place], values, stratum)
+
+
+def _studentise(r: np.ndarray, values: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """r and the null maxima in units of each latent's own null; each maximum against the other shifts."""
+    n = values.shape[0]
+    mean, square = values.mean(axis=0), values.var(axis=0) * n
+    deviation = values - mean
+    others_mean = -deviation / (n - 1)
+    others_square = np.maximum(square - deviation**2 * n / (n - 1), 0.0)
+    spread = np.maximum(np.sqrt(others_square / (n - 2)), _SPREAD_FLOOR)
+    own = np.maximum(np.sqrt(square / (n - 1)), _SPREAD_FLOOR)
+    return (r - mean[place]) / own[place], (deviation - others_mean) / spread

@@ -1,0 +1,325 @@
+"""One pair of dictionaries: candidates and assignment from fit rows, everything reported from score rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from universality.compare.chance import PairNull, significance
+from universality.compare.config import CompareConfig
+from universality.compare.statistics import LatentStatistics, only
+from universality.correlation import TopSimilarity, conditional_correlation, correlate, correlate_pairs
+from universality.intervals import percentile_interval, resampled_correlations
+from universality.matching import MatchResult, match
+from universality.rows import Rows
+from universality.seeds import generator
+
+#: Certificate per latent that is rounding, and the longest lists that candidates are widened to.
+CLOSED = 1e-9
+MAX_TOP = 1024
+N_CANDIDATES = 5
+PAIR_COLUMNS = (
+    "model_a", "latent_a", "model_b", "latent_b", "r", "r_held_out", "p", "q", "q_domain", "r_token", "level",
+    "margin_a", "margin_b", "method", "r_low", "r_high", "jaccard", "n_both", "p_b_given_a", "p_a_given_b",
+)  # fmt: skip
+_BEST = ("partner", "r", "low", "high", "means")
+_SWAPPED = {"latent_a": "latent_b", "model_a": "model_b", "margin_a": "margin_b", "p_b_given_a": "p_a_given_b"}
+
+
+@dataclass(frozen=True, eq=False)
+class BestPartners:
+    """The best partner of each latent of one side on the score rows, over *all* latents of the other side.
+
+    Attributes:
+        partner: (n,) latent of the other side, -1 where no correlation is defined.
+        r: (n,) its held-out r; 0 without a partner.
+        low, high: (n,) document-bootstrap interval of r; 0 without a partner.
+        means: (2, n_resamples) mean r over the alive latents in each resample, plain and weighted by
+            activation mass.
+    """
+
+    partner: np.ndarray
+    r: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    means: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class PairMatching:
+    """The assigned pairs of two dictionaries with their evidence.
+
+    Attributes:
+        pairs: one row per assigned pair, columns :data:`PAIR_COLUMNS`, sorted by latent_a; ``q_domain`` and
+            ``r_token`` are NaN where domains or token ids were not given.
+        best_a, best_b: best held-out partners of either side's latents.
+        resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
+        certificate: upper bound of what any other matching could add to the summed fit r.
+        top: list length of the candidates finally used.
+    """
+
+    pairs: pd.DataFrame
+    best_a: BestPartners
+    best_b: BestPartners
+    resampled: np.ndarray
+    certificate: float
+    top: int
+
+    def swapped(self) -> PairMatching:
+        """The same matching, named the other way round."""
+        names = _SWAPPED | {b: a for a, b in _SWAPPED.items()}
+        pairs = self.pairs.rename(columns=names)[list(PAIR_COLUMNS)]
+        order = np.lexsort((pairs["latent_b"], pairs["latent_a"]))
+        return replace(
+            self,
+            pairs=pairs.iloc[order].reset_index(drop=True),
+            best_a=self.best_b,
+            best_b=self.best_a,
+            resampled=self.resampled[order],
+        )
+
+    def to_tables(self) -> dict[str, pd.DataFrame]:
+        """Tables for storage."""
+        return {"pairs": self.pairs}
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All content besides the tables as named arrays, for storage."""
+        arrays = {"resampled": self.resampled, "outcome": np.array([self.certificate, self.top], dtype=np.float64)}
+        for side, best in (("a", self.best_a), ("b", self.best_b)):
+            arrays |= {f"best_{name}_{side}": value for name, value in vars(best).items()}
+        return arrays
+
+    @classmethod
+    def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> PairMatching:
+        """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
+        best = [
+            BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST))
+            for side in "ab"
+        ]
+        certificate, top = (float(x) for x in arrays["outcome"])
+        pairs = tables["pairs"][list(PAIR_COLUMNS)].reset_index(drop=True)
+        return cls(pairs, best[0], best[1], np.asarray(arrays["resampled"]), certificate, int(top))
+
+
+def pair_similarity(
+    a: sparse.csr_matrix,
+    b: sparse.csr_matrix,
+    rows: Rows,
+    statistics_a: LatentStatistics,
+    statistics_b: LatentStatistics,
+    config: CompareConfig,
+    *,
+    threads: int | None = None,
+) -> TopSimilarity:
+    """Best candidates of both sides on the fit rows, among alive latents, numbered as in a and b."""
+    left, right = only(a, statistics_a.alive, rows.fit), only(b, statistics_b.alive, rows.fit)
+    return correlate(left, right, top=config.top, threads=threads)
+
+
+def candidate_table(similarity: TopSimilarity, pair: tuple[str, str]) -> pd.DataFrame:
+    """model_a, latent_a, model_b, latent_b, rank (1..5), r (fit rows); a's best in b, then b's best in a."""
+    parts = []
+    for (model_a, model_b), (indices, r) in (
+        (pair, similarity.top_a(N_CANDIDATES)),
+        (pair[::-1], similarity.top_b(N_CANDIDATES)),
+    ):
+        latent, place = np.nonzero(indices >= 0)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "model_a": model_a,
+                    "latent_a": latent,
+                    "model_b": model_b,
+                    "latent_b": indices[latent, place].astype(np.int64),
+                    "rank": place + 1,
+                    "r": r[latent, place],
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def pair_matching(
+    a: sparse.csr_matrix,
+    b: sparse.csr_matrix,
+    rows: Rows,
+    statistics_a: LatentStatistics,
+    statistics_b: LatentStatistics,
+    similarity: TopSimilarity,
+    null: PairNull,
+    config: CompareConfig,
+    *,
+    pair: tuple[str, str],
+    root_seed: int,
+    threads: int | None = None,
+) -> PairMatching:
+    """Assign latents on fit rows, then measure every assigned pair on score rows.
+
+    Args:
+        a, b: CSR over all rows. rows: the rows of both.
+        statistics_a, statistics_b: :func:`latent_statistics` of either side.
+        similarity: :func:`pair_similarity` of the pair.
+        null: :func:`pair_null` of the pair.
+        config: settings.
+        pair: names of both sides; the outcome does not depend on their order.
+        root_seed: seed of the comparison.
+        threads: threads to use; no byte of the result depends on it.
+
+    Returns:
+        A :class:`PairMatching`.
+    """
+    if pair[0] > pair[1]:
+        mirrored = pair_matching(
+            b, a, rows, statistics_b, statistics_a, swapped_similarity(similarity), null.swapped(), config,
+            pair=pair[::-1], root_seed=root_seed, threads=threads,
+        )  # fmt: skip
+        return mirrored.swapped()
+    chosen = _assign(a, b, rows, statistics_a, statistics_b, similarity, config, threads)
+    left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)
+    ia, ib = chosen.indices_a.astype(np.int64), chosen.indices_b.astype(np.int64)
+    held_out = correlate_pairs(left, right, ia, ib, threads=threads)
+    judged = significance(held_out.r, ia, ib, null, statistics_a, statistics_b, config)
+    resampler = Resampler(left, right, rows.documents[rows.score], config, root_seed)
+    resampled = resampler(ia, ib)
+    low, high = percentile_interval(resampled, config.confidence)
+    r_token = _token_conditional(left, right, ia, ib, rows, threads)
+    pairs = pd.DataFrame(
+        {
+            "model_a": pair[0],
+            "latent_a": ia,
+            "model_b": pair[1],
+            "latent_b": ib,
+            "r": chosen.score,
+            "r_held_out": held_out.r,
+            "p": judged.p,
+            "q": judged.q,
+            "q_domain": judged.q_domain,
+            "r_token": r_token,
+            "level": levels(judged.q_domain, r_token, config.tau, config.alpha),
+            "margin_a": chosen.margin_a,
+            "margin_b": chosen.margin_b,
+            "method": chosen.method,
+            "r_low": low,
+            "r_high": high,
+            "jaccard": held_out.jaccard,
+            "n_both": held_out.n_both,
+            "p_b_given_a": held_out.p_b_given_a,
+            "p_a_given_b": held_out.p_a_given_b,
+        }
+    ).astype({"model_a": object, "model_b": object, "method": object})
+    nearest = correlate(left, right, top=1, threads=threads)
+    (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
+    return PairMatching(
+        pairs,
+        _best(to_b[:, 0], r_a[:, 0], lambda own, other: resampler(own, other), statistics_a, config),
+        _best(to_a[:, 0], r_b[:, 0], lambda own, other: resampler(other, own), statistics_b, config),
+        resampled.astype(np.float32),
+        chosen.certificate,
+        chosen.top,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Resampler:
+    """Resamples correlations of one pair of dictionaries; all pairs of a comparison see the same draws."""
+
+    left: sparse.csr_matrix | np.ndarray
+    right: sparse.csr_matrix | np.ndarray
+    documents: np.ndarray
+    config: CompareConfig
+    root_seed: int
+
+    def __call__(self, indices_a: np.ndarray, indices_b: np.ndarray) -> np.ndarray:
+        """(n_pairs, n_resamples) correlations."""
+        return resampled_correlations(
+            self.left, self.right, indices_a, indices_b, self.documents,
+            n_resamples=self.config.n_resamples, generator=generator(self.root_seed, "document-bootstrap"),
+        )  # fmt: skip
+
+
+def levels(q_domain: np.ndarray, r_token: np.ndarray, tau: float, alpha: float) -> np.ndarray:
+    """The finest explanation of each pair that survives.
+
+    ``domain``: a shift within each domain explains it (``q_domain >= alpha``; what chance alone explains is
+    among these, see ``q``). ``token``: token identity or position explains it (held-out token-conditional r
+    below tau). ``context``: it survives both. ``untested``: what was given cannot tell.
+
+    Args:
+        q_domain: (n,) NaN without domains. r_token: (n,) NaN without token ids.
+        tau: threshold of r. alpha: false-discovery rate.
+
+    Returns:
+        (n,) str.
+    """
+    untested = np.isnan(q_domain) | ((q_domain < alpha) & np.isnan(r_token))
+    finest = np.where(r_token < tau, "token", "context")
+    return np.where(untested, "untested", np.where(q_domain >= alpha, "domain", finest)).astype(object)
+
+
+def swapped_similarity(similarity: TopSimilarity) -> TopSimilarity:
+    """The same candidates with the sides exchanged."""
+    s = similarity
+    order = np.lexsort((s.indices_a, s.indices_b))
+    return TopSimilarity(
+        n_a=s.n_b, n_b=s.n_a, n_rows=s.n_rows, indices_a=s.indices_b[order], indices_b=s.indices_a[order],
+        r=s.r[order], cutoff_a=s.cutoff_b, cutoff_b=s.cutoff_a, top=s.top,
+    )  # fmt: skip
+
+
+def _assign(
+    a: sparse.csr_matrix,
+    b: sparse.csr_matrix,
+    rows: Rows,
+    statistics_a: LatentStatistics,
+    statistics_b: LatentStatistics,
+    similarity: TopSimilarity,
+    config: CompareConfig,
+    threads: int | None,
+) -> MatchResult:
+    """Match, with longer candidate lists until the certificate closes or the lists are ``MAX_TOP`` long."""
+    largest = max(similarity.n_a, similarity.n_b)
+    while True:
+        chosen = match(similarity, method=config.method, unmatched=config.unmatched)
+        top = min(4 * similarity.top, MAX_TOP, largest)
+        if config.method != "assignment" or chosen.certificate <= CLOSED * largest or top <= similarity.top:
+            return chosen
+        wider = config.model_copy(update={"top": top})
+        similarity = pair_similarity(a, b, rows, statistics_a, statistics_b, wider, threads=threads)
+
+
+def _token_conditional(
+    left: sparse.csr_matrix,
+    right: sparse.csr_matrix,
+    ia: np.ndarray,
+    ib: np.ndarray,
+    rows: Rows,
+    threads: int | None,
+) -> np.ndarray:
+    if rows.tokens is None:
+        return np.full(ia.size, np.nan)
+    if not ia.size:
+        return np.zeros(0)
+    positions = None if rows.positions is None else rows.positions[rows.score]
+    tokens = rows.tokens[rows.score]
+    return conditional_correlation(left, right, ia, ib, tokens=tokens, positions=positions, threads=threads)
+
+
+def _best(
+    partner: np.ndarray,
+    r: np.ndarray,
+    resample: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    statistics: LatentStatistics,
+    config: CompareConfig,
+) -> BestPartners:
+    own = np.flatnonzero(partner >= 0)
+    low, high = np.zeros(partner.size), np.zeros(partner.size)
+    found = resample(own, partner[own].astype(np.int64))
+    low[own], high[own] = percentile_interval(found, config.confidence)
+    mass = statistics.mass[own]
+    n, total = max(int(statistics.alive.sum()), 1), max(float(statistics.mass[statistics.alive].sum()), 1e-300)
+    means = np.stack([found.sum(axis=0) / n, mass @ found / total])
+    return BestPartners(partner.astype(np.int64), np.where(partner >= 0, r, 0.0), low, high, means)

@@ -1,0 +1,179 @@
+"""What is known of each latent alone: how often it fires, whether it may be compared, and why it might not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from universality.compare.config import CompareConfig
+from universality.rows import Rows
+
+STATUSES = ("alive", "rare", "dead")
+FLAGS = ("dense", "single_token", "positional")
+
+
+@dataclass(frozen=True, eq=False)
+class LatentStatistics:
+    """One entry per latent of one dictionary.
+
+    Attributes:
+        firings_fit, firings_score: (n,) rows of each half in which the latent fires.
+        documents_score: (n,) documents of the score half in which it fires.
+        alive: (n,) fires ``min_firings`` times or more in both halves.
+        max_activation: (n,) largest activation over all rows, 0 if it never fires.
+        mass: (n,) sum of the absolute activations over the score rows.
+        token_share: (n,) largest share of the activation mass on one token id; 0 without token ids.
+        position_share: (n,) share of variance explained by the mean of each position; 0 without positions.
+        n_rows: rows of both halves.
+    """
+
+    firings_fit: np.ndarray
+    firings_score: np.ndarray
+    documents_score: np.ndarray
+    alive: np.ndarray
+    max_activation: np.ndarray
+    mass: np.ndarray
+    token_share: np.ndarray
+    position_share: np.ndarray
+    n_rows: int
+
+    @property
+    def firing_rate(self) -> np.ndarray:
+        """(n,) share of all rows in which the latent fires, 0..1."""
+        return (self.firings_fit + self.firings_score) / max(self.n_rows, 1)
+
+    @property
+    def status(self) -> np.ndarray:
+        """(n,) str: alive, dead (never fires) or rare (fires, but not often enough to compare)."""
+        fires = (self.firings_fit + self.firings_score) > 0
+        return np.where(self.alive, "alive", np.where(fires, "rare", "dead")).astype(object)
+
+    def flags(self, config: CompareConfig) -> np.ndarray:
+        """(n,) str: those of ``dense``, ``single_token``, ``positional`` that hold, joined by ';'."""
+        held = np.stack(
+            [
+                self.firing_rate > config.dense_rate,
+                self.token_share >= config.single_token_share,
+                self.position_share >= config.positional_share,
+            ],
+            axis=1,
+        )
+        words = [";".join(flag for flag, on in zip(FLAGS, row, strict=True) if on) for row in held]
+        return np.array(words, dtype=object)
+
+    def to_table(self, config: CompareConfig) -> pd.DataFrame:
+        """latent, status, flags, firing_rate, max_activation."""
+        return pd.DataFrame(
+            {
+                "latent": np.arange(self.alive.size),
+                "status": self.status,
+                "flags": self.flags(config),
+                "firing_rate": self.firing_rate,
+                "max_activation": self.max_activation,
+            }
+        )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All content as named arrays, for storage."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> LatentStatistics:
+        """The inverse of :meth:`to_arrays`."""
+        names = [name for name in cls.__dataclass_fields__ if name != "n_rows"]
+        values: dict[str, Any] = {name: np.asarray(arrays[name]) for name in names}
+        return cls(**values, n_rows=int(arrays["n_rows"]))
+
+
+def latent_statistics(acts: sparse.csr_matrix, rows: Rows, min_firings: int) -> LatentStatistics:
+    """Count firings by half and document, and measure what token identity and position explain.
+
+    "Fires" means a value other than 0. The share explained by position is
+    ``sum_p n_p (mean_p - mean)^2 / sum_i (a_i - mean)^2``.
+
+    Args:
+        acts: CSR (n_rows, n) without stored zeros.
+        rows: the rows of ``acts``.
+        min_firings: firings in each half that make a latent alive.
+
+    Returns:
+        A :class:`LatentStatistics`; never NaN, zeros where a latent never fires.
+
+    Source: ours.
+    """
+    n_rows, n = acts.shape
+    row_of = np.repeat(np.arange(n_rows), np.diff(acts.indptr))
+    latents, values = acts.indices.astype(np.int64), acts.data.astype(np.float64)
+    in_fit = rows.fit[row_of]
+    fit = np.bincount(latents[in_fit], minlength=n)
+    score = np.bincount(latents[~in_fit], minlength=n)
+    _, document = np.unique(rows.documents, return_inverse=True)
+    n_documents = int(document.max()) + 1
+    met = np.unique(latents[~in_fit] * n_documents + document[row_of[~in_fit]])
+    peak = np.zeros(n)
+    np.maximum.at(peak, latents, values)
+    return LatentStatistics(
+        firings_fit=fit,
+        firings_score=score,
+        documents_score=np.bincount(met // n_documents, minlength=n),
+        alive=(fit >= min_firings) & (score >= min_firings),
+        max_activation=peak,
+        mass=np.bincount(latents[~in_fit], np.abs(values[~in_fit]), minlength=n),
+        token_share=_token_share(latents, values, row_of, rows.tokens, n),
+        position_share=_position_share(latents, values, row_of, rows.positions, n),
+        n_rows=n_rows,
+    )
+
+
+def _token_share(
+    latents: np.ndarray, values: np.ndarray, row_of: np.ndarray, tokens: np.ndarray | None, n: int
+) -> np.ndarray:
+    share = np.zeros(n)
+    if tokens is None or not latents.size:
+        return share
+    _, token = np.unique(tokens, return_inverse=True)
+    n_tokens = int(token.max()) + 1
+    pair, of = np.unique(latents * n_tokens + token[row_of], return_inverse=True)
+    mass = np.bincount(of, np.abs(values))
+    total = np.bincount(latents, np.abs(values), minlength=n)
+    np.maximum.at(share, pair // n_tokens, mass)
+    return share / np.where(total > 0, total, 1.0)
+
+
+def _position_share(
+    latents: np.ndarray, values: np.ndarray, row_of: np.ndarray, positions: np.ndarray | None, n: int
+) -> np.ndarray:
+    if positions is None:
+        return np.zeros(n)
+    _, position, counts = np.unique(positions, return_inverse=True, return_counts=True)
+    n_rows = position.size
+    sums = np.zeros((counts.size, n))
+    np.add.at(sums, (position[row_of], latents), values)
+    mean = sums.sum(axis=0) / n_rows
+    between = (counts[:, None] * (sums / counts[:, None] - mean) ** 2).sum(axis=0)
+    square = np.bincount(latents, (values - mean[latents]) ** 2, minlength=n)
+    silent = n_rows - np.bincount(latents, minlength=n)
+    total = square + silent * mean**2
+    return between / np.where(total > 0, total, 1.0) * (total > 0)
+
+
+def only(acts: sparse.csr_matrix, chosen: np.ndarray, rows: np.ndarray | None = None) -> sparse.csr_matrix:
+    """The given rows, with all latents but the chosen ones silent; shape (n_rows chosen, n) stays in latents.
+
+    Args:
+        acts: CSR (n_rows, n).
+        chosen: (n,) bool.
+        rows: (n_rows,) bool, or None for all rows.
+    """
+    part = acts if rows is None else acts[np.flatnonzero(rows)]
+    kept = chosen[part.indices]
+    if kept.all():
+        return part
+    before = np.concatenate([[0], np.cumsum(kept)])
+    pointer = before[part.indptr].astype(part.indptr.dtype)
+    return sparse.csr_matrix((part.data[kept], part.indices[kept], pointer), shape=part.shape)

@@ -1,0 +1,162 @@
+"""Is one latent here a few latents there? Non-negative combinations, fitted and judged on different rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from universality.correlation import TopSimilarity, correlate_pairs, latent_moments
+
+#: Rounds of coordinate descent over at most ``split_candidates`` weights: far beyond convergence to 1e-6.
+_ROUNDS = 200
+_TARGETS_PER_BLOCK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The best small combination found for each latent of the target side.
+
+    Attributes:
+        r2: (n,) held-out R² of the combination, at most 1; 0 where there is none. It may be negative.
+        pieces: (n, n_pieces) latents of the other side, -1 padded, by falling share.
+        shares: (n, n_pieces) share of the explained variance on fit rows that each piece carries.
+    """
+
+    r2: np.ndarray
+    pieces: np.ndarray
+    shares: np.ndarray
+
+
+def find_splits(
+    target_fit: sparse.csr_matrix,
+    target_score: sparse.csr_matrix,
+    other_fit: sparse.csr_matrix,
+    other_score: sparse.csr_matrix,
+    similarity: TopSimilarity,
+    *,
+    n_candidates: int,
+    n_pieces: int,
+    piece_share: float,
+    threads: int | None = None,
+) -> Splits:
+    r"""Explain each latent of the target side by at most ``n_pieces`` latents of the other side.
+
+    .. math:: R^2 = 1 - \frac{Var(a - \sum_j w_j b_j)}{Var(a)},\qquad w_j \ge 0
+
+    Weights are fitted on fit rows among the best candidates; the ``n_pieces`` with the largest share of
+    the explained variance are kept, those below ``piece_share`` dropped, and the rest is fitted again. R² is
+    taken on score rows with those weights. Only correlations of listed pairs are needed (the Gram matrix of
+    the candidates), so nothing grows with the square of the dictionary.
+
+    Args:
+        target_fit, target_score: CSR of the target side on fit and on score rows.
+        other_fit, other_score: the same of the other side.
+        similarity: candidates on fit rows, target side as side a.
+        n_candidates: candidates per target, the best by fit r above 0.
+        n_pieces: latents in a combination, at most.
+        piece_share: least share of the explained variance that makes a latent a piece, 0..1.
+        threads: threads to use; no byte of the result depends on it.
+
+    Source: SCIENCE notion of a split ours; non-negative least squares as in Lawson and Hanson 1974.
+    """
+    n_target = similarity.n_a
+    out = Splits(
+        np.zeros(n_target), np.full((n_target, n_pieces), -1, np.int64), np.zeros((n_target, n_pieces))
+    )
+    candidates, r_fit = similarity.top_a(n_candidates)
+    candidates = np.where(r_fit > 0, candidates, -1)
+    targets = np.flatnonzero((candidates >= 0).any(axis=1))
+    gain_target = _growth(target_fit, target_score)
+    gain_other = _growth(other_fit, other_score)
+    for first in range(0, targets.size, _TARGETS_PER_BLOCK):
+        block = targets[first : first + _TARGETS_PER_BLOCK]
+        index = candidates[block]
+        known = index >= 0
+        c_fit = np.where(known, r_fit[block], 0.0)
+        gram_fit = _gram(other_fit, index, threads)
+        weight = nonnegative(gram_fit, c_fit)
+        weight, share = _prune(gram_fit, c_fit, weight, n_pieces, piece_share)
+        c_score = np.zeros(index.shape)
+        at, slot = np.nonzero(known)
+        pair_r = correlate_pairs(target_score, other_score, block[at], index[at, slot], threads=threads).r
+        c_score[at, slot] = pair_r
+        # Weights of standardised fit columns, carried over to standardised score columns.
+        grown = gain_other[np.maximum(index, 0)] / np.maximum(gain_target[block], 1e-300)[:, None]
+        scaled = weight * grown
+        explained = np.einsum("ni,nij,nj->n", scaled, _gram(other_score, index, threads), scaled)
+        out.r2[block] = 2.0 * (scaled * c_score).sum(axis=1) - explained
+        order = np.argsort(-share, axis=1, kind="stable")[:, :n_pieces]
+        kept = np.take_along_axis(share, order, axis=1)
+        out.pieces[block, : order.shape[1]] = np.where(kept > 0, np.take_along_axis(index, order, axis=1), -1)
+        out.shares[block, : order.shape[1]] = kept
+    return out
+
+
+def _growth(fit: sparse.csr_matrix, score: sparse.csr_matrix) -> np.ndarray:
+    """(n,) standard deviation on score rows over that on fit rows; 0 where the latent does not vary."""
+    one, two = latent_moments(sparse.csr_array(fit)), latent_moments(sparse.csr_array(score))
+    before, after = one.square / max(one.n_rows, 1), two.square / max(two.n_rows, 1)
+    return np.where(before > 0, np.sqrt(after / np.where(before > 0, before, 1.0)), 0.0)
+
+
+def _gram(other: sparse.csr_matrix, index: np.ndarray, threads: int | None) -> np.ndarray:
+    """(m, k, k) correlations among each target's candidates; rows and columns of padding are zero."""
+    m, k = index.shape
+    gram = np.zeros((m, k, k))
+    i, j = np.triu_indices(k, 1)
+    left, right = index[:, i].astype(np.int64), index[:, j].astype(np.int64)
+    known = (left >= 0) & (right >= 0)
+    n = other.shape[1]
+    low, high = np.minimum(left, right)[known], np.maximum(left, right)[known]
+    keys, inverse = np.unique(low * n + high, return_inverse=True)
+    r = correlate_pairs(other, other, keys // n, keys % n, threads=threads).r[inverse]
+    at, pair = np.nonzero(known)
+    gram[at, i[pair], j[pair]] = r
+    gram[at, j[pair], i[pair]] = r
+    at, slot = np.nonzero(index >= 0)
+    gram[at, slot, slot] = 1.0
+    return gram
+
+
+def nonnegative(gram: np.ndarray, c: np.ndarray) -> np.ndarray:
+    """Minimise ``w'Gw - 2 c'w`` over ``w >= 0`` for many small problems at once.
+
+    Cyclic coordinate descent with a fixed number of rounds, so that the outcome of one problem does not
+    depend on its neighbours.
+
+    Args:
+        gram: (m, k, k) correlations, ones on the diagonal (zeros for padding).
+        c: (m, k) correlations with the target.
+
+    Returns:
+        (m, k) weights, 0 for padding.
+    """
+    weight = np.zeros_like(c)
+    for _ in range(_ROUNDS):
+        before = weight.copy()
+        for j in range(c.shape[1]):
+            rest = (gram[:, j, :] * weight).sum(axis=1) - weight[:, j] * gram[:, j, j]
+            weight[:, j] = np.maximum(c[:, j] - rest, 0.0) * (gram[:, j, j] > 0)
+        if np.array_equal(before, weight):
+            break
+    return weight
+
+
+def _prune(
+    gram: np.ndarray, c: np.ndarray, weight: np.ndarray, n_pieces: int, piece_share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the largest shares, fit them again, drop what carries too little, fit once more."""
+    for keep_small in (True, False):
+        share = _shares(c, weight)
+        rank = np.argsort(np.argsort(-share, axis=1, kind="stable"), axis=1, kind="stable")
+        kept = (share > 0) & (rank < n_pieces) & (keep_small | (share >= piece_share))
+        weight = nonnegative(gram * (kept[:, :, None] & kept[:, None, :]), c * kept)
+    return weight, _shares(c, weight)
+
+
+def _shares(c: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    part = np.maximum(c * weight, 0.0)
+    total = part.sum(axis=1, keepdims=True)
+    return part / np.where(total > 0, total, 1.0)
