@@ -35,9 +35,7 @@ def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
         name = problem["node"] or problem["key"]
         typer.echo(f"{name} ({problem['key']}) {problem['file']}: {problem['reason']}")
     if problems:
-        say(
-            "Remove the folders of these keys, then run the recipe again: it computes only what is gone."
-        )
+        say("Remove the folders of these keys, then run the recipe again: it computes only what is gone.")
         raise typer.Exit(EXIT_FAILED)
     say(f"{len(keys)} artifacts checked: all bytes are those that were written.")
 

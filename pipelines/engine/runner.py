@@ -83,6 +83,7 @@ def run_plan(
     started = time.monotonic()
     keys = plan.keys()
     with run.lock(), _signals_as_interrupt():
+        _name_nodes(run, plan, keys)
         schedule = _Schedule(plan, keys, present={key for key in set(keys.values()) if store.has(key)})
         journal = Journal(run, plan, keys, schedule.status, progress)
         executor = executor or SerialExecutor()
@@ -122,6 +123,15 @@ def _compute_missing(
         for outcome in executor.wait():
             changed = schedule.settle(outcome)
             journal.settled(outcome, changed)
+
+
+def _name_nodes(run: Run, plan: Plan, keys: Mapping[str, str]) -> None:
+    """Record the plan's keys before looking for their artifacts: what a locked run names, gc leaves alone."""
+    recorded = {node_id: node["key"] for node_id, node in run.record["nodes"].items()}
+    if list(recorded.items()) != list(keys.items()):
+        run.update(
+            nodes={node.id: {"step": node.step, "key": keys[node.id], "status": "planned"} for node in plan}
+        )
 
 
 class _Schedule:

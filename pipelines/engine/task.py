@@ -176,10 +176,9 @@ class _Throttle:
 
 def _plain(value: Any) -> Any:
     """A JSON value: numpy scalars and 0-d tensors become Python numbers, the rest their text."""
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        return value
     item = getattr(value, "item", None)
-    return item() if callable(item) else str(value)
+    value = item() if callable(item) else value
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)
 
 
 @contextmanager

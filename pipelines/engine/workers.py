@@ -10,7 +10,10 @@ estimates instead.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any, cast
 
 import dask.config
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from storage import Store
 
 START_TIMEOUT = 120
+#: Reached from this machine only, on ports that are free, without a dashboard of Dask's.
+HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 
 def worker_specs(n_cpu: int, devices: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -44,7 +49,7 @@ def worker_specs(n_cpu: int, devices: Sequence[str]) -> dict[str, dict[str, Any]
                 "memory_limit": 0,
                 "resources": {resource: 1},
                 "env": {"CUDA_VISIBLE_DEVICES": devices_seen},
-                "dashboard": False,
+                **HERE,
                 "silence_logs": logging.CRITICAL,
             },
         }
@@ -56,12 +61,9 @@ def worker_specs(n_cpu: int, devices: Sequence[str]) -> dict[str, dict[str, Any]
 def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
     """A cluster of processes on this machine, on a free port and without a dashboard server."""
     _silence()
-    scheduler = {
-        "cls": Scheduler,
-        "options": {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None},
-    }
+    scheduler = {"cls": Scheduler, "options": {**HERE, "port": 0}}
     # A step whose worker died once (memory, a crash in native code) is tried once more, not three times.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}):
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _interrupts_held_back():
         return SpecCluster(workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny})
 
 
@@ -145,6 +147,24 @@ def _why_out_of_reach(store_url: str, runs: list[str]) -> str:
         return f"{type(error).__name__}: {error}"
     missing = [name for name in runs if name not in found]
     return f"a place without the run {missing[0]!r}" if missing else ""
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C waits until the workers are there, and is for this process alone.
+
+    A terminal sends it to every process of its group. Workers inherit the blocked signal; so they go on
+    until this process ends them in order.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # its start would unblock the signal again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _silence() -> None:

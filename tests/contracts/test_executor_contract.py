@@ -1,0 +1,240 @@
+"""One contract for every executor: the same artifacts, the same record, the same manners in failure."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.engine import Estimate, Node, Plan, SerialExecutor, run_plan
+from pipelines.engine.cluster import DaskExecutor
+from storage import ArtifactMissing, open_store
+from universality.errors import InputError
+
+TOYS = str(Path(__file__).resolve().parents[1] / "toys")
+if TOYS not in sys.path:  # Dask workers inherit sys.path and import the steps by name
+    sys.path.insert(0, TOYS)
+import engine_toys as toys  # noqa: E402
+
+
+class Never(SerialExecutor):
+    """Fails when it is asked to compute anything."""
+
+    def start(self, nodes, store, emit):
+        raise AssertionError(f"asked to compute {[node.id for node in nodes]}")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two worker processes that run already, as a cluster would."""
+    from pipelines.engine import workers
+
+    started = workers.start_cluster(2, [])
+    yield started.scheduler_address
+    started.close(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Digests of the wide plan, computed serially, in another store."""
+    store = open_store(str(tmp_path_factory.mktemp("reference")))
+    plan = toys.wide_plan()
+    assert run_plan(plan, store, toys.make_run(store, plan)).status == "done"
+    return toys.digests(store, plan)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return open_store(str(tmp_path / "store"))
+
+
+class ExecutorContract:
+    """What holds for each executor; subclasses provide the fixture ``executor``, a factory."""
+
+    def test_same_bytes_as_serial_and_truthful_record(self, executor, store, reference):
+        plan, events = toys.wide_plan(), []
+        run = toys.make_run(store, plan)
+        outcome = run_plan(plan, store, run, executor=executor(), progress=events.append)
+
+        assert (outcome.status, outcome.exit_code) == ("done", 0), outcome.errors
+        assert (outcome.n_computed, outcome.n_reused) == (10, 0), "twins are computed once"
+        assert toys.digests(store, plan) == reference
+
+        record = store.run("toy").record
+        assert record["status"] == "done"
+        assert record["wall_s"] > 0
+        assert {node["status"] for node in record["nodes"].values()} == {"done"}
+        assert {name: node["key"] for name, node in record["nodes"].items()} == plan.keys()
+
+        kinds = [event["event"] for event in events]
+        assert (kinds[0], kinds[-1]) == ("run_started", "run_finished")
+        assert kinds.count("started") == kinds.count("done") == 10
+        assert json.loads(json.dumps(events)) == events
+        written = store.run("toy").events()
+        assert [event["event"] for event in written] == kinds
+        for name in ("train/0", "sum"):
+            order = [event["event"] for event in written if event.get("node") == name]
+            assert order[0] == "started"
+            assert order[-1] == "done"
+            assert "progress" in order
+        last = [
+            event for event in written if event.get("node") == "train/3" and event["event"] == "progress"
+        ][-1]
+        assert (last["done"], last["total"]) == (10, 10)
+        assert isinstance(last["loss"], float)
+
+        facts = store.get(plan.keys()["train/3"]).manifest["facts"]
+        assert facts["threads"] == 2
+        assert facts["peak_memory"] > 1e6
+        assert facts["wall_s"] >= 0
+
+    def test_a_finished_run_computes_nothing(self, executor, store):
+        plan = Plan([Node("draw", "toy-draw", {"seed": 1, "n": 3})])
+        run = toys.make_run(store, plan)
+        run_plan(plan, store, run, executor=executor())
+        record, events = store.run("toy").record, store.run("toy").events()
+        again = run_plan(plan, store, store.run("toy"), executor=Never())
+        assert (again.status, again.n_computed, again.n_reused) == ("done", 0, 1)
+        assert store.run("toy").record == record
+        assert store.run("toy").events() == events
+
+    def test_failure_is_told_and_its_neighbours_go_on(self, executor, store):
+        plan, events = toys.failing_plan(), []
+        run = toys.make_run(store, plan)
+        outcome = run_plan(plan, store, run, executor=executor(), progress=events.append)
+        assert outcome.nodes == {
+            "start": "done", "bad": "failed", "after": "skipped", "good": "done", "last": "skipped",
+        }  # fmt: skip
+        assert (outcome.status, outcome.exit_code) == ("failed", 1), "no result of the plan exists"
+        failure = outcome.errors["bad"]
+        assert failure["error"] == "ValueError: no [luck] today"
+        assert "engine_toys.py" in failure["traceback"]
+        assert "raise ValueError" in Path(failure["log"]).read_text()
+        assert [event["because"] for event in events if event["event"] == "skipped"] == ["bad", "bad"]
+        with pytest.raises(ArtifactMissing):
+            store.get(plan.keys()["bad"])
+        record = store.run("toy").record
+        assert record["status"] == "failed"
+        assert {name: node["status"] for name, node in record["nodes"].items()} == outcome.nodes
+
+    def test_partial_when_some_results_exist_and_repaired_by_running_again(self, executor, store):
+        bad = Node("bad", "toy-fail", {"message": "no"})
+        good = Node("good", "toy-draw", {"seed": 3, "n": 3})
+        plan = Plan([bad, good])
+        outcome = run_plan(plan, store, toys.make_run(store, plan), executor=executor())
+        assert (outcome.status, outcome.exit_code) == ("partial", 3)
+        mended = Plan([Node("bad", "toy-draw", {"seed": 4, "n": 3}), good])
+        again = run_plan(mended, store, store.run("toy"), executor=executor())
+        assert (again.status, again.n_computed, again.n_reused) == ("done", 1, 1)
+        assert store.run("toy").record["nodes"]["bad"]["key"] == mended.keys()["bad"]
+
+    def test_warnings_and_log_records_reach_the_events(self, executor, store):
+        plan, events = Plan([Node("w", "toy-warn", {})]), []
+        run_plan(plan, store, toys.make_run(store, plan), executor=executor(), progress=events.append)
+        messages = [event["message"] for event in events if event["event"] == "warning"]
+        assert messages == ["logged 7", "UserWarning: shown"]
+
+    def test_each_step_gets_its_threads(self, executor, store):
+        plan = Plan(
+            [Node(f"report/{n}", "toy-report", {"n": n, "libraries": True}, threads=n) for n in (2, 1)]
+        )
+        run_plan(plan, store, toys.make_run(store, plan), executor=executor())
+        for n in (1, 2):
+            process = store.get(plan.keys()[f"report/{n}"]).json("process")
+            assert process["threads"] == [n, n, n]
+            assert process["omp"] == str(n)
+
+    def test_an_artifact_that_vanishes_fails_its_reader_only(self, executor, store):
+        plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3}), Node("b", "toy-sum", {}, {"x": "a"})])
+        run = toys.make_run(store, plan)
+
+        def remove_a(event):
+            if event["event"] == "done" and event["node"] == "a":
+                for path in sorted(Path(store.url).glob(f"artifacts/{plan.keys()['a']}/**/*"), reverse=True):
+                    path.unlink() if path.is_file() else path.rmdir()
+
+        outcome = run_plan(plan, store, run, executor=executor(), progress=remove_a)
+        assert outcome.nodes["b"] == "failed"
+        assert plan.keys()["a"][:8] in outcome.errors["b"]["error"]
+
+
+class TestSerial(ExecutorContract):
+    @pytest.fixture
+    def executor(self):
+        return SerialExecutor
+
+    def test_works_on_a_store_in_memory(self):
+        store = open_store("memory://executor-contract")
+        plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3}), Node("b", "toy-sum", {}, {"x": "a"})])
+        outcome = run_plan(plan, store, toys.make_run(store, plan))
+        assert outcome.status == "done"
+
+
+class TestDaskCluster(ExecutorContract):
+    """Against workers that run already, by address."""
+
+    @pytest.fixture
+    def executor(self, cluster):
+        return lambda: DaskExecutor(scheduler=cluster)
+
+    def test_gpu_nodes_need_a_gpu_worker(self, executor, store):
+        plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3}, device="cuda")])
+        with pytest.raises(InputError, match=r"GPU.*--resources"):
+            run_plan(plan, store, toys.make_run(store, plan), executor=executor())
+        assert store.run("toy").record["status"] == "failed"
+
+    def test_store_in_memory_is_refused(self, executor):
+        store = open_store("memory://executor-contract-dask")
+        plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3})])
+        with pytest.raises(InputError, match="reachable by other processes"):
+            run_plan(plan, store, toys.make_run(store, plan), executor=executor())
+
+    def test_a_worker_that_cannot_reach_the_store_is_named(self, cluster, store):
+        from pipelines.engine import workers
+
+        client = workers.connect(cluster)
+
+        class Elsewhere:
+            url = "/nowhere/at/all"
+
+            def runs(self):
+                return store.runs()
+
+        plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3})])
+        toys.make_run(store, plan)
+        try:
+            with pytest.raises(InputError, match=r"store of worker tcp://.* must be the one at /nowhere"):
+                workers.refuse_unfit_workers(client, cluster, False, Elsewhere())
+        finally:
+            client.close()
+
+    def test_no_scheduler_at_the_address(self, store):
+        plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3})])
+        executor = DaskExecutor(scheduler="nonsense://127.0.0.1:1")
+        with pytest.raises(InputError, match="running Dask scheduler"):
+            run_plan(plan, store, toys.make_run(store, plan), executor=executor)
+
+
+def test_embedded_workers_devices_deaths_and_order(store, tmp_path):
+    """One embedded cluster, many questions: starting it is what takes time."""
+    deaths = str(tmp_path / "deaths")
+    gpu = [Node(f"gpu/{n}", "toy-report", {"n": n}, device="cuda", estimate=Estimate(5.0)) for n in range(4)]
+    cpu = [Node(f"cpu/{n}", "toy-report", {"cpu": n}) for n in range(4)]
+    once = Node("dies/once", "toy-die", {"deaths": deaths + "1", "times": 1})
+    always = Node("dies/always", "toy-die", {"deaths": deaths + "2", "times": 99})
+    plan = Plan([*cpu, *gpu, once, always, Node("needs", "toy-sum", {}, {"x": "dies/always"})])
+    executor = DaskExecutor(workers=2, devices=["3", "5"])
+    outcome = run_plan(plan, store, toys.make_run(store, plan), executor=executor)
+
+    assert outcome.nodes["dies/once"] == "done", "a worker's death is survived once"
+    assert outcome.nodes["dies/always"] == "failed"
+    assert "died twice" in outcome.errors["dies/always"]["error"]
+    assert outcome.nodes["needs"] == "skipped"
+
+    keys = plan.keys()
+    processes = {node.id: store.get(keys[node.id]).json("process") for node in [*cpu, *gpu]}
+    assert {processes[node.id]["devices"] for node in cpu} == {""}
+    seen = {(processes[node.id]["devices"], processes[node.id]["pid"]) for node in gpu}
+    assert {device for device, _ in seen} == {"3", "5"}
+    assert len(seen) == 2, "each device belongs to one process"
+    assert {processes[node.id]["device"] for node in gpu} == {"cuda"}
