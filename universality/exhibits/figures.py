@@ -1,62 +1,31 @@
-"""Figures of the report: tidy frames in, matplotlib figures out.
-
-Figures are built as objects, never through pyplot, so that nothing global is touched and any thread may draw.
-They are made for print: vector, embedded TrueType, one or two columns wide, and readable without colour
-(rows, positions, ink and numbers carry what colours repeat).
-"""
+"""Figures of the report: tidy frames in, matplotlib figures out. Colours repeat what rows, ink and numbers say."""
 
 from __future__ import annotations
-
-import io
-from collections.abc import Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Rectangle
 
-from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, tint
+from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, OKABE_ITO, tint
 from universality.exhibits.frames import CLASSES, KINDS, LEVELS, MEASURES
+from universality.exhibits.paper import (
+    DASHES,
+    FAINT,
+    INK,
+    MUTED,
+    STYLE,
+    TWO_COLUMNS,
+    axes_at,
+    new_figure,
+)
 
-#: Widths of one and of two columns, inches.
-ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
-
-_STYLE: dict[str, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
-    "font.size": 7.5,
-    "axes.titlesize": 8,
-    "axes.labelsize": 7.5,
-    "axes.linewidth": 0.6,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "legend.fontsize": 7,
-    "hatch.linewidth": 0.5,
-    "pdf.fonttype": 42,
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # tokens and names may hold dollar signs
-    "text.usetex": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-_INK = "#222222"
-_MUTED = "#6B6B6B"
-
-
-def to_pdf(figure: Figure) -> bytes:
-    """A figure as a PDF, byte for byte the same for equal figures: no time stamp, fonts embedded as TrueType."""
-    buffer = io.BytesIO()
-    with mpl.rc_context(_STYLE):
-        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
-    return buffer.getvalue()
+_MEASURE_TITLES = {"r_held_out": "raw", "r_token": "token and position means removed"}
+#: Darkness without hue: the order of values survives a grey printer.
+_BLUES = LinearSegmentedColormap.from_list("ink", ["#FFFFFF", tint(OKABE_ITO["blue"], 0.5), "#00436B"])
 
 
 def correlation_figure(
@@ -70,92 +39,99 @@ def correlation_figure(
         null_p95: 95th percentile of the maximum-null; the dashed line.
 
     Returns:
-        Two columns wide; one row per kind that the histogram holds, each scaled to its own highest bin, the median as a
-        tick with its value. A measure that a kind lacks says so.
+        Two columns wide; one row per kind that the histogram holds, each scaled to its own highest bin, the median
+        as a tick with its value. A measure that a kind lacks says so.
     """
     kinds = [kind for kind in KINDS if (histogram["kind"] == kind).any()]
-    with mpl.rc_context(_STYLE):
-        figure = _figure(TWO_COLUMNS, 0.75 + 0.47 * max(len(kinds), 1))
-        grid = figure.add_gridspec(
-            max(len(kinds), 1), 2, hspace=0.12, wspace=0.07, left=0.135, right=0.985,
-            top=1 - 0.27 / figure.get_figheight(), bottom=0.42 / figure.get_figheight(),
-        )  # fmt: skip
-        low = min(float(histogram["left"].min()), 0.0) if len(histogram) else 0.0
+    low = min(float(histogram["left"].min()), 0.0) if len(histogram) else 0.0
+    row_height, gap, bottom = 0.44, 0.07, 0.4
+    with mpl.rc_context(STYLE):
+        figure = new_figure(TWO_COLUMNS, bottom + len(kinds) * (row_height + gap) + 0.24)
         for row, kind in enumerate(kinds):
+            y = bottom + (len(kinds) - 1 - row) * (row_height + gap)
             for column, measure in enumerate(MEASURES):
-                axes = figure.add_subplot(grid[row, column])
+                axes = axes_at(figure, 0.95 + column * 2.95, y, 2.75, row_height)
                 axes.set_xlim(low, 1.0)
-                axes.set_ylim(0, 1.2)
+                axes.set_ylim(0, 1.15)
                 _ridge(axes, histogram, medians, kind, measure)
+                _ridge_axes(axes, last=row == len(kinds) - 1)
                 if null_p95 is not None and measure == "r_held_out":
-                    axes.axvline(null_p95, color=_INK, lw=0.8, ls=(0, (3, 2)), zorder=4)
-                _ridge_axes(axes, kind, medians, first=column == 0, last=row == len(kinds) - 1)
+                    axes.axvline(null_p95, color=INK, lw=0.8, ls=DASHES, zorder=4)
+                if column == 0:
+                    _row_label(axes, kind, medians)
                 if row == 0:
-                    axes.set_title(_COLUMN_TITLES[measure], loc="left", pad=6)
-        if null_p95 is not None and kinds:
-            _note_line(figure.axes[0], null_p95)
+                    axes.set_title(_MEASURE_TITLES[measure], loc="left", pad=5, fontweight="bold")
+        if kinds and null_p95 is not None:
+            _dash_key(figure.axes[0], f"chance, 95th percentile: {null_p95:.2f}")
+        centre = (0.95 + 2.75 + 0.1) / TWO_COLUMNS
+        figure.text(
+            centre,
+            0.07 / figure.get_figheight(),
+            "correlation r of assigned pairs, held-out documents",
+            ha="center",
+        )
     return figure
-
-
-_COLUMN_TITLES = {"r_held_out": "raw", "r_token": "token and position means removed"}
 
 
 def _ridge(axes: Axes, histogram: pd.DataFrame, medians: pd.DataFrame, kind: str, measure: str) -> None:
     """One filled histogram with its median; a word in its place where the measure was not taken."""
     part = histogram.loc[(histogram["kind"] == kind) & (histogram["measure"] == measure)]
     if part.empty:
+        word = "not defined" if kind == "null" else "not measured"
         axes.text(
-            0.5, 0.4, "not defined" if kind == "null" else "not measured", transform=axes.transAxes,
-            ha="center", va="center", color=_MUTED, style="italic",
-        )  # fmt: skip
+            0.5, 0.42, word, transform=axes.transAxes, ha="center", va="center", color=MUTED, style="italic"
+        )
         return
     height = part["fraction"].to_numpy(float)
     edges = np.append(part["left"].to_numpy(float), part["right"].to_numpy(float)[-1])
-    axes.stairs(
-        height / max(height.max(), 1e-12), edges, fill=True, color=tint(KIND_COLOURS[kind], 0.55), zorder=2
-    )
-    axes.stairs(height / max(height.max(), 1e-12), edges, color=KIND_COLOURS[kind], lw=0.7, zorder=3)
+    height = height / max(height.max(), 1e-12)
+    axes.stairs(height, edges, fill=True, color=tint(KIND_COLOURS[kind], 0.5), zorder=2)
+    axes.stairs(height, edges, color=KIND_COLOURS[kind], lw=0.7, zorder=3)
     found = medians.loc[(medians["kind"] == kind) & (medians["measure"] == measure), "median"]
     if len(found):
         median = float(found.iloc[0])
-        axes.plot([median, median], [0, 1.0], color=_INK, lw=1.1, zorder=5, solid_capstyle="butt")
-        right = median < 0.86
+        axes.plot([median, median], [0, 1.08], color=INK, lw=1.1, zorder=5, solid_capstyle="butt")
+        right = median < 0.85
         axes.annotate(
-            f"{median:.2f}", (median, 1.0), xytext=(2.5 if right else -2.5, 0), textcoords="offset points",
-            ha="left" if right else "right", va="top", fontweight="bold", color=_INK, zorder=6,
-        ).set_bbox({"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75})  # fmt: skip
-
-
-def _ridge_axes(axes: Axes, kind: str, medians: pd.DataFrame, *, first: bool, last: bool) -> None:
-    axes.spines["left"].set_visible(False)
-    axes.set_yticks([])
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
-    axes.tick_params(labelbottom=last, bottom=last)
-    axes.spines["bottom"].set_color(_INK if last else "#BBBBBB")
-    axes.grid(axis="x", color="#E6E6E6", lw=0.5, zorder=0)
-    axes.set_axisbelow(True)
-    if last:
-        axes.set_xticklabels(["0", "0.25", "0.5", "0.75", "1"])
-        axes.set_xlabel("correlation r of assigned pairs on held-out documents")
-    if first:
-        n = medians.loc[(medians["kind"] == kind) & (medians["measure"] == "r_held_out"), "n"]
-        label = KINDS[kind] + (f"\nn = {int(n.iloc[0]):,}" if len(n) else "")
-        axes.text(
-            -0.025,
-            0.42,
-            label,
-            transform=axes.transAxes,
-            ha="right",
-            va="center",
-            color=_INK,
-            linespacing=1.15,
+            f"{median:.2f}",
+            (median, 1.08),
+            xytext=(3 if right else -3, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            va="top",
+            fontweight="bold",
+            zorder=6,
+            bbox={"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8},
         )
 
 
-def _note_line(axes: Axes, null_p95: float) -> None:
+def _ridge_axes(axes: Axes, *, last: bool) -> None:
+    axes.spines["left"].set_visible(False)
+    axes.spines["bottom"].set_color(INK if last else "#BBBBBB")
+    axes.set_yticks([])
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
+    axes.tick_params(labelbottom=last, bottom=last)
+    axes.grid(axis="x", color=FAINT, lw=0.5)
+    axes.set_axisbelow(True)
+
+
+def _row_label(axes: Axes, kind: str, medians: pd.DataFrame) -> None:
+    n = medians.loc[(medians["kind"] == kind) & (medians["measure"] == "r_held_out"), "n"]
+    name = KINDS[kind]
+    where = {"transform": axes.transAxes, "ha": "right", "linespacing": 1.1}
+    axes.text(-0.03, 0.46, name, va="center" if n.empty else "bottom", **where)
+    if len(n):
+        axes.text(-0.03, 0.34, f"{int(n.iloc[0]):,} pairs", va="top", color=MUTED, fontsize=6.5, **where)
+
+
+def _dash_key(axes: Axes, words: str) -> None:
+    """A key to the dashed line at the right end of the title row, where it can meet no title."""
+    text = axes.annotate(
+        words, (1, 1), xycoords="axes fraction", xytext=(0, 5.5), textcoords="offset points", ha="right"
+    )
     axes.annotate(
-        f"chance, 95th percentile: {null_p95:.2f}", (null_p95, 1.2), xytext=(1, 3), textcoords="offset points",
-        ha="left" if null_p95 < 0.5 else "right", va="bottom", color=_INK, annotation_clip=False,
+        "", (0, 0.5), xycoords=text, xytext=(-19, 0), textcoords="offset points",
+        arrowprops={"arrowstyle": "-", "ls": DASHES, "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 3},
     )  # fmt: skip
 
 
@@ -168,30 +144,17 @@ def classes_figure(curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None 
         tau: the run's own threshold; the dashed line.
 
     Returns:
-        Two columns wide. Bands are classes from universal (bottom) to specific (top); within a class, ink falls from the
-        finest level that survives to the coarsest. The diagonal of the matrix is the same-model ceiling.
+        Two columns wide. Bands are classes from universal (bottom) to specific (top); within a class, ink falls from
+        the finest level that survives to the coarsest. The diagonal of the matrix is the same-model ceiling.
     """
-    with mpl.rc_context(_STYLE):
-        figure = _figure(TWO_COLUMNS, 2.75)
-        grid = figure.add_gridspec(
-            1, 3, width_ratios=[1.0, 0.78, 0.032], wspace=0.0, left=0.07, right=0.945, top=0.9, bottom=0.27
-        )
-        left, right, bar = (figure.add_subplot(grid[0, i]) for i in range(3))
-        _stack(left, curve, tau)
-        _heatmap(figure, right, bar, matrix)
-        _class_legend(figure)
-        _place_right(right, bar)
+    bottom, height = 1.08, 1.95
+    with mpl.rc_context(STYLE):
+        figure = new_figure(TWO_COLUMNS, bottom + height + 0.27)
+        _stack(axes_at(figure, 0.47, bottom, 3.35, height), curve, tau)
+        _band_key(axes_at(figure, 0.47, 0.06, 3.35, 0.62), curve)
+        square = axes_at(figure, 4.33, bottom, height, height)
+        _heatmap(square, axes_at(figure, 4.33 + height + 0.06, bottom, 0.09, height), matrix)
     return figure
-
-
-def _place_right(heatmap: Axes, bar: Axes) -> None:
-    """Keep the cells square at the right edge, with the scale close beside them and equally high."""
-    figure = heatmap.figure
-    width, height = figure.get_size_inches()  # type: ignore[union-attr]
-    top, bottom, right = 0.9, 0.27, 0.935
-    side = (top - bottom) * height
-    heatmap.set_position((right - 0.03 - side / width, bottom, side / width, top - bottom))
-    bar.set_position((right - 0.018, bottom, 0.014, top - bottom))
 
 
 def bands(curve: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
@@ -202,111 +165,109 @@ def bands(curve: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
     found = []
     for name in CLASSES:
         part = curve.loc[curve["class"] == name]
+        groups = {level: part.loc[part["level"] == level] for level in LEVELS}
         if name == "specific":
-            groups = [("", part.groupby("tau")["fraction"].sum())]
-        else:
-            groups = [
-                (level, part.loc[part["level"] == level].set_index("tau")["fraction"]) for level in LEVELS
-            ]
-        for level, share in groups:
-            values = share.sort_index().to_numpy(float)
+            groups = {"": part}
+        for level, rows in groups.items():
+            values = rows.groupby("tau")["fraction"].sum().sort_index().to_numpy(float)
             if values.any():
                 found.append((name, level, values))
     return found
 
 
 def _stack(axes: Axes, curve: pd.DataFrame, tau: float | None) -> None:
+    axes.set_title("features by class and level", loc="left", pad=5, fontweight="bold")
     taus = np.sort(curve["tau"].unique())
     if len(taus) == 0:
-        axes.text(0.5, 0.5, "no features", ha="center", va="center", color=_MUTED, transform=axes.transAxes)
+        axes.text(0.5, 0.5, "no features", ha="center", va="center", color=MUTED, transform=axes.transAxes)
         return
     lower = np.zeros(len(taus))
+    last = ""
     for name, level, share in bands(curve):
-        colour = _band_colour(name, level)
-        axes.fill_between(taus, lower, lower + share, color=colour, lw=0, zorder=2)
-        lower = lower + share
-        axes.plot(taus, lower, color="white", lw=0.5, zorder=3)
-    for name in CLASSES[:-1]:
-        parts = [share for band, _, share in bands(curve) if band in CLASSES[: CLASSES.index(name) + 1]]
-        axes.plot(taus, np.sum(parts, axis=0) if parts else np.zeros(len(taus)), color=_INK, lw=0.8, zorder=4)
-    axes.set_xlim(taus[0], taus[-1])
+        if last and last != name:
+            axes.plot(taus, lower, color=INK, lw=0.9, zorder=4)
+        elif last:
+            axes.plot(taus, lower, color="white", lw=0.5, zorder=3)
+        axes.fill_between(taus, lower, lower + share, color=_band_colour(name, level), lw=0, zorder=2)
+        lower, last = lower + share, name
+    axes.set_xlim(taus[0], max(taus[-1], taus[0] + 1e-9))
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    axes.set_xlabel("threshold τ on held-out r")
-    axes.set_title("features by class and level", loc="left", pad=6)
+    axes.set_xlabel("threshold τ on held-out r", labelpad=2)
     if tau is not None and taus[0] <= tau <= taus[-1]:
-        axes.axvline(tau, color=_INK, lw=0.8, ls=(0, (3, 2)), zorder=5)
-        axes.annotate(
-            f"τ = {tau:g}", (tau, 1.0), xytext=(0, 2.5), textcoords="offset points", ha="center", va="bottom"
-        )
+        axes.axvline(tau, color=INK, lw=0.8, ls=DASHES, zorder=5)
+        _dash_key(axes, f"this run: τ = {tau:g}")
 
 
 def _band_colour(name: str, level: str) -> str:
-    return tint(CLASS_COLOURS[name], 0.55 if name == "specific" else LEVEL_INK[level])
+    return tint(CLASS_COLOURS[name], 0.5 if name == "specific" else LEVEL_INK[level])
 
 
-def _class_legend(figure: Figure) -> None:
-    """A small table of swatches under the stack: one row per class, one column per level."""
-    figure_width, figure_height = figure.get_size_inches()
-    axes = figure.add_axes((0.07, 0.0, 0.47, 0.135))
+def _band_key(axes: Axes, curve: pd.DataFrame) -> None:
+    """A table of swatches under the stack: a row per class, a column per level."""
     axes.set_axis_off()
-    axes.set_xlim(0, 0.47 * figure_width)
-    axes.set_ylim(0, 0.135 * figure_height)
-    handles: list[Patch] = []
-    for x, name in ((0.0, "universal"), (1.16, "shared"), (2.32, "specific")):
-        axes.text(x, 0.27, name, va="center", fontweight="bold")
-        levels: Sequence[str] = ("",) if name == "specific" else LEVELS
+    axes.set_xlim(0, 3.35)
+    axes.set_ylim(0, 0.62)
+    present = {(name, level) for name, level, _ in bands(curve)}
+    levels = [level for level in LEVELS if any((name, level) in present for name in CLASSES)]
+    rows = {name: 0.36 - 0.155 * i for i, name in enumerate(CLASSES)}
+    for i, level in enumerate(levels):
+        axes.text(0.92 + 0.6 * i, 0.57, level, ha="center", va="center", color=MUTED, fontsize=6.5)
+    for name, y in rows.items():
+        axes.text(0.55, y + 0.045, name, ha="right", va="center")
+        if name == "specific":
+            _swatch(axes, 0.64, y, _band_colour(name, ""))
+            axes.text(1.3, y + 0.045, "no partner, so no level", va="center", color=MUTED, fontsize=6.5)
+            continue
         for i, level in enumerate(levels):
-            axes.add_patch(
-                mpl.patches.Rectangle(
-                    (x + 0.21 * i, 0.06), 0.19, 0.11, fc=_band_colour(name, level), ec=_MUTED, lw=0.3
-                )
-            )
-    del handles
+            _swatch(axes, 0.64 + 0.6 * i, y, _band_colour(name, level))
 
 
-def _heatmap(figure: Figure, axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
+def _swatch(axes: Axes, x: float, y: float, colour: str) -> None:
+    axes.add_patch(Rectangle((x, y), 0.56, 0.11, fc=colour, ec=MUTED, lw=0.3))
+
+
+def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
+    axes.set_title("median r of every two models", loc="left", pad=5, fontweight="bold")
     models = list(dict.fromkeys(matrix["model_a"]))
-    values = (
-        matrix.pivot(index="model_a", columns="model_b", values="r").reindex(models)[models].to_numpy(float)
-    )
-    counts = (
-        matrix.pivot(index="model_a", columns="model_b", values="n").reindex(models)[models].to_numpy(int)
-    )
-    scale, ramp = Normalize(0, 1), mpl.colormaps["cividis"]
-    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=ramp, norm=scale, edgecolors="white", lw=1.2)
-    axes.set_aspect("equal")
+    table = matrix.pivot(index="model_a", columns="model_b").reindex(models)
+    values = table["r"].reindex(columns=models).to_numpy(float)
+    counts = table["n"].reindex(columns=models).to_numpy(int)
+    scale = Normalize(0, 1)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=_BLUES, norm=scale, edgecolors="white", lw=1.2)
     axes.invert_yaxis()
     ticks = np.arange(len(models)) + 0.5
     axes.set_xticks(ticks, models)
     axes.set_yticks(ticks, models)
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_title("median r of every two models", loc="left", pad=6)
+    axes.spines[:].set_visible(False)
     if len(models) <= 8:
         for i, j in np.ndindex(values.shape):
-            _cell(axes, i, j, values[i, j], counts[i, j], ramp(scale(values[i, j])))
-    colour_bar = figure.colorbar(mesh, cax=bar)
+            _cell(axes, (i, j), float(values[i, j]), int(counts[i, j]), n_models=len(models))
+    for i in range(len(models)):
+        axes.add_patch(Rectangle((i + 0.03, i + 0.03), 0.94, 0.94, fill=False, ec=MUTED, lw=0.7))
+    colour_bar = axes.figure.colorbar(mesh, cax=bar)
     colour_bar.outline.set_visible(False)  # type: ignore[operator]
     bar.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     bar.tick_params(length=2)
+    ceiling = "same model, other SAE seed (ceiling)"
+    missing = "no second dictionary, no ceiling"
+    axes.annotate(
+        f"diagonal: {missing if np.isnan(np.diag(values)).all() else ceiling}",
+        (0, 0), xycoords="axes fraction", xytext=(0, -22), textcoords="offset points", color=MUTED, fontsize=6.5,
+    )  # fmt: skip
 
 
-def _cell(axes: Axes, i: int, j: int, value: float, n: int, colour: tuple[float, ...]) -> None:
+def _cell(axes: Axes, place: tuple[int, int], value: float, n: int, *, n_models: int) -> None:
+    i, j = place
     if np.isnan(value):
-        axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", color=_MUTED)
+        axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", color=MUTED)
         return
-    luminance = float(np.dot(colour[:3], (0.2126, 0.7152, 0.0722)))
-    ink = "white" if luminance < 0.45 else _INK
+    ink = "white" if value > 0.55 else INK
+    small = n_models > 4
     axes.text(
-        j + 0.5, i + 0.45, f"{value:.2f}", ha="center", va="center", color=ink, fontweight="bold", fontsize=8
-    )
-    below = "ceiling" if i == j else f"n = {n:,}"
-    axes.text(j + 0.5, i + 0.72, below, ha="center", va="center", color=ink, fontsize=5.5)
-
-
-def _figure(width: float, height: float) -> Figure:
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
+        j + 0.5, i + (0.5 if small else 0.44), f"{value:.2f}", ha="center", va="center", color=ink, fontweight="bold",
+        fontsize=6.5 if small else 8,
+    )  # fmt: skip
+    if not small:
+        axes.text(j + 0.5, i + 0.7, f"{n:,} pairs", ha="center", va="center", color=ink, fontsize=5.5)

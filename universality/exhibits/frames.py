@@ -177,11 +177,14 @@ def model_matrix(
     """
     medians_of: dict[tuple[str, str], tuple[float, int]] = {}
     for (a, b), group in pairs.groupby(["model_a", "model_b"], observed=True, sort=False):
-        medians_of[a, b] = medians_of[b, a] = (float(group["r_held_out"].median()), len(group))
+        medians_of[str(a), str(b)] = medians_of[str(b), str(a)] = (
+            float(group["r_held_out"].median()),
+            len(group),
+        )
     if baselines is not None:
         ceiling = baselines.loc[baselines["kind"] == "ceiling"]
         for a, group in ceiling.groupby("model_a", observed=True):
-            medians_of[a, a] = (float(group["r_held_out"].median()), len(group))  # type: ignore[index]
+            medians_of[str(a), str(a)] = (float(group["r_held_out"].median()), len(group))
     rows = [(a, b, *medians_of.get((a, b), (np.nan, 0))) for a in models for b in models]
     return pd.DataFrame(rows, columns=["model_a", "model_b", "r", "n"])
 

@@ -1,0 +1,165 @@
+r"""Tables for papers: booktabs, plain ASCII, with tokens that cannot stop a compiler.
+
+pandas' own LaTeX export passes Unicode through, and pdflatex stops at the first CJK character, return glyph or
+zero-width space. Here everything outside ASCII is written out, so a table compiles with any engine and any fonts; it
+needs ``\usepackage{booktabs}`` and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\ensuremath{<}",
+    ">": r"\ensuremath{>}",
+    "|": r"\ensuremath{|}",
+}
+#: What a typewriter token may hold as it is; the rest of printable ASCII goes by number, which no ligature, shorthand
+#: or font encoding reads as anything else (OT1 and T1 typewriter fonts agree on these positions).
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789()[]:;./=+*@")
+_ESCAPES = {"\n": "n", "\t": "t", "\r": "r"}
+_COMMON = {
+    "–": "--",
+    "—": "---",
+    "×": r"\ensuremath{\times}",
+    "τ": r"\ensuremath{\tau}",
+    "≥": r"\ensuremath{\geq}",
+}
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        name: column of the frame.
+        header: words above it; plain text, escaped here.
+        digits: digits after the point for numbers; None for text and whole numbers.
+        token: the cells are token bytes, written by :func:`tex_token`.
+    """
+
+    name: str
+    header: str
+    digits: int | None = None
+    token: bool = False
+
+
+def tex_escape(text: str) -> str:
+    r"""Running text for LaTeX: specials escaped, a few common signs in math, the rest outside ASCII as ``\u{65E5}``."""
+    return "".join(
+        _SPECIAL.get(c) or _COMMON.get(c) or (c if " " <= c < "\x7f" else _written_out(c)) for c in text
+    )
+
+
+def tex_token(token: bytes | str, limit: int = 40) -> str:
+    r"""A token in typewriter type that shows every byte and survives pdflatex with any font.
+
+    Args:
+        token: its bytes, or text.
+        limit: most characters shown before ``...``.
+
+    Returns:
+        ``\texttt{...}`` in plain ASCII: space as ``\textvisiblespace``, line feed and tab as ``\n`` and ``\t``,
+        other characters outside printable ASCII as ``\u{65E5}``, bytes that are no UTF-8 as ``\xNN``.
+    """
+    data = token.encode("utf-8", errors="surrogatepass") if isinstance(token, str) else token
+    shown = [_token_character(character) for character in data.decode("utf-8", errors="surrogateescape")]
+    if len(shown) > limit:
+        shown = [*shown[:limit], "..."]
+    return r"\texttt{" + "".join(shown) + "}"
+
+
+def _token_character(character: str) -> str:
+    code = ord(character)
+    if character in _PLAIN:
+        return character
+    if character == " ":
+        return r"\textvisiblespace{}"
+    if " " < character < "\x7f":
+        return rf"\symbol{{{code}}}"
+    if character in _ESCAPES:
+        return rf"\symbol{{92}}{_ESCAPES[character]}"
+    if 0xDC80 <= code <= 0xDCFF:  # where surrogateescape keeps a byte that is no UTF-8
+        return rf"\symbol{{92}}x{code - 0xDC00:02X}"
+    return rf"\symbol{{92}}u\symbol{{123}}{code:04X}\symbol{{125}}"
+
+
+def _written_out(character: str) -> str:
+    return rf"\textbackslash{{}}u\{{{ord(character):04X}\}}"
+
+
+def booktabs(
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    *,
+    caption: str,
+    label: str,
+    groups: Mapping[int, str] | None = None,
+) -> str:
+    """A frame as a floating booktabs table.
+
+    Args:
+        frame: rows in the order to print; a missing value prints as an en dash.
+        columns: which columns, in which order and form; numbers are right-aligned, text left.
+        caption: plain text, escaped here.
+        label: for ``\\ref``; letters, digits, ``:`` and ``-``.
+        groups: words on a line of their own before the row of that position.
+
+    Returns:
+        LaTeX source in ASCII that ends with a line feed and is the same for equal arguments.
+    """
+    numeric = [pd.api.types.is_numeric_dtype(frame[c.name]) for c in columns]
+    align = "".join("r" if n else "l" for n in numeric)
+    heads = [
+        tex_escape(c.header) if not n else rf"\multicolumn{{1}}{{c}}{{{tex_escape(c.header)}}}"
+        for c, n in zip(columns, numeric, strict=True)
+    ]
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{tex_escape(caption)}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}",
+        r"\toprule",
+        " & ".join(heads) + r" \\",
+        r"\midrule",
+    ]
+    for position, row in enumerate(frame[[c.name for c in columns]].itertuples(index=False, name=None)):
+        if groups and position in groups:
+            lines += [r"\addlinespace"] if position else []
+            lines.append(
+                rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\"
+            )
+        lines.append(" & ".join(_cell(value, c) for value, c in zip(row, columns, strict=True)) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _cell(value: object, column: Column) -> str:
+    if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return "--"
+    if column.token:
+        return tex_token(value if isinstance(value, bytes) else str(value))
+    if column.digits is not None:
+        return number(float(value), column.digits)  # type: ignore[arg-type]
+    if isinstance(value, str):
+        return tex_escape(value)
+    return f"{int(value):,}".replace(",", "{,}")  # type: ignore[call-overload]
+
+
+def number(value: float, digits: int) -> str:
+    """A number with fixed digits, its minus sign in math; never minus zero."""
+    text = f"{abs(value):.{digits}f}"
+    return rf"\ensuremath{{-}}{text}" if value < 0 and float(text) != 0 else text

@@ -1,0 +1,67 @@
+"""The look of the report's figures, and how they become files.
+
+Figures are built as objects, never through pyplot, so that nothing global is touched. They are made for print: vector,
+embedded TrueType, one or two columns wide, and readable without colour.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+#: Widths of one and of two columns, inches.
+ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
+#: Colours of lines and words: not quite black, so that data stand out.
+INK, MUTED, FAINT = "#222222", "#6B6B6B", "#E4E4E4"
+#: Dashes of thresholds and chance levels.
+DASHES = (0, (3, 2))
+
+STYLE: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "pdf.fonttype": 42,
+    "text.parse_math": False,  # names may hold dollar signs
+    "text.usetex": False,
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that many inches, bound to no window."""
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the lower left corner."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """A figure as a PDF, byte for byte the same for equal figures: no time stamp, fonts embedded as TrueType."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE):
+        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+    return buffer.getvalue()
