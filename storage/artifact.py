@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy import sparse
 
-    from storage.shards import ShardedRows
-
 #: Files up to this size are checked against their digest when a process first opens them; of larger ones
 #: the size alone is checked, unless the artifact was opened with ``verify=True``.
 CHECKED_BYTES = 16 * 2**20
@@ -42,6 +40,7 @@ class Artifact:
         self.manifest = manifest
         self._files = files
         self._verify = verify
+        self._trusted: set[str] = set()  # files that this object has checked
         self._entries = entries(manifest["files"])
 
     def __repr__(self) -> str:
@@ -64,8 +63,8 @@ class Artifact:
         """Bytes of its files."""
         return sum(file["bytes"] for file in self.manifest["files"].values())
 
-    def array(self, name: str, mmap: bool = True) -> np.ndarray | ShardedRows:
-        """An array; a stream that was written in several shards comes as :class:`ShardedRows`.
+    def array(self, name: str, mmap: bool = True) -> Any:
+        """An array: ``numpy.ndarray``; a stream written in several shards comes as :class:`ShardedRows`.
 
         Args:
             name: its name.
@@ -141,16 +140,15 @@ class Artifact:
 
     def _fetched(self, files: RemoteFiles, path: str, digest: str) -> Path:
         """A copy in the cache, named by its digest: another content is another file."""
-        place = cache_folder() / self.key / (digest + Path(path).suffix)
-        if not place.is_file():
+        place = cache_folder() / "artifacts" / self.key / (digest + Path(path).suffix)
+        if path not in self._trusted and (self._verify or not place.is_file()):
             try:
                 files.download(f"artifacts/{self.key}/{self.manifest['payload']}/{path}", place)
             except FileNotFoundError as error:
                 raise corrupt(self.key, path, "it is gone") from error
-            self._check(place, path, self.manifest["files"][path]["bytes"], digest, always=True)
         return place
 
-    def _check(self, place: Path, path: str, n_bytes: int, digest: str, always: bool = False) -> None:
+    def _check(self, place: Path, path: str, n_bytes: int, digest: str) -> None:
         try:
             found = place.stat()
         except FileNotFoundError as error:
@@ -158,11 +156,13 @@ class Artifact:
         if found.st_size != n_bytes:
             self._refuse(place, path, f"it has {found.st_size} bytes, not {n_bytes}")
         mark = (str(place), found.st_ino, found.st_mtime_ns, digest)
-        if mark in _checked or not (always or self._verify or n_bytes <= CHECKED_BYTES):
+        known = path in self._trusted if self._verify else mark in _checked
+        if known or not (self._verify or n_bytes <= CHECKED_BYTES or not self._files.is_local):
             return
         if file_digest(place) != digest:
             self._refuse(place, path, "its digest does not match")
         _checked.add(mark)
+        self._trusted.add(path)
 
     def _refuse(self, place: Path, path: str, reason: str) -> None:
         if isinstance(self._files, RemoteFiles):

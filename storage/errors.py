@@ -12,7 +12,13 @@ class InvalidName(StoreError, ValueError):
 
 
 class ArtifactCorrupt(StoreError, ValueError):
-    """Stored bytes are not those that were written."""
+    """Stored bytes are not those that were written.
+
+    Attributes:
+        reason: what is wrong, without the remedy.
+    """
+
+    reason: str = ""
 
 
 class ArtifactMissing(StoreError, LookupError):

@@ -265,9 +265,10 @@ class RemoteFiles:
         self.fs.put_file(str(source), self.path(path))
 
     def download(self, path: str, target: Path) -> None:
-        """Copy a file to a local path, which appears when it is complete."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
+        """Copy a file into the cache; it appears there when it is complete."""
+        temporary = LocalFiles(cache_folder()).temporary("_write")
+        for folder in (target.parent, temporary.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         try:
             self.fs.get_file(self.path(path), str(temporary))
             os.replace(temporary, target)

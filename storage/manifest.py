@@ -54,7 +54,7 @@ def encode(fields: dict[str, Any]) -> bytes:
     """The bytes of a manifest, with its own digest."""
     whole = {"format": FORMAT, **fields}
     whole["digest"] = digest(canonical_json(whole).encode("ascii"))
-    return json.dumps(whole, indent=1, ensure_ascii=False).encode("utf-8") + b"\n"
+    return json.dumps(whole, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def decode(data: bytes, key: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def decode(data: bytes, key: str) -> dict[str, Any]:
         ArtifactCorrupt: it is no manifest, of another artifact, or any byte of it has changed.
     """
     try:
-        whole = json.loads(data.decode("utf-8"))
+        whole = json.loads(data)
         told = whole.pop("digest")
         if told != digest(canonical_json(whole).encode("ascii")) or whole["key"] != key:
             raise ValueError("its digest or key does not match")
@@ -83,7 +83,9 @@ def file_digest(path: Path) -> str:
 
 def corrupt(key: str, path: str, reason: str) -> ArtifactCorrupt:
     """The error of a damaged file."""
-    return ArtifactCorrupt(
+    error = ArtifactCorrupt(
         f"{path} of artifact {key} must be as it was written; {reason}. "
         "Restore the file, or remove the artifact's folder and run again to compute it anew."
     )
+    error.reason = reason
+    return error

@@ -9,7 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import ArtifactMissing, InvalidName, RunMissing, StoreError, TableMissing, must_be
+from storage.errors import (
+    ArtifactCorrupt,
+    ArtifactMissing,
+    InvalidName,
+    RunMissing,
+    StoreError,
+    TableMissing,
+    must_be,
+)
 from storage.events import EventLog
 from storage.keys import plain
 from storage.locks import Holder, RunLock, read_holder
@@ -166,7 +174,18 @@ class Run:
             raise TableMissing(
                 must_be("table", f"run {self.name!r}", f"one of {known}", repr(name), "Is the run complete?")
             )
-        return load_tables(files, columns, f"table {name!r} of run {self.name!r}")
+        try:
+            return load_tables(files, columns, f"table {name!r} of run {self.name!r}")
+        except ValueError as error:
+            raise ArtifactCorrupt(
+                must_be(
+                    f"table {name!r}",
+                    f"run {self.name!r}",
+                    "Parquet",
+                    str(error),
+                    "See: universality verify.",
+                )
+            ) from error
 
     def sql(self, query: str) -> pd.DataFrame:
         """The answer to a DuckDB query over the run's tables, for example ``select count(*) from pairs``.

@@ -71,11 +71,14 @@ class Store:
 
     def keys(self) -> list[str]:
         """Keys of all complete artifacts, sorted."""
-        return [key for key in self.folders() if self.has(key)]
+        if self.files.is_local:
+            return [key for key in self.folders() if self.has(key)]
+        paths = [path.split("/") for path in self.files.walk("artifacts")]  # one listing, not a call per key
+        return sorted(path[0] for path in paths if path[1:] == [MANIFEST])
 
     def folders(self) -> list[str]:
-        """Keys of all artifact folders, also of such as lost their manifest."""
-        return self.files.names("artifacts")
+        """Keys of all artifacts, in a local store also of such as lost their manifest."""
+        return self.files.names("artifacts") if self.files.is_local else self.keys()
 
     def create(
         self, key: str, *, step: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str]

@@ -87,6 +87,8 @@ def _remove(store: Store, key: str) -> bool:
     if key in _wanted(store):
         return False
     store.files.remove(f"artifacts/{key}")
+    if not store.files.is_local:
+        LocalFiles(cache_folder()).remove(f"artifacts/{key}")
     return True
 
 

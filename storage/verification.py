@@ -32,17 +32,15 @@ def verify(store: Store, keys: Iterable[str] | None = None) -> list[Problem]:
     for key in store.folders() if keys is None else keys:
         try:
             artifact = store.get(key, verify=True)
-        except (ArtifactMissing, ArtifactCorrupt) as error:
-            problems.append(Problem(key, MANIFEST, _reason(error)))
+        except ArtifactMissing:
+            problems.append(Problem(key, MANIFEST, "it is gone"))
+            continue
+        except ArtifactCorrupt as error:
+            problems.append(Problem(key, MANIFEST, error.reason))
             continue
         for path in artifact.manifest["files"]:
             try:
                 artifact.file(path)
             except ArtifactCorrupt as error:
-                problems.append(Problem(key, path, _reason(error)))
+                problems.append(Problem(key, path, error.reason))
     return problems
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).partition("; ")[2].partition(". ")[0]
-    return text or str(error)

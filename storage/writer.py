@@ -200,6 +200,8 @@ class ArtifactWriter:
     def _place(self, kind: str, name: str, folder: bool = False) -> Path:
         where = f"artifact {self.key}"
         check_name(name, where)
+        if not self._folder.is_dir():
+            raise InvalidName(must_be("writer", where, "used in its with block", "a call outside of it", ""))
         if name in self._names:
             raise InvalidName(must_be("name", where, "new", repr(name), "Every entry needs its own name."))
         self._names.add(name)

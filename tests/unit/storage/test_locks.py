@@ -1,0 +1,140 @@
+"""Whose lock it is, when it is stale, and that it is taken over once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from storage import RunLocked
+from storage.files import LocalFiles, RemoteFiles
+from storage.liveness import is_alive, me, process_start
+from storage.locks import RunLock, read_holder
+
+
+@pytest.fixture(params=["folder", "memory"])
+def files(request, tmp_path):
+    return (
+        LocalFiles(tmp_path) if request.param == "folder" else RemoteFiles(f"memory://{tmp_path.name}-locks")
+    )
+
+
+def leave(files, **changes) -> None:
+    files.write("run/lock", json.dumps({**me(), "token": "theirs", **changes}).encode())
+
+
+def dead_pid() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+def take(files) -> RunLock:
+    return RunLock(files, "run/lock", "r")
+
+
+def test_this_process_is_alive():
+    assert is_alive(me())
+    assert process_start(os.getpid()) > 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"process_start": 1},  # the pid was given to another process
+        {"machine": "elsewhere", "heartbeat": time.time() - 200},
+        {"machine": "elsewhere", "heartbeat": None},
+    ],
+)
+def test_stale_locks_are_taken_over(files, changes):
+    leave(files, **changes)
+    assert not read_holder(files, "run/lock").alive
+    with take(files):
+        assert read_holder(files, "run/lock").pid == os.getpid()
+    assert read_holder(files, "run/lock") is None
+
+
+def test_the_lock_of_a_dead_process_is_stale_however_fresh(files):
+    leave(files, pid=dead_pid(), heartbeat=time.time())
+    with take(files):
+        pass
+
+
+@pytest.mark.parametrize("garbage", [b"", b"[]", b"{", b"\xff"])
+def test_a_lock_that_is_none_is_stale(files, garbage):
+    files.write("run/lock", garbage)
+    with take(files):
+        pass
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"heartbeat": 0},  # this machine: the process lives, though suspended
+        {"machine": "elsewhere", "host": "other", "heartbeat": time.time() + 5},
+    ],
+)
+def test_live_locks_are_respected(files, changes):
+    leave(files, **changes)
+    with pytest.raises(RunLocked, match=changes.get("host", str(os.getpid()))), take(files):
+        pass
+    assert json.loads(files.read("run/lock"))["token"] == "theirs"
+
+
+def test_a_killed_holder_is_replaced(tmp_path):
+    code = (
+        "import sys, time; from storage.files import LocalFiles; from storage.locks import RunLock\n"
+        "with RunLock(LocalFiles(__import__('pathlib').Path(sys.argv[1])), 'run/lock', 'r'):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    files = LocalFiles(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(RunLocked, match=str(process.pid)), take(files):
+            pass
+        process.kill()
+        process.wait()
+    assert not read_holder(files, "run/lock").alive
+    with take(files):
+        pass
+
+
+def test_a_stale_lock_is_taken_over_once(tmp_path):
+    files = LocalFiles(tmp_path)
+    leave(files, process_start=1)
+    n, gate, done, holders = 12, threading.Barrier(12), threading.Barrier(12), []
+
+    def compete() -> None:
+        gate.wait()
+        try:
+            with take(files):
+                holders.append(1)
+                done.wait()
+        except RunLocked:
+            done.wait()
+
+    threads = [threading.Thread(target=compete) for _ in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(holders) == 1
+
+
+def test_the_heart_beats_and_a_lost_lock_is_noticed(files, monkeypatch):
+    monkeypatch.setattr("storage.locks.BEAT", 0.01)
+    with take(files) as lock:
+        first = read_holder(files, "run/lock").heartbeat
+        deadline = time.monotonic() + 10
+        while read_holder(files, "run/lock").heartbeat == first:
+            assert time.monotonic() < deadline
+        assert not lock.lost
+        leave(files)  # taken over by another
+        while not lock.lost:
+            assert time.monotonic() < deadline
+    assert json.loads(files.read("run/lock"))["token"] == "theirs"
