@@ -13,6 +13,8 @@ from scipy import sparse
 
 from storage import ShardedRows, artifact_key, canonical_json, open_store
 
+quick = settings(deadline=None, max_examples=50)
+
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 )
