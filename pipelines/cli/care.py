@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from pipelines.cli.runs import open_named
@@ -46,15 +48,10 @@ def gc_command(store_url: str, dry_run: bool, as_json: bool) -> None:
 
     result = open_store(store_url).gc(dry_run=dry_run)
     if as_json:
-        print_json(
-            {"removed": result.removed, "kept": result.kept, "bytes": result.bytes, "dry_run": dry_run}
-        )
+        print_json({**asdict(result), "dry_run": dry_run})
         return
-    for key in result.removed:
-        typer.echo(key)
+    for name in [*result.removed, *result.leftovers]:
+        typer.echo(name)
     verb = "would be removed" if dry_run else "removed"
-    say(f"{len(result.removed)} artifacts {verb} ({size(result.bytes)}); {_count(result.kept)} kept.")
-
-
-def _count(kept: object) -> int:
-    return kept if isinstance(kept, int) else len(kept)  # type: ignore[arg-type]
+    n, n_left, n_kept = len(result.removed), len(result.leftovers), len(result.kept)
+    say(f"{n} artifacts and {n_left} leftovers {verb} ({size(result.bytes)}); {n_kept} artifacts kept.")

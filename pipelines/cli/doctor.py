@@ -152,18 +152,14 @@ def _store(store_url: str) -> Iterator[Finding]:
         yield _enough(
             "disk", free, LEAST_DISK, "Run: universality gc, or use another --store.", f" free at {place}"
         )
-    left = [run.name for run in runs if run.record["status"] == "running" and not _is_held(run)]
+    left = [run.name for run in runs if run.status == "interrupted"]
     if left:
         remedy = "Run their recipes again: what is finished is reused."
-        yield Finding("runs", "warning", f"stopped without a word: {', '.join(left)}", remedy)
+        yield Finding("runs", "warning", f"interrupted: {', '.join(left)}", remedy)
 
 
 def _existing_parent(path: Path) -> Path:
     return next(place for place in (path, *path.parents) if place.exists())
-
-
-def _is_held(run: Any) -> bool:
-    return run.holder() is not None
 
 
 def _print(findings: list[Finding]) -> None:

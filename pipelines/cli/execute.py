@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pipelines.cli.environment import environment
 from pipelines.cli.progress import choose_display
 from pipelines.cli.runs import print_run, run_document
 from pipelines.cli.terminal import console, print_json, say
@@ -127,7 +128,9 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
     try:
         run = store.run(wanted)
     except RunMissing:
-        return store.create_run(wanted, recipe_name=recipe.recipe, recipe=values, nodes=nodes)
+        return store.create_run(
+            wanted, recipe_name=recipe.recipe, recipe=values, nodes=nodes, environment=environment()
+        )
     if run.record["recipe_name"] != recipe.recipe:
         raise RecipeError(
             must_be(

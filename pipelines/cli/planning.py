@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.execute import default_name, recipe_and_plan
-from pipelines.cli.terminal import console, print_json
+from pipelines.cli.terminal import console, plain_table, print_json
 from pipelines.cli.view import duration, size
 from pipelines.engine import critical_path
 from pipelines.engine.machine import cores
@@ -66,11 +66,9 @@ def node_states(plan: Plan, store: Store, recipe_name: str) -> dict[str, tuple[s
 
 
 def _earlier_keys(store: Store, recipe_name: str) -> dict[str, str]:
-    runs = [run for run in store.runs() if run.record["recipe_name"] == recipe_name]
-    if not runs:
-        return {}
-    newest = max(runs, key=lambda run: run.record["created"])
-    return {node_id: node["key"] for node_id, node in newest.record["nodes"].items()}
+    records = [run.record for run in store.runs()]
+    ours = [record for record in records if record["recipe_name"] == recipe_name]
+    return {node_id: node["key"] for node_id, node in ours[-1]["nodes"].items()} if ours else {}
 
 
 def _what_changed(plan: Plan, node_id: str, manifest: dict[str, Any]) -> str:
@@ -124,22 +122,9 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) 
 
 
 def _print(document: dict[str, Any]) -> None:
-    from rich import box
-    from rich.table import Table
-
     out = console()
-    table = Table(
-        title=f"{document['recipe']} as run {document['name']} in {document['store']}",
-        title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False,
-    )  # fmt: skip
-    for title, justify in (
-        ("node", "left"),
-        ("state", "left"),
-        ("time", "right"),
-        ("disk", "right"),
-        ("memory", "right"),
-    ):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    title = f"{document['recipe']} as run {document['name']} in {document['store']}"
+    table = plain_table(title, "node", "state", ">time", ">disk", ">memory")
     for node in document["nodes"]:
         state = node["state"] + (f" ({node['because']})" if node["because"] else "")
         table.add_row(node["id"], state, duration(node["seconds"]), size(node["bytes"]), size(node["memory"]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.summary import print_summary, summary_values
-from pipelines.cli.terminal import console, print_json, say
+from pipelines.cli.terminal import console, plain_table, print_json, say
 from pipelines.cli.view import duration
 
 if TYPE_CHECKING:
@@ -26,33 +27,23 @@ def ls_command(store_url: str, as_json: bool) -> None:
     from storage import open_store
 
     store = open_store(store_url)
-    records = sorted((run.record for run in store.runs()), key=lambda record: record["created"], reverse=True)
+    runs = [(run.status, run.record) for run in reversed(store.runs())]
+    rows = [(r["name"], status, r["recipe_name"], moment(r["created"])) for status, r in runs]
     if as_json:
-        print_json(
-            [
-                {
-                    "name": r["name"],
-                    "status": r["status"],
-                    "recipe": r["recipe_name"],
-                    "created": r["created"],
-                }
-                for r in records
-            ]
-        )
+        print_json([dict(zip(("name", "status", "recipe", "created"), row, strict=True)) for row in rows])
         return
-    if not records:
+    if not runs:
         say(f"No runs in {store.url} yet. Start with: universality run quickstart")
         return
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("run", "status", "recipe", "created"):
-        table.add_column(title, overflow="fold")
-    table.add_column("time", justify="right")
-    for r in records:
-        table.add_row(r["name"], r["status"], r["recipe_name"], str(r["created"]), duration(r.get("wall_s")))
+    table = plain_table(None, "run", "status", "recipe", "created", ">time")
+    for row, (_, record) in zip(rows, runs, strict=True):
+        table.add_row(*row, duration(record["wall_s"]))
     console().print(table)
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def show_command(run_name: str | None, store_url: str, as_json: bool) -> None:
@@ -68,7 +59,7 @@ def run_document(run: Run) -> dict[str, Any]:
     """``name, status, wall_s, headline, counts``; the last two are empty while there are no results."""
     from storage import TableMissing
 
-    head = {"name": run.name, "status": run.record["status"], "wall_s": run.record.get("wall_s")}
+    head = {"name": run.name, "status": run.status, "wall_s": run.record["wall_s"]}
     try:
         return head | summary_values(run.table("headline"), run.table("features"))
     except TableMissing:
@@ -80,8 +71,8 @@ def print_run(out: Console, run: Run) -> None:
     from storage import TableMissing
 
     record = run.record
-    took = f" in {duration(record['wall_s'])}" if record.get("wall_s") else ""
-    out.print(f"Run {run.name}: {record['status']}{took}, recipe {record['recipe_name']}", markup=False)
+    took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
+    out.print(f"Run {run.name}: {run.status}{took}, recipe {record['recipe_name']}", markup=False)
     try:
         headline, features = run.table("headline"), run.table("features")
     except TableMissing:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.progress import draw, running_line
 from pipelines.cli.runs import open_named
-from pipelines.cli.terminal import console, print_json
+from pipelines.cli.terminal import console, print_json, say
 from pipelines.cli.view import RunView, duration, step_line
 from pipelines.errors import RecipeError
 from universality.errors import must_be
@@ -31,8 +31,7 @@ def status_command(run_name: str | None, store_url: str, as_json: bool, watch: b
         )
     run = open_named(run_name, store_url)
     if watch:
-        _watch(run, store_url)
-        run = open_named(run.name, store_url)
+        _watch(run)
     if as_json:
         print_json(status_document(run, time.time()))
     else:
@@ -41,23 +40,23 @@ def status_command(run_name: str | None, store_url: str, as_json: bool, watch: b
 
 def status_document(run: Run, now: float) -> dict[str, Any]:
     """Status, node counts, running steps with their progress, failures and the expected rest."""
-    record, view = run.record, RunView.of(run.events())
+    record, status, view = run.record, run.status, RunView.of(run.events())
     running = {
         node: {"fraction": round(step.fraction, 4), "seconds": round(now - step.since, 1), **step.facts}
         for node, step in view.running.items()
     }
     return {
         "name": run.name,
-        "status": record["status"],
+        "status": status,
         "recipe": record["recipe_name"],
         "nodes": dict(Counter(node["status"] for node in record["nodes"].values())),
-        "fraction": round(view.fraction, 4) if record["status"] == "running" else None,
-        "remaining_s": view.remaining(now),
-        "running": running if record["status"] == "running" else {},
+        "fraction": round(view.fraction, 4) if status == "running" else None,
+        "remaining_s": view.remaining(now) if status == "running" else None,
+        "running": running if status == "running" else {},
         "failed": view.failed,
         "skipped": view.skipped,
         "warnings": [{"node": node, "message": message} for node, message in view.warnings],
-        "wall_s": record.get("wall_s"),
+        "wall_s": record["wall_s"],
     }
 
 
@@ -82,17 +81,16 @@ def _print(run: Run, now: float) -> None:
         out.print("The same `universality run` command goes on from here.", markup=False)
 
 
-def _watch(run: Run, store_url: str) -> None:
-    """Show a running run until it is not running any more; progress goes to stderr as in ``run``."""
+def _watch(run: Run) -> None:
+    """Show a run until nobody computes it any more; progress goes to stderr as in ``run``."""
     if not sys.stderr.isatty():
-        while (now_run := open_named(run.name, store_url)).record["status"] == "running":
-            sys.stderr.write(running_line(RunView.of(now_run.events()), time.time()) + "\n")
-            sys.stderr.flush()
+        while run.status == "running":
+            say(running_line(RunView.of(run.events()), time.time()))
             time.sleep(WATCH_PERIOD_PLAIN)
         return
     from rich.live import Live
 
     with Live(console=console(stderr=True), auto_refresh=False, transient=True) as live:
-        while (now_run := open_named(run.name, store_url)).record["status"] == "running":
-            live.update(draw(RunView.of(now_run.events()), time.time()), refresh=True)
+        while run.status == "running":
+            live.update(draw(RunView.of(run.events()), time.time()), refresh=True)
             time.sleep(WATCH_PERIOD)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from pipelines.cli.terminal import plain_table
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console, RenderableType
@@ -99,14 +101,8 @@ def print_summary(
 
 def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
     """Median held-out r per quantity: overall with its interval, then each pair."""
-    table = _table(f"Comparison {comparison}: median held-out r of assigned pairs")
-    for title, justify in (
-        ("quantity", "left"),
-        ("overall", "right"),
-        ("95 % interval", "left"),
-        ("pairs", "left"),
-    ):
-        table.add_column(title, justify=justify)
+    title = f"Comparison {comparison}: median held-out r of assigned pairs"
+    table = plain_table(title, "quantity", ">overall", "95 % interval", "pairs")
     for quantity, words in QUANTITIES.items():
         rows = headline[headline["quantity"] == quantity]
         overall = rows[rows["pair"] == "overall"]
@@ -127,10 +123,8 @@ def counts_table(features: pd.DataFrame) -> RenderableType:
     levels += [level for level in counts["level"] if level not in levels]
     total = sum(counts["class"].values())
     status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
-    table = _table(f"Features by class and level ({status})")
-    table.add_column("class")
-    for title in ("features", "share", *levels):
-        table.add_column(title, justify="right")
+    right = [f">{title}" for title in ("features", "share", *levels)]
+    table = plain_table(f"Features by class and level ({status})", "class", *right)
     for name, n in counts["class"].items():
         by_level = counts["class_by_level"][name]
         share = f"{100 * n / total:.1f} %"
@@ -140,14 +134,11 @@ def counts_table(features: pd.DataFrame) -> RenderableType:
 
 def domains_table(domains: pd.DataFrame) -> RenderableType:
     """Each model's best latent per domain, its partner in another model, and what it is not."""
-    table = _table("Domains: each model's best latent, and its partner in another model")
-    titles = (
-        ("domain", "left"), ("latent", "left"), ("mcc", "right"), ("auroc", "right"), ("sens", "right"),
-        ("spec", "right"), ("partner", "left"), ("r", "right"), ("r tok.", "right"), ("level", "left"),
-        ("neuron", "right"), ("untr.", "right"),
+    table = plain_table(
+        "Domains: each model's best latent, and its partner in another model",
+        "domain", "latent", ">mcc", ">auroc", ">sens", ">spec",
+        "partner", ">r", ">r tok.", "level", ">neuron", ">untr.",
     )  # fmt: skip
-    for title, justify in titles:
-        table.add_column(title, justify=justify, no_wrap=True)
     before = None
     for row in domains[list(DOMAIN_COLUMNS)].to_dict("records"):
         domain = str(row["domain"])
@@ -163,13 +154,6 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
         )
         before = domain
     return table
-
-
-def _table(title: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
 def _counts(values: pd.Series, order: tuple[str, ...] = ()) -> dict[str, int]:

@@ -14,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 #: Width where the stream is no terminal and COLUMNS says nothing.
@@ -27,6 +28,21 @@ def console(stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     fixed = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
     return Console(file=stream, width=fixed, highlight=False, soft_wrap=False)
+
+
+def plain_table(title: str | None, *columns: str) -> Table:
+    """An empty table in the one style of this program; columns that start with ``>`` are set to the right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for column in columns:
+        table.add_column(
+            column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    return table
 
 
 def print_json(document: Any) -> None:

@@ -37,4 +37,5 @@ def limit_threads(threads: int) -> None:
         torch.set_num_threads(threads)
     import numba
 
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # pyright: ignore[reportAttributeAccessIssue]
+    ceiling: int = numba.config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue,reportPrivateImportUsage]
+    numba.set_num_threads(min(threads, ceiling))
