@@ -8,13 +8,15 @@ and agree with each other; chance levels, verdicts and training figures are draw
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from synthetic_tables import comparison_tables, evidence_tables
-from synthetic_text import make_text
-from synthetic_world import Dictionary, Pairing, World, pair_up
+from synthetic_evidence import evidence_tables
+from synthetic_tables import comparison_tables
+from synthetic_text import Text, make_text
+from synthetic_world import Dictionary, Material, World, pair_up
 
 from storage import Run, artifact_key, open_store
 from universality.seeds import generator
@@ -76,7 +78,7 @@ def write_synthetic_run(
                 [f"transformer/{model}", "tokens"],
             )
     for comparison in comparisons:
-        _write_comparison(writer, comparison, text, n_latents, trained, untrained, replicates)
+        _write_comparison(writer, text, _Plan(comparison, n_latents, trained, untrained, replicates))
     run = store.create_run(
         name,
         recipe_name="synthetic",
@@ -122,7 +124,7 @@ class _Writer:
                     getattr(out, kind)(entry, value)
             out.facts(wall_s=0.5, peak_memory=1_000_000, **(facts or {}))
 
-    def data(self, text: Any) -> None:
+    def data(self, text: Text) -> None:
         """Corpus, tokenizer and tokens."""
         sources = {"license": "CC0-1.0", "digest": "0" * 32, "warnings": ["domain hostile: one source only"]}
         self.put(
@@ -140,26 +142,29 @@ class _Writer:
         )  # fmt: skip
 
 
-def _write_comparison(
-    writer: _Writer,
-    comparison: str,
-    text: Any,
-    n_latents: int,
-    trained: list[str],
-    untrained: list[str],
-    replicates: bool,
-) -> None:
+@dataclass(frozen=True)
+class _Plan:
+    """What a comparison compares."""
+
+    comparison: str
+    n_latents: int
+    trained: list[str]
+    untrained: list[str]
+    replicates: bool
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Compared models, each model with its replicate, untrained models."""
+        again = [(m, f"{m}r") for m in self.trained if self.replicates]
+        return [*combinations(self.trained, 2), *again, *combinations(self.untrained, 2)]
+
+
+def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
+    comparison, n_latents, trained = plan.comparison, plan.n_latents, plan.trained
     rng = generator(writer.root_seed, "world", comparison)
-    world, dictionaries = _dictionaries(rng, text, n_latents, trained, untrained, replicates)
+    world, dictionaries = _dictionaries(rng, text, plan)
     fit = text.arrays["row_fit"]
-    compared = [
-        *combinations(trained, 2),
-        *((m, f"{m}r") for m in trained if replicates),
-        *combinations(untrained, 2),
-    ]
-    pairings: dict[tuple[str, str], Pairing] = {
-        (a, b): pair_up(dictionaries[a], dictionaries[b], fit) for a, b in compared
-    }
+    pairings = {(a, b): pair_up(dictionaries[a], dictionaries[b], fit) for a, b in plan.pairs}
     for model, dictionary in dictionaries.items():
         half = "sae_b" if model.endswith("r") else "sae_a"
         source = model.removesuffix("r")
@@ -173,7 +178,7 @@ def _write_comparison(
             f"latents/{comparison}/{model}", "latents", {},
             [f"sae/{comparison}/{model}", f"activations/{source}/eval", "tokens"], csr={"acts": dictionary.acts},
         )  # fmt: skip
-    for a, b in compared:
+    for a, b in plan.pairs:
         sides = [f"latents/{comparison}/{a}", f"latents/{comparison}/{b}"]
         for step in ("similarity", "null", "matching"):
             writer.put(
@@ -183,38 +188,25 @@ def _write_comparison(
         writer.put(
             f"neurons/{comparison}/{a}-{b}", "neurons", {}, [f"activations/{a}/eval", f"activations/{b}/eval"]
         )
-    tables = comparison_tables(rng, comparison, text, world, dictionaries, pairings, trained, untrained)
-    everything = [
-        node for node in writer.nodes if node.split("/")[0] in ("latents", "matching", "neurons", "null")
+    material = Material(rng, comparison, text, world, dictionaries, pairings, trained, plan.untrained)
+    rooms = ("latents", "matching", "neurons", "null")
+    inputs = [
+        node for node in writer.nodes if node.split("/")[0] in rooms and node.split("/")[1] == comparison
     ]
-    everything = [node for node in everything if node.split("/")[1] == comparison]
     writer.put(
-        f"comparison/{comparison}",
-        "comparison",
-        {"comparison_id": comparison},
-        ["tokens", *everything],
-        table=tables,
-    )
+        f"comparison/{comparison}", "comparison", {"comparison_id": comparison}, ["tokens", *inputs],
+        table=comparison_tables(material),
+    )  # fmt: skip
     for model in trained:
-        evidence = evidence_tables(rng, comparison, text, model, dictionaries[model], n_top=10)
         writer.put(
-            f"evidence/{comparison}/{model}",
-            "evidence",
-            {},
-            [f"latents/{comparison}/{model}"],
-            table=evidence,
-        )
+            f"evidence/{comparison}/{model}", "evidence", {}, [f"latents/{comparison}/{model}"],
+            table=evidence_tables(material, model, n_top=10),
+        )  # fmt: skip
 
 
-def _dictionaries(
-    rng: np.random.Generator,
-    text: Any,
-    n_latents: int,
-    trained: list[str],
-    untrained: list[str],
-    replicates: bool,
-) -> tuple[World, dict[str, Dictionary]]:
+def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[World, dict[str, Dictionary]]:
     """Two fifths universal (every domain's own latent among them), some shared, specific, rare and dead."""
+    n_latents, trained, untrained = plan.n_latents, plan.trained, plan.untrained
     world = World(text, n_latents, rng)
     kinds = ("context", "token", "domain")
     universal = [world.concept("domain", d) for d in range(len(text.domains))]
@@ -231,12 +223,12 @@ def _dictionaries(
         own += [world.concept("context") for _ in range(int(n_latents * 0.25))]
         own += [world.concept("rare") for _ in range(int(n_latents * 0.05))]
         dictionaries[model] = world.dictionary([*universal, *own], noise=0.25)
-        if replicates:
+        if plan.replicates:
             dictionaries[f"{model}r"] = world.dictionary([*universal, *own[: len(own) * 3 // 4]], noise=0.15)
     tokens = [world.concept("token") for _ in range(n_latents // 2)]
     for model in untrained:
         dictionaries[model] = world.dictionary(tokens, noise=0.4)
-    order = [*trained, *(f"{m}r" for m in trained if replicates), *untrained]
+    order = [*trained, *(f"{m}r" for m in trained if plan.replicates), *untrained]
     return world, {model: dictionaries[model] for model in order}
 
 

@@ -34,6 +34,34 @@ class Pairing:
     held_out: np.ndarray
 
 
+Node = tuple[str, int]
+Pairings = dict[tuple[str, str], Pairing]
+
+
+@dataclass(frozen=True)
+class Material:
+    """All that the tables of a comparison are made of."""
+
+    rng: np.random.Generator
+    comparison: str
+    text: Text
+    world: World
+    dictionaries: dict[str, Dictionary]
+    pairings: Pairings
+    trained: list[str]
+    untrained: list[str]
+
+    @property
+    def main(self) -> Pairings:
+        """Pairings of two compared models."""
+        return {pair: p for pair, p in self.pairings.items() if set(pair) <= set(self.trained)}
+
+    @property
+    def alive(self) -> list[Node]:
+        """Alive features of the compared models."""
+        return [(m, int(i)) for m in self.trained for i in np.flatnonzero(self.dictionaries[m].alive)]
+
+
 class World:
     """Concepts of a text; a concept is a set of rows and a strength on each."""
 

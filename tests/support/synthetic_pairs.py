@@ -1,0 +1,163 @@
+"""Pairs, clusters and curves of a synthetic comparison."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from synthetic_world import Dictionary, Material, Node, Pairing, Pairings
+
+TAU = 0.5
+
+
+def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFrame:
+    rng, dictionaries, world = m.rng, m.dictionaries, m.world
+    a, b, n = p.latent_a, p.latent_b, len(p.r)
+    concept_a, concept_b = dictionaries[model_a].concept[a], dictionaries[model_b].concept[b]
+    kind = np.array([world.level[i] if i == j else "" for i, j in zip(concept_a, concept_b, strict=True)])
+    held = p.r_held_out
+    share = np.select([kind == "context", kind == "domain", kind == "token"], [0.85, 0.8, 0.15], 0.4)
+    r_token = held * np.clip(share + rng.normal(0, 0.05, n), 0, 1)
+    chance = np.where(held > 0.15, 1 / 4001, rng.uniform(0.01, 1, n))
+    q_domain = np.where(
+        (kind == "domain") & (rng.random(n) < 0.5), rng.uniform(0.05, 0.9, n), np.minimum(1, chance * 2)
+    )
+    level = np.where(q_domain >= 0.05, "domain", np.where(r_token < TAU, "token", "context"))
+    fires_a, fires_b = dictionaries[model_a].acts[:, a] > 0, dictionaries[model_b].acts[:, b] > 0
+    both = np.asarray(fires_a.multiply(fires_b).sum(0)).ravel()
+    count_a, count_b = np.asarray(fires_a.sum(0)).ravel(), np.asarray(fires_b.sum(0)).ravel()
+    best = np.sort(p.similarity, axis=1)[a], np.sort(p.similarity, axis=0)[:, b].T
+    runner_up = [np.where(s[:, -1] <= p.r + 1e-12, s[:, -2], s[:, -1]) for s in best]
+    return pd.DataFrame(
+        {
+            "model_a": model_a,
+            "latent_a": a,
+            "model_b": model_b,
+            "latent_b": b,
+            "r": p.r,
+            "r_held_out": held,
+            "p": chance,
+            "q": np.minimum(1, chance * 1.5),
+            "q_domain": q_domain,
+            "r_token": r_token,
+            "level": level,
+            "margin_a": p.r - runner_up[0],
+            "margin_b": p.r - runner_up[1],
+            "method": "assignment",
+            "r_low": held - rng.uniform(0.01, 0.08, n),
+            "r_high": np.minimum(1, held + rng.uniform(0.01, 0.08, n)),
+            "jaccard": both / np.maximum(count_a + count_b - both, 1),
+            "n_both": both,
+            "p_b_given_a": both / np.maximum(count_a, 1),
+            "p_a_given_b": both / np.maximum(count_b, 1),
+        }
+    )
+
+
+def cluster_up(pairs: pd.DataFrame, pairings: Pairings, tau: float, alive: list[Node]) -> list[list[Node]]:
+    """Edges in falling order join clusters if no model doubles and their mean cross r reaches tau."""
+    edges = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= tau)].sort_values(
+        "r_held_out", ascending=False
+    )
+    home: dict[Node, list[Node]] = {}
+    for row in edges.itertuples():
+        a, b = (str(row.model_a), int(row.latent_a)), (str(row.model_b), int(row.latent_b))
+        left, right = home.setdefault(a, [a]), home.setdefault(b, [b])
+        if left is right or {m for m, _ in left} & {m for m, _ in right}:
+            continue
+        if np.mean([_r(pairings, x, y) for x in left for y in right]) >= tau:
+            left += right
+            home.update(dict.fromkeys(right, left))
+    for node in alive:
+        home.setdefault(node, [node])
+    return sorted({id(group): sorted(group) for group in home.values()}.values())
+
+
+def _r(pairings: Pairings, x: Node, y: Node) -> float:
+    (a, i), (b, j) = sorted((x, y))
+    return float(pairings[a, b].held_out[i, j])
+
+
+def cluster_table(
+    groups: list[list[Node]], pairs: pd.DataFrame, pairings: Pairings, n_models: int
+) -> pd.DataFrame:
+    level_of = {
+        frozenset([(a, i), (b, j)]): level
+        for a, i, b, j, level in pairs[["model_a", "latent_a", "model_b", "latent_b", "level"]].itertuples(
+            index=False
+        )
+    }
+    rows = []
+    for number, group in enumerate(groups):
+        edges = [frozenset(pair) for pair in combinations(group, 2)]
+        levels = [level_of[edge] for edge in edges if edge in level_of]
+        rows.append(
+            {
+                "cluster": number,
+                "class": "universal"
+                if len(group) == n_models
+                else "shared"
+                if len(group) > 1
+                else "specific",
+                "level": next(
+                    (name for name in ("domain", "token", "context") if name in levels), "untested"
+                ),
+                "n_models": len(group),
+                "completeness": len(levels) / len(edges) if edges else 1.0,
+                "cohesion": float(np.mean([_r(pairings, *edge) for edge in edges])) if edges else 1.0,
+                "members": ";".join(f"{model}:{latent}" for model, latent in group),
+            }
+        )
+    columns = ["cluster", "class", "level", "n_models", "completeness", "cohesion", "members"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def best_r(pairings: Pairings, node: Node, other: str, alive: np.ndarray) -> float:
+    model, latent = node
+    held = (
+        pairings[model, other].held_out[latent]
+        if model < other
+        else pairings[other, model].held_out[:, latent]
+    )
+    return float(held[alive].max(initial=0.0))
+
+
+def tau_curve(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for tau in np.round(np.arange(0.2, 0.91, 0.1), 2):
+        table = cluster_table(cluster_up(pairs, m.main, float(tau), m.alive), pairs, m.main, len(m.trained))
+        counted = table.groupby(["class", "level"])["n_models"].sum()
+        rows += [(tau, *key, int(n)) for key, n in counted.items()]  # type: ignore[misc]
+    return pd.DataFrame(rows, columns=["tau", "class", "level", "n_features"])
+
+
+def k_of_m(clusters: pd.DataFrame, n_models: int) -> pd.DataFrame:
+    counts = clusters["n_models"].value_counts()
+    rows = [(k, int(counts.get(k, 0)), k * int(counts.get(k, 0))) for k in range(1, n_models + 1)]
+    total = sum(n for _, _, n in rows)
+    columns = ["k", "n_clusters", "n_features", "fraction"]
+    return pd.DataFrame([(*row, row[2] / total) for row in rows], columns=columns)
+
+
+def candidates(pairings: Pairings, dictionaries: dict[str, Dictionary]) -> pd.DataFrame:
+    parts = []
+    for (a, b), p in pairings.items():
+        for one, two, similarity in ((a, b, p.similarity), (b, a, p.similarity.T)):
+            alive = np.flatnonzero(dictionaries[one].alive)
+            other = np.flatnonzero(dictionaries[two].alive)
+            block = similarity[np.ix_(alive, other)]
+            order = np.argsort(-block, axis=1, kind="stable")[:, :5]
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "model_a": one,
+                        "latent_a": np.repeat(alive, order.shape[1]),
+                        "model_b": two,
+                        "latent_b": other[order].ravel(),
+                        "rank": np.tile(np.arange(1, order.shape[1] + 1), len(alive)),
+                        "r": np.take_along_axis(block, order, axis=1).ravel(),
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
