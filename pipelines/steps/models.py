@@ -86,9 +86,9 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
     from universality.transformers.config import TransformerConfig
     from universality.transformers.native import build, load_weights
 
-    model = build(TransformerConfig(**artifact.json("config")), 0)
+    model = build(TransformerConfig(**artifact.json("config")), 0, device=device)
     load_weights(model, artifact.tensors("weights"))
-    return model.to(device)
+    return model
 
 
 @step("activations", version=1)
