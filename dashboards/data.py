@@ -1,24 +1,24 @@
 """What the screens read: runs, tables, text and activations of one store, opened once and never changed.
 
-Everything here is cached with ``st.cache_resource`` under the run's *stamp*, which moves when a step of the run finishes:
-a finished run is read once, a running one is read again as it grows. Cached frames are shared by all
-visitors, so nobody may write into them; every function that derives something makes a new frame.
+Everything here is cached with ``st.cache_resource`` under the run's *stamp*, which moves when a step of the
+run finishes: a finished run is read once, a running one is read again as it grows. Cached frames are shared
+by all visitors, so nobody may write into them; every function that derives something makes a new frame.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboards.corpus import EvaluationText
-from storage import StoreError, open_store
+from storage import RunMissing, StoreError, open_store
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -35,29 +35,46 @@ def open_cached_store(url: str) -> Store:
     return open_store(url)
 
 
-def list_runs(url: str) -> list[Run]:
-    """All runs of the store, newest first; read afresh on every call, because runs appear and grow."""
-    runs = open_cached_store(url).runs()
-    return sorted(runs, key=lambda run: str(run.record.get("created", "")), reverse=True)
+def list_runs(url: str) -> tuple[list[Run], list[str]]:
+    """All readable runs of the store, newest first, and the names of those whose record is damaged.
+
+    Read afresh on every call, because runs appear and grow.
+    """
+    store = open_cached_store(url)
+    try:
+        return store.runs()[::-1], []
+    except StoreError:
+        return _one_by_one(store)
+
+
+def _one_by_one(store: Store) -> tuple[list[Run], list[str]]:
+    """Runs where at least one record cannot be read."""
+    found: list[tuple[float, Run]] = []
+    damaged: list[str] = []
+    for name in store.files.names("runs"):
+        try:
+            run = store.run(name)
+            found.append((float(run.record["created"]), run))
+        except RunMissing:
+            continue
+        except (StoreError, KeyError, TypeError, ValueError):
+            damaged.append(name)
+    return [run for _, run in sorted(found, key=lambda item: item[0], reverse=True)], damaged
 
 
 def stamp_of(record: Mapping[str, Any]) -> str:
     """A short text that changes exactly when what is readable of a run changes."""
     nodes = record.get("nodes") or {}
-    text = json.dumps(
-        {name: [node.get("key"), node.get("status")] for name, node in nodes.items()}, sort_keys=True
-    )
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    seen = {name: [node.get("key"), node.get("status")] for name, node in nodes.items()}
+    return hashlib.blake2b(json.dumps(seen, sort_keys=True).encode(), digest_size=8).hexdigest()
 
 
 def comparisons_of(record: Mapping[str, Any]) -> list[str]:
     """Comparison ids of a run, in the order of its recipe."""
-    listed = [c.get("id") for c in (record.get("recipe") or {}).get("comparisons", []) if isinstance(c, dict)]
-    found = [
-        name.split("/")[1]
-        for name in record.get("nodes") or {}
-        if name.startswith(("comparison/", "latents/"))
-    ]
+    recipe = record.get("recipe") or {}
+    listed = [c.get("id") for c in recipe.get("comparisons", []) if isinstance(c, Mapping)]
+    nodes = [name.split("/") for name in record.get("nodes") or {}]
+    found = [parts[1] for parts in nodes if len(parts) > 1 and parts[0] in ("comparison", "latents")]
     return list(dict.fromkeys([str(c) for c in [*listed, *found] if c])) or ["main"]
 
 
@@ -77,12 +94,18 @@ class View:
     name: str
     comparison: str
     stamp: str
-    record: Mapping[str, Any]
+    record: Mapping[str, Any] = field(compare=False, repr=False)
 
     @property
     def run(self) -> Run:
         """The run itself."""
         return open_cached_store(self.url).run(self.name)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The recipe's settings of the comparison (tau, alpha, …); empty where the record has none."""
+        found = (self.record.get("recipe") or {}).get("compare")
+        return found if isinstance(found, Mapping) else {}
 
     def table(self, name: str) -> pd.DataFrame:
         """Rows of the run's table that belong to this comparison. Shared: never write into it.
@@ -91,7 +114,7 @@ class View:
             TableMissing: no finished step has made it yet.
             StoreError: a file of it is damaged or gone.
         """
-        return _table(self.url, self.name, self.stamp, self.comparison, name)
+        return _table(self, name)
 
     def optional(self, name: str) -> pd.DataFrame | None:
         """Like :meth:`table`, None where the table does not exist; damage still raises."""
@@ -100,65 +123,99 @@ class View:
         except LookupError:
             return None
 
-    @cached_property
-    def models(self) -> list[str]:
-        """Compared models in the order of the run."""
+    def models(self, role: str = "primary") -> list[str]:
+        """Models of a role, in the order of the run."""
         models = self.table("models")
-        return [str(m) for m in models.loc[models["role"] == "primary", "model"]]
+        return [str(m) for m in models.loc[models["role"] == role, "model"]]
+
+    def of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:
+        """Rows of one latent in a table that is too large to be held whole (contexts, histograms, logits).
+
+        Raises:
+            TableMissing: no finished step has made the table yet.
+        """
+        return _query(self, name, "*", f"model = {_quoted(model)} and latent = {int(latent)}")
+
+    def top_rows(self) -> pd.DataFrame:
+        """Rows at which the latents' strongest contexts peak: model, latent, row. Shared: never write into it."""
+        return _query(self, "contexts", "model, latent, row", "kind = 'top'")
 
     @property
     def text(self) -> EvaluationText:
         """The evaluation text and its rows."""
-        return _text(self.url, self.name, self.stamp)
+        return _text(self)
 
-    def acts(self, model: str) -> sp.csc_matrix:
+    def acts(self, model: str) -> sp.csc_array:
         """Activations of a model's latents on the evaluation rows, by latent (memory-mapped).
 
         Raises:
             StoreError: the step that makes them has not finished, or its files are damaged.
         """
-        return _acts(self.url, self.name, self.stamp, self.comparison, model)
-
-    def events(self) -> list[dict[str, Any]]:
-        """Everything that happened so far, read afresh."""
-        return self.run.events()
+        return _acts(self, model)
 
 
 def get_view(url: str, run: Run, comparison: str | None = None) -> View:
     """The view of a run; of its first comparison where none, or an unknown one, is named."""
     record = run.record
     known = comparisons_of(record)
-    return View(url, run.name, comparison if comparison in known else known[0], stamp_of(record), record)
-
-
-@st.cache_resource(show_spinner=False, max_entries=256)
-def _table(url: str, run: str, stamp: str, comparison: str, name: str) -> pd.DataFrame:
-    frame = open_cached_store(url).run(run).table(name)
-    if "comparison_id" in frame.columns:
-        frame = (
-            frame[frame["comparison_id"] == comparison].drop(columns="comparison_id").reset_index(drop=True)
-        )
-    return frame
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _text(url: str, run: str, stamp: str) -> EvaluationText:
-    opened = open_cached_store(url).run(run)
-    tokens, tokenizer = opened.artifact("tokens"), opened.artifact("tokenizer")
-    return EvaluationText.build(
-        contexts=tokens.array("eval_contexts"),
-        row_context=tokens.array("row_context"),
-        row_position=tokens.array("row_position"),
-        row_domain=tokens.array("row_domain"),
-        row_document=tokens.array("row_document"),
-        domains=tokens.json("domains"),
-        vocabulary=tokenizer.table("vocabulary"),
+    return View(
+        url,
+        run.name,
+        comparison if comparison in known else known[0],
+        stamp_of(record),
+        {**record, "status": run.status},
     )
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
-def _acts(url: str, run: str, stamp: str, comparison: str, model: str) -> sp.csc_matrix:
-    return open_cached_store(url).run(run).artifact(f"latents/{comparison}/{model}").csc("acts")
+def cache_key(view: View) -> tuple[str, ...]:
+    """What decides whether two views read the same bytes."""
+    return view.url, view.name, view.comparison, view.stamp
 
 
-__all__ = ["MAX_ROWS", "StoreError", "View", "comparisons_of", "get_view", "list_runs", "stamp_of"]
+BY_VIEW: dict[str | type[Any], Callable[[Any], Any]] = {View: cache_key}
+
+
+@st.cache_resource(show_spinner=False, max_entries=256, hash_funcs=BY_VIEW)
+def _table(view: View, name: str) -> pd.DataFrame:
+    frame = view.run.table(name)
+    if "comparison_id" in frame.columns:
+        frame = frame[frame["comparison_id"] == view.comparison]
+        frame = frame.drop(columns="comparison_id").reset_index(drop=True)
+    return frame
+
+
+@st.cache_resource(show_spinner=False, max_entries=512, hash_funcs=BY_VIEW)
+def _query(view: View, table: str, columns: str, condition: str) -> pd.DataFrame:
+    """Rows of a large table, picked by DuckDB from the Parquet files."""
+    known = f"comparison_id = {_quoted(view.comparison)}"
+    return view.run.sql(f"select {columns} from {table} where {known} and {condition}")
+
+
+def _quoted(text: str) -> str:
+    """A text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def _text(view: View) -> EvaluationText:
+    tokens, tokenizer = view.run.artifact("tokens"), view.run.artifact("tokenizer")
+    rows = {
+        name: _whole(tokens.array(name))
+        for name in ("row_context", "row_position", "row_domain", "row_document")
+    }
+    return EvaluationText.build(
+        contexts=_whole(tokens.array("eval_contexts")),
+        domains=tokens.json("domains"),
+        vocabulary=tokenizer.table("vocabulary"),
+        **rows,
+    )
+
+
+def _whole(array: Any) -> np.ndarray:
+    """A memory-mapped array as it is; a sharded one put together."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array[:])
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=BY_VIEW)
+def _acts(view: View, model: str) -> sp.csc_array:
+    return view.run.artifact(f"latents/{view.comparison}/{model}").csc("acts")

@@ -1,4 +1,4 @@
-"""Which rows to show for a pair, and how its two features fire together: arrays in, arrays and tidy frames out."""
+"""Which rows to show for a pair, and how its two features fire together: arrays in, tidy frames out."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Firing:
         return np.where(self.rows[place] == wanted, self.values[place], 0.0)
 
 
-def firing(acts: sp.csc_matrix, latent: int) -> Firing:
+def firing(acts: sp.csc_array | sp.csc_matrix, latent: int) -> Firing:
     """The column of one latent, read from memory-mapped activations without touching the others.
 
     Raises:
@@ -70,8 +70,8 @@ def rows_of_choice(choice: str, a: Firing, b: Firing) -> Int[np.ndarray, " n"]:
     """All rows of a kind, the most telling first.
 
     Args:
-        choice: ``top_a`` and ``top_b`` (that side's strongest), ``both`` (both fire; by the weaker side's share
-            of its maximum), ``a_only`` and ``b_only`` (that side fires and the other is silent).
+        choice: ``top_a`` and ``top_b`` (that side's strongest), ``both`` (both fire; by the weaker side's
+            share of its maximum), ``a_only`` and ``b_only`` (that side fires and the other is silent).
         a: side a.
         b: side b.
     """
@@ -115,12 +115,12 @@ def joint_histogram(a: Firing, b: Firing, n_bins: int = N_BINS) -> pd.DataFrame:
     Args:
         a: side a, on the horizontal axis.
         b: side b.
-        n_bins: bins per side over (0, 1], activations being relative to each latent's maximum; exact zeros have a bin
-            of their own at index -1.
+        n_bins: bins per side over (0, 1], activations being relative to each latent's maximum; exact zeros
+            have a bin of their own at index -1.
 
     Returns:
-        One row per filled cell: ``bin_a``, ``bin_b`` (-1..n_bins-1) and ``count`` (>= 1). The counts sum to the
-        number of rows where either fires.
+        One row per filled cell: ``bin_a``, ``bin_b`` (-1..n_bins-1) and ``count`` (>= 1). The counts sum to
+        the number of rows where either fires.
     """
     rows = np.union1d(a.rows, b.rows)
     cells = [

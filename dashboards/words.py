@@ -5,12 +5,16 @@ One place, so that a card, a table heading and a chart never call one thing by t
 
 from __future__ import annotations
 
+from typing import Any
+
+import pandas as pd
+
 #: quantity of the headline -> (short name, what it means)
 QUANTITIES: dict[str, tuple[str, str]] = {
     "features": (
         "Features",
-        "Median correlation of matched SAE features of two models, over text that was not used to match them. "
-        "Matching is one-to-one: every feature has at most one partner in the other model.",
+        "Median correlation of matched SAE features of two models, over text that was not used to match "
+        "them. Matching is one-to-one: every feature has at most one partner in the other model.",
     ),
     "token_conditional": (
         "Beyond the token",
@@ -53,7 +57,7 @@ LEVELS: dict[str, str] = {
 }
 
 VERDICTS: dict[str, str] = {
-    "unstable": "does not come back in a second SAE of its own model: likely the SAE's doing, not the model's",
+    "unstable": "does not come back in a second SAE of its own model: the SAE's doing, likely, not the model's",
     "contested": "has a good partner, but that partner matches another feature better",
     "split": "several features of the other model together make up this one",
     "part_of": "is one piece of a broader feature of the other model",
@@ -101,32 +105,37 @@ KINDS: dict[str, str] = {
 }
 
 
-def number(value: float | None, digits: int = 2) -> str:
+def _missing(value: Any) -> bool:
+    """None, NaN and pandas' NA."""
+    return bool(pd.isna(value))
+
+
+def number(value: Any, digits: int = 2) -> str:
     """A number as people write it: fixed digits, a true minus sign, a dash where there is none."""
-    if value is None or value != value:
+    if _missing(value):
         return "–"
     return f"{value:.{digits}f}".replace("-", "−")
 
 
-def probability(value: float | None) -> str:
+def probability(value: Any) -> str:
     """A p or q value: two significant digits, never rounded to 0."""
-    if value is None or value != value:
+    if _missing(value):
         return "–"
     return f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
 
 
-def rate(value: float | None) -> str:
+def rate(value: Any) -> str:
     """A share of rows: percent with the digits that matter, one in how many below a thousandth."""
-    if value is None or value != value:
+    if _missing(value):
         return "–"
     if value == 0:
         return "0"
     return f"{100 * value:.2g} %" if value >= 0.001 else f"1 in {round(1 / value):,}"
 
 
-def share(value: float | None) -> str:
+def share(value: Any) -> str:
     """A probability or overlap as whole percent."""
-    return "–" if value is None or value != value else f"{100 * value:.0f} %"
+    return "–" if _missing(value) else f"{100 * value:.0f} %"
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
@@ -134,9 +143,9 @@ def counted(n: int, one: str, many: str | None = None) -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
-def duration(seconds: float | None) -> str:
+def duration(seconds: Any) -> str:
     """Seconds as people say them."""
-    if seconds is None or seconds != seconds:
+    if _missing(seconds):
         return "–"
     if seconds < 60:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
@@ -145,9 +154,9 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
-def size(n_bytes: float | None) -> str:
+def size(n_bytes: Any) -> str:
     """Bytes with a decimal unit."""
-    if n_bytes is None or n_bytes != n_bytes:
+    if _missing(n_bytes):
         return "–"
     for unit in ("B", "kB", "MB", "GB"):
         if n_bytes < 1000:

@@ -1,0 +1,280 @@
+"""Overview: what was compared, how far the models agree, and what that is worth."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from dashboards import words
+from dashboards.cautions import cautions
+from dashboards.components import overview_charts as charts
+from dashboards.components.markup import escape
+from dashboards.components.panels import nothing, panel
+from dashboards.data import View
+from dashboards.frame import current_view
+from universality.exhibits import frames
+
+
+def head(view: View) -> None:
+    """The run's name and the result in one sentence."""
+    st.title("Overview", anchor=False)
+    recipe, status = view.record.get("recipe_name", ""), str(view.record.get("status", ""))
+    st.html(
+        f'<div class="uv-below">Run <b>{escape(view.name)}</b> · recipe {escape(recipe)} · '
+        f"comparison {escape(view.comparison)} · {escape(status)}</div>"
+    )
+    if status in ("running", "planned", "interrupted", "failed"):
+        st.info(
+            f"{words.STATUSES[status]} What is finished is shown; the page *Runs* tells how far it is.",
+            icon=":material/hourglass_top:",
+        )
+
+
+def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -> str:
+    """The result in plain words, as HTML."""
+    overall = headline[headline["pair"] == "overall"].set_index("quantity")["value"]
+
+    def bold(quantity: str) -> str:
+        return f"<b>{words.number(overall.get(quantity))}</b>"
+
+    primary = models[models["role"] == "primary"]
+    alive = int((features["status"] == "alive").sum())
+    sentences = [
+        f"{words.counted(len(primary), 'model')} with {words.counted(alive, 'alive feature')} together.",
+        f"Matched features of two models agree at a median r of {bold('features')} on text not used to match them",
+    ]
+    if pd.notna(overall.get("null_p95")):
+        sentences[-1] += f"; by chance, 95 % stay below {bold('null_p95')}"
+    sentences[-1] += "."
+    beside = [
+        f"{text} {bold(quantity)}"
+        for quantity, text in (
+            ("ceiling", "two SAEs of one model reach"),
+            ("neurons", "single neurons"),
+            ("untrained", "models with random weights"),
+        )
+        if pd.notna(overall.get(quantity))
+    ]
+    if beside:
+        sentences.append(f"For comparison: {', '.join(beside)}.")
+    if pd.notna(overall.get("token_conditional")):
+        sentences.append(f"Once tokens and positions are accounted for, {bold('token_conditional')} remains.")
+    return f'<div class="uv-lead">{" ".join(sentences)}</div>'
+
+
+def headline_cards(headline: pd.DataFrame) -> None:
+    """One card per quantity, with its interval."""
+    overall = headline[headline["pair"] == "overall"].set_index("quantity")
+    columns = st.columns(len(words.QUANTITIES))
+    for column, (quantity, (name, meaning)) in zip(columns, words.QUANTITIES.items(), strict=True):
+        known = quantity in overall.index
+        row = overall.loc[quantity] if known else None
+        between = ""
+        if row is not None and pd.notna(row["low"]):
+            between = f"{words.number(row['low'])} to {words.number(row['high'])}"
+        column.metric(
+            name,
+            words.number(row["value"]) if row is not None else "–",
+            delta=between or "no interval",
+            delta_color="off",
+            delta_arrow="off",
+            help=meaning,
+            border=True,
+        )
+
+
+def headline_by_pair(headline: pd.DataFrame) -> None:
+    """The same numbers for every pair of models."""
+    rows = headline[headline["pair"] != "overall"].copy()
+    if rows.empty:
+        return
+    with st.expander("By pair of models"):
+        rows["quantity"] = rows["quantity"].map({q: name for q, (name, _) in words.QUANTITIES.items()})
+        st.dataframe(
+            rows[["quantity", "pair", "value", "low", "high", "n"]],
+            hide_index=True,
+            column_config={
+                "quantity": "what",
+                "value": st.column_config.NumberColumn("median held-out r", format="%.3f"),
+                "low": st.column_config.NumberColumn(
+                    "from", format="%.3f", help="95 % interval over documents"
+                ),
+                "high": st.column_config.NumberColumn(
+                    "to", format="%.3f", help="95 % interval over documents"
+                ),
+                "n": st.column_config.NumberColumn("pairs", format="localized"),
+            },
+        )
+
+
+def result(view: View) -> None:
+    """The sentence, the cards, and what to keep in mind."""
+    with panel(border=False):
+        headline = frames.headline_frame(view.table("headline"))
+        st.html(lead(headline, view.table("models"), view.table("features")))
+        headline_cards(headline)
+        headline_by_pair(headline)
+    with panel(border=False):
+        found = cautions(view.table("models"), view.optional("pairs"), view.optional("headline"))
+        if found:
+            severe = any(c.severe for c in found)
+            with st.expander(
+                f"Keep in mind: {words.counted(len(found), 'remark')}",
+                expanded=severe,
+                icon=":material/warning:",
+            ):
+                for caution in found:
+                    st.markdown(f"**{caution.title}.** {caution.sentence}")
+
+
+def classes(view: View) -> None:
+    """Classes by level, at the run's threshold and over all thresholds."""
+    left, right = st.columns(2)
+    tau = view.settings.get("tau")
+    with left, panel("Classes by level", _class_note()):
+        st.altair_chart(charts.class_bars_chart(frames.class_bars(view.table("features"))))
+    with (
+        right,
+        panel(
+            "Classes over the threshold",
+            "One threshold is not a result: this is how the classes move with it.",
+        ),
+    ):
+        st.altair_chart(charts.class_curve_chart(frames.class_curve(view.table("tau_curve")), tau))
+
+
+def _class_note() -> str:
+    lines = [f"**{name}**: {meaning}" for name, meaning in (words.CLASSES | words.LEVELS).items()]
+    return "  \n".join(lines)
+
+
+def histograms(view: View) -> None:
+    """Held-out r of every kind of pair, raw beside token-conditional."""
+    note = (
+        "Every matched pair counts once. The dashed line is where the best of all candidates stays by chance."
+    )
+    with panel("How well matched pairs agree", note):
+        baselines, nulls = view.table("baselines"), view.table("null_quantiles")
+        frame = frames.r_histogram(baselines, nulls, bins=40)
+        middle = frames.medians(baselines)
+        top = float(frame.loc[frame["kind"] != "null", "fraction"].max()) * 1.08
+        left, right = st.columns(2)
+        titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
+        for column, (measure, title) in zip((left, right), titles.items(), strict=True):
+            named = middle[middle["measure"] == measure].set_index("kind")["median"].to_dict()
+            chance = frames.null_line(nulls) if measure == "r_held_out" else None
+            with column:
+                st.markdown(f"**{title}**")
+                if not named:
+                    nothing("Not measured in this run.")
+                else:
+                    st.altair_chart(charts.histogram_chart(frame, measure, named, chance, top))
+
+
+def models_against_models(view: View) -> None:
+    """The model-by-model heatmap and the k-of-M bars."""
+    left, right = st.columns(2)
+    with (
+        left,
+        panel(
+            "Model by model", "Median held-out r of matched features; on the diagonal two SAEs of one model."
+        ),
+    ):
+        matrix = frames.model_matrix(view.table("pairs"), view.models(), view.optional("baselines"))
+        st.altair_chart(charts.matrix_chart(matrix))
+    with (
+        right,
+        panel("How many models share a feature", "Share of alive features by the size of their cluster."),
+    ):
+        st.altair_chart(charts.k_of_m_chart(frames.k_of_m_frame(view.table("k_of_m"))))
+
+
+def domains(view: View) -> None:
+    """Each domain's best features: does the same one come back?"""
+    note = (
+        "For each domain of the text every model's best feature for it, chosen on other text than it is scored on, and "
+        "its correlation with its partner. Bars span the models."
+    )
+    with panel("Domains: one feature per script, language and format?", note):
+        table = view.table("domains")
+        if table.empty:
+            nothing("The text of this run has no domain labels.")
+            return
+        frame = frames.domain_frame(table)
+        st.altair_chart(charts.domain_chart(frame))
+        with st.expander("Every model's best feature by domain"):
+            domain_table(table)
+
+
+def domain_table(table: pd.DataFrame) -> None:
+    """The domain table, each row with a link to its pair."""
+    names = ["domain", "model", "latent", "mcc", "auroc", "r", "r_token", "level", "neuron_r", "untrained_r"]
+    shown = table[[*names, "partner_model", "partner_latent"]].sort_values(
+        ["domain", "model"], ignore_index=True
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config={
+            "mcc": number("MCC", format="%.2f", help="Matthews correlation with the domain label"),
+            "auroc": number("AUROC", format="%.2f", help="of the domain label, over score rows"),
+            "r": number("held-out r", format="%.2f", help="with its partner"),
+            "r_token": number("beyond token", format="%.2f"),
+            "neuron_r": number("nearest neuron", format="%.2f"),
+            "untrained_r": number("untrained", format="%.2f"),
+            "partner_model": "partner in",
+            "partner_latent": number("partner", format="%d"),
+        },
+    )
+
+
+def dictionaries(view: View) -> None:
+    """Models, SAEs and their quality."""
+    with panel(
+        "Models and their SAEs",
+        "One row per dictionary: those compared, their second SAEs, and untrained models.",
+    ):
+        models = view.table("models").copy()
+        models["role"] = models["role"].map(words.ROLES).fillna(models["role"])
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            models,
+            hide_index=True,
+            column_order=[
+                "model", "role", "model_seed", "sae_seed", "hook_point", "d_in", "d_sae", "k", "train_tokens",
+                "heldout_loss", "sae_tokens", "fvu", "l0", "ce_recovered", "dead_fraction", "n_alive", "n_rare", "n_dead",
+                "max_init_cosine",
+            ],
+            column_config={
+                "model_seed": number("model seed", format="%d"),
+                "sae_seed": number("SAE seed", format="%d"),
+                "hook_point": "hook point",
+                "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
+                "heldout_loss": number("loss", format="%.2f", help="of the transformer, held out, nats per token"),
+                "sae_tokens": number("SAE tokens", format="compact"),
+                "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
+                "l0": number("L0", format="%.1f", help="latents that fire per token"),
+                "ce_recovered": number("CE recovered", format="%.2f", help="loss kept when the SAE is spliced in; 1 is all"),
+                "dead_fraction": number("dead", format="percent"),
+                "n_alive": number("alive", format="localized"),
+                "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
+                "n_dead": number("dead latents", format="localized"),
+                "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
+            },
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Draw the page."""
+    view = current_view()
+    head(view)
+    result(view)
+    classes(view)
+    histograms(view)
+    models_against_models(view)
+    domains(view)
+    dictionaries(view)
+
+
+main()

@@ -1,0 +1,170 @@
+"""Runs: what the store holds, how far it is, and the command that goes on with it. Nothing is started here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards import words
+from dashboards.components.panels import nothing, panel
+from dashboards.components.selection import selectable_table
+from dashboards.data import list_runs
+from dashboards.frame import current_store
+from dashboards.progress import Progress, command, fold
+from storage import Run
+
+#: Seconds between two looks at a run that is being computed.
+REFRESH = 2.0
+
+
+def when(seconds: Any) -> datetime | None:
+    """Seconds since 1970 as a time."""
+    return datetime.fromtimestamp(float(seconds), UTC) if isinstance(seconds, (int, float)) else None
+
+
+def table(runs: list[Run]) -> None:
+    """One row per run, newest first."""
+    records = [(run.record, run.status) for run in runs]
+    frame = pd.DataFrame(
+        {
+            "run": [record.get("name") for record, _ in records],
+            "status": [status for _, status in records],
+            "recipe": [record.get("recipe_name") for record, _ in records],
+            "steps": [_share_done(record) for record, _ in records],
+            "created": [when(record.get("created")) for record, _ in records],
+            "time": [words.duration(record.get("wall_s") or float("nan")) for record, _ in records],
+        }
+    )
+    selectable_table(
+        frame,
+        [run.name for run in runs],
+        param="show",
+        key="runs_table",
+        height="content" if len(runs) <= 8 else 320,
+        column_config={
+            "steps": st.column_config.ProgressColumn(
+                "steps done", format="percent", min_value=0, max_value=1
+            ),
+            "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
+            "time": st.column_config.TextColumn("computing time"),
+        },
+    )
+
+
+def _share_done(record: dict[str, Any]) -> float:
+    nodes = (record.get("nodes") or {}).values()
+    return sum(node.get("status") in ("done", "cached") for node in nodes) / max(len(nodes), 1)
+
+
+def detail(run: Run, store: str) -> None:
+    """One run: progress, command, provenance. Looks again by itself while the run is being computed."""
+    st.fragment(live, run_every=REFRESH if run.status == "running" else None)(run)
+    record = run.record
+    with panel(
+        "Start or go on", "Finished steps are reused, so the same command starts, resumes and repeats a run."
+    ):
+        st.code(command(record, store), language="bash", wrap_lines=True)
+        st.caption(
+            "Screens only read. Copy the command into a terminal; add `--dry-run` to see what it would compute."
+        )
+    provenance(record)
+
+
+def live(run: Run) -> None:
+    """The part that moves: status, bar, what runs now, failures, warnings."""
+    record = {**run.record, "status": run.status}
+    state = fold(record, run.events())
+    with panel("Progress"):
+        status = str(record["status"])
+        st.markdown(words.STATUSES.get(status, status))
+        share = state.n_done / max(state.n_nodes, 1)
+        st.progress(share, text=f"{state.n_done:,} of {words.counted(state.n_nodes, 'step')} done")
+        if len(state.running):
+            running(state)
+        problems(state)
+        with st.expander("All steps"):
+            steps(state)
+    if status != "running" and st.session_state.get("runs_live") == run.name:
+        st.session_state["runs_live"] = None
+        st.rerun()
+    if status == "running":
+        st.session_state["runs_live"] = run.name
+
+
+def running(state: Progress) -> None:
+    """The steps that run now."""
+    st.dataframe(
+        state.running, hide_index=True, height="content",
+        column_config={
+            "node": "running now",
+            "share": st.column_config.ProgressColumn("done", format="percent", min_value=0, max_value=1),
+            "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
+        },
+    )  # fmt: skip
+
+
+def problems(state: Progress) -> None:
+    """Failures and warnings, as plain text."""
+    for node, error in zip(state.failures["node"], state.failures["error"], strict=True):
+        st.error("A step failed.", icon=":material/error:")
+        st.code(f"{node}\n{error}", language=None, wrap_lines=True)
+    if len(state.warnings):
+        with st.expander(words.counted(len(state.warnings), "warning"), icon=":material/warning:"):
+            st.dataframe(state.warnings, hide_index=True, height="content")
+
+
+def steps(state: Progress) -> None:
+    """Every step of the plan."""
+    frame = state.nodes.assign(
+        peak_memory=[words.size(m) for m in state.nodes["peak_memory"]],
+        wall_s=[words.duration(s) for s in state.nodes["wall_s"]],
+    )
+    st.dataframe(
+        frame, hide_index=True,
+        column_config={"wall_s": "took", "peak_memory": "peak memory", "key": "artifact key"},
+    )  # fmt: skip
+
+
+def provenance(record: dict[str, Any]) -> None:
+    """What would be needed to make the same run again."""
+    with panel("Provenance", "The recipe as it was run, and where."):
+        left, right = st.columns(2)
+        with left:
+            st.markdown("**Recipe**")
+            st.json(record.get("recipe") or {}, expanded=1)
+        with right:
+            st.markdown("**Environment**")
+            st.json(record.get("environment") or {}, expanded=2)
+
+
+def main() -> None:
+    """Draw the page."""
+    store = current_store()
+    st.title("Runs", anchor=False)
+    with panel(border=False):
+        runs, damaged = list_runs(store)
+        if damaged:
+            st.warning(
+                "Some runs cannot be read: their `run.json` is damaged.", icon=":material/broken_image:"
+            )
+            st.code("\n".join(damaged), language=None)
+        if not runs:
+            nothing("This store holds no run yet.", "Compute one in a terminal, then reload this page:")
+            st.code(
+                command({"recipe_name": "quickstart", "name": "quickstart"}, store),
+                language="bash",
+                wrap_lines=True,
+            )
+            return
+        table(runs)
+        wanted = st.query_params.get("show")
+        chosen = next((run for run in runs if run.name == wanted), None)
+        if wanted and chosen is None:
+            nothing("The address names a run that this store has not.", "Choose one in the table.")
+        detail(chosen or runs[0], store)
+
+
+main()

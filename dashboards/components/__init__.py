@@ -1,0 +1,1 @@
+"""Parts of screens: panels with their empty and error states, charts, text strips, selections."""

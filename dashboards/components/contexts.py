@@ -1,0 +1,153 @@
+"""Contexts with activations drawn on them: each text once, with every side's channel on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import streamlit as st
+
+from dashboards import words
+from dashboards.components.markup import context_rows, escape, swatch
+from dashboards.components.panels import nothing
+from dashboards.corpus import EvaluationText
+from dashboards.evidence import Firing, distinct, rows_of_choice
+from universality.exhibits.colours import SIDE_COLOURS
+from universality.exhibits.text import Channel, token_strip
+
+#: Contexts shown at once.
+LIMIT = 12
+#: Rows looked through for contexts that differ; a latent that fires everywhere needs no more.
+LOOK = 2_000
+
+
+@dataclass(frozen=True)
+class Side:
+    """One latent whose activations are drawn.
+
+    Attributes:
+        letter: ``a`` or ``b``: which colour, and background or underline.
+        name: as written everywhere, for example ``m0:12``.
+        model: model id.
+        latent: latent number.
+        firing: where it fires.
+    """
+
+    letter: str
+    name: str
+    model: str
+    latent: int
+    firing: Firing
+
+    @property
+    def colour(self) -> str:
+        """The colour of this side on every part of the screen."""
+        return SIDE_COLOURS[self.letter]
+
+
+CHOICES: dict[str, tuple[str, str]] = {
+    "top_a": ("Top of A", "The contexts in which A is strongest."),
+    "top_b": ("Top of B", "The contexts in which B is strongest."),
+    "both": (
+        "Both fire",
+        "Both fire on the framed token; ordered by the weaker side's share of its maximum.",
+    ),
+    "a_only": ("A only", "A fires on the framed token and B is silent there: where the two disagree."),
+    "b_only": ("B only", "B fires on the framed token and A is silent there: where the two disagree."),
+    "quantiles": ("Quantiles", "Contexts from every tenth of the activation range, strongest tenth first."),
+    "random": (
+        "Random",
+        "Drawn at random from all rows where the feature fires: what it usually looks like.",
+    ),
+}
+
+
+def rows_to_show(
+    choice: str, text: EvaluationText, sides: Sequence[Side], stored: dict[str, pd.DataFrame]
+) -> list[tuple[int, str]]:
+    """Rows of a choice with a note on each.
+
+    Args:
+        choice: a key of :data:`CHOICES`.
+        text: the evaluation text.
+        sides: one or two sides.
+        stored: table ``contexts`` of each side by its letter, for quantiles and random rows.
+
+    Returns:
+        Evaluation row and note ("tenth 9", "of A", or nothing), best first, no two with the same context.
+    """
+    if choice in ("quantiles", "random"):
+        kind = "quantile" if choice == "quantiles" else "random"
+        picked: dict[int, str] = {}
+        for side in sides:
+            rows = stored[side.letter]
+            rows = rows[rows["kind"] == kind].sort_values(["group", "rank"], ascending=[False, True])
+            for row, group in zip(rows["row"], rows["group"], strict=True):
+                note = f"tenth {int(group) + 1} of 10" if kind == "quantile" else f"of {side.letter.upper()}"
+                picked.setdefault(int(row), note if len(sides) > 1 or kind == "quantile" else "")
+        return list(picked.items())
+    first, second = sides[0].firing, sides[-1].firing
+    rows = rows_of_choice(choice, first, second)[:LOOK]
+    return [
+        (row, "") for row in distinct(rows, lambda r: text.contexts[text.row_context[r]].tobytes(), LIMIT)
+    ]
+
+
+def show_contexts(
+    text: EvaluationText, picked: Sequence[tuple[int, str]], sides: Sequence[Side], *, stacked: bool
+) -> None:
+    """Draw contexts in one piece of HTML.
+
+    Args:
+        text: the evaluation text.
+        picked: rows with notes.
+        sides: one or two sides; the first is the background, the second the underline.
+        stacked: draw each side on a line of its own instead.
+    """
+    if not picked:
+        nothing(
+            "No such row.", "The two features agree here, or one of them never fires on the evaluation text."
+        )
+        return
+    st.html(context_rows([_context(text, row, note, sides, stacked=stacked) for row, note in picked]))
+
+
+def _context(
+    text: EvaluationText, row: int, note: str, sides: Sequence[Side], *, stacked: bool
+) -> tuple[str, str]:
+    window = text.window(row)
+    channels = [
+        Channel(side.name, side.firing.at(window.rows).tolist(), side.firing.maximum or None, side.colour)
+        for side in sides
+    ]
+    lines = [[channel] for channel in channels] if stacked else [channels]
+    strips = "".join(f"<div>{token_strip(window.tokens, line, peak=window.peak)}</div>" for line in lines)
+    return _meta(text, row, note, sides), strips
+
+
+def _meta(text: EvaluationText, row: int, note: str, sides: Sequence[Side]) -> str:
+    values = "".join(
+        f'<div><i class="uv-dot" style="background-color:{side.colour}"></i>'
+        f"<b>{words.number(float(side.firing.at([row])[0]))}</b> <span>{escape(side.name)}</span></div>"
+        for side in sides
+    )
+    place = " · ".join(part for part in (text.domain(row), note) if part)
+    return values + (f"<div><span>{escape(place)}</span></div>" if place else "")
+
+
+def legend(sides: Sequence[Side], *, stacked: bool) -> str:
+    """What background and underline stand for."""
+    entries = [
+        swatch(
+            side.colour,
+            f"{side.name}{'' if stacked else ' underline' if i else ' background'}",
+            underline=i > 0 and not stacked,
+        )
+        for i, side in enumerate(sides)
+    ]
+    entries.append(
+        '<span class="uv-swatch" style="opacity:.72">framed: the token the values belong to · '
+        "colour: share of the feature's maximum · hover for raw values</span>"
+    )
+    return f'<div class="uv-legend">{"".join(entries)}</div>'

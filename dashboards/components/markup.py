@@ -1,0 +1,89 @@
+"""Small pieces of HTML for ``st.html``: every argument that is not markup of ours is escaped here.
+
+Styles live in ``static/style.css``. Colours come from the page (``currentColor``) or from the fixed palette, so that the
+pieces work on light and on dark.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from universality.exhibits.colours import rgba
+
+
+def escape(text: object) -> str:
+    """Text that is safe between tags and inside double-quoted attributes."""
+    return html.escape(str(text), quote=True)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One number of an evidence strip: what it is, its value, a smaller line below, and an explanation on hover."""
+
+    label: str
+    value: str
+    below: str = ""
+    hint: str = ""
+
+
+def facts(items: Iterable[Fact]) -> str:
+    """A grid of numbers."""
+    cells = "".join(
+        f'<div class="uv-fact" title="{escape(item.hint)}"><div class="uv-label">{escape(item.label)}</div>'
+        f'<div class="uv-value">{escape(item.value)}</div><div class="uv-below">{escape(item.below)}</div></div>'
+        for item in items
+    )
+    return f'<div class="uv-facts">{cells}</div>'
+
+
+def badge(text: str, colour: str, *, hint: str = "") -> str:
+    """A small label with a coloured edge."""
+    style = f"border-color:{colour};background-color:{rgba(colour, 0.16)}"
+    return f'<span class="uv-badge" style="{style}" title="{escape(hint)}">{escape(text)}</span>'
+
+
+def heading(side_a: str, side_b: str, colours: Sequence[str], badges: Iterable[str] = ()) -> str:
+    """The names of a pair's two features in their colours, with badges."""
+    names = (
+        f'<span class="uv-side" style="border-bottom-color:{colour}">{escape(name)}</span>'
+        for name, colour in zip((side_a, side_b), colours, strict=True)
+        if name
+    )
+    joined = '<span class="uv-to">↔</span>'.join(names)
+    return f'<div class="uv-heading">{joined}<span class="uv-badges">{"".join(badges)}</span></div>'
+
+
+def token_list(rows: Sequence[tuple[str, float, bool]], colour: str, *, caption: str) -> str:
+    """Tokens with values as bars from the left; tokens that both features of a pair list are marked.
+
+    Args:
+        rows: text, value, and whether the other side lists it too; in the order shown.
+        colour: ``#RRGGBB`` of the bars.
+        caption: heading of the list.
+    """
+    top = max((abs(value) for _, value, _ in rows), default=0.0) or 1.0
+    lines = "".join(
+        f'<div class="uv-token{" uv-shared" if shared else ""}">'
+        f'<span class="uv-bar" style="width:{100 * abs(value) / top:.0f}%;background-color:{rgba(colour, 0.22)}"></span>'
+        f'<bdi class="uv-token-text">{escape(text)}</bdi>'
+        f'<span class="uv-token-value">{"● " if shared else ""}{escape(f"{value:+.2f}".replace("-", "−"))}</span></div>'
+        for text, value, shared in rows
+    )
+    return f'<div class="uv-tokens"><div class="uv-label">{escape(caption)}</div>{lines}</div>'
+
+
+def context_rows(items: Iterable[tuple[str, str]]) -> str:
+    """Contexts under each other: a narrow column of facts (markup) beside the strip (markup)."""
+    rows = "".join(
+        f'<div class="uv-context"><div class="uv-meta">{meta}</div><div class="uv-strip">{strip}</div></div>'
+        for meta, strip in items
+    )
+    return f'<div class="uv-contexts">{rows}</div>'
+
+
+def swatch(colour: str, text: str, *, underline: bool = False) -> str:
+    """A legend entry: a filled box, or a line where the colour stands for an underline."""
+    kind = "uv-line" if underline else "uv-box"
+    return f'<span class="uv-swatch"><i class="{kind}" style="background-color:{colour}"></i>{escape(text)}</span>'

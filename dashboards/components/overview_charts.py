@@ -1,0 +1,226 @@
+"""Charts of the overview: tidy frames of ``universality.exhibits.frames`` in, Altair charts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+from dashboards import words
+from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK
+from universality.exhibits.frames import CLASSES, LEVELS
+
+#: One ramp for both themes: the cells bring their own background, so text on them needs no theme.
+RAMP = ("#eef4f9", "#c0daec", "#74aed4", "#2a7cb5", "#054a82")
+HEIGHT = 270
+
+_CLASS_SCALE = alt.Scale(domain=list(CLASSES), range=[CLASS_COLOURS[c] for c in CLASSES])
+_INK_SCALE = alt.Scale(domain=list(LEVELS), range=[LEVEL_INK[level] for level in LEVELS])
+
+
+def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
+    """Position of each class and level in a stack."""
+    rank = frame["class"].map({c: 10 * i for i, c in enumerate(CLASSES)})
+    return frame.assign(rank=rank + frame["level"].map({level: i for i, level in enumerate(LEVELS)}))
+
+
+def _class_encodings(levels: Sequence[str]) -> tuple[alt.Color, alt.Opacity, alt.Order]:
+    legend = alt.Legend(title="level", orient="bottom", values=list(levels)) if levels else None
+    return (
+        alt.Color("class:N", scale=_CLASS_SCALE, legend=alt.Legend(title="class", orient="bottom")),
+        alt.Opacity("level:N", scale=_INK_SCALE, legend=legend),
+        alt.Order("rank:Q"),
+    )
+
+
+def class_bars_chart(frame: pd.DataFrame) -> alt.Chart:
+    """Share of each model's alive features by class, inked by level (columns of ``class_bars``)."""
+    drawn = _ordered(frame[frame["n"] > 0])
+    colour, opacity, order = _class_encodings([level for level in LEVELS if (drawn["level"] == level).any()])
+    return (
+        alt.Chart(drawn)
+        .mark_bar(cornerRadius=1)
+        .encode(
+            y=alt.Y("model:N", sort=list(dict.fromkeys(frame["model"])), title=None),
+            x=alt.X("fraction:Q", title="share of alive features", axis=alt.Axis(format="%"), stack="zero"),
+            color=colour,
+            opacity=opacity,
+            order=order,
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("class:N"),
+                alt.Tooltip("level:N"),
+                alt.Tooltip("n:Q", title="features", format=","),
+                alt.Tooltip("fraction:Q", title="share", format=".1%"),
+            ],
+        )
+        .properties(height=HEIGHT)
+    )
+
+
+def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> alt.LayerChart | alt.Chart:
+    """Share of features by class and level over the threshold (columns of ``class_curve``), with the run's own tau."""
+    present = [level for level in LEVELS if (frame.loc[frame["level"] == level, "n_features"] > 0).any()]
+    colour, opacity, order = _class_encodings(present)
+    areas = (
+        alt.Chart(_ordered(frame))
+        .mark_area(line=False)
+        .encode(
+            x=alt.X("tau:Q", title="threshold on held-out r", scale=alt.Scale(nice=False)),
+            y=alt.Y("fraction:Q", title="share of features", axis=alt.Axis(format="%"), stack="zero"),
+            color=colour,
+            opacity=opacity,
+            order=order,
+            detail=["class:N", "level:N"],
+            tooltip=[
+                alt.Tooltip("tau:Q", format=".2f"),
+                alt.Tooltip("class:N"),
+                alt.Tooltip("level:N"),
+                alt.Tooltip("fraction:Q", title="share", format=".1%"),
+            ],
+        )
+        .properties(height=HEIGHT)
+    )
+    if tau is None:
+        return areas
+    rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 3], color="#777777", size=1.5)
+    return areas + rule.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
+
+
+def histogram_chart(
+    frame: pd.DataFrame, measure: str, medians: Mapping[str, float], chance: float | None, top: float
+) -> alt.LayerChart:
+    """Held-out r of assigned pairs by kind, as steps; chance as a dashed line.
+
+    Args:
+        frame: columns of ``r_histogram``.
+        measure: ``r_held_out`` or ``r_token``.
+        medians: median by kind, written into the legend.
+        chance: the line's place, or None.
+        top: upper end of the vertical axis, so that two histograms share it.
+    """
+    rows = frame[(frame["measure"] == measure) & frame["kind"].isin(list(words.KINDS))]
+    last = rows[rows["right"] == rows["right"].max()].assign(left=rows["right"].max())
+    named = {
+        k: f"{words.KINDS[k]} {words.number(medians.get(k))}"
+        for k in words.KINDS
+        if (rows["kind"] == k).any()
+    }
+    drawn = pd.concat([rows, last]).assign(name=lambda f: f["kind"].map(named))
+    scale = alt.Scale(domain=list(named.values()), range=[KIND_COLOURS[k] for k in named])
+    encoded = alt.Chart(drawn).encode(
+        x=alt.X("left:Q", title="held-out r of matched pairs", scale=alt.Scale(nice=False)),
+        y=alt.Y(
+            "fraction:Q", title="share of pairs", scale=alt.Scale(domain=[0, top]), axis=alt.Axis(format="%")
+        ),
+        color=alt.Color("name:N", scale=scale, legend=alt.Legend(title="median", orient="bottom", columns=4)),
+    )
+    features = alt.FieldEqualPredicate(field="kind", equal="features")
+    layers = [
+        encoded.transform_filter(features).mark_area(interpolate="step-after", opacity=0.16),
+        encoded.mark_line(interpolate="step-after", strokeWidth=1.8).encode(
+            tooltip=[
+                alt.Tooltip("name:N", title="kind, median"),
+                alt.Tooltip("left:Q", title="from r", format=".2f"),
+                alt.Tooltip("fraction:Q", title="share", format=".1%"),
+            ]
+        ),
+    ]
+    if chance is not None:
+        place = alt.Chart(pd.DataFrame({"r": [chance], "text": ["chance, 95 %"]})).encode(x="r:Q")
+        layers.append(place.mark_rule(strokeDash=[4, 3], color=KIND_COLOURS["null"], size=1.5))
+        text = place.mark_text(
+            align="left", baseline="top", dx=4, dy=2, color=KIND_COLOURS["null"], fontSize=12
+        )
+        layers.append(text.encode(text="text:N", y=alt.value(0)))
+    return alt.layer(*layers).properties(height=HEIGHT)
+
+
+def matrix_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Median held-out r between every two models, the ceiling on the diagonal (columns of ``model_matrix``)."""
+    order = list(dict.fromkeys(frame["model_a"]))
+    drawn = frame.assign(text=[words.number(r) for r in frame["r"]])
+    base = alt.Chart(drawn).encode(
+        x=alt.X("model_b:N", sort=order, title=None, axis=alt.Axis(orient="top", labelAngle=0)),
+        y=alt.Y("model_a:N", sort=order, title=None),
+        tooltip=[
+            alt.Tooltip("model_a:N", title="model"),
+            alt.Tooltip("model_b:N", title="and"),
+            alt.Tooltip("r:Q", title="median held-out r", format=".3f"),
+            alt.Tooltip("n:Q", title="pairs", format=","),
+        ],
+    )
+    scale = alt.Scale(domain=[0, 1], range=list(RAMP), clamp=True)
+    cells = base.mark_rect(stroke="#ffffff", strokeWidth=1).encode(
+        color=alt.Color("r:Q", scale=scale, legend=None)
+    )
+    dark = alt.expr.isValid(alt.datum.r) & (alt.datum.r > 0.5)
+    texts = base.mark_text(fontSize=13).encode(
+        text="text:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#1f2d3a"))
+    )
+    return (cells + texts).properties(height=HEIGHT)
+
+
+def k_of_m_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Share of features by how many models their cluster reaches (columns of ``k_of_m_frame``)."""
+    base = alt.Chart(frame.assign(text=[f"{100 * f:.1f} %" for f in frame["fraction"]])).encode(
+        x=alt.X("k:O", title="models that a feature's cluster reaches", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("fraction:Q", title="share of features", axis=alt.Axis(format="%")),
+        tooltip=[
+            alt.Tooltip("k:O", title="models"),
+            alt.Tooltip("n_clusters:Q", title="clusters", format=","),
+            alt.Tooltip("n_features:Q", title="features", format=","),
+            alt.Tooltip("fraction:Q", title="share", format=".1%"),
+            alt.Tooltip("at_least:Q", title="so many models or more", format=".1%"),
+        ],
+    )
+    bars = base.mark_bar(color=KIND_COLOURS["features"], cornerRadiusEnd=2, size=48)
+    return (bars + base.mark_text(dy=-8, color="#808080", fontSize=12).encode(text="text:N")).properties(
+        height=HEIGHT
+    )
+
+
+_DOMAIN_POINTS = {
+    "r": ("features", "Features"),
+    "r_token": ("token_conditional", "Beyond the token"),
+    "neuron_r": ("neurons", "Nearest neuron"),
+    "untrained_r": ("untrained", "Untrained floor"),
+}
+
+
+def domain_chart(frame: pd.DataFrame) -> alt.LayerChart:
+    """Each domain's best features across models as dots, the range over models as a bar (``domain_frame``)."""
+    order = list(frame["domain"])
+    long = frame.melt(
+        id_vars=["domain"], value_vars=list(_DOMAIN_POINTS), var_name="what", value_name="value"
+    )
+    long = long.dropna(subset=["value"]).assign(
+        name=lambda f: f["what"].map({k: v[1] for k, v in _DOMAIN_POINTS.items()})
+    )
+    scale = alt.Scale(
+        domain=[name for _, name in _DOMAIN_POINTS.values()],
+        range=[KIND_COLOURS[kind] for kind, _ in _DOMAIN_POINTS.values()],
+    )
+    y = alt.Y("domain:N", sort=order, title=None, axis=alt.Axis(grid=True, labelLimit=140))
+    ranges = (
+        alt.Chart(frame.dropna(subset=["r"]))
+        .mark_rule(color=KIND_COLOURS["features"], opacity=0.35, size=5)
+        .encode(y=y, x=alt.X("r_low:Q", title="median r over models"), x2="r_high:Q")
+    )
+    dots = (
+        alt.Chart(long)
+        .mark_point(filled=True, size=70, opacity=0.95)
+        .encode(
+            y=y,
+            x=alt.X("value:Q", title="median r over models"),
+            color=alt.Color("name:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=4)),
+            shape=alt.Shape("name:N", legend=None),
+            tooltip=[
+                alt.Tooltip("domain:N"),
+                alt.Tooltip("name:N", title="what"),
+                alt.Tooltip("value:Q", title="r", format=".2f"),
+            ],
+        )
+    )
+    return (ranges + dots).properties(height=max(27 * len(order) + 70, 160))

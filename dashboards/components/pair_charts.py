@@ -1,0 +1,136 @@
+"""Charts of one pair: activation histograms on common axes, and how the two sides fire together."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from dashboards.evidence import N_BINS
+from universality.exhibits.colours import VERDICT_COLOURS
+
+#: Place of the cells of exact zeros, left of and below the others, with a gap.
+_ZERO = (-0.075, -0.03)
+
+
+def shares_of_maximum(histograms: pd.DataFrame, n_rows: int) -> pd.DataFrame:
+    """A latent's activation histogram on axes that all latents share.
+
+    Args:
+        histograms: rows of one latent: left, right, count.
+        n_rows: number of evaluation rows.
+
+    Returns:
+        left, right (share of the latent's maximum, 0..1), count, share (of all rows), one row per filled bin.
+    """
+    top = histograms["right"].max()
+    filled = histograms[histograms["count"] > 0]
+    return pd.DataFrame(
+        {
+            "left": filled["left"] / top,
+            "right": filled["right"] / top,
+            "count": filled["count"],
+            "share": filled["count"] / max(n_rows, 1),
+        }
+    )
+
+
+def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, float]) -> alt.Chart:
+    """Share of rows by activation relative to the maximum, on a logarithmic axis.
+
+    Args:
+        frame: from :func:`shares_of_maximum`.
+        colour: ``#RRGGBB`` of the side.
+        limits: ends of the vertical axis, common to both sides of a pair.
+    """
+    low, high = limits
+    return (
+        alt.Chart(frame)
+        .mark_bar(color=colour, opacity=0.75, binSpacing=0)
+        .encode(
+            x=alt.X("left:Q", title="activation, share of maximum", scale=alt.Scale(domain=[0, 1])),
+            x2="right:Q",
+            y=alt.Y(
+                "share:Q",
+                title="share of rows",
+                scale=alt.Scale(type="log", domain=[low, high], nice=False),
+                axis=alt.Axis(format=".0e", tickCount=4),
+            ),
+            y2=alt.datum(low),
+            tooltip=[
+                alt.Tooltip("left:Q", title="from", format=".2f"),
+                alt.Tooltip("right:Q", title="to", format=".2f"),
+                alt.Tooltip("count:Q", title="rows", format=","),
+            ],
+        )
+        .properties(height=170)
+    )
+
+
+def common_limits(frames: list[pd.DataFrame]) -> tuple[float, float]:
+    """Ends of a logarithmic axis that hold every share, with a little air; (1e-6, 1) when there is none."""
+    shares = np.concatenate([frame["share"].to_numpy(float) for frame in frames]) if frames else np.zeros(0)
+    return (float(shares.min()) / 2, float(shares.max()) * 1.5) if len(shares) else (1e-6, 1.0)
+
+
+def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> alt.LayerChart:
+    """Rows where either side fires, by both activations (columns of ``joint_histogram``); zeros on their own strips."""
+    drawn = frame.copy()
+    for side in "ab":
+        cell = drawn[f"bin_{side}"].to_numpy()
+        drawn[f"{side}0"] = np.where(cell < 0, _ZERO[0], cell / N_BINS)
+        drawn[f"{side}1"] = np.where(cell < 0, _ZERO[1], (cell + 1) / N_BINS)
+        drawn[f"text_{side}"] = [
+            "silent" if i < 0 else f"{100 * i / N_BINS:.0f}–{100 * (i + 1) / N_BINS:.0f} %" for i in cell
+        ]
+    scale = alt.Scale(domain=[_ZERO[0], 1], nice=False)
+    axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
+    cells = (
+        alt.Chart(drawn)
+        .mark_rect()
+        .encode(
+            x=alt.X("a0:Q", scale=scale, axis=axis, title=f"{name_a}, share of maximum"),
+            x2="a1:Q",
+            y=alt.Y("b0:Q", scale=scale, axis=axis, title=f"{name_b}, share of maximum"),
+            y2="b1:Q",
+            color=alt.Color(
+                "count:Q",
+                scale=alt.Scale(type="log", scheme="viridis"),
+                legend=alt.Legend(title="rows", gradientLength=150, tickCount=3, format=",.0f"),
+            ),
+            tooltip=[
+                alt.Tooltip("text_a:N", title=name_a),
+                alt.Tooltip("text_b:N", title=name_b),
+                alt.Tooltip("count:Q", title="rows", format=","),
+            ],
+        )
+    )
+    edge = pd.DataFrame({"zero": [(_ZERO[1]) / 2]})
+    rules = alt.Chart(edge).mark_rule(color="#888888", opacity=0.5, strokeDash=[2, 2])
+    return (cells + rules.encode(x="zero:Q") + rules.encode(y="zero:Q")).properties(height=330)
+
+
+def verdict_chart(counts: pd.DataFrame) -> alt.Chart:
+    """Number of specific features by verdict and model (columns model, verdict, n)."""
+    present = [v for v in VERDICT_COLOURS if (counts["verdict"] == v).any()]
+    scale = alt.Scale(domain=present, range=[_on_both_themes(VERDICT_COLOURS[v]) for v in present])
+    rank = {verdict: i for i, verdict in enumerate(present)}
+    return (
+        alt.Chart(counts.assign(rank=counts["verdict"].map(rank)))
+        .mark_bar(cornerRadius=1)
+        .encode(
+            y=alt.Y("model:N", title=None),
+            x=alt.X("n:Q", title="features found in one model only", stack="zero"),
+            color=alt.Color(
+                "verdict:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=8)
+            ),
+            order=alt.Order("rank:Q"),
+            tooltip=["model:N", "verdict:N", alt.Tooltip("n:Q", title="features", format=",")],
+        )
+        .properties(height=60 + 34 * counts["model"].nunique())
+    )
+
+
+def _on_both_themes(colour: str) -> str:
+    """Black is invisible on the dark page; a dark grey reads on both."""
+    return "#5F6B73" if colour == "#000000" else colour

@@ -1,0 +1,69 @@
+"""A panel is a bordered part of a screen that fails alone: what cannot be read is said in words, in its place.
+
+Messages may quote corpus text, so they are shown as plain text and never as Markdown.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from storage import StoreError
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def panel(title: str | None = None, note: str | None = None, *, border: bool = True) -> Iterator[None]:
+    """A bordered box with a heading; inside it, a failure becomes a sentence and the rest of the screen goes on.
+
+    Args:
+        title: heading, our own words (Markdown is active in it).
+        note: one line under the heading, our own words.
+        border: draw the box.
+    """
+    with st.container(border=border):
+        if title:
+            st.markdown(f"##### {title}", help=note)
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except LookupError as error:
+            explain_missing(error)
+        except StoreError as error:
+            explain_damage(error)
+        except Exception as error:  # one broken table must not take the screen with it
+            log.exception("panel %s could not be drawn", title)
+            st.error(
+                "This part could not be drawn. The other parts do not depend on it.", icon=":material/error:"
+            )
+            st.code(f"{type(error).__name__}: {error}", language=None, wrap_lines=True)
+
+
+def explain_missing(error: Exception) -> None:
+    """Say that something is not there (yet)."""
+    st.info(
+        "Nothing to show here yet: the step that makes it has not finished.",
+        icon=":material/hourglass_empty:",
+    )
+    with st.expander("What is missing"):
+        st.code(str(error) or type(error).__name__, language=None, wrap_lines=True)
+
+
+def explain_damage(error: Exception) -> None:
+    """Say that stored bytes cannot be trusted, and what helps."""
+    st.error(
+        "The stored data behind this part is damaged, so nothing is drawn from it. "
+        "`universality verify` lists every damaged file; running the recipe again remakes what is missing.",
+        icon=":material/broken_image:",
+    )
+    st.code(f"{type(error).__name__}: {error}", language=None, wrap_lines=True)
+
+
+def nothing(sentence: str, remedy: str = "") -> None:
+    """An empty state in our own words."""
+    st.info(f"{sentence} {remedy}".strip(), icon=":material/inbox:")

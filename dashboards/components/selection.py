@@ -1,0 +1,128 @@
+"""Selecting a row of a table, with the URL as the only truth.
+
+Streamlit remembers *positions*, which point at another row as soon as a filter changes. So the id in the URL decides:
+before each drawing the position is set from it, and a click writes the id of the clicked position back into it.
+Back, forward, reload and a link sent by mail then all do what people expect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+
+def selectable_table(
+    frame: pd.DataFrame,
+    ids: Sequence[str],
+    *,
+    param: str,
+    key: str,
+    **display: Any,
+) -> None:
+    """Draw a table whose selected row is the one that the URL names.
+
+    Args:
+        frame: what is shown, one row per id.
+        ids: id of each row.
+        param: name of the query parameter that holds the selected id.
+        key: key of the table in the session.
+        display: further arguments of ``st.dataframe``.
+    """
+    wanted = st.query_params.get(param)
+    position = ids.index(wanted) if wanted in ids else None
+    rows = [] if position is None else [position]
+    st.session_state[f"{key}_ids"] = list(ids)
+    st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+
+    def clicked() -> None:
+        chosen = st.session_state[key]["selection"]["rows"]
+        known = st.session_state[f"{key}_ids"]
+        if chosen and chosen[0] < len(known):
+            st.query_params[param] = known[chosen[0]]
+        else:
+            st.query_params.pop(param, None)
+
+    st.dataframe(frame, key=key, on_select=clicked, selection_mode="single-row", hide_index=True, **display)
+
+
+def step_buttons(ids: Sequence[str], *, param: str, key: str) -> None:
+    """Previous and next in the order of the table; the keys P and N do the same.
+
+    Args:
+        ids: ids in the order shown.
+        param: name of the query parameter that holds the selected id.
+        key: prefix of the buttons' keys.
+    """
+    wanted = st.query_params.get(param)
+    place = ids.index(wanted) if wanted in ids else None
+
+    def go(target: str) -> None:
+        st.query_params[param] = target
+
+    before = ids[place - 1] if place else None
+    after = ids[place + 1] if place is not None and place + 1 < len(ids) else None
+    if place is None and ids:
+        after = ids[0]
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small", width="content"):
+        st.button(
+            "Previous",
+            key=f"{key}_previous",
+            icon=":material/arrow_back:",
+            disabled=before is None,
+            on_click=go,
+            args=(before,),
+            shortcut="P",
+        )
+        st.button(
+            "Next",
+            key=f"{key}_next",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            disabled=after is None,
+            on_click=go,
+            args=(after,),
+            shortcut="N",
+        )
+
+
+def shareable_link(params: dict[str, str]) -> str:
+    """The address of this page with exactly the given query parameters.
+
+    Args:
+        params: what must be restored; empty values are left out.
+    """
+    from urllib.parse import urlencode, urlsplit, urlunsplit
+
+    parts = urlsplit(str(st.context.url or ""))
+    kept = {name: value for name, value in params.items() if value}
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":"), ""))
+
+
+def link_popover(params: dict[str, str]) -> None:
+    """A button that shows the link to what is on the screen, ready to be copied."""
+    with st.popover(
+        "Link", icon=":material/link:", help="A link that brings anyone with this store back here"
+    ):
+        st.code(shareable_link(params), language=None, wrap_lines=True)
+
+
+def csv_bytes(frame: pd.DataFrame) -> bytes:
+    """A frame as UTF-8 CSV in which no cell is a formula: text that starts like one is quoted as JSON.
+
+    Source: UX of spreadsheets, which run cells that start with ``= + - @``.
+    """
+    import json
+
+    def harmless(value: object) -> object:
+        if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+            return json.dumps(value, ensure_ascii=False)
+        return value
+
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = safe[name].astype(object).map(harmless)
+    return safe.to_csv(index=False).encode()

@@ -1,0 +1,62 @@
+"""The frame around every screen: which run and which comparison it shows."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboards.components.panels import explain_damage, nothing
+from dashboards.data import View, comparisons_of, get_view, list_runs
+from storage import StoreError
+
+_STATE = "universality_view"
+_STORE = "universality_store"
+
+
+def choose_view(url: str, *, needs_run: bool) -> None:
+    """Let the visitor choose a run and a comparison, and keep the choice for the page.
+
+    Args:
+        url: address of the store.
+        needs_run: whether the page can show nothing without a run; the script then ends here with a sentence.
+    """
+    st.session_state[_STORE] = url
+    st.session_state[_STATE] = None
+    try:
+        runs, _ = list_runs(url)
+        if runs:
+            st.session_state[_STATE] = _choose(url, runs)
+    except (StoreError, OSError, ValueError, ImportError) as error:
+        explain_damage(error)
+        st.stop()
+    if st.session_state[_STATE] is None and needs_run:
+        st.title("No runs yet")
+        nothing("This store holds no run yet.", "Compute one with the command below, then reload this page.")
+        st.code("universality run quickstart", language=None)
+        st.caption("The store that was looked into:")
+        st.code(url, language=None)
+        st.stop()
+
+
+def _choose(url: str, runs: list) -> View:
+    names = [run.name for run in runs]
+    with st.sidebar:
+        name = st.selectbox("Run", names, key="run", bind="query-params", help="Newest first")
+        run = next(run for run in runs if run.name == (name or names[0]))
+        known = comparisons_of(run.record)
+        comparison = known[0]
+        if len(known) > 1:
+            comparison = st.selectbox("Comparison", known, key="comparison", bind="query-params")
+    return get_view(url, run, comparison)
+
+
+def current_view() -> View:
+    """The run and comparison that the visitor chose; only on pages that need a run."""
+    view = st.session_state[_STATE]
+    if view is None:
+        st.stop()
+    return view
+
+
+def current_store() -> str:
+    """The store's address."""
+    return st.session_state[_STORE]

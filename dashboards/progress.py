@@ -1,0 +1,102 @@
+"""How far a run is, folded from its record and its events."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+#: Statuses of a node that mean it will not be computed any more.
+SETTLED = ("done", "cached", "failed", "skipped")
+
+
+class Progress(NamedTuple):
+    """How far a run is.
+
+    Attributes:
+        n_nodes: steps of the plan.
+        n_done: steps whose artifact is there.
+        running: one row per step that runs now: node, share (0..1), detail, seconds since it started.
+        nodes: one row per step: node, step, status, wall_s, peak_memory, key.
+        warnings: one row per warning: node, message.
+        failures: one row per failed step: node, error.
+    """
+
+    n_nodes: int
+    n_done: int
+    running: pd.DataFrame
+    nodes: pd.DataFrame
+    warnings: pd.DataFrame
+    failures: pd.DataFrame
+
+
+def fold(record: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Progress:
+    """The state of a run after all its events, the last word of each step winning."""
+    nodes: Mapping[str, Mapping[str, Any]] = record.get("nodes") or {}
+    live: dict[str, dict[str, Any]] = {}
+    facts: dict[str, Mapping[str, Any]] = {}
+    warnings: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
+    for event in events:
+        kind, node = event.get("event"), str(event.get("node", ""))
+        if kind == "run_started":
+            live.clear()
+        elif kind == "started":
+            live[node] = {"started": event.get("time"), "latest": event.get("time")}
+            failures.pop(node, None)
+        elif kind == "progress" and node in live:
+            live[node] |= {"event": event, "latest": event.get("time")}
+        elif kind in ("done", "failed"):
+            live.pop(node, None)
+            facts[node] = event
+            if kind == "failed":
+                failures[node] = str(event.get("error", ""))
+        elif kind == "warning":
+            warnings.append({"node": node, "message": str(event.get("message", ""))})
+    is_running = record.get("status") == "running"
+    listed = [
+        {
+            "node": node,
+            "step": fields.get("step"),
+            "status": fields.get("status"),
+            "wall_s": facts.get(node, {}).get("wall_s"),
+            "peak_memory": facts.get(node, {}).get("peak_memory"),
+            "key": fields.get("key"),
+        }
+        for node, fields in nodes.items()
+    ]
+    return Progress(
+        n_nodes=len(nodes),
+        n_done=sum(fields.get("status") in ("done", "cached") for fields in nodes.values()),
+        running=pd.DataFrame(
+            [_running(node, state) for node, state in live.items()] if is_running else [],
+            columns=["node", "share", "detail", "seconds"],
+        ),
+        nodes=pd.DataFrame(listed, columns=["node", "step", "status", "wall_s", "peak_memory", "key"]),
+        warnings=pd.DataFrame(warnings, columns=["node", "message"]).drop_duplicates(ignore_index=True),
+        failures=pd.DataFrame(list(failures.items()), columns=["node", "error"]),
+    )
+
+
+def _running(node: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    event = state.get("event") or {}
+    done, total = event.get("done"), event.get("total")
+    known = isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0
+    told = {k: v for k, v in event.items() if k not in ("event", "node", "done", "total", "time")}
+    detail = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in told.items())
+    started, latest = state.get("started"), state.get("latest")
+    both = isinstance(started, (int, float)) and isinstance(latest, (int, float))
+    return {
+        "node": node,
+        "share": min(max(done / total, 0.0), 1.0) if known else 0.0,  # pyright: ignore[reportOptionalOperand]
+        "detail": detail,
+        "seconds": latest - started if both else None,  # pyright: ignore[reportOptionalOperand]
+    }
+
+
+def command(record: Mapping[str, Any], store: str) -> str:
+    """The command that starts or resumes a run; finished steps are reused."""
+    name, recipe = str(record.get("name", "")), str(record.get("recipe_name", ""))
+    return shlex.join(["universality", "run", recipe or "RECIPE", "--name", name, "--store", store])

@@ -1,0 +1,143 @@
+"""Pictures of every screen: ``python -m dashboards.screenshots --store URL --run NAME --out DIR``.
+
+Needs playwright and a Chromium on the path. Starts the server itself, and looks at the run's strongest pair that survives
+token identity.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from dashboards.server import serve
+from storage import Run, open_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+WIDTH, HEIGHT = 1440, 900
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium of this machine.
+
+    Raises:
+        RuntimeError: playwright or Chromium is not installed.
+    """
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise RuntimeError("playwright is not installed; install universality[dev].") from error
+    if found is None:
+        raise RuntimeError("Chromium is not installed; install the package chromium of this system.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has been drawn: no script running, no placeholder, charts there."""
+    page.wait_for_selector("[data-testid=stAppViewContainer] h1", timeout=60_000)
+    page.wait_for_function(
+        """() => !document.querySelector('[data-testid=stStatusWidget]')
+              && !document.querySelector('[data-testid=stSkeleton]')
+              && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'""",
+        timeout=60_000,
+    )
+    page.wait_for_timeout(700)
+
+
+def shoot(page: Page, address: str, out: Path) -> None:
+    """One picture of the whole page, however long it is."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.goto(address)
+    settle(page)
+    tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+    page.set_viewport_size({"width": WIDTH, "height": max(int(tall) + 10, HEIGHT)})
+    settle(page)
+    page.screenshot(path=str(out))
+
+
+def screens(run: Run) -> dict[str, str]:
+    """Name of each picture and the address that it shows."""
+    found = {
+        "overview": {},
+        "pairs": {"pair": telling_pair(run)},
+        "specific": {"feature": telling_feature(run)},
+        "runs": {},
+    }
+    return {
+        name: f"{'' if name == 'overview' else name}?{urlencode({'run': run.name, **{k: v for k, v in params.items() if v}})}"
+        for name, params in found.items()
+    }
+
+
+def telling_pair(run: Run) -> str:
+    """The pair whose match is clearest beyond token identity."""
+    rows = _best(run, "pairs", "level = 'context'", "r_token") or _best(run, "pairs", "true", "r_held_out")
+    return f"{rows['model_a']}:{rows['latent_a']}-{rows['model_b']}:{rows['latent_b']}" if rows else ""
+
+
+def telling_feature(run: Run) -> str:
+    """The model-specific feature that came nearest to a partner."""
+    row = _best(run, "features", "class = 'specific' and status = 'alive'", "best_r")
+    return f"{row['model']}:{row['latent']}" if row else ""
+
+
+def _best(run: Run, table: str, condition: str, by: str) -> dict[str, Any] | None:
+    try:
+        rows = run.sql(f"select * from {table} where {condition} order by {by} desc nulls last limit 1")
+    except LookupError:
+        return None
+    return None if rows.empty else rows.iloc[0].to_dict()
+
+
+def take(store: str, name: str | None, out: Path, themes: list[str]) -> list[Path]:
+    """Pictures of every screen in every theme; returns their paths."""
+    run = open_run(name, store)
+    out.mkdir(parents=True, exist_ok=True)
+    made = []
+    with serve(store) as address, chromium() as browser:
+        for theme in themes:
+            page = browser.new_page(
+                color_scheme="dark" if theme == "dark" else "light", device_scale_factor=1.5
+            )
+            for screen, path in screens(run).items():
+                place = out / (f"{screen}.png" if theme == "light" else f"{screen}-{theme}.png")
+                shoot(page, f"{address}/{path}", place)
+                made.append(place)
+            page.close()
+    return made
+
+
+def main() -> int:
+    """Entry of ``python -m dashboards.screenshots``."""
+    parser = argparse.ArgumentParser(prog="dashboards.screenshots", description="Pictures of every screen.")
+    parser.add_argument("--store", default="runs", help="folder or URL of the store")
+    parser.add_argument("--run", default=None, help="name of the run; default the newest")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder for the pictures")
+    parser.add_argument("--theme", action="append", choices=["light", "dark"], help="default: light")
+    given = parser.parse_args()
+    try:
+        for path in take(given.store, given.run, given.out, given.theme or ["light"]):
+            sys.stdout.write(f"{path}\n")
+    except (RuntimeError, LookupError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

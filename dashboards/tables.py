@@ -1,0 +1,135 @@
+"""Frames that screens derive from the run's tables, and the filters over them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboards.data import BY_VIEW, View
+from universality.exhibits.frames import pair_table
+
+PAIR_ID = re.compile(r"^(?P<model_a>[^:\s]+):(?P<latent_a>\d+)-(?P<model_b>[^:\s]+):(?P<latent_b>\d+)$")
+FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")
+
+#: name in the menu -> column, ascending, and what comes first
+PAIR_ORDERS: dict[str, tuple[str, bool]] = {
+    "Strongest (held-out r)": ("r_held_out", False),
+    "Weakest (held-out r)": ("r_held_out", True),
+    "Strongest beyond the token": ("r_token", False),
+    "Most explained by the token": ("token_share", False),
+    "Most contested (smallest margin)": ("margin", True),
+    "Clearest (largest margin)": ("margin", False),
+    "Most unequal firing rates": ("rate_gap", False),
+    "Rarest": ("firing_rate", True),
+    "Most frequent": ("firing_rate", False),
+}
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def pairs_of(view: View) -> pd.DataFrame:
+    """Every assigned pair with what is known of both sides, strongest first. Shared: never write into it.
+
+    Columns of ``pair_table``, and ``domain`` (of side a's strongest activations), ``margin`` (the smaller of
+    the two), ``token_share`` (what r loses without token and position), ``firing_rate`` (the smaller) and
+    ``rate_gap`` (the larger rate over the smaller one).
+    """
+    features = view.table("features")
+    frame = pair_table(view.table("pairs"), features)
+    if "top_domain" in features.columns:
+        names = {"model": "model_a", "latent": "latent_a", "top_domain": "domain"}
+        frame = frame.merge(
+            features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left"
+        )
+    else:
+        frame["domain"] = None
+    rates = frame[["firing_rate_a", "firing_rate_b"]].to_numpy(float, na_value=np.nan)
+    low, high = rates.min(axis=1), rates.max(axis=1)
+    return frame.assign(
+        margin=frame[["margin_a", "margin_b"]].min(axis=1),
+        token_share=frame["r_held_out"] - frame["r_token"],
+        firing_rate=low,
+        rate_gap=np.divide(high, low, out=np.full(len(low), np.nan), where=low > 0),
+    )
+
+
+@dataclass(frozen=True)
+class PairFilter:
+    """What of the pairs is wanted; the defaults keep everything."""
+
+    models: str | None = None
+    r: tuple[float, float] | None = None
+    significant: bool | None = None
+    levels: Sequence[str] = field(default=())
+    classes: Sequence[str] = field(default=())
+    domains: Sequence[str] = field(default=())
+    search: str = ""
+
+    def rows(self, frame: pd.DataFrame, view: View, alpha: float) -> pd.DataFrame:
+        """The rows of :func:`pairs_of` that pass every condition, in the same order."""
+        keep = np.ones(len(frame), dtype=bool)
+        if self.models:
+            keep &= (frame["model_a"] + "-" + frame["model_b"]).to_numpy() == self.models
+        if self.r:
+            keep &= frame["r_held_out"].between(*self.r).to_numpy()
+        if self.significant is not None:
+            keep &= (frame["q"] < alpha).to_numpy() == self.significant
+        if self.levels:
+            keep &= frame["level"].isin(list(self.levels)).to_numpy()
+        if self.classes:
+            wanted = list(self.classes)
+            keep &= (frame["class_a"].isin(wanted) | frame["class_b"].isin(wanted)).to_numpy()
+        if self.domains:
+            keep &= frame["domain"].isin(list(self.domains)).to_numpy()
+        if self.search.strip():
+            found = found_features(view, self.search)
+            for_side = [_keys(frame, side).isin(found).to_numpy() for side in "ab"]
+            keep &= for_side[0] | for_side[1]
+        return frame[keep]
+
+
+def found_features(view: View, search: str) -> pd.Index:
+    """Features ("m0:12") that a search text names, or that peak beside it.
+
+    A number finds that latent in every model, ``m0:12`` exactly one. Any other text, and every text in double
+    quotes, finds the features whose strongest contexts peak within a few tokens of it.
+    """
+    text = search.strip()
+    if FEATURE_ID.match(text):
+        return pd.Index([text])
+    if text.isdigit():
+        features = view.table("features")
+        return pd.Index(_keys(features[features["latent"] == int(text)]))
+    quoted = len(text) > 2 and text[0] == text[-1] == '"'
+    return pd.Index(_peaking_near(view, text[1:-1] if quoted else text))
+
+
+@st.cache_resource(show_spinner="Searching the text…", max_entries=32, hash_funcs=BY_VIEW)
+def _peaking_near(view: View, text: str) -> list[str]:
+    near, top = view.text.rows_near(text), view.top_rows()
+    return list(dict.fromkeys(_keys(top[near[top["row"].to_numpy()]])))
+
+
+def _keys(frame: pd.DataFrame, side: str = "") -> pd.Series:
+    """Feature ids ``model:latent`` of a frame, or of one side of a frame of pairs."""
+    suffix = f"_{side}" if side else ""
+    return frame[f"model{suffix}"].astype(str) + ":" + frame[f"latent{suffix}"].astype(str)
+
+
+def sort_pairs(frame: pd.DataFrame, order: str) -> pd.DataFrame:
+    """Rows in one of :data:`PAIR_ORDERS`; missing values last, ties in the order they had."""
+    column, ascending = PAIR_ORDERS[order]
+    return frame.sort_values(column, ascending=ascending, kind="stable", na_position="last")
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def specific_of(view: View) -> pd.DataFrame:
+    """Features that no other model has, with their first verdict. Shared: never write into it."""
+    features = view.table("features")
+    chosen = features[(features["status"] == "alive") & (features["class"] == "specific")]
+    chosen = chosen.assign(id=_keys(chosen), verdict=chosen["verdict"].fillna("untested"))
+    return chosen.sort_values("best_r", ascending=False, kind="stable", ignore_index=True)
