@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection
 
 from storage.files import TEMPORARY, LocalFiles, RemoteFiles
-from storage.liveness import is_alive
+from storage.liveness import is_alive, is_owner_alive
 from storage.manifest import MANIFEST
 
 #: Seconds after which a nameless leftover, or an attempt from another machine, counts as abandoned.
@@ -61,12 +61,14 @@ def live_attempts(files: LocalFiles | RemoteFiles) -> set[str]:
 
 
 def _is_abandoned(files: LocalFiles | RemoteFiles, token: str, patience: float) -> bool:
+    if token.startswith("_"):  # a single write or a removal
+        changed = files.modified(f"{TEMPORARY}/{token}")
+        owner = token.split(".")[1]
+        return changed > 0.0 and not is_owner_alive(owner, changed, silence=min(patience, GRACE))
     try:
         owner = json.loads(files.read(f"{TEMPORARY}/{token}.json"))
-    except FileNotFoundError:
-        # Nobody's: a single write or a removal that was killed. Or its writer ended just now.
-        changed = files.modified(f"{TEMPORARY}/{token}")
-        return 0.0 < changed < time.time() - min(patience, GRACE)
+    except FileNotFoundError:  # nobody's, or its writer ended just now
+        return files.is_local and 0.0 < files.modified(f"{TEMPORARY}/{token}") < time.time() - GRACE
     except ValueError:
         owner = {}
     return not is_alive(owner, silence=patience)

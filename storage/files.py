@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from storage.errors import StoreError, must_be
+from storage.liveness import whose
 
 #: Folder of what is being written or removed; nothing in it is part of the store's content.
 TEMPORARY = "temporary"
@@ -79,8 +80,11 @@ class LocalFiles:
         return self.root / path
 
     def temporary(self, purpose: str) -> Path:
-        """A new name on the same file system, from where a rename is atomic. Keys never start with ``_``."""
-        return self.root / TEMPORARY / f"{purpose}.{uuid.uuid4().hex[:12]}"
+        """A new name on the same file system, from where a rename is atomic.
+
+        Starts with ``_``, as no key does, and tells whose it is.
+        """
+        return self.root / TEMPORARY / f"_{purpose}.{whose()}.{uuid.uuid4().hex[:12]}"
 
     def read(self, path: str) -> bytes:
         """See :class:`Files`."""
@@ -112,7 +116,7 @@ class LocalFiles:
     @contextmanager
     def _beside(self, path: str, data: bytes, durable: bool) -> Iterator[tuple[Path, Path]]:
         target = self.path(path)
-        temporary = self.temporary("_write")
+        temporary = self.temporary("write")
         for folder in (target.parent, temporary.parent):
             folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -158,7 +162,7 @@ class LocalFiles:
         if not target.is_dir() or target.is_symlink():
             target.unlink(missing_ok=True)
             return
-        trash = self.temporary("_removed")
+        trash = self.temporary("removed")
         trash.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.rename(target, trash)
@@ -266,7 +270,7 @@ class RemoteFiles:
 
     def download(self, path: str, target: Path) -> None:
         """Copy a file into the cache; it appears there when it is complete."""
-        temporary = LocalFiles(cache_folder()).temporary("_write")
+        temporary = LocalFiles(cache_folder()).temporary("write")
         for folder in (target.parent, temporary.parent):
             folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -6,6 +6,7 @@ process table answers; from anywhere else only the age of the record's last sign
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -42,6 +43,27 @@ def is_alive(record: dict[str, Any], *, silence: float = SILENCE) -> bool:
             return False
         return process_start(pid) == record.get("process_start")  # else the pid was given to another
     return time.time() - float(record.get("heartbeat") or 0.0) < silence
+
+
+def whose() -> str:
+    """This process as a part of a file name; read back by :func:`is_owner_alive`."""
+    pid = os.getpid()
+    return f"{_short(machine())}-{pid}-{process_start(pid)}"
+
+
+def is_owner_alive(owner: str, changed: float, *, silence: float) -> bool:
+    """Whether the process that :func:`whose` named lives; ``changed`` is its last sign of life."""
+    place, _, process = owner.partition("-")
+    pid, _, start = process.partition("-")
+    try:
+        record = {"pid": int(pid), "process_start": int(start), "heartbeat": changed}
+    except ValueError:
+        record = {"heartbeat": changed}
+    return is_alive(record | {"machine": machine() if place == _short(machine()) else ""}, silence=silence)
+
+
+def _short(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 @cache
