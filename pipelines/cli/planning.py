@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.execute import default_name, recipe_and_plan
-from pipelines.cli.terminal import console, plain_table, print_json
+from pipelines.cli.terminal import console, plain_table, print_json, titled
 from pipelines.cli.view import duration, size
 from pipelines.engine import critical_path
 from pipelines.engine.machine import cores
@@ -124,11 +124,11 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) 
 def _print(document: dict[str, Any]) -> None:
     out = console()
     title = f"{document['recipe']} as run {document['name']} in {document['store']}"
-    table = plain_table(title, "node", "state", ">time", ">disk", ">memory")
+    table = plain_table("node", "state", ">time", ">disk", ">memory")
     for node in document["nodes"]:
         state = node["state"] + (f" ({node['because']})" if node["because"] else "")
         table.add_row(node["id"], state, duration(node["seconds"]), size(node["bytes"]), size(node["memory"]))
-    out.print(table)
+    out.print(titled(title, table))
     totals, path = document["totals"], document["critical_path"]
     if not totals["to_do"]:
         out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")

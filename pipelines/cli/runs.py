@@ -35,7 +35,7 @@ def ls_command(store_url: str, as_json: bool) -> None:
     if not runs:
         say(f"No runs in {store.url} yet. Start with: universality run quickstart")
         return
-    table = plain_table(None, "run", "status", "recipe", "created", ">time")
+    table = plain_table("run", "status", "recipe", "created", ">time")
     for row, (_, record) in zip(rows, runs, strict=True):
         table.add_row(*row, duration(record["wall_s"]))
     console().print(table)

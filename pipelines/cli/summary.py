@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.terminal import plain_table
+from pipelines.cli.terminal import plain_table, titled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ def print_summary(
 def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
     """Median held-out r per quantity: overall with its interval, then each pair."""
     title = f"Comparison {comparison}: median held-out r of assigned pairs"
-    table = plain_table(title, "quantity", ">overall", "95 % interval", "pairs")
+    table = plain_table("quantity", ">overall", "95 % interval", "pairs")
     for quantity, words in QUANTITIES.items():
         rows = headline[headline["quantity"] == quantity]
         overall = rows[rows["pair"] == "overall"]
@@ -113,7 +113,7 @@ def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
             _interval(overall),
             "  ".join(f"{row.pair} {_r(row.value)}" for row in pairs.itertuples(index=False)),
         )
-    return table
+    return titled(title, table)
 
 
 def counts_table(features: pd.DataFrame) -> RenderableType:
@@ -124,18 +124,17 @@ def counts_table(features: pd.DataFrame) -> RenderableType:
     total = sum(counts["class"].values())
     status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
     right = [f">{title}" for title in ("features", "share", *levels)]
-    table = plain_table(f"Features by class and level ({status})", "class", *right)
+    table = plain_table("class", *right)
     for name, n in counts["class"].items():
         by_level = counts["class_by_level"][name]
         share = f"{100 * n / total:.1f} %"
         table.add_row(name, f"{n:,}", share, *(f"{by_level.get(level, 0):,}" for level in levels))
-    return table
+    return titled(f"Features by class and level ({status})", table)
 
 
 def domains_table(domains: pd.DataFrame) -> RenderableType:
     """Each model's best latent per domain, its partner in another model, and what it is not."""
     table = plain_table(
-        "Domains: each model's best latent, and its partner in another model",
         "domain", "latent", ">mcc", ">auroc", ">sens", ">spec",
         "partner", ">r", ">r tok.", "level", ">neuron", ">untr.",
     )  # fmt: skip
@@ -153,7 +152,7 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
             *(_r(row[name]) for name in ("neuron_r", "untrained_r")),
         )
         before = domain
-    return table
+    return titled("Domains: each model's best latent, and its partner in another model", table)
 
 
 def _counts(values: pd.Series, order: tuple[str, ...] = ()) -> dict[str, int]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table
 
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
@@ -30,19 +30,25 @@ def console(stderr: bool = False) -> Console:
     return Console(file=stream, width=fixed, highlight=False, soft_wrap=False)
 
 
-def plain_table(title: str | None, *columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
     """An empty table in the one style of this program; columns that start with ``>`` are set to the right."""
     from rich import box
     from rich.table import Table
 
-    table = Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(
             column.removeprefix(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
         )
     return table
+
+
+def titled(title: str, table: Table) -> Group:
+    """A table below its title; the title may be wider than the table."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(Text(title, style="bold"), table)
 
 
 def print_json(document: Any) -> None:

@@ -151,3 +151,42 @@ def make_run(store, plan, name="toy"):
         keys = plan.keys()
         nodes = {node.id: {"step": node.step, "key": keys[node.id]} for node in plan}
         return store.create_run(name, recipe_name="toy", recipe={}, nodes=nodes)
+
+
+@step("toy-results", version=1)
+def results(ctx):
+    """The tables of a finished comparison, small."""
+    comparison = ctx.params["comparison"]
+    headline = pd.DataFrame(
+        [("features", "overall", 0.58, 0.55, 0.61, 120), ("features", "m0-m1", 0.61, None, None, 40)],
+        columns=["quantity", "pair", "value", "low", "high", "n"],
+    )
+    features = pd.DataFrame(
+        [
+            ("m0", 0, "alive", "universal", "context"),
+            ("m1", 0, "alive", "universal", "token"),
+            ("m1", 1, "dead", None, None),
+        ],
+        columns=["model", "latent", "status", "class", "level"],
+    )
+    for name, table in (("headline", headline), ("features", features)):
+        table.insert(0, "comparison_id", comparison)
+        ctx.out.table(name, table)
+
+
+def results_plan(*comparisons):
+    """A plan whose run has results to show."""
+    draw_node = Node("draw", "toy-draw", {"seed": 1, "n": 3}, estimate=Estimate(2.0, 100, 10**6))
+    return Plan(
+        [draw_node]
+        + [
+            Node(
+                f"comparison/{name}",
+                "toy-results",
+                {"comparison": name},
+                {"x": "draw"},
+                estimate=Estimate(3.0, 200, 10**7),
+            )
+            for name in comparisons
+        ]
+    )

@@ -1,0 +1,319 @@
+"""Commands on a store whose runs were made by small steps: exit codes, streams, JSON."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines.cli import execute, planning
+from pipelines.cli.main import app
+from pipelines.engine import Node, Plan, SerialExecutor, run_plan
+from pipelines.errors import RecipeError
+from storage import RunMissing, open_store
+
+TOYS = str(Path(__file__).resolve().parents[1] / "toys")
+if TOYS not in sys.path:
+    sys.path.insert(0, TOYS)
+import engine_toys as toys  # noqa: E402
+
+
+class Recipe:
+    """What commands need of a recipe."""
+
+    def __init__(self, name="toy"):
+        self.recipe = name
+
+    def model_dump(self, mode):
+        return {"recipe": self.recipe}
+
+
+@pytest.fixture
+def url(tmp_path):
+    return str(tmp_path / "store")
+
+
+@pytest.fixture
+def call(url, monkeypatch):
+    """Call the program: arguments -> (exit code, stdout, stderr), on this test's store."""
+    monkeypatch.setenv("UNIVERSALITY_STORE", url)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    runner = CliRunner()
+
+    def call(*arguments):
+        result = runner.invoke(app, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return call
+
+
+@pytest.fixture
+def as_recipe(monkeypatch):
+    """Let RECIPE stand for a given plan."""
+
+    def use(plan, name="toy"):
+        found = (Recipe(name), plan)
+        monkeypatch.setattr(execute, "recipe_and_plan", lambda *arguments: found)
+        monkeypatch.setattr(planning, "recipe_and_plan", lambda *arguments: found)
+
+    return use
+
+
+def test_run_prints_results_on_stdout_and_progress_on_stderr(call, as_recipe):
+    plan = toys.results_plan("main")
+    as_recipe(plan)
+    code, out, err = call("run", "toy", "--serial")
+    assert code == 0
+    assert "Comparison main" in out
+    assert "0.58" in out
+    assert "[2/2] comparison/main" in err
+    assert "2 steps computed" in err
+    assert f"universality report toy-{plan.digest()}" in err
+    assert "[2/2]" not in out
+
+    code, out, err = call("run", "toy")  # Dask by default: not started, since there is nothing to do
+    assert code == 0
+    assert "nothing to compute, all 2 steps are in the store" in err
+    assert "0.58" in out
+
+
+def test_run_json_is_one_document(call, as_recipe):
+    as_recipe(toys.results_plan("main"))
+    code, out, err = call("run", "toy", "--serial", "--json", "--quiet", "--name", "mine")
+    document = json.loads(out)
+    assert (code, err) == (0, "")
+    assert (document["name"], document["status"], document["n_computed"]) == ("mine", "done", 2)
+    assert document["headline"]["features"] == {"overall": 0.58, "m0-m1": 0.61}
+    assert document["counts"]["class"] == {"universal": 2}
+
+
+def test_partial_and_failed_runs_have_their_exit_codes(call, as_recipe):
+    as_recipe(toys.failing_plan())
+    code, out, err = call("run", "toy", "--serial", "--quiet")
+    assert code == 1
+    assert "bad failed: ValueError: no [luck] today" in err
+    assert "2 done, 1 failed, 2 skipped of 5 steps" in err
+    assert "Traceback" not in err
+    as_recipe(Plan([*toys.results_plan("main"), Node("bad", "toy-fail", {"message": "no"})]))
+    code, out, err = call("run", "toy", "--serial", "-v")
+    assert code == 3
+    assert "0.58" in out, "results that exist are shown"
+    assert "Traceback (most recent call last)" in err
+
+
+def test_usage_errors_exit_2_with_one_paragraph(call, as_recipe):
+    as_recipe(toys.results_plan("main"))
+    for arguments in (
+        ["run", "toy", "--serial", "--workers", "2"],
+        ["run", "toy", "--scheduler", "tcp://x:1", "--workers", "2"],
+        ["run", "toy", "--workers", "0"],
+        ["run"],
+        ["show", "no-such-run"],
+        ["status", "--json", "--watch"],
+        ["report", "x"],
+        ["nonsense"],
+    ):
+        code, out, err = call(*arguments)
+        assert code == 2, arguments
+        assert out == ""
+        assert err.strip()
+        assert "Traceback" not in err
+
+
+def test_a_name_belongs_to_one_recipe(call, as_recipe):
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "mine")
+    as_recipe(toys.results_plan("other"), name="another")
+    code, _, err = call("run", "another", "--serial", "--name", "mine")
+    assert code == 2
+    assert "a run of recipe 'toy'" in err
+
+
+def test_an_edited_recipe_goes_on_under_the_same_name(call, as_recipe, url):
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "mine")
+    as_recipe(toys.results_plan("main", "wide"))
+    code, out, err = call("run", "toy", "--serial", "--name", "mine")
+    assert code == 0
+    assert "1 steps computed, 2 reused" in err
+    assert "Comparison wide" in out
+    document = json.loads(call("show", "mine", "--json")[1])
+    assert list(document["comparisons"]) == ["main", "wide"]
+
+
+def test_plan_tells_cached_stale_and_to_do(call, as_recipe):
+    before = toys.results_plan("main")
+    as_recipe(before)
+    document = json.loads(call("plan", "toy", "--json")[1])
+    assert [node["state"] for node in document["nodes"]] == ["to do", "to do"]
+    assert document["totals"]["seconds"] == document["totals"]["makespan"] == 5.0
+    assert document["critical_path"]["nodes"] == ["draw", "comparison/main"]
+    assert document["name"] == f"toy-{before.digest()}"
+
+    call("run", "toy", "--serial")
+    document = json.loads(call("run", "toy", "--dry-run", "--json")[1])
+    assert [node["state"] for node in document["nodes"]] == ["cached", "cached"]
+    assert "Nothing to compute" in call("plan", "toy")[1]
+
+    changed = [
+        Node("draw", "toy-draw", {"seed": 2, "n": 3}),
+        *before.nodes[1:],
+        Node("new", "toy-sum", {}, {"x": "draw"}),
+    ]
+    as_recipe(Plan(changed))
+    document = json.loads(call("plan", "toy", "--json")[1])
+    assert [(node["state"], node["because"]) for node in document["nodes"]] == [
+        ("stale", "params.seed"), ("stale", "draw"), ("to do", ""),
+    ]  # fmt: skip
+    code, out, _ = call("plan", "toy")
+    assert code == 0
+    assert "stale (params.seed)" in out
+    assert "Critical path" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_ls_newest_first_and_empty(call, as_recipe, url):
+    code, out, err = call("ls")
+    assert (code, out) == (0, "")
+    assert "universality run quickstart" in err
+    assert json.loads(call("ls", "--json")[1]) == []
+    as_recipe(toys.results_plan("main"))
+    for name in ("first", "second"):
+        call("run", "toy", "--serial", "--name", name)
+        time.sleep(0.01)
+    listed = json.loads(call("ls", "--json")[1])
+    assert [run["name"] for run in listed] == ["second", "first"]
+    assert set(listed[0]) == {"name", "status", "recipe", "created"}
+    assert listed[0]["created"].endswith("Z")
+    assert "second" in call("ls")[1]
+    assert json.loads(call("show", "--json")[1])["name"] == "second", "the newest by default"
+
+
+def test_show_before_there_are_results(call, as_recipe, url):
+    store = open_store(url)
+    toys.make_run(store, toys.results_plan("main"), "waiting")
+    document = json.loads(call("show", "waiting", "--json")[1])
+    assert document == {"name": "waiting", "status": "planned", "wall_s": None, "headline": {}, "counts": {}}
+    code, out, _ = call("show", "waiting")
+    assert code == 0
+    assert "universality status waiting" in out
+
+
+def test_status_of_a_failed_run(call, as_recipe):
+    as_recipe(toys.failing_plan())
+    call("run", "toy", "--serial", "--name", "bad")
+    document = json.loads(call("status", "bad", "--json")[1])
+    assert document["status"] == "failed"
+    assert document["nodes"] == {"done": 2, "failed": 1, "skipped": 2}
+    assert document["failed"] == {"bad": "ValueError: no [luck] today"}
+    code, out, _ = call("status", "--watch")  # a run that is not running ends the watch at once
+    assert code == 0
+    assert "failed: bad: ValueError: no [luck] today" in out
+    assert "skipped: last, because bad failed" in out
+
+
+def test_status_while_a_run_is_running(call, url):
+    """Seen from inside the run, as another terminal would see it."""
+    store, seen = open_store(url), []
+    plan = toys.wide_plan()
+    run = toys.make_run(store, plan, "live")
+
+    def look(event):
+        if event["event"] == "progress" and event["node"] == "train/2":
+            seen.append((json.loads(call("status", "live", "--json")[1]), call("status", "live")[1]))
+
+    run_plan(plan, store, run, executor=SerialExecutor(), progress=look)
+    document, text = seen[0]
+    assert document["status"] == "running"
+    assert document["running"]["train/2"]["fraction"] == pytest.approx(0.1)
+    assert 0 < document["fraction"] < 1
+    assert document["nodes"]["running"] == 1
+    assert "train/2: 10 %" in text
+
+
+def test_verify_finds_a_flipped_byte_and_says_what_to_do(call, as_recipe, url):
+    plan = toys.results_plan("main")
+    as_recipe(plan)
+    call("run", "toy", "--serial", "--name", "mine")
+    code, out, err = call("verify")
+    assert (code, out) == (0, "")
+    assert "2 artifacts checked" in err
+    path = next(Path(url).glob(f"artifacts/{plan.keys()['draw']}/**/x.npy"))
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    code, out, err = call("verify", "mine")
+    assert code == 1
+    assert out.startswith("draw (")
+    assert "x.npy" in out
+    assert "run the recipe again" in err
+    document = json.loads(call("verify", "mine", "--json")[1])
+    assert document["checked"] == 2
+    assert [problem["node"] for problem in document["problems"]] == ["draw"]
+
+
+def test_gc_removes_what_no_run_uses(call, as_recipe, url):
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "mine")
+    old = set(open_store(url).keys())
+    as_recipe(Plan([Node("draw", "toy-draw", {"seed": 9, "n": 3})]))
+    call("run", "toy", "--serial", "--name", "mine")
+    code, out, err = call("gc", "--dry-run")
+    assert code == 0
+    assert set(out.split()) == old
+    assert "would be removed" in err
+    assert set(open_store(url).keys()) > old
+    assert set(json.loads(call("gc", "--json")[1])["removed"]) == old
+    assert len(open_store(url).keys()) == 1
+
+
+def test_doctor_names_a_remedy_for_every_problem(call, url):
+    code, out, _ = call("doctor", "--json")
+    findings = json.loads(out)
+    assert {
+        "Python",
+        "packages",
+        "demo text",
+        "package names",
+        "cores",
+        "memory",
+        "CUDA",
+        "store",
+        "disk",
+    } <= {finding["what"] for finding in findings}
+    assert all(finding["remedy"] for finding in findings if finding["status"] != "ok")
+    assert code == (1 if any(finding["status"] == "failed" for finding in findings) else 0)
+    text = call("doctor")[1]
+    assert all(finding["what"] in text for finding in findings)
+
+
+def test_version_recipes_and_schema(call):
+    code, out, _ = call("--version")
+    assert code == 0
+    assert out.startswith("universality 0.")
+    assert "quickstart" in json.loads(call("recipes", "--json")[1])
+    assert "quickstart" in call("recipes")[1]
+    schema = json.loads(call("schema")[1])
+    assert "comparisons" in schema["properties"]
+
+
+def test_unknown_keys_of_a_recipe_exit_2(call, tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("recipe: x\ncomparsions: []\n")
+    code, out, err = call("plan", path)
+    assert (code, out) == (2, "")
+    assert "comparsions" in err
+    assert "comparisons" in err, "the nearest legal key"
+
+
+def test_open_or_create_resumes(url):
+    store, plan = open_store(url), toys.results_plan("main")
+    with pytest.raises(RunMissing):
+        store.run(f"toy-{plan.digest()}")
+    made = execute.open_or_create(store, Recipe(), plan, None)
+    assert made.record["environment"]["packages"]["numpy"]
+    assert execute.open_or_create(store, Recipe(), plan, None).record == made.record
+    with pytest.raises(RecipeError):
+        execute.open_or_create(store, Recipe("other"), plan, made.name)
