@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from universality.correlation import kernels
+from universality.correlation import lists
 from universality.correlation.inputs import check_same_rows
 from universality.correlation.threads import blocks
 from universality.correlation.top import TopSimilarity, from_lists
@@ -91,11 +91,14 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
     n = check_same_rows(X, Y)
     mx, my = column_moments(X, "X"), column_moments(Y, "Y")
     ids_x, ids_y = np.flatnonzero(mx.alive), np.flatnonzero(my.alive)
-    lists_x, lists_y = kernels.empty_lists(mx.alive.size, top), kernels.empty_lists(my.alive.size, top)
+    lists_x, lists_y = lists.empty_lists(mx.alive.size, top), lists.empty_lists(my.alive.size, top)
     for first, r in _correlations(X, Y, mx, my):
         here = ids_x[(ids_x >= first) & (ids_x < first + r.shape[0])]
-        kernels.offer_dense(r, first, here, ids_y, lists_x, lists_y)
-    return from_lists((lists_x.partner, lists_x.r), (lists_y.partner, lists_y.r), mx.alive, my.alive, n, top)
+        lists.offer_dense(r, first, here, ids_y, lists_x, lists_y)
+    lists.finish(lists_x)
+    lists.finish(lists_y)
+    found = ((kept.partner[:, :top], kept.r[:, :top]) for kept in (lists_x, lists_y))
+    return from_lists(*found, mx.alive, my.alive, n, top)
 
 
 def max_correlation_dense(

@@ -1,12 +1,12 @@
 """The kernel: one latent of a against all latents of b, from sparse rows, in float64.
 
 For a latent a, the co-products with every b are accumulated in one dense array by walking the rows in which
-a fires. Blocks of ``1 << SHIFT`` neighbouring b are marked when touched, so that rare latents pay only for
-what they meet. A block nobody touched needs no walk: its similarities are known in closed form,
+a fires. Blocks of ``BLOCK`` neighbouring b are marked when touched, so that rare latents pay only for what
+they meet. A block nobody touched needs no walk: its similarities are known in closed form,
 ``-sum_a sum_b / (n |a| |b|)``, and are looked at only when that could matter.
 
 Each pair is one sum over rows in rising order, whoever computes it, so results have the same bytes for
-any number of threads and for swapped sides.
+any number of threads.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from universality.correlation.lists import offer
+from universality.correlation.prefetch import prefetch
+
 SHIFT = 4
+BLOCK = 1 << SHIFT
 _UP = 1.0 + 1e-12  # bounds are formed in another order than the values they bound
+_SPANS_AHEAD, _ROWS_AHEAD, _LINES = 12, 4, 12
 
 
 class ByLatent(NamedTuple):
@@ -32,83 +37,36 @@ class ByLatent(NamedTuple):
 
 
 class ByRow(NamedTuple):
-    """The other side, read row by row; columns are numbered by place in ``ids``."""
+    """The other side, read row by row; columns are numbered by place in ``ids``, padded to whole blocks."""
 
-    spans: np.ndarray  # (n_rows, 2) int64 first and last entry of the row that meets row i
-    indices: np.ndarray  # (nnz,) int32
-    values: np.ndarray  # (nnz,)
+    spans: np.ndarray  # (2 n_rows,) int64 where the row that meets row i starts and ends in ``entries``
+    entries: np.ndarray  # (2 nnz,) integers: column, value, column, value, …
+    as_values: np.ndarray  # the same memory read as floats
     ids: np.ndarray  # (n,) int32 alive latents
-    total: np.ndarray  # (n,) sums
-    scale: np.ndarray  # (n,) reciprocal centred norms
+    total: np.ndarray  # (n padded,) sums
+    scale: np.ndarray  # (n padded,) reciprocal centred norms
     low: np.ndarray  # (n_blocks,) least total * scale of the block
     high: np.ndarray  # (n_blocks,) greatest total * scale of the block
 
 
-class Lists(NamedTuple):
-    """Bounded lists of best partners: binary heaps whose root is the worst entry kept."""
-
-    partner: np.ndarray  # (n, top) int32
-    r: np.ndarray  # (n, top)
-    length: np.ndarray  # (n,) int32
-    worst: np.ndarray  # (n,) r of the root, -inf while the list is not full
-
-
-def empty_lists(n: int, top: int) -> Lists:
-    """Lists of ``n`` latents with nothing in them."""
-    return Lists(
-        np.full((n, top), -1, dtype=np.int32), np.zeros((n, top)), np.zeros(n, np.int32), np.full(n, -np.inf)
-    )
-
-
 @njit(nogil=True, cache=True, inline="always")
 def _accumulate(left, right, latent, products, touched):
-    for t in range(left.indptr[latent], left.indptr[latent + 1]):
-        row = left.rows[t]
+    spans, entries, as_values = right.spans, right.entries, right.as_values
+    last = left.indptr[latent + 1]
+    for t in range(left.indptr[latent], last):
+        if t + _SPANS_AHEAD < last:
+            prefetch(spans, 2 * np.int64(left.rows[t + _SPANS_AHEAD]))
+        if t + _ROWS_AHEAD < last:
+            ahead = 2 * left.rows[t + _ROWS_AHEAD]
+            start = spans[ahead]
+            for line in range(start, min(spans[ahead + 1] + 15, start + 16 * _LINES), 16):
+                prefetch(entries, line)
+        row = 2 * left.rows[t]
         x = np.float64(left.values[t])
-        for s in range(right.spans[row, 0], right.spans[row, 1]):
-            b = right.indices[s]
-            products[b] += x * right.values[s]
-            touched[b >> SHIFT] = 1
-
-
-@njit(nogil=True, cache=True)
-def _worse(r, i, other_r, other_i):
-    return r < other_r or (r == other_r and i > other_i)
-
-
-@njit(nogil=True, cache=True)
-def offer(lists, at, partner, r):
-    """Put a partner into list ``at`` if it is among the best; ties go to the smaller index."""
-    heap_r, heap_i = lists.r[at], lists.partner[at]
-    size = lists.length[at]
-    if size < heap_r.size:
-        k = size
-        lists.length[at] = size + 1
-        while k > 0:
-            up = (k - 1) >> 1
-            if not _worse(r, partner, heap_r[up], heap_i[up]):
-                break
-            heap_r[k], heap_i[k] = heap_r[up], heap_i[up]
-            k = up
-        heap_r[k], heap_i[k] = r, partner
-        if size + 1 == heap_r.size:
-            lists.worst[at] = heap_r[0]
-        return
-    if not _worse(heap_r[0], heap_i[0], r, partner):
-        return
-    k = 0
-    while True:
-        down = 2 * k + 1
-        if down >= size:
-            break
-        if down + 1 < size and _worse(heap_r[down + 1], heap_i[down + 1], heap_r[down], heap_i[down]):
-            down += 1
-        if not _worse(heap_r[down], heap_i[down], r, partner):
-            break
-        heap_r[k], heap_i[k] = heap_r[down], heap_i[down]
-        k = down
-    heap_r[k], heap_i[k] = r, partner
-    lists.worst[at] = heap_r[0]
+        for s in range(spans[row], spans[row + 1], 2):
+            b = np.uint64(entries[s])
+            products[b] += x * as_values[s + 1]
+            touched[b >> np.uint64(SHIFT)] = 1
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -124,28 +82,37 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
 
     Args:
         left: side a. right: side b. first, last: range of places in ``left.ids``.
-        products: (n_b,) zeros; scratch. touched: (n_blocks,) zeros; scratch.
-        max_a: (n_a,) out, exact. max_b: (n_b,) in and out, exact but for latents that never co-fire.
+        products: (n_b padded,) zeros; scratch. touched: (n_blocks,) zeros; scratch.
+        max_a: (n_a,) out, exact. max_b: (n_b padded,) in and out, exact but for latents that never co-fire.
     """
-    per_row = 1.0 / right.spans.shape[0]
-    n_b, n_blocks = right.total.size, touched.size
+    per_row = 2.0 / right.spans.size
+    b_total, b_scale, n_b = right.total, right.scale, right.ids.size
+    n_whole = n_b >> SHIFT
     lowest, highest = right.low.min(), right.high.max()
+    lane = np.empty(BLOCK)
     for at in range(first, last):
         total, scale = left.total[at], left.scale[at]
         _accumulate(left, right, left.ids[at], products, touched)
-        best = -np.inf
-        for block in range(n_blocks):
+        lane[:] = -np.inf
+        for block in range(n_whole):
             if touched[block]:
-                for b in range(block << SHIFT, min(n_b, (block + 1) << SHIFT)):
-                    r = (products[b] - total * right.total[b] * per_row) * (scale * right.scale[b])
-                    products[b] = 0.0
-                    best = max(best, r)
-                    max_b[b] = max(max_b[b], r)
+                b = block << SHIFT
+                for k in range(BLOCK):
+                    r = (products[b + k] - total * b_total[b + k] * per_row) * (scale * b_scale[b + k])
+                    products[b + k] = 0.0
+                    lane[k] = r if r > lane[k] else lane[k]
+                    max_b[b + k] = r if r > max_b[b + k] else max_b[b + k]
+        best = lane.max()
+        for b in range(n_whole << SHIFT, n_b):
+            r = (products[b] - total * b_total[b] * per_row) * (scale * b_scale[b])
+            products[b] = 0.0
+            best, max_b[b] = max(best, r), max(max_b[b], r)
         if best <= _bound(total, scale, per_row, lowest, highest):
-            for block in range(n_blocks):
-                if not touched[block] and best <= _bound(total, scale, per_row, right.low[block], right.high[block]):
-                    for b in range(block << SHIFT, min(n_b, (block + 1) << SHIFT)):
-                        best = max(best, (0.0 - total * right.total[b] * per_row) * (scale * right.scale[b]))
+            for block in range(n_whole):
+                bound = _bound(total, scale, per_row, right.low[block], right.high[block])
+                if not touched[block] and best <= bound:
+                    for b in range(block << SHIFT, (block + 1) << SHIFT):
+                        best = max(best, (0.0 - total * b_total[b] * per_row) * (scale * b_scale[b]))
         touched[:] = 0
         max_a[at] = best
 
@@ -154,54 +121,45 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
 def top_block(left, right, first, last, products, touched, lists_a, lists_b):
     """Best partners of latents ``first..last`` of a; lists of b are offered the pairs that co-fire.
 
+    Rare latents come last and are walked first: their correlations are the noisiest, so the lists fill with
+    high values early and refuse most of what follows.
+
     Args:
         left: side a. right: side b. first, last: range of places in ``left.ids``.
-        products: (n_b,) zeros; scratch. touched: (n_blocks,) zeros; scratch.
+        products: (n_b padded,) zeros; scratch. touched: (n_blocks,) zeros; scratch.
         lists_a: out, exact. lists_b: in and out, exact but for latents that never co-fire.
     """
-    per_row = 1.0 / right.spans.shape[0]
-    n_b, n_blocks = right.total.size, touched.size
+    per_row = 2.0 / right.spans.size
+    b_total, b_scale, n_b = right.total, right.scale, right.ids.size
     lowest, highest = right.low.min(), right.high.max()
-    for at in range(first, last):
+    similarity = np.empty(BLOCK)
+    for at in range(last - 1, first - 1, -1):
         total, scale, latent = left.total[at], left.scale[at], left.ids[at]
         _accumulate(left, right, latent, products, touched)
-        for block in range(n_blocks):
-            if touched[block]:
+        for block in range(touched.size - 1, -1, -1):
+            if not touched[block]:
+                continue
+            b = block << SHIFT
+            worst, hits = lists_a.worst[at], 0
+            for k in range(BLOCK):
+                r = (products[b + k] - total * b_total[b + k] * per_row) * (scale * b_scale[b + k])
+                products[b + k] = 0.0
+                similarity[k] = r
+                hits += (r >= worst) | (r >= lists_b.worst[b + k])
+            if hits:
+                for k in range(min(BLOCK, n_b - b)):
+                    r = similarity[k]
+                    if r >= lists_a.worst[at]:
+                        offer(lists_a, at, right.ids[b + k], r)
+                    if r >= lists_b.worst[b + k]:
+                        offer(lists_b, b + k, latent, r)
+        if lists_a.worst[at] <= _bound(total, scale, per_row, lowest, highest):
+            for block in range(touched.size - 1, -1, -1):
+                bound = _bound(total, scale, per_row, right.low[block], right.high[block])
+                if touched[block] or lists_a.worst[at] > bound:
+                    continue
                 for b in range(block << SHIFT, min(n_b, (block + 1) << SHIFT)):
-                    r = (products[b] - total * right.total[b] * per_row) * (scale * right.scale[b])
-                    products[b] = 0.0
+                    r = (0.0 - total * b_total[b] * per_row) * (scale * b_scale[b])
                     if r >= lists_a.worst[at]:
                         offer(lists_a, at, right.ids[b], r)
-                    if r >= lists_b.worst[b]:
-                        offer(lists_b, b, latent, r)
-        if lists_a.worst[at] <= _bound(total, scale, per_row, lowest, highest):
-            for block in range(n_blocks):
-                if touched[block]:
-                    continue
-                if lists_a.worst[at] <= _bound(total, scale, per_row, right.low[block], right.high[block]):
-                    for b in range(block << SHIFT, min(n_b, (block + 1) << SHIFT)):
-                        r = (0.0 - total * right.total[b] * per_row) * (scale * right.scale[b])
-                        if r >= lists_a.worst[at]:
-                            offer(lists_a, at, right.ids[b], r)
         touched[:] = 0
-
-
-@njit(nogil=True, cache=True)
-def merge_lists(into, other):
-    """Offer every entry of ``other`` to ``into`` (lists over the same latents)."""
-    for at in range(other.length.size):
-        for k in range(other.length[at]):
-            if other.r[at, k] >= into.worst[at]:
-                offer(into, at, other.partner[at, k], other.r[at, k])
-
-
-@njit(nogil=True, cache=True)
-def offer_dense(r, first_a, alive_a, alive_b, lists_a, lists_b):
-    """Offer a dense block of similarities, rows ``first_a..``, to the lists of both sides."""
-    for a in alive_a:
-        for b in alive_b:
-            x = r[a - first_a, b]
-            if x >= lists_a.worst[a]:
-                offer(lists_a, a, b, x)
-            if x >= lists_b.worst[b]:
-                offer(lists_b, b, a, x)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from universality.correlation import kernels
+from universality.correlation import kernels, lists
 from universality.correlation.inputs import (
     Matrix,
     as_csr,
@@ -17,13 +17,14 @@ from universality.correlation.inputs import (
     pivots,
     shifted,
 )
-from universality.correlation.kernels import ByLatent, ByRow, Lists
-from universality.correlation.threads import blocks, n_threads, over_blocks
+from universality.correlation.kernels import BLOCK, ByLatent, ByRow
+from universality.correlation.lists import Lists
+from universality.correlation.threads import n_threads, over_blocks
 from universality.correlation.top import TopSimilarity, from_lists
 from universality.errors import InputError, must_be
 
-_LATENTS_PER_BLOCK = 32
-_LIST_BYTES = 1 << 30  # private lists of all threads together
+_RANGES = 512
+_LIST_BYTES = 1 << 31  # private lists of all threads together
 
 
 class Side:
@@ -60,23 +61,25 @@ class Side:
         place = np.full(self.n_latents, -1, dtype=np.int32)
         place[self.ids] = np.arange(self.ids.size, dtype=np.int32)
         indices, values, indptr = place[self._csr.indices], self._csr.data, self._csr.indptr.astype(np.int64)
-        if (keep := indices >= 0).all():
-            keep = None
-        else:  # constant latents have entries, but no correlation
+        keep = indices >= 0
+        if not keep.all():  # constant latents have entries, but no correlation
             indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]
             indices, values = indices[keep], values[keep]
-        size = 1 << kernels.SHIFT
+        entries = np.empty(2 * indices.size, dtype=np.int32 if values.dtype == np.float32 else np.int64)
+        as_values = entries.view(values.dtype)
+        entries[0::2], as_values[1::2] = indices, values
+        spans = 2 * np.stack([indptr[:-1], indptr[1:]], axis=1).ravel()
         mass = self.total * self.scale
-        starts = np.arange(0, mass.size, size)
-        return ByRow(
-            np.stack([indptr[:-1], indptr[1:]], axis=1), indices, values, self.ids, self.total, self.scale,
-            np.minimum.reduceat(mass, starts) if mass.size else mass,
-            np.maximum.reduceat(mass, starts) if mass.size else mass,
-        )  # fmt: skip
+        starts = np.arange(0, mass.size, BLOCK)
+        low, high = (edge.reduceat(mass, starts) if mass.size else mass for edge in (np.minimum, np.maximum))
+        total, scale = (np.pad(x, (0, _padding(x.size))) for x in (self.total, self.scale))
+        return ByRow(spans, entries, as_values, self.ids, total, scale, low, high)
 
     def rolled(self, rows: np.ndarray | None) -> ByRow:
         """The right operand with row ``rows[i]`` in the place of row i (marginals stay as they are)."""
-        return self.by_row if rows is None else self.by_row._replace(spans=self.by_row.spans[rows])
+        if rows is None:
+            return self.by_row
+        return self.by_row._replace(spans=self.by_row.spans.reshape(-1, 2)[rows].ravel())
 
     def subset(self, places: np.ndarray) -> ByLatent:
         """The left operand reduced to some of its latents."""
@@ -96,8 +99,21 @@ def sides(a: Matrix, b: Matrix) -> tuple[Side, Side]:
     return Side(a, "A"), Side(b, "B")
 
 
+def _padding(n: int) -> int:
+    return -n % BLOCK
+
+
 def _scratch(n: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.zeros(n), np.zeros((n >> kernels.SHIFT) + 1, dtype=np.uint8)[: -(-n // (1 << kernels.SHIFT))]
+    padded = n + _padding(n)
+    return np.zeros(padded), np.zeros(padded // BLOCK, dtype=np.uint8)
+
+
+def _work_ranges(cols: ByLatent) -> list[tuple[int, int]]:
+    """Ranges of latents of like work, a few latents where they fire often."""
+    work = np.cumsum(np.diff(cols.indptr)[cols.ids] + 64)
+    pieces = np.searchsorted(work, np.linspace(0, work[-1], _RANGES + 1)[1:-1])
+    edges = np.unique(np.concatenate([[0], pieces, [cols.ids.size]]))
+    return list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
 
 
 def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None) -> TopSimilarity:  # noqa: N803
@@ -128,55 +144,55 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
 
         return correlate_dense(A, B, top=top)
     left, right = sides(A, B)
-    lists_a, lists_b = kernels.empty_lists(left.ids.size, top), kernels.empty_lists(right.ids.size, top)
+    lists_a = lists.empty_lists(left.ids.size, top)
+    lists_b = lists.empty_lists(right.ids.size, top, _padding(right.ids.size))
     if left.ids.size and right.ids.size:
         _fill_lists(left, right, lists_a, lists_b, n_threads(threads))
-        short = np.flatnonzero(lists_b.worst <= right.without_cofiring(left))
+        short = np.flatnonzero(lists_b.worst[: right.ids.size] <= right.without_cofiring(left))
         if short.size:
             again = _refill(right, left, short, top, n_threads(threads))
-            for kept, exact in zip(lists_b, again, strict=True):
-                kept[short] = exact
+            lists_b.partner[short], lists_b.r[short] = again.partner, again.r
     return from_lists(
         _spread(lists_a, left), _spread(lists_b, right), left.alive, right.alive, left.n_rows, top
     )
 
 
-def _spread(lists: Lists, side: Side) -> tuple[np.ndarray, np.ndarray]:
+def _spread(found: Lists, side: Side) -> tuple[np.ndarray, np.ndarray]:
     """Lists of alive latents, put in the places of all latents."""
-    top = lists.r.shape[1]
-    partner, r = np.full((side.n_latents, top), -1, dtype=np.int32), np.zeros((side.n_latents, top))
-    partner[side.ids], r[side.ids] = lists.partner, lists.r
+    partner = np.full((side.n_latents, found.top), -1, dtype=np.int32)
+    r = np.zeros((side.n_latents, found.top))
+    partner[side.ids], r[side.ids] = found.partner[:, : found.top], found.r[:, : found.top]
     return partner, r
 
 
 def _fill_lists(left: Side, right: Side, lists_a: Lists, lists_b: Lists, threads: int) -> None:
-    n_b, top = lists_b.r.shape
-    threads = max(1, min(threads, _LIST_BYTES // max(1, n_b * top * 12)))
-    states = [(*_scratch(n_b), lists_b if t == 0 else kernels.empty_lists(n_b, top)) for t in range(threads)]
+    n_b, top = lists_b.length.size, lists_b.top
+    threads = max(1, min(threads, _LIST_BYTES // max(1, n_b * lists.bytes_per_latent(top))))
+    private = [lists_b, *(lists.empty_lists(n_b, top, _padding(n_b)) for _ in range(threads - 1))]
     cols, rows = left.by_latent, right.by_row
 
     def work(state: tuple[np.ndarray, np.ndarray, Lists], first: int, last: int) -> None:
         kernels.top_block(cols, rows, first, last, state[0], state[1], lists_a, state[2])
 
-    over_blocks(work, blocks(left.ids.size, _LATENTS_PER_BLOCK), states)
-    for state in states[1:]:
-        kernels.merge_lists(lists_b, state[2])
+    over_blocks(work, _work_ranges(cols)[::-1], [(*_scratch(n_b), mine) for mine in private])
+    for other in private[1:]:
+        lists.merge(lists_b, other)
+    lists.finish(lists_a)
+    lists.finish(lists_b)
 
 
 def _refill(left: Side, right: Side, places: np.ndarray, top: int, threads: int) -> Lists:
     """Exact lists of a few latents: their best partners may never co-fire with them."""
-    lists, unused = kernels.empty_lists(places.size, top), right.ids.size
+    n_b = right.ids.size
     cols, rows = left.subset(places), right.by_row
-    closed = Lists(
-        np.zeros((unused, 1), np.int32), np.zeros((unused, 1)), np.ones(unused, np.int32), np.full(unused, np.inf)
-    )
-    states = [_scratch(unused) for _ in range(threads)]
+    found, closed = lists.empty_lists(places.size, top), lists.closed_lists(n_b, _padding(n_b))
 
     def work(state: tuple[np.ndarray, np.ndarray], first: int, last: int) -> None:
-        kernels.top_block(cols, rows, first, last, state[0], state[1], lists, closed)
+        kernels.top_block(cols, rows, first, last, state[0], state[1], found, closed)
 
-    over_blocks(work, blocks(places.size, _LATENTS_PER_BLOCK), states)
-    return lists
+    over_blocks(work, _work_ranges(cols)[::-1], [_scratch(n_b) for _ in range(threads)])
+    lists.finish(found)
+    return found
 
 
 def max_correlation(A: Matrix, B: Matrix, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
@@ -228,10 +244,10 @@ def max_between(
 def _maxima(cols: ByLatent, rows: ByRow, threads: int) -> tuple[np.ndarray, np.ndarray]:
     n_a, n_b = cols.ids.size, rows.ids.size
     max_a = np.empty(n_a)
-    states = [(*_scratch(n_b), np.full(n_b, -np.inf)) for _ in range(threads)]
+    states = [(*_scratch(n_b), np.full(n_b + _padding(n_b), -np.inf)) for _ in range(threads)]
 
     def work(state: tuple[np.ndarray, np.ndarray, np.ndarray], first: int, last: int) -> None:
         kernels.max_block(cols, rows, first, last, *state[:2], max_a, state[2])
 
-    over_blocks(work, blocks(n_a, _LATENTS_PER_BLOCK), states)
-    return max_a, np.maximum.reduce([state[2] for state in states])
+    over_blocks(work, _work_ranges(cols), states)
+    return max_a, np.maximum.reduce([state[2] for state in states])[:n_b]
