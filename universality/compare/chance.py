@@ -72,6 +72,7 @@ def pair_null(
     *,
     pair: tuple[str, str],
     root_seed: int,
+    threads: int | None = None,
 ) -> PairNull:
     """Shift one dictionary's score rows against the other's and record every latent's maximum.
 
@@ -82,13 +83,16 @@ def pair_null(
         config: ``n_shifts``.
         pair: names of both sides; the draws depend on the names only, not on their order.
         root_seed: seed of the comparison.
+        threads: threads to use; no byte of the result depends on it.
 
     Returns:
         A :class:`PairNull`, with the within-domain part where the rows have domains.
     """
     if pair[0] > pair[1]:
-        swapped = pair_null(b, a, rows, statistics_b, statistics_a, config, pair=pair[::-1], root_seed=root_seed)
-        return swapped.swapped()
+        mirrored = pair_null(
+            b, a, rows, statistics_b, statistics_a, config, pair=pair[::-1], root_seed=root_seed, threads=threads
+        )
+        return mirrored.swapped()
     left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)
     documents = rows.documents[rows.score]
     kinds = {"plain": None} if rows.domains is None else {"plain": None, "domain": rows.domains[rows.score]}
@@ -96,8 +100,9 @@ def pair_null(
     for kind, domains in kinds.items():
         rng = generator(root_seed, f"null-{kind}", *pair)
         null = shift_null(
-            left, right, documents, n_shifts=config.n_shifts, generator=rng, n_ctx=rows.n_ctx, domains=domains
-        )
+            left, right, documents, n_shifts=config.n_shifts, generator=rng, n_ctx=rows.n_ctx, domains=domains,
+            threads=threads,
+        )  # fmt: skip
         found[f"{kind}_a"], found[f"{kind}_b"] = null.max_a, null.max_b
     return PairNull(**found)
 

@@ -46,6 +46,9 @@ class CompareConfig(BaseModel):
         12, ge=2, le=64, description="candidates that a split is searched among: the best by fit r"
     )
     split_gain: float = Field(0.1, ge=0, le=1, description="R² that a split adds to its best single latent")
+    split_piece_share: float = Field(
+        0.05, ge=0, lt=1, description="share of the explained variance below which a latent is no piece"
+    )
     probe_share: float = Field(
         0.8, gt=0, le=1, description="share of the own model's probe r that makes a feature decodable elsewhere"
     )

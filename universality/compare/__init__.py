@@ -1,0 +1,55 @@
+"""People's own activations in, everything out; and the stages of it, one function each.
+
+Nothing heavy is imported before it is asked for: ``from universality.compare import compare``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from universality.compare.assemble import Comparison, assemble
+    from universality.compare.chance import PairNull, pair_null
+    from universality.compare.config import CompareConfig
+    from universality.compare.neurons import NeuronMatching, pair_neurons
+    from universality.compare.pairing import PairMatching, pair_matching, pair_similarity
+    from universality.compare.stages import Stages, plan_pairs
+    from universality.compare.statistics import LatentStatistics, latent_statistics
+    from universality.compare.whole import compare
+
+__all__ = [
+    "CompareConfig",
+    "Comparison",
+    "LatentStatistics",
+    "NeuronMatching",
+    "PairMatching",
+    "PairNull",
+    "Stages",
+    "assemble",
+    "compare",
+    "latent_statistics",
+    "pair_matching",
+    "pair_neurons",
+    "pair_null",
+    "pair_similarity",
+    "plan_pairs",
+]
+
+_HOMES = {
+    "assemble": ("Comparison", "assemble"),
+    "chance": ("PairNull", "pair_null"),
+    "config": ("CompareConfig",),
+    "neurons": ("NeuronMatching", "pair_neurons"),
+    "pairing": ("PairMatching", "pair_matching", "pair_similarity"),
+    "stages": ("Stages", "plan_pairs"),
+    "statistics": ("LatentStatistics", "latent_statistics"),
+    "whole": ("compare",),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"universality.compare.{home}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

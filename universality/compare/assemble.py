@@ -1,0 +1,230 @@
+"""The last stage: from all matchings to clusters, classes, verdicts, and every table of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from universality.compare.clusters import (
+    Clustering,
+    Nodes,
+    assigned_pairs,
+    cluster_at,
+    cross_similarity,
+    k_of_m,
+    number_nodes,
+    tau_curve,
+)
+from universality.compare.config import CompareConfig
+from universality.compare.headline import baseline_table, headline_table, index_rows, null_quantile_table
+from universality.compare.missing import verdict_table
+from universality.compare.neurons import index_table
+from universality.compare.pairing import candidate_table
+from universality.compare.stages import Stages
+from universality.domains import best_latents, domain_table, nearest_neurons
+from universality.graph import build_graph, cycle_consistency
+from universality.indices import Index
+from universality.seeds import generator
+from universality.verdicts import first_verdict
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+FEATURE_COLUMNS = (
+    "model", "latent", "status", "flags", "firing_rate", "cluster", "class", "level", "n_models", "best_r",
+    "verdict", "max_activation", "top_domain",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Everything that a comparison found.
+
+    Attributes:
+        features: one row per latent of every model: model, latent, status (alive|rare|dead), flags, firing_rate,
+            cluster, class, level, n_models, best_r (highest held-out r to any latent of any other model),
+            verdict (first in order over the models missing from its cluster; missing if universal),
+            max_activation, top_domain. Cluster, class, level and verdict are missing for latents not alive.
+        pairs: one row per assigned pair of two models; see :class:`PairMatching`.
+        verdicts: model, latent, other_model, verdict, statistic.
+        clusters: cluster, class, level, n_models, completeness, cohesion, members.
+        graph: nodes ``(model, latent)``, edges of the clusters.
+        indices: name, pair, value, chance, low, high, n.
+        headline: quantity, pair, value, low, high, n. Quantities without input have no rows.
+        baselines: kind, model_a, latent_a, model_b, latent_b, r_held_out, r_token.
+        null_quantiles: pair, kind, quantile, value.
+        tau_curve: tau, class, level, n_features.
+        k_of_m: k, n_clusters, n_features, fraction.
+        candidates: model_a, latent_a, model_b, latent_b, rank, r.
+        domains: one row per (domain, model); empty without labels. See :func:`domain_table`.
+        counts: features by status, class, level, and level within class.
+        config: the settings used.
+    """
+
+    features: pd.DataFrame
+    pairs: pd.DataFrame
+    verdicts: pd.DataFrame
+    clusters: pd.DataFrame
+    graph: nx.Graph
+    indices: pd.DataFrame
+    headline: pd.DataFrame
+    baselines: pd.DataFrame
+    null_quantiles: pd.DataFrame
+    tau_curve: pd.DataFrame
+    k_of_m: pd.DataFrame
+    candidates: pd.DataFrame
+    domains: pd.DataFrame
+    counts: Mapping[str, Mapping[str, Any]]
+    config: CompareConfig
+
+    def to_tables(self) -> dict[str, pd.DataFrame]:
+        """Every table by its name in a run."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, pd.DataFrame)}
+
+
+def assemble(stages: Stages) -> Comparison:
+    """Make every table of a comparison from its stages; a pure function of them.
+
+    Args:
+        stages: inputs and results of the pairwise stages.
+
+    Returns:
+        A :class:`Comparison`.
+    """
+    nodes = number_nodes(stages)
+    pairs = assigned_pairs(stages)
+    similarity = cross_similarity(stages, nodes)
+    # The curve first: its lowest tau asks for nearly all cross pairs that any other tau needs.
+    curve = tau_curve(stages, nodes, pairs, similarity)
+    clustering = cluster_at(stages, nodes, pairs, similarity, stages.config.tau)
+    verdicts = verdict_table(stages, nodes, clustering)
+    features = feature_table(stages, nodes, clustering, verdicts)
+    k_table = k_of_m(clustering.table, len(stages.models))
+    indices = pd.concat([index_rows(stages, k_table), _cycles(stages, nodes, clustering)], ignore_index=True)
+    candidates = [candidate_table(stages.similarities[pair], pair) for pair in stages.plan.features]
+    kept = (pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= stages.config.tau)
+    return Comparison(
+        features=features,
+        pairs=pairs,
+        verdicts=verdicts,
+        clusters=clustering.table,
+        graph=build_graph(features, pairs.loc[kept]),
+        indices=indices,
+        headline=headline_table(stages),
+        baselines=baseline_table(stages),
+        null_quantiles=null_quantile_table(stages),
+        tau_curve=curve,
+        k_of_m=k_table,
+        candidates=pd.concat(candidates, ignore_index=True),
+        domains=domains_of(stages),
+        counts=count(features),
+        config=stages.config,
+    )
+
+
+def feature_table(stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame) -> pd.DataFrame:
+    """One row per latent of every model, models in the order given; columns :data:`FEATURE_COLUMNS`."""
+    first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
+    parts = []
+    for model in stages.models:
+        statistics = stages.statistics[model]
+        table = statistics.to_table(stages.config).assign(model=model)
+        alive = statistics.alive
+        row = clustering.row_of[nodes.number[model][alive]]
+        for column, dtype, nothing in (
+            ("cluster", "Int64", pd.NA), ("class", object, None), ("level", object, None), ("n_models", "int64", 0),
+        ):  # fmt: skip
+            values = np.full(alive.size, nothing, dtype=object)
+            values[alive] = clustering.table[column].to_numpy()[row]
+            table[column] = pd.array(values, dtype=dtype) if dtype != object else pd.Series(values, dtype=object)
+        others = [stages.side(model, other).best.r for other in stages.models if other != model]
+        table["best_r"] = np.where(alive, np.maximum.reduce(others), 0.0)
+        keys = pd.MultiIndex.from_arrays([np.full(alive.size, model), np.arange(alive.size)])
+        table["verdict"] = pd.Series(first.reindex(keys).to_numpy(), dtype=object)
+        table["top_domain"] = pd.Series(_top_domain(stages, model), dtype=object)
+        parts.append(table[list(FEATURE_COLUMNS)])
+    return pd.concat(parts, ignore_index=True).astype({"model": object})
+
+
+def _top_domain(stages: Stages, model: str) -> list[str | None]:
+    """The domain with the largest share of each latent's activation mass; None without labels or firings."""
+    rows, acts = stages.rows, stages.acts[model]
+    if rows.domains is None or rows.domain_names is None:
+        return [None] * acts.shape[1]
+    n_domains = len(rows.domain_names)
+    domain = np.repeat(rows.domains.astype(np.int64), np.diff(acts.indptr))
+    mass = np.bincount(
+        acts.indices.astype(np.int64) * n_domains + domain,
+        np.abs(acts.data, dtype=np.float64),
+        minlength=acts.shape[1] * n_domains,
+    ).reshape(acts.shape[1], n_domains)
+    names, best = rows.domain_names, mass.argmax(axis=1)
+    return [names[place] if total > 0 else None for place, total in zip(best, mass.sum(axis=1), strict=True)]
+
+
+def _cycles(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
+    if len(stages.models) < 3:
+        return index_table([])
+    found = cycle_consistency(nodes.model_of, clustering.edges, generator(stages.root_seed, "cycle-consistency"))
+    index = Index("cycle_consistency", found.value, found.chance, found.n_paths)
+    return index_table([(index, "overall")])
+
+
+def count(features: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Features by status; alive ones by class, by level, and by level within class."""
+    alive = features.loc[features["status"] == "alive"]
+
+    def counted(column: pd.Series) -> dict[str, int]:
+        return {str(name): int(n) for name, n in column.value_counts().sort_index().items()}
+
+    by_class = {str(name): counted(part["level"]) for name, part in alive.groupby("class")}
+    return {
+        "status": counted(features["status"]),
+        "class": counted(alive["class"]),
+        "level": counted(alive["level"]),
+        "class_by_level": by_class,
+    }
+
+
+def domains_of(stages: Stages) -> pd.DataFrame:
+    """The table ``domains``: each model's best latent per domain; empty without labels."""
+    best = {m: best_latents(stages.acts[m], stages.rows, stages.statistics[m].alive) for m in stages.models}
+    neurons = {}
+    for model, table in best.items():
+        if model in stages.raw and len(table):
+            latents = table["latent"].to_numpy()
+            neurons[model] = nearest_neurons(stages.acts[model], stages.raw[model], stages.rows, latents)
+    return domain_table(best, _partners(stages), neurons, _floor(stages))
+
+
+def _partners(stages: Stages) -> pd.DataFrame:
+    """Each feature's assigned partner of highest held-out r over all other models (ties: first pair in order)."""
+    columns = ["model", "latent", "partner_model", "partner_latent", "r", "r_token", "level"]
+    parts = []
+    for pair in stages.plan.features:
+        found = stages.matchings[pair].pairs
+        for own, other in (("a", "b"), ("b", "a")):
+            names = [f"model_{own}", f"latent_{own}", f"model_{other}", f"latent_{other}"]
+            names += ["r_held_out", "r_token", "level"]
+            parts.append(found[names].set_axis(columns, axis=1))
+    table = pd.concat(parts, ignore_index=True)
+    table = table.sort_values(["r", "partner_model"], ascending=[False, True], kind="stable")
+    return table.drop_duplicates(["model", "latent"]).reset_index(drop=True)
+
+
+def _floor(stages: Stages) -> pd.DataFrame | None:
+    """domain, r: the highest held-out r to its partner that an untrained model's best latent has."""
+    plan = stages.plan
+    if not plan.untrained or stages.rows.domains is None:
+        return None
+    parts = []
+    for ghost in stages.untrained:
+        best = best_latents(stages.acts[ghost], stages.rows, stages.statistics[ghost].alive)
+        sides = [stages.side(ghost, other).r for other in stages.untrained if other != ghost]
+        r = np.maximum.reduce(sides)[best["latent"].to_numpy(dtype=np.int64)]
+        parts.append(pd.DataFrame({"domain": best["domain"], "r": r}))
+    return pd.concat(parts, ignore_index=True).groupby("domain", as_index=False)["r"].max()

@@ -1,0 +1,111 @@
+"""Validation of what people bring: clear words instead of wrong figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from universality.errors import InputError, must_be
+
+
+def checked_matrices(
+    matrices: Mapping[str, Any], what: str, n_rows: int | None = None
+) -> dict[str, sparse.csr_matrix]:
+    """Canonical CSR matrices over the same rows; inputs stay as they are.
+
+    Args:
+        matrices: scipy sparse (n_rows, d_sae) by id.
+        what: how to call them in an error.
+        n_rows: rows they must have; by default those of the first.
+
+    Returns:
+        CSR by id, float32 or float64 values, sorted indices, no stored zeros.
+
+    Raises:
+        InputError: not sparse, not finite, other rows, or not numbers.
+    """
+    out = {}
+    for name, matrix in matrices.items():
+        where = f"{what}[{name!r}]"
+        if not sparse.issparse(matrix) or matrix.ndim != 2:
+            remedy = "Wrap dense activations in scipy.sparse.csr_matrix."
+            raise InputError(must_be(where, "compare", "a scipy sparse matrix", type(matrix).__name__, remedy))
+        n_rows = matrix.shape[0] if n_rows is None else n_rows
+        if matrix.shape[0] != n_rows:
+            remedy = "Every model reads the same rows in the same order."
+            raise InputError(must_be("number of rows", where, n_rows, matrix.shape[0], remedy))
+        if matrix.dtype.kind not in "fiub":
+            remedy = "Give real activations."
+            raise InputError(must_be("values", where, "real numbers", str(matrix.dtype), remedy))
+        csr = sparse.csr_matrix(matrix)
+        if csr.dtype not in (np.float32, np.float64):
+            csr = csr.astype(np.float64)
+        bad = int(np.count_nonzero(~np.isfinite(csr.data)))
+        if bad:
+            got = f"{bad} NaN or infinite"
+            raise InputError(must_be("every value", where, "finite", got, "Replace or drop them."))
+        if not csr.has_canonical_format or not csr.data.all():
+            csr = csr.copy()
+            csr.sum_duplicates()
+            csr.eliminate_zeros()
+        out[str(name)] = csr
+    return out
+
+
+def checked_models(acts: Mapping[str, Any]) -> dict[str, sparse.csr_matrix]:
+    """The primary dictionaries; at least two.
+
+    Raises:
+        InputError: fewer than two models, or anything of :func:`checked_matrices`.
+    """
+    if not isinstance(acts, Mapping) or len(acts) < 2:
+        got = len(acts) if isinstance(acts, Mapping) else type(acts).__name__
+        remedy = "Universality is a relation between models: give each one's activations under its own id."
+        raise InputError(must_be("acts", "compare", "a mapping of at least two models", got, remedy))
+    found = checked_matrices(acts, "acts")
+    if next(iter(found.values())).shape[0] == 0:
+        raise InputError(must_be("number of rows", "acts", "at least 1", 0, "Give activations of some tokens."))
+    return found
+
+
+def checked_raw(raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...], n_rows: int) -> dict[str, Any]:
+    """Raw activations by id: two-dimensional, of the same rows, of known models.
+
+    Anything with ``shape`` that takes integer-array indices is accepted, memory maps included; values are
+    checked to be finite where they are used.
+
+    Raises:
+        InputError: an unknown id, another shape, or values that are not finite.
+    """
+    out = {}
+    for name, array in (raw or {}).items():
+        where = f"{what}[{name!r}]"
+        if name not in names:
+            remedy = "Use the ids of the models."
+            raise InputError(must_be("names", what, f"among {', '.join(names)}", name, remedy))
+        shape = getattr(array, "shape", None)
+        if shape is None or len(shape) != 2 or shape[0] != n_rows:
+            remedy = "Give the activations behind the latents, one row per token."
+            raise InputError(must_be("shape", where, f"({n_rows}, d_in)", shape, remedy))
+        for first in range(0, n_rows, 65_536):
+            block = np.asarray(array[first : first + 65_536])
+            if not np.isfinite(block).all():
+                raise InputError(must_be("every value", where, "finite", "NaN or inf", "Replace or drop them."))
+        out[str(name)] = array
+    return out
+
+
+def checked_names(models: tuple[str, ...], replicates: tuple[str, ...], untrained: tuple[str, ...]) -> None:
+    """Ids are unique across all roles.
+
+    Raises:
+        InputError: one id has two roles.
+    """
+    names = (*models, *replicates, *untrained)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        remedy = "Rename models, replicates or untrained models."
+        raise InputError(must_be("ids", "compare", "unique across all roles", ", ".join(twice), remedy))

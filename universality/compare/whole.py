@@ -1,0 +1,161 @@
+"""The whole comparison on arrays in memory: the stages of a run, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from universality.compare.assemble import Comparison, assemble
+from universality.compare.chance import pair_null
+from universality.compare.config import CompareConfig
+from universality.compare.inputs import checked_matrices, checked_models, checked_names, checked_raw
+from universality.compare.neurons import pair_neurons
+from universality.compare.pairing import pair_matching, pair_similarity
+from universality.compare.stages import Stages, plan_pairs, replicate_names
+from universality.compare.statistics import latent_statistics
+from universality.errors import InputError, must_be
+from universality.rows import Rows, split_documents
+
+Sparse = sparse.spmatrix | sparse.sparray
+
+
+def compare(
+    acts: Mapping[str, Sparse],
+    *,
+    documents: Any,
+    domains: Any = None,
+    tokens: Any = None,
+    positions: Any = None,
+    raw: Mapping[str, Any] | None = None,
+    replicates: Mapping[str, Sparse] | None = None,
+    untrained: Mapping[str, Sparse] | None = None,
+    untrained_raw: Mapping[str, Any] | None = None,
+    weights: Mapping[str, Any] | None = None,
+    fit: Any = None,
+    root_seed: int = 0,
+    tau: float | None = None,
+    min_firings: int | None = None,
+    n_shifts: int | None = None,
+    n_ctx: int | None = None,
+    config: CompareConfig | None = None,
+    threads: int | None = None,
+) -> Comparison:
+    """Which latents of independently trained models are the same feature, beyond chance, and at what level?
+
+    Documents are split in two; candidates and the one-to-one assignment come from the fit half, every
+    reported score, null and interval from the other. See docs/METHOD.md for the order of all steps.
+
+    Args:
+        acts: model id -> scipy sparse (n_rows, d_sae) activations, the same rows in the same order; any
+            number of models from two on; dictionaries may differ in size.
+        documents: (n_rows,) int, document of each row: splits, nulls and intervals go by document.
+        domains: (n_rows,) labels (str or int); unlock the level ``domain`` and the table ``domains``.
+        tokens: (n_rows,) int token ids; unlock the levels ``token`` and ``context``.
+        positions: (n_rows,) int positions in the context; sharpen them.
+        raw: model id -> (n_rows, d_in) raw activations; unlock neurons and, with ``untrained_raw``, the
+            verdict ``decodable``.
+        replicates: model id (or "<model>r") -> activations of a second dictionary of the same model; unlock
+            the ceiling, the verdict ``unstable``, and levels of single features.
+        untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
+        untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
+        weights: model and replicate id -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape; unlock
+            the weight indices of ceiling pairs.
+        fit: (n_rows,) bool, True on fit rows, instead of a split of its own.
+        root_seed: every random act derives its own seed from it, its purpose and the ids concerned.
+        tau, min_firings, n_shifts: shortcuts for fields of ``config``.
+        n_ctx: tokens per context, if rows come from contexts.
+        config: all settings; see :class:`CompareConfig`.
+        threads: threads of the kernels; no byte of the result depends on it.
+
+    Returns:
+        A :class:`Comparison`. Whatever an input was missing for is ``untested`` or left out, never guessed.
+
+    Raises:
+        InputError: rows that do not match, values that are not finite, fewer than two models or documents,
+            unknown or repeated ids.
+    """
+    matrices = checked_models(acts)
+    n_rows = next(iter(matrices.values())).shape[0]
+    settings = _settings(config, tau, min_firings, n_shifts)
+    rows = _rows(n_rows, documents, domains, tokens, positions, n_ctx, fit, root_seed)
+    models = tuple(matrices)
+    named = replicate_names(replicates or {}, models)
+    ghosts = checked_matrices(untrained or {}, "untrained", n_rows)
+    again = checked_matrices({named[key][0]: m for key, m in (replicates or {}).items()}, "replicates", n_rows)
+    checked_names(models, tuple(name for name, _ in named.values()), tuple(ghosts))
+    raw_of = checked_raw(raw, "raw", models, n_rows)
+    ghost_raw = checked_raw(untrained_raw, "untrained_raw", tuple(ghosts) or tuple(untrained_raw or {}), n_rows)
+    every = {**matrices, **again, **ghosts}
+    replicate_of = dict(named.values())
+    plan = plan_pairs(models, replicate_of, tuple(ghosts))
+    statistics = {name: latent_statistics(m, rows, settings.min_firings) for name, m in every.items()}
+    similarities, nulls, matchings = {}, {}, {}
+    for pair in plan.all:
+        a, b = (every[name] for name in pair)
+        known = (rows, statistics[pair[0]], statistics[pair[1]])
+        similarities[pair] = pair_similarity(a, b, *known, settings, threads=threads)
+        nulls[pair] = pair_null(a, b, *known, settings, pair=pair, root_seed=root_seed, threads=threads)
+        matchings[pair] = pair_matching(
+            a, b, *known, similarities[pair], nulls[pair], settings,
+            pair=pair, root_seed=root_seed, threads=threads,
+        )  # fmt: skip
+    neurons = {
+        pair: pair_neurons(raw_of[pair[0]], raw_of[pair[1]], rows, settings, pair=pair, root_seed=root_seed)
+        for pair in plan.features
+        if pair[0] in raw_of and pair[1] in raw_of
+    }
+    return assemble(
+        Stages(
+            models=models,
+            replicate_of=replicate_of,
+            untrained=tuple(ghosts),
+            acts={**matrices, **ghosts},
+            rows=rows,
+            statistics=statistics,
+            similarities=similarities,
+            nulls=nulls,
+            matchings=matchings,
+            config=settings,
+            root_seed=root_seed,
+            neurons=neurons,
+            raw=raw_of,
+            untrained_raw=ghost_raw,
+            weights=_weights(weights),
+            threads=threads,
+        )
+    )
+
+
+def _settings(
+    config: CompareConfig | None, tau: float | None, min_firings: int | None, n_shifts: int | None
+) -> CompareConfig:
+    given = {"tau": tau, "min_firings": min_firings, "n_shifts": n_shifts}
+    base = config.model_dump() if config else {}
+    return CompareConfig(**{**base, **{name: value for name, value in given.items() if value is not None}})
+
+
+def _rows(
+    n_rows: int, documents: Any, domains: Any, tokens: Any, positions: Any, n_ctx: int | None, fit: Any, root_seed: int
+) -> Rows:
+    documents = np.asarray(documents)
+    if documents.ndim != 1 or documents.size != n_rows:
+        remedy = "Give the document of each row of the activations."
+        raise InputError(must_be("shape", "documents", f"({n_rows},)", documents.shape, remedy))
+    mask = split_documents(documents, root_seed, domains) if fit is None else np.asarray(fit)
+    return Rows(documents, mask, domains=domains, tokens=tokens, positions=positions, n_ctx=n_ctx)
+
+
+def _weights(weights: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    out = {}
+    for name, value in (weights or {}).items():
+        decoder, encoder = value if isinstance(value, tuple) else (value, None)
+        if encoder is not None and np.shape(encoder) != np.shape(decoder):
+            remedy = "Give W_enc transposed, one row per latent."
+            raise InputError(
+                must_be("encoder", f"weights[{name!r}]", f"of shape {np.shape(decoder)}", np.shape(encoder), remedy)
+            )
+        out[str(name)] = (np.asarray(decoder), None if encoder is None else np.asarray(encoder))
+    return out
