@@ -21,10 +21,12 @@ def report_command(run_name: str | None, store_url: str, out: Path) -> None:
     from pipelines.report.bundle import write_report
 
     run = open_named(run_name, store_url)
-    files = write_report(run, out)
-    for path in files:
-        typer.echo(path)
-    say(f"Report of run {run.name}: {len(files)} files in {out}. Start with {out / 'README.md'}.")
+    result = write_report(run, out)
+    for path in result.files:
+        typer.echo(out / path)
+    say(f"Report of run {run.name}: {len(result.files)} files in {out}. Start with {out / 'README.md'}.")
+    if result.missing:
+        say(f"The run is not complete: {len(result.missing)} things are missing, README.md lists them.")
 
 
 def dash_command(store_url: str, port: int, browser: bool) -> None:
@@ -47,7 +49,8 @@ def dash_command(store_url: str, port: int, browser: bool) -> None:
     command = streamlit_command(store_url, port, browser)
     if os.name == "posix":  # no process in between: signals reach the server itself
         os.execv(command[0], command)
-    raise typer.Exit(subprocess.call(command))
+    else:
+        raise typer.Exit(subprocess.call(command))
 
 
 def streamlit_command(store_url: str, port: int, browser: bool) -> list[str]:

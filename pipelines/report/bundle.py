@@ -1,0 +1,112 @@
+"""Write the report of a run: tables, figures, LaTeX, provenance, and what is missing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from pipelines.cli.summary import split_comparisons
+from pipelines.report.exhibits import EXHIBITS, Exhibit
+from pipelines.report.folder import ReportFolder, json_text
+from pipelines.report.provenance import results, time_stamps
+from pipelines.report.readme import readme_text
+from pipelines.report.tables import MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
+from storage import TableMissing
+
+if TYPE_CHECKING:
+    from storage import Run
+
+
+class ReportResult(NamedTuple):
+    """What a report holds.
+
+    Attributes:
+        files: relative paths of all files, sorted, the manifest last.
+        missing: what an unfinished run could not give, in words; empty for a complete one.
+    """
+
+    files: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def write_report(run: Run, out_dir: str | Path) -> ReportResult:
+    """Write everything about a run that a paper needs into a folder.
+
+    The same run gives the same bytes, but for ``timestamps.json``. A run that is not finished gives a partial report
+    that lists what it lacks.
+
+    Args:
+        run: the run; only read.
+        out_dir: a new or empty folder, or one with an earlier report, which is replaced.
+
+    Returns:
+        The files, and what is missing.
+
+    Raises:
+        InputError: the folder holds something else.
+        ArtifactCorrupt: a file of the run has changed since it was written.
+    """
+    folder = ReportFolder(Path(out_dir))
+    tables, missing = _read_tables(run)
+    for name, table in tables.items():
+        folder.write(f"tables/{name}.parquet", parquet_bytes(table))
+        if len(table) <= MAX_CSV_ROWS:
+            folder.write(f"tables/{name}.csv", csv_bytes(table))
+    for exhibit in EXHIBITS:
+        missing += _write_exhibit(folder, exhibit, tables, _taus(run))
+    found = results(run, tables, tuple(missing))
+    folder.write("results.json", json_text(found))
+    folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
+    folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
+    return ReportResult(folder.finish(run.name), tuple(missing))
+
+
+def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    nodes = run.record["nodes"]
+    missing = [
+        f"step `{node}` ({fields.get('status', 'unknown')})"
+        for node, fields in nodes.items()
+        if not run.store.has(fields["key"])
+    ]
+    tables: dict[str, pd.DataFrame] = {}
+    for name in TABLES:
+        try:
+            tables[name] = run.table(name)
+        except TableMissing:
+            missing.append(f"table `{name}`")
+    if "logits" in tables and "vocabulary" in tables:
+        tables["logits"] = with_token_text(tables["logits"], tables["vocabulary"])
+    return tables, missing
+
+
+def _write_exhibit(
+    folder: ReportFolder, exhibit: Exhibit, tables: dict[str, pd.DataFrame], taus: dict[str, float]
+) -> list[str]:
+    """Write an exhibit for every comparison; answers with what keeps it from being made."""
+    lacking = [name for name in exhibit.needs if name not in tables]
+    if lacking:
+        return [f"`{exhibit.name}` (needs {', '.join(lacking)})"]
+    split = {name: dict(split_comparisons(tables[name])) for name in exhibit.needs}
+    comparisons = list(split[exhibit.needs[0]])
+    missing = []
+    for comparison in comparisons:
+        # One comparison keeps plain names, so that a paper's \input paths stay short.
+        name = exhibit.name if len(comparisons) == 1 else f"{exhibit.name}-{comparison}"
+        if any(comparison not in part for part in split.values()):
+            missing.append(f"`{name}` (tables of this comparison)")
+            continue
+        chosen = {table: part[comparison] for table, part in split.items()}
+        for suffix, content in exhibit.make(chosen, taus.get(comparison)).items():
+            folder.write(name + suffix, csv_bytes(content) if isinstance(content, pd.DataFrame) else content)
+    return missing
+
+
+def _taus(run: Run) -> dict[str, float]:
+    """The threshold by comparison id."""
+    recipe = run.record.get("recipe") or {}
+    tau = (recipe.get("compare") or {}).get("tau")
+    ids = [c.get("id", "main") for c in recipe.get("comparisons") or []]
+    return {} if tau is None else {str(name): float(tau) for name in ids or ["main"]}

@@ -1,0 +1,131 @@
+"""Where every number comes from: what was asked, which artifacts answered, on what, with which warnings."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipelines.cli.summary import summary_values
+
+if TYPE_CHECKING:
+    from storage import Run
+
+#: Facts that differ from one computation of the same bytes to the next.
+TIMED_FACTS = frozenset({"wall_s", "peak_memory", "started", "finished", "created", "host", "pid"})
+#: Packages that write a report's files.
+WRITERS = ("universality", "matplotlib", "numpy", "pandas", "pyarrow")
+
+
+def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ...]) -> dict[str, Any]:
+    """Everything about a run but its times, as JSON values.
+
+    Args:
+        run: the run.
+        tables: its tables by name.
+        missing: what the report lacks, in words.
+
+    Returns:
+        Equal for two computations of the same recipe on the same machine, whenever they ran.
+    """
+    record = run.record
+    artifacts = _artifacts(run)
+    headline, features = tables.get("headline"), tables.get("features")
+    found = summary_values(headline, features) if headline is not None and features is not None else {}
+    return clean(
+        {
+            "run": run.name,
+            "status": run.status,
+            "recipe_name": record.get("recipe_name"),
+            **found,
+            "missing": list(missing),
+            "warnings": _warnings(artifacts),
+            "seeds": _seeds(record, tables.get("models")),
+            "corpus": _corpus(tables.get("documents")),
+            "recipe": record.get("recipe"),
+            "environment": record.get("environment"),
+            "written_with": {name: _version(name) for name in WRITERS},
+            "artifacts": artifacts,
+        }
+    )
+
+
+def time_stamps(run: Run, written: float) -> dict[str, Any]:
+    """All times of a run and of its report, seconds since 1970 and durations; the only bytes that may differ."""
+    record = run.record
+    steps = {}
+    for node, fields in record["nodes"].items():
+        if run.store.has(fields["key"]):
+            manifest = run.store.get(fields["key"]).manifest
+            timed = {k: v for k, v in manifest["facts"].items() if k in TIMED_FACTS}
+            steps[node] = {"created": manifest["created"], **timed}
+    times = {name: record.get(name) for name in ("created", "finished", "wall_s")}
+    return clean({"report_written": written, "run": times, "artifacts": steps})
+
+
+def clean(value: Any) -> Any:
+    """JSON values in which a number that is not finite is null."""
+    if isinstance(value, Mapping):
+        return {str(name): clean(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [clean(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _artifacts(run: Run) -> dict[str, Any]:
+    """By node: step, key and, where it is finished, the step's version and its facts without times."""
+    found: dict[str, Any] = {}
+    for node, fields in run.record["nodes"].items():
+        entry: dict[str, Any] = {"step": fields["step"], "key": fields["key"], "finished": False}
+        if run.store.has(fields["key"]):
+            manifest = run.store.get(fields["key"]).manifest
+            facts = {k: v for k, v in manifest["facts"].items() if k not in TIMED_FACTS}
+            entry |= {"finished": True, "version": manifest["version"], "facts": facts}
+        found[node] = entry
+    return found
+
+
+def _warnings(artifacts: Mapping[str, Any]) -> list[dict[str, str]]:
+    listed = []
+    for node, entry in artifacts.items():
+        warnings = entry.get("facts", {}).get("warnings", [])
+        texts = [warnings] if isinstance(warnings, str) else warnings
+        listed += [{"node": node, "warning": str(text)} for text in texts]
+    return listed
+
+
+def _seeds(record: Mapping[str, Any], models: pd.DataFrame | None) -> dict[str, Any]:
+    seeds: dict[str, Any] = {"root_seed": (record.get("recipe") or {}).get("root_seed")}
+    if models is not None:
+        wanted = [c for c in ("comparison_id", "model", "role", "model_seed", "sae_seed") if c in models]
+        plain = models[wanted].astype(object)
+        seeds["models"] = plain.where(models[wanted].notna(), None).to_dict("records")
+    return seeds
+
+
+def _corpus(documents: pd.DataFrame | None) -> dict[str, Any] | None:
+    """Size by domain and part, and one digest of the documents' digests in order."""
+    if documents is None:
+        return None
+    text = "\n".join(documents["digest"].astype(str))
+    sizes = documents.groupby(["domain", "part"], sort=True)["n_tokens"].agg(["size", "sum"])
+    domains: dict[str, Any] = {}
+    for (domain, part), row in zip(sizes.index, sizes.itertuples(index=False), strict=True):
+        domains.setdefault(str(domain), {})[str(part)] = {"documents": int(row[0]), "tokens": int(row[1])}
+    return {
+        "documents": len(documents),
+        "tokens": int(documents["n_tokens"].sum()),
+        "digest": "sha256:" + hashlib.sha256(text.encode()).hexdigest(),
+        "domains": domains,
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,125 @@
+"""The report's own README: what was found, and what every file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.tables import MAX_CSV_ROWS, TABLES
+from universality.exhibits.frames import headline_frame
+
+#: Columns that carry a definition; the same words wherever they appear.
+GLOSSARY: Mapping[str, str] = {
+    "comparison_id": "which comparison of the recipe the row belongs to",
+    "r": "Pearson correlation on the fit rows, from which pairs were chosen",
+    "r_held_out": "Pearson correlation on the score rows, which chose nothing; all results use it",
+    "r_token": "held-out r after each token id's and each position's mean is removed",
+    "r_low, r_high": "interval of the held-out r, documents resampled",
+    "p, q": "chance of such an r as a maximum over candidates, and its false-discovery rate",
+    "q_domain": "the same against shifts within each domain",
+    "level": "finest explanation that survives: context, token, domain; untested where inputs were missing",
+    "class": "universal (all models), shared (some), specific (one)",
+    "verdict": "first reason that holds for a missing partner",
+    "margin_a, margin_b": "r minus that of the best alternative, from either side",
+    "status": "alive, rare (fires too seldom to compare) or dead",
+    "model": "m0, m1, … compared; m0r a second dictionary of m0; u0, u1 untrained",
+}
+
+
+def readme_text(
+    results: Mapping[str, Any],
+    tables: Mapping[str, pd.DataFrame],
+    files: Sequence[str],
+    missing: Sequence[str],
+) -> str:
+    """Markdown for the report folder.
+
+    Args:
+        results: as :func:`pipelines.report.provenance.results` makes it.
+        tables: the run's tables.
+        files: relative paths written so far.
+        missing: what the report lacks, in words.
+    """
+    lines = [f"# Report of run {results['run']}", ""]
+    lines += [f"Recipe `{results['recipe_name']}`, status **{results['status']}**.", ""]
+    if missing:
+        lines += ["## Missing", "", "The run is not complete; this report lacks:", ""]
+        lines += [*(f"- {item}" for item in missing), ""]
+    if "headline" in tables:
+        lines += ["## Headline", "", *_headline(tables["headline"]), ""]
+    if results["warnings"]:
+        lines += ["## Warnings", ""]
+        lines += [*(f"- `{w['node']}`: {_plain(w['warning'])}" for w in results["warnings"]), ""]
+    lines += ["## Files", "", *_files(tables, files), ""]
+    lines += ["## Columns", "", "| column | meaning |", "| --- | --- |"]
+    lines += [*(f"| `{name}` | {meaning} |" for name, meaning in GLOSSARY.items()), ""]
+    return "\n".join(lines)
+
+
+def _headline(headline: pd.DataFrame) -> list[str]:
+    lines = ["Median held-out r of assigned pairs, with 95 % intervals.", ""]
+    comparisons = list(headline["comparison_id"].unique()) if "comparison_id" in headline else [None]
+    for comparison in comparisons:
+        part = headline if comparison is None else headline[headline["comparison_id"] == comparison]
+        frame = headline_frame(part)
+        lines += [f"Comparison `{comparison}`:", ""] if len(comparisons) > 1 else []
+        lines += ["| quantity | median r | 95 % interval | n |", "| --- | ---: | --- | ---: |"]
+        for row in frame[frame["pair"] == "overall"].to_dict("records"):
+            interval = "" if pd.isna(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
+            value = "not measured" if pd.isna(row["value"]) else f"{row['value']:.2f}"
+            lines.append(f"| {row['label']} | {value} | {interval} | {row['n']:,} |")
+        lines.append("")
+    return lines[:-1]
+
+
+def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str]:
+    """A row per file or per group of files that belong together, only of what was written."""
+    rows = [
+        (
+            "results.json",
+            "everything in numbers: headline, counts, recipe, seeds, artifact keys, environment, corpus",
+        ),
+        (
+            "timestamps.json",
+            "all times and durations; the only file that differs when a report is written again",
+        ),
+        ("manifest.json", "sha256 of every other file"),
+    ]
+    for exhibit in EXHIBITS:
+        made = [name for name in files if _belongs(name, exhibit.name)]
+        if made:
+            rows.append(
+                (", ".join(f"`{name}`" for name in sorted(made, key=_picture_first)), exhibit.caption)
+            )
+    for name, meaning in TABLES.items():
+        if f"tables/{name}.parquet" in files:
+            csv = f"`tables/{name}.csv`, " if f"tables/{name}.csv" in files else ""
+            size = f" ({len(tables[name]):,} rows)"
+            rows.append((f"{csv}`tables/{name}.parquet`", meaning + size))
+    lines = ["| file | holds |", "| --- | --- |"]
+    lines += [f"| {name if '`' in name else f'`{name}`'} | {meaning} |" for name, meaning in rows]
+    return [
+        *lines,
+        "",
+        "Parquet files are exact. In CSV files tokens, and texts that a spreadsheet could take for a formula, are JSON "
+        f"strings; tables of more than {MAX_CSV_ROWS:,} rows come as Parquet only. The LaTeX tables need "
+        "`\\usepackage{booktabs}`.",
+    ]
+
+
+def _belongs(file: str, exhibit: str) -> bool:
+    if exhibit.startswith("tables/"):
+        return file.startswith(exhibit) and file.endswith(".tex")
+    return file.startswith(exhibit)
+
+
+def _picture_first(name: str) -> tuple[bool, str]:
+    return not name.endswith(".pdf"), name
+
+
+def _plain(text: str) -> str:
+    """Text from a run inside Markdown: on one line, nothing that starts a link or a tag."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("[", "\\[").replace("|", "\\|")

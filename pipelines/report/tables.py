@@ -1,0 +1,89 @@
+"""The run's tables as files: Parquet without loss, CSV that no spreadsheet executes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from universality.exhibits.text import is_invisible
+
+#: Tables in the order of the README, with what a row is.
+TABLES: Mapping[str, str] = {
+    "headline": "median held-out r of assigned pairs, one row per quantity and pair of models",
+    "models": "one row per dictionary: seeds, sizes, quality, alive, rare and dead latents",
+    "features": "one row per latent of every model: status, class, level, best r, verdict",
+    "pairs": "one row per assigned pair of latents, with its chance level and margins",
+    "clusters": "one row per group of features of different models that count as one",
+    "verdicts": "why a feature has no partner in a model, one row per feature and missing model",
+    "domains": "each model's best latent per domain of the text, its partner, and controls",
+    "indices": "published similarity indices, each with its chance level",
+    "tau_curve": "features by class and level, over the threshold tau",
+    "k_of_m": "clusters and features by number of models",
+    "baselines": "assigned pairs of features, neurons, second dictionaries and untrained models",
+    "null_quantiles": "quantiles of the chance level (the maximum over candidates) per pair of models",
+    "candidates": "each latent's five best candidates in every other model, on the fit rows",
+    "latent_domains": "what share of a latent's activation lies in each domain",
+    "contexts": "evaluation rows where a latent is strongest, at each tenth of its range, and at random",
+    "histograms": "histogram of each latent's activations",
+    "logits": "tokens that a latent raises and lowers most",
+    "documents": "the documents of the corpus by domain, part and digest, without their text",
+    "vocabulary": "the tokenizer's tokens as bytes (hexadecimal) and text",
+}
+#: Columns that hold corpus text; JSON-quoted in every CSV file.
+TOKEN_COLUMNS = frozenset({"text", "token_text"})
+#: Tables with more rows come as Parquet only: a spreadsheet could not open them anyway.
+MAX_CSV_ROWS = 200_000
+
+_FORMULA = ("=", "+", "-", "@")
+
+
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    """A table as Parquet (zstd)."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV (UTF-8, LF, RFC 4180 quoting).
+
+    Numbers are written so that they read back bit by bit. Text that a spreadsheet could take for a formula, that holds
+    anything invisible, or that is a token is written as a JSON string, so its cell starts with a quotation mark.
+    """
+    safe = {
+        column: _each(table[column], quoted if column in TOKEN_COLUMNS else safe_text)
+        for column in table.columns
+        if not pd.api.types.is_numeric_dtype(table[column])
+    }
+    return table.assign(**safe).to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+def _each(column: pd.Series, change: Callable[[Any], object]) -> pd.Series:
+    """Every value changed; each distinct one once, for columns repeat a few words over many rows."""
+    return column.map({value: change(value) for value in column.dropna().unique()})
+
+
+def safe_text(cell: object) -> object:
+    """Text as it is, or JSON-quoted where a spreadsheet or a reader could be misled; other values unchanged."""
+    if not isinstance(cell, str):
+        return cell
+    risky = cell.lstrip().startswith(_FORMULA) or any(is_invisible(character) for character in cell)
+    return quoted(cell) if risky else cell
+
+
+def quoted(text: str) -> str:
+    """Text as a JSON string in which every invisible character is escaped."""
+    return "".join(
+        json.dumps(character)[1:-1] if is_invisible(character) else character
+        for character in json.dumps(text, ensure_ascii=False)
+    )
+
+
+def with_token_text(logits: pd.DataFrame, vocabulary: pd.DataFrame) -> pd.DataFrame:
+    """The table ``logits`` with the text of each token."""
+    text = vocabulary.set_index("token")["text"]
+    return logits.assign(token_text=logits["token"].map(text))
