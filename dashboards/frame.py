@@ -8,7 +8,7 @@ from dashboards.components.panels import explain_damage, nothing
 from dashboards.data import View, comparisons_of, get_view, list_runs
 from storage import StoreError
 
-_STATE = "universality_view"
+VIEW = "universality_view"
 _STORE = "universality_store"
 
 
@@ -20,15 +20,15 @@ def choose_view(url: str, *, needs_run: bool) -> None:
         needs_run: whether the page can show nothing without a run; the script then ends here with a sentence.
     """
     st.session_state[_STORE] = url
-    st.session_state[_STATE] = None
+    st.session_state[VIEW] = None
     try:
         runs, _ = list_runs(url)
         if runs:
-            st.session_state[_STATE] = _choose(url, runs)
+            st.session_state[VIEW] = _choose(url, runs)
     except (StoreError, OSError, ValueError, ImportError) as error:
         explain_damage(error)
         st.stop()
-    if st.session_state[_STATE] is None and needs_run:
+    if st.session_state[VIEW] is None and needs_run:
         st.title("No runs yet")
         nothing("This store holds no run yet.", "Compute one with the command below, then reload this page.")
         st.code("universality run quickstart", language=None)
@@ -51,7 +51,7 @@ def _choose(url: str, runs: list) -> View:
 
 def current_view() -> View:
     """The run and comparison that the visitor chose; only on pages that need a run."""
-    view = st.session_state[_STATE]
+    view = st.session_state[VIEW]
     if view is None:
         st.stop()
     return view

@@ -82,18 +82,19 @@ def fold(record: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Prog
 
 def _running(node: str, state: Mapping[str, Any]) -> dict[str, Any]:
     event = state.get("event") or {}
-    done, total = event.get("done"), event.get("total")
-    known = isinstance(done, (int, float)) and isinstance(total, (int, float)) and total > 0
+    done, total = _float(event.get("done")), _float(event.get("total"))
     told = {k: v for k, v in event.items() if k not in ("event", "node", "done", "total", "time")}
-    detail = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in told.items())
-    started, latest = state.get("started"), state.get("latest")
-    both = isinstance(started, (int, float)) and isinstance(latest, (int, float))
     return {
         "node": node,
-        "share": min(max(done / total, 0.0), 1.0) if known else 0.0,  # pyright: ignore[reportOptionalOperand]
-        "detail": detail,
-        "seconds": latest - started if both else None,  # pyright: ignore[reportOptionalOperand]
+        "share": min(max(done / total, 0.0), 1.0) if total > 0 else 0.0,
+        "detail": ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in told.items()),
+        "seconds": max(_float(state.get("latest")) - _float(state.get("started")), 0.0),
     }
+
+
+def _float(value: Any) -> float:
+    """A number of an event; 0 where it is none."""
+    return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def command(record: Mapping[str, Any], store: str) -> str:

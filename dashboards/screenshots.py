@@ -1,7 +1,7 @@
 """Pictures of every screen: ``python -m dashboards.screenshots --store URL --run NAME --out DIR``.
 
-Needs playwright and a Chromium on the path. Starts the server itself, and looks at the run's strongest pair that survives
-token identity.
+Needs playwright and a Chromium on the path. Starts the server itself, and shows the run's strongest pair that
+survives token identity.
 """
 
 from __future__ import annotations
@@ -72,16 +72,13 @@ def shoot(page: Page, address: str, out: Path) -> None:
 
 def screens(run: Run) -> dict[str, str]:
     """Name of each picture and the address that it shows."""
-    found = {
-        "overview": {},
-        "pairs": {"pair": telling_pair(run)},
-        "specific": {"feature": telling_feature(run)},
-        "runs": {},
-    }
-    return {
-        name: f"{'' if name == 'overview' else name}?{urlencode({'run': run.name, **{k: v for k, v in params.items() if v}})}"
-        for name, params in found.items()
-    }
+    pair, feature = telling_pair(run), telling_feature(run)
+    wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}, "runs": {}}
+    addresses = {}
+    for page, params in wanted.items():
+        given = {name: value for name, value in params.items() if value}
+        addresses[page or "overview"] = f"{page}?{urlencode({'run': run.name, **given})}"
+    return addresses
 
 
 def telling_pair(run: Run) -> str:
@@ -101,7 +98,7 @@ def _best(run: Run, table: str, condition: str, by: str) -> dict[str, Any] | Non
         rows = run.sql(f"select * from {table} where {condition} order by {by} desc nulls last limit 1")
     except LookupError:
         return None
-    return None if rows.empty else rows.iloc[0].to_dict()
+    return None if rows.empty else {str(name): value for name, value in rows.iloc[0].items()}
 
 
 def take(store: str, name: str | None, out: Path, themes: list[str]) -> list[Path]:

@@ -133,3 +133,10 @@ def specific_of(view: View) -> pd.DataFrame:
     chosen = features[(features["status"] == "alive") & (features["class"] == "specific")]
     chosen = chosen.assign(id=_keys(chosen), verdict=chosen["verdict"].fillna("untested"))
     return chosen.sort_values("best_r", ascending=False, kind="stable", ignore_index=True)
+
+
+def candidates_of(table: pd.DataFrame, model: str, latent: int, other: str) -> pd.DataFrame:
+    """A feature's candidates in one other model: model, latent, r, best first; a new frame."""
+    mine = table[(table["model_a"] == model) & (table["latent_a"] == latent) & (table["model_b"] == other)]
+    mine = mine.sort_values("rank", ignore_index=True)[["model_b", "latent_b", "r"]]
+    return mine.rename(columns={"model_b": "model", "latent_b": "latent"})

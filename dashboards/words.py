@@ -96,6 +96,12 @@ ROLES: dict[str, str] = {
     "untrained": "random weights (floor)",
 }
 
+FLAGS: dict[str, str] = {
+    "dense": "fires on more than a tenth of all rows",
+    "single_token": "nearly all of its activation lies on one token id",
+    "positional": "explained by the position in the context",
+}
+
 #: kind of baseline row -> name in charts
 KINDS: dict[str, str] = {
     "features": "Features",
@@ -136,6 +142,11 @@ def rate(value: Any) -> str:
 def share(value: Any) -> str:
     """A probability or overlap as whole percent."""
     return "–" if _missing(value) else f"{100 * value:.0f} %"
+
+
+def flags(text: Any) -> list[str]:
+    """The flags of a feature from their cell (``"dense;positional"``, empty, or missing)."""
+    return [] if _missing(text) else [flag for flag in str(text).split(";") if flag]
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

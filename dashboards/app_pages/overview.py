@@ -32,10 +32,11 @@ def head(view: View) -> None:
 
 def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -> str:
     """The result in plain words, as HTML."""
-    overall = headline[headline["pair"] == "overall"].set_index("quantity")["value"]
+    overall = headline[(headline["pair"] == "overall") & headline["value"].notna()]
+    values = dict(zip(overall["quantity"], overall["value"], strict=True))
 
     def bold(quantity: str) -> str:
-        return f"<b>{words.number(overall.get(quantity))}</b>"
+        return f"<b>{words.number(values.get(quantity))}</b>"
 
     primary = models[models["role"] == "primary"]
     alive = int((features["status"] == "alive").sum())
@@ -43,7 +44,7 @@ def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -
         f"{words.counted(len(primary), 'model')} with {words.counted(alive, 'alive feature')} together.",
         f"Matched features of two models agree at a median r of {bold('features')} on text not used to match them",
     ]
-    if pd.notna(overall.get("null_p95")):
+    if "null_p95" in values:
         sentences[-1] += f"; by chance, 95 % stay below {bold('null_p95')}"
     sentences[-1] += "."
     beside = [
@@ -53,11 +54,11 @@ def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -
             ("neurons", "single neurons"),
             ("untrained", "models with random weights"),
         )
-        if pd.notna(overall.get(quantity))
+        if quantity in values
     ]
     if beside:
         sentences.append(f"For comparison: {', '.join(beside)}.")
-    if pd.notna(overall.get("token_conditional")):
+    if "token_conditional" in values:
         sentences.append(f"Once tokens and positions are accounted for, {bold('token_conditional')} remains.")
     return f'<div class="uv-lead">{" ".join(sentences)}</div>'
 
@@ -69,13 +70,13 @@ def headline_cards(headline: pd.DataFrame) -> None:
     for column, (quantity, (name, meaning)) in zip(columns, words.QUANTITIES.items(), strict=True):
         known = quantity in overall.index
         row = overall.loc[quantity] if known else None
-        between = ""
+        between = "not measured" if row is None else "no interval"
         if row is not None and pd.notna(row["low"]):
             between = f"{words.number(row['low'])} to {words.number(row['high'])}"
         column.metric(
             name,
             words.number(row["value"]) if row is not None else "–",
-            delta=between or "no interval",
+            delta=between,
             delta_color="off",
             delta_arrow="off",
             help=meaning,
@@ -132,7 +133,9 @@ def classes(view: View) -> None:
     left, right = st.columns(2)
     tau = view.settings.get("tau")
     with left, panel("Classes by level", _class_note()):
-        st.altair_chart(charts.class_bars_chart(frames.class_bars(view.table("features"))))
+        bars = frames.class_bars(view.table("features"))
+        st.altair_chart(charts.class_bars_chart(bars))
+        st.html(charts.class_legend(bars))
     with (
         right,
         panel(
@@ -140,7 +143,9 @@ def classes(view: View) -> None:
             "One threshold is not a result: this is how the classes move with it.",
         ),
     ):
-        st.altair_chart(charts.class_curve_chart(frames.class_curve(view.table("tau_curve")), tau))
+        curve = frames.class_curve(view.table("tau_curve"))
+        st.altair_chart(charts.class_curve_chart(curve, tau))
+        st.html(charts.class_legend(curve.rename(columns={"n_features": "n"})))
 
 
 def _class_note() -> str:
@@ -161,14 +166,14 @@ def histograms(view: View) -> None:
         left, right = st.columns(2)
         titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
         for column, (measure, title) in zip((left, right), titles.items(), strict=True):
-            named = middle[middle["measure"] == measure].set_index("kind")["median"].to_dict()
             chance = frames.null_line(nulls) if measure == "r_held_out" else None
             with column:
                 st.markdown(f"**{title}**")
-                if not named:
-                    nothing("Not measured in this run.")
+                if (middle["measure"] == measure).any():
+                    st.altair_chart(charts.histogram_chart(frame, measure, chance, top))
+                    st.html(charts.histogram_legend(middle, measure))
                 else:
-                    st.altair_chart(charts.histogram_chart(frame, measure, named, chance, top))
+                    nothing("Not measured in this run.")
 
 
 def models_against_models(view: View) -> None:
@@ -202,6 +207,7 @@ def domains(view: View) -> None:
             return
         frame = frames.domain_frame(table)
         st.altair_chart(charts.domain_chart(frame))
+        st.html(charts.domain_legend())
         with st.expander("Every model's best feature by domain"):
             domain_table(table)
 
@@ -242,8 +248,8 @@ def dictionaries(view: View) -> None:
             models,
             hide_index=True,
             column_order=[
-                "model", "role", "model_seed", "sae_seed", "hook_point", "d_in", "d_sae", "k", "train_tokens",
-                "heldout_loss", "sae_tokens", "fvu", "l0", "ce_recovered", "dead_fraction", "n_alive", "n_rare", "n_dead",
+                "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "heldout_loss", "d_sae", "k",
+                "train_tokens", "sae_tokens", "model_seed", "sae_seed", "hook_point", "d_in", "dead_fraction",
                 "max_init_cosine",
             ],
             column_config={
@@ -255,7 +261,7 @@ def dictionaries(view: View) -> None:
                 "sae_tokens": number("SAE tokens", format="compact"),
                 "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
                 "l0": number("L0", format="%.1f", help="latents that fire per token"),
-                "ce_recovered": number("CE recovered", format="%.2f", help="loss kept when the SAE is spliced in; 1 is all"),
+                "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
                 "dead_fraction": number("dead", format="percent"),
                 "n_alive": number("alive", format="localized"),
                 "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),

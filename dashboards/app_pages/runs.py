@@ -10,9 +10,9 @@ import streamlit as st
 
 from dashboards import words
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import selectable_table
+from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
-from dashboards.frame import current_store
+from dashboards.frame import VIEW, current_store
 from dashboards.progress import Progress, command, fold
 from storage import Run
 
@@ -25,7 +25,7 @@ def when(seconds: Any) -> datetime | None:
     return datetime.fromtimestamp(float(seconds), UTC) if isinstance(seconds, (int, float)) else None
 
 
-def table(runs: list[Run]) -> None:
+def table(runs: list[Run], chosen: str) -> None:
     """One row per run, newest first."""
     records = [(run.record, run.status) for run in runs]
     frame = pd.DataFrame(
@@ -38,10 +38,16 @@ def table(runs: list[Run]) -> None:
             "time": [words.duration(record.get("wall_s") or float("nan")) for record, _ in records],
         }
     )
-    selectable_table(
+
+    def choose(name: str | None) -> None:
+        if name is not None:
+            st.session_state["run"] = name  # the choice of the sidebar: one current run on all pages
+
+    choosing_table(
         frame,
         [run.name for run in runs],
-        param="show",
+        chosen,
+        choose,
         key="runs_table",
         height="content" if len(runs) <= 8 else 320,
         column_config={
@@ -159,12 +165,10 @@ def main() -> None:
                 wrap_lines=True,
             )
             return
-        table(runs)
-        wanted = st.query_params.get("show")
-        chosen = next((run for run in runs if run.name == wanted), None)
-        if wanted and chosen is None:
-            nothing("The address names a run that this store has not.", "Choose one in the table.")
-        detail(chosen or runs[0], store)
+        view = st.session_state[VIEW]
+        chosen = next((run for run in runs if view and run.name == view.name), runs[0])
+        table(runs, chosen.name)
+        detail(chosen, store)
 
 
 main()

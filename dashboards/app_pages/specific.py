@@ -29,6 +29,7 @@ def summary(features: pd.DataFrame) -> None:
     ):
         counts = features.groupby(["model", "verdict"], observed=True).size().rename("n").reset_index()
         st.altair_chart(pair_charts.verdict_chart(counts))
+        st.html(pair_charts.verdict_legend(counts))
         with st.expander("What the verdicts mean"):
             present = [v for v in words.VERDICTS if (features["verdict"] == v).any()]
             st.markdown("\n".join(f"- **{verdict}**: {words.VERDICTS[verdict]}" for verdict in present))

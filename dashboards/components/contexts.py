@@ -9,15 +9,16 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import words
-from dashboards.components.markup import context_rows, escape, swatch
+from dashboards.components.markup import context_rows, escape, legend, swatch
 from dashboards.components.panels import nothing
 from dashboards.corpus import EvaluationText
 from dashboards.evidence import Firing, distinct, rows_of_choice
 from universality.exhibits.colours import SIDE_COLOURS
 from universality.exhibits.text import Channel, token_strip
 
-#: Contexts shown at once.
-LIMIT = 12
+#: Contexts shown at first, and after a click on *More*.
+LIMIT = 8
+MORE = 30
 #: Rows looked through for contexts that differ; a latent that fires everywhere needs no more.
 LOOK = 2_000
 
@@ -64,7 +65,11 @@ CHOICES: dict[str, tuple[str, str]] = {
 
 
 def rows_to_show(
-    choice: str, text: EvaluationText, sides: Sequence[Side], stored: dict[str, pd.DataFrame]
+    choice: str,
+    text: EvaluationText,
+    sides: Sequence[Side],
+    stored: dict[str, pd.DataFrame],
+    limit: int = LIMIT,
 ) -> list[tuple[int, str]]:
     """Rows of a choice with a note on each.
 
@@ -73,6 +78,7 @@ def rows_to_show(
         text: the evaluation text.
         sides: one or two sides.
         stored: table ``contexts`` of each side by its letter, for quantiles and random rows.
+        limit: most rows of the other choices.
 
     Returns:
         Evaluation row and note ("tenth 9", "of A", or nothing), best first, no two with the same context.
@@ -84,14 +90,11 @@ def rows_to_show(
             rows = stored[side.letter]
             rows = rows[rows["kind"] == kind].sort_values(["group", "rank"], ascending=[False, True])
             for row, group in zip(rows["row"], rows["group"], strict=True):
-                note = f"tenth {int(group) + 1} of 10" if kind == "quantile" else f"of {side.letter.upper()}"
-                picked.setdefault(int(row), note if len(sides) > 1 or kind == "quantile" else "")
+                picked.setdefault(int(row), f"tenth {int(group) + 1} of 10" if kind == "quantile" else "")
         return list(picked.items())
-    first, second = sides[0].firing, sides[-1].firing
-    rows = rows_of_choice(choice, first, second)[:LOOK]
-    return [
-        (row, "") for row in distinct(rows, lambda r: text.contexts[text.row_context[r]].tobytes(), LIMIT)
-    ]
+    rows = rows_of_choice(choice, sides[0].firing, sides[-1].firing)[:LOOK]
+    texts = distinct(rows, lambda r: text.contexts[text.row_context[r]].tobytes(), 4 * limit)
+    return [(row, "") for row in distinct(texts, lambda r: "".join(text.window(r).tokens).encode(), limit)]
 
 
 def show_contexts(
@@ -128,26 +131,26 @@ def _context(
 
 def _meta(text: EvaluationText, row: int, note: str, sides: Sequence[Side]) -> str:
     values = "".join(
-        f'<div><i class="uv-dot" style="background-color:{side.colour}"></i>'
-        f"<b>{words.number(float(side.firing.at([row])[0]))}</b> <span>{escape(side.name)}</span></div>"
+        f'<div title="{escape(side.name)}"><i class="uv-dot" style="background-color:{side.colour}"></i>'
+        f"<b>{words.number(float(side.firing.at([row])[0]))}</b></div>"
         for side in sides
     )
     place = " · ".join(part for part in (text.domain(row), note) if part)
-    return values + (f"<div><span>{escape(place)}</span></div>" if place else "")
+    return f'<div class="uv-pairing">{values}</div><div><span>{escape(place)}</span></div>'
 
 
-def legend(sides: Sequence[Side], *, stacked: bool) -> str:
+def sides_legend(sides: Sequence[Side], *, stacked: bool) -> str:
     """What background and underline stand for."""
-    entries = [
-        swatch(
-            side.colour,
-            f"{side.name}{'' if stacked else ' underline' if i else ' background'}",
-            underline=i > 0 and not stacked,
-        )
-        for i, side in enumerate(sides)
-    ]
-    entries.append(
-        '<span class="uv-swatch" style="opacity:.72">framed: the token the values belong to · '
-        "colour: share of the feature's maximum · hover for raw values</span>"
+    kinds = ["", ""] if stacked or len(sides) == 1 else [" (background)", " (underline)"]
+    return legend(
+        [
+            swatch(
+                side.colour,
+                side.name + kind,
+                underline="under" in kind,
+                ink=0.6 if "under" not in kind else 1,
+            )
+            for side, kind in zip(sides, kinds, strict=False)
+        ],
+        "framed: the token that the values belong to · colour: share of the feature's maximum · hover: raw values",
     )
-    return f'<div class="uv-legend">{"".join(entries)}</div>'

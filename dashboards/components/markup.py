@@ -1,7 +1,7 @@
 """Small pieces of HTML for ``st.html``: every argument that is not markup of ours is escaped here.
 
-Styles live in ``static/style.css``. Colours come from the page (``currentColor``) or from the fixed palette, so that the
-pieces work on light and on dark.
+Styles live in ``static/style.css``. Colours come from the page (``currentColor``) or from the fixed palette, so
+that the pieces work on light and on dark.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ def token_list(rows: Sequence[tuple[str, float, bool]], colour: str, *, caption:
         colour: ``#RRGGBB`` of the bars.
         caption: heading of the list.
     """
-    top = max((abs(value) for _, value, _ in rows), default=0.0) or 1.0
+    top, tinted = max((abs(value) for _, value, _ in rows), default=0.0) or 1.0, rgba(colour, 0.22)
     lines = "".join(
         f'<div class="uv-token{" uv-shared" if shared else ""}">'
-        f'<span class="uv-bar" style="width:{100 * abs(value) / top:.0f}%;background-color:{rgba(colour, 0.22)}"></span>'
+        f'<span class="uv-bar" style="width:{100 * abs(value) / top:.0f}%;background-color:{tinted}"></span>'
         f'<bdi class="uv-token-text">{escape(text)}</bdi>'
-        f'<span class="uv-token-value">{"● " if shared else ""}{escape(f"{value:+.2f}".replace("-", "−"))}</span></div>'
+        f'<span class="uv-token-value">{"● " if shared else ""}{f"{value:+.2f}".replace("-", "−")}</span></div>'
         for text, value, shared in rows
     )
     return f'<div class="uv-tokens"><div class="uv-label">{escape(caption)}</div>{lines}</div>'
@@ -83,7 +83,21 @@ def context_rows(items: Iterable[tuple[str, str]]) -> str:
     return f'<div class="uv-contexts">{rows}</div>'
 
 
-def swatch(colour: str, text: str, *, underline: bool = False) -> str:
-    """A legend entry: a filled box, or a line where the colour stands for an underline."""
+def swatch(colour: str, text: str, *, underline: bool = False, ink: float = 1.0) -> str:
+    """A legend entry: a filled box, or a line where the colour stands for an underline or a curve.
+
+    Args:
+        colour: ``#RRGGBB``.
+        text: what it stands for.
+        underline: draw a line.
+        ink: opacity of the box, 0..1.
+    """
     kind = "uv-line" if underline else "uv-box"
-    return f'<span class="uv-swatch"><i class="{kind}" style="background-color:{colour}"></i>{escape(text)}</span>'
+    style = f"background-color:{colour};opacity:{ink:g}"
+    return f'<span class="uv-swatch"><i class="{kind}" style="{style}"></i>{escape(text)}</span>'
+
+
+def legend(swatches: Iterable[str], remark: str = "") -> str:
+    """Legend entries in a row that wraps, with a remark behind them."""
+    said = f'<span class="uv-remark">{escape(remark)}</span>' if remark else ""
+    return f'<div class="uv-legend">{"".join(swatches)}{said}</div>'

@@ -1,19 +1,25 @@
-"""Charts of the overview: tidy frames of ``universality.exhibits.frames`` in, Altair charts out."""
+"""Charts of the overview: tidy frames of ``universality.exhibits.frames`` in, Altair charts out.
+
+Legends are drawn as HTML beside the charts (they wrap, and are never cut), so charts have none of their own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import altair as alt
 import pandas as pd
 
 from dashboards import words
+from dashboards.components.markup import legend, swatch
 from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK
 from universality.exhibits.frames import CLASSES, LEVELS
 
 #: One ramp for both themes: the cells bring their own background, so text on them needs no theme.
 RAMP = ("#eef4f9", "#c0daec", "#74aed4", "#2a7cb5", "#054a82")
-HEIGHT = 270
+HEIGHT = 290
+
+Drawing: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
 
 _CLASS_SCALE = alt.Scale(domain=list(CLASSES), range=[CLASS_COLOURS[c] for c in CLASSES])
 _INK_SCALE = alt.Scale(domain=list(LEVELS), range=[LEVEL_INK[level] for level in LEVELS])
@@ -25,19 +31,27 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(rank=rank + frame["level"].map({level: i for i, level in enumerate(LEVELS)}))
 
 
-def _class_encodings(levels: Sequence[str]) -> tuple[alt.Color, alt.Opacity, alt.Order]:
-    legend = alt.Legend(title="level", orient="bottom", values=list(levels)) if levels else None
+def _class_encodings() -> tuple[alt.Color, alt.Opacity, alt.Order]:
     return (
-        alt.Color("class:N", scale=_CLASS_SCALE, legend=alt.Legend(title="class", orient="bottom")),
-        alt.Opacity("level:N", scale=_INK_SCALE, legend=legend),
+        alt.Color("class:N", scale=_CLASS_SCALE, legend=None),
+        alt.Opacity("level:N", scale=_INK_SCALE, legend=None),
         alt.Order("rank:Q"),
     )
 
 
-def class_bars_chart(frame: pd.DataFrame) -> alt.Chart:
+def class_legend(frame: pd.DataFrame) -> str:
+    """The legend of both class charts, with the levels that occur."""
+    present = [level for level in LEVELS if (frame.loc[frame["level"] == level, "n"] > 0).any()]
+    return legend(
+        [swatch(CLASS_COLOURS[c], c) for c in CLASSES]
+        + [swatch("#5F6B73", f"level: {level}", ink=LEVEL_INK[level]) for level in present]
+    )
+
+
+def class_bars_chart(frame: pd.DataFrame) -> Drawing:
     """Share of each model's alive features by class, inked by level (columns of ``class_bars``)."""
     drawn = _ordered(frame[frame["n"] > 0])
-    colour, opacity, order = _class_encodings([level for level in LEVELS if (drawn["level"] == level).any()])
+    colour, opacity, order = _class_encodings()
     return (
         alt.Chart(drawn)
         .mark_bar(cornerRadius=1)
@@ -59,10 +73,9 @@ def class_bars_chart(frame: pd.DataFrame) -> alt.Chart:
     )
 
 
-def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> alt.LayerChart | alt.Chart:
+def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
     """Share of features by class and level over the threshold (columns of ``class_curve``), with the run's own tau."""
-    present = [level for level in LEVELS if (frame.loc[frame["level"] == level, "n_features"] > 0).any()]
-    colour, opacity, order = _class_encodings(present)
+    colour, opacity, order = _class_encodings()
     areas = (
         alt.Chart(_ordered(frame))
         .mark_area(line=False)
@@ -88,41 +101,34 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> alt.LayerChart 
     return areas + rule.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
 
 
-def histogram_chart(
-    frame: pd.DataFrame, measure: str, medians: Mapping[str, float], chance: float | None, top: float
-) -> alt.LayerChart:
+def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, top: float) -> Drawing:
     """Held-out r of assigned pairs by kind, as steps; chance as a dashed line.
 
     Args:
         frame: columns of ``r_histogram``.
         measure: ``r_held_out`` or ``r_token``.
-        medians: median by kind, written into the legend.
         chance: the line's place, or None.
         top: upper end of the vertical axis, so that two histograms share it.
     """
     rows = frame[(frame["measure"] == measure) & frame["kind"].isin(list(words.KINDS))]
-    last = rows[rows["right"] == rows["right"].max()].assign(left=rows["right"].max())
-    named = {
-        k: f"{words.KINDS[k]} {words.number(medians.get(k))}"
-        for k in words.KINDS
-        if (rows["kind"] == k).any()
-    }
-    drawn = pd.concat([rows, last]).assign(name=lambda f: f["kind"].map(named))
-    scale = alt.Scale(domain=list(named.values()), range=[KIND_COLOURS[k] for k in named])
-    encoded = alt.Chart(drawn).encode(
-        x=alt.X("left:Q", title="held-out r of matched pairs", scale=alt.Scale(nice=False)),
+    last = rows[rows["right"] == rows["right"].max()].assign(left=rows["right"].max())  # closes the last step
+    kinds = [kind for kind in words.KINDS if (rows["kind"] == kind).any()]
+    scale = alt.Scale(domain=kinds, range=[KIND_COLOURS[kind] for kind in kinds])
+    encoded = alt.Chart(pd.concat([rows, last])).encode(
+        x=alt.X("left:Q", title="held-out r", scale=alt.Scale(nice=False)),
         y=alt.Y(
             "fraction:Q", title="share of pairs", scale=alt.Scale(domain=[0, top]), axis=alt.Axis(format="%")
         ),
-        color=alt.Color("name:N", scale=scale, legend=alt.Legend(title="median", orient="bottom", columns=4)),
+        color=alt.Color("kind:N", scale=scale, legend=None),
     )
     features = alt.FieldEqualPredicate(field="kind", equal="features")
     layers = [
         encoded.transform_filter(features).mark_area(interpolate="step-after", opacity=0.16),
         encoded.mark_line(interpolate="step-after", strokeWidth=1.8).encode(
             tooltip=[
-                alt.Tooltip("name:N", title="kind, median"),
+                alt.Tooltip("kind:N"),
                 alt.Tooltip("left:Q", title="from r", format=".2f"),
+                alt.Tooltip("right:Q", title="to r", format=".2f"),
                 alt.Tooltip("fraction:Q", title="share", format=".1%"),
             ]
         ),
@@ -137,7 +143,18 @@ def histogram_chart(
     return alt.layer(*layers).properties(height=HEIGHT)
 
 
-def matrix_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def histogram_legend(medians: pd.DataFrame, measure: str) -> str:
+    """Kinds with their medians (columns of ``medians``)."""
+    rows = medians[medians["measure"] == measure].set_index("kind")["median"]
+    entries = [
+        swatch(KIND_COLOURS[kind], f"{name}, median {words.number(rows[kind])}", underline=True)
+        for kind, name in words.KINDS.items()
+        if kind in rows.index
+    ]
+    return legend(entries)
+
+
+def matrix_chart(frame: pd.DataFrame) -> Drawing:
     """Median held-out r between every two models, the ceiling on the diagonal (columns of ``model_matrix``)."""
     order = list(dict.fromkeys(frame["model_a"]))
     drawn = frame.assign(text=[words.number(r) for r in frame["r"]])
@@ -162,7 +179,7 @@ def matrix_chart(frame: pd.DataFrame) -> alt.LayerChart:
     return (cells + texts).properties(height=HEIGHT)
 
 
-def k_of_m_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
     """Share of features by how many models their cluster reaches (columns of ``k_of_m_frame``)."""
     base = alt.Chart(frame.assign(text=[f"{100 * f:.1f} %" for f in frame["fraction"]])).encode(
         x=alt.X("k:O", title="models that a feature's cluster reaches", axis=alt.Axis(labelAngle=0)),
@@ -189,7 +206,7 @@ _DOMAIN_POINTS = {
 }
 
 
-def domain_chart(frame: pd.DataFrame) -> alt.LayerChart:
+def domain_chart(frame: pd.DataFrame) -> Drawing:
     """Each domain's best features across models as dots, the range over models as a bar (``domain_frame``)."""
     order = list(frame["domain"])
     long = frame.melt(
@@ -214,7 +231,7 @@ def domain_chart(frame: pd.DataFrame) -> alt.LayerChart:
         .encode(
             y=y,
             x=alt.X("value:Q", title="median r over models"),
-            color=alt.Color("name:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=4)),
+            color=alt.Color("name:N", scale=scale, legend=None),
             shape=alt.Shape("name:N", legend=None),
             tooltip=[
                 alt.Tooltip("domain:N"),
@@ -223,4 +240,9 @@ def domain_chart(frame: pd.DataFrame) -> alt.LayerChart:
             ],
         )
     )
-    return (ranges + dots).properties(height=max(27 * len(order) + 70, 160))
+    return (ranges + dots).properties(height=30 * len(order) + 60)
+
+
+def domain_legend() -> str:
+    """What the dots stand for."""
+    return legend(swatch(KIND_COLOURS[kind], name) for kind, name in _DOMAIN_POINTS.values())

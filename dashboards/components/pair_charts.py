@@ -6,6 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from dashboards.components.markup import legend, swatch
+from dashboards.components.overview_charts import Drawing
 from dashboards.evidence import N_BINS
 from universality.exhibits.colours import VERDICT_COLOURS
 
@@ -35,7 +37,7 @@ def shares_of_maximum(histograms: pd.DataFrame, n_rows: int) -> pd.DataFrame:
     )
 
 
-def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, float]) -> alt.Chart:
+def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, float]) -> Drawing:
     """Share of rows by activation relative to the maximum, on a logarithmic axis.
 
     Args:
@@ -54,7 +56,7 @@ def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, floa
                 "share:Q",
                 title="share of rows",
                 scale=alt.Scale(type="log", domain=[low, high], nice=False),
-                axis=alt.Axis(format=".0e", tickCount=4),
+                axis=alt.Axis(format="~%", values=_powers(low, high)),
             ),
             y2=alt.datum(low),
             tooltip=[
@@ -63,17 +65,25 @@ def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, floa
                 alt.Tooltip("count:Q", title="rows", format=","),
             ],
         )
-        .properties(height=170)
+        .properties(height=230)
     )
 
 
 def common_limits(frames: list[pd.DataFrame]) -> tuple[float, float]:
-    """Ends of a logarithmic axis that hold every share, with a little air; (1e-6, 1) when there is none."""
+    """Powers of ten around every share, as ends of a logarithmic axis; (1e-6, 1) when there is none."""
     shares = np.concatenate([frame["share"].to_numpy(float) for frame in frames]) if frames else np.zeros(0)
-    return (float(shares.min()) / 2, float(shares.max()) * 1.5) if len(shares) else (1e-6, 1.0)
+    if not len(shares):
+        return 1e-6, 1.0
+    low, high = np.floor(np.log10(shares.min() / 1.5)), np.ceil(np.log10(shares.max()))
+    return float(10.0**low), float(10.0 ** max(high, low + 1))
 
 
-def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> alt.LayerChart:
+def _powers(low: float, high: float) -> list[float]:
+    """Powers of ten from low to high."""
+    return [float(10.0**i) for i in range(round(np.log10(low)), round(np.log10(high)) + 1)]
+
+
+def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
     """Rows where either side fires, by both activations (columns of ``joint_histogram``); zeros on their own strips."""
     drawn = frame.copy()
     for side in "ab":
@@ -110,7 +120,7 @@ def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> alt.LayerChart
     return (cells + rules.encode(x="zero:Q") + rules.encode(y="zero:Q")).properties(height=330)
 
 
-def verdict_chart(counts: pd.DataFrame) -> alt.Chart:
+def verdict_chart(counts: pd.DataFrame) -> Drawing:
     """Number of specific features by verdict and model (columns model, verdict, n)."""
     present = [v for v in VERDICT_COLOURS if (counts["verdict"] == v).any()]
     scale = alt.Scale(domain=present, range=[_on_both_themes(VERDICT_COLOURS[v]) for v in present])
@@ -119,15 +129,25 @@ def verdict_chart(counts: pd.DataFrame) -> alt.Chart:
         alt.Chart(counts.assign(rank=counts["verdict"].map(rank)))
         .mark_bar(cornerRadius=1)
         .encode(
-            y=alt.Y("model:N", title=None),
-            x=alt.X("n:Q", title="features found in one model only", stack="zero"),
-            color=alt.Color(
-                "verdict:N", scale=scale, legend=alt.Legend(title=None, orient="bottom", columns=8)
+            y=alt.Y("model:N", title=None, sort=list(dict.fromkeys(counts["model"]))),
+            x=alt.X(
+                "n:Q", title="features found in one model only", stack="zero", scale=alt.Scale(nice=False)
             ),
+            color=alt.Color("verdict:N", scale=scale, legend=None),
             order=alt.Order("rank:Q"),
             tooltip=["model:N", "verdict:N", alt.Tooltip("n:Q", title="features", format=",")],
         )
-        .properties(height=60 + 34 * counts["model"].nunique())
+        .properties(height=70 + 36 * counts["model"].nunique())
+    )
+
+
+def verdict_legend(counts: pd.DataFrame) -> str:
+    """The verdicts that occur, with how many features have each."""
+    totals = counts.groupby("verdict", observed=True)["n"].sum()
+    return legend(
+        swatch(_on_both_themes(colour), f"{verdict.replace('_', ' ')} {int(totals[verdict]):,}")
+        for verdict, colour in VERDICT_COLOURS.items()
+        if verdict in totals.index
     )
 
 

@@ -7,20 +7,17 @@ Back, forward, reload and a link sent by mail then all do what people expect.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import pandas as pd
 import streamlit as st
 
 
 def selectable_table(
-    frame: pd.DataFrame,
-    ids: Sequence[str],
-    *,
-    param: str,
-    key: str,
-    **display: Any,
+    frame: pd.DataFrame, ids: Sequence[str], *, param: str, key: str, **display: Any
 ) -> None:
     """Draw a table whose selected row is the one that the URL names.
 
@@ -31,19 +28,43 @@ def selectable_table(
         key: key of the table in the session.
         display: further arguments of ``st.dataframe``.
     """
-    wanted = st.query_params.get(param)
-    position = ids.index(wanted) if wanted in ids else None
-    rows = [] if position is None else [position]
+
+    def choose(chosen: str | None) -> None:
+        if chosen is None:
+            st.query_params.pop(param, None)
+        else:
+            st.query_params[param] = chosen
+
+    choosing_table(frame, ids, st.query_params.get(param), choose, key=key, **display)
+
+
+def choosing_table(
+    frame: pd.DataFrame,
+    ids: Sequence[str],
+    chosen: str | None,
+    choose: Callable[[str | None], None],
+    *,
+    key: str,
+    **display: Any,
+) -> None:
+    """Draw a table with one row selected, and hand on the id of a row that is clicked.
+
+    Args:
+        frame: what is shown, one row per id.
+        ids: id of each row.
+        chosen: id of the row to be shown as selected, or None.
+        choose: takes the clicked id, or None when the selection was taken back.
+        key: key of the table in the session.
+        display: further arguments of ``st.dataframe``.
+    """
+    rows = [ids.index(chosen)] if chosen in ids else []
     st.session_state[f"{key}_ids"] = list(ids)
     st.session_state[key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
 
     def clicked() -> None:
-        chosen = st.session_state[key]["selection"]["rows"]
+        rows = st.session_state[key]["selection"]["rows"]
         known = st.session_state[f"{key}_ids"]
-        if chosen and chosen[0] < len(known):
-            st.query_params[param] = known[chosen[0]]
-        else:
-            st.query_params.pop(param, None)
+        choose(known[rows[0]] if rows and rows[0] < len(known) else None)
 
     st.dataframe(frame, key=key, on_select=clicked, selection_mode="single-row", hide_index=True, **display)
 
@@ -94,8 +115,6 @@ def shareable_link(params: dict[str, str]) -> str:
     Args:
         params: what must be restored; empty values are left out.
     """
-    from urllib.parse import urlencode, urlsplit, urlunsplit
-
     parts = urlsplit(str(st.context.url or ""))
     kept = {name: value for name, value in params.items() if value}
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":"), ""))
@@ -114,7 +133,6 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
     Source: UX of spreadsheets, which run cells that start with ``= + - @``.
     """
-    import json
 
     def harmless(value: object) -> object:
         if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
