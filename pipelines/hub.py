@@ -1,0 +1,178 @@
+"""Transformers from the Hugging Face hub or from a local folder, as TransformerLens bridges."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import HubError
+from universality.errors import must_be
+
+if TYPE_CHECKING:
+    from transformer_lens.model_bridge import TransformerBridge
+
+#: Where weights may lie, the first that exists counts (the order in which transformers looks).
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+def load_pretrained(
+    name_or_folder: str,
+    revision: str | None = None,
+    *,
+    device: str = "cpu",
+    untrained_seed: int | None = None,
+    digest: str | None = None,
+) -> TransformerBridge:
+    """Load a transformer with the weights as they were published: nothing folded, nothing centred.
+
+    Args:
+        name_or_folder: a hub id, or a folder made by ``save_pretrained`` (with its tokenizer).
+        revision: branch, tag or commit of the hub; folders have none.
+        device: where the weights go.
+        untrained_seed: keep the shape and draw random weights from this seed instead.
+        digest: what :func:`describe_pretrained` said of the weights; a folder is checked against it.
+
+    Returns:
+        A bridge in evaluation mode, float32.
+
+    Raises:
+        HubError: neither a readable folder nor reachable on the hub (``HF_HUB_OFFLINE`` is respected), an
+            architecture that TransformerLens does not know, or weights that are not those of ``digest``.
+    """
+    import torch
+    from transformer_lens.model_bridge import TransformerBridge
+
+    source = _source(name_or_folder)
+    if digest is not None and Path(source).is_dir() and untrained_seed is None:
+        _check_digest(name_or_folder, digest, _folder_digest(Path(source)))
+    try:
+        if untrained_seed is None:
+            model = TransformerBridge.boot_transformers(source, revision=revision, device=device)
+        else:
+            # transformers draws initial weights from the global stream; fork it so that nobody notices.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(untrained_seed)
+                model = TransformerBridge.boot_transformers(
+                    source, revision=revision, device="cpu", load_weights=False
+                )
+            model = model.to(torch.float32).to(device)
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreachable(name_or_folder, revision, error) from error
+    return model.eval()
+
+
+def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
+    """Pin a model: what its name means today.
+
+    Returns:
+        ``revision`` (the commit on the hub; ``None`` for a folder), ``digest`` (blake2b over the weights'
+        names and bytes), ``architecture`` and ``d_vocab`` (from its ``config.json``).
+
+    Raises:
+        HubError: as :func:`load_pretrained`, or no weights beside the config.
+    """
+    source = _source(name_or_folder)
+    try:
+        config_file = _file(source, "config.json", revision)
+        if config_file is None:
+            raise OSError(f"{source} holds no config.json")
+        config = json.loads(config_file.read_text("utf-8"))
+        found = _digest(_weight_files(source, revision))
+    except (OSError, ValueError) as error:
+        raise _unreachable(name_or_folder, revision, error) from error
+    return {
+        "revision": None if Path(source).is_dir() else _commit(config_file, revision),
+        "digest": found,
+        "architecture": (config.get("architectures") or [None])[0],
+        "d_vocab": config.get("vocab_size"),
+    }
+
+
+def _source(name_or_folder: str) -> str:
+    """An existing folder as an absolute path, anything else as it is: a hub id."""
+    folder = Path(name_or_folder).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else name_or_folder
+
+
+def _file(source: str, name: str, revision: str | None) -> Path | None:
+    """A file of the model on this machine, fetched if it has to be; ``None`` where the model has no such file."""
+    folder = Path(source)
+    if folder.is_dir():
+        return folder / name if (folder / name).is_file() else None
+    from transformers.utils.hub import cached_file
+
+    found = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+    return None if found is None else Path(found)
+
+
+def _weight_files(source: str, revision: str | None) -> list[Path]:
+    for name in WEIGHT_FILES:
+        first = _file(source, name, revision)
+        if first is None:
+            continue
+        if not name.endswith(".index.json"):
+            return [first]
+        shards = sorted(set(json.loads(first.read_text("utf-8"))["weight_map"].values()))
+        files = [_file(source, shard, revision) for shard in shards]
+        missing = [shard for shard, file in zip(shards, files, strict=True) if file is None]
+        if missing:
+            raise OSError(f"{source} lacks the weight files {missing} that its index names")
+        return [file for file in files if file is not None]
+    raise OSError(f"{source} holds none of the weight files {list(WEIGHT_FILES)}")
+
+
+def _digest(files: list[Path]) -> str:
+    total = hashlib.blake2b(digest_size=16)
+    for file in files:
+        with file.open("rb") as stream:
+            own = hashlib.file_digest(stream, "blake2b").hexdigest()
+        total.update(f"{file.name}:{own}\n".encode())
+    return total.hexdigest()
+
+
+def _folder_digest(folder: Path) -> str:
+    try:
+        return _digest(_weight_files(str(folder), None))
+    except (OSError, ValueError) as error:
+        raise _unreachable(str(folder), None, error) from error
+
+
+def _check_digest(name: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise HubError(
+            must_be(
+                "weights",
+                name,
+                f"those the run was planned with ({expected})",
+                found,
+                "Put the old weights back, or save the new ones in a folder of their own.",
+            )
+        )
+
+
+def _commit(config_file: Path, revision: str | None) -> str | None:
+    """The commit, which stands in the cache's path: ``…/snapshots/<commit>/config.json``."""
+    from transformers.utils.hub import extract_commit_hash
+
+    return extract_commit_hash(str(config_file), None) or revision
+
+
+def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
+    reason = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        remedy = "Write the folder with save_pretrained (model and tokenizer), or correct the path."
+    elif os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        remedy = "HF_HUB_OFFLINE is set and the model is not in the local cache: unset it, or give a folder."
+    else:
+        remedy = "Check the name, revision and network, or give a folder made by save_pretrained."
+    what = f"model {name!r}" + (f" at revision {revision!r}" if revision else "")
+    return HubError(must_be(what, "models", "a reachable hub id or a folder with a model", reason, remedy))
