@@ -8,7 +8,7 @@ import typer
 
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import EXIT_FAILED, print_json, say
-from pipelines.cli.view import size
+from pipelines.cli.view import counted, size
 
 
 def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
@@ -39,7 +39,7 @@ def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
     if problems:
         say("Remove the folders of these keys, then run the recipe again: it computes only what is gone.")
         raise typer.Exit(EXIT_FAILED)
-    say(f"{len(keys)} artifacts checked: all bytes are those that were written.")
+    say(f"{counted(len(keys), 'artifact')} checked: all bytes are those that were written.")
 
 
 def gc_command(store_url: str, dry_run: bool, as_json: bool) -> None:
@@ -53,5 +53,5 @@ def gc_command(store_url: str, dry_run: bool, as_json: bool) -> None:
     for name in [*result.removed, *result.leftovers]:
         typer.echo(name)
     verb = "would be removed" if dry_run else "removed"
-    n, n_left, n_kept = len(result.removed), len(result.leftovers), len(result.kept)
-    say(f"{n} artifacts and {n_left} leftovers {verb} ({size(result.bytes)}); {n_kept} artifacts kept.")
+    gone = f"{counted(len(result.removed), 'artifact')} and {counted(len(result.leftovers), 'leftover')}"
+    say(f"{gone} {verb} ({size(result.bytes)}); {counted(len(result.kept), 'artifact')} kept.")

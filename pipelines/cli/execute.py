@@ -10,7 +10,7 @@ from pipelines.cli.environment import environment
 from pipelines.cli.progress import choose_display
 from pipelines.cli.runs import print_run, run_document
 from pipelines.cli.terminal import console, print_json, say
-from pipelines.cli.view import duration
+from pipelines.cli.view import counted, duration
 from pipelines.errors import RecipeError
 from universality.errors import must_be
 
@@ -160,7 +160,9 @@ def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> No
         say(f"Run {run.name}: nothing to compute, all {n_nodes} steps are in the store.")
     elif not quiet:
         reused = f", {outcome.n_reused} reused" if outcome.n_reused else ""
-        say(f"Run {run.name}: {outcome.n_computed} steps computed{reused} in {duration(outcome.wall_s)}.")
+        say(
+            f"Run {run.name}: {counted(outcome.n_computed, 'step')} computed{reused} in {duration(outcome.wall_s)}."
+        )
 
 
 def tell_next(run: Run, store_url: str) -> None:

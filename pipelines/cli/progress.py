@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.terminal import console, say
-from pipelines.cli.view import RunView, duration, size, step_line
+from pipelines.cli.view import RunView, counted, duration, size, step_line
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -73,7 +73,7 @@ class Live:
         """Update the display."""
         self.view.apply(event)
         if event.get("event") == "run_started":
-            self._live.start()
+            self._live.start(refresh=True)
             self._open = True
         line = settled_line(self.view, event, self._verbose)
         if line is not None:
@@ -125,7 +125,7 @@ def settled_line(view: RunView, event: dict[str, Any], verbose: bool) -> str | N
     kind, node = event.get("event"), event.get("node")
     if kind == "run_started":
         reused = f", {view.n_reused} already in the store" if view.n_reused else ""
-        return f"{len(view.todo)} steps to compute{reused}"
+        return f"{counted(len(view.todo), 'step')} to compute{reused}"
     if kind == "done":
         memory = f", {size(event['peak_memory'])}" if verbose and event.get("peak_memory") else ""
         return f"[{len(view.settled)}/{len(view.todo)}] {node}  {duration(event.get('wall_s', 0.0))}{memory}"

@@ -88,7 +88,8 @@ def told_errors(verbose: bool = False) -> Iterator[None]:
         from storage import StoreError
         from universality.errors import UniversalityError
 
-        if not isinstance(error, (UniversalityError, StoreError)):
+        # OSError: a full disk, a folder without rights; its own text says which file.
+        if not isinstance(error, (UniversalityError, StoreError, OSError)):
             raise
         if verbose:
             say("".join(traceback.format_exception(error)))

@@ -73,6 +73,9 @@ class RunView:
         elif kind == "run_finished":
             self.status = str(event["status"])
             self.running.clear()
+            if self.status == "done":  # what failed in an earlier call is there now
+                self.failed.clear()
+                self.skipped.clear()
         self.last = max(self.last, moment)
 
     def _settle(self, kind: str, node: str, event: Mapping[str, Any]) -> None:
@@ -131,6 +134,11 @@ def size(n_bytes: float) -> str:
             value = n_bytes / scale
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
     return f"{n_bytes:.0f} B"
+
+
+def counted(n: int, noun: str) -> str:
+    """``"1 step"``, ``"2 steps"``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def step_line(node: str, step: RunningStep, now: float) -> str:

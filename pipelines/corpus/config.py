@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class _Config(BaseModel):
@@ -54,6 +55,15 @@ class TextFolder(_Labelled):
     encoding: str = Field("utf-8", description="Encoding of the files.")
     domain_by_folder: bool = Field(False, description="Label each file by the first folder below `path`.")
 
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError as error:
+            raise ValueError(f"no encoding {encoding!r}; use 'utf-8', 'latin-1', 'utf-16', …") from error
+        return encoding
+
 
 class JsonLines(_Columns):
     """JSON Lines files (also .gz), one unit a line."""
@@ -98,16 +108,11 @@ class CorpusConfig(_Config):
         "splits, shift nulls and bootstrap intervals count, so many short ones beat few long ones.",
     )
     min_document_bytes: int = Field(48, ge=1, description="Shorter documents are dropped (and counted).")
-    max_group_bytes: int = Field(
-        16_384,
-        ge=64,
-        description="Consecutive documents of one unit stay in the same part up to this many bytes.",
-    )
 
     @model_validator(mode="after")
     def _ordered(self) -> CorpusConfig:
-        if not self.min_document_bytes < self.max_document_bytes <= self.max_group_bytes:
-            raise ValueError("need min_document_bytes < max_document_bytes <= max_group_bytes")
+        if self.min_document_bytes >= self.max_document_bytes:
+            raise ValueError("min_document_bytes must be below max_document_bytes")
         return self
 
 
@@ -121,6 +126,12 @@ class SplitConfig(_Config):
     )
     bytes_per_token: float = Field(
         4.0, gt=0, description="Bytes set aside for each evaluation token, before the tokenizer is known."
+    )
+    max_group_bytes: int = Field(
+        16_384,
+        ge=1,
+        description="Consecutive documents of one unit stay in the same part up to this many bytes, or a quarter "
+        "of `max_fraction` of their domain if that is less.",
     )
     max_fraction: float = Field(
         0.2,

@@ -9,7 +9,7 @@ from pipelines.corpus import demo_readers as readers
 from pipelines.corpus.config import DemoMix
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, nearest
-from pipelines.corpus.scripts import SCRIPTS
+from pipelines.corpus.scripts import SCRIPTS, majority_script
 from universality.errors import must_be
 
 
@@ -19,6 +19,10 @@ class Reader(NamedTuple):
     units: Callable[[], Iterator[Unit]]
     domains: tuple[str, ...]
 
+
+# English prose and code are Latin too: the script alone is not the domain.
+_LATIN = "latin_i18n"
+_SCRIPT_DOMAINS = tuple(_LATIN if script == "latin" else script for script in SCRIPTS)
 
 # Running prose first, then interface texts, then word lists: a capped script keeps its best text.
 READERS = (
@@ -32,9 +36,9 @@ READERS = (
     Reader(readers.protein, ("protein",)),
     Reader(readers.base64_text, ("base64",)),
     Reader(readers.hexadecimal, ("hex",)),
-    Reader(readers.running_i18n, SCRIPTS),
-    Reader(readers.interface_i18n, SCRIPTS),
-    Reader(readers.names_i18n, SCRIPTS),
+    Reader(readers.running_i18n, _SCRIPT_DOMAINS),
+    Reader(readers.interface_i18n, _SCRIPT_DOMAINS),
+    Reader(readers.names_i18n, _SCRIPT_DOMAINS),
 )
 DOMAINS = tuple(dict.fromkeys(domain for reader in READERS for domain in reader.domains))
 
@@ -85,3 +89,9 @@ def caps(config: DemoMix) -> dict[str, int]:
     ceiling = config.max_bytes if isinstance(config.max_bytes, int) else _EVERYTHING
     table = {domain: _CAPS[config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given
     return {domain: min(cap, ceiling) if domain in wanted else 0 for domain, cap in table.items()}
+
+
+def script_domain(text: str) -> str:
+    """The domain of a document of the i18n sources: its majority script."""
+    script = majority_script(text)
+    return _LATIN if script == "latin" else script

@@ -12,7 +12,7 @@ import pickle
 import re
 from collections.abc import Iterator
 
-from pipelines.corpus.documents import Distinct, Unit, cut, hashed_order
+from pipelines.corpus.documents import Unit, cut, hashed_order
 from pipelines.corpus.packages import (
     ASV,
     BABEL,
@@ -22,7 +22,6 @@ from pipelines.corpus.packages import (
     GFLANGUAGES,
     IDENTIFY,
     PYHMMER,
-    Package,
     data_of,
     files_of,
     text_of,
@@ -61,11 +60,11 @@ def english_prose() -> Iterator[Unit]:
 
 def tech_docs_html() -> Iterator[Unit]:
     """Documentation strings of cloud services: English with ``<p> <code> <a href>``. Newest API only."""
-    newest = {path.split("/")[1]: path for path in files_of(BOTOCORE, "data/*/*/service-2.json.gz")}
-    seen = Distinct()
+    newest = {path.split("/")[1]: path for path in files_of(BOTOCORE, "/service-2.json.gz", "data/")}
+    seen: set[str] = set()
     for service in hashed_order(list(newest)):
         model = json.loads(gzip.decompress(data_of(BOTOCORE, newest[service])))
-        strings = [text for text in _documentation(model) if len(text) > 80 and seen.add(text)]
+        strings = [text for text in _documentation(model) if len(text) > 80 and _is_new(text, seen)]
         yield Unit(f"botocore/{service}", "tech_docs_html", _head("\n".join(strings)), BOTOCORE.name)
 
 
@@ -82,7 +81,7 @@ def _documentation(node: object) -> Iterator[str]:
 
 
 def _python_files() -> list[str]:
-    files = [path for path in files_of(DJANGO, "**/*.py") if "/locale/" not in path]
+    files = [path for path in files_of(DJANGO, ".py") if "/locale/" not in path]
     return hashed_order(files)
 
 
@@ -93,15 +92,14 @@ def python() -> Iterator[Unit]:
 
 def html() -> Iterator[Unit]:
     """Templates of Django."""
-    return _files(hashed_order(files_of(DJANGO, "**/*.html")), "html")
+    return _files(hashed_order(files_of(DJANGO, ".html")), "html")
 
 
 def js_css() -> Iterator[Unit]:
     """Scripts and style sheets of Django's admin, neither minified nor message catalogues."""
-    files = [*files_of(DJANGO, "contrib/**/static/**/*.js"), *files_of(DJANGO, "contrib/**/static/**/*.css")]
-    return _files(
-        hashed_order([path for path in files if ".min." not in path and "/i18n/" not in path]), "js_css"
-    )
+    files = [*files_of(DJANGO, ".js", "contrib/"), *files_of(DJANGO, ".css", "contrib/")]
+    wanted = [path for path in files if "/static/" in path and ".min." not in path and "/i18n/" not in path]
+    return _files(hashed_order(wanted), "js_css")
 
 
 def _files(paths: list[str], domain: str) -> Iterator[Unit]:
@@ -115,15 +113,15 @@ def legal() -> Iterator[Unit]:
     """Open-source licences. A paragraph that an earlier licence has (GPL, LGPL, AGPL share most) is left out."""
     tree = ast.parse(text_of(IDENTIFY, "vendor", "licenses.py"))
     licences = next(ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign))
-    seen = Distinct()
+    seen: set[str] = set()
     for name, text in licences:
-        paragraphs = [part for part in re.split(r"(?<=\n)\n+", text) if seen.add(part)]
+        paragraphs = [part for part in re.split(r"(?<=\n)\n+", text) if _is_new(part, seen)]
         yield Unit(f"licence/{name}", "legal", "\n".join(paragraphs), IDENTIFY.name)
 
 
 def dna() -> Iterator[Unit]:
     """Bacterial contigs and genes, FASTA lines of 60 bases."""
-    for path in sorted(files_of(PYHMMER, "tests/data/seqs/*.fna")):
+    for path in files_of(PYHMMER, ".fna", "tests/data/seqs/"):
         yield from _fasta(path, "dna")
 
 
@@ -131,7 +129,7 @@ def protein() -> Iterator[Unit]:
     """Protein sequences, FASTA lines of 60 amino acids, one unit each."""
     units = {
         unit.source: unit
-        for path in files_of(PYHMMER, "tests/data/seqs/*.faa")
+        for path in files_of(PYHMMER, ".faa", "tests/data/seqs/")
         for unit in _fasta(path, "protein")
     }
     for name in hashed_order(list(units)):
@@ -161,7 +159,7 @@ def base64_text() -> Iterator[Unit]:
 
 def hexadecimal() -> Iterator[Unit]:
     """Compiled message catalogues as hex dumps: 16 bytes a line, in groups of two."""
-    for path in hashed_order(files_of(DJANGO, "**/*.mo")):
+    for path in hashed_order(files_of(DJANGO, ".mo")):
         data = data_of(DJANGO, path)[:_ENCODED_BYTES]
         lines = [data[i : i + 16].hex(" ", 2) for i in range(0, len(data), 16)]
         yield Unit(f"hex/{path}", "hex", "\n".join(lines) + "\n", DJANGO.name)
@@ -169,11 +167,13 @@ def hexadecimal() -> Iterator[Unit]:
 
 def running_i18n() -> Iterator[Unit]:
     """Sample texts of 700 languages, mostly the Universal Declaration of Human Rights; a line is kept once."""
-    seen = Distinct()
-    for path in hashed_order(files_of(GFLANGUAGES, "data/languages/*.textproto")):
+    seen: set[str] = set()
+    for path in hashed_order(files_of(GFLANGUAGES, ".textproto", "data/languages/")):
         sample = text_of(GFLANGUAGES, path).partition("sample_text {")[2]
         fields = re.findall(r'^\s+(?:specimen_\d+|tester|styles): "((?:[^"\\]|\\.)*)"', sample, re.M)
-        lines = [line for field in fields for line in _unescape(field).split("\n") if line and seen.add(line)]
+        lines = [
+            line for field in fields for line in _unescape(field).split("\n") if line and _is_new(line, seen)
+        ]
         yield Unit(
             f"udhr/{path.rsplit('/', 1)[1].removesuffix('.textproto')}", None, _lines(lines), GFLANGUAGES.name
         )
@@ -186,21 +186,21 @@ def _unescape(field: str) -> str:
 
 def interface_i18n() -> Iterator[Unit]:
     """Message catalogues of 97 locales; a message that an earlier catalogue has is left out."""
-    seen = Distinct()
-    for path in hashed_order(files_of(DJANGO, "**/LC_MESSAGES/*.mo")):
+    seen: set[str] = set()
+    for path in hashed_order(files_of(DJANGO, ".mo")):
         catalogue = gettext.GNUTranslations(io.BytesIO(data_of(DJANGO, path)))
         # The only way to list a catalogue: gettext has no public iterator.
         messages: dict[object, str] = vars(catalogue)["_catalog"]
-        lines = [text for key, text in messages.items() if key and text and seen.add(text)]
+        lines = [text for key, text in messages.items() if key and text and _is_new(text, seen)]
         yield Unit(f"django/{path.replace('LC_MESSAGES/', '')}", None, _lines(lines), DJANGO.name)
 
 
 def names_i18n() -> Iterator[Unit]:
     """Names of languages, places, currencies and units in the thin scripts: word lists, not prose."""
-    seen = Distinct()
+    seen: set[str] = set()
     for locale in hashed_order(_LOCALES.split()):
         tree = _Inert(io.BytesIO(data_of(BABEL, "locale-data", f"{locale}.dat"))).load()
-        names = [text for key in _LOCALE_KEYS for text in _strings(tree.get(key)) if seen.add(text)]
+        names = [text for key in _LOCALE_KEYS for text in _strings(tree.get(key)) if _is_new(text, seen)]
         yield Unit(f"cldr/{locale}", None, _lines(names), BABEL.name)
 
 
@@ -224,6 +224,13 @@ def _strings(node: object) -> Iterator[str]:
             yield from _strings(value)
 
 
+def _is_new(text: str, seen: set[str]) -> bool:
+    if text in seen:
+        return False
+    seen.add(text)
+    return True
+
+
 def _lines(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
@@ -231,6 +238,3 @@ def _lines(lines: list[str]) -> str:
 def _head(text: str, max_bytes: int = _UNIT_BYTES) -> str:
     """The beginning of a text, cut at a line end."""
     return cut(text, max_bytes)[0] if len(text.encode("utf-8")) > max_bytes else text
-
-
-PACKAGES: tuple[Package, ...] = (ASV, BABEL, BOTOCORE, CERTIFI, DJANGO, GFLANGUAGES, IDENTIFY, PYHMMER)

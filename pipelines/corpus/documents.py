@@ -23,7 +23,7 @@ class Document(NamedTuple):
     domain: str
     source: str
     origin: str
-    group: int  # documents of one group stay in the same part
+    unit: int  # number of the unit, over all sources
     digest: str  # blake2b-128 of the UTF-8 text, hexadecimal
 
 
@@ -51,18 +51,18 @@ def cut(text: str, max_bytes: int) -> list[str]:
     held: list[str] = []
     size = 0
     for line in text.splitlines(keepends=True):
-        for part in _short_enough(line, max_bytes):
-            n = len(part.encode("utf-8"))
-            if held and size + n > max_bytes:
+        # A character takes at most four bytes: most lines need no closer look.
+        for part in (line,) if len(line) * 4 <= max_bytes else _short_enough(line, max_bytes):
+            n_bytes = len(part) if part.isascii() else len(part.encode("utf-8"))
+            if held and size + n_bytes > max_bytes:
                 pieces.append("".join(held))
                 held, size = [], 0
             held.append(part)
-            size += n
-    if held:
+            size += n_bytes
+    if pieces and size * 8 < max_bytes:
+        pieces[-1] += "".join(held)
+    elif held:
         pieces.append("".join(held))
-    if len(pieces) > 1 and size * 8 < max_bytes:
-        tail = pieces.pop()
-        pieces[-1] += tail
     return pieces
 
 

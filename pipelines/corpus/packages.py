@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ DJANGO = Package("django", "django", "5.2.19", "BSD-3-Clause (jQuery, Select2, X
 GFLANGUAGES = Package("gflanguages", "gflanguages", "0.7.11", "Apache-2.0")
 IDENTIFY = Package("identify", "identify", "2.6.20", "MIT")
 PYHMMER = Package("pyhmmer", "pyhmmer", "0.12.3", "MIT")
+PACKAGES = (ASV, BABEL, BOTOCORE, CERTIFI, DJANGO, GFLANGUAGES, IDENTIFY, PYHMMER)
 
 
 @cache
@@ -84,7 +86,16 @@ def data_of(package: Package, *parts: str) -> bytes:
         ) from error
 
 
-def files_of(package: Package, pattern: str) -> list[str]:
-    """Files below a package that match a glob, relative, with ``/``, sorted."""
+def files_of(package: Package, suffix: str, under: str = "") -> list[str]:
+    """Files of a package whose path begins and ends so: relative, with ``/``, sorted."""
+    return [path for path in _listing(package) if path.startswith(under) and path.endswith(suffix)]
+
+
+@cache
+def _listing(package: Package) -> list[str]:
     root = locate(package)
-    return sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
+    return sorted(
+        os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+        for folder, _, names in os.walk(root)
+        for name in names
+    )

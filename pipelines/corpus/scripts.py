@@ -10,14 +10,14 @@ import numpy as np
 #: Scripts that get a domain of their own; every other one is ``other_script``.
 SCRIPTS = (
     "arabic", "armenian", "bengali", "cyrillic", "devanagari", "ethiopic", "georgian", "greek", "han",
-    "hangul", "hebrew", "kana", "latin_i18n", "tamil", "thai", "other_script",
+    "hangul", "hebrew", "kana", "latin", "tamil", "thai", "other_script",
 )  # fmt: skip
 
 # First and last code point (hexadecimal). What is in no block is another script; "-" counts for none.
 _BLOCKS = {
     "-": "0-40 5b-60 7b-bf 2b0-36f 2000-2bff 2e00-2e7f 3000-303f 3200-33ff fe00-fe6f feff-ff20 ff5b-ff65 "
     "ffe0-ffff 1f000-1faff e0000-e0fff",
-    "latin_i18n": "41-5a 61-7a c0-2af 1d00-1dbf 1e00-1eff 2c60-2c7f a720-a7ff ab30-ab6f fb00-fb06 ff21-ff5a",
+    "latin": "41-5a 61-7a c0-2af 1d00-1dbf 1e00-1eff 2c60-2c7f a720-a7ff ab30-ab6f fb00-fb06 ff21-ff5a",
     "greek": "370-3ff 1f00-1fff",
     "cyrillic": "400-52f 1c80-1c8f 2de0-2dff a640-a69f",
     "armenian": "530-58f fb13-fb17",
@@ -75,11 +75,11 @@ def majority_script(text: str) -> str:
     is kana, whichever is more frequent.
 
     Returns:
-        One of ``SCRIPTS``; ``latin_i18n`` for a text without any letter.
+        One of ``SCRIPTS``; ``latin`` for a text without any letter.
     """
     counts = script_counts(text)
     if not counts:
-        return "latin_i18n"
+        return "latin"
     best = max(counts, key=lambda script: (counts[script], script))
     if best in ("han", "kana"):
         kana, han = counts.get("kana", 0), counts.get("han", 0)

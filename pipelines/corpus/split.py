@@ -47,8 +47,15 @@ def fair_shares(available: np.ndarray, weights: np.ndarray, total: float) -> np.
 def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.DataFrame:
     """Assign every document to a part, and say how often it stands in training.
 
-    Groups of documents (see :func:`pipelines.corpus.read.read_corpus`) are dealt whole, domain by domain,
-    in the order of a hash of ``(root_seed, digest of the group's first document)``:
+    Consecutive documents of a unit (of one domain) form groups of about ``max_group_bytes``, and a group
+    never straddles two parts. Files, articles and licences of ordinary size so stay together, which keeps
+    a file's names from leaking into the held-out rows; a 400 kB contig or the Bible becomes a few dozen
+    groups, without which a domain with one unit could have no held-out rows. In a thin domain groups are
+    smaller (a quarter of ``max_fraction`` of it), for the same reason. Texts on both sides of a seam are
+    neighbours, never copies.
+
+    Groups are dealt domain by domain, in the order of a hash of ``(root_seed, digest of the group's first
+    document)``:
 
     1. *fit*, *score* and *validation* get byte quotas: the token budgets of the config times
        ``bytes_per_token``, shared among the domains by ``bytes**(1 - balance)`` (validation: by bytes), no
@@ -59,31 +66,35 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
        of a document stay in its half. Held-out parts are never repeated.
 
     Returns:
-        ``corpus.documents`` with two more columns: ``part`` (one of ``PARTS``) and ``repeats`` (>= 1; 1
-        outside training).
+        ``corpus.documents`` with three more columns: ``group``, ``part`` (one of ``PARTS``) and ``repeats``
+        (>= 1; 1 outside training).
 
     Raises:
         CorpusError: too little text for every part to get a document.
     """
     frame = corpus.documents
-    groups = _groups(frame, root_seed)
-    sizes = groups.groupby("domain", sort=True)["n_bytes"].sum()
+    sizes = frame.groupby("domain", sort=True)["n_bytes"].sum()
+    group = _groups(frame, sizes, config)
     quotas = _quotas(sizes, config)
+    groups = frame.groupby(group).agg(
+        n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", "first")
+    )
     part_of_group: dict[int, str] = {}
     for domain, members in groups.groupby("domain", sort=True):
-        part_of_group |= _deal(members, quotas.loc[domain].to_dict())
-    parts = frame["group"].map(part_of_group)
-    _check_parts(parts, frame, config)
-    return frame.assign(part=parts, repeats=_repeats(frame, parts, config))
+        keys = [hashlib.blake2b(f"{root_seed}/{digest}".encode()).digest() for digest in members["digest"]]
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        part_of_group |= _deal(members["n_bytes"].iloc[order], quotas.loc[domain].to_dict())
+    part = pd.Series(group, index=frame.index).map(part_of_group)
+    _check_parts(part, frame, len(groups), config)
+    return frame.assign(group=group, part=part, repeats=_repeats(frame, part, config))
 
 
-def _groups(frame: pd.DataFrame, root_seed: int) -> pd.DataFrame:
-    """One row per group: its bytes and the domain of most of its documents, in hashed order."""
-    groups = frame.groupby("group", sort=True).agg(
-        n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", lambda s: s.mode().iloc[0])
-    )
-    keys = [hashlib.blake2b(f"{root_seed}/{digest}".encode()).hexdigest() for digest in groups["digest"]]
-    return groups.assign(key=keys).sort_values("key")
+def _groups(frame: pd.DataFrame, sizes: pd.Series, config: SplitConfig) -> np.ndarray:
+    """Number of the group of each document: (domain, unit, which stretch of the unit)."""
+    limit = frame["domain"].map((sizes * config.max_fraction / 4).clip(1, config.max_group_bytes))
+    before = frame.groupby(["domain", "unit"])["n_bytes"].cumsum() - frame["n_bytes"]
+    stretch = (before // limit).astype(np.int64)
+    return frame.groupby(["domain", "unit", stretch], sort=True).ngroup().to_numpy()
 
 
 def _quotas(sizes: pd.Series, config: SplitConfig) -> pd.DataFrame:
@@ -103,7 +114,7 @@ def _quotas(sizes: pd.Series, config: SplitConfig) -> pd.DataFrame:
     )
 
 
-def _deal(groups: pd.DataFrame, quotas: dict[str, float]) -> dict[int, str]:
+def _deal(groups: pd.Series, quotas: dict[str, float]) -> dict[int, str]:
     """Parts of one domain's groups.
 
     A group goes to the held-out part that misses most, unless it would overshoot that part's quota by
@@ -112,7 +123,7 @@ def _deal(groups: pd.DataFrame, quotas: dict[str, float]) -> dict[int, str]:
     missing = dict(quotas)
     halves = dict.fromkeys(TRAIN_PARTS, 0)
     parts: dict[int, str] = {}
-    for group, n_bytes in zip(groups.index, groups["n_bytes"], strict=True):
+    for group, n_bytes in groups.items():
         part = max(missing, key=lambda name: (missing[name] / max(quotas[name], 1.0), name))
         if n_bytes > 2 * missing[part]:
             part = min(halves, key=lambda name: (halves[name], name))
@@ -123,8 +134,8 @@ def _deal(groups: pd.DataFrame, quotas: dict[str, float]) -> dict[int, str]:
     return parts
 
 
-def _repeats(frame: pd.DataFrame, parts: pd.Series, config: SplitConfig) -> np.ndarray:
-    in_training = parts.isin(TRAIN_PARTS).to_numpy()
+def _repeats(frame: pd.DataFrame, part: pd.Series, config: SplitConfig) -> np.ndarray:
+    in_training = part.isin(TRAIN_PARTS).to_numpy()
     trained = frame.loc[in_training].groupby("domain")["n_bytes"].sum()
     floor = config.min_share * trained.sum()
     repeats = {
@@ -135,16 +146,16 @@ def _repeats(frame: pd.DataFrame, parts: pd.Series, config: SplitConfig) -> np.n
     return np.where(in_training, by_document, 1)
 
 
-def _check_parts(parts: pd.Series, frame: pd.DataFrame, config: SplitConfig) -> None:
-    empty = [part for part in PARTS if not (parts == part).any()]
+def _check_parts(part: pd.Series, frame: pd.DataFrame, n_groups: int, config: SplitConfig) -> None:
+    empty = sorted(set(PARTS) - set(part))
     if empty:
         raise CorpusError(
             must_be(
                 f"parts {empty}",
                 "the split",
                 "filled with at least one document each",
-                f"{frame['group'].nunique()} groups of documents, {int(frame['n_bytes'].sum())} bytes",
-                "Give more text, or lower max_group_bytes and max_document_bytes of the corpus; "
-                f"max_fraction is {config.max_fraction}.",
+                f"{n_groups} groups of documents, {int(frame['n_bytes'].sum())} bytes",
+                "Give more text, or lower max_document_bytes of the corpus or max_group_bytes of the split "
+                f"({config.max_group_bytes}).",
             )
         )

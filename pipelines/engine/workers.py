@@ -62,8 +62,13 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
     """A cluster of processes on this machine, on a free port and without a dashboard server."""
     _silence()
     scheduler = {"cls": Scheduler, "options": {**HERE, "port": 0}}
-    # A step whose worker died once (memory, a crash in native code) is tried once more, not three times.
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), _interrupts_held_back():
+    settings = {
+        # A step whose worker died once (memory, a crash in native code) is tried once more, not three times.
+        "distributed.scheduler.allowed-failures": 1,
+        # Native code may hold the interpreter for long; that a process of this machine died is seen anyway.
+        "distributed.scheduler.worker-ttl": None,
+    }
+    with dask.config.set(settings), _interrupts_held_back():
         return SpecCluster(workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny})
 
 
@@ -133,7 +138,7 @@ def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:
         state = worker.state.tasks.get(own_key)
         if state is None or state.state == "cancelled":
             raise InterruptedError("the run that asked for this step has stopped")
-        worker.log_event(topic, event)
+        worker.log_event(topic, {"told": event})  # wrapped: Dask writes its own fields beside
 
     return execute(task, emit)
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pipelines.engine.step import StepContext, step
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from scipy import sparse
 
     from storage import Artifact
+    from universality.compare.stages import Stages
     from universality.compare.statistics import LatentStatistics
     from universality.rows import Rows
 
@@ -72,8 +76,7 @@ def similarity(ctx: StepContext) -> None:
     )
     ctx.out.tensors("similarity", found.to_arrays())
     table = candidate_table(found, sides.pair)
-    table.insert(0, "comparison_id", ctx.params["comparison_id"])
-    ctx.out.table("candidates", table)
+    ctx.out.table("candidates", _labelled(table, ctx.params["comparison_id"]))
 
 
 @step("null", version=1)
@@ -90,6 +93,7 @@ def null(ctx: StepContext) -> None:
         sides.config,
         pair=sides.pair,
         root_seed=sides.root_seed,
+        threads=ctx.threads,
     )
     ctx.out.tensors("null", found.to_arrays())
 
@@ -118,3 +122,208 @@ def matching(ctx: StepContext) -> None:
     ctx.out.table("matched", found.to_tables()["pairs"])
     ctx.out.tensors("matching", found.to_arrays())
     ctx.out.facts(certificate=found.certificate, n_pairs=len(found.pairs))
+
+
+@step("neurons", version=1)
+def neurons(ctx: StepContext) -> None:
+    """The baseline: the same estimator on the raw coordinates of two models."""
+    from universality.compare.config import CompareConfig
+    from universality.compare.neurons import pair_neurons
+
+    _same_ancestry(ctx)
+    hook_point = ctx.params["hook_point"]
+    found = pair_neurons(
+        ctx.inputs["a"].array(hook_point),
+        ctx.inputs["b"].array(hook_point),
+        shared_rows(ctx.inputs["tokens"]),
+        CompareConfig(**ctx.params["compare"]),
+        pair=tuple(ctx.params["ids"]),
+        root_seed=ctx.params["root_seed"],
+    )
+    for name, table in found.to_tables().items():
+        ctx.out.table(name, table)
+    ctx.out.tensors("neurons", found.to_arrays())
+
+
+@step("comparison", version=1)
+def comparison(ctx: StepContext) -> None:
+    """Clusters, classes, levels, verdicts and every table of the comparison."""
+    from networkx import node_link_data
+
+    from universality.compare.assemble import assemble
+
+    p = ctx.params
+    stages = _stages(ctx)
+    found = assemble(stages)
+    tables = {**found.to_tables(), "models": _models_table(ctx, stages.statistics)}
+    for name, table in tables.items():
+        if name == "candidates":  # already in the artifacts of the similarities
+            continue
+        ctx.out.table(name, _labelled(table, p["comparison_id"]))
+    ctx.out.json("counts", {"comparison_id": p["comparison_id"], **found.counts})
+    ctx.out.json("graph", node_link_data(found.graph, edges="edges"))
+
+
+def _labelled(table: DataFrame, comparison_id: str) -> DataFrame:
+    """The table with the id of its comparison as first column: a run may hold several."""
+    labelled = table.copy()
+    labelled.insert(0, "comparison_id", comparison_id)
+    return labelled
+
+
+def _stages(ctx: StepContext) -> Stages:
+    """Everything that the pairwise steps found, as the assembly wants it."""
+    from universality.compare.chance import PairNull
+    from universality.compare.config import CompareConfig
+    from universality.compare.neurons import NeuronMatching
+    from universality.compare.pairing import PairMatching
+    from universality.compare.stages import Stages, pair_name, plan_pairs
+    from universality.compare.statistics import latent_statistics
+    from universality.correlation import TopSimilarity
+
+    p, inputs = ctx.params, ctx.inputs
+    config, rows = CompareConfig(**p["compare"]), shared_rows(inputs["tokens"])
+    models, ghosts = tuple(p["trained"]), tuple(p["untrained"])
+    plan = plan_pairs(models, p["replicates"], ghosts)
+    acts = {name: inputs[f"latents/{name}"].csr("acts") for name in (*models, *p["replicates"], *ghosts)}
+    statistics = {name: latent_statistics(matrix, rows, config.min_firings) for name, matrix in acts.items()}
+
+    def stored(step: str, pair: tuple[str, str]) -> Artifact:
+        return inputs[f"{step}/{pair_name(pair)}"]
+
+    def matched(pair: tuple[str, str]) -> PairMatching:
+        found = stored("matching", pair)
+        return PairMatching.from_stored({"pairs": found.table("matched")}, found.tensors("matching"))
+
+    def matched_neurons(pair: tuple[str, str]) -> NeuronMatching:
+        found = stored("neurons", pair)
+        tables = {name: found.table(name) for name in ("neuron_pairs", "raw_indices")}
+        return NeuronMatching.from_stored(tables, found.tensors("neurons"))
+
+    return Stages(
+        models=models,
+        replicate_of=p["replicates"],
+        untrained=ghosts,
+        acts={name: acts[name] for name in (*models, *ghosts)},
+        rows=rows,
+        statistics=statistics,
+        similarities={
+            pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity"))
+            for pair in plan.all
+        },
+        nulls={pair: PairNull.from_arrays(stored("null", pair).tensors("null")) for pair in plan.all},
+        matchings={pair: matched(pair) for pair in plan.all},
+        config=config,
+        root_seed=p["root_seed"],
+        neurons={
+            pair: matched_neurons(pair) for pair in plan.features if f"neurons/{pair_name(pair)}" in inputs
+        },
+        raw={name: inputs[f"activations/{name}"].array(p["hook_point"]) for name in models},
+        untrained_raw={name: inputs[f"activations/{name}"].array(p["hook_point"]) for name in ghosts},
+        weights={name: _weights(inputs[f"sae/{name}"]) for name in (*models, *p["replicates"])},
+        threads=ctx.threads,
+    )
+
+
+def _weights(dictionary: Artifact) -> tuple[np.ndarray, np.ndarray]:
+    tensors = dictionary.tensors("sae")
+    return np.asarray(tensors["W_dec"]), np.asarray(tensors["W_enc"]).T
+
+
+def _models_table(ctx: StepContext, statistics: dict[str, LatentStatistics]) -> DataFrame:
+    """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
+    from pandas import DataFrame
+
+    p, inputs = ctx.params, ctx.inputs
+    rows = []
+    for name in (*p["trained"], *p["replicates"], *p["untrained"]):
+        model = p["replicates"].get(name, name)
+        transformer, dictionary = inputs[f"transformer/{model}"], inputs[f"sae/{name}"]
+        config, quality = dictionary.json("sae_config"), inputs[f"latents/{name}"].json("quality")
+        seed, trained = _origin(transformer)
+        status = statistics[name].status
+        rows.append(
+            {
+                "model": name,
+                "role": _role(name, p),
+                "replicate_of": model if name in p["replicates"] else None,
+                "model_seed": seed,
+                "sae_seed": "/".join(map(str, dictionary.manifest["params"]["sae_seed"])),
+                "hook_point": p["hook_point"],
+                "d_in": config["d_in"],
+                "d_sae": config["d_sae"],
+                "k": config["k"],
+                "train_tokens": trained["tokens"],
+                "heldout_loss": trained["heldout_loss"],
+                "sae_tokens": dictionary.manifest["facts"]["training_tokens"],
+                **{key: quality[key] for key in ("fvu", "l0", "dead_fraction")},
+                **{key: quality[key] for key in ("ce_clean", "ce_spliced", "ce_zero", "ce_recovered")},
+                **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
+                "max_init_cosine": float(np.max(dictionary.array("init_cosine"), initial=0.0)),
+            }
+        )
+    table = DataFrame(rows)
+    return table.astype(
+        {"model_seed": str, "train_tokens": "Int64", "heldout_loss": float, "replicate_of": object}
+    )
+
+
+def _role(name: str, params: dict[str, Any]) -> str:
+    if name in params["replicates"]:
+        return "replicate"
+    return "primary" if name in params["trained"] else "untrained"
+
+
+def _origin(transformer: Artifact) -> tuple[str, dict[str, Any]]:
+    """What a transformer came from, in a word, and how it was trained as far as that is known."""
+    if transformer.has("training"):
+        return str(transformer.manifest["params"]["model_seed"]), transformer.json("training")
+    spec = transformer.json("pretrained")
+    name = spec["name"] if spec["revision"] is None else f"{spec['name']}@{spec['revision']}"
+    if spec["untrained_seed"] is not None:
+        name = f"{name} (random weights {spec['untrained_seed']})"
+    return name, {"tokens": None, "heldout_loss": None}
+
+
+@step("evidence", version=1)
+def evidence(ctx: StepContext) -> None:
+    """What people read of each latent: contexts, histograms, logits, domains."""
+    from pipelines.steps.models import open_transformer
+    from universality.errors import InputError
+    from universality.evidence import contexts_table, histogram_table, latent_domain_table, logit_table
+    from universality.seeds import generator
+    from universality.transformers.harvest import logit_weights
+
+    p, inputs = ctx.params, ctx.inputs
+    tokens, acts, wanted = inputs["tokens"], inputs["latents"].csc("acts"), p["evidence"]
+    firing = np.flatnonzero(np.diff(acts.indptr))
+    tables = {
+        "contexts": contexts_table(
+            acts,
+            tokens.array("row_context"),
+            generator(p["root_seed"], "contexts", p["comparison_id"], p["model"]),
+            n_top=wanted["n_top"],
+            n_per_group=wanted["n_per_quantile"],
+            n_random=wanted["n_random"],
+            same=_same_text(tokens.array("eval_contexts"))[tokens.array("row_context")],
+        ),
+        "histograms": histogram_table(acts),
+        "latent_domains": latent_domain_table(acts, tokens.array("row_domain"), tokens.json("domains")),
+    }
+    ctx.progress(1, 2)
+    model = open_transformer(inputs["transformer"], "cpu")
+    try:
+        to_logits = logit_weights(model, p["hook_point"])
+    except InputError as error:  # no linear path from there to the logits: said, not guessed
+        ctx.out.facts(logits=str(error))
+    else:
+        decoder = inputs["sae"].tensors("sae")["W_dec"]
+        tables["logits"] = logit_table(decoder, to_logits, firing, n_tokens=wanted["n_logits"])
+    for name, table in tables.items():
+        table.insert(0, "model", p["model"])
+        ctx.out.table(name, _labelled(table, p["comparison_id"]))
+
+
+def _same_text(contexts: np.ndarray) -> np.ndarray:
+    """(n_contexts,) equal numbers for contexts with equal tokens."""
+    return np.unique(contexts, axis=0, return_inverse=True)[1].ravel()

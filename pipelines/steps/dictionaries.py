@@ -45,7 +45,12 @@ def sae(ctx: StepContext) -> None:
     ctx.out.tensors("sae", tensors)
     ctx.out.json("sae_config", config)
     ctx.out.array("init_cosine", result.init_cosine)
-    quality = {"fvu": result.fvu, "l0": result.l0, "dead_fraction": result.dead_fraction, "tokens": result.tokens}
+    quality = {
+        "fvu": result.fvu,
+        "l0": result.l0,
+        "dead_fraction": result.dead_fraction,
+        "tokens": result.tokens,
+    }
     ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
 
 

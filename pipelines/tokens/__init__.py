@@ -6,25 +6,48 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.tokens.build import TokenizerResult, TokensResult, build_tokenizer, build_tokens
+    from pipelines.tokens.encode import TokenLists, encode_documents
+    from pipelines.tokens.packing import context_blocks, pack
+    from pipelines.tokens.rows import evaluation_rows
+    from pipelines.tokens.tokenizer import load_tokenizer, train_tokenizer
+    from pipelines.tokens.vocabulary import vocabulary_table
+
+__all__ = [
+    "TokenLists",
+    "TokenizerResult",
+    "TokensResult",
+    "build_tokenizer",
+    "build_tokens",
+    "context_blocks",
+    "encode_documents",
+    "evaluation_rows",
+    "load_tokenizer",
+    "pack",
+    "train_tokenizer",
+    "vocabulary_table",
+]
 
 _HOMES = {
-    "build_tokenizer": "pipelines.tokens.build",
-    "TokenizerResult": "pipelines.tokens.build",
-    "build_tokens": "pipelines.tokens.build",
-    "TokensResult": "pipelines.tokens.build",
-    "train_tokenizer": "pipelines.tokens.tokenizer",
-    "tokenizer_json": "pipelines.tokens.tokenizer",
-    "vocabulary_table": "pipelines.tokens.vocabulary",
-    "encode_documents": "pipelines.tokens.encode",
-    "TokenLists": "pipelines.tokens.encode",
-    "pack": "pipelines.tokens.pack",
-    "context_blocks": "pipelines.tokens.pack",
-    "evaluation_rows": "pipelines.tokens.rows",
+    "TokenLists": "encode",
+    "TokenizerResult": "build",
+    "TokensResult": "build",
+    "build_tokenizer": "build",
+    "build_tokens": "build",
+    "context_blocks": "packing",
+    "encode_documents": "encode",
+    "evaluation_rows": "rows",
+    "load_tokenizer": "tokenizer",
+    "pack": "packing",
+    "train_tokenizer": "tokenizer",
+    "vocabulary_table": "vocabulary",
 }
-__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        return getattr(import_module(f"pipelines.tokens.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

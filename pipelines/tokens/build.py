@@ -12,7 +12,7 @@ from pipelines.corpus.split import TRAIN_PARTS
 from pipelines.tokens.config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.encode import TokenLists, encode_documents
 from pipelines.tokens.errors import PackingError
-from pipelines.tokens.pack import Packed, context_blocks, pack
+from pipelines.tokens.packing import context_blocks, pack
 from pipelines.tokens.rows import choose_documents, evaluation_rows
 from pipelines.tokens.tokenizer import bos_id, load_tokenizer, tokenizer_json
 from pipelines.tokens.vocabulary import vocabulary_table
@@ -25,7 +25,7 @@ class TokenizerResult(NamedTuple):
 
     content: bytes  # tokenizer.json
     vocabulary: pd.DataFrame
-    facts: dict[str, object]  # d_vocab, bos
+    facts: dict[str, int]  # d_vocab, bos
 
 
 class TokensResult(NamedTuple):
@@ -74,68 +74,69 @@ def build_tokens(
         PackingError: a part has less than one context of text.
     """
     lists = encode_documents(load_tokenizer(tokenizer.content), texts["text"].tolist())
-    bos = int(tokenizer.facts["bos"])  # type: ignore[call-overload]
-    special = tokenizer.vocabulary["special"].to_numpy()
-    domains = sorted(texts["domain"].unique())
-    codes = (
-        texts["domain"].map({domain: code for code, domain in enumerate(domains)}).to_numpy(dtype=np.int16)
-    )
+    bos = tokenizer.facts["bos"]
+    domains = sorted(str(domain) for domain in texts["domain"].unique())
+    codes = pd.Categorical(texts["domain"], categories=domains).codes.astype(np.int16)
+    weights = np.bincount(codes, lists.lengths, minlength=len(domains)) ** (1 - config.balance)
     part = texts["part"].to_numpy()
+    sides = []
+    for name, n_tokens in (("fit", config.fit_tokens), ("score", config.score_tokens)):
+        members = generator(root_seed, f"{name}-documents").permutation(np.flatnonzero(part == name))
+        _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
+        chosen = choose_documents(lists.lengths[members], codes[members], weights, n_tokens)
+        sides.append(pack(lists, members[chosen], config.n_ctx, bos))
+    arrays = evaluation_rows(*sides, codes, tokenizer.vocabulary["special"].to_numpy())
+    documents = texts[["document", "domain", "source", "part", "digest"]].copy()
+    documents.insert(4, "n_tokens", lists.lengths)
+    return TokensResult(
+        arrays,
+        _streams(lists, texts, config, bos, root_seed),
+        domains,
+        documents,
+        _facts(arrays, documents, domains),
+    )
 
-    sides = {
-        name: _side(lists, np.flatnonzero(part == name), codes, name, config, bos, root_seed)
-        for name in ("fit", "score")
-    }
-    arrays = evaluation_rows(sides["fit"], sides["score"], codes, special)
+
+def _check_length(n_tokens: int, part: str, n_ctx: int) -> None:
+    if n_tokens < n_ctx - 1:
+        raise PackingError(
+            must_be(
+                "n_ctx",
+                f"the part '{part}'",
+                f"at most {n_tokens + 1}, one more than all its tokens",
+                n_ctx,
+                "Lower n_ctx, or give more text.",
+            )
+        )
+
+
+def _streams(
+    lists: TokenLists, texts: pd.DataFrame, config: TokensConfig, bos: int, root_seed: int
+) -> dict[str, Iterator[np.ndarray]]:
+    """Contexts of each training part and of validation, packed when asked for."""
+    part = texts["part"].to_numpy()
     repeats = texts["repeats"].to_numpy()
-    streams = {
-        f"{name}_contexts": context_blocks(
+    streams = {}
+    for name, parts, n_tokens in (
+        ("train", TRAIN_PARTS, config.train_tokens),
+        ("sae_a", ("sae_a",), config.sae_tokens),
+        ("sae_b", ("sae_b",), config.sae_tokens),
+        ("validation", ("validation",), None),
+    ):
+        members = np.flatnonzero(np.isin(part, parts))
+        _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
+        if name == "validation":
+            held = lists.lengths[members].sum()
+            n_tokens = min(config.validation_tokens, int(held))
+        streams[f"{name}_contexts"] = context_blocks(
             lists,
-            np.repeat(np.flatnonzero(np.isin(part, parts)), repeats[np.isin(part, parts)]),
+            np.repeat(members, repeats[members]),
             n_ctx=config.n_ctx,
             bos=bos,
             n_tokens=n_tokens,
             generator=generator(root_seed, f"{name}-contexts", config.data_seed),
         )
-        for name, parts, n_tokens in (
-            ("train", TRAIN_PARTS, config.train_tokens),
-            ("sae_a", ("sae_a",), config.sae_tokens),
-            ("sae_b", ("sae_b",), config.sae_tokens),
-            ("validation", ("validation",), None),
-        )
-    }
-    documents = texts[["document", "domain", "source", "part", "digest"]].copy()
-    documents.insert(4, "n_tokens", lists.lengths)
-    return TokensResult(
-        arrays, streams, [str(name) for name in domains], documents, _facts(arrays, documents, domains)
-    )
-
-
-def _side(
-    lists: TokenLists,
-    members: np.ndarray,
-    codes: np.ndarray,
-    name: str,
-    config: TokensConfig,
-    bos: int,
-    root_seed: int,
-) -> Packed:
-    """One half of the evaluation, packed."""
-    members = generator(root_seed, f"{name}-documents").permutation(members)
-    n_tokens = config.fit_tokens if name == "fit" else config.score_tokens
-    lengths = lists.lengths[members]
-    if lengths.sum() < config.n_ctx - 1:
-        raise PackingError(
-            must_be(
-                "n_ctx",
-                f"the part '{name}'",
-                f"at most {int(lengths.sum()) + 1}, one more than its tokens",
-                config.n_ctx,
-                "Lower n_ctx, or give more text.",
-            )
-        )
-    chosen = choose_documents(lengths, codes[members], n_tokens=n_tokens, balance=config.balance)
-    return pack(lists, members[chosen], config.n_ctx, bos)
+    return streams
 
 
 def _facts(arrays: dict[str, np.ndarray], documents: pd.DataFrame, domains: list[str]) -> dict[str, object]:

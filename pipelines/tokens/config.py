@@ -48,12 +48,13 @@ class TokensConfig(_Config):
     """How documents become contexts and evaluation rows."""
 
     n_ctx: int = Field(128, ge=2, le=32_767, description="Tokens a context, the leading separator included.")
-    fit_tokens: int = Field(100_000, gt=0, description="Evaluation rows on which pairs are chosen, at most.")
-    score_tokens: int = Field(
-        100_000, gt=0, description="Evaluation rows on which pairs are scored, at most."
-    )
+    fit_tokens: int = Field(100_000, gt=0, description="Evaluation rows on which pairs are chosen, about.")
+    score_tokens: int = Field(100_000, gt=0, description="Evaluation rows on which pairs are scored, about.")
     balance: float = Field(
-        0.5, ge=0, le=1, description="Domains' shares of the rows: 0 as in the part, 1 all equal."
+        0.5,
+        ge=0,
+        le=1,
+        description="Domains' shares of the rows, as in the split: 0 as in the corpus, 1 all equal.",
     )
     validation_tokens: int = Field(50_000, gt=0, description="Tokens for held-out losses, at most.")
     train_tokens: int | None = Field(

@@ -5,20 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.corpus.split import fair_shares
-from pipelines.tokens.pack import Packed
+from pipelines.tokens.packing import Packed
 
 
 def choose_documents(
-    lengths: np.ndarray, domains: np.ndarray, *, n_tokens: int, balance: float
+    lengths: np.ndarray, domains: np.ndarray, weights: np.ndarray, n_tokens: int
 ) -> np.ndarray:
     """Take whole documents, up to a token budget shared among domains.
 
     Args:
         lengths: tokens of each candidate, in the order in which they are preferred.
         domains: domain code of each candidate.
+        weights: wanted proportions, by domain code; what a domain cannot fill goes to the others.
         n_tokens: budget.
-        balance: domains' shares are by ``tokens**(1 - balance)``: 0 as in the candidates, 1 all equal;
-            what a domain cannot fill goes to the others.
 
     Returns:
         Boolean mask. A domain stops at the document after which it is nearest to its share, so the total
@@ -26,7 +25,7 @@ def choose_documents(
     """
     codes = np.unique(domains)
     available = np.array([lengths[domains == code].sum() for code in codes], dtype=float)
-    shares = fair_shares(available, available ** (1 - balance), n_tokens)
+    shares = fair_shares(available, weights[codes], n_tokens)
     chosen = np.zeros(len(lengths), dtype=bool)
     for code, share in zip(codes, shares, strict=True):
         candidates = np.flatnonzero(domains == code)

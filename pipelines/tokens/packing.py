@@ -11,6 +11,9 @@ from pipelines.tokens.encode import TokenLists
 from pipelines.tokens.errors import PackingError
 from universality.errors import must_be
 
+# Tokens joined at a time while training contexts are cut.
+_STRETCH = 500_000
+
 
 class Packed(NamedTuple):
     """Contexts, and which document each position belongs to.
@@ -112,59 +115,48 @@ def context_blocks(
                 "Lower n_ctx, raise the budget, or give more text.",
             )
         )
-    return _blocks(lists, pool, n_ctx, bos, wanted, generator, block_contexts)
+    return _blocks(
+        _stretches(lists, pool, bos, generator, wanted is None), n_ctx, bos, wanted, block_contexts
+    )
 
 
 def _blocks(
-    lists: TokenLists,
-    pool: np.ndarray,
-    n_ctx: int,
-    bos: int,
-    wanted: int | None,
-    generator: np.random.Generator,
-    block_contexts: int,
+    stretches: Iterator[np.ndarray], n_ctx: int, bos: int, wanted: int | None, block_contexts: int
 ) -> Iterator[np.ndarray]:
+    """Cut a stream of tokens into blocks of contexts, ``wanted`` in all."""
     width = n_ctx - 1
     made = 0
     rest = np.empty(0, np.int32)
-    for piece in _passes(
-        lists, pool, bos, generator, endless=wanted is not None, at_least=block_contexts * width
-    ):
-        rest = np.concatenate([rest, piece])
-        n = len(rest) // width if wanted is None else min(len(rest) // width, wanted - made)
-        for first in range(0, n, block_contexts):
-            last = min(first + block_contexts, n)
-            body = rest[first * width : last * width].reshape(-1, width)
-            yield np.hstack([np.full((len(body), 1), bos, np.int32), body])
-        made += n
-        rest = rest[n * width :]
+    for stretch in stretches:
+        rest = np.concatenate([rest, stretch])
+        while len(rest) >= width and made != wanted:
+            n = min(len(rest) // width, block_contexts, len(rest) if wanted is None else wanted - made)
+            body = rest[: n * width].reshape(n, width)
+            yield np.hstack([np.full((n, 1), bos, np.int32), body])
+            made += n
+            rest = rest[n * width :]
         if made == wanted:
             return
 
 
-def _passes(
-    lists: TokenLists,
-    pool: np.ndarray,
-    bos: int,
-    generator: np.random.Generator,
-    *,
-    endless: bool,
-    at_least: int,
+def _stretches(
+    lists: TokenLists, pool: np.ndarray, bos: int, generator: np.random.Generator, one_pass: bool
 ) -> Iterator[np.ndarray]:
-    """Stretches of the token stream of at least ``at_least`` tokens, pass after pass."""
+    """Stretches of the stream ``d bos d bos …``: shuffled documents, pass after pass."""
     separator = np.array([bos], np.int32)
     held: list[np.ndarray] = []
     size = 0
-    first_pass = True
-    while first_pass or endless:
-        first_pass = False
+    while True:
         for document in generator.permutation(pool):
             ids = lists[int(document)]
             if len(ids):
                 held += [ids, separator]
                 size += len(ids) + 1
-            if size >= at_least:
+            if size >= _STRETCH:
                 yield np.concatenate(held)
                 held, size = [], 0
-    if held:
-        yield np.concatenate(held)
+        if held:
+            yield np.concatenate(held)
+            held, size = [], 0
+        if one_pass:
+            return

@@ -1,0 +1,214 @@
+"""Text from the user's own files: plain text, JSON Lines, Parquet."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from pipelines.corpus.config import JsonLines, ParquetFiles, TextFolder
+from pipelines.corpus.documents import Unit
+from pipelines.corpus.errors import CorpusError, missing_column
+from universality.errors import must_be
+
+# Text is decoded in blocks of this many bytes, so that a file may be larger than memory.
+_BLOCK = 1_000_000
+
+
+def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[str, Path]]:
+    """Files of a source in the order of their names, each with its name relative to ``config.path``.
+
+    Raises:
+        CorpusError: the path does not exist, or no file matches; the text says what is there.
+    """
+    root = Path(config.path).expanduser()
+    if root.is_file():
+        return [(root.name, root)]
+    if not root.is_dir():
+        raise CorpusError(
+            must_be("path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path.")
+        )
+    found = sorted(
+        (path.relative_to(root).as_posix(), path) for path in root.glob(config.pattern) if path.is_file()
+    )
+    if not found:
+        there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
+        raise CorpusError(
+            must_be(
+                "pattern",
+                str(root),
+                "matched by at least one file",
+                f"{config.pattern!r}, where files end in {there}",
+                "Correct the pattern, or choose another kind of source.",
+            )
+        )
+    return found
+
+
+def text_units(config: TextFolder) -> Iterator[Unit]:
+    """Plain-text files, one unit each (one per megabyte where they are larger).
+
+    Raises:
+        CorpusError: bytes that the encoding does not know, with file and offset.
+    """
+    for name, path in islice(matching_files(config), config.max_units):
+        folder = name.partition("/")[0] if "/" in name else config.domain
+        domain = None if config.domain_by_script else folder if config.domain_by_folder else config.domain
+        for text in _decoded(path, config.encoding):
+            yield Unit(name, domain, text, Path(config.path).name)
+
+
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file in stretches that end at line ends, newlines and all; a byte-order mark is dropped."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    rest, position = "", 0
+    with path.open("rb") as handle:
+        while block := handle.read(_BLOCK):
+            waiting = len(decoder.getstate()[0])
+            try:
+                text = rest + decoder.decode(block, final=handle.peek(1) == b"")
+            except UnicodeDecodeError as error:
+                raise _undecodable(str(path), position - waiting + error.start, encoding, error) from error
+            text = text.removeprefix("\ufeff") if position == 0 else text
+            position += len(block)
+            end = text.rfind("\n") + 1 or len(text)
+            rest = text[end:]
+            yield text[:end]
+    if rest:
+        yield rest
+
+
+def _undecodable(where: str, offset: int, encoding: str, error: UnicodeDecodeError) -> CorpusError:
+    wrong = error.object[error.start : error.start + 4].hex(" ")
+    return CorpusError(
+        must_be(
+            "text",
+            where,
+            f"valid {encoding}",
+            f"bytes {wrong} at offset {offset}",
+            "Set the encoding of the source, or convert the file (iconv -t utf-8).",
+        )
+    )
+
+
+def json_units(config: JsonLines) -> Iterator[Unit]:
+    """Rows of JSON Lines files; a row whose text is null is passed over.
+
+    Raises:
+        CorpusError: a line that is no JSON object, a missing column, undecodable bytes.
+    """
+    return islice(_json_rows(config), config.max_units)
+
+
+def _json_rows(config: JsonLines) -> Iterator[Unit]:
+    for name, path in matching_files(config):
+        offset = 0
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as handle:
+            for number, line in enumerate(handle, 1):
+                if line.strip():
+                    row = _json_row(line, f"{path}:{number}", str(path), offset)
+                    unit = row_unit(
+                        config, row, f"{name}:{number}", f"{path}:{number}", Path(config.path).name
+                    )
+                    if unit is not None:
+                        yield unit
+                offset += len(line)
+
+
+def _json_row(line: bytes, where: str, path: str, offset: int) -> dict[str, object]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _undecodable(path, offset + error.start, "utf-8", error) from error
+    except json.JSONDecodeError as error:
+        row = f"{error.msg} at column {error.colno}"
+    if not isinstance(row, dict):
+        raise CorpusError(
+            must_be(
+                "line",
+                where,
+                "one JSON object",
+                str(row),
+                "Correct the line, or choose another kind of source.",
+            )
+        )
+    return row
+
+
+def parquet_units(config: ParquetFiles) -> Iterator[Unit]:
+    """Rows of Parquet files, read a batch of rows at a time; a row whose text is null is passed over.
+
+    Raises:
+        CorpusError: a file that is no Parquet, a missing column.
+    """
+    return islice(_parquet_rows(config), config.max_units)
+
+
+def _parquet_rows(config: ParquetFiles) -> Iterator[Unit]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [name for name in (config.text_column, config.domain_column) if name is not None]
+    for name, path in matching_files(config):
+        try:
+            file = pq.ParquetFile(path)
+        except pa.ArrowInvalid as error:
+            raise CorpusError(
+                must_be(
+                    "file",
+                    str(path),
+                    "Parquet",
+                    str(error),
+                    "Choose another kind of source, or another pattern.",
+                )
+            ) from error
+        with file:
+            for column in columns:
+                if column not in file.schema_arrow.names:
+                    raise missing_column(column, str(path), file.schema_arrow.names)
+            number = 0
+            for batch in file.iter_batches(batch_size=256, columns=columns):
+                for row in batch.to_pylist():
+                    where = f"{name}:{number}"
+                    number += 1
+                    unit = row_unit(config, row, where, f"{path}, row {number - 1}", Path(config.path).name)
+                    if unit is not None:
+                        yield unit
+
+
+def row_unit(config, row: dict[str, object], source: str, where: str, origin: str) -> Unit | None:
+    """The unit of a row with named columns; ``None`` if its text is null.
+
+    Args:
+        config: a source with ``text_column``, ``domain_column``, ``domain`` and ``domain_by_script``.
+        row: values by column.
+        source: name of the unit.
+        where: the row, for errors.
+        origin: the file or dataset.
+
+    Raises:
+        CorpusError: a missing column, or a text that is no string.
+    """
+    for column in (config.text_column, config.domain_column):
+        if column is not None and column not in row:
+            raise missing_column(column, where, row)
+    text = row[config.text_column]
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise CorpusError(
+            must_be(
+                f"column '{config.text_column}'",
+                where,
+                "text",
+                f"{type(text).__name__} {text!r}",
+                "Set text_column.",
+            )
+        )
+    domain = None if config.domain_by_script else config.domain
+    if config.domain_column is not None and row[config.domain_column] is not None:
+        domain = str(row[config.domain_column])
+    return Unit(source, domain, text, origin)

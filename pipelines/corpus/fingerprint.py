@@ -1,0 +1,44 @@
+"""What a corpus is made of, so that changed text means a new artifact and not a stale one."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from pipelines.corpus.config import CorpusConfig, DemoMix, HubDataset, Source
+from pipelines.corpus.files import matching_files
+from pipelines.corpus.packages import PACKAGES
+
+
+def corpus_fingerprint(config: CorpusConfig) -> list[dict[str, str]]:
+    """Identity of each source: belongs into the params of the corpus step, since its files may change.
+
+    Returns:
+        One mapping per source. Demo mix: the pinned versions. Files and local datasets: a digest of names
+        and contents (read once, a block at a time). Hub datasets: the id and revision, which is as much as
+        is known without the network; set ``revision`` to be sure.
+    """
+    return [_identity(source) for source in config.sources]
+
+
+def _identity(source: Source) -> dict[str, str]:
+    if isinstance(source, DemoMix):
+        return {package.name: package.version for package in PACKAGES}
+    if isinstance(source, HubDataset):
+        folder = Path(source.name).expanduser()
+        if not folder.is_dir():
+            return {"dataset": source.name, "revision": source.revision or "newest"}
+        files = sorted(
+            (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
+        )
+        return {"files": _digest(files)}
+    return {"files": _digest(matching_files(source))}
+
+
+def _digest(files: list[tuple[str, Path]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, path in files:
+        with path.open("rb") as handle:
+            content = hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16))
+        digest.update(f"{len(name)}:{name}".encode() + content.digest())
+    return digest.hexdigest()

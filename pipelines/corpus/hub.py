@@ -1,0 +1,86 @@
+"""Text from Hugging Face datasets, streamed: from the hub, or from a local folder without network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pipelines.corpus.config import HubDataset
+from pipelines.corpus.documents import Unit
+from pipelines.corpus.errors import CorpusError, SourceMissing, nearest
+from pipelines.corpus.files import row_unit
+from universality.errors import must_be
+
+INSTALL = 'pip install -e ".[hub]"'
+
+
+def hub_units(config: HubDataset) -> Iterator[Unit]:
+    """Rows of a dataset, in its order.
+
+    Raises:
+        SourceMissing: the package ``datasets`` is not installed.
+        CorpusError: no such dataset, split or column.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise SourceMissing(
+            must_be(
+                "package 'datasets'",
+                f"the source '{config.name}'",
+                "installed",
+                "not installed",
+                f"Run: {INSTALL}",
+            )
+        ) from error
+    rows = _saved(config) if _is_saved(config) else _streamed(config, datasets)
+    for number, row in enumerate(islice(rows, config.max_units)):
+        source = f"{config.split}:{number}"
+        unit = row_unit(config, dict(row), source, f"{config.name}, {config.split} row {number}", config.name)
+        if unit is not None:
+            yield unit
+
+
+def _is_saved(config: HubDataset) -> bool:
+    folder = Path(config.name).expanduser()
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def _saved(config: HubDataset) -> Iterable[Any]:
+    """A folder written by ``save_to_disk``: memory-mapped, so as good as streamed."""
+    from datasets import DatasetDict, load_from_disk
+
+    dataset = load_from_disk(str(Path(config.name).expanduser()))
+    if not isinstance(dataset, DatasetDict):
+        return dataset
+    if config.split not in dataset:
+        raise CorpusError(
+            must_be(
+                "split",
+                config.name,
+                f"one of {sorted(map(str, dataset))}",
+                repr(config.split),
+                f"Set split.{nearest(config.split, map(str, dataset))}",
+            )
+        )
+    return dataset[config.split]
+
+
+def _streamed(config: HubDataset, datasets: Any) -> Iterable[Any]:
+    try:
+        return datasets.load_dataset(
+            config.name, config.config, split=config.split, revision=config.revision, streaming=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise CorpusError(
+            must_be(
+                "dataset",
+                config.name,
+                "a dataset of the hub, a save_to_disk folder, or a folder of data files, with that config and split",
+                str(error).split("\n", maxsplit=1)[0],
+                "Check name, config and split, the network and HF_HUB_OFFLINE; datasets that need a loading script "
+                "no longer run.",
+            )
+        ) from error
