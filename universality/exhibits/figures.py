@@ -230,15 +230,15 @@ def _swatch(axes: Axes, x: float, y: float, colour: str) -> None:
 def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
     axes.set_title("median r of every two models", loc="left", pad=5, fontweight="bold")
     models = list(dict.fromkeys(matrix["model_a"]))
-    table = matrix.pivot(index="model_a", columns="model_b").reindex(models)
-    values = table["r"].reindex(columns=models).to_numpy(float)
-    counts = table["n"].reindex(columns=models).to_numpy(int)
+    r, n = (matrix.pivot(index="model_a", columns="model_b", values=name) for name in ("r", "n"))
+    values = r.reindex(index=models, columns=models).to_numpy(float)
+    counts = n.reindex(index=models, columns=models).to_numpy(int)
     scale = Normalize(0, 1)
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=_BLUES, norm=scale, edgecolors="white", lw=1.2)
     axes.invert_yaxis()
-    ticks = np.arange(len(models)) + 0.5
-    axes.set_xticks(ticks, models)
-    axes.set_yticks(ticks, models)
+    named = range(0, len(models), max(-(-len(models) // 8), 1))  # as many names as have room
+    axes.set_xticks([i + 0.5 for i in named], [models[i] for i in named])
+    axes.set_yticks([i + 0.5 for i in named], [models[i] for i in named])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     if len(models) <= 8:

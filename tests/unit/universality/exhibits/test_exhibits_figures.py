@@ -1,0 +1,149 @@
+"""Figures: nothing overlaps, nothing hangs over the edge, and the same figure is the same file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from universality.exhibits import frames
+from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
+from universality.exhibits.domain_figures import domains_figure
+from universality.exhibits.figures import bands, classes_figure, correlation_figure
+from universality.exhibits.paper import to_pdf
+
+
+def _baselines(kinds: tuple[str, ...], centre: float, token: bool) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    parts = []
+    for kind in kinds:
+        r = np.clip(rng.normal(centre, 0.1, 1500), -0.2, 1.0)
+        columns = {"model_a": "m0", "model_b": "m0r" if kind == "ceiling" else "m1"}
+        parts.append(
+            pd.DataFrame({"kind": kind, **columns, "r_held_out": r, "r_token": r * 0.5 if token else np.nan})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _nulls(scale: float) -> pd.DataFrame:
+    quantile = np.arange(1, 100) / 100
+    return pd.DataFrame({"pair": "m0-m1", "kind": "plain", "quantile": quantile, "value": quantile * scale})
+
+
+def _curve(levels: tuple[str, ...]) -> pd.DataFrame:
+    rows = []
+    for tau in (0.2, 0.5, 0.9):
+        rows += [
+            (tau, kind, level, int(100 * (1 - tau))) for kind in ("universal", "shared") for level in levels
+        ]
+        rows.append((tau, "specific", "untested", int(500 * tau)))
+    return frames.class_curve(pd.DataFrame(rows, columns=["tau", "class", "level", "n_features"]))
+
+
+def _matrix(n_models: int, ceiling: bool = True) -> pd.DataFrame:
+    models = [f"m{i}" for i in range(n_models)]
+    rows = [(a, b, r) for i, (a, b) in enumerate(combinations(models, 2)) for r in (0.1 * (i % 10), 0.99)]
+    pairs = pd.DataFrame(rows, columns=["model_a", "model_b", "r_held_out"])
+    return frames.model_matrix(pairs, models, _baselines(("ceiling",), 0.7, True) if ceiling else None)
+
+
+def _domains(names: list[str]) -> pd.DataFrame:
+    values = dict.fromkeys(
+        ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"], 0.5
+    )
+    table = pd.DataFrame({"domain": names, "model": "m0", "n_rows": 10, **values, "level": "context"})
+    return frames.domain_frame(table)
+
+
+def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Figure:
+    baselines = _baselines(kinds, centre, token)
+    nulls = _nulls(scale or 0.1) if scale else _nulls(0.1).iloc[:0]
+    return correlation_figure(
+        frames.r_histogram(baselines, nulls), frames.medians(baselines), frames.null_line(nulls)
+    )
+
+
+ALL = ("ceiling", "features", "neurons", "untrained")
+FIGURES = {
+    "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
+    "correlation, low chance": lambda: _correlation(ALL, 0.02, True, 0.01),
+    "correlation, high chance": lambda: _correlation(ALL, 0.99, False, 0.9),
+    "correlation, features alone": lambda: _correlation(("features",), 0.5, False, None),
+    "classes": lambda: classes_figure(_curve(("context", "token", "domain")), _matrix(3), 0.5),
+    "classes, untested": lambda: classes_figure(_curve(("untested",)), _matrix(2, ceiling=False), None),
+    "classes, six models": lambda: classes_figure(_curve(("context", "untested")), _matrix(6), 0.2),
+    "classes, twelve models": lambda: classes_figure(_curve(()), _matrix(12), 0.9),
+    "domains": lambda: domains_figure(_domains(["arabic", "dna", "a very long name of a domain", "x"])),
+    "domains, thirty": lambda: domains_figure(_domains([f"domain {i}" for i in range(30)])),
+    "domains, none": lambda: domains_figure(_domains(["x"]).iloc[:0]),
+}
+
+
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_no_words_overlap_or_leave_the_page(name: str) -> None:
+    figure = FIGURES[name]()
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    words = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]  # type: ignore[attr-defined]
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in words]  # type: ignore[attr-defined]
+    page = figure.bbox
+    for text, box in boxes:
+        inside = box.x0 >= page.x0 and box.x1 <= page.x1 and box.y0 >= page.y0 and box.y1 <= page.y1
+        assert inside, f"{text!r} leaves the page"
+    for (one, a), (two, b) in combinations(boxes, 2):
+        over = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert min(over) <= 0.5, f"{one!r} overlaps {two!r}"
+
+
+def test_equal_figures_are_equal_files_with_truetype_fonts_and_no_date() -> None:
+    first, second = (to_pdf(FIGURES["classes"]()) for _ in range(2))
+    assert first == second
+    assert b"CreationDate" not in first
+    assert b"/FontFile2" in first
+    assert b"/Type3" not in first
+
+
+def test_drawing_leaves_no_global_state() -> None:
+    code = (
+        "import sys, matplotlib as mpl\n"
+        "names = [n for n in mpl.rcParams if n != 'backend']  # reading that one would import pyplot\n"
+        "before = [mpl.rcParams[n] for n in names]\n"
+        "import pandas as pd\n"
+        "from universality.exhibits.domain_figures import domains_figure\n"
+        "from universality.exhibits.frames import domain_frame\n"
+        "domains_figure(domain_frame(pd.DataFrame()))\n"
+        "assert [mpl.rcParams[n] for n in names] == before\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bands_stack_to_all_features_from_universal_to_specific() -> None:
+    found = bands(_curve(("context", "token")))
+    assert [(name, level) for name, level, _ in found] == [
+        ("universal", "context"),
+        ("universal", "token"),
+        ("shared", "context"),
+        ("shared", "token"),
+        ("specific", ""),
+    ]
+    assert np.sum([share for _, _, share in found], axis=0) == pytest.approx(np.ones(3))
+
+
+def test_colours() -> None:
+    assert rgba("#0072B2", 0.5) == "rgba(0,114,178,0.5)"
+    assert rgba("#0072B2", 7) == "rgba(0,114,178,1)"
+    assert tint("#0072B2", 0.0) == "#FFFFFF"
+    assert tint("#0072B2", 1.0) == "#0072B2"
+    assert len(set(model_colours([f"m{i}" for i in range(7)]).values())) == 7
+    assert set(model_colours(["m0"]).values()) <= set(OKABE_ITO.values())
