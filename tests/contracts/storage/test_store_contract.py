@@ -379,6 +379,14 @@ def test_verify_reads_what_ordinary_reading_trusts(store, monkeypatch):
     assert [problem.reason for problem in store.verify(["other"])] == ["it is gone"]
 
 
+def test_a_cut_file_is_found_however_large(store, monkeypatch):
+    monkeypatch.setattr("storage.artifact.CHECKED_BYTES", 0)
+    full(store)
+    damage(store, stored_path(store, "k", "bytes/b"), lambda data: data[:-1])
+    with pytest.raises(ArtifactCorrupt, match="4 bytes, not 5"):
+        store.get("k").bytes("b")
+
+
 # -- checkpoints ------------------------------------------------------------------------------------------
 
 
@@ -638,6 +646,19 @@ def test_gc_spares_living_writers_and_drops_dead_ones(store):
     assert store.keys() == ["alive"]
     left = {name.partition(".")[0] for name in store.files.names("temporary")}
     assert left == {"leased", "fresh"}
+
+
+def test_a_writer_killed_just_after_its_commit_takes_nothing_along(store):
+    with create(store, "k") as out:
+        out.json("x", 1)
+        (owner_path,) = [n for n in store.files.names("temporary") if n.endswith(".json")]
+        owner = json.loads(store.files.read(f"temporary/{owner_path}"))
+    new_run(store, node="k")
+    store.files.write(f"temporary/{owner_path}", json.dumps({**owner, "process_start": -1}).encode())
+    store.gc()
+    assert store.files.names("temporary") == []
+    assert store.verify() == []
+    assert store.get("k", verify=True).json("x") == 1
 
 
 def test_a_new_attempt_clears_the_dead_ones_of_its_key(store):

@@ -104,25 +104,37 @@ def test_a_killed_holder_is_replaced(tmp_path):
         pass
 
 
-def test_a_stale_lock_is_taken_over_once(tmp_path):
+def test_a_stale_lock_is_taken_over_once(tmp_path, monkeypatch):
+    """The slow one has found the lock stale when the quick one comes: one of them must be refused."""
     files = LocalFiles(tmp_path)
     leave(files, process_start=1)
-    n, gate, done, holders = 12, threading.Barrier(12), threading.Barrier(12), []
+    found_stale, quick_holds, let_go = threading.Event(), threading.Event(), threading.Event()
+    holders = []
 
-    def compete() -> None:
-        gate.wait()
+    def hold(name: str) -> None:
         try:
             with take(files):
-                holders.append(1)
-                done.wait()
+                holders.append(name)
+                quick_holds.set()
+                let_go.wait(10)
         except RunLocked:
-            done.wait()
+            pass
 
-    threads = [threading.Thread(target=compete) for _ in range(n)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    def slowly(record: dict) -> bool:
+        if threading.current_thread() is slow and not found_stale.is_set():
+            found_stale.set()
+            quick_holds.wait(0.5)
+        return is_alive(record)
+
+    monkeypatch.setattr("storage.locks.is_alive", slowly)
+    slow, quick = (threading.Thread(target=hold, args=(name,)) for name in ("slow", "quick"))
+    slow.start()
+    found_stale.wait(10)
+    quick.start()
+    quick.join(2)
+    let_go.set()
+    slow.join()
+    quick.join()
     assert len(holders) == 1
 
 
