@@ -113,7 +113,7 @@ KINDS: dict[str, str] = {
 
 def _missing(value: Any) -> bool:
     """None, NaN and pandas' NA."""
-    return bool(pd.isna(value))
+    return value is None or bool(pd.isna(value))
 
 
 def number(value: Any, digits: int = 2) -> str:

@@ -65,17 +65,17 @@ def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -
 
 def headline_cards(headline: pd.DataFrame) -> None:
     """One card per quantity, with its interval."""
-    overall = headline[headline["pair"] == "overall"].set_index("quantity")
+    overall = headline[headline["pair"] == "overall"]
+    known = {row["quantity"]: row for row in overall.to_dict("records")}
     columns = st.columns(len(words.QUANTITIES))
     for column, (quantity, (name, meaning)) in zip(columns, words.QUANTITIES.items(), strict=True):
-        known = quantity in overall.index
-        row = overall.loc[quantity] if known else None
-        between = "not measured" if row is None else "no interval"
-        if row is not None and pd.notna(row["low"]):
+        row = known.get(quantity, {})
+        between = "no interval" if row else "not measured"
+        if pd.notna(row.get("low")):
             between = f"{words.number(row['low'])} to {words.number(row['high'])}"
         column.metric(
             name,
-            words.number(row["value"]) if row is not None else "–",
+            words.number(row.get("value")),
             delta=between,
             delta_color="off",
             delta_arrow="off",
@@ -248,8 +248,8 @@ def dictionaries(view: View) -> None:
             models,
             hide_index=True,
             column_order=[
-                "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "heldout_loss", "d_sae", "k",
-                "train_tokens", "sae_tokens", "model_seed", "sae_seed", "hook_point", "d_in", "dead_fraction",
+                "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "heldout_loss", "d_sae",
+                "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "hook_point", "d_in", "dead_fraction",
                 "max_init_cosine",
             ],
             column_config={

@@ -83,15 +83,20 @@ def table(shown: pd.DataFrame) -> None:
         key="pairs_table",
         height=290,
         column_config={
+            "A": st.column_config.TextColumn("A", width="small"),
+            "B": st.column_config.TextColumn("B", width="small"),
             "r_held_out": st.column_config.ProgressColumn(
                 "held-out r", format="%.2f", min_value=0, max_value=1
             ),
             "r_token": number(
                 "beyond token", format="%.2f", help="held-out r, token and position means removed"
             ),
-            "q": number("q", format="%.2g"),
-            "class": st.column_config.TextColumn("class", help="of A"),
-            "domain": st.column_config.TextColumn("domain", help="of A's strongest activations"),
+            "q": number("q", format="%.2g", width="small"),
+            "class": st.column_config.TextColumn("class", width="small", help="of A"),
+            "level": st.column_config.TextColumn("level", width="small"),
+            "domain": st.column_config.TextColumn(
+                "domain", width="small", help="of A's strongest activations"
+            ),
             "margin": number("margin", format="%.2f", help="the smaller of both margins to the runner-up"),
             "rate_a": number("A fires %", format="%.3g"),
             "rate_b": number("B fires %", format="%.3g"),

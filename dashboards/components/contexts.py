@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import words
-from dashboards.components.markup import context_rows, escape, legend, swatch
+from dashboards.components.markup import context_rows, escape, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.corpus import EvaluationText
 from dashboards.evidence import Firing, distinct, rows_of_choice
@@ -151,6 +151,10 @@ def sides_legend(sides: Sequence[Side], *, stacked: bool) -> str:
                 ink=0.6 if "under" not in kind else 1,
             )
             for side, kind in zip(sides, kinds, strict=False)
-        ],
-        "framed: the token that the values belong to · colour: share of the feature's maximum · hover: raw values",
+        ]
+        + [
+            remark(
+                "framed: the token that the values belong to · colour: share of the maximum · hover: raw values"
+            )
+        ]
     )

@@ -51,7 +51,7 @@ def heading(side_a: str, side_b: str, colours: Sequence[str], badges: Iterable[s
         for name, colour in zip((side_a, side_b), colours, strict=True)
         if name
     )
-    joined = '<span class="uv-to">↔</span>'.join(names)
+    joined = '<span class="uv-to">↔\ufe0e</span>'.join(names)
     return f'<div class="uv-heading">{joined}<span class="uv-badges">{"".join(badges)}</span></div>'
 
 
@@ -97,7 +97,11 @@ def swatch(colour: str, text: str, *, underline: bool = False, ink: float = 1.0)
     return f'<span class="uv-swatch"><i class="{kind}" style="{style}"></i>{escape(text)}</span>'
 
 
-def legend(swatches: Iterable[str], remark: str = "") -> str:
-    """Legend entries in a row that wraps, with a remark behind them."""
-    said = f'<span class="uv-remark">{escape(remark)}</span>' if remark else ""
-    return f'<div class="uv-legend">{"".join(swatches)}{said}</div>'
+def remark(text: str) -> str:
+    """Words between legend entries."""
+    return f'<span class="uv-remark">{escape(text)}</span>'
+
+
+def legend(entries: Iterable[str]) -> str:
+    """Legend entries in a row that wraps."""
+    return f'<div class="uv-legend">{"".join(entries)}</div>'

@@ -11,46 +11,53 @@ import altair as alt
 import pandas as pd
 
 from dashboards import words
-from dashboards.components.markup import legend, swatch
+from dashboards.components.markup import legend, remark, swatch
 from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK
 from universality.exhibits.frames import CLASSES, LEVELS
 
 #: One ramp for both themes: the cells bring their own background, so text on them needs no theme.
 RAMP = ("#eef4f9", "#c0daec", "#74aed4", "#2a7cb5", "#054a82")
 HEIGHT = 290
+#: Stands for ink of any colour in legends; reads on both themes.
+INK = "#6B7780"
+#: Streamlit leaves 20 px under every chart; legends should be nearer than that.
+PADDING = {"left": 0, "right": 8, "top": 4, "bottom": 0}
 
 Drawing: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
 
 _CLASS_SCALE = alt.Scale(domain=list(CLASSES), range=[CLASS_COLOURS[c] for c in CLASSES])
-_INK_SCALE = alt.Scale(domain=list(LEVELS), range=[LEVEL_INK[level] for level in LEVELS])
+#: Features without a partner have no level; they are inked all alike.
+_SPECIFIC_INK = 0.75
 
 
-def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
-    """Position of each class and level in a stack."""
+def _inked(frame: pd.DataFrame) -> pd.DataFrame:
+    """With the place of each class and level in a stack, and how strongly it is inked."""
     rank = frame["class"].map({c: 10 * i for i, c in enumerate(CLASSES)})
-    return frame.assign(rank=rank + frame["level"].map({level: i for i, level in enumerate(LEVELS)}))
+    rank += frame["level"].map({level: i for i, level in enumerate(LEVELS)})
+    ink = frame["level"].map(LEVEL_INK).where(frame["class"] != "specific", _SPECIFIC_INK)
+    return frame.assign(rank=rank, ink=ink, level=frame["level"].where(frame["class"] != "specific", "–"))
 
 
 def _class_encodings() -> tuple[alt.Color, alt.Opacity, alt.Order]:
     return (
         alt.Color("class:N", scale=_CLASS_SCALE, legend=None),
-        alt.Opacity("level:N", scale=_INK_SCALE, legend=None),
+        alt.Opacity("ink:Q", scale=None),
         alt.Order("rank:Q"),
     )
 
 
 def class_legend(frame: pd.DataFrame) -> str:
     """The legend of both class charts, with the levels that occur."""
-    present = [level for level in LEVELS if (frame.loc[frame["level"] == level, "n"] > 0).any()]
-    return legend(
-        [swatch(CLASS_COLOURS[c], c) for c in CLASSES]
-        + [swatch("#5F6B73", f"level: {level}", ink=LEVEL_INK[level]) for level in present]
-    )
+    matched = frame[(frame["n"] > 0) & (frame["class"] != "specific")]
+    present = [level for level in LEVELS if (matched["level"] == level).any()]
+    classes = [swatch(CLASS_COLOURS[c], c, ink=_SPECIFIC_INK if c == "specific" else 1.0) for c in CLASSES]
+    levels = [swatch(INK, level, ink=LEVEL_INK[level]) for level in present]
+    return legend(classes) + legend([remark("level:"), *levels])
 
 
 def class_bars_chart(frame: pd.DataFrame) -> Drawing:
     """Share of each model's alive features by class, inked by level (columns of ``class_bars``)."""
-    drawn = _ordered(frame[frame["n"] > 0])
+    drawn = _inked(frame[frame["n"] > 0])
     colour, opacity, order = _class_encodings()
     return (
         alt.Chart(drawn)
@@ -69,7 +76,7 @@ def class_bars_chart(frame: pd.DataFrame) -> Drawing:
                 alt.Tooltip("fraction:Q", title="share", format=".1%"),
             ],
         )
-        .properties(height=HEIGHT)
+        .properties(height=HEIGHT, padding=PADDING)
     )
 
 
@@ -77,7 +84,7 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
     """Share of features by class and level over the threshold (columns of ``class_curve``), with the run's own tau."""
     colour, opacity, order = _class_encodings()
     areas = (
-        alt.Chart(_ordered(frame))
+        alt.Chart(_inked(frame))
         .mark_area(line=False)
         .encode(
             x=alt.X("tau:Q", title="threshold on held-out r", scale=alt.Scale(nice=False)),
@@ -93,7 +100,7 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
                 alt.Tooltip("fraction:Q", title="share", format=".1%"),
             ],
         )
-        .properties(height=HEIGHT)
+        .properties(height=HEIGHT, padding=PADDING)
     )
     if tau is None:
         return areas
@@ -140,7 +147,7 @@ def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, top
             align="left", baseline="top", dx=4, dy=2, color=KIND_COLOURS["null"], fontSize=12
         )
         layers.append(text.encode(text="text:N", y=alt.value(0)))
-    return alt.layer(*layers).properties(height=HEIGHT)
+    return alt.layer(*layers).properties(height=HEIGHT, padding=PADDING)
 
 
 def histogram_legend(medians: pd.DataFrame, measure: str) -> str:
@@ -176,14 +183,19 @@ def matrix_chart(frame: pd.DataFrame) -> Drawing:
     texts = base.mark_text(fontSize=13).encode(
         text="text:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#1f2d3a"))
     )
-    return (cells + texts).properties(height=HEIGHT)
+    return (cells + texts).properties(height=HEIGHT, padding=PADDING)
 
 
 def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
     """Share of features by how many models their cluster reaches (columns of ``k_of_m_frame``)."""
     base = alt.Chart(frame.assign(text=[f"{100 * f:.1f} %" for f in frame["fraction"]])).encode(
         x=alt.X("k:O", title="models that a feature's cluster reaches", axis=alt.Axis(labelAngle=0)),
-        y=alt.Y("fraction:Q", title="share of features", axis=alt.Axis(format="%")),
+        y=alt.Y(
+            "fraction:Q",
+            title="share of features",
+            axis=alt.Axis(format="%"),
+            scale=alt.Scale(domain=[0, 1.12 * float(frame["fraction"].max() or 1)], nice=False),
+        ),
         tooltip=[
             alt.Tooltip("k:O", title="models"),
             alt.Tooltip("n_clusters:Q", title="clusters", format=","),
@@ -240,7 +252,7 @@ def domain_chart(frame: pd.DataFrame) -> Drawing:
             ],
         )
     )
-    return (ranges + dots).properties(height=30 * len(order) + 60)
+    return (ranges + dots).properties(height=30 * len(order) + 60, padding=PADDING)
 
 
 def domain_legend() -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from dashboards.components.markup import legend, swatch
-from dashboards.components.overview_charts import Drawing
+from dashboards.components.overview_charts import PADDING, Drawing
 from dashboards.evidence import N_BINS
 from universality.exhibits.colours import VERDICT_COLOURS
 
@@ -48,7 +48,7 @@ def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, floa
     low, high = limits
     return (
         alt.Chart(frame)
-        .mark_bar(color=colour, opacity=0.75, binSpacing=0)
+        .mark_bar(color=colour, opacity=0.85, binSpacing=0)
         .encode(
             x=alt.X("left:Q", title="activation, share of maximum", scale=alt.Scale(domain=[0, 1])),
             x2="right:Q",
@@ -65,7 +65,7 @@ def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, floa
                 alt.Tooltip("count:Q", title="rows", format=","),
             ],
         )
-        .properties(height=230)
+        .properties(height=230, padding=PADDING)
     )
 
 
@@ -117,7 +117,9 @@ def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
     )
     edge = pd.DataFrame({"zero": [(_ZERO[1]) / 2]})
     rules = alt.Chart(edge).mark_rule(color="#888888", opacity=0.5, strokeDash=[2, 2])
-    return (cells + rules.encode(x="zero:Q") + rules.encode(y="zero:Q")).properties(height=330)
+    return (cells + rules.encode(x="zero:Q") + rules.encode(y="zero:Q")).properties(
+        height=330, padding=PADDING
+    )
 
 
 def verdict_chart(counts: pd.DataFrame) -> Drawing:
@@ -137,7 +139,7 @@ def verdict_chart(counts: pd.DataFrame) -> Drawing:
             order=alt.Order("rank:Q"),
             tooltip=["model:N", "verdict:N", alt.Tooltip("n:Q", title="features", format=",")],
         )
-        .properties(height=70 + 36 * counts["model"].nunique())
+        .properties(height=70 + 36 * counts["model"].nunique(), padding=PADDING)
     )
 
 
