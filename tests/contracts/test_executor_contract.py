@@ -82,6 +82,7 @@ class ExecutorContract:
         ][-1]
         assert (last["done"], last["total"]) == (10, 10)
         assert isinstance(last["loss"], float)
+        assert set(last) == {"time", "event", "node", "done", "total", "loss"}
 
         facts = store.get(plan.keys()["train/3"]).manifest["facts"]
         assert facts["threads"] == 2

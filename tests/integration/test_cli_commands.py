@@ -139,7 +139,7 @@ def test_an_edited_recipe_goes_on_under_the_same_name(call, as_recipe, url):
     as_recipe(toys.results_plan("main", "wide"))
     code, out, err = call("run", "toy", "--serial", "--name", "mine")
     assert code == 0
-    assert "1 steps computed, 2 reused" in err
+    assert "1 step computed, 2 reused" in err
     assert "Comparison wide" in out
     document = json.loads(call("show", "mine", "--json")[1])
     assert list(document["comparisons"]) == ["main", "wide"]
