@@ -127,7 +127,7 @@ def probability(value: Any) -> str:
     """A p or q value: two significant digits, never rounded to 0."""
     if _missing(value):
         return "–"
-    return f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
+    return f"{value:.2g}" if value >= 0.0001 else f"{value:.1e}"
 
 
 def rate(value: Any) -> str:
@@ -158,7 +158,7 @@ def duration(seconds: Any) -> str:
     """Seconds as people say them."""
     if _missing(seconds):
         return "–"
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -97,10 +97,12 @@ def table(shown: pd.DataFrame) -> None:
             "domain": st.column_config.TextColumn(
                 "domain", width="small", help="of A's strongest activations"
             ),
-            "margin": number("margin", format="%.2f", help="the smaller of both margins to the runner-up"),
-            "rate_a": number("A fires %", format="%.3g"),
-            "rate_b": number("B fires %", format="%.3g"),
-            "flags": st.column_config.TextColumn("flags", help="of A"),
+            "margin": number(
+                "margin", format="%.2f", width="small", help="the smaller of both margins to the runner-up"
+            ),
+            "rate_a": number("A fires %", format="%.3g", width="small"),
+            "rate_b": number("B fires %", format="%.3g", width="small"),
+            "flags": st.column_config.TextColumn("flags", width="medium", help="of A"),
         },
     )
 

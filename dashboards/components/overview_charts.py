@@ -100,12 +100,12 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
                 alt.Tooltip("fraction:Q", title="share", format=".1%"),
             ],
         )
-        .properties(height=HEIGHT, padding=PADDING)
     )
     if tau is None:
-        return areas
+        return areas.properties(height=HEIGHT, padding=PADDING)
     rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 3], color="#777777", size=1.5)
-    return areas + rule.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
+    rule = rule.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
+    return alt.layer(areas, rule).properties(height=HEIGHT, padding=PADDING)
 
 
 def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, top: float) -> Drawing:

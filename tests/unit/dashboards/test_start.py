@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from dashboards.data import comparisons_of, stamp_of
+from dashboards.start import arguments, foreign_rooms
+
+
+def test_the_store_is_the_argument_else_the_environment_else_runs(monkeypatch):
+    monkeypatch.delenv("UNIVERSALITY_STORE", raising=False)
+    assert arguments([]).store == "runs"
+    monkeypatch.setenv("UNIVERSALITY_STORE", "memory://x")
+    assert arguments([]).store == "memory://x"
+    assert arguments(["-q", "--store", "/somewhere", "--other=1"]).store == "/somewhere"
+
+
+def test_our_rooms_are_ours():
+    assert foreign_rooms() == ""
+
+
+def test_a_foreign_room_is_named(tmp_path, monkeypatch):
+    foreign = tmp_path / "storage"
+    foreign.mkdir()
+    (foreign / "__init__.py").write_text("")
+    code = "from dashboards import start; print(start.foreign_rooms())"
+    env = {"PYTHONPATH": f"{tmp_path}:{_home()}", "PATH": ""}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=env, cwd="/", capture_output=True, text=True, check=True
+    )
+    assert "`storage` is not the one of this program" in printed.stdout
+    assert str(foreign) in printed.stdout
+
+
+def _home() -> str:
+    from pathlib import Path
+
+    import dashboards
+
+    return str(Path(dashboards.__file__).parent.parent)
+
+
+def test_comparisons_come_in_the_order_of_the_recipe():
+    nodes = {"tokens": {}, "latents/late/m0": {}, "comparison/main": {}}
+    assert comparisons_of({"recipe": {"comparisons": [{"id": "main"}]}, "nodes": nodes}) == ["main", "late"]
+    assert comparisons_of({}) == ["main"]
+
+
+def test_the_stamp_moves_when_a_step_finishes_and_only_then():
+    planned = {"nodes": {"tokens": {"key": "k", "status": "planned"}}}
+    done = {"nodes": {"tokens": {"key": "k", "status": "done"}}, "wall_s": 3.0}
+    assert stamp_of(planned) != stamp_of(done)
+    assert stamp_of(done) == stamp_of({**done, "wall_s": 4.0, "status": "running"})
