@@ -16,7 +16,7 @@ from universality.correlation.top import TopSimilarity, from_lists
 from universality.matching import match
 
 #: Rows that pairwise-distance indices are computed on; they grow with the square.
-N_SAMPLED_ROWS = 1000
+N_SAMPLED_ROWS = 512
 #: Coordinates up to which covariance indices are computed (dense d x d matrices).
 MAX_WIDTH = 4096
 _ROWS = 16_384

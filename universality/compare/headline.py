@@ -8,6 +8,7 @@ import pandas as pd
 from universality.compare.neurons import index_table
 from universality.compare.pairing import BestPartners
 from universality.compare.stages import Pair, Stages, pair_name
+from universality.compare.token_interval import evenly
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
 from universality.intervals import percentile_interval
 from universality.seeds import generator
@@ -22,7 +23,7 @@ def headline_table(stages: Stages) -> pd.DataFrame:
 
     features, neurons, ceiling, untrained: median held-out r of assigned pairs, with the interval over
     resampled documents (the same draws for all pairs, so that "overall", over all pairs together, has one
-    too). token_conditional: the same of the token-conditional r of feature pairs; its bounds are missing.
+    too). token_conditional: the same of the token-conditional r of feature pairs.
     null_p95: 95th percentile of the null maxima of both sides; its interval is over shifts.
     """
     plan, rows = stages.plan, []
@@ -34,26 +35,28 @@ def headline_table(stages: Stages) -> pd.DataFrame:
     rows += _medians("neurons", found, stages.config.confidence)
     rows += _null_rows(stages)
     if stages.rows.tokens is not None:
-        r_token = {p: (stages.matchings[p].pairs["r_token"], None) for p in plan.features}
+        r_token = {p: (stages.matchings[p].pairs["r_token"], stages.matchings[p].resampled_token) for p in plan.features}
         rows += _medians("token_conditional", r_token, stages.config.confidence)
     return pd.DataFrame(rows, columns=list(HEADLINE_COLUMNS))
 
 
 def _medians(
-    quantity: str, found: dict[Pair, tuple[pd.Series, np.ndarray | None]], confidence: float
+    quantity: str, found: dict[Pair, tuple[pd.Series, np.ndarray]], confidence: float
 ) -> list[tuple[object, ...]]:
-    rows = []
-    parts = {pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in found.items() if len(r)}
-    if not parts:
+    """Rows of one quantity; draws of fewer pairs (an even choice of them) are moved to the median of all."""
+    each = {pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in found.items() if len(r)}
+    if not each:
         return []
-    together = [draws for _, draws in parts.values() if draws is not None]
-    overall = np.concatenate([r for r, _ in parts.values()])
-    parts = {"overall": (overall, np.concatenate(together) if together else None), **parts}
-    for name, (r, draws) in parts.items():
-        low = high = float("nan")
-        if draws is not None:
-            low, high = (float(x) for x in percentile_interval(np.median(draws, axis=0), confidence))
-        rows.append((quantity, name, float(np.median(r)), low, high, r.size))
+    points = {name: r if len(draws) == r.size else r[evenly(r.size)] for name, (r, draws) in each.items()}
+    together = [np.concatenate([r for r, _ in each.values()]), np.concatenate([draws for _, draws in each.values()])]
+    parts = {"overall": (*together, np.concatenate(list(points.values())))}
+    parts |= {name: (*each[name], points[name]) for name in each}
+    rows = []
+    for name, (r, draws, at) in parts.items():
+        value = float(np.median(r))
+        low, high = (float(x) for x in percentile_interval(np.median(draws, axis=0), confidence))
+        moved = value - float(np.median(at))
+        rows.append((quantity, name, value, low + moved, high + moved, r.size))
     return rows
 
 

@@ -12,6 +12,7 @@ from scipy import sparse
 from universality.compare.chance import PairNull, significance
 from universality.compare.config import CompareConfig
 from universality.compare.statistics import LatentStatistics, only
+from universality.compare.token_interval import evenly, resampled_conditional
 from universality.correlation import TopSimilarity, conditional_correlation, correlate, correlate_pairs
 from universality.intervals import percentile_interval, resampled_correlations
 from universality.matching import MatchResult, match
@@ -58,6 +59,8 @@ class PairMatching:
             ``r_token`` are NaN where domains or token ids were not given.
         best_a, best_b: best held-out partners of either side's latents.
         resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
+        resampled_token: the same of the token-conditional r for :func:`evenly` chosen pairs; (0, n_resamples)
+            without token ids or where it was not asked for.
         certificate: upper bound of what any other matching could add to the summed fit r.
         top: list length of the candidates finally used.
     """
@@ -66,6 +69,7 @@ class PairMatching:
     best_a: BestPartners
     best_b: BestPartners
     resampled: np.ndarray
+    resampled_token: np.ndarray
     certificate: float
     top: int
 
@@ -88,7 +92,8 @@ class PairMatching:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All content besides the tables as named arrays, for storage."""
-        arrays = {"resampled": self.resampled, "outcome": np.array([self.certificate, self.top], dtype=np.float64)}
+        arrays = {"resampled": self.resampled, "resampled_token": self.resampled_token}
+        arrays["outcome"] = np.array([self.certificate, self.top], dtype=np.float64)
         for side, best in (("a", self.best_a), ("b", self.best_b)):
             arrays |= {f"best_{name}_{side}": value for name, value in vars(best).items()}
         return arrays
@@ -102,7 +107,8 @@ class PairMatching:
         ]
         certificate, top = (float(x) for x in arrays["outcome"])
         pairs = tables["pairs"][list(PAIR_COLUMNS)].reset_index(drop=True)
-        return cls(pairs, best[0], best[1], np.asarray(arrays["resampled"]), certificate, int(top))
+        draws = (np.asarray(arrays[name]) for name in ("resampled", "resampled_token"))
+        return cls(pairs, best[0], best[1], *draws, certificate, int(top))
 
 
 def pair_similarity(
@@ -155,6 +161,7 @@ def pair_matching(
     *,
     pair: tuple[str, str],
     root_seed: int,
+    token_interval: bool = True,
     threads: int | None = None,
 ) -> PairMatching:
     """Assign latents on fit rows, then measure every assigned pair on score rows.
@@ -167,6 +174,8 @@ def pair_matching(
         config: settings.
         pair: names of both sides; the outcome does not depend on their order.
         root_seed: seed of the comparison.
+        token_interval: whether to resample the token-conditional r too (the headline needs it for pairs of
+            models only).
         threads: threads to use; no byte of the result depends on it.
 
     Returns:
@@ -175,7 +184,7 @@ def pair_matching(
     if pair[0] > pair[1]:
         mirrored = pair_matching(
             b, a, rows, statistics_b, statistics_a, swapped_similarity(similarity), null.swapped(), config,
-            pair=pair[::-1], root_seed=root_seed, threads=threads,
+            pair=pair[::-1], root_seed=root_seed, token_interval=token_interval, threads=threads,
         )  # fmt: skip
         return mirrored.swapped()
     chosen = _assign(a, b, rows, statistics_a, statistics_b, similarity, config, threads)
@@ -218,6 +227,7 @@ def pair_matching(
         _best(to_b[:, 0], r_a[:, 0], lambda own, other: resampler(own, other), statistics_a, config),
         _best(to_a[:, 0], r_b[:, 0], lambda own, other: resampler(other, own), statistics_b, config),
         resampled.astype(np.float32),
+        resampler.token_conditional(ia, ib, rows if token_interval else None),
         chosen.certificate,
         chosen.top,
     )
@@ -238,6 +248,16 @@ class Resampler:
         return resampled_correlations(
             self.left, self.right, indices_a, indices_b, self.documents,
             n_resamples=self.config.n_resamples, generator=generator(self.root_seed, "document-bootstrap"),
+        )  # fmt: skip
+
+    def token_conditional(self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None) -> np.ndarray:
+        """(n_kept, n_resamples) token-conditional correlations of evenly chosen pairs; none without token ids."""
+        if rows is None or rows.tokens is None or not indices_a.size:
+            return np.zeros((0, self.config.n_resamples), np.float32)
+        kept = evenly(indices_a.size)
+        return resampled_conditional(
+            self.left, self.right, indices_a[kept], indices_b[kept], rows,
+            self.config.n_resamples, generator(self.root_seed, "document-bootstrap"),
         )  # fmt: skip
 
 

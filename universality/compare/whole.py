@@ -100,7 +100,7 @@ def compare(
         nulls[pair] = pair_null(a, b, *known, settings, pair=pair, root_seed=root_seed, threads=threads)
         matchings[pair] = pair_matching(
             a, b, *known, similarities[pair], nulls[pair], settings,
-            pair=pair, root_seed=root_seed, threads=threads,
+            pair=pair, root_seed=root_seed, token_interval=pair in plan.features, threads=threads,
         )  # fmt: skip
     neurons = {
         pair: pair_neurons(raw_of[pair[0]], raw_of[pair[1]], rows, settings, pair=pair, root_seed=root_seed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 
@@ -42,6 +44,13 @@ class _Groups:
         rest = self.position_of @ values - self.both.T @ token_part
         return token_part, self.root @ (rest.toarray() if sparse.issparse(rest) else rest)
 
+    def effects(self, values) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+        """Additive effects (m, tokens) and (m, positions) whose sum is the projection of m latents."""
+        token_part, position_part = self.parts(values)
+        of_positions = self.root.T @ position_part
+        rest = (token_part.toarray() if sparse.issparse(token_part) else token_part) - self.both @ of_positions
+        return np.ascontiguousarray((self.whiten[:, None] * rest).T), np.ascontiguousarray(of_positions.T)
+
 
 def _dummies(labels: np.ndarray, n_rows: int, name: str) -> tuple[sparse.csr_array, np.ndarray]:
     labels = np.asarray(labels)
@@ -51,6 +60,22 @@ def _dummies(labels: np.ndarray, n_rows: int, name: str) -> tuple[sparse.csr_arr
     rows = np.arange(n_rows)
     ones = np.ones(n_rows)
     return sparse.csr_array((ones, (code.ravel(), rows)), shape=(counts.size, n_rows)), counts.astype(np.float64)
+
+
+def additive_effects(
+    tokens: np.ndarray, positions: np.ndarray | None = None
+) -> Callable[[sparse.csc_array], tuple[np.ndarray, np.ndarray]]:
+    """The least-squares effects of token ids and positions on latents, for the residuals themselves.
+
+    Args:
+        tokens: (n_rows,) token id of each row.
+        positions: (n_rows,) position of each row, or None.
+
+    Returns:
+        A function of m latents (n_rows, m): effects (m, n_tokens) and (m, n_positions), in rising order of the
+        labels that occur; row i is explained as the sum of the effects of its two labels.
+    """
+    return _Groups(len(tokens), tokens, positions).effects
 
 
 def conditional_correlation(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from scipy import sparse
 
 from universality.correlation import TopSimilarity, correlate_pairs, latent_moments
 
-#: Rounds of coordinate descent over at most ``split_candidates`` weights: far beyond convergence to 1e-6.
-_ROUNDS = 200
+#: Coordinate descent ends when no weight moves by more, or after so many rounds (near-copies converge slowly).
+_STEP = 1e-9
+_ROUNDS = 1000
 _TARGETS_PER_BLOCK = 4096
 
 
@@ -59,7 +61,7 @@ def find_splits(
         piece_share: least share of the explained variance that makes a latent a piece, 0..1.
         threads: threads to use; no byte of the result depends on it.
 
-    Source: SCIENCE notion of a split ours; non-negative least squares as in Lawson and Hanson 1974.
+    Source: the notion of a split is ours; non-negative least squares as in Lawson and Hanson 1974.
     """
     n_target = similarity.n_a
     out = Splits(
@@ -123,8 +125,7 @@ def _gram(other: sparse.csr_matrix, index: np.ndarray, threads: int | None) -> n
 def nonnegative(gram: np.ndarray, c: np.ndarray) -> np.ndarray:
     """Minimise ``w'Gw - 2 c'w`` over ``w >= 0`` for many small problems at once.
 
-    Cyclic coordinate descent with a fixed number of rounds, so that the outcome of one problem does not
-    depend on its neighbours.
+    Cyclic coordinate descent, each problem on its own: its outcome does not depend on its neighbours.
 
     Args:
         gram: (m, k, k) correlations, ones on the diagonal (zeros for padding).
@@ -133,15 +134,29 @@ def nonnegative(gram: np.ndarray, c: np.ndarray) -> np.ndarray:
     Returns:
         (m, k) weights, 0 for padding.
     """
-    weight = np.zeros_like(c)
-    for _ in range(_ROUNDS):
-        before = weight.copy()
-        for j in range(c.shape[1]):
-            rest = (gram[:, j, :] * weight).sum(axis=1) - weight[:, j] * gram[:, j, j]
-            weight[:, j] = np.maximum(c[:, j] - rest, 0.0) * (gram[:, j, j] > 0)
-        if np.array_equal(before, weight):
-            break
+    weight = np.zeros(c.shape)
+    _descend(np.ascontiguousarray(gram, np.float64), np.ascontiguousarray(c, np.float64), weight)
     return weight
+
+
+@njit(nogil=True, cache=True)
+def _descend(gram, c, weight):
+    m, k = c.shape
+    for i in range(m):
+        for _ in range(_ROUNDS):
+            largest = 0.0
+            for j in range(k):
+                if gram[i, j, j] <= 0.0:
+                    continue
+                rest = c[i, j]
+                for other in range(k):
+                    if other != j:
+                        rest -= gram[i, j, other] * weight[i, other]
+                value = max(rest, 0.0)
+                largest = max(largest, abs(value - weight[i, j]))
+                weight[i, j] = value
+            if largest < _STEP:
+                break
 
 
 def _prune(
