@@ -5,7 +5,7 @@ from universality.correlation.dense import correlate_dense
 from universality.correlation.inputs import LatentMoments, latent_moments, pivots
 from universality.correlation.moments import CrossMoments
 from universality.correlation.pairs import PairStatistics, correlate_pairs
-from universality.correlation.sparse_pairwise import correlate, max_correlation
+from universality.correlation.sparse_pairwise import correlate, max_correlation, pairs_above
 from universality.correlation.top import TopSimilarity
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "correlate_pairs",
     "latent_moments",
     "max_correlation",
+    "pairs_above",
     "pivots",
 ]

@@ -163,3 +163,38 @@ def top_block(left, right, first, last, products, touched, lists_a, lists_b):
                     if r >= lists_a.worst[at]:
                         offer(lists_a, at, right.ids[b], r)
         touched[:] = 0
+
+
+@njit(nogil=True, cache=True)
+def above_block(left, right, first, last, products, touched, floor_a, floor_b, low_b, out_a, out_b, out_r):
+    """Write down every pair with ``r > floor_a + floor_b``, until the output might not hold one latent more.
+
+    Args:
+        left: side a. right: side b. first, last: range of places in ``left.ids``.
+        products: (n_b padded,) zeros; scratch. touched: (n_blocks,) zeros; scratch.
+        floor_a: (n_a,). floor_b: (n_b padded,), +inf in the padding. low_b: (n_blocks,) least of each block.
+        out_a, out_b, out_r: (room,) out; room for at least ``n_b`` pairs.
+
+    Returns:
+        The first place not done, and the number of pairs written.
+    """
+    per_row = 2.0 / right.spans.size
+    b_total, b_scale, n_b = right.total, right.scale, right.ids.size
+    size = 0
+    for at in range(first, last):
+        if size + n_b > out_r.size:
+            return at, size
+        total, scale, floor = left.total[at], left.scale[at], floor_a[at]
+        _accumulate(left, right, left.ids[at], products, touched)
+        for block in range(touched.size):
+            bound = _bound(total, scale, per_row, right.low[block], right.high[block])
+            if not touched[block] and bound <= floor + low_b[block]:
+                continue
+            for b in range(block << SHIFT, min(n_b, (block + 1) << SHIFT)):
+                r = (products[b] - total * b_total[b] * per_row) * (scale * b_scale[b])
+                products[b] = 0.0
+                if r > floor + floor_b[b]:
+                    out_a[size], out_b[size], out_r[size] = left.ids[at], right.ids[b], r
+                    size += 1
+        touched[:] = 0
+    return last, size

@@ -98,8 +98,11 @@ class CrossMoments:
 
     def correlation(self) -> np.ndarray:
         """Dense (n_a, n_b) Pearson correlation; 0 for latents that never vary. For blocks of latents."""
-        scale_a, scale_b = (
-            np.where(s > 0, 1.0 / np.sqrt(np.where(s > 0, s, 1.0)), 0.0) for s in (self.square_a, self.square_b)
-        )
+        scale_a, scale_b = self._scale(self.square_a, self.total_a), self._scale(self.square_b, self.total_b)
         centred = self.products.toarray() - np.outer(self.total_a, self.total_b) / max(self.n_rows, 1)
         return np.clip(centred * np.outer(scale_a, scale_b), -1.0, 1.0)
+
+    def _scale(self, square: np.ndarray, total: np.ndarray) -> np.ndarray:
+        # Shards of one constant value have means that differ by rounding: that is no variance.
+        varies = square > 1e-20 * total**2 / max(self.n_rows, 1)
+        return np.where(varies, 1.0 / np.sqrt(np.where(varies, square, 1.0)), 0.0)

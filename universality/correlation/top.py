@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -122,6 +122,19 @@ def from_lists(
         cutoff_a=_cutoffs(lists_a, alive_a, alive_b),
         cutoff_b=_cutoffs(lists_b, alive_b, alive_a),
         top=top,
+    )
+
+
+def with_pairs(similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.ndarray, r: np.ndarray) -> TopSimilarity:
+    """The same similarity with more pairs listed; pairs that are listed already stay as they are."""
+    n_b = np.int64(max(similarity.n_b, 1))
+    key = np.concatenate([similarity.indices_a * n_b + similarity.indices_b, indices_a * n_b + indices_b])
+    key, first = np.unique(key, return_index=True)
+    return replace(
+        similarity,
+        indices_a=(key // n_b).astype(np.int32),
+        indices_b=(key % n_b).astype(np.int32),
+        r=np.concatenate([similarity.r, r])[first],
     )
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+from numba import njit
 
-from universality.correlation.top import TopSimilarity
+from universality.correlation.top import TopSimilarity, with_pairs
 from universality.errors import InputError, must_be
-from universality.matching.assignment import assign, certificate, matched_edges
+from universality.matching.assignment import Assignment, assign, certificate, matched_edges
 from universality.matching.candidates import Candidates, candidates
 from universality.matching.onesided import best_partner, mutual
 from universality.matching.result import MatchResult
 from universality.matching.sinkhorn import sinkhorn
 
+Search = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 METHODS = ("assignment", "max", "mutual", "sinkhorn")
 _CLOSED = 1e-9  # a certificate of this much per latent is rounding
 _WIDEN = 4
+_PRICE_ERROR = 1e-12
 
 
 def match(
@@ -25,6 +29,7 @@ def match(
     method: str = "assignment",
     unmatched: float = 0.0,
     widen: Callable[[int], TopSimilarity] | None = None,
+    search: Search | None = None,
     threads: int | None = None,
 ) -> MatchResult:
     r"""Pair the latents of two dictionaries.
@@ -41,6 +46,10 @@ def match(
         unmatched: value of staying alone; pairs at or below it are never formed.
         widen: ``widen(top)`` returns the same similarity with longer lists; called with growing ``top`` until
             the certificate closes (``method="assignment"`` only).
+        search: ``search(floor_a, floor_b)`` returns all pairs above the sum of two floors, as
+            :func:`~universality.correlation.pairs_above` makes it; the pairs that beat the current prices are
+            added until there are none. Exact over all pairs for any ``unmatched``, with short lists. Wins over
+            ``widen``.
         threads: threads over connected components; no byte of the result depends on it.
 
     Returns:
@@ -55,13 +64,7 @@ def match(
         raise InputError(must_be("method", "match", f"one of {METHODS}", method, "Take the default if unsure."))
     graph = candidates(similarity, unmatched)
     if method == "assignment":
-        while True:
-            solved = assign(graph, threads)
-            n = max(graph.n_a, graph.n_b)
-            if widen is None or graph.top == 0 or graph.top >= n or solved.certificate <= _CLOSED * n:
-                break
-            similarity = widen(min(n, graph.top * _WIDEN))
-            graph = candidates(similarity, unmatched)
+        similarity, graph, solved = _exact(similarity, graph, widen, search, threads)
         return _result(similarity, graph, solved.mate_a, method, solved.certificate, solved.duals_a, solved.duals_b)
     duals_b = np.zeros(graph.n_b)
     if method == "sinkhorn":
@@ -72,6 +75,39 @@ def match(
     np.maximum.at(duals_a, graph.of, graph.weight - duals_b[graph.partner])
     bound = certificate(graph, mate_a, duals_a, duals_b)
     return _result(similarity, graph, mate_a, method, bound, np.zeros(0), np.zeros(0))
+
+
+def _exact(
+    similarity: TopSimilarity | np.ndarray,
+    graph: Candidates,
+    widen: Callable[[int], TopSimilarity] | None,
+    search: Search | None,
+    threads: int | None,
+) -> tuple[TopSimilarity | np.ndarray, Candidates, Assignment]:
+    """Solve, and add candidates until the certificate closes or nobody can add any."""
+    n = max(graph.n_a, graph.n_b)
+    while True:
+        solved = assign(graph, threads)
+        if not isinstance(similarity, TopSimilarity) or solved.certificate <= _CLOSED * n:
+            return similarity, graph, solved
+        if search is not None:
+            found = search(solved.duals_a + (graph.unmatched + _PRICE_ERROR), solved.duals_b)
+            if found[2].size == 0:
+                return similarity, graph, replace(solved, certificate=_proven(graph, solved))
+            similarity = with_pairs(similarity, *found)
+        elif widen is not None and graph.top < n:
+            similarity = widen(min(n, graph.top * _WIDEN))
+        else:
+            return similarity, graph, solved
+        graph = candidates(similarity, graph.unmatched)
+
+
+def _proven(graph: Candidates, solved: Assignment) -> float:
+    """The certificate once a search over all pairs has found none above the prices."""
+    nothing = replace(graph, ceiling_a=np.full(graph.n_a, -np.inf), ceiling_b=np.full(graph.n_b, -np.inf))
+    left_out = max(0.0, -graph.unmatched)  # undefined similarities are 0 and never searched
+    bound = certificate(nothing, solved.mate_a, solved.duals_a, solved.duals_b)
+    return bound + min(graph.n_a, graph.n_b) * (_PRICE_ERROR + left_out)
 
 
 def _result(
@@ -113,11 +149,18 @@ def _alternative(
     of: np.ndarray, partner: np.ndarray, value: np.ndarray, at: np.ndarray, taken: np.ndarray, cutoff: np.ndarray
 ) -> np.ndarray:
     """Best value of each ``at`` with another partner than ``taken``: listed, or bounded by the cut-off, or 0."""
-    best, who, second = np.zeros(cutoff.size), np.full(cutoff.size, -1, dtype=np.int64), np.zeros(cutoff.size)
-    order = np.lexsort((partner, -value, of))
-    latents, first = np.unique(of[order], return_index=True)
-    best[latents], who[latents] = value[order[first]], partner[order[first]]
-    rest = order[first[first + 1 < np.append(first[1:], order.size)] + 1]
-    second[of[rest]] = value[rest]
+    best, who, second = _two_best(of, partner, value, cutoff.size)
     other = np.where(who[at] == taken, second[at], best[at])
-    return np.maximum(np.maximum(other, cutoff[at]), 0.0)
+    return np.maximum(other, cutoff[at])
+
+
+@njit(nogil=True, cache=True)
+def _two_best(of, partner, value, n):
+    best, who, second = np.zeros(n), np.full(n, -1, np.int64), np.zeros(n)
+    for s in range(of.size):
+        i, x = of[s], value[s]
+        if x > best[i]:
+            best[i], second[i], who[i] = x, best[i], partner[s]
+        elif x > second[i]:
+            second[i] = x
+    return best, who, second

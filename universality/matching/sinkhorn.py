@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import logsumexp
 
 from universality.errors import InputError, must_be
 from universality.matching.candidates import Candidates
 
 MAX_ENTRIES = 1 << 24  # 4,096 x 4,096: 128 MiB per float64 array
 _ANNEAL = (0.1, 0.05, 0.02, 0.01, 0.005)
-_SWEEPS = 200
-_TOLERANCE = 1e-4
+_SWEEPS = 100
+_TOLERANCE = 1e-2  # in units of epsilon: enough to tell who holds most of whose mass
 
 
 def sinkhorn(graph: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -59,4 +58,7 @@ def sinkhorn(graph: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _potential(gain: np.ndarray, epsilon: float, axis: int) -> np.ndarray:
-    return epsilon * np.logaddexp(0.0, logsumexp(gain / epsilon, axis=axis))
+    """``epsilon log(1 + sum exp(gain / epsilon))``, shifted by the largest gain so that nothing overflows."""
+    largest = np.maximum(gain.max(axis=axis, keepdims=True), 0.0)
+    summed = np.exp((gain - largest) / epsilon).sum(axis=axis) + np.exp(-largest.squeeze(axis) / epsilon)
+    return largest.squeeze(axis) + epsilon * np.log(summed)
