@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 #: The tables of a comparison that are written, each as Parquet and CSV.
-TABLES = ("features", "pairs", "verdicts", "clusters", "indices", "headline", "tau_curve", "k_of_m")
+TABLES = (
+    "features", "pairs", "verdicts", "clusters", "indices", "headline", "baselines",
+    "null_quantiles", "tau_curve", "k_of_m", "candidates", "domains",
+)  # fmt: skip
 
 
 def compare_command(
@@ -25,26 +28,68 @@ def compare_command(
     out: Path,
     *,
     row_files: dict[str, Path | None],
+    others: dict[str, list[str]],
     names: str | None,
-    root_seed: int,
-    tau: float | None,
+    block: int,
     as_json: bool,
+    **settings: Any,
 ) -> None:
-    """Load matrices, compare them, write the tables and the graph, print the summary."""
+    """Load matrices, compare them, write the tables and the graph, print the summary.
+
+    Args:
+        files: one matrix for each model.
+        out: folder for the results.
+        row_files: file by name of the row array: documents, domains, tokens, positions.
+        others: ``NAME=FILE`` texts of further dictionaries: replicates, untrained.
+        names: names of the models, with commas between; default the file names.
+        block: rows that count as one document where no documents are given.
+        as_json: print one JSON document instead of tables.
+        settings: passed on to ``compare``; None stands for its default.
+    """
     ids = model_names(files, names)
     matrices = {name: load_matrix(path) for name, path in zip(ids, files, strict=True)}
     rows = {name: load_rows(path, name) for name, path in row_files.items() if path is not None}
+    if "documents" not in rows:
+        rows["documents"] = blocks(next(iter(matrices.values())).shape[0], block)
+        say(
+            f"No --documents: every {block} rows in a row count as one document, for splits, chance and intervals."
+        )
+    more = {
+        kind: {name: load_matrix(path) for name, path in named_files(texts)} for kind, texts in others.items()
+    }
 
     from universality.compare import compare
 
-    options: dict[str, Any] = {} if tau is None else {"tau": tau}
-    comparison = compare(matrices, root_seed=root_seed, **rows, **options)
+    given = {name: value for name, value in settings.items() if value is not None}
+    comparison = compare(matrices, **rows, **more, **given)
     written = write_comparison(comparison, out)
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))
     else:
-        print_summary(console(), comparison.headline, comparison.features)
+        print_summary(console(), comparison.headline, comparison.features, comparison.domains)
     say(f"{len(written)} files in {out}.")
+
+
+def blocks(n_rows: int, block: int) -> np.ndarray:
+    """Documents of ``block`` consecutive rows each; the last may be shorter."""
+    import numpy as np
+
+    return np.arange(n_rows) // block
+
+
+def named_files(texts: list[str]) -> list[tuple[str, Path]]:
+    """``NAME=FILE`` texts taken apart.
+
+    Raises:
+        InputError: a text without a name or a file.
+    """
+    pairs = [text.partition("=")[::2] for text in texts]
+    for text, (name, path) in zip(texts, pairs, strict=True):
+        if not name or not path:
+            raise InputError(
+                must_be("option", "compare", "NAME=FILE", text, "Write for example m0r=m0r.npz.")
+            )
+    return [(name, Path(path)) for name, path in pairs]
 
 
 def model_names(files: list[Path], names: str | None) -> list[str]:
@@ -107,7 +152,7 @@ def load_matrix(path: Path) -> sp.csr_array:
 
 
 def load_rows(path: Path, what: str) -> np.ndarray:
-    """One value for each row; text becomes codes in the order of the alphabet.
+    """One value for each row; text becomes codes in the order of the alphabet, but for domains, which keep it.
 
     Raises:
         InputError: no such file, pickled content, or not one-dimensional.
@@ -123,7 +168,9 @@ def load_rows(path: Path, what: str) -> np.ndarray:
                 f"--{what}", path.name, "one value for each row", f"shape {opened.shape}", "Save a 1-d array."
             )
         )
-    return np.unique(opened, return_inverse=True)[1] if opened.dtype.kind in "US" else opened
+    if opened.dtype.kind in "US" and what != "domains":
+        return np.unique(opened, return_inverse=True)[1]
+    return opened
 
 
 def _open(path: Path) -> Any:

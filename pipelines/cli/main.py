@@ -5,7 +5,7 @@ imports what it needs.
 """
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -23,29 +23,34 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+MaybeText = str | None
+MaybeTexts = list[str] | None
+MaybeInt = int | None
+MaybeFloat = float | None
+MaybePath = Path | None
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe (see: recipes).")
 ]
 RunArgument = Annotated[
-    Optional[str],  # noqa: UP045  (typer reads this at run time)
+    MaybeText,
     typer.Argument(metavar="[RUN]", help="Name of a run (see: ls); default the newest.", show_default=False),
 ]
 StoreOption = Annotated[
     str, typer.Option("--store", envvar="UNIVERSALITY_STORE", help="Folder or fsspec URL of the store.")
 ]
 SetOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    MaybeTexts,
     typer.Option(
         "--set", metavar="A.B=VALUE", help="Override a value of the recipe; repeatable.", show_default=False
     ),
 ]
 NameOption = Annotated[
-    Optional[str],  # noqa: UP045
+    MaybeText,
     typer.Option("--name", help="Name of the run; default the recipe's name and a hash of the plan."),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 WorkersOption = Annotated[
-    Optional[int],  # noqa: UP045
+    MaybeInt,
     typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -81,7 +86,7 @@ def run(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     scheduler: Annotated[
-        Optional[str],  # noqa: UP045
+        MaybeText,
         typer.Option(
             "--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."
         ),
@@ -262,25 +267,61 @@ def compare(
     out: OutOption,
     *,
     documents: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--documents", metavar="NPY", help="Document id of each row."),
+        MaybePath, typer.Option("--documents", metavar="NPY", help="Document of each row: number or text.")
     ] = None,
     domains: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--domains", metavar="NPY", help="Domain code or name of each row."),
+        MaybePath,
+        typer.Option(
+            "--domains", metavar="NPY", help="Label of each row: number or text; unlocks the level domain."
+        ),
     ] = None,
     tokens: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option("--tokens", metavar="NPY", help="Token id of each row."),
+        MaybePath,
+        typer.Option(
+            "--tokens", metavar="NPY", help="Token id of each row; unlocks the levels token and context."
+        ),
+    ] = None,
+    positions: Annotated[
+        MaybePath,
+        typer.Option(
+            "--positions", metavar="NPY", help="Position of each row in its context; sharpens them."
+        ),
+    ] = None,
+    replicate: Annotated[
+        MaybeTexts,
+        typer.Option(
+            "--replicate",
+            metavar="NAME=FILE",
+            help="Second dictionary of a model, named after it: the ceiling.",
+        ),
+    ] = None,
+    untrained: Annotated[
+        MaybeTexts,
+        typer.Option(
+            "--untrained",
+            metavar="NAME=FILE",
+            help="Dictionary of an untrained model, two at least: the floor.",
+        ),
     ] = None,
     names: Annotated[
-        Optional[str],  # noqa: UP045
+        MaybeText,
         typer.Option("--names", metavar="A,B,...", help="Names of the models; default the file names."),
     ] = None,
+    block: Annotated[
+        int, typer.Option("--block", min=1, help="Rows that count as one document without --documents.")
+    ] = 512,
     root_seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of splits, nulls and intervals.")] = 0,
     tau: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option("--tau", min=0.0, max=1.0, help="Held-out r at which two latents are the same feature."),
+        MaybeFloat,
+        typer.Option("--tau", min=0.01, max=0.99, help="Held-out r from which two latents are one feature."),
+    ] = None,
+    min_firings: Annotated[
+        MaybeInt,
+        typer.Option("--min-firings", min=2, help="Firings, fit and score, that make a latent alive."),
+    ] = None,
+    n_shifts: Annotated[
+        MaybeInt,
+        typer.Option("--n-shifts", min=10, help="Shifts of one model against the other: the chance level."),
     ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -292,9 +333,18 @@ def compare(
     with told_errors(verbose):
         from pipelines.cli.compare import compare_command
 
-        rows = {"documents": documents, "domains": domains, "tokens": tokens}
         compare_command(
-            files, out, row_files=rows, names=names, root_seed=root_seed, tau=tau, as_json=as_json
+            files,
+            out,
+            row_files={"documents": documents, "domains": domains, "tokens": tokens, "positions": positions},
+            others={"replicates": replicate or [], "untrained": untrained or []},
+            names=names,
+            block=block,
+            as_json=as_json,
+            root_seed=root_seed,
+            tau=tau,
+            min_firings=min_firings,
+            n_shifts=n_shifts,
         )
 
 

@@ -1,0 +1,102 @@
+"""``universality compare`` on a planted world: from files to tables equal to the library's."""
+
+import json
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from typer.testing import CliRunner
+
+from pipelines.cli.main import app
+from universality.compare import compare
+from universality.planted import PlantConfig, plant
+
+SMALL = PlantConfig(
+    n_models=2, n_rows=12_000, n_documents=150, n_domains=3, d_vocab=200, n_universal=25, n_shared=0,
+    n_specific=15, n_unstable=2, n_decodable=2, n_split=1, n_domain=2, n_token=3, n_position=1,
+    min_rate=0.01, n_untrained=2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def world():
+    return plant(SMALL, root_seed=3)
+
+
+@pytest.fixture(scope="module")
+def folder(world, tmp_path_factory):
+    place = tmp_path_factory.mktemp("world")
+    for name, acts in {**world.acts, **world.untrained}.items():
+        sp.save_npz(place / f"{name}.npz", acts)
+    for name, acts in world.replicates.items():
+        np.save(place / f"{name}r.npy", acts.toarray())
+    labels = np.array([f"domain {code}" for code in world.domains])
+    for name, rows in {"documents": world.documents, "domains": labels, "tokens": world.tokens}.items():
+        np.save(place / f"{name}.npy", rows)
+    return place
+
+
+def call(*arguments):
+    result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
+    out = tmp_path / "out"
+    options = [
+        part for name in ("documents", "domains", "tokens") for part in (f"--{name}", folder / f"{name}.npy")
+    ]
+    options += [part for name in world.replicates for part in ("--replicate", f"{name}={folder / name}r.npy")]
+    options += [part for name in world.untrained for part in ("--untrained", f"{name}={folder / name}.npz")]
+    models = [folder / f"{name}.npz" for name in world.acts]
+    code, text, err = call(*models, "--out", out, *options, "--seed", 5, "--n-shifts", 10)
+    assert code == 0, err
+    expected = compare(
+        world.acts,
+        documents=world.documents,
+        domains=np.array([f"domain {code}" for code in world.domains]),
+        tokens=world.tokens,
+        replicates=world.replicates,
+        untrained=world.untrained,
+        root_seed=5,
+        n_shifts=10,
+    )
+    for name in ("features", "pairs", "headline", "domains", "clusters", "verdicts"):
+        written = pd.read_parquet(out / f"{name}.parquet")
+        getattr(expected, name).to_parquet(tmp_path / "expected.parquet", index=False)
+        pd.testing.assert_frame_equal(written, pd.read_parquet(tmp_path / "expected.parquet"))
+        assert len(pd.read_csv(out / f"{name}.csv")) == len(written)
+    assert nx.read_graphml(out / "graph.graphml").number_of_edges() == expected.graph.number_of_edges()
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["counts"]["class"]["universal"] == (expected.features["class"] == "universal").sum() > 0
+    assert summary["headline"]["ceiling"]["overall"] is not None
+    assert "universal" in text
+    assert "domain 0" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_without_documents_blocks_of_rows_stand_for_them(world, folder, tmp_path):
+    models = [folder / f"{name}.npz" for name in world.acts]
+    code, text, err = call(*models, "--out", tmp_path, "--json", "--block", 100, "--n-shifts", 10)
+    assert code == 0
+    assert "every 100 rows" in err
+    assert json.loads(text)["counts"]["status"]["alive"] > 0
+
+
+def test_misuse_exits_2_in_words(world, folder, tmp_path):
+    models = [folder / f"{name}.npz" for name in world.acts]
+    for arguments, words in (
+        ([models[0], "--out", tmp_path], "at least two"),
+        ([*models, "--out", tmp_path, "--replicate", "nonsense"], "NAME=FILE"),
+        ([*models, "--out", tmp_path, "--documents", folder / "m0.npz"], "documents"),
+        ([*models, "--out", tmp_path, "--tau", "0"], "tau"),
+        ([models[0], folder / "m0r.npy", "--out", tmp_path, "--names", "a,a"], "different"),
+    ):
+        code, out, err = call(*arguments)
+        assert code == 2, err
+        assert out == ""
+        assert words in err
