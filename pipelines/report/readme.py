@@ -20,7 +20,8 @@ GLOSSARY: Mapping[str, str] = {
     "r_low, r_high": "interval of the held-out r, documents resampled",
     "p, q": "chance of such an r as a maximum over candidates, and its false-discovery rate",
     "q_domain": "the same against shifts within each domain",
-    "level": "finest explanation that survives: context, token, domain; untested where inputs were missing",
+    "level": "what explains a pair: its domain, its token, or neither (context); of a single feature, that of its pair "
+    "with the second dictionary of its model; untested without such a pair or without labels",
     "class": "universal (all models), shared (some), specific (one)",
     "verdict": "first reason that holds for a missing partner",
     "margin_a, margin_b": "r minus that of the best alternative, from either side",

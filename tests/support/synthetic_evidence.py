@@ -102,7 +102,7 @@ def domain_rows(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
             row |= {"partner_latent": None if found is None else found["partner"]}
             row |= {k: None if found is None else found[v] for k, v in _PAIR_COLUMNS.items()}
             row |= {"nearest_neuron": int(rng.integers(64)), "neuron_r": rng.uniform(0.1, 0.6)}
-            rows.append({**row, "untrained_r": rng.uniform(0.0, 0.08)})
+            rows.append({**row, "untrained_r": rng.uniform(0.0, 0.08), "proxy_r": rng.uniform(0.5, 0.8)})
     frame = pd.DataFrame(rows).astype({"partner_latent": "Int64", "r": float, "r_token": float})
     return frame
 

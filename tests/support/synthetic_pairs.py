@@ -79,6 +79,12 @@ def _r(pairings: Pairings, x: Node, y: Node) -> float:
     return float(pairings[a, b].held_out[i, j])
 
 
+def _level(group: list[Node], levels: list[str]) -> str:
+    """The coarsest of the pairs; a single feature's stands for that of its pair with the second dictionary."""
+    coarsest = [name for name in ("domain", "token", "context") if name in levels]
+    return coarsest[0] if coarsest else ("context", "token", "domain", "untested")[group[0][1] % 4]
+
+
 def cluster_table(
     groups: list[list[Node]], pairs: pd.DataFrame, pairings: Pairings, n_models: int
 ) -> pd.DataFrame:
@@ -100,9 +106,7 @@ def cluster_table(
                 else "shared"
                 if len(group) > 1
                 else "specific",
-                "level": next(
-                    (name for name in ("domain", "token", "context") if name in levels), "untested"
-                ),
+                "level": _level(group, levels),
                 "n_models": len(group),
                 "completeness": len(levels) / len(edges) if edges else 1.0,
                 "cohesion": float(np.mean([_r(pairings, *edge) for edge in edges])) if edges else 1.0,

@@ -37,29 +37,31 @@ def domains_figure(domains: pd.DataFrame) -> Figure:
         domains: as :func:`universality.exhibits.frames.domain_frame` makes it.
 
     Returns:
-        One column wide, a row per domain in the frame's order; shapes tell the quantities apart without colour.
+        One column wide, a row per domain in the frame's order; shapes tell the quantities apart without colour. A
+        quantity that was measured nowhere is left out.
     """
-    row_height, bottom, key = 0.165, 0.36, 0.56
+    marks = [mark for mark in _MARKS if domains[mark.column].notna().any()]
+    row_height, bottom, key = 0.165, 0.36, 0.14 * max(len(marks), 1)
     n = max(len(domains), 1)
     names = [_short(str(name)) for name in domains["domain"]]
     left = 0.16 + 0.058 * max((len(name) for name in names), default=8)
     with mpl.rc_context(STYLE):
         figure = new_figure(ONE_COLUMN, bottom + n * row_height + 0.1 + key)
         axes = axes_at(figure, left, bottom, ONE_COLUMN - left - 0.12, n * row_height + 0.1)
-        low = min(0.0, float(np.nanmin(domains[[m.column for m in _MARKS]].to_numpy(float), initial=0.0)))
+        low = min(0.0, float(np.nanmin(domains[[m.column for m in marks]].to_numpy(float), initial=0.0)))
         axes.set_xlim(low - 0.03, 1.03)
         axes.set_ylim(n - 0.2, -0.8)
-        _rows(axes, domains, names)
+        _rows(axes, domains, names, marks)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
         axes.set_xlabel("held-out correlation r", labelpad=2)
         axes.grid(axis="x", color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
-        _key(axes_at(figure, left, bottom + n * row_height + 0.1, ONE_COLUMN - left - 0.12, key))
+        _key(axes_at(figure, left, bottom + n * row_height + 0.1, ONE_COLUMN - left - 0.12, key), marks)
     return figure
 
 
-def _rows(axes: Axes, domains: pd.DataFrame, names: list[str]) -> None:
+def _rows(axes: Axes, domains: pd.DataFrame, names: list[str], marks: list[_Mark]) -> None:
     y = np.arange(len(domains))
     axes.set_yticks(y, names)
     axes.tick_params(axis="y", length=0)
@@ -67,7 +69,7 @@ def _rows(axes: Axes, domains: pd.DataFrame, names: list[str]) -> None:
     axes.hlines(
         y, domains["r_low"], domains["r_high"], color=KIND_COLOURS["features"], lw=1.6, alpha=0.45, zorder=2
     )
-    for z, mark in enumerate(reversed(_MARKS)):
+    for z, mark in enumerate(reversed(marks)):
         _draw(axes, domains[mark.column].to_numpy(float), y, mark, 3 + z)
 
 
@@ -79,11 +81,11 @@ def _draw(axes: Axes, x: np.ndarray, y: np.ndarray, mark: _Mark, zorder: int) ->
     )  # fmt: skip
 
 
-def _key(axes: Axes) -> None:
+def _key(axes: Axes, marks: list[_Mark]) -> None:
     axes.set_axis_off()
     axes.set_xlim(0, 1)
-    axes.set_ylim(len(_MARKS) - 0.3, -0.7)
-    for i, mark in enumerate(_MARKS):
+    axes.set_ylim(max(len(marks), 1) - 0.3, -0.7)
+    for i, mark in enumerate(marks):
         _draw(axes, np.array([0.03]), np.array([i]), mark, 3)
         axes.text(0.08, i, mark.words, va="center_baseline", color=INK if i == 0 else MUTED, fontsize=6.5)
 

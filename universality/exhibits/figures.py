@@ -158,17 +158,11 @@ def classes_figure(curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None 
 
 
 def bands(curve: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
-    """Class, level and share per tau of every band that is not empty, from the bottom of the stack to its top.
-
-    The levels of specific features are summed: a feature without a partner has no pair whose level could be tested.
-    """
+    """Class, level and share per tau of every band that is not empty, from the bottom of the stack to its top."""
     found = []
     for name in CLASSES:
-        part = curve.loc[curve["class"] == name]
-        groups = {level: part.loc[part["level"] == level] for level in LEVELS}
-        if name == "specific":
-            groups = {"": part}
-        for level, rows in groups.items():
+        for level in LEVELS:
+            rows = curve.loc[(curve["class"] == name) & (curve["level"] == level)]
             values = rows.groupby("tau")["fraction"].sum().sort_index().to_numpy(float)
             if values.any():
                 found.append((name, level, values))
@@ -200,7 +194,7 @@ def _stack(axes: Axes, curve: pd.DataFrame, tau: float | None) -> None:
 
 
 def _band_colour(name: str, level: str) -> str:
-    return tint(CLASS_COLOURS[name], 0.5 if name == "specific" else LEVEL_INK[level])
+    return tint(CLASS_COLOURS[name], LEVEL_INK[level])
 
 
 def _band_key(axes: Axes, curve: pd.DataFrame) -> None:
@@ -215,12 +209,9 @@ def _band_key(axes: Axes, curve: pd.DataFrame) -> None:
         axes.text(0.92 + 0.6 * i, 0.57, level, ha="center", va="center", color=MUTED, fontsize=6.5)
     for name, y in rows.items():
         axes.text(0.55, y + 0.045, name, ha="right", va="center")
-        if name == "specific":
-            _swatch(axes, 0.64, y, _band_colour(name, ""))
-            axes.text(1.3, y + 0.045, "no partner, so no level", va="center", color=MUTED, fontsize=6.5)
-            continue
         for i, level in enumerate(levels):
-            _swatch(axes, 0.64 + 0.6 * i, y, _band_colour(name, level))
+            if (name, level) in present:
+                _swatch(axes, 0.64 + 0.6 * i, y, _band_colour(name, level))
 
 
 def _swatch(axes: Axes, x: float, y: float, colour: str) -> None:

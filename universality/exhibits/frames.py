@@ -219,7 +219,10 @@ def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
     columns = ["domain", "n_models", "n_rows", *middle, "r_low", "r_high", "level"]
     if domains.empty:
         return pd.DataFrame(columns=columns)
-    groups = domains.groupby("domain", observed=True, sort=True)
+    numbers = domains[middle].apply(pd.to_numeric, errors="coerce").astype(float)
+    groups = domains.assign(**{name: numbers[name] for name in middle}).groupby(
+        "domain", observed=True, sort=True
+    )
     frame = groups[middle].median()
     frame["n_models"] = groups["model"].nunique()
     frame["n_rows"] = groups["n_rows"].max()
@@ -251,7 +254,7 @@ def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_level(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text columns with a level for every row: what was matched with nothing has no level to test."""
+    """Text columns with a level for every row; where none was given, it is untested."""
     level = frame["level"].astype(object)
     return frame.assign(
         level=level.where(level.isin(list(LEVELS)), "untested"), **{"class": frame["class"].astype(object)}

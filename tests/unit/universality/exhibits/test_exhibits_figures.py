@@ -82,6 +82,9 @@ FIGURES = {
     "classes, twelve models": lambda: classes_figure(_curve(()), _matrix(12), 0.9),
     "domains": lambda: domains_figure(_domains(["arabic", "dna", "a very long name of a domain", "x"])),
     "domains, thirty": lambda: domains_figure(_domains([f"domain {i}" for i in range(30)])),
+    "domains, features alone": lambda: domains_figure(
+        _domains(["x", "y"]).assign(neuron_r=np.nan, untrained_r=np.nan)
+    ),
     "domains, none": lambda: domains_figure(_domains(["x"]).iloc[:0]),
 }
 
@@ -135,7 +138,7 @@ def test_bands_stack_to_all_features_from_universal_to_specific() -> None:
         ("universal", "token"),
         ("shared", "context"),
         ("shared", "token"),
-        ("specific", ""),
+        ("specific", "untested"),
     ]
     assert np.sum([share for _, _, share in found], axis=0) == pytest.approx(np.ones(3))
 
