@@ -17,9 +17,12 @@ class DemoMix(_Config):
 
     kind: Literal["demo"] = "demo"
     size: Literal["small", "full"] = Field(
-        "small", description="How much of the big domains is taken: 'small' about 8 MB, 'full' about 17 MB."
+        default="small",
+        description="How much of the big domains is taken: 'small' about 8 MB, 'full' about 17 MB.",
     )
-    domains: tuple[str, ...] | None = Field(None, description="Domains to keep; all of them if not set.")
+    domains: tuple[str, ...] | None = Field(
+        default=None, description="Domains to keep; all of them if not set."
+    )
     max_bytes: int | dict[str, int] = Field(
         default_factory=dict,
         description="Fewer bytes than `size` gives: one number for every domain, or a number by domain.",
@@ -28,21 +31,22 @@ class DemoMix(_Config):
 
 class _Labelled(_Config):
     domain: str = Field(
-        "text", description="Label of every document, unless a column or the script gives one."
+        default="text", description="Label of every document, unless a column or the script gives one."
     )
     domain_by_script: bool = Field(
-        False, description="Label each document by its majority script (arabic, cyrillic, …, other_script)."
+        default=False,
+        description="Label each document by its majority script (arabic, cyrillic, …, other_script).",
     )
     max_bytes: int = Field(
-        256_000_000, gt=0, description="UTF-8 bytes to read at most; bounds the memory used."
+        default=256_000_000, gt=0, description="UTF-8 bytes to read at most; bounds the memory used."
     )
-    max_units: int | None = Field(None, gt=0, description="Files or rows to read at most.")
+    max_units: int | None = Field(default=None, gt=0, description="Files or rows to read at most.")
 
 
 class _Columns(_Labelled):
-    text_column: str = Field("text", description="Column that holds the text.")
+    text_column: str = Field(default="text", description="Column that holds the text.")
     domain_column: str | None = Field(
-        None, description="Column that holds the domain label, if there is one."
+        default=None, description="Column that holds the domain label, if there is one."
     )
 
 
@@ -51,9 +55,11 @@ class TextFolder(_Labelled):
 
     kind: Literal["text"] = "text"
     path: str = Field(description="A folder, or one file.")
-    pattern: str = Field("**/*.txt", description="Which files of the folder, as a glob.")
-    encoding: str = Field("utf-8", description="Encoding of the files.")
-    domain_by_folder: bool = Field(False, description="Label each file by the first folder below `path`.")
+    pattern: str = Field(default="**/*.txt", description="Which files of the folder, as a glob.")
+    encoding: str = Field(default="utf-8", description="Encoding of the files.")
+    domain_by_folder: bool = Field(
+        default=False, description="Label each file by the first folder below `path`."
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -70,7 +76,7 @@ class JsonLines(_Columns):
 
     kind: Literal["jsonl"] = "jsonl"
     path: str = Field(description="A folder, or one file.")
-    pattern: str = Field("**/*.jsonl*", description="Which files of the folder, as a glob.")
+    pattern: str = Field(default="**/*.jsonl*", description="Which files of the folder, as a glob.")
 
 
 class ParquetFiles(_Columns):
@@ -78,7 +84,7 @@ class ParquetFiles(_Columns):
 
     kind: Literal["parquet"] = "parquet"
     path: str = Field(description="A folder, or one file.")
-    pattern: str = Field("**/*.parquet", description="Which files of the folder, as a glob.")
+    pattern: str = Field(default="**/*.parquet", description="Which files of the folder, as a glob.")
 
 
 class HubDataset(_Columns):
@@ -86,10 +92,10 @@ class HubDataset(_Columns):
 
     kind: Literal["hub"] = "hub"
     name: str = Field(description="Hub id (owner/name) or a local folder.")
-    config: str | None = Field(None, description="Configuration of the dataset, e.g. '20231101.en'.")
-    split: str = Field("train", description="Split of the dataset.")
+    config: str | None = Field(default=None, description="Configuration of the dataset, e.g. '20231101.en'.")
+    split: str = Field(default="train", description="Split of the dataset.")
     revision: str | None = Field(
-        None, description="Git revision of a hub dataset; set it to be reproducible."
+        default=None, description="Git revision of a hub dataset; set it to be reproducible."
     )
 
 
@@ -99,15 +105,19 @@ Source = Annotated[DemoMix | TextFolder | JsonLines | ParquetFiles | HubDataset,
 class CorpusConfig(_Config):
     """Sources, and how their text is cut into documents."""
 
-    sources: tuple[Source, ...] = Field((DemoMix(),), min_length=1, description="Where the text comes from.")
+    sources: tuple[Source, ...] = Field(
+        default=(DemoMix(),), min_length=1, description="Where the text comes from."
+    )
     max_document_bytes: int = Field(
-        2_048,
+        default=2_048,
         ge=64,
         le=1_000_000,
         description="Longest document in UTF-8 bytes: longer units are cut at line ends. Documents are what "
         "splits, shift nulls and bootstrap intervals count, so many short ones beat few long ones.",
     )
-    min_document_bytes: int = Field(48, ge=1, description="Shorter documents are dropped (and counted).")
+    min_document_bytes: int = Field(
+        default=48, ge=1, description="Shorter documents are dropped (and counted)."
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> CorpusConfig:
@@ -119,41 +129,45 @@ class CorpusConfig(_Config):
 class SplitConfig(_Config):
     """How documents are dealt to parts, and what is repeated in training."""
 
-    fit_tokens: int = Field(100_000, gt=0, description="Evaluation tokens on which pairs are chosen.")
-    score_tokens: int = Field(100_000, gt=0, description="Evaluation tokens on which pairs are scored.")
+    fit_tokens: int = Field(default=100_000, gt=0, description="Evaluation tokens on which pairs are chosen.")
+    score_tokens: int = Field(
+        default=100_000, gt=0, description="Evaluation tokens on which pairs are scored."
+    )
     validation_tokens: int = Field(
-        50_000, gt=0, description="Tokens for the held-out loss of models and SAEs."
+        default=50_000, gt=0, description="Tokens for the held-out loss of models and SAEs."
     )
     bytes_per_token: float = Field(
-        4.0, gt=0, description="Bytes set aside for each evaluation token, before the tokenizer is known."
+        default=4.0,
+        gt=0,
+        description="Bytes set aside for each evaluation token, before the tokenizer is known.",
     )
     max_group_bytes: int = Field(
-        16_384,
+        default=16_384,
         ge=1,
         description="Consecutive documents of one unit stay in the same part up to this many bytes, or a quarter "
         "of `max_fraction` of their domain if that is less.",
     )
     max_fraction: float = Field(
-        0.2,
+        default=0.2,
         gt=0,
         lt=0.33,
         description="Largest share of a domain that fit, score or validation may each take.",
     )
     balance: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         le=1,
         description="Domains' shares of the evaluation rows: 0 as in the corpus, 1 all equal, between: by "
         "bytes**(1 - balance).",
     )
     min_share: float = Field(
-        0.02,
+        default=0.02,
         ge=0,
         le=0.5,
         description="Domains below this share of the training bytes are repeated in training.",
     )
     max_repeats: int = Field(
-        4, ge=1, description="How often such a document stands in the training part at most."
+        default=4, ge=1, description="How often such a document stands in the training part at most."
     )
     repeats: dict[str, int] = Field(
         default_factory=dict, description="Fixed number of repeats by domain, instead of the two rules above."

@@ -54,7 +54,7 @@ def english_prose() -> Iterator[Unit]:
     """
     text = text_of(ASV, "plain_text_readers_bible.py").split('"""')[1].strip("\n")
     blocks = {f"asv/{i:03}": block for i, block in enumerate(cut(text, _PROSE_UNIT_BYTES))}
-    for name in hashed_order(list(blocks)):
+    for name in hashed_order(blocks):
         yield Unit(name, "english_prose", blocks[name], ASV.name)
 
 
@@ -62,7 +62,7 @@ def tech_docs_html() -> Iterator[Unit]:
     """Documentation strings of cloud services: English with ``<p> <code> <a href>``. Newest API only."""
     newest = {path.split("/")[1]: path for path in files_of(BOTOCORE, "/service-2.json.gz", "data/")}
     seen: set[str] = set()
-    for service in hashed_order(list(newest)):
+    for service in hashed_order(newest):
         model = json.loads(gzip.decompress(data_of(BOTOCORE, newest[service])))
         strings = [text for text in _documentation(model) if len(text) > 80 and _is_new(text, seen)]
         yield Unit(f"botocore/{service}", "tech_docs_html", _head("\n".join(strings)), BOTOCORE.name)
@@ -132,7 +132,7 @@ def protein() -> Iterator[Unit]:
         for path in files_of(PYHMMER, ".faa", "tests/data/seqs/")
         for unit in _fasta(path, "protein")
     }
-    for name in hashed_order(list(units)):
+    for name in hashed_order(units):
         yield units[name]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 
@@ -32,7 +32,7 @@ def digest_of(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
 
 
-def hashed_order(names: list[str]) -> list[str]:
+def hashed_order(names: Iterable[str]) -> list[str]:
     """Names in the order of their hash: mixed, and the same everywhere and for every seed."""
     return sorted(names, key=lambda name: (hashlib.blake2b(name.encode("utf-8")).digest(), name))
 

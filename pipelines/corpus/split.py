@@ -83,7 +83,9 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
     for domain, members in groups.groupby("domain", sort=True):
         keys = [hashlib.blake2b(f"{root_seed}/{digest}".encode()).digest() for digest in members["digest"]]
         order = sorted(range(len(keys)), key=keys.__getitem__)
-        part_of_group |= _deal(members["n_bytes"].iloc[order], quotas.loc[domain].to_dict())
+        part_of_group |= _deal(
+            members.index.to_numpy()[order], members["n_bytes"].to_numpy()[order], quotas[str(domain)]
+        )
     part = pd.Series(group, index=frame.index).map(part_of_group)
     _check_parts(part, frame, len(groups), config)
     return frame.assign(group=group, part=part, repeats=_repeats(frame, part, config))
@@ -97,7 +99,7 @@ def _groups(frame: pd.DataFrame, sizes: pd.Series, config: SplitConfig) -> np.nd
     return frame.groupby(["domain", "unit", stretch], sort=True).ngroup().to_numpy()
 
 
-def _quotas(sizes: pd.Series, config: SplitConfig) -> pd.DataFrame:
+def _quotas(sizes: pd.Series, config: SplitConfig) -> dict[str, dict[str, float]]:
     """Bytes that fit, score and validation should get of each domain."""
     size = sizes.to_numpy(dtype=float)
     budgets = {
@@ -105,16 +107,17 @@ def _quotas(sizes: pd.Series, config: SplitConfig) -> pd.DataFrame:
         "score": (config.score_tokens, size ** (1 - config.balance)),
         "validation": (config.validation_tokens, size),
     }
-    return pd.DataFrame(
-        {
-            part: fair_shares(size * config.max_fraction, weights, tokens * config.bytes_per_token)
-            for part, (tokens, weights) in budgets.items()
-        },
-        index=sizes.index,
-    )
+    shares = {
+        part: fair_shares(size * config.max_fraction, weights, tokens * config.bytes_per_token)
+        for part, (tokens, weights) in budgets.items()
+    }
+    return {
+        str(domain): {part: float(share[i]) for part, share in shares.items()}
+        for i, domain in enumerate(sizes.index)
+    }
 
 
-def _deal(groups: pd.Series, quotas: dict[str, float]) -> dict[int, str]:
+def _deal(groups: np.ndarray, sizes: np.ndarray, quotas: dict[str, float]) -> dict[int, str]:
     """Parts of one domain's groups.
 
     A group goes to the held-out part that misses most, unless it would overshoot that part's quota by
@@ -123,14 +126,14 @@ def _deal(groups: pd.Series, quotas: dict[str, float]) -> dict[int, str]:
     missing = dict(quotas)
     halves = dict.fromkeys(TRAIN_PARTS, 0)
     parts: dict[int, str] = {}
-    for group, n_bytes in groups.items():
+    for group, n_bytes in zip(groups.tolist(), sizes.tolist(), strict=True):
         part = max(missing, key=lambda name: (missing[name] / max(quotas[name], 1.0), name))
         if n_bytes > 2 * missing[part]:
             part = min(halves, key=lambda name: (halves[name], name))
             halves[part] += n_bytes
         else:
             missing[part] -= n_bytes
-        parts[int(group)] = part
+        parts[group] = part
     return parts
 
 

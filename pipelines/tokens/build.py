@@ -12,12 +12,15 @@ from pipelines.corpus.split import TRAIN_PARTS
 from pipelines.tokens.config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.encode import TokenLists, encode_documents
 from pipelines.tokens.errors import PackingError
-from pipelines.tokens.packing import context_blocks, pack
+from pipelines.tokens.packing import Packed, context_blocks, pack
 from pipelines.tokens.rows import choose_documents, evaluation_rows
 from pipelines.tokens.tokenizer import bos_id, load_tokenizer, tokenizer_json
 from pipelines.tokens.vocabulary import vocabulary_table
 from universality.errors import must_be
 from universality.seeds import generator
+
+# Enough for a stable vocabulary; pre-tokenizing is most of the cost.
+_BYTES_PER_ENTRY = 2_000
 
 
 class TokenizerResult(NamedTuple):
@@ -47,14 +50,27 @@ def build_tokenizer(texts: pd.DataFrame, config: TokenizerConfig) -> TokenizerRe
         config: train, file or hub.
     """
     training = texts[texts["part"].isin(TRAIN_PARTS)]
-    repeated = (text for text, n in zip(training["text"], training["repeats"], strict=True) for _ in range(n))
-    content = tokenizer_json(config, repeated)
+    repeated = training.loc[training.index.repeat(training["repeats"])]
+    if isinstance(config, TrainedTokenizer):
+        limit = config.max_train_bytes or _BYTES_PER_ENTRY * config.vocab_size
+        repeated = repeated[_evenly(repeated["n_bytes"].to_numpy(), limit)]
+    content = tokenizer_json(config, repeated["text"])
     tokenizer = load_tokenizer(content)
     vocabulary = vocabulary_table(tokenizer)
     name = None if isinstance(config, TrainedTokenizer) else config.bos_token
     bos = bos_id(tokenizer, name)
     vocabulary.loc[bos, "special"] = True
     return TokenizerResult(content, vocabulary, {"d_vocab": len(vocabulary), "bos": bos})
+
+
+def _evenly(sizes: np.ndarray, limit: int) -> np.ndarray:
+    """Mask of about ``limit`` bytes of documents, spread evenly over their order.
+
+    A corpus is in the order of its sources, so each source and domain keeps its share.
+    """
+    share = min(1.0, limit / max(int(sizes.sum()), 1))
+    taken = np.floor(np.arange(len(sizes) + 1) * share)
+    return np.diff(taken) > 0
 
 
 def build_tokens(
@@ -79,13 +95,15 @@ def build_tokens(
     codes = pd.Categorical(texts["domain"], categories=domains).codes.astype(np.int16)
     weights = np.bincount(codes, lists.lengths, minlength=len(domains)) ** (1 - config.balance)
     part = texts["part"].to_numpy()
-    sides = []
+    sides: dict[str, Packed] = {}
     for name, n_tokens in (("fit", config.fit_tokens), ("score", config.score_tokens)):
         members = generator(root_seed, f"{name}-documents").permutation(np.flatnonzero(part == name))
         _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
         chosen = choose_documents(lists.lengths[members], codes[members], weights, n_tokens)
-        sides.append(pack(lists, members[chosen], config.n_ctx, bos))
-    arrays = evaluation_rows(*sides, codes, tokenizer.vocabulary["special"].to_numpy())
+        sides[name] = pack(lists, members[chosen], config.n_ctx, bos)
+    arrays = evaluation_rows(
+        sides["fit"], sides["score"], codes, tokenizer.vocabulary["special"].to_numpy(dtype=bool)
+    )
     documents = texts[["document", "domain", "source", "part", "digest"]].copy()
     documents.insert(4, "n_tokens", lists.lengths)
     return TokensResult(
@@ -117,17 +135,15 @@ def _streams(
     part = texts["part"].to_numpy()
     repeats = texts["repeats"].to_numpy()
     streams = {}
+    held_out = int(lists.lengths[part == "validation"].sum())
     for name, parts, n_tokens in (
         ("train", TRAIN_PARTS, config.train_tokens),
         ("sae_a", ("sae_a",), config.sae_tokens),
         ("sae_b", ("sae_b",), config.sae_tokens),
-        ("validation", ("validation",), None),
+        ("validation", ("validation",), min(config.validation_tokens, held_out)),
     ):
         members = np.flatnonzero(np.isin(part, parts))
         _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
-        if name == "validation":
-            held = lists.lengths[members].sum()
-            n_tokens = min(config.validation_tokens, int(held))
         streams[f"{name}_contexts"] = context_blocks(
             lists,
             np.repeat(members, repeats[members]),

@@ -16,11 +16,18 @@ class TrainedTokenizer(_Config):
 
     kind: Literal["train"] = "train"
     vocab_size: int = Field(
-        2_048, ge=257, le=1_000_000, description="Tokens, the 256 bytes and the separator included."
+        default=2_048, ge=257, le=1_000_000, description="Tokens, the 256 bytes and the separator included."
     )
-    min_frequency: int = Field(2, ge=1, description="How often a pair must occur to be merged.")
+    max_train_bytes: int | None = Field(
+        default=None,
+        gt=0,
+        description="Training text to learn from at most, spread evenly; 2,000 bytes a token if not set.",
+    )
+    min_frequency: int = Field(default=2, ge=1, description="How often a pair must occur to be merged.")
     max_token_length: int = Field(
-        16, ge=2, description="Longest token in bytes; keeps rulers of dashes and whole DNA lines out."
+        default=16,
+        ge=2,
+        description="Longest token in bytes; keeps rulers of dashes and whole DNA lines out.",
     )
 
 
@@ -29,7 +36,9 @@ class TokenizerFile(_Config):
 
     kind: Literal["file"] = "file"
     path: str = Field(description="Path of a tokenizer.json.")
-    bos_token: str | None = Field(None, description="Token to start contexts with; found by name if not set.")
+    bos_token: str | None = Field(
+        default=None, description="Token to start contexts with; found by name if not set."
+    )
 
 
 class HubTokenizer(_Config):
@@ -37,8 +46,10 @@ class HubTokenizer(_Config):
 
     kind: Literal["hub"] = "hub"
     name: str = Field(description="Hub id (owner/name) or a local folder.")
-    revision: str | None = Field(None, description="Git revision; set it to be reproducible.")
-    bos_token: str | None = Field(None, description="Token to start contexts with; found by name if not set.")
+    revision: str | None = Field(default=None, description="Git revision; set it to be reproducible.")
+    bos_token: str | None = Field(
+        default=None, description="Token to start contexts with; found by name if not set."
+    )
 
 
 TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Field(discriminator="kind")]
@@ -47,23 +58,31 @@ TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Fie
 class TokensConfig(_Config):
     """How documents become contexts and evaluation rows."""
 
-    n_ctx: int = Field(128, ge=2, le=32_767, description="Tokens a context, the leading separator included.")
-    fit_tokens: int = Field(100_000, gt=0, description="Evaluation rows on which pairs are chosen, about.")
-    score_tokens: int = Field(100_000, gt=0, description="Evaluation rows on which pairs are scored, about.")
+    n_ctx: int = Field(
+        default=128, ge=2, le=32_767, description="Tokens a context, the leading separator included."
+    )
+    fit_tokens: int = Field(
+        default=100_000, gt=0, description="Evaluation rows on which pairs are chosen, about."
+    )
+    score_tokens: int = Field(
+        default=100_000, gt=0, description="Evaluation rows on which pairs are scored, about."
+    )
     balance: float = Field(
-        0.5,
+        default=0.5,
         ge=0,
         le=1,
         description="Domains' shares of the rows, as in the split: 0 as in the corpus, 1 all equal.",
     )
-    validation_tokens: int = Field(50_000, gt=0, description="Tokens for held-out losses, at most.")
+    validation_tokens: int = Field(default=50_000, gt=0, description="Tokens for held-out losses, at most.")
     train_tokens: int | None = Field(
-        None,
+        default=None,
         gt=0,
         description="Tokens of training contexts: documents are cycled, shuffled anew each time, up to this "
         "many. Each document once (times its repeats) if not set.",
     )
     sae_tokens: int | None = Field(
-        None, gt=0, description="The same for each half of the SAE-training documents."
+        default=None, gt=0, description="The same for each half of the SAE-training documents."
     )
-    data_seed: int = Field(0, ge=0, description="Which shuffles of the training documents are packed.")
+    data_seed: int = Field(
+        default=0, ge=0, description="Which shuffles of the training documents are packed."
+    )
