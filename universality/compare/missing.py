@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from universality.compare.clusters import Clustering, Nodes
+from universality.compare.config import CompareConfig
 from universality.compare.stages import Side, Stages
 from universality.compare.statistics import only
 from universality.verdicts import (
     VERDICT_COLUMNS,
     Case,
-    RawMoments,
     Splits,
     find_splits,
     judge,
     probe_correlations,
-    raw_moments,
     splits_hold,
 )
 
@@ -30,7 +30,6 @@ class Workbench:
 
     stages: Stages
     halves: dict[tuple[str, bool], sparse.csr_matrix] = field(default_factory=dict)
-    moments: dict[str, RawMoments] = field(default_factory=dict)
     found: dict[tuple[str, str], Splits] = field(default_factory=dict)
 
     def half(self, model: str, fit: bool) -> sparse.csr_matrix:
@@ -59,22 +58,6 @@ class Workbench:
             )
         return self.found[key]
 
-    def probe(self, model: str, targets: np.ndarray, source: str) -> np.ndarray | None:
-        """Held-out r of probes for latents of ``model`` on the raw activations of ``source``; None without them."""
-        raw = self.stages.raw.get(source, self.stages.untrained_raw.get(source))
-        if raw is None:
-            return None
-        if source not in self.moments:
-            self.moments[source] = raw_moments(raw, self.stages.rows.fit)
-        return probe_correlations(
-            self.stages.acts[model],
-            targets,
-            raw,
-            self.moments[source],
-            self.stages.rows.fit,
-            self.stages.config.probe_ridge,
-        )
-
 
 def verdict_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
     """model, latent, other_model, verdict, statistic; one row per alive feature and model missing from its cluster."""
@@ -82,19 +65,25 @@ def verdict_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.Da
     holds = np.zeros((len(clustering.table), len(nodes.models)), dtype=bool)
     holds[clustering.row_of, nodes.model_of] = True
     replicate = {model: _replicate_r(stages, model) for model in stages.models}
-    parts = []
-    for model in stages.models:
-        place = nodes.models.index(model)
-        own = np.flatnonzero(nodes.model_of == place)
-        for other in stages.models:
-            lacking = own[~holds[clustering.row_of[own], nodes.models.index(other)]]
-            if other == model or not lacking.size:
-                continue
-            parts.append(_judge_pair(bench, model, other, nodes.latent[lacking], replicate[model]))
-    if not parts:
+    lacking, cases = {}, {}
+    for model, other in permutations(stages.models, 2):
+        own = np.flatnonzero(nodes.model_of == nodes.models.index(model))
+        missing = own[~holds[clustering.row_of[own], nodes.models.index(other)]]
+        if missing.size:
+            lacking[model, other] = nodes.latent[missing]
+            cases[model, other] = _case(bench, model, other, nodes.latent[missing], replicate[model])
+    if not cases:
         return pd.DataFrame(columns=list(VERDICT_COLUMNS))
+    probes = _probes(stages, lacking, cases)
     order = {model: rank for rank, model in enumerate(stages.models)}
-    table = pd.concat(parts, ignore_index=True)
+    parts = []
+    for (model, other), case in cases.items():
+        verdict, statistic = judge(
+            _with_probes(stages, probes, case, model, other, lacking[model, other]), **_limits(stages.config)
+        )
+        names = {"model": model, "latent": lacking[model, other], "other_model": other}
+        parts.append(pd.DataFrame({**names, "verdict": verdict, "statistic": statistic}))
+    table = pd.concat(parts, ignore_index=True).astype({"model": object, "other_model": object})
     by = np.lexsort((table["other_model"].map(order), table["latent"], table["model"].map(order)))
     return table.iloc[by].reset_index(drop=True)
 
@@ -105,18 +94,26 @@ def _replicate_r(stages: Stages, model: str) -> np.ndarray | None:
     return np.maximum.reduce(found) if found else None
 
 
-def _judge_pair(
-    bench: Workbench, model: str, other: str, latents: np.ndarray, replicate: np.ndarray | None
-) -> pd.DataFrame:
-    config = bench.stages.config
+def _limits(config: CompareConfig) -> dict[str, float]:
+    return {
+        "tau": config.tau,
+        "alpha": config.alpha,
+        "gain": config.split_gain,
+        "probe_share": config.probe_share,
+        "probe_floor": config.probe_floor,
+    }
+
+
+def _case(bench: Workbench, model: str, other: str, latents: np.ndarray, replicate: np.ndarray | None) -> Case:
+    """What is known without probes."""
     side = bench.stages.side(model, other)
     split = bench.splits(model, other)
     split_r2 = np.where((split.pieces >= 0).sum(axis=1) >= 2, split.r2, 0.0)
-    case = Case(
+    return Case(
         replicate_r=None if replicate is None else replicate[latents],
         best_r=side.best.r[latents],
         best_high=side.best.high[latents],
-        best_is_insignificant=_insignificant(side, config.alpha)[latents],
+        best_is_insignificant=_insignificant(side, bench.stages.config.alpha)[latents],
         assigned_q=side.q[latents],
         split_r2=split_r2[latents],
         whole_r2=_whole_r2(bench, model, other)[latents],
@@ -124,27 +121,6 @@ def _judge_pair(
         probe_other=None,
         probe_untrained=None,
     )
-    limits = {
-        "tau": config.tau,
-        "alpha": config.alpha,
-        "gain": config.split_gain,
-        "probe_share": config.probe_share,
-        "probe_floor": config.probe_floor,
-    }
-    # Probes are the dear part: only features that no earlier test has decided need one.
-    verdict, _ = judge(case, **limits)
-    undecided = ~np.isin(verdict, ("unstable", "contested", "split", "part_of"))
-    case = _with_probes(bench, case, model, other, latents, undecided)
-    verdict, statistic = judge(case, **limits)
-    return pd.DataFrame(
-        {
-            "model": model,
-            "latent": latents,
-            "other_model": other,
-            "verdict": verdict,
-            "statistic": statistic,
-        }
-    ).astype({"model": object, "other_model": object})
 
 
 def _insignificant(side: Side, alpha: float) -> np.ndarray:
@@ -163,24 +139,48 @@ def _whole_r2(bench: Workbench, model: str, other: str) -> np.ndarray:
     return out
 
 
+def _probes(
+    stages: Stages, lacking: dict[tuple[str, str], np.ndarray], cases: dict[tuple[str, str], Case]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Held-out r by source of raw activations and model, (d_sae,) each; 0 for latents that need no probe.
+
+    Probes are the dear part: only features that no earlier test has decided get one, and each source is read
+    once for all of them.
+    """
+    wanted: dict[str, np.ndarray] = {}
+    for (model, other), case in cases.items():
+        verdict, _ = judge(case, **_limits(stages.config))
+        open_ = lacking[model, other][~np.isin(verdict, ("unstable", "contested", "split", "part_of"))]
+        if model in stages.raw and other in stages.raw:
+            wanted[model] = np.union1d(wanted.get(model, np.zeros(0, np.int64)), open_)
+    if not sum(targets.size for targets in wanted.values()):
+        return {}
+    columns = [stages.acts[model].tocsc()[:, targets] for model, targets in wanted.items()]
+    part = sparse.csr_matrix(sparse.hstack(columns, format="csr"))
+    bounds = np.cumsum([0, *(targets.size for targets in wanted.values())])
+    out: dict[str, dict[str, np.ndarray]] = {}
+    for source, raw in {**stages.raw, **stages.untrained_raw}.items():
+        r = probe_correlations(part, raw, stages.rows.fit, stages.config.probe_ridge)
+        out[source] = {}
+        for (model, targets), first in zip(wanted.items(), bounds, strict=False):
+            out[source][model] = np.zeros(stages.acts[model].shape[1])
+            out[source][model][targets] = r[first : first + targets.size]
+    return out
+
+
 def _with_probes(
-    bench: Workbench, case: Case, model: str, other: str, latents: np.ndarray, undecided: np.ndarray
+    stages: Stages, probes: dict[str, dict[str, np.ndarray]], case: Case, model: str, other: str, latents: np.ndarray
 ) -> Case:
-    stages = bench.stages
     if model not in stages.raw or other not in stages.raw:
         return case
     sources = {"probe_own": model, "probe_other": other}
     if stages.untrained_raw:
         # An untrained model stands for the model of the same place; with fewer of them they take turns.
-        ghosts = tuple(stages.untrained_raw)
-        place = sorted(stages.models).index(other)
-        sources["probe_untrained"] = sorted(ghosts)[place % len(ghosts)]
-    found = {}
-    for name, source in sources.items():
-        r = np.zeros(latents.size)
-        probed = bench.probe(model, latents[undecided], source)
-        if probed is None:
-            return case
-        r[undecided] = probed
-        found[name] = r
+        ghosts = sorted(stages.untrained_raw)
+        sources["probe_untrained"] = ghosts[sorted(stages.models).index(other) % len(ghosts)]
+    nothing = np.zeros(latents.size)
+    found = {
+        name: probes[source][model][latents] if source in probes and model in probes[source] else nothing
+        for name, source in sources.items()
+    }
     return replace(case, **found)

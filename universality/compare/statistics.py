@@ -112,37 +112,34 @@ def latent_statistics(acts: sparse.csr_matrix, rows: Rows, min_firings: int) -> 
     in_fit = rows.fit[row_of]
     fit = np.bincount(latents[in_fit], minlength=n)
     score = np.bincount(latents[~in_fit], minlength=n)
-    _, document = np.unique(rows.documents, return_inverse=True)
-    n_documents = int(document.max()) + 1
-    met = np.unique(latents[~in_fit] * n_documents + document[row_of[~in_fit]])
     peak = np.zeros(n)
     np.maximum.at(peak, latents, values)
     return LatentStatistics(
         firings_fit=fit,
         firings_score=score,
-        documents_score=np.bincount(met // n_documents, minlength=n),
+        documents_score=_sums_by(rows.documents[rows.score], acts[np.flatnonzero(rows.score)]).getnnz(axis=0),
         alive=(fit >= min_firings) & (score >= min_firings),
         max_activation=peak,
         mass=np.bincount(latents[~in_fit], np.abs(values[~in_fit]), minlength=n),
-        token_share=_token_share(latents, values, row_of, rows.tokens, n),
+        token_share=_token_share(acts, rows.tokens),
         position_share=_position_share(latents, values, row_of, rows.positions, n),
         n_rows=n_rows,
     )
 
 
-def _token_share(
-    latents: np.ndarray, values: np.ndarray, row_of: np.ndarray, tokens: np.ndarray | None, n: int
-) -> np.ndarray:
-    share = np.zeros(n)
-    if tokens is None or not latents.size:
-        return share
-    _, token = np.unique(tokens, return_inverse=True)
-    n_tokens = int(token.max()) + 1
-    pair, of = np.unique(latents * n_tokens + token[row_of], return_inverse=True)
-    mass = np.bincount(of, np.abs(values))
-    total = np.bincount(latents, np.abs(values), minlength=n)
-    np.maximum.at(share, pair // n_tokens, mass)
-    return share / np.where(total > 0, total, 1.0)
+def _sums_by(labels: np.ndarray, acts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """(n_labels, n) sums of the absolute activations over the rows of each label."""
+    _, code = np.unique(labels, return_inverse=True)
+    gather = sparse.csr_matrix((np.ones(code.size), (code, np.arange(code.size))))
+    return sparse.csr_matrix(gather @ abs(acts))
+
+
+def _token_share(acts: sparse.csr_matrix, tokens: np.ndarray | None) -> np.ndarray:
+    if tokens is None or not acts.nnz:
+        return np.zeros(acts.shape[1])
+    mass = _sums_by(tokens, acts)
+    total = np.asarray(mass.sum(axis=0)).ravel()
+    return mass.max(axis=0).toarray().ravel() / np.where(total > 0, total, 1.0)
 
 
 def _position_share(

@@ -1,6 +1,6 @@
 """Why a feature is missing from a model: split, part of another, decodable, unstable, contested, weak, absent."""
 
-from universality.verdicts.probe import RawMoments, probe_correlations, raw_moments
+from universality.verdicts.probe import probe_correlations
 from universality.verdicts.rules import VERDICT_COLUMNS, VERDICTS, Case, first_verdict, judge, splits_hold
 from universality.verdicts.split import Splits, find_splits, nonnegative
 
@@ -8,13 +8,11 @@ __all__ = [
     "VERDICTS",
     "VERDICT_COLUMNS",
     "Case",
-    "RawMoments",
     "Splits",
     "find_splits",
     "first_verdict",
     "judge",
     "nonnegative",
     "probe_correlations",
-    "raw_moments",
     "splits_hold",
 ]
