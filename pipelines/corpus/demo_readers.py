@@ -158,9 +158,9 @@ def base64_text() -> Iterator[Unit]:
 
 
 def hexadecimal() -> Iterator[Unit]:
-    """Compiled message catalogues as hex dumps: 16 bytes a line, in groups of two."""
+    """The messages of compiled catalogues as hex dumps: 16 bytes a line, in groups of two."""
     for path in hashed_order(files_of(DJANGO, ".mo")):
-        data = data_of(DJANGO, path)[:_ENCODED_BYTES]
+        data = data_of(DJANGO, path)[-_ENCODED_BYTES:]
         lines = [data[i : i + 16].hex(" ", 2) for i in range(0, len(data), 16)]
         yield Unit(f"hex/{path}", "hex", "\n".join(lines) + "\n", DJANGO.name)
 
@@ -173,6 +173,10 @@ def running_i18n() -> Iterator[Unit]:
         fields = re.findall(r'^\s+(?:specimen_\d+|tester|styles): "((?:[^"\\]|\\.)*)"', sample, re.M)
         lines = [
             line for field in fields for line in _unescape(field).split("\n") if line and _is_new(line, seen)
+        ]
+        # Shorter samples are often the beginning of longer ones.
+        lines = [
+            line for line in lines if not any(other != line and other.startswith(line) for other in lines)
         ]
         yield Unit(
             f"udhr/{path.rsplit('/', 1)[1].removesuffix('.textproto')}", None, _lines(lines), GFLANGUAGES.name
@@ -220,8 +224,9 @@ def _strings(node: object) -> Iterator[str]:
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
-        for value in node.values():
-            yield from _strings(value)
+        for key, value in node.items():
+            if key not in ("short", "narrow"):  # abbreviations
+                yield from _strings(value)
 
 
 def _is_new(text: str, seen: set[str]) -> bool:
