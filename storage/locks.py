@@ -85,6 +85,8 @@ class RunLock:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        if not self._is_ours():  # lost, or the run was deleted: leave no trace of ours
+            return
         with self._alone():
             if self._is_ours():
                 self._files.remove(self._path)
