@@ -7,7 +7,7 @@ summed per document once, and each resample is a weighted sum of these.
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
+from numba import njit
 
 from universality.correlation.inputs import Matrix, as_csr, check_same_rows, is_dense, latent_moments, pivots, shifted
 from universality.correlation.pairs import check_pairs
@@ -89,15 +89,48 @@ def resampled_correlations(
         raise InputError(must_be("n_resamples", "document_bootstrap", ">= 1", n_resamples, "200 are usual."))
     _, code, sizes = np.unique(documents, return_inverse=True, return_counts=True)
     weights = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples)
-    weights = weights.T.astype(np.float64)
-    gather = sparse.csr_array((np.ones(n), (code.ravel(), np.arange(n))), shape=(sizes.size, n))
-    rows = sizes @ weights
+    rows, weights = (weights @ sizes)[:, None].astype(np.float64), weights.astype(np.float64)
     left, right = _columns(A, "A"), _columns(B, "B")
+    code = code.ravel()
     out = np.zeros((ia.size, n_resamples))
     for first, last in blocks(ia.size, _PAIRS):
         a, b = left[:, ia[first:last]], right[:, ib[first:last]]
-        out[first:last] = _correlation(*(_weighted(gather, x, weights) for x in (a, b, a * a, b * b, a * b)), rows)
+        moments = [weights @ sums for sums in _by_document(a, b, code, sizes.size)]
+        out[first:last] = _correlation(*moments, rows).T
     return out
+
+
+def _by_document(a, b, code: np.ndarray, n_documents: int) -> np.ndarray:  # noqa: ANN001
+    """(5, n_documents, n_pairs) sums of a, b, a², b² and ab over each document's rows."""
+    sums = np.zeros((5, n_documents, a.shape[1]))
+    if isinstance(a, np.ndarray):
+        order = np.argsort(code, kind="stable")
+        starts = np.searchsorted(code[order], np.arange(n_documents))
+        a, b = a[order], b[order]
+        for k, values in enumerate((a, b, a * a, b * b, a * b)):
+            sums[k] = np.add.reduceat(values, starts, axis=0)
+        return sums
+    sides = ((x.indptr, x.indices, x.data) for x in (a, b))
+    _sparse_sums(*sides, code, np.zeros(code.size), sums)
+    return sums
+
+
+@njit(nogil=True, cache=True)
+def _sparse_sums(a, b, code, column, sums):
+    (a_indptr, a_rows, a_values), (b_indptr, b_rows, b_values) = a, b
+    for pair in range(sums.shape[2]):
+        for s in range(a_indptr[pair], a_indptr[pair + 1]):
+            row, x = a_rows[s], a_values[s]
+            column[row] = x
+            sums[0, code[row], pair] += x
+            sums[2, code[row], pair] += x * x
+        for s in range(b_indptr[pair], b_indptr[pair + 1]):
+            row, y = b_rows[s], b_values[s]
+            sums[1, code[row], pair] += y
+            sums[3, code[row], pair] += y * y
+            sums[4, code[row], pair] += column[row] * y
+        for s in range(a_indptr[pair], a_indptr[pair + 1]):
+            column[a_rows[s]] = 0.0
 
 
 def _columns(matrix: Matrix, where: str):  # noqa: ANN202
@@ -107,11 +140,6 @@ def _columns(matrix: Matrix, where: str):  # noqa: ANN202
         return dense - dense.mean(axis=0)
     csr = as_csr(matrix, where)
     return shifted(csr.astype(np.float64), pivots(csr, latent_moments(csr))).tocsc()
-
-
-def _weighted(gather: sparse.csr_array, values, weights: np.ndarray) -> np.ndarray:  # noqa: ANN001
-    """(n_pairs, n_resamples) weighted sums over documents."""
-    return np.asarray((gather @ values).T @ weights)
 
 
 def _correlation(

@@ -9,7 +9,7 @@ from scipy import sparse
 from universality.correlation.conditional import additive_effects
 from universality.rows import Rows
 
-_PAIRS = 64
+_PAIRS = 256
 #: Pairs that the interval of a median is computed from, evenly spread where there are more.
 MAX_PAIRS = 1024
 
