@@ -1,0 +1,192 @@
+"""Exact correlations and their lists, against numpy on dense float64."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
+from random_latents import latents, pearson, varies, zipf_sparse  # noqa: E402
+
+from universality.correlation import (  # noqa: E402
+    TopSimilarity,
+    correlate,
+    correlate_dense,
+    max_correlation,
+    pairs_above,
+)
+from universality.errors import InputError  # noqa: E402
+
+SHAPES = [(300, 20, 35, 0.1, 5), (60, 40, 30, 0.02, 7), (1500, 50, 60, 0.01, 64), (90, 10, 12, 0.5, 64)]
+
+
+@pytest.fixture(params=SHAPES, ids=str)
+def world(request):
+    n, n_a, n_b, density, top = request.param
+    rng = np.random.default_rng(n)
+    x, y = latents(rng, n, n_a, density), latents(rng, n, n_b, density)
+    y[:, 2] = 200.0 - 0.5 * x[:, 2] + 0.2 * rng.normal(size=n)
+    return x, y, top
+
+
+def sparse_top(x, y, top):
+    return correlate(sparse.csr_matrix(x), sparse.csr_matrix(y), top=top)
+
+
+@pytest.mark.parametrize("method", [sparse_top, lambda x, y, top: correlate_dense(x, y, top=top)])
+class TestTopLists:
+    def test_lists_hold_the_best_of_the_full_matrix_both_ways(self, world, method):
+        x, y, top = world
+        truth, found = pearson(x, y), method(x, y, top)
+        alive_x, alive_y = varies(x), varies(y)
+        for r, lists, alive, others in (
+            (truth, found.top_a(top), alive_x, alive_y),
+            (truth.T, found.top_b(top), alive_y, alive_x),
+        ):
+            want = -np.sort(-r[:, others], axis=1)[:, :top]
+            got, k = lists[1], want.shape[1]
+            np.testing.assert_allclose(got[alive][:, :k], want[alive], atol=1e-9)
+            assert (lists[0][~alive] == -1).all()
+            assert not got[~alive].any()
+
+    def test_values_are_exact(self, world, method):
+        x, y, top = world
+        found = method(x, y, top)
+        np.testing.assert_allclose(found.r, pearson(x, y)[found.indices_a, found.indices_b], atol=1e-9)
+
+    def test_cutoffs_bound_every_pair_left_out(self, world, method):
+        x, y, top = world
+        found, left_out = method(x, y, top), np.ones((x.shape[1], y.shape[1]), bool)
+        left_out[found.indices_a, found.indices_b] = False
+        bound = np.minimum.outer(found.cutoff_a, found.cutoff_b)
+        assert (pearson(x, y) <= bound + 1e-12)[left_out].all()
+
+    def test_pairs_are_unique_and_sorted(self, world, method):
+        x, y, top = world
+        found = method(x, y, top)
+        key = found.indices_a.astype(np.int64) * found.n_b + found.indices_b
+        assert (np.diff(key) > 0).all()
+        assert np.abs(found.r).max() <= 1.0
+
+
+def test_cutoffs_are_no_looser_than_the_worst_entry_of_a_full_list():
+    x, y = zipf_sparse(4000, 60, 6, 1), zipf_sparse(4000, 70, 6, 2)
+    found = correlate(x, y, top=5)
+    np.testing.assert_array_equal(found.cutoff_a, np.maximum(found.top_a(5)[1][:, -1], -1))
+    np.testing.assert_array_equal(found.cutoff_b, np.maximum(found.top_b(5)[1][:, -1], -1))
+
+
+def test_maxima_equal_the_full_matrix(world):
+    x, y, _ = world
+    truth = pearson(x, y)
+    for a, b in ((x, y), (sparse.csr_matrix(x), sparse.csr_matrix(y)), (sparse.csc_array(x), y)):
+        max_a, max_b = max_correlation(a, b)
+        np.testing.assert_allclose(max_a[varies(x)], truth.max(axis=1)[varies(x)], atol=1e-9)
+        np.testing.assert_allclose(max_b[varies(y)], truth.max(axis=0)[varies(y)], atol=1e-9)
+        assert not max_a[~varies(x)].any()
+
+
+def test_maximum_of_latents_that_never_meet_is_their_closed_form():
+    x = np.zeros((10, 1), np.float32)
+    y = np.zeros((10, 40), np.float32)
+    x[:2, 0] = 1.0
+    for j in range(40):
+        y[5 + j % 5, j] = 1.0 + j
+    max_a, max_b = max_correlation(sparse.csr_matrix(x), sparse.csr_matrix(y))
+    np.testing.assert_allclose(max_b, pearson(x, y)[0])
+    np.testing.assert_allclose(max_a, pearson(x, y).max())
+    assert max_a[0] < 0
+    found = correlate(sparse.csr_matrix(x), sparse.csr_matrix(y), top=3)
+    np.testing.assert_allclose(found.top_b(1)[1][:, 0], pearson(x, y)[0])
+
+
+def test_no_byte_depends_on_the_number_of_threads():
+    x, y = zipf_sparse(3000, 200, 8, 1), zipf_sparse(3000, 150, 8, 2)
+    one, many = correlate(x, y, top=9, threads=1), correlate(x, y, top=9, threads=5)
+    for name, value in one.to_arrays().items():
+        assert value.tobytes() == many.to_arrays()[name].tobytes(), name
+    for a, b in zip(max_correlation(x, y, threads=1), max_correlation(x, y, threads=5), strict=True):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_swapped_sides_give_the_same_numbers():
+    x, y = zipf_sparse(2000, 60, 5, 1), zipf_sparse(2000, 80, 5, 2)
+    ab, ba = correlate(x, y, top=7), correlate(y, x, top=7)
+    order = np.lexsort((ba.indices_a, ba.indices_b))
+    assert ba.indices_b[order].tobytes() == ab.indices_a.tobytes()
+    assert ba.r[order].tobytes() == ab.r.tobytes()
+    assert ba.cutoff_b.tobytes() == ab.cutoff_a.tobytes()
+
+
+def test_a_copy_with_permuted_latents_finds_itself():
+    x = zipf_sparse(5000, 300, 8, 3)
+    permutation = np.random.default_rng(0).permutation(300)
+    indices, r = correlate(x, x[:, permutation], top=2).top_a(1)
+    np.testing.assert_array_equal(permutation[indices[:, 0]], np.arange(300))
+    np.testing.assert_allclose(r, 1.0, atol=1e-12)
+
+
+def test_search_finds_exactly_the_pairs_above_their_floors(world):
+    x, y, _ = world
+    rng = np.random.default_rng(1)
+    floor_a, floor_b = rng.uniform(-0.05, 0.05, x.shape[1]), rng.uniform(-0.05, 0.05, y.shape[1])
+    want = pearson(x, y) > floor_a[:, None] + floor_b
+    want &= varies(x)[:, None] & varies(y)
+    found = pairs_above(sparse.csr_matrix(x), sparse.csr_matrix(y), threads=2)(floor_a, floor_b)
+    np.testing.assert_array_equal(np.stack(found[:2]), np.stack(np.nonzero(want)))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.float16, np.float32, np.float64])
+def test_any_real_type_and_format_is_accepted_and_left_alone(dtype):
+    rng = np.random.default_rng(0)
+    x = (rng.random((50, 9)) < 0.3).astype(dtype)
+    matrix = sparse.csr_matrix(x.astype(np.float64) if dtype == np.float16 else x)
+    matrix.data[:3] = 0  # stored zeros
+    before = matrix.copy()
+    found = correlate(matrix, matrix.tocsc(), top=9)
+    np.testing.assert_allclose(found.r, pearson(before.toarray(), before.toarray())[found.indices_a, found.indices_b])
+    assert matrix.nnz == before.nnz
+    np.testing.assert_array_equal(matrix.data, before.data)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (1, 4), (5, 0), (0, 0)])
+def test_empty_and_single_rows_are_defined(shape):
+    x, y = sparse.csr_matrix(np.ones(shape)), sparse.csr_matrix((shape[0], 3))
+    found = correlate(x, y, top=2)
+    assert found.r.size == 0
+    assert found.top_a(2)[0].shape == (shape[1], 2)
+    max_a, max_b = max_correlation(x, y)
+    assert not max_a.any()
+    assert not max_b.any()
+
+
+def test_storage_round_trip():
+    found = correlate(zipf_sparse(500, 30, 4, 1), zipf_sparse(500, 20, 4, 2), top=3)
+    back = TopSimilarity.from_arrays(found.to_arrays())
+    assert back.top == 3
+    for name, value in found.to_arrays().items():
+        np.testing.assert_array_equal(back.to_arrays()[name], value)
+
+
+class TestMisuse:
+    def test_different_rows(self):
+        with pytest.raises(InputError, match=r"number of rows of B must be 4.*same tokens"):
+            correlate(sparse.csr_matrix((4, 2)), sparse.csr_matrix((5, 2)))
+
+    def test_not_finite(self):
+        x = sparse.csr_matrix(np.array([[1.0, np.nan], [2.0, np.inf]]))
+        with pytest.raises(InputError, match="every value of A must be finite; got 2 NaN"):
+            correlate(x, x)
+
+    def test_dense_not_finite(self):
+        x = np.array([[1.0, np.nan], [2.0, 3.0]])
+        with pytest.raises(ValueError, match="must be finite"):
+            correlate_dense(x, x)
+
+    def test_top_of_nothing(self):
+        with pytest.raises(InputError, match="top of correlate must be >= 1; got 0"):
+            correlate(sparse.csr_matrix((4, 2)), sparse.csr_matrix((4, 2)), top=0)

@@ -1,0 +1,104 @@
+"""Strata, p-values and false discovery rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import false_discovery_control
+
+from universality.errors import InputError
+from universality.nulls import benjamini_hochberg, p_values, strata
+
+
+def counts(n=6000, seed=0):
+    rng = np.random.default_rng(seed)
+    firings = np.exp(rng.uniform(np.log(8), np.log(20000), n)).astype(int)
+    return firings, np.maximum(1, (firings ** rng.uniform(0.1, 0.9, n)).astype(int))
+
+
+class TestStrata:
+    @pytest.mark.parametrize(("n_shifts", "need"), [(10, 200), (20, 200), (4, 500), (1, 2000)])
+    def test_every_stratum_is_large_enough(self, n_shifts, need):
+        found = strata(*counts(), n_shifts=n_shifts)
+        assert np.bincount(found).min() >= need
+        assert np.unique(found).tolist() == list(range(found.max() + 1))
+
+    def test_silent_latents_belong_nowhere(self):
+        firings, documents = counts()
+        firings[::7] = 0
+        found = strata(firings, documents, n_shifts=10)
+        np.testing.assert_array_equal(found == -1, firings == 0)
+
+    def test_firings_are_joined_before_documents(self):
+        """Few latents of each firing count, but enough confined and enough diffuse ones: two strata."""
+        firings = np.tile([10, 100, 1000], 140)
+        documents = np.repeat([1, 8], 210)
+        found = strata(firings, documents, n_shifts=10)
+        np.testing.assert_array_equal(found, np.repeat([0, 1], 210))
+
+    def test_a_stratum_spans_neighbours_only(self):
+        firings, documents = counts()
+        found = strata(firings, documents, n_shifts=10)
+        for stratum in range(found.max() + 1):
+            octaves = np.unique(np.floor(np.log2(documents[found == stratum])))
+            assert np.ptp(octaves) == octaves.size - 1
+
+    def test_too_few_latents_share_one(self):
+        assert strata(*counts(50), n_shifts=10).tolist() == [0] * 50
+        assert strata(np.zeros(3), np.zeros(3), n_shifts=10).tolist() == [-1] * 3
+        assert strata(np.zeros(0), np.zeros(0), n_shifts=10).size == 0
+
+    def test_order_does_not_matter(self):
+        firings, documents = counts(2000)
+        order = np.random.default_rng(1).permutation(2000)
+        found = strata(firings, documents, n_shifts=10)
+        np.testing.assert_array_equal(strata(firings[order], documents[order], n_shifts=10), found[order])
+
+    def test_misuse(self):
+        with pytest.raises(InputError, match="two lists of equal length"):
+            strata(np.ones(3), np.ones(4), n_shifts=10)
+
+
+class TestPValues:
+    def test_by_counting(self):
+        rng = np.random.default_rng(0)
+        null, of = np.round(rng.random((5, 40)), 1), rng.integers(0, 3, 40)
+        r, stratum = np.round(rng.random(30), 1), rng.integers(-1, 3, 30)
+        found = p_values(r, stratum, null, of)
+        for p, value, at in zip(found, r, stratum, strict=True):
+            pool = null[:, of == at].ravel()
+            assert p == (1.0 if at < 0 else (1 + (pool >= value).sum()) / (1 + pool.size))
+
+    def test_uniform_when_the_value_is_one_of_the_null(self):
+        rng = np.random.default_rng(0)
+        draws = rng.gumbel(size=(11, 3000))
+        p = p_values(draws[0], np.zeros(3000, int), draws[1:], np.zeros(3000, int))
+        for level in (0.01, 0.05, 0.5):
+            assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level / 3000))
+
+    def test_a_stratum_without_null_is_no_evidence(self):
+        assert p_values(np.array([0.9]), np.array([4]), np.zeros((2, 3)), np.zeros(3, int)).tolist() == [1.0]
+
+    def test_misuse(self):
+        with pytest.raises(InputError, match="shapes of p_values"):
+            p_values(np.ones(2), np.ones(2), np.ones((5, 3)), np.ones(4))
+
+
+class TestFalseDiscovery:
+    @pytest.mark.parametrize("n", [1, 2, 7, 200])
+    def test_equals_scipy(self, n):
+        p = np.round(np.random.default_rng(n).random(n) ** 2, 2)
+        np.testing.assert_allclose(benjamini_hochberg(p), false_discovery_control(p))
+
+    def test_a_larger_family_counts_the_rest_as_one(self):
+        p = np.random.default_rng(0).random(20) / 30
+        whole = false_discovery_control(np.concatenate([p, np.ones(80)]))[:20]
+        np.testing.assert_allclose(benjamini_hochberg(p, m=100), whole)
+
+    def test_empty(self):
+        assert benjamini_hochberg(np.zeros(0)).size == 0
+        assert benjamini_hochberg(np.zeros(0), m=10).size == 0
+
+    def test_misuse(self):
+        with pytest.raises(InputError, match="m of benjamini_hochberg must be >= 3"):
+            benjamini_hochberg(np.ones(3), m=2)

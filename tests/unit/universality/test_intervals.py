@@ -1,0 +1,81 @@
+"""Document bootstrap: exact resamples, and coverage where documents are the unit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
+from random_latents import latents, pearson  # noqa: E402
+
+from universality.errors import InputError  # noqa: E402
+from universality.intervals import document_bootstrap  # noqa: E402
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(params=[sparse.csr_matrix, np.asarray], ids=["sparse", "dense"])
+def world(request):
+    draw = rng(1)
+    documents = np.repeat(draw.permutation(30), draw.integers(3, 30, 30))
+    x, y = latents(draw, documents.size, 12, 0.2), latents(draw, documents.size, 14, 0.2)
+    return request.param, x, y, documents
+
+
+def test_interval_is_the_percentiles_of_correlations_of_resampled_documents(world):
+    form, x, y, documents = world
+    ia, ib = np.arange(12), np.arange(12)[::-1].copy()
+    low, high = document_bootstrap(
+        form(x), form(y), ia, ib, documents, n_resamples=60, generator=rng(), level=0.9
+    )
+    times = rng().multinomial(30, np.full(30, 1 / 30), size=60)
+    draws = []
+    for weight in times:
+        rows = np.repeat(np.arange(documents.size), weight[documents])
+        draws.append(pearson(x[rows], y[rows])[ia, ib])
+    np.testing.assert_allclose([low, high], np.percentile(draws, [5, 95], axis=0), atol=1e-8)
+
+
+def test_dead_latents_have_no_interval(world):
+    form, x, y, documents = world
+    low, high = document_bootstrap(form(x), form(y), [0, 1], [5, 5], documents, generator=rng())
+    assert not np.any([low, high])
+
+
+def test_agreement_that_comes_by_documents_widens_the_interval():
+    """In half of the documents y does what x does, in the others it does not: 100 draws, not 4,000."""
+    draw, documents = rng(2), np.arange(4000) // 40
+    agree = (draw.random(100) < 0.5)[documents]
+    x = (draw.random(4000) < 0.2).astype(np.float32)
+    y = np.where(agree, x, draw.random(4000) < 0.2).astype(np.float32)
+    x, y, width = x[:, None], y[:, None], {}
+    for unit, labels in (("document", documents), ("token", np.arange(4000))):
+        low, high = document_bootstrap(x, y, [0], [0], labels, generator=rng())
+        assert low[0] < pearson(x, y)[0, 0] < high[0]
+        width[unit] = high[0] - low[0]
+    assert width["document"] > 1.5 * width["token"]
+
+
+def test_more_pairs_than_a_block_equal_single_pairs(world):
+    form, x, y, documents = world
+    ia, ib = rng(0).integers(0, 12, 600), rng(1).integers(0, 14, 600)
+    low, high = document_bootstrap(form(x), form(y), ia, ib, documents, generator=rng(), n_resamples=20)
+    for k in (0, 255, 256, 599):
+        alone = document_bootstrap(
+            form(x), form(y), ia[k : k + 1], ib[k : k + 1], documents, generator=rng(), n_resamples=20
+        )
+        np.testing.assert_allclose((low[k], high[k]), np.ravel(alone), atol=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"level": 1.0}, {"n_resamples": 0}, {"documents": np.zeros(3)}])
+def test_misuse(world, wrong):
+    form, x, y, documents = world
+    arguments = {"documents": documents, "generator": rng()} | wrong
+    with pytest.raises(InputError, match="must be"):
+        document_bootstrap(form(x), form(y), [0], [0], **arguments)
