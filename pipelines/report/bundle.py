@@ -13,7 +13,7 @@ from pipelines.report.exhibits import EXHIBITS, Exhibit
 from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
-from pipelines.report.tables import MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
+from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
 from storage import TableMissing
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
     tables, missing = _read_tables(run)
     for name, table in tables.items():
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))
-        if len(table) <= MAX_CSV_ROWS:
+        if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     for exhibit in EXHIBITS:
         missing += _write_exhibit(folder, exhibit, tables, _taus(run))

@@ -34,12 +34,12 @@ def _correlation(tables: Tables, tau: float | None) -> dict[str, bytes | str | p
     from universality.exhibits.paper import to_pdf
 
     histogram = frames.r_histogram(tables["baselines"], tables["null_quantiles"])
-    medians = frames.medians(tables["baselines"])
+    medians = frames.medians(tables["baselines"], 0.5 if tau is None else tau)
     chance = frames.null_line(tables["null_quantiles"])
-    lines = medians.rename(columns={"median": "value"}).assign(statistic="median")
+    lines = medians.assign(statistic="median").rename(columns={"median": "value"}).astype({"n": "Int64"})
     if chance is not None:
         line = {"kind": "null", "measure": "r_held_out", "statistic": "95th percentile", "value": chance}
-        lines = pd.concat([lines, pd.DataFrame([line])], ignore_index=True).astype({"n": "Int64"})
+        lines = pd.concat([lines, pd.DataFrame([line])], ignore_index=True)
     figure = correlation_figure(histogram, medians, chance)
     return {".pdf": to_pdf(figure), ".csv": histogram, ".lines.csv": lines}
 
@@ -123,8 +123,8 @@ EXHIBITS: tuple[Exhibit, ...] = (
         "figures/correlation",
         ("baselines", "null_quantiles"),
         "Held-out r of assigned pairs of features, neurons, second dictionaries of the same model and untrained "
-        "models beside chance: raw, and with each token's and position's mean removed. Ticks are medians; each row is "
-        "scaled to its highest bin.",
+        "models beside chance: raw, and with each token's and position's mean removed. Ticks are medians, "
+        "percentages count pairs at or above tau; each row is scaled to its highest bin.",
         _correlation,
     ),
     Exhibit(

@@ -106,8 +106,8 @@ def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str
         *lines,
         "",
         "Parquet files are exact. In CSV files tokens, and texts that a spreadsheet could take for a formula, are JSON "
-        f"strings; tables of more than {MAX_CSV_ROWS:,} rows come as Parquet only. The LaTeX tables need "
-        "`\\usepackage{booktabs}`.",
+        f"strings; evidence of single latents and tables of more than {MAX_CSV_ROWS:,} rows come as Parquet only. "
+        "The LaTeX tables need `\\usepackage{booktabs}`.",
     ]
 
 

@@ -33,6 +33,8 @@ TABLES: Mapping[str, str] = {
     "documents": "the documents of the corpus by domain, part and digest, without their text",
     "vocabulary": "the tokenizer's tokens as bytes (hexadecimal) and text",
 }
+#: Evidence of single latents, many rows each: Parquet only.
+EVIDENCE = frozenset({"candidates", "latent_domains", "contexts", "histograms", "logits"})
 #: Columns that hold corpus text; JSON-quoted in every CSV file.
 TOKEN_COLUMNS = frozenset({"text", "token_text"})
 #: Tables with more rows come as Parquet only: a spreadsheet could not open them anyway.

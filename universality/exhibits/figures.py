@@ -27,6 +27,9 @@ _MEASURE_TITLES = {"r_held_out": "raw", "r_token": "token and position means rem
 #: Darkness without hue: the order of values survives a grey printer.
 _BLUES = LinearSegmentedColormap.from_list("ink", ["#FFFFFF", tint(OKABE_ITO["blue"], 0.5), "#00436B"])
 
+#: Paper behind words that stand on ink.
+_PAPER = {"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8}
+
 
 def correlation_figure(
     histogram: pd.DataFrame, medians: pd.DataFrame, null_p95: float | None = None
@@ -40,7 +43,7 @@ def correlation_figure(
 
     Returns:
         Two columns wide; one row per kind that the histogram holds, each scaled to its own highest bin, the median
-        as a tick with its value. A measure that a kind lacks says so.
+        as a tick with its value, and the share at or above the frame's tau. A measure that a kind lacks says so.
     """
     kinds = [kind for kind in KINDS if (histogram["kind"] == kind).any()]
     low = min(float(histogram["left"].min()), 0.0) if len(histogram) else 0.0
@@ -87,22 +90,24 @@ def _ridge(axes: Axes, histogram: pd.DataFrame, medians: pd.DataFrame, kind: str
     height = height / max(height.max(), 1e-12)
     axes.stairs(height, edges, fill=True, color=tint(KIND_COLOURS[kind], 0.5), zorder=2)
     axes.stairs(height, edges, color=KIND_COLOURS[kind], lw=0.7, zorder=3)
-    found = medians.loc[(medians["kind"] == kind) & (medians["measure"] == measure), "median"]
+    found = medians.loc[(medians["kind"] == kind) & (medians["measure"] == measure)]
     if len(found):
-        median = float(found.iloc[0])
-        axes.plot([median, median], [0, 1.08], color=INK, lw=1.1, zorder=5, solid_capstyle="butt")
-        right = median < 0.85
-        axes.annotate(
-            f"{median:.2f}",
-            (median, 1.08),
-            xytext=(3 if right else -3, 0),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="top",
-            fontweight="bold",
-            zorder=6,
-            bbox={"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8},
-        )
+        _median_mark(axes, found.iloc[0])
+
+
+def _median_mark(axes: Axes, row: pd.Series) -> None:
+    """The median as a tick with its value, and the share of pairs at or above tau where it is in nobody's way."""
+    median = float(row["median"])
+    axes.plot([median, median], [0, 1.08], color=INK, lw=1.1, zorder=5, solid_capstyle="butt")
+    right = median < 0.85
+    text = {"textcoords": "offset points", "va": "top", "zorder": 6, "bbox": _PAPER}
+    axes.annotate(
+        f"{median:.2f}", (median, 1.08), xytext=(3 if right else -3, 0), ha="left" if right else "right",
+        fontweight="bold", **text,
+    )  # fmt: skip
+    words = f"{100 * row['at_least']:.0f} % ≥ {row['tau']:g}"
+    free = (0.995, "right") if median < 0.62 else (0.45, "center")
+    axes.annotate(words, (free[0], 1.08), xytext=(0, 0), ha=free[1], color=MUTED, fontsize=6.5, **text)
 
 
 def _ridge_axes(axes: Axes, *, last: bool) -> None:

@@ -146,19 +146,20 @@ def null_line(null_quantiles: pd.DataFrame, kind: str = "plain", quantile: float
     )
 
 
-def medians(baselines: pd.DataFrame) -> pd.DataFrame:
-    """Median of each kind's assigned pairs, raw and token-conditional.
+def medians(baselines: pd.DataFrame, tau: float = 0.5) -> pd.DataFrame:
+    """Median of each kind's assigned pairs and their share at or above a threshold, raw and token-conditional.
 
     Returns:
-        kind, measure (r_held_out|r_token), median, n; kinds and measures without a value are left out.
+        kind, measure (r_held_out|r_token), median, tau, at_least (share of pairs with r >= tau, 0..1), n; kinds and
+        measures without a value are left out.
     """
     rows = [
-        {"kind": kind, "measure": measure, "median": float(values.median()), "n": len(values)}
+        (kind, measure, float(values.median()), tau, float((values >= tau).mean()), len(values))
         for kind in KINDS
         for measure in MEASURES
         if len(values := baselines.loc[baselines["kind"] == kind, measure].dropna())
     ]
-    return pd.DataFrame(rows, columns=["kind", "measure", "median", "n"])
+    return pd.DataFrame(rows, columns=["kind", "measure", "median", "tau", "at_least", "n"])
 
 
 def model_matrix(

@@ -127,6 +127,8 @@ def test_medians_leave_out_what_was_not_measured() -> None:
     assert found["measure"].tolist() == ["r_held_out"]
     assert found["median"].item() == pytest.approx(0.51)
     assert found["n"].item() == 5
+    assert found["at_least"].item() == pytest.approx(4 / 5)
+    assert frames.medians(baselines, tau=0.51)["at_least"].item() == pytest.approx(3 / 5)
 
 
 def test_model_matrix_is_symmetric_with_ceilings_on_the_diagonal() -> None:
