@@ -39,7 +39,7 @@ def filtered(view: View, features: pd.DataFrame) -> pd.DataFrame:
     """The filter row, and what passes it."""
     columns = st.columns([3, 1.5, 2.5, 2], vertical_alignment="bottom")
     search = columns[0].text_input(
-        "Search", key="find", placeholder="text near the peak, a latent number, or m0:12", icon=":material/search:",
+        "Search", key="seek", placeholder="text near the peak, a latent number, or m0:12", icon=":material/search:",
         help="Text finds features whose strongest contexts peak within three tokens of it.", bind="query-params",
     )  # fmt: skip
     models = columns[1].multiselect(
@@ -47,7 +47,7 @@ def filtered(view: View, features: pd.DataFrame) -> pd.DataFrame:
     )
     known = [v for v in words.VERDICTS if (features["verdict"] == v).any()]
     verdicts = columns[2].multiselect("Verdict", known, key="verdict", placeholder="any", bind="query-params")
-    order = columns[3].selectbox("Order", list(ORDERS), key="order", bind="query-params")
+    order = columns[3].selectbox("Order", list(ORDERS), key="sort", bind="query-params")
     if models:
         features = features[features["model"].isin(models)]
     if verdicts:

@@ -21,20 +21,15 @@ def show_feature(view: View, row: pd.Series) -> None:
     """The whole detail of a feature."""
     model, latent = str(row["model"]), int(row["latent"])
     st.html(heading(f"{model}:{latent}", "", list(SIDE_COLOURS.values()), _badges(row)))
-    with panel(border=False):
-        side = side_of(view, "a", model, latent)
-        st.html(
-            facts(
-                [
-                    Fact("best held-out r", words.number(row["best_r"]), "in any other model"),
-                    Fact("fires on", words.rate(side.firing.rate), f"{len(side.firing.rows):,} rows"),
-                    Fact("largest activation", words.number(side.firing.maximum)),
-                ]
-            )
-        )
+    known = [
+        Fact("best held-out r", words.number(row["best_r"]), "in any other model"),
+        Fact("fires on", words.rate(row["firing_rate"]), "of all rows"),
+        Fact("largest activation", words.number(row.get("max_activation")), "on the evaluation text"),
+    ]
+    st.html(facts(known))
     show_verdicts(view, model, latent)
     with panel(border=False):
-        sides = [side, *_companion(view, model, latent)]
+        sides = [side_of(view, "a", model, latent), *_companion(view, model, latent)]
         show_contexts_panel(view, sides, key="feature")
         show_profiles(view, sides)
 

@@ -1,0 +1,349 @@
+"""Every screen over full, tiny, unfinished, empty and damaged stores: a sentence instead of an exception."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import dashboards
+from storage import open_run, open_store
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
+
+from synthetic_run import write_synthetic_run  # noqa: E402
+
+APP = Path(dashboards.__file__).with_name("app.py")
+PAGES = ["overview", "pairs", "specific", "runs"]
+CONTEXT = '<div class="uv-context">'
+BROKEN = "This part could not be drawn"
+TINY = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("full") / "store")
+    write_synthetic_run(url, n_latents=60, n_documents=100, comparisons=("main", "late"))
+    return url
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("tiny") / "store")
+    write_synthetic_run(url, **TINY)
+    return url
+
+
+@pytest.fixture
+def at_full(full, monkeypatch) -> AppTest:
+    return opened(full, monkeypatch)
+
+
+def opened(url: str, monkeypatch, **params: str) -> AppTest:
+    """The overview of a store."""
+    monkeypatch.setattr(sys, "argv", ["app.py", "--store", url])
+    at = AppTest.from_file(APP, default_timeout=120)
+    for name, value in params.items():
+        at.query_params[name] = value
+    return checked(at.run())
+
+
+def turned(at: AppTest, page: str, **params: str) -> AppTest:
+    """The same visitor on another page, by a link with these parameters."""
+    at.switch_page(f"app_pages/{page}.py")
+    for name, value in params.items():
+        at.query_params[name] = value
+    return checked(at.run())
+
+
+def checked(at: AppTest) -> AppTest:
+    """No exception reached the visitor, and no panel gave up for a reason it does not know."""
+    assert not at.exception, at.exception
+    assert not [e.value for e in at.error if BROKEN in e.value], [c.value for c in at.code]
+    return at
+
+
+def tour(at: AppTest, **params: dict[str, str]):
+    """Every page after each other, with the parameters given for it."""
+    yield "overview", at
+    for page in PAGES[1:]:
+        yield page, turned(at, page, **params.get(page, {}))
+
+
+def sentences(at: AppTest) -> str:
+    return "\n".join(
+        e.value for kind in (at.info, at.error, at.warning, at.caption, at.markdown) for e in kind
+    )
+
+
+def html(at: AppTest) -> str:
+    return "\n".join(element.proto.body for element in at.get("html"))
+
+
+def test_a_full_run_needs_no_apology(at_full):
+    for page, at in tour(at_full):
+        assert len(at.title) == 1, page
+        assert not at.error, page
+        assert not at.info, page
+
+
+def test_a_tiny_run_is_drawn(tiny, monkeypatch):
+    for page, at in tour(opened(tiny, monkeypatch)):
+        assert not at.error, page
+
+
+def test_overview_tells_the_headline_of_the_tables(full, at_full):
+    at = at_full
+    headline = open_run(None, full).table("headline")
+    headline = headline[(headline["pair"] == "overall") & (headline["comparison_id"] == "main")]
+    expected = headline.set_index("quantity")["value"]["features"]
+    assert at.metric[0].label == "Features"
+    assert float(at.metric[0].value) == pytest.approx(expected, abs=0.005)
+    assert f"median r of <b>{expected:.2f}</b>" in html(at)
+
+
+def test_the_comparison_in_the_address_is_the_one_shown(full, monkeypatch):
+    at = turned(opened(full, monkeypatch, comparison="late"), "pairs", comparison="late")
+    pairs = open_run(None, full).table("pairs")
+    assert f"**{(pairs['comparison_id'] == 'late').sum():,}** of" in sentences(at)
+
+
+def _best_pair(url: str):
+    pairs = open_run(None, url).table("pairs")
+    pairs = pairs[(pairs["comparison_id"] == "main") & (pairs["r_held_out"] < 0.99)]
+    return pairs.loc[pairs["r_held_out"].idxmax()]
+
+
+def _id(row) -> str:
+    return f"{row['model_a']}:{row['latent_a']}-{row['model_b']}:{row['latent_b']}"
+
+
+def test_a_link_to_a_pair_shows_its_evidence(full, at_full):
+    row = _best_pair(full)
+    at = turned(at_full, "pairs", pair=_id(row))
+    shown = html(at)
+    assert f'<div class="uv-value">{row["r_held_out"]:.2f}</div>' in shown
+    assert f"level: {row['level']}" in shown
+    assert shown.count(CONTEXT) > 4
+    assert "hidden by the filters" not in sentences(at)
+
+
+def test_a_link_to_a_pair_that_the_filters_hide_says_so_and_shows_it(full, at_full):
+    row = _best_pair(full)
+    at = turned(at_full, "pairs", pair=_id(row))
+    low = at.slider(key="r").set_value((-1.0, 0.1)).run()
+    assert not low.exception
+    assert "hidden by the filters" in sentences(low)
+    assert f'<div class="uv-value">{row["r_held_out"]:.2f}</div>' in html(low)
+
+
+def test_a_filter_never_moves_the_selection_to_another_pair(full, at_full):
+    row = _best_pair(full)
+    at = turned(at_full, "pairs", pair=_id(row))
+    at.selectbox(key="models").set_value(f"{row['model_a']}-{row['model_b']}").run()
+    assert at.query_params["pair"] == _id(row)
+    (position,) = at.session_state["pairs_table"]["selection"]["rows"]
+    assert at.session_state["pairs_table_ids"][position] == _id(row)
+
+
+def test_next_and_previous_follow_the_order_of_the_table(full, at_full):
+    at = turned(at_full, "pairs")
+    ids = list(at.session_state["pairs_table_ids"])
+    at.query_params["pair"] = ids[3]
+    at.run()
+    at.button(key="pair_next").click().run()
+    assert at.query_params["pair"] == ids[4]
+    at.button(key="pair_previous").click().run()
+    assert at.query_params["pair"] == ids[3]
+
+
+def test_the_sides_of_a_pair_may_be_named_in_either_order(full, at_full):
+    a, b = _id(_best_pair(full)).split("-")
+    assert CONTEXT in html(turned(at_full, "pairs", pair=f"{b}-{a}"))
+
+
+def test_a_link_to_no_pair_is_a_sentence(at_full):
+    for pair in ("m0:999999-m1:0", "nonsense", "m0:1-m9:1", "<script>-x:1", "m0:-1-m1:2"):
+        assert "a pair that this run has not" in sentences(turned(at_full, "pairs", pair=pair)), pair
+
+
+def test_every_choice_of_contexts_is_drawn(full, at_full):
+    at = turned(at_full, "pairs", pair=_id(_best_pair(full)))
+    for choice in ("top_b", "both", "a_only", "b_only", "quantiles", "random"):
+        checked(at.segmented_control(key="pair_contexts").set_value(choice).run())
+        assert not at.error, choice
+        assert CONTEXT in html(at) or "No such row." in sentences(at), choice
+
+
+def test_search_finds_a_latent_by_number_and_by_text(full, at_full):
+    row = _best_pair(full)
+    at = turned(at_full, "pairs")
+    at.text_input(key="find").set_value(f"{row['model_a']}:{row['latent_a']}").run()
+    ids = at.session_state["pairs_table_ids"]
+    assert _id(row) in ids
+    assert all(f"{row['model_a']}:{row['latent_a']}" in i.split("-") for i in ids)
+    at.text_input(key="find").set_value("no such text anywhere").run()
+    assert "No pair passes these filters" in sentences(at)
+
+
+def test_search_by_text_finds_the_features_that_peak_on_it(full, at_full):
+    run = open_run(None, full)
+    row = _best_pair(full)
+    contexts = run.sql(
+        f"select row from contexts where comparison_id='main' and kind='top' and model='{row['model_a']}' "
+        f"and latent={row['latent_a']} and rank=0"
+    )
+    if contexts.empty:
+        contexts = run.sql(
+            f"select row from contexts where comparison_id='main' and kind='top' and model='{row['model_a']}' "
+            f"and latent={row['latent_a']} order by rank limit 1"
+        )
+    token = run.artifact("tokens").array("row_token")[int(contexts["row"].iloc[0])]
+    vocabulary = run.table("vocabulary").set_index("token")
+    text = bytes.fromhex(vocabulary.loc[int(token), "bytes"]).decode("utf-8", "ignore").strip()
+    if not text or text.isdigit():
+        pytest.skip("the peak of the strongest pair is no text")
+    at = turned(at_full, "pairs")
+    at.text_input(key="find").set_value(f'"{text}"').run()
+    assert _id(row) in at.session_state["pairs_table_ids"]
+
+
+def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
+    features = open_run(None, full).table("features")
+    features = features[(features["comparison_id"] == "main") & (features["class"] == "specific")]
+    row = features[features["status"] == "alive"].iloc[0]
+    at = turned(at_full, "specific", feature=f"{row['model']}:{row['latent']}")
+    assert not at.error
+    assert CONTEXT in html(at)
+    shown = [frame.value for frame in at.dataframe if "verdict" in frame.value.columns]
+    assert len(shown) == 2  # the list, and this feature's reasons
+    at.segmented_control(key="feature_contexts").set_value("random").run()
+    assert not at.exception
+
+
+def test_a_link_to_no_feature_is_a_sentence(at_full):
+    for feature in ("m0:999999", "m9:1", "<img src=x>"):
+        assert "a feature that this run has not" in sentences(turned(at_full, "specific", feature=feature)), (
+            feature
+        )
+
+
+def test_an_empty_store_says_what_to_do(tmp_path, monkeypatch):
+    for page, at in tour(opened(str(tmp_path / "nothing"), monkeypatch)):
+        assert "holds no run yet" in sentences(at), page
+        assert any("universality run quickstart" in code.value for code in at.code), page
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("unfinished", [("",), ("comparison", "evidence"), ("evidence",)])
+def test_an_unfinished_run_shows_what_there_is(tmp_path, unfinished, monkeypatch):
+    write_synthetic_run(str(tmp_path), unfinished=unfinished, **TINY)
+    pair = _id(_best_pair(str(tmp_path))) if unfinished == ("evidence",) else "m0:1-m1:1"
+    for page, at in tour(opened(str(tmp_path), monkeypatch), pairs={"pair": pair}):
+        assert not at.error, page
+        if page == "runs":
+            assert "Partly done" in sentences(at)
+        elif page == "pairs" or unfinished != ("evidence",):
+            assert "has not finished" in sentences(at), page
+
+
+def _damage(url: str, *steps: str) -> None:
+    """Flip a byte in the middle of every table, array and text of some steps."""
+    run = open_run(None, url)
+    for name, node in run.record["nodes"].items():
+        if name.startswith(steps):
+            folder = Path(url) / "artifacts" / node["key"]
+            for path in folder.rglob("*"):
+                if path.is_file() and path.name != "manifest.json" and path.stat().st_size:
+                    data = bytearray(path.read_bytes())
+                    data[len(data) // 2] ^= 0xFF
+                    path.chmod(0o644)
+                    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("steps", [("comparison",), ("evidence", "latents"), ("tokens", "tokenizer")])
+def test_damage_is_told_and_never_drawn(tmp_path, steps, monkeypatch):
+    write_synthetic_run(str(tmp_path), **TINY)
+    pair = _id(_best_pair(str(tmp_path)))
+    _damage(str(tmp_path), *steps)
+    told = ""
+    params = {"pairs": {"pair": pair}, "specific": {"feature": pair.split("-")[0]}}
+    for page, at in tour(opened(str(tmp_path), monkeypatch), **params):
+        told += sentences(at)
+        assert CONTEXT not in html(at), page
+        assert not (at.metric and steps == ("comparison",)), page
+    assert "is damaged" in told
+    assert "universality verify" in told
+
+
+def test_a_damaged_manifest_and_a_damaged_record_are_told(tmp_path, monkeypatch):
+    run = write_synthetic_run(str(tmp_path), "good", **TINY)
+    write_synthetic_run(str(tmp_path), "bad", root_seed=1, **TINY)
+    (tmp_path / "runs" / "bad" / "run.json").write_text("{ cut")
+    manifest = next(
+        (tmp_path / "artifacts" / run.record["nodes"]["comparison/main"]["key"]).rglob("manifest.json")
+    )
+    manifest.chmod(0o644)
+    manifest.write_text("{ cut")
+    at = opened(str(tmp_path), monkeypatch)
+    assert "is damaged" in sentences(at)
+    assert at.selectbox(key="run").options == ["good"]
+    turned(at, "runs")
+    assert "Some runs cannot be read" in sentences(at)
+    assert "bad" in [code.value for code in at.code]
+
+
+def test_a_running_run_shows_its_progress_and_command(tmp_path, monkeypatch):
+    run = open_store(str(tmp_path)).create_run(
+        "live",
+        recipe_name="quickstart",
+        recipe={},
+        nodes={"corpus": {"step": "corpus", "key": "0" * 32}, "tokens": {"step": "tokens", "key": "1" * 32}},
+    )
+    with run.lock():
+        run.update(status="running", nodes={**run.record["nodes"]})
+        run.append_event({"event": "run_started"})
+        run.append_event({"event": "started", "node": "tokens"})
+        run.append_event({"event": "progress", "node": "tokens", "done": 1, "total": 4})
+        at = turned(opened(str(tmp_path), monkeypatch), "runs")
+        running = [frame.value for frame in at.dataframe if "share" in frame.value.columns]
+        assert running[0]["share"].tolist() == [0.25]
+    assert any(
+        f"universality run quickstart --name live --store {tmp_path}" in code.value for code in at.code
+    )
+    at = turned(opened(str(tmp_path), monkeypatch), "runs")
+    assert "Interrupted" in sentences(at)
+
+
+def test_the_window_writes_nothing_into_the_store(tiny, monkeypatch):
+    def state() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in Path(tiny).rglob("*")}
+
+    before = state()
+    assert len(list(tour(opened(tiny, monkeypatch)))) == len(PAGES)
+    assert state() == before
+
+
+def test_no_screen_imports_torch(tiny):
+    code = f"""
+import sys
+sys.argv = ["app.py", "--store", {tiny!r}]
+from streamlit.testing.v1 import AppTest
+at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()
+for page in {PAGES[1:]!r}:
+    at.switch_page(f"app_pages/{{page}}.py").run()
+    assert not at.exception
+pair = at.switch_page("app_pages/pairs.py").run().session_state["pairs_table_ids"][0]
+at.query_params["pair"] = pair
+at.run()
+heavy = [name for name in ("torch", "transformer_lens", "dask", "distributed", "numba") if name in sys.modules]
+assert not heavy, heavy
+assert not any(name.split(".")[0] == "pipelines" for name in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
