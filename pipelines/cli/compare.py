@@ -179,11 +179,15 @@ def _open(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(must_be("file", "compare", "there", path, "Check the path.")) from None
+        raise InputError(must_be("file", "compare", "there", str(path), "Check the path.")) from None
     except (ValueError, OSError, EOFError) as error:
         raise InputError(
             must_be(
-                "content", path.name, "a .npy or .npz without pickles", error, "Save it with numpy or scipy."
+                "content",
+                path.name,
+                "a .npy or .npz without pickles",
+                str(error),
+                "Save it with numpy or scipy.",
             )
         ) from None
 
@@ -193,7 +197,7 @@ def _member(archive: Any, name: str, path: Path) -> np.ndarray:
         return archive[name]
     except ValueError as error:  # an object array: it would have to be unpickled
         raise InputError(
-            must_be(f"array {name!r}", path.name, "numbers", error, "Save a numeric array.")
+            must_be(f"array {name!r}", path.name, "numbers", str(error), "Save a numeric array.")
         ) from None
 
 

@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.engine.plan import Node
 from pipelines.engine.task import Emit, Event
+from universality.errors import UniversalityError
 
 if TYPE_CHECKING:
     from storage import Store
+
+
+class ExecutorError(UniversalityError, RuntimeError):
+    """The workers could not be started; nothing was computed, and nothing is lost."""
 
 
 class Executor(Protocol):
@@ -27,6 +32,7 @@ class Executor(Protocol):
 
         Raises:
             InputError: these nodes can never be computed here (no GPU worker, a store out of reach, …).
+            ExecutorError: workers do not start.
         """
         ...
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import dask.config
 from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
 
+from pipelines.engine.executor import ExecutorError
 from pipelines.engine.task import Event, execute
 from universality.errors import InputError, must_be
 
@@ -59,7 +60,11 @@ def worker_specs(n_cpu: int, devices: Sequence[str]) -> dict[str, dict[str, Any]
 
 
 def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
-    """A cluster of processes on this machine, on a free port and without a dashboard server."""
+    """A cluster of processes on this machine, on a free port and without a dashboard server.
+
+    Raises:
+        ExecutorError: they do not start.
+    """
     _silence()
     scheduler = {"cls": Scheduler, "options": {**HERE, "port": 0}}
     settings = {
@@ -68,8 +73,17 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
         # Native code may hold the interpreter for long; that a process of this machine died is seen anyway.
         "distributed.scheduler.worker-ttl": None,
     }
-    with dask.config.set(settings), _interrupts_held_back():
-        return SpecCluster(workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny})
+    try:
+        with dask.config.set(settings), _interrupts_held_back():
+            return SpecCluster(
+                workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny}
+            )
+    except (RuntimeError, OSError) as error:  # no sockets, no processes, no memory
+        raise ExecutorError(
+            must_be(
+                "workers", "this machine", "able to start", str(error), "Use --serial, or fewer --workers."
+            )
+        ) from error
 
 
 def connect(cluster: SpecCluster | str) -> Client:

@@ -61,6 +61,18 @@ def test_gpu_nodes_without_a_device_are_refused():
     assert DaskExecutor(devices=["0"])._pick_devices(n_cuda=0) == []
 
 
+def test_workers_that_do_not_start_are_told_in_words(monkeypatch):
+    from pipelines.engine import workers
+    from pipelines.engine.executor import ExecutorError
+
+    def refuse(**_):
+        raise RuntimeError("no more processes")
+
+    monkeypatch.setattr(workers, "SpecCluster", refuse)
+    with pytest.raises(ExecutorError, match=r"no more processes\. Use --serial"):
+        workers.start_cluster(1, [])
+
+
 def test_workers_and_scheduler_exclude_each_other():
     with pytest.raises(InputError, match="absent beside a scheduler"):
         DaskExecutor(workers=2, scheduler="tcp://127.0.0.1:1")
