@@ -1,0 +1,61 @@
+import subprocess
+import sys
+
+import pytest
+
+from pipelines.corpus import demo, packages, pins, read_corpus
+from pipelines.corpus.config import CorpusConfig, DemoMix
+from pipelines.corpus.errors import CorpusError, SourceMissing
+
+
+def test_configs_are_light():
+    code = (
+        "import sys, pipelines.corpus, pipelines.tokens, pipelines.corpus.config, pipelines.tokens.config\n"
+        "heavy = {'pandas', 'numpy', 'pyarrow', 'tokenizers', 'transformers', 'datasets', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_domain_names_the_nearest():
+    with pytest.raises(CorpusError, match="Did you mean 'hebrew'"):
+        demo.caps(DemoMix(domains=("hebrw",)))
+    with pytest.raises(CorpusError, match="got 'pythom'"):
+        demo.caps(DemoMix(max_bytes={"pythom": 5}))
+
+
+def test_caps_are_the_smallest_of_what_is_asked():
+    caps = demo.caps(DemoMix(domains=("python", "dna"), max_bytes=50_000))
+    assert {domain: cap for domain, cap in caps.items() if cap} == {"python": 50_000, "dna": 50_000}
+    caps = demo.caps(DemoMix(max_bytes={"python": 7}))
+    assert caps["python"] == 7
+    assert caps["english_prose"] == 1_200_000
+
+
+def test_every_domain_has_a_pin():
+    assert set(pins.PINS["small"]) == set(pins.PINS["full"]) == set(demo.DOMAINS)
+
+
+@pytest.mark.parametrize("found", ["5.2.18", None])
+def test_a_missing_or_other_version_names_the_command(monkeypatch, found):
+    def version(name):
+        if found is None:
+            raise packages.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(packages, "version", version)
+    packages.locate.cache_clear()
+    with pytest.raises(ImportError, match=r'5\.2\.19 exactly.*pip install -e "\.\[demo\]"') as caught:
+        read_corpus(CorpusConfig(sources=(DemoMix(domains=("html",)),)))
+    assert isinstance(caught.value, SourceMissing)
+    assert (found or "not installed") in str(caught.value)
+    packages.locate.cache_clear()
+
+
+def test_a_changed_text_is_refused():
+    source = DemoMix()
+    facts = {domain: {"sha256": digest} for domain, digest in pins.PINS["small"].items()}
+    pins.check(source, CorpusConfig(sources=(source,)), facts)
+    facts["hebrew"] = {"sha256": "0" * 64}
+    with pytest.raises(CorpusError, match="domain 'hebrew' of the demo mix 'small' must be text with sha256"):
+        pins.check(source, CorpusConfig(sources=(source,)), facts)

@@ -1,0 +1,65 @@
+import builtins
+
+import pandas as pd
+import pytest
+
+from pipelines.corpus import read_corpus
+from pipelines.corpus.config import CorpusConfig, HubDataset
+from pipelines.corpus.errors import CorpusError, SourceMissing
+
+ROWS = pd.DataFrame(
+    {
+        "text": [f"Row {i} of a dataset that has a good many words in it." for i in range(20)],
+        "lang": ["a", "b"] * 10,
+    }
+)
+
+
+def texts_of(**settings):
+    return read_corpus(CorpusConfig(sources=(HubDataset(**settings),))).documents
+
+
+@pytest.fixture
+def datasets(monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    return pytest.importorskip("datasets")
+
+
+def test_a_folder_saved_to_disk(datasets, tmp_path):
+    data = datasets.Dataset.from_pandas(ROWS)
+    data.save_to_disk(str(tmp_path / "one"))
+    documents = texts_of(name=str(tmp_path / "one"), domain_column="lang", max_units=10)
+    assert documents["text"].tolist() == ROWS["text"].tolist()[:10]
+    assert documents["domain"].tolist() == ROWS["lang"].tolist()[:10]
+
+    datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "two"))
+    assert len(texts_of(name=str(tmp_path / "two"), split="test")) == 20
+    with pytest.raises(CorpusError, match=r"one of \['test', 'train'\]; got 'tests'.*Did you mean 'test'"):
+        texts_of(name=str(tmp_path / "two"), split="tests")
+
+
+def test_a_folder_of_data_files_is_streamed(datasets, tmp_path):
+    folder = tmp_path / "files"
+    folder.mkdir()
+    ROWS.to_parquet(folder / "train.parquet")
+    assert texts_of(name=str(folder))["text"].tolist() == ROWS["text"].tolist()
+    with pytest.raises(CorpusError, match=r"one of \['lang', 'text'\]; got 'texts'"):
+        texts_of(name=str(folder), text_column="texts")
+
+
+def test_an_unknown_dataset(datasets, tmp_path):
+    with pytest.raises(CorpusError, match="must be a dataset of the hub"):
+        texts_of(name=str(tmp_path / "nowhere"))
+
+
+def test_without_the_package(monkeypatch):
+    real = builtins.__import__
+
+    def refuse(name, *args, **kwargs):
+        if name == "datasets":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    with pytest.raises(SourceMissing, match=r'pip install -e "\.\[hub\]"'):
+        texts_of(name="owner/name")
