@@ -147,7 +147,7 @@ def cluster_table(
     level = _coarsest(label[edges.u[inside]], edges.level[inside])
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], np.flatnonzero(size))
-    groups = {int(label[group[0]]): group.tolist() for group in np.split(order, bounds[1:])}
+    groups = {int(label[group[0]]): group.tolist() for group in np.split(order, bounds[1:]) if group.size}
     rows = []
     for key in np.flatnonzero(size).tolist():
         group = groups[key]
@@ -165,7 +165,7 @@ def cluster_table(
             }
         )
     columns = ["class", "level", "n_models", "completeness", "cohesion", "members", "label"]
-    table = pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=columns).astype({"n_models": "int64", "label": "int64"})
     table = table.sort_values(["n_models", "cohesion", "label"], ascending=[False, False, True], ignore_index=True)
     table.insert(0, "cluster", np.arange(len(table)))
     return table

@@ -150,7 +150,7 @@ def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
 
-    from universality.compare.assemble import assemble
+    from universality.compare.assembly import assemble
 
     p = ctx.params
     stages = _stages(ctx)

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from universality.compare.assemble import Comparison, assemble
+    from universality.compare.assembly import Comparison, assemble
     from universality.compare.chance import PairNull, pair_null
     from universality.compare.config import CompareConfig
     from universality.compare.neurons import NeuronMatching, pair_neurons
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "assemble": ("Comparison", "assemble"),
+    "assembly": ("Comparison", "assemble"),
     "chance": ("PairNull", "pair_null"),
     "config": ("CompareConfig",),
     "neurons": ("NeuronMatching", "pair_neurons"),

@@ -8,7 +8,6 @@ import pandas as pd
 from universality.compare.neurons import index_table
 from universality.compare.pairing import BestPartners
 from universality.compare.stages import Pair, Stages, pair_name
-from universality.compare.token_interval import evenly
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
 from universality.intervals import percentile_interval
 from universality.seeds import generator
@@ -43,20 +42,20 @@ def headline_table(stages: Stages) -> pd.DataFrame:
 def _medians(
     quantity: str, found: dict[Pair, tuple[pd.Series, np.ndarray]], confidence: float
 ) -> list[tuple[object, ...]]:
-    """Rows of one quantity; draws of fewer pairs (an even choice of them) are moved to the median of all."""
-    each = {pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in found.items() if len(r)}
-    if not each:
+    """Rows of one quantity.
+
+    Resampling adds noise to every r, and so moves the median of many of them; only its spread says something
+    of the documents. The draws are therefore centred on the value (which also fits draws of a choice of pairs).
+    """
+    parts = {pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in found.items() if len(r)}
+    if not parts:
         return []
-    points = {name: r if len(draws) == r.size else r[evenly(r.size)] for name, (r, draws) in each.items()}
-    together = [np.concatenate([r for r, _ in each.values()]), np.concatenate([draws for _, draws in each.values()])]
-    parts = {"overall": (*together, np.concatenate(list(points.values())))}
-    parts |= {name: (*each[name], points[name]) for name in each}
+    together = [np.concatenate(side) for side in zip(*parts.values(), strict=True)]
     rows = []
-    for name, (r, draws, at) in parts.items():
-        value = float(np.median(r))
-        low, high = (float(x) for x in percentile_interval(np.median(draws, axis=0), confidence))
-        moved = value - float(np.median(at))
-        rows.append((quantity, name, value, low + moved, high + moved, r.size))
+    for name, (r, draws) in {"overall": together, **parts}.items():
+        value, medians = float(np.median(r)), np.median(draws, axis=0)
+        low, high = (float(x) for x in percentile_interval(medians - np.median(medians), confidence))
+        rows.append((quantity, name, value, value + low, value + high, r.size))
     return rows
 
 

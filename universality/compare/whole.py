@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from universality.compare.assemble import Comparison, assemble
+from universality.compare.assembly import Comparison, assemble
 from universality.compare.chance import pair_null
 from universality.compare.config import CompareConfig
 from universality.compare.inputs import checked_matrices, checked_models, checked_names, checked_raw

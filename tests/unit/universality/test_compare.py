@@ -1,0 +1,321 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import ValidationError
+from scipy import sparse
+
+from universality.compare import (
+    CompareConfig,
+    Comparison,
+    LatentStatistics,
+    NeuronMatching,
+    PairMatching,
+    PairNull,
+    Stages,
+    assemble,
+    compare,
+    latent_statistics,
+    pair_matching,
+    pair_neurons,
+    pair_null,
+    pair_similarity,
+    plan_pairs,
+)
+from universality.compare.chance import _studentise
+from universality.compare.pairing import levels
+from universality.compare.stages import replicate_names
+from universality.compare.token_interval import resampled_conditional
+from universality.correlation import TopSimilarity, conditional_correlation
+from universality.errors import InputError
+from universality.planted import Planted, plant
+from universality.rows import Rows, split_documents
+from universality.seeds import generator
+
+CONFIG = CompareConfig(n_shifts=10, n_resamples=30, taus=(0.4, 0.5), n_rotations=2, min_firings=10)
+
+
+@cache
+def world() -> Planted:
+    return plant(
+        n_models=3, n_rows=8_000, n_documents=100, n_universal=12, n_shared=4, n_specific=8, n_unstable=2,
+        n_decodable=2, n_split=2, n_domain=2, n_token=2, n_position=1, n_domains=2, d_in=16, d_vocab=120, n_ctx=16,
+        min_rate=0.01,
+    )  # fmt: skip
+
+
+def run(**changes: Any) -> Comparison:
+    return compare(world().acts, **{"documents": world().documents, "config": CONFIG, **changes})
+
+
+# --- what is missing is untested, not guessed ---------------------------------------------------------------
+
+
+@cache
+def bare() -> Comparison:
+    return run()
+
+
+def test_without_optional_inputs_levels_and_verdicts_are_untested() -> None:
+    comparison = bare()
+    assert set(comparison.pairs["level"]) == {"untested"}
+    assert set(comparison.features["level"].dropna()) == {"untested"}
+    assert comparison.pairs[["q_domain", "r_token"]].isna().all().all()
+    assert not {"unstable", "decodable", "absent"} & set(comparison.verdicts["verdict"])
+    assert "untested" in set(comparison.verdicts["verdict"])
+    assert set(comparison.headline["quantity"]) == {"features", "null_p95"}
+    assert comparison.headline.notna().all().all()
+    assert comparison.domains.empty
+    assert set(comparison.baselines["kind"]) == {"features"}
+
+
+def test_classes_do_not_need_optional_inputs() -> None:
+    full = run(domains=world().domains, tokens=world().tokens, fit=_rows().fit)
+    again = run(fit=_rows().fit)
+    assert full.features["class"].equals(again.features["class"])
+
+
+def test_tokens_without_domains_give_r_token_but_no_level() -> None:
+    comparison = run(tokens=world().tokens)
+    assert comparison.pairs["r_token"].notna().all()
+    assert set(comparison.pairs["level"]) == {"untested"}
+
+
+def test_levels_follow_their_definition() -> None:
+    nan = float("nan")
+    q = np.array([0.01, 0.01, 0.2, nan, 0.01, 0.2])
+    r = np.array([0.7, 0.3, 0.9, 0.9, nan, nan])
+    expected = ["context", "token", "domain", "untested", "untested", "domain"]
+    assert levels(q, r, 0.5, 0.05).tolist() == expected
+
+
+# --- the columns that were promised -------------------------------------------------------------------------
+
+COLUMNS = {
+    "features": "model latent status flags firing_rate cluster class level n_models best_r verdict max_activation "
+    "top_domain",
+    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain r_token level margin_a margin_b method r_low "
+    "r_high jaccard n_both p_b_given_a p_a_given_b",
+    "verdicts": "model latent other_model verdict statistic",
+    "clusters": "cluster class level n_models completeness cohesion members",
+    "indices": "name pair value chance low high n",
+    "headline": "quantity pair value low high n",
+    "baselines": "kind model_a latent_a model_b latent_b r_held_out r_token",
+    "null_quantiles": "pair kind quantile value",
+    "tau_curve": "tau class level n_features",
+    "k_of_m": "k n_clusters n_features fraction",
+    "candidates": "model_a latent_a model_b latent_b rank r",
+    "domains": "domain model latent n_rows mcc sensitivity specificity auroc partner_model partner_latent r r_token level "
+    "nearest_neuron neuron_r untrained_r proxy_r",
+}
+
+
+def test_tables_have_the_promised_columns_in_order() -> None:
+    tables = bare().to_tables()
+    assert {name: " ".join(table.columns) for name, table in tables.items()} == COLUMNS
+
+
+def test_candidates_are_ranked_both_ways() -> None:
+    candidates = bare().candidates
+    one = candidates[(candidates["model_a"] == "m1") & (candidates["model_b"] == "m0")]
+    assert one["rank"].between(1, 5).all()
+    first = one[one["latent_a"] == one["latent_a"].iloc[0]]
+    assert first["r"].is_monotonic_decreasing
+
+
+# --- stages -------------------------------------------------------------------------------------------------
+
+
+def _rows() -> Rows:
+    w = world()
+    fit = split_documents(w.documents, 0, w.domains)
+    return Rows(w.documents, fit, w.domains, tokens=w.tokens, positions=w.positions, n_ctx=w.n_ctx)
+
+
+def _stored(result: Any) -> Any:
+    """A stage result after a trip through plain tables and arrays."""
+    copies = {name: np.array(array) for name, array in result.to_arrays().items()}
+    if hasattr(result, "from_stored"):
+        tables = {name: table.copy() for name, table in result.to_tables().items()}
+        return type(result).from_stored(tables, copies)
+    return type(result).from_arrays(copies)
+
+
+def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
+    w, rows, seed = world(), _rows(), 0
+    every = {**w.acts, "m0r": w.replicates["m0"], **w.untrained}
+    plan = plan_pairs(tuple(w.acts), {"m0r": "m0"}, tuple(w.untrained))
+    statistics = {name: _stored(latent_statistics(acts, rows, CONFIG.min_firings)) for name, acts in every.items()}
+    assert isinstance(statistics["m0"], LatentStatistics)
+    similarities: dict[tuple[str, str], TopSimilarity] = {}
+    nulls: dict[tuple[str, str], PairNull] = {}
+    matchings: dict[tuple[str, str], PairMatching] = {}
+    for pair in plan.all:
+        known = (every[pair[0]], every[pair[1]], rows, statistics[pair[0]], statistics[pair[1]])
+        similarities[pair] = _stored(pair_similarity(*known, CONFIG))
+        nulls[pair] = _stored(pair_null(*known, CONFIG, pair=pair, root_seed=seed))
+        matchings[pair] = _stored(
+            pair_matching(*known, similarities[pair], nulls[pair], CONFIG, pair=pair, root_seed=seed)
+        )
+    neurons: dict[tuple[str, str], NeuronMatching] = {
+        pair: _stored(pair_neurons(w.raw[pair[0]], w.raw[pair[1]], rows, CONFIG, pair=pair, root_seed=seed))
+        for pair in plan.features
+    }
+    staged = assemble(
+        Stages(
+            models=tuple(w.acts), replicate_of={"m0r": "m0"}, untrained=tuple(w.untrained),
+            acts={**w.acts, **w.untrained}, rows=rows, statistics=statistics, similarities=similarities, nulls=nulls,
+            matchings=matchings, config=CONFIG, root_seed=seed, neurons=neurons, raw=w.raw,
+            untrained_raw=w.untrained_raw,
+        )  # fmt: skip
+    )
+    whole = compare(w.acts, **{**w.inputs(), "replicates": {"m0": w.replicates["m0"]}}, config=CONFIG)
+    for name, table in whole.to_tables().items():
+        pd.testing.assert_frame_equal(table, staged.to_tables()[name], check_exact=True, obj=name)
+    assert whole.counts == staged.counts
+
+
+def test_swapping_the_names_swaps_the_sides_and_nothing_else() -> None:
+    w, rows = world(), _rows()
+    a, b = w.acts["m0"], w.acts["m1"]
+    one, two = (latent_statistics(x, rows, 10) for x in (a, b))
+    found = []
+    for pair, left, right, s, t in ((("m0", "m1"), a, b, one, two), (("m1", "m0"), b, a, two, one)):
+        similarity = pair_similarity(left, right, rows, s, t, CONFIG)
+        null = pair_null(left, right, rows, s, t, CONFIG, pair=pair, root_seed=3)
+        found.append(
+            pair_matching(left, right, rows, s, t, similarity, null, CONFIG, pair=pair, root_seed=3)
+        )
+    pd.testing.assert_frame_equal(found[0].pairs, found[1].swapped().pairs, check_exact=True)
+    np.testing.assert_array_equal(found[0].best_a.partner, found[1].best_b.partner)
+
+
+def test_weights_unlock_indices_of_the_ceiling_pairs_only() -> None:
+    rng = np.random.default_rng(0)
+    w = world()
+    decoders = {name: rng.standard_normal((w.acts["m0"].shape[1], 8)) for name in ("m0", "m1")}
+    decoders["m0r"] = rng.standard_normal((w.replicates["m0"].shape[1], 8))
+    indices = run(replicates={"m0": w.replicates["m0"]}, weights=decoders).indices
+    assert set(indices.loc[indices["name"] == "mmcs", "pair"]) == {"m0-m0r"}
+
+
+# --- statistics ---------------------------------------------------------------------------------------------
+
+
+def test_latent_statistics_by_hand() -> None:
+    # Ten documents of four rows; latents: one token, one position, dense, rare, dead.
+    n = 40
+    documents, positions = np.arange(n) // 4, np.arange(n) % 4
+    tokens = np.where(np.arange(n) % 5 == 0, 7, 100 + np.arange(n))
+    dense = np.zeros((n, 5))
+    dense[:, 0] = (tokens == 7) * 2.0
+    dense[:, 1] = (positions == 2) * 1.0
+    dense[:, 2] = 1.0 + np.arange(n) % 3
+    dense[3, 3] = 5.0
+    rows = Rows(documents, documents % 2 == 0, tokens=tokens, positions=positions)
+    found = latent_statistics(sparse.csr_matrix(dense), rows, 3)
+    assert found.status.tolist() == ["alive", "alive", "alive", "rare", "dead"]
+    assert found.flags(CompareConfig()).tolist() == ["dense;single_token", "dense;positional", "dense", "single_token", ""]
+    np.testing.assert_allclose(found.firing_rate, [8 / 40, 10 / 40, 1, 1 / 40, 0])
+    assert found.documents_score.tolist() == [4, 5, 5, 0, 0]
+    assert found.max_activation.tolist() == [2.0, 1.0, 3.0, 5.0, 0.0]
+    np.testing.assert_allclose(found.mass[2], dense[rows.score, 2].sum())
+    np.testing.assert_allclose(found.position_share[1], 1.0)
+
+
+def test_studentised_nulls_leave_the_judged_shift_out() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((12, 3)) * [0.1, 1.0, 5.0] + [0.0, 2.0, 9.0]
+    r = np.array([2.5])
+    z, null = _studentise(r, values, np.array([1]))
+    np.testing.assert_allclose(z, (2.5 - values[:, 1].mean()) / values[:, 1].std(ddof=1))
+    others = np.delete(values[:, 2], 4)
+    np.testing.assert_allclose(null[4, 2], (values[4, 2] - others.mean()) / others.std(ddof=1))
+
+
+def test_token_conditional_resamples_centre_on_the_point_estimate() -> None:
+    w, rows = world(), _rows()
+    left, right = (w.acts[m][np.flatnonzero(rows.score)] for m in ("m0", "m1"))
+    truth = w.truth[w.truth["kind"] == "universal"].set_index(["model", "feature"])["latent"]
+    features = truth["m0"].index[:5]
+    ia, ib = truth["m0"][features].to_numpy(), truth["m1"][features].to_numpy()
+    draws = resampled_conditional(left, right, ia, ib, rows, 50, generator(0, "test"))
+    assert rows.tokens is not None
+    assert rows.positions is not None
+    point = conditional_correlation(
+        left, right, ia, ib, tokens=rows.tokens[rows.score], positions=rows.positions[rows.score]
+    )
+    assert (np.abs(draws.mean(axis=1) - point) < 0.05).all()
+    assert (draws.std(axis=1) > 0).all()
+
+
+# --- input validation ---------------------------------------------------------------------------------------
+
+
+def test_wrong_inputs_are_refused_in_words() -> None:
+    w = world()
+    m0, m1 = w.acts["m0"], w.acts["m1"]
+    bad = m0.copy()
+    bad.data = bad.data.copy()
+    bad.data[3] = np.nan
+    cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("at least two models", {"m0": m0}, {}),
+        (r"number of rows of acts\['m1'\] must be 8000", {"m0": m0, "m1": m1[:100]}, {}),
+        (r"every value of acts\['m1'\] must be finite", {"m0": m0, "m1": bad}, {}),
+        (r"acts\['m1'\] of compare must be a scipy sparse matrix", {"m0": m0, "m1": m1.toarray()}, {}),
+        ("documents of rows must be at least two", w.acts, {"documents": np.zeros(8000, int)}),
+        (r"documents must be \(8000,\)", w.acts, {"documents": w.documents[:-1]}),
+        ("tokens of rows must be of length 8000", w.acts, {"tokens": w.tokens[:-1]}),
+        ("names of replicates must be among m0r, m1r, m2r", w.acts, {"replicates": {"m7": m0}}),
+        ("names of raw must be among m0, m1, m2", w.acts, {"raw": {"x": w.raw["m0"]}}),
+        (r"shape of raw\['m0'\] must be \(8000, d_in\)", w.acts, {"raw": {"m0": w.raw["m0"][:10]}}),
+        ("unique across all roles; got m1", w.acts, {"untrained": {"m1": m1}}),
+        ("encoder of weights", w.acts, {"weights": {"m0": (np.ones((3, 2)), np.ones((2, 3)))}}),
+    ]
+    for message, acts, changes in cases:
+        with pytest.raises(InputError, match=message):
+            compare(acts, **{"documents": w.documents, "config": CONFIG, **changes})
+
+
+def test_illegal_settings_are_refused() -> None:
+    with pytest.raises(ValidationError, match="tau"):
+        compare(world().acts, documents=world().documents, tau=1.5)
+
+
+def test_replicates_are_named_after_their_model() -> None:
+    assert replicate_names(["m0", "m1r", "m1r2"], ("m0", "m1")) == {
+        "m0": ("m0r", "m0"), "m1r": ("m1r", "m1"), "m1r2": ("m1r2", "m1"),
+    }  # fmt: skip
+
+
+def test_dictionaries_without_alive_latents_give_empty_tables_not_errors() -> None:
+    w = world()
+    empty = sparse.csr_matrix((8000, 7), dtype=np.float32)
+    comparison = compare(
+        {"m0": w.acts["m0"], "m1": empty}, documents=w.documents, domains=w.domains, tokens=w.tokens, config=CONFIG
+    )
+    assert comparison.pairs.empty
+    assert set(comparison.features.loc[comparison.features["model"] == "m1", "status"]) == {"dead"}
+    assert set(comparison.features["class"].dropna()) == {"specific"}
+    both = compare({"m0": empty, "m1": empty.copy()}, documents=w.documents, config=CONFIG)
+    assert both.graph.number_of_nodes() == 0
+
+
+def test_inputs_are_not_modified() -> None:
+    w = world()
+    acts = {m: a.copy() for m, a in w.acts.items()}
+    compare({m: acts[m] for m in ("m0", "m1")}, documents=w.documents, config=CONFIG)
+    for model, matrix in acts.items():
+        assert (matrix != w.acts[model]).nnz == 0
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sys; import universality.compare; print(sorted({'numba', 'scipy', 'networkx'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
