@@ -9,7 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from universality.correlation.inputs import Matrix, as_csr, check_same_rows, is_dense, latent_moments, pivots, shifted
+from universality.correlation.inputs import (
+    Matrix,
+    as_csr,
+    check_same_rows,
+    is_dense,
+    latent_moments,
+    pivots,
+    shifted,
+)
 from universality.correlation.pairs import check_pairs
 from universality.correlation.threads import blocks
 from universality.errors import InputError, must_be
@@ -18,8 +26,8 @@ _PAIRS = 256
 
 
 def document_bootstrap(
-    A: Matrix,  # noqa: N803
-    B: Matrix,  # noqa: N803
+    A: Matrix,
+    B: Matrix,
     indices_a: np.ndarray,
     indices_b: np.ndarray,
     documents: np.ndarray,
@@ -51,7 +59,9 @@ def document_bootstrap(
     """
     if not 0 < level < 1:
         raise InputError(must_be("level", "document_bootstrap", "in (0, 1)", level, "0.95 is usual."))
-    r = resampled_correlations(A, B, indices_a, indices_b, documents, n_resamples=n_resamples, generator=generator)
+    r = resampled_correlations(
+        A, B, indices_a, indices_b, documents, n_resamples=n_resamples, generator=generator
+    )
     return percentile_interval(r, level)
 
 
@@ -63,8 +73,8 @@ def percentile_interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.
 
 
 def resampled_correlations(
-    A: Matrix,  # noqa: N803
-    B: Matrix,  # noqa: N803
+    A: Matrix,
+    B: Matrix,
     indices_a: np.ndarray,
     indices_b: np.ndarray,
     documents: np.ndarray,
@@ -84,11 +94,15 @@ def resampled_correlations(
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     documents = np.asarray(documents)
     if documents.shape != (n,):
-        raise InputError(must_be("shape", "documents", (n,), documents.shape, "Give one document per row."))
+        raise InputError(
+            must_be("shape", "documents", f"({n},)", documents.shape, "Give one document per row.")
+        )
     if n_resamples < 1:
         raise InputError(must_be("n_resamples", "document_bootstrap", ">= 1", n_resamples, "200 are usual."))
     _, code, sizes = np.unique(documents, return_inverse=True, return_counts=True)
-    weights = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples)
+    weights = generator.multinomial(
+        sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples
+    )
     rows, weights = (weights @ sizes)[:, None].astype(np.float64), weights.astype(np.float64)
     left, right = _columns(A, "A"), _columns(B, "B")
     code = code.ravel()
@@ -96,11 +110,11 @@ def resampled_correlations(
     for first, last in blocks(ia.size, _PAIRS):
         a, b = left[:, ia[first:last]], right[:, ib[first:last]]
         moments = [weights @ sums for sums in _by_document(a, b, code, sizes.size)]
-        out[first:last] = _correlation(*moments, rows).T
+        out[first:last] = _correlation(moments, rows).T
     return out
 
 
-def _by_document(a, b, code: np.ndarray, n_documents: int) -> np.ndarray:  # noqa: ANN001
+def _by_document(a, b, code: np.ndarray, n_documents: int) -> np.ndarray:
     """(5, n_documents, n_pairs) sums of a, b, a², b² and ab over each document's rows."""
     sums = np.zeros((5, n_documents, a.shape[1]))
     if isinstance(a, np.ndarray):
@@ -110,8 +124,8 @@ def _by_document(a, b, code: np.ndarray, n_documents: int) -> np.ndarray:  # noq
         for k, values in enumerate((a, b, a * a, b * b, a * b)):
             sums[k] = np.add.reduceat(values, starts, axis=0)
         return sums
-    sides = ((x.indptr, x.indices, x.data) for x in (a, b))
-    _sparse_sums(*sides, code, np.zeros(code.size), sums)
+    left, right = ((x.indptr, x.indices, x.data) for x in (a, b))
+    _sparse_sums(left, right, code, np.zeros(code.size), sums)
     return sums
 
 
@@ -133,7 +147,7 @@ def _sparse_sums(a, b, code, column, sums):
             column[a_rows[s]] = 0.0
 
 
-def _columns(matrix: Matrix, where: str):  # noqa: ANN202
+def _columns(matrix: Matrix, where: str):
     """Float64 columns, measured from a pivot where that saves digits."""
     if is_dense(matrix):
         dense = np.asarray(matrix, dtype=np.float64)
@@ -142,9 +156,9 @@ def _columns(matrix: Matrix, where: str):  # noqa: ANN202
     return shifted(csr.astype(np.float64), pivots(csr, latent_moments(csr))).tocsc()
 
 
-def _correlation(
-    a: np.ndarray, b: np.ndarray, aa: np.ndarray, bb: np.ndarray, ab: np.ndarray, n: np.ndarray
-) -> np.ndarray:
+def _correlation(moments: list[np.ndarray], n: np.ndarray) -> np.ndarray:
+    """Pearson r from sums of a, b, a², b² and ab over n rows."""
+    a, b, aa, bb, ab = moments
     n = np.maximum(n, 1.0)
     variance_a, variance_b = aa - a * a / n, bb - b * b / n
     defined = (variance_a > 1e-12 * aa) & (variance_b > 1e-12 * bb)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from universality.correlation.inputs import Matrix, as_csr, check_same_rows, is_dense, latent_moments, pivots, shifted
+from universality.correlation.inputs import (
+    Matrix,
+    as_csr,
+    check_same_rows,
+    is_dense,
+    latent_moments,
+    pivots,
+    shifted,
+)
 from universality.correlation.pairs import check_pairs, pair_products
 from universality.correlation.threads import blocks
 from universality.errors import InputError, must_be
@@ -33,33 +42,40 @@ class _Groups:
         self.position_of, positions_count = _dummies(positions, n_rows, "positions")
         # Sparse (tokens, positions): the counts of both, tokens already whitened.
         self.both = sparse.diags_array(self.whiten) @ (self.token_of @ self.position_of.T)
-        schur = np.diag(positions_count) - (self.both.T @ self.both).toarray()
+        schur = np.diag(positions_count) - dense(self.both.T @ self.both)
         value, vector = np.linalg.eigh(schur)
         keep = value > 1e-10 * max(float(positions_count.max(initial=1.0)), 1.0)
         self.root = vector[:, keep].T / np.sqrt(value[keep])[:, None]
 
-    def parts(self, values):  # noqa: ANN001, ANN201
+    def parts(self, values):
         """S (tokens, m) and G (rank, m) of m latents; S is sparse if the values are."""
         token_part = sparse.diags_array(self.whiten) @ (self.token_of @ values)
         rest = self.position_of @ values - self.both.T @ token_part
-        return token_part, self.root @ (rest.toarray() if sparse.issparse(rest) else rest)
+        return token_part, self.root @ dense(rest)
 
-    def effects(self, values) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+    def effects(self, values) -> tuple[np.ndarray, np.ndarray]:
         """Additive effects (m, tokens) and (m, positions) whose sum is the projection of m latents."""
         token_part, position_part = self.parts(values)
         of_positions = self.root.T @ position_part
-        rest = (token_part.toarray() if sparse.issparse(token_part) else token_part) - self.both @ of_positions
+        rest = dense(token_part) - self.both @ of_positions
         return np.ascontiguousarray((self.whiten[:, None] * rest).T), np.ascontiguousarray(of_positions.T)
+
+
+def dense(values: Any) -> np.ndarray:
+    """A dense array of what may be sparse."""
+    return values if isinstance(values, np.ndarray) else values.toarray()
 
 
 def _dummies(labels: np.ndarray, n_rows: int, name: str) -> tuple[sparse.csr_array, np.ndarray]:
     labels = np.asarray(labels)
     if labels.shape != (n_rows,):
-        raise InputError(must_be("shape", name, (n_rows,), labels.shape, "Give one label per row."))
+        raise InputError(must_be("shape", name, f"({n_rows},)", labels.shape, "Give one label per row."))
     _, code, counts = np.unique(labels, return_inverse=True, return_counts=True)
     rows = np.arange(n_rows)
     ones = np.ones(n_rows)
-    return sparse.csr_array((ones, (code.ravel(), rows)), shape=(counts.size, n_rows)), counts.astype(np.float64)
+    return sparse.csr_array((ones, (code.ravel(), rows)), shape=(counts.size, n_rows)), counts.astype(
+        np.float64
+    )
 
 
 def additive_effects(
@@ -79,8 +95,8 @@ def additive_effects(
 
 
 def conditional_correlation(
-    A: Matrix,  # noqa: N803
-    B: Matrix,  # noqa: N803
+    A: Matrix,
+    B: Matrix,
     indices_a: np.ndarray,
     indices_b: np.ndarray,
     *,

@@ -72,7 +72,7 @@ def _correlations(
         yield left, np.clip(r * np.outer(mx.scale[left:right], my.scale), -1.0, 1.0)
 
 
-def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimilarity:  # noqa: N803
+def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimilarity:
     """Exact Pearson correlation of dense columns, the best ``top`` both ways; see :func:`correlate`.
 
     Args:
@@ -97,13 +97,13 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
         lists.offer_dense(r, first, here, ids_y, lists_x, lists_y)
     lists.finish(lists_x)
     lists.finish(lists_y)
-    found = ((kept.partner[:, :top], kept.r[:, :top]) for kept in (lists_x, lists_y))
-    return from_lists(*found, mx.alive, my.alive, n, top)
+    best_x, best_y = ((kept.partner[:, :top], kept.r[:, :top]) for kept in (lists_x, lists_y))
+    return from_lists(best_x, best_y, mx.alive, my.alive, n_rows=n, top=top)
 
 
 def max_correlation_dense(
-    X: np.ndarray,  # noqa: N803
-    Y: np.ndarray,  # noqa: N803
+    X: np.ndarray,
+    Y: np.ndarray,
     rows: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each dense column's highest correlation with any column of the other side; constant columns give 0.

@@ -7,6 +7,7 @@ others r is 0 by definition, never NaN.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numba import njit
@@ -14,14 +15,27 @@ from scipy import sparse
 
 from universality.errors import InputError, must_be
 
-Matrix = np.ndarray | sparse.sparray | sparse.spmatrix
+
+class Matrix(Protocol):
+    """A real matrix (n_rows, n_latents): scipy sparse of any format, numpy array or memory map."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """Rows and latents."""
+        ...
+
+    @property
+    def ndim(self) -> int:
+        """2, or it is refused."""
+        ...
+
 
 # A latent whose raw second moment is 16 times its centred one fires almost always, around a mean far from 0.
 # Measured from its mean instead, every later subtraction keeps its digits (r does not change).
 _FAR_FROM_ZERO = 16.0
 
 
-def is_dense(matrix: Matrix) -> bool:
+def is_dense(matrix: Matrix) -> TypeGuard[np.ndarray]:
     """Whether a matrix is a dense array (or memory map), not a scipy sparse one."""
     return not sparse.issparse(matrix)
 
@@ -43,9 +57,8 @@ def as_csr(matrix: Matrix, where: str) -> sparse.csr_array:
         raise InputError(
             must_be("shape", where, "(n_rows, n_latents)", matrix.shape, "Pass a two-dimensional matrix.")
         )
-    if is_dense(matrix):
-        matrix = sparse.csr_array(np.asarray(matrix))
-    csr = sparse.csr_array(matrix)
+    content: Any = np.asarray(matrix) if is_dense(matrix) else matrix
+    csr = sparse.csr_array(content)
     if csr.dtype not in (np.float32, np.float64):
         csr = csr.astype(np.float32 if csr.dtype.kind in "bf" or csr.dtype.itemsize < 4 else np.float64)
     if not np.isfinite(csr.data).all():

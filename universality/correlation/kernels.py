@@ -55,12 +55,12 @@ def _accumulate(left, right, latent, products, touched):
     last = left.indptr[latent + 1]
     for t in range(left.indptr[latent], last):
         if t + _SPANS_AHEAD < last:
-            prefetch(spans, 2 * np.int64(left.rows[t + _SPANS_AHEAD]))
+            prefetch(spans, 2 * np.int64(left.rows[t + _SPANS_AHEAD]))  # pyright: ignore[reportCallIssue]
         if t + _ROWS_AHEAD < last:
             ahead = 2 * left.rows[t + _ROWS_AHEAD]
             start = spans[ahead]
             for line in range(start, min(spans[ahead + 1] + 15, start + 16 * _LINES), 16):
-                prefetch(entries, line)
+                prefetch(entries, line)  # pyright: ignore[reportCallIssue]
         row = 2 * left.rows[t]
         x = np.float64(left.values[t])
         for s in range(spans[row], spans[row + 1], 2):
@@ -77,7 +77,7 @@ def _bound(total, scale, per_row, low, high):
 
 
 @njit(nogil=True, cache=True)
-def max_block(left, right, first, last, products, touched, max_a, max_b):
+def max_block(left, right, first, last, products, touched, max_a, max_b):  # noqa: PLR0917
     """Maximum similarity of latents ``first..last`` of a; maxima of b are raised by the pairs that co-fire.
 
     Args:
@@ -118,7 +118,7 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
 
 
 @njit(nogil=True, cache=True)
-def top_block(left, right, first, last, products, touched, lists_a, lists_b):
+def top_block(left, right, first, last, products, touched, lists_a, lists_b):  # noqa: PLR0917
     """Best partners of latents ``first..last`` of a; lists of b are offered the pairs that co-fire.
 
     Rare latents come last and are walked first: their correlations are the noisiest, so the lists fill with
@@ -166,7 +166,7 @@ def top_block(left, right, first, last, products, touched, lists_a, lists_b):
 
 
 @njit(nogil=True, cache=True)
-def above_block(left, right, first, last, products, touched, floor_a, floor_b, low_b, out_a, out_b, out_r):
+def above_block(left, right, first, last, products, touched, floor_a, floor_b, low_b, out_a, out_b, out_r):  # noqa: PLR0917
     """Write down every pair with ``r > floor_a + floor_b``, until the output might not hold one latent more.
 
     Args:

@@ -31,7 +31,9 @@ def empty_lists(n: int, top: int, pad: int = 0) -> Lists:
 
 def closed_lists(n: int, pad: int = 0) -> Lists:
     """Lists that refuse everything."""
-    return Lists(np.zeros((n, 1), np.int32), np.zeros((n, 1)), np.zeros(n, np.int32), np.full(n + pad, np.inf), 1)
+    return Lists(
+        np.zeros((n, 1), np.int32), np.zeros((n, 1)), np.zeros(n, np.int32), np.full(n + pad, np.inf), 1
+    )
 
 
 def bytes_per_latent(top: int) -> int:
@@ -103,7 +105,7 @@ def merge(into, other):
 
 
 @njit(nogil=True, cache=True)
-def offer_dense(r, first_a, alive_a, alive_b, lists_a, lists_b):
+def offer_dense(r, first_a, alive_a, alive_b, lists_a, lists_b):  # noqa: PLR0917
     """Offer a dense block of similarities, rows ``first_a..``, to the lists of both sides."""
     for a in alive_a:
         for b in alive_b:

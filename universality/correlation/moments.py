@@ -46,8 +46,8 @@ class CrossMoments:
     @classmethod
     def of(
         cls,
-        A: Matrix,  # noqa: N803
-        B: Matrix,  # noqa: N803
+        A: Matrix,
+        B: Matrix,
         pivot_a: np.ndarray | None = None,
         pivot_b: np.ndarray | None = None,
     ) -> CrossMoments:
@@ -77,7 +77,9 @@ class CrossMoments:
         same = np.array_equal(self.pivot_a, other.pivot_a) and np.array_equal(self.pivot_b, other.pivot_b)
         if not same:
             raise InputError(
-                must_be("pivots", "merged moments", "equal", "different pivots", "Use one set for all shards.")
+                must_be(
+                    "pivots", "merged moments", "equal", "different pivots", "Use one set for all shards."
+                )
             )
         n = self.n_rows + other.n_rows
         weight = self.n_rows * other.n_rows / max(n, 1)

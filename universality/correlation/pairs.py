@@ -41,7 +41,9 @@ class PairStatistics:
     p_a_given_b: np.ndarray
 
 
-def check_pairs(indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int) -> tuple[np.ndarray, np.ndarray]:
+def check_pairs(
+    indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Validate two index arrays of pairs and return them as int64.
 
     Raises:
@@ -54,15 +56,19 @@ def check_pairs(indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int
                     "Give one index of each side per pair.")
         )  # fmt: skip
     for index, n, name in ((ia, n_a, "indices_a"), (ib, n_b, "indices_b")):
-        if index.size and not (0 <= index.min() and index.max() < n):
+        if index.size and not (index.min() >= 0 and index.max() < n):
             raise InputError(
-                must_be(name, "the pairs", f"in [0, {n})", (int(index.min()), int(index.max())), "Check the side.")
+                must_be(
+                    name, "the pairs", f"in [0, {n})", (int(index.min()), int(index.max())), "Check the side."
+                )
             )
     return ia, ib
 
 
 @njit(nogil=True, cache=True)
-def _products(a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both):
+def _products(  # noqa: PLR0917
+    a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both
+):
     """Co-products of pairs ``order[first:last]``, which are sorted by a: a's column is spread out once."""
     spread = -1
     for k in range(first, last):
@@ -87,7 +93,9 @@ def _products(a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, or
             column[a_rows[s]] = 0.0
 
 
-def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: ANN001
+def pair_products(
+    a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """``sum_i a_i b_i`` and the number of common rows of each pair, from two canonical sparse matrices.
 
     Args:
@@ -99,7 +107,8 @@ def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = No
         ``(products (n_pairs,) float64, n_both (n_pairs,) int64)``.
     """
     left, right = (
-        (m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data) for m in (a.tocsc(), b.tocsc())
+        (m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data)
+        for m in (a.tocsc(), b.tocsc())
     )
     order = np.lexsort((ib, ia))
     out, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
@@ -113,8 +122,8 @@ def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = No
 
 
 def correlate_pairs(
-    A: Matrix,  # noqa: N803
-    B: Matrix,  # noqa: N803
+    A: Matrix,
+    B: Matrix,
     indices_a: np.ndarray,
     indices_b: np.ndarray,
     *,
@@ -152,7 +161,9 @@ def correlate_pairs(
     return _statistics(r, n_both, count_a, count_b)
 
 
-def _statistics(r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray) -> PairStatistics:
+def _statistics(
+    r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray
+) -> PairStatistics:
     return PairStatistics(
         r=np.clip(r, -1.0, 1.0),
         n_both=n_both,

@@ -12,10 +12,10 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def prefetch(typing_context, array, index):  # noqa: ANN001, ANN201, ARG001
+def prefetch(typing_context, array, index):
     """``prefetch(array, index)`` inside compiled code: no effect but on time; any index is harmless."""
 
-    def codegen(context, builder, signature, args):  # noqa: ANN001, ANN202
+    def codegen(context, builder, signature, args):
         struct = context.make_array(signature.args[0])(context, builder, args[0])
         flag, byte = ir.IntType(32), ir.IntType(8).as_pointer()
         address = builder.bitcast(builder.gep(struct.data, [args[1]]), byte)

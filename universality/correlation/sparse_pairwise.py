@@ -19,7 +19,7 @@ _LIST_BYTES = 1 << 31  # private lists of all threads together
 _PAIRS_AT_ONCE = 1 << 20
 
 
-def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None) -> TopSimilarity:  # noqa: N803
+def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None) -> TopSimilarity:
     r"""Exact Pearson correlation of every latent of A with every latent of B; the best ``top`` both ways.
 
     .. math:: r_{ab} = \frac{\sum_i a_i b_i - n \bar a \bar b}{\|a - \bar a\| \|b - \bar b\|}
@@ -56,7 +56,7 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
             again = _refill(right, left, short, top, n_threads(threads))
             lists_b.partner[short], lists_b.r[short] = again.partner, again.r
     return from_lists(
-        _spread(lists_a, left), _spread(lists_b, right), left.alive, right.alive, left.n_rows, top
+        _spread(lists_a, left), _spread(lists_b, right), left.alive, right.alive, n_rows=left.n_rows, top=top
     )
 
 
@@ -98,7 +98,7 @@ def _refill(left: Side, right: Side, places: np.ndarray, top: int, threads: int)
     return found
 
 
-def max_correlation(A: Matrix, B: Matrix, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
+def max_correlation(A: Matrix, B: Matrix, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Each latent's highest correlation with any latent of the other side.
 
     Pairs that never co-fire count too: their r is negative and known in closed form.
@@ -157,8 +157,8 @@ def _maxima(cols: ByLatent, rows: ByRow, threads: int) -> tuple[np.ndarray, np.n
 
 
 def pairs_above(
-    A: Matrix,  # noqa: N803
-    B: Matrix,  # noqa: N803
+    A: Matrix,
+    B: Matrix,
     *,
     threads: int | None = None,
 ) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:

@@ -25,7 +25,9 @@ def blocks(n: int, size: int) -> list[tuple[int, int]]:
     return [(first, min(n, first + size)) for first in range(0, n, size)]
 
 
-def over_blocks(work: Callable[[State, int, int], None], ranges: Iterable[tuple[int, int]], states: list[State]) -> None:
+def over_blocks(
+    work: Callable[[State, int, int], None], ranges: Iterable[tuple[int, int]], states: list[State]
+) -> None:
     """Call ``work(state, first, last)`` for every range, on one thread per state.
 
     Args:

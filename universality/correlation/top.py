@@ -72,7 +72,9 @@ class TopSimilarity:
         return cls(n_a, n_b, n_rows, *(np.asarray(arrays[name]) for name in names), top=top)
 
 
-def _best(of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _best(
+    of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     order = np.lexsort((partner, -r, of))
     rank = np.arange(of.size) - np.searchsorted(of[order], of[order])
     order, rank = order[rank < k], rank[rank < k]
@@ -83,7 +85,7 @@ def _best(of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int) ->
     return indices, values
 
 
-def from_lists(
+def from_lists(  # noqa: PLR0917
     lists_a: tuple[np.ndarray, np.ndarray],
     lists_b: tuple[np.ndarray, np.ndarray],
     alive_a: np.ndarray,
@@ -125,7 +127,9 @@ def from_lists(
     )
 
 
-def with_pairs(similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.ndarray, r: np.ndarray) -> TopSimilarity:
+def with_pairs(
+    similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.ndarray, r: np.ndarray
+) -> TopSimilarity:
     """The same similarity with more pairs listed; pairs that are listed already stay as they are."""
     n_b = np.int64(max(similarity.n_b, 1))
     key = np.concatenate([similarity.indices_a * n_b + similarity.indices_b, indices_a * n_b + indices_b])

@@ -107,7 +107,12 @@ def _tight(indptr, partner, weight, v):
 
 
 def _scratch(n_b: int) -> tuple[np.ndarray, ...]:
-    ints = (np.empty(n_b, np.int32), np.empty(n_b, np.int32), np.full(n_b, -1, np.int32), np.empty(n_b, np.int32))
+    ints = (
+        np.empty(n_b, np.int32),
+        np.empty(n_b, np.int32),
+        np.full(n_b, -1, np.int32),
+        np.empty(n_b, np.int32),
+    )
     return np.full(n_b, np.inf), *ints
 
 
@@ -118,7 +123,9 @@ def _groups(graph: Candidates) -> tuple[np.ndarray, list[tuple[int, int]]]:
     links = sparse.csr_array(
         (np.ones(graph.partner.size, np.int8), graph.partner, graph.indptr), shape=(graph.n_a, graph.n_b)
     )
-    square = sparse.block_array([[None, links], [sparse.csr_array((graph.n_b, graph.n_a), dtype=np.int8), None]])
+    square = sparse.block_array(
+        [[None, links], [sparse.csr_array((graph.n_b, graph.n_a), dtype=np.int8), None]]
+    )
     label = csgraph.connected_components(square, directed=False)[1][: graph.n_a]
     rows = np.argsort(label, kind="stable").astype(np.int32)
     starts = np.append(np.flatnonzero(np.diff(label[rows], prepend=-1)), rows.size)
@@ -133,10 +140,20 @@ def _groups(graph: Candidates) -> tuple[np.ndarray, list[tuple[int, int]]]:
 def _transposed(graph: Candidates, edges: bool = True) -> Candidates:
     """The same graph seen from b (without its edges if only the ceilings are wanted)."""
     if edges:
-        links = sparse.csr_array((graph.weight, graph.partner, graph.indptr), shape=(graph.n_a, graph.n_b)).tocsc()
+        links = sparse.csr_array(
+            (graph.weight, graph.partner, graph.indptr), shape=(graph.n_a, graph.n_b)
+        ).tocsc()
         indptr, partner, weight = links.indptr.astype(np.int64), links.indices.astype(np.int32), links.data
     else:
         indptr, partner, weight = np.zeros(graph.n_b + 1, np.int64), graph.partner[:0], graph.weight[:0]
     return Candidates(
-        graph.n_b, graph.n_a, graph.top, indptr, partner, weight, graph.ceiling_b, graph.ceiling_a, graph.unmatched
+        graph.n_b,
+        graph.n_a,
+        graph.top,
+        indptr,
+        partner,
+        weight,
+        graph.ceiling_b,
+        graph.ceiling_a,
+        graph.unmatched,
     )

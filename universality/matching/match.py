@@ -61,11 +61,13 @@ def match(
     Source: exact assignment as in Jonker & Volgenant 1987, sparse; the certificate over missing pairs is ours.
     """
     if method not in METHODS:
-        raise InputError(must_be("method", "match", f"one of {METHODS}", method, "Take the default if unsure."))
+        raise InputError(
+            must_be("method", "match", f"one of {METHODS}", method, "Take the default if unsure.")
+        )
     graph = candidates(similarity, unmatched)
     if method == "assignment":
         similarity, graph, solved = _exact(similarity, graph, widen, search, threads)
-        return _result(similarity, graph, solved.mate_a, method, solved.certificate, solved.duals_a, solved.duals_b)
+        return _result(similarity, graph, solved, method)
     duals_b = np.zeros(graph.n_b)
     if method == "sinkhorn":
         mate_a, _, duals_b = sinkhorn(graph)
@@ -74,7 +76,7 @@ def match(
     duals_a = np.zeros(graph.n_a)
     np.maximum.at(duals_a, graph.of, graph.weight - duals_b[graph.partner])
     bound = certificate(graph, mate_a, duals_a, duals_b)
-    return _result(similarity, graph, mate_a, method, bound, np.zeros(0), np.zeros(0))
+    return _result(similarity, graph, Assignment(mate_a, np.zeros(0), np.zeros(0), bound), method)
 
 
 def _exact(
@@ -111,45 +113,39 @@ def _proven(graph: Candidates, solved: Assignment) -> float:
 
 
 def _result(
-    similarity: TopSimilarity | np.ndarray,
-    graph: Candidates,
-    mate_a: np.ndarray,
-    method: str,
-    bound: float,
-    duals_a: np.ndarray,
-    duals_b: np.ndarray,
+    similarity: TopSimilarity | np.ndarray, graph: Candidates, solved: Assignment, method: str
 ) -> MatchResult:
-    edges = matched_edges(graph, mate_a)
+    edges = matched_edges(graph, solved.mate_a)
     ia, ib = graph.of[edges], graph.partner[edges]
     if isinstance(similarity, TopSimilarity):
-        listed = (similarity.indices_a, similarity.indices_b, similarity.r)
-        score = similarity.r[np.flatnonzero(similarity.indices_b == mate_a[similarity.indices_a])]
+        of, partner, value = similarity.indices_a, similarity.indices_b, similarity.r
+        score = similarity.r[np.flatnonzero(partner == solved.mate_a[of])]
         cutoff_a, cutoff_b = similarity.cutoff_a, similarity.cutoff_b
     else:
         matrix = np.asarray(similarity, dtype=np.float64)
-        at = np.nonzero(matrix > 0)
-        listed = (at[0], at[1], matrix[at])
+        of, partner = np.nonzero(matrix > 0)
+        value = matrix[of, partner]
         score, cutoff_a, cutoff_b = matrix[ia, ib], np.zeros(graph.n_a), np.zeros(graph.n_b)
     return MatchResult(
         indices_a=ia.astype(np.int32),
         indices_b=ib.astype(np.int32),
         score=score,
-        margin_a=score - _alternative(listed[0], listed[1], listed[2], ia, ib, cutoff_a),
-        margin_b=score - _alternative(listed[1], listed[0], listed[2], ib, ia, cutoff_b),
-        certificate=bound,
+        margin_a=score - _alternative((of, partner, value), ia, ib, cutoff_a),
+        margin_b=score - _alternative((partner, of, value), ib, ia, cutoff_b),
+        certificate=solved.certificate,
         method=method,
         unmatched=float(graph.unmatched),
         top=graph.top,
-        duals_a=duals_a,
-        duals_b=duals_b,
+        duals_a=solved.duals_a,
+        duals_b=solved.duals_b,
     )
 
 
 def _alternative(
-    of: np.ndarray, partner: np.ndarray, value: np.ndarray, at: np.ndarray, taken: np.ndarray, cutoff: np.ndarray
+    listed: tuple[np.ndarray, np.ndarray, np.ndarray], at: np.ndarray, taken: np.ndarray, cutoff: np.ndarray
 ) -> np.ndarray:
     """Best value of each ``at`` with another partner than ``taken``: listed, or bounded by the cut-off, or 0."""
-    best, who, second = _two_best(of, partner, value, cutoff.size)
+    best, who, second = _two_best(*listed, cutoff.size)
     other = np.where(who[at] == taken, second[at], best[at])
     return np.maximum(other, cutoff[at])
 

@@ -34,8 +34,8 @@ class ShiftNull:
 
 
 def shift_null(
-    A: Matrix,  # noqa: N803
-    B: Matrix,  # noqa: N803
+    A: Matrix,
+    B: Matrix,
     documents: np.ndarray,
     *,
     n_shifts: int,
@@ -93,7 +93,7 @@ def shift_null(
     return ShiftNull(max_a, max_b, offsets)
 
 
-def _maximiser(a: Matrix, b: Matrix, threads: int | None):  # noqa: ANN202
+def _maximiser(a: Matrix, b: Matrix, threads: int | None):
     """A function of "which row of b meets row i of a", with all preparation done once."""
     if is_dense(a) and is_dense(b):
         moments_a, moments_b = column_moments(a, "A"), column_moments(b, "B")
@@ -105,7 +105,7 @@ def _maximiser(a: Matrix, b: Matrix, threads: int | None):  # noqa: ANN202
 def _labels(labels: np.ndarray, n: int, name: str) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.shape != (n,):
-        raise InputError(must_be("shape", name, (n,), labels.shape, "Give one label per row."))
+        raise InputError(must_be("shape", name, f"({n},)", labels.shape, "Give one label per row."))
     return np.unique(labels, return_inverse=True)[1].ravel()
 
 

@@ -72,7 +72,7 @@ def _pooled(bins: np.ndarray, need: int) -> list[np.ndarray]:
     return pools
 
 
-def p_values(r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np.ndarray) -> np.ndarray:  # noqa: A002
+def p_values(r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np.ndarray) -> np.ndarray:
     r"""Share of null maxima in the same stratum that reach r.
 
     .. math:: p = \frac{1 + \#\{null \ge r\}}{1 + n}
@@ -126,7 +126,9 @@ def benjamini_hochberg(p: np.ndarray, m: int | None = None) -> np.ndarray:
     family = p.size if m is None else int(m)
     if family < p.size:
         raise InputError(
-            must_be("m", "benjamini_hochberg", f">= {p.size}, the p-values given", m, "Count every hypothesis.")
+            must_be(
+                "m", "benjamini_hochberg", f">= {p.size}, the p-values given", m, "Count every hypothesis."
+            )
         )
     order = np.argsort(p, kind="stable")
     raised = family * p[order] / np.arange(1, p.size + 1)

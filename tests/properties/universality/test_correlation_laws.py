@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from random_latents import latents, pearson, varies  # noqa: E402
+from random_latents import latents, pearson, varies
 
-from universality.correlation import (  # noqa: E402
+from universality.correlation import (
     CrossMoments,
     conditional_correlation,
     correlate,
@@ -22,7 +23,7 @@ from universality.correlation import (  # noqa: E402
     max_correlation,
     pivots,
 )
-from universality.correlation.inputs import as_csr  # noqa: E402
+from universality.correlation.inputs import as_csr
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -65,7 +66,7 @@ def test_merging_is_associative_and_any_sharding_gives_the_whole(world, data):
     edges = [0, *cuts, len(x)]
     shards = [
         CrossMoments.of(sparse.csr_matrix(x[i:j]), sparse.csr_matrix(y[i:j]), *pivot)
-        for i, j in zip(edges[:-1], edges[1:], strict=True)
+        for i, j in pairwise(edges)
     ]
     whole = CrossMoments.of(sparse.csr_matrix(x), sparse.csr_matrix(y), *pivot).correlation()
     left = reduce(CrossMoments.merge, shards, CrossMoments.empty(*pivot))

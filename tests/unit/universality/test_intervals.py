@@ -10,10 +10,10 @@ import pytest
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from random_latents import latents, pearson  # noqa: E402
+from random_latents import latents, pearson
 
-from universality.errors import InputError  # noqa: E402
-from universality.intervals import document_bootstrap  # noqa: E402
+from universality.errors import InputError
+from universality.intervals import document_bootstrap
 
 
 def rng(seed=0):

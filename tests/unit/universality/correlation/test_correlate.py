@@ -10,16 +10,16 @@ import pytest
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from random_latents import latents, pearson, varies, zipf_sparse  # noqa: E402
+from random_latents import latents, pearson, varies, zipf_sparse
 
-from universality.correlation import (  # noqa: E402
+from universality.correlation import (
     TopSimilarity,
     correlate,
     correlate_dense,
     max_correlation,
     pairs_above,
 )
-from universality.errors import InputError  # noqa: E402
+from universality.errors import InputError
 
 SHAPES = [(300, 20, 35, 0.1, 5), (60, 40, 30, 0.02, 7), (1500, 50, 60, 0.01, 64), (90, 10, 12, 0.5, 64)]
 
@@ -148,7 +148,9 @@ def test_any_real_type_and_format_is_accepted_and_left_alone(dtype):
     matrix.data[:3] = 0  # stored zeros
     before = matrix.copy()
     found = correlate(matrix, matrix.tocsc(), top=9)
-    np.testing.assert_allclose(found.r, pearson(before.toarray(), before.toarray())[found.indices_a, found.indices_b])
+    np.testing.assert_allclose(
+        found.r, pearson(before.toarray(), before.toarray())[found.indices_a, found.indices_b]
+    )
     assert matrix.nnz == before.nnz
     np.testing.assert_array_equal(matrix.data, before.data)
 

@@ -10,11 +10,11 @@ import pytest
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from random_latents import latents, pearson  # noqa: E402
+from random_latents import latents, pearson
 
-from universality.correlation import CrossMoments, latent_moments, pivots  # noqa: E402
-from universality.correlation.inputs import as_csr  # noqa: E402
-from universality.errors import InputError  # noqa: E402
+from universality.correlation import CrossMoments, latent_moments, pivots
+from universality.correlation.inputs import as_csr
+from universality.errors import InputError
 
 
 def test_whole_shards_equal_numpy():

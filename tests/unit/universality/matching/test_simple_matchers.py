@@ -69,7 +69,8 @@ def test_nothing_above_staying_alone(method):
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "expected"), [([0, 1], [1, 0], True), ([0, 0], [1, 0], False), ([0, 1], [2, 2], False), ([], [], True)]
+    ("a", "b", "expected"),
+    [([0, 1], [1, 0], True), ([0, 0], [1, 0], False), ([0, 1], [2, 2], False), ([], [], True)],
 )
 def test_predicate(a, b, expected):
     assert is_matching(np.array(a), np.array(b)) is expected

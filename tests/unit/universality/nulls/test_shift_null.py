@@ -10,10 +10,10 @@ import pytest
 from scipy import sparse
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from random_latents import latents, pearson, varies, zipf_sparse  # noqa: E402
+from random_latents import latents, pearson, varies, zipf_sparse
 
-from universality.errors import InputError  # noqa: E402
-from universality.nulls import shift_null  # noqa: E402
+from universality.errors import InputError
+from universality.nulls import shift_null
 
 
 def rng(seed=0):
@@ -55,7 +55,9 @@ def test_scattered_documents_are_put_together_first(world):
     x, y, documents = world
     order = rng(3).permutation(documents.size)
     null = shift_null(x[order], y[order], documents[order], n_shifts=5, generator=rng())
-    together = np.concatenate([np.flatnonzero(documents[order] == d) for d in dict.fromkeys(documents[order])])
+    together = np.concatenate(
+        [np.flatnonzero(documents[order] == d) for d in dict.fromkeys(documents[order])]
+    )
     moved = pearson(x[order][together], np.roll(y[order][together], -int(null.offsets[0, 0]), axis=0))
     np.testing.assert_allclose(null.max_b[0, varies(y)], moved.max(axis=0)[varies(y)], atol=1e-9)
 
@@ -111,12 +113,14 @@ def test_no_byte_depends_on_the_number_of_threads():
 class TestMisuse:
     def test_one_document_is_most_of_the_rows(self):
         x = np.ones((100, 2))
-        with pytest.raises(InputError, match=r"n_shifts of shift_null must be in \[1, 0\].*longest document has 60"):
+        with pytest.raises(
+            InputError, match=r"n_shifts of shift_null must be in \[1, 0\].*longest document has 60"
+        ):
             shift_null(x, x, np.repeat([0, 1], [60, 40]), n_shifts=5, generator=rng())
 
     def test_more_shifts_than_offsets(self):
         x = np.ones((30, 2))
-        with pytest.raises(InputError, match="number of legal offsets.*Give more rows"):
+        with pytest.raises(InputError, match=r"number of legal offsets.*Give more rows"):
             shift_null(x, x, np.arange(30) // 10, n_shifts=10, generator=rng())
 
     def test_labels_of_another_length(self):
