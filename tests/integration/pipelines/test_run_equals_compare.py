@@ -1,0 +1,176 @@
+"""The tiny recipe, computed step by step through the store, gives the tables that compare() gives in memory."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.recipe import load_recipe
+from storage import open_run
+from universality.compare import compare
+
+HOOK = "blocks.0.mlp.hook_post"
+
+
+def universality(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "pipelines.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    done = universality("run", "tiny", "--store", str(folder), "--serial", "--name", "tiny")
+    assert done.returncode == 0, done.stderr
+    assert "Comparison main" in done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(store):
+    return open_run("tiny", store=str(store))
+
+
+def test_tables_equal_compare(run):
+    recipe = load_recipe("tiny")
+    tokens = run.artifact("tokens")
+
+    def acts(name):
+        return run.artifact(f"latents/main/{name}").csr("acts")
+
+    def raw(name):
+        return np.asarray(run.artifact(f"activations/{name}/eval").array(HOOK))
+
+    def weights(name):
+        tensors = run.artifact(f"sae/main/{name}").tensors("sae")
+        return tensors["W_dec"], tensors["W_enc"].T
+
+    names = np.array(tokens.json("domains"), dtype=object)
+    expected = compare(
+        {name: acts(name) for name in ("m0", "m1")},
+        documents=tokens.array("row_document"),
+        domains=names[tokens.array("row_domain")],
+        tokens=tokens.array("row_token"),
+        positions=tokens.array("row_position"),
+        fit=tokens.array("row_fit"),
+        raw={name: raw(name) for name in ("m0", "m1")},
+        replicates={f"{name}r": acts(f"{name}r") for name in ("m0", "m1")},
+        untrained={name: acts(name) for name in ("u0", "u1")},
+        untrained_raw={name: raw(name) for name in ("u0", "u1")},
+        weights={name: weights(name) for name in ("m0", "m1", "m0r", "m1r")},
+        n_ctx=recipe.n_ctx - 1,
+        root_seed=recipe.root_seed,
+        config=recipe.compare,
+    ).to_tables()
+    assert len(expected) >= 12
+    for name, table in expected.items():
+        stored = run.table(name).drop(columns="comparison_id")
+        if name == "candidates":  # the run keeps those of replicates and untrained models too
+            stored = stored[stored["model_a"].isin(["m0", "m1"]) & stored["model_b"].isin(["m0", "m1"])]
+        pd.testing.assert_frame_equal(
+            stored.reset_index(drop=True), table.reset_index(drop=True), check_dtype=False, check_exact=True, obj=name
+        )
+
+
+def test_evidence_is_of_this_run(run):
+    contexts = run.table("contexts")
+    tokens = run.artifact("tokens")
+    for model in ("m0", "m1"):
+        acts = run.artifact(f"latents/main/{model}").csr("acts")
+        mine = contexts[(contexts["model"] == model) & (contexts["kind"] == "top")]
+        assert len(mine) > 100
+        found = np.asarray(acts[mine["row"].to_numpy(), mine["latent"].to_numpy()]).ravel()
+        np.testing.assert_array_equal(found, mine["value"].to_numpy(dtype=np.float32))
+        first = mine[mine["rank"] == mine["rank"].min()]
+        peak = acts.max(axis=0).toarray().ravel()
+        np.testing.assert_array_equal(peak[first["latent"]], first["value"].to_numpy(dtype=np.float32))
+    assert int(contexts["row"].max()) < len(tokens.array("row_token"))
+    vocabulary = run.table("vocabulary")
+    assert set(run.table("logits")["token"]) <= set(vocabulary["token"])
+
+
+def test_models_table_says_how_good_each_dictionary_is(run):
+    models = run.table("models").set_index("model")
+    assert list(models.index) == ["m0", "m1", "m0r", "m1r", "u0", "u1"]
+    assert models["role"].tolist() == ["primary", "primary", "replicate", "replicate", "untrained", "untrained"]
+    trained = models.loc[["m0", "m1"]]
+    assert (trained["ce_clean"] <= trained["ce_spliced"]).all()
+    assert (trained["ce_spliced"] < trained["ce_zero"]).all()
+    assert trained["fvu"].between(0, 1).all()
+    assert (models["l0"] <= models["k"]).all()
+    assert (trained["heldout_loss"] < models.loc[["u0", "u1"], "heldout_loss"].min()).all()
+    assert models["sae_seed"].is_unique
+
+
+def test_a_second_run_computes_nothing(store):
+    again = universality("run", "tiny", "--store", str(store), "--name", "tiny")
+    assert again.returncode == 0, again.stderr
+    assert "0 steps" in again.stderr or "nothing" in again.stderr.lower()
+
+
+def test_dask_gives_the_same_bytes(store, tmp_path):
+    """Two workers, another store: every artifact has the digests of the serial run."""
+    done = universality("run", "tiny", "--store", str(tmp_path), "--workers", "2", "--name", "tiny")
+    assert done.returncode == 0, done.stderr
+
+    def digests(url):
+        nodes = open_run("tiny", store=str(url))
+        return {
+            node: {path: file["digest"] for path, file in nodes.artifact(node).manifest["files"].items()}
+            for node in nodes.nodes()
+        }
+
+    serial, dask = digests(store), digests(tmp_path)
+    assert len(serial) == 45
+    assert serial == dask
+
+
+def test_machine_readable_views(store):
+    listed = json.loads(universality("ls", "--store", str(store), "--json").stdout)
+    assert [set(entry) >= {"name", "status", "recipe", "created"} for entry in listed] == [True]
+    shown = json.loads(universality("show", "tiny", "--store", str(store), "--json").stdout)
+    assert shown["status"] == "done"
+    quantities = {"features", "neurons", "null_p95", "ceiling", "untrained", "token_conditional"}
+    assert quantities <= set(shown["headline"])
+    assert {"overall", "m0-m1"} <= set(shown["headline"]["features"])
+    assert {"status", "class", "level"} <= set(shown["counts"])
+    assert sum(shown["counts"]["status"].values()) == 2 * 128
+
+
+def test_report_of_a_real_run(store, tmp_path):
+    out = tmp_path / "report"
+    done = universality("report", "tiny", "--store", str(store), "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert {"results.json", "manifest.json", "README.md", "tables/headline.tex"} <= names
+    assert sum(name.endswith(".pdf") for name in names) >= 2
+    pairs = pd.read_parquet(next(path for path in out.rglob("pairs.parquet")))
+    pd.testing.assert_frame_equal(pairs, open_run("tiny", store=str(store)).table("pairs"), check_dtype=False)
+
+
+def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
+    """SIGKILL at three moments, the last two inside training; then the same bytes as an undisturbed run."""
+    command = [sys.executable, "-m", "pipelines.cli.main", "run", "tiny", "--store", str(tmp_path), "--name", "tiny"]
+    command += ["--serial", "--quiet"]
+    reached = []
+    for seconds in (4.0, 7.0, 5.0):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        # What a kill leaves behind is whole: no artifact without its manifest, no byte that differs from it.
+        verified = universality("verify", "--store", str(tmp_path))
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        reached.append(len(list(tmp_path.rglob("manifest.json"))))
+    assert reached == sorted(reached), "finished steps stay finished"
+    done = universality("run", "tiny", "--store", str(tmp_path), "--name", "tiny", "--serial")
+    assert done.returncode == 0, done.stderr
+    whole, resumed = (open_run("tiny", store=str(url)) for url in (store, tmp_path))
+    for node in whole.nodes():
+        files = [run.artifact(node).manifest["files"] for run in (whole, resumed)]
+        assert files[0] == files[1], node
