@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
+from universality.errors import InputError, must_be
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -70,6 +71,14 @@ def pretrained(ctx: StepContext) -> None:
 
     p = ctx.params
     facts = describe_pretrained(p["name"], p["revision"])
+    d_vocab = ctx.inputs["tokenizer"].json("tokenizer")["d_vocab"]
+    if d_vocab > facts["d_vocab"]:
+        remedy = "Set tokenizer to {kind: hub, name: the model's own}."
+        raise InputError(
+            must_be(
+                "tokens", f"the tokenizer of {ctx.node_id}", f"at most {facts['d_vocab']}", d_vocab, remedy
+            )
+        )
     ctx.out.json("pretrained", {**p, **facts})
     ctx.out.facts(**facts)
 
@@ -80,8 +89,14 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
         from pipelines.hub import load_pretrained
 
         spec = artifact.json("pretrained")
+        # Random weights have no published bytes to be held against.
+        digest = spec["digest"] if spec["untrained_seed"] is None else None
         return load_pretrained(
-            spec["name"], spec["revision"], device=device, untrained_seed=spec["untrained_seed"]
+            spec["name"],
+            spec["revision"],
+            device=device,
+            untrained_seed=spec["untrained_seed"],
+            digest=digest,
         )
     from universality.transformers.config import TransformerConfig
     from universality.transformers.native import build, load_weights

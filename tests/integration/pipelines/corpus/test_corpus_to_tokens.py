@@ -36,8 +36,8 @@ def texts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
     rng = np.random.default_rng(0)
     for domain, stems, files in (
-        ("alpha", "rain river road".split(), 30),
-        ("beta", "שלום עולם ספר".split(), 12),
+        ("alpha", ["rain", "river", "road"], 30),
+        ("beta", ["שלום", "עולם", "ספר"], 12),
     ):
         (folder / domain).mkdir()
         for i in range(files):

@@ -1,0 +1,74 @@
+"""A recipe over models that were trained elsewhere: two small GPT-2 folders with their tokenizer, no hub."""
+
+import pytest
+import torch
+import yaml
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+from pipelines.engine.runner import run_plan
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+from pipelines.tokens import train_tokenizer
+from pipelines.tokens.config import TrainedTokenizer
+from pipelines.tokens.tokenizer import load_tokenizer
+from storage import open_store
+
+SENTENCES = [f"The {animal} number {n} sat on the {place}, and then it went home again." for n in range(120)
+             for animal, place in (("cat", "mat"), ("dog", "road"), ("owl", "tree"))]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("family")
+    raw = train_tokenizer(SENTENCES, TrainedTokenizer(vocab_size=400))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=load_tokenizer(raw), bos_token="<|endoftext|>")
+    paths = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        config = GPT2Config(vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2)
+        folder = root / f"seed{seed}"
+        GPT2LMHeadModel(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        paths.append(folder)
+    texts = root / "texts"
+    texts.mkdir()
+    for start in range(0, len(SENTENCES), 6):
+        (texts / f"{start:03}.txt").write_text("\n".join(SENTENCES[start : start + 6]))
+    return paths, texts, root
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_local_models_of_one_family_are_compared(folders, tmp_path):
+    paths, texts, root = folders
+    recipe = {
+        "recipe": "family",
+        "corpus": {"sources": [{"kind": "text", "path": str(texts)}]},
+        "split": {"fit_tokens": 1500, "score_tokens": 1500, "validation_tokens": 300, "bytes_per_token": 2.0},
+        "tokenizer": {"kind": "hub", "name": str(paths[0])},
+        "n_ctx": 32,
+        "models": {"kind": "pretrained", "models": [{"name": str(path)} for path in paths], "n_untrained": 2},
+        "comparisons": [
+            {"id": "resid", "hook_point": "blocks.0.hook_resid_post", "sae": {"d_sae": 64, "k": 4, "tokens": 4000}},
+            {"id": "mlp", "hook_point": "blocks.1.hook_mlp_out", "sae": {"d_sae": 48, "k": 4, "tokens": 4000},
+             "replicates": False, "neurons": False},
+        ],
+        "compare": {"n_shifts": 10, "n_resamples": 20, "min_firings": 5},
+    }  # fmt: skip
+    path = root / "family.yaml"
+    path.write_text(yaml.safe_dump(recipe))
+    plan = build_plan(load_recipe(str(path)))
+    store = open_store(str(tmp_path / "store"))
+    nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
+    run = store.create_run("family", recipe_name="family", recipe=recipe, nodes=nodes)
+    outcome = run_plan(plan, store, run)
+    assert outcome.status == "done", outcome.errors
+    models = run.table("models")
+    assert set(models["comparison_id"]) == {"resid", "mlp"}
+    resid = models[models["comparison_id"] == "resid"].set_index("model")
+    assert list(resid.index) == ["m0", "m1", "m0r", "m1r", "u0", "u1"]
+    assert resid.loc["m0", "model_seed"] == str(paths[0])
+    assert resid.loc["m0", "d_in"] == 32
+    assert set(run.table("pairs")["comparison_id"]) == {"resid", "mlp"}
+    # The weights that were read are pinned: other bytes under the same name are refused.
+    first = run.artifact("transformer/m0").json("pretrained")["digest"]
+    assert first != run.artifact("transformer/m1").json("pretrained")["digest"]
