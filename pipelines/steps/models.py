@@ -89,15 +89,8 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
         from pipelines.hub import load_pretrained
 
         spec = artifact.json("pretrained")
-        # Random weights have no published bytes to be held against.
-        digest = spec["digest"] if spec["untrained_seed"] is None else None
-        return load_pretrained(
-            spec["name"],
-            spec["revision"],
-            device=device,
-            untrained_seed=spec["untrained_seed"],
-            digest=digest,
-        )
+        pinned = {name: spec[name] for name in ("revision", "untrained_seed", "digest")}
+        return load_pretrained(spec["name"], device=device, **pinned)
     from universality.transformers.config import TransformerConfig
     from universality.transformers.native import build, load_weights
 
