@@ -25,6 +25,12 @@ WIDTH, HEIGHT = 1440, 900
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
+def find_chromium() -> str | None:
+    """The path of a Chromium of this machine, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for path in map(shutil.which, names) if path), None)
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A headless Chromium of this machine.
@@ -32,7 +38,7 @@ def chromium() -> Iterator[Browser]:
     Raises:
         RuntimeError: playwright or Chromium is not installed.
     """
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = find_chromium()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:

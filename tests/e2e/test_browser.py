@@ -1,0 +1,279 @@
+"""The screens in a real browser: no error, no request that leaves the machine, no corpus text that acts."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+
+from dashboards.screenshots import chromium, find_chromium, screens, settle
+from dashboards.server import serve
+from storage import open_run
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
+
+import synthetic_text  # noqa: E402
+from synthetic_run import write_synthetic_run  # noqa: E402
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
+    pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed"),
+]
+
+EVIL = "<img src=x onerror=alert(1)>![i](http://example.invalid/d.png):red[d]"
+LITERAL = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "![i](http://example.invalid/x.png)"]
+LITERAL += ["</div>", ":red[danger]", "=HYPERLINK(", "⟨RLO⟩evil⟨PDF⟩", "zero⟨ZWSP⟩width", "$x^2$"]
+
+
+#: Streamlit looks for its own base path below the page's name first, and logs the 404 that it expects.
+PROBE = re.compile(r"/(pairs|specific|runs)/_stcore/(health|host-config)")
+
+
+@dataclass
+class Watched:
+    """A page and everything that went wrong on it."""
+
+    page: object
+    address: str
+    errors: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+
+    def listen(self) -> Watched:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
+        self.page.on("request", lambda r: self.requests.append(r.url))
+        self.page.on("websocket", lambda w: self.requests.append(w.url))
+        self.page.on("dialog", self._dialog)
+        return self
+
+    def _console(self, message) -> None:
+        if message.type == "error" and not PROBE.fullmatch(urlsplit(message.location.get("url", "")).path):
+            self.errors.append(f"{message.text} {message.location}")
+
+    def _dialog(self, dialog) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def open(self, path: str = "") -> None:
+        self.page.goto(f"{self.address}/{path}")
+        settle(self.page)
+
+    def param(self, name: str) -> str | None:
+        return parse_qs(urlsplit(self.page.url).query).get(name, [None])[0]
+
+    def assert_clean(self) -> None:
+        """Nothing failed, nothing left the machine, and nothing of the corpus became an element or ran."""
+        assert self.errors == []
+        assert self.dialogs == []
+        strangers = [
+            u
+            for u in self.requests
+            if urlsplit(u).hostname != "127.0.0.1" and not u.startswith(("data:", "blob:"))
+        ]
+        assert strangers == []
+        assert [
+            u for u in self.requests if urlsplit(u).path.rsplit("/", 1)[-1] in ("x", "x.png", "d.png")
+        ] == []
+        assert (
+            self.page.locator("img[src='x'], img[src*='example.invalid'], a[href^='javascript']").count() == 0
+        )
+        assert self.page.locator("script", has_text="alert(1)").count() == 0
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("browser") / "store")
+    names = [EVIL if name == "english" else name for name in synthetic_text.DOMAINS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(synthetic_text, "DOMAINS", names)
+        patch.setitem(synthetic_text.WORDS, EVIL, synthetic_text.WORDS["english"])
+        run = write_synthetic_run(
+            url, n_models=2, n_latents=80, n_documents=120, n_untrained=0, replicates=False
+        )
+    run.append_event({"event": "warning", "node": "tokens", "message": EVIL})
+    run.append_event({"event": "failed", "node": "tokens", "error": EVIL + LITERAL[0]})
+    return url
+
+
+@pytest.fixture(scope="module")
+def address(store):
+    with serve(store) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def watched(browser, address):
+    context = browser.new_context(viewport={"width": 1440, "height": 1400})
+    yield Watched(context.new_page(), address).listen()
+    context.close()
+
+
+def hostile_pair(store: str) -> str:
+    """The matched pair whose feature fires on the most hostile text."""
+    rows = open_run(None, store).sql(
+        "select p.* from pairs p join features f on f.model = p.model_a and f.latent = p.latent_a "
+        "where f.top_domain = 'hostile' and p.r_held_out > 0.5 order by f.firing_rate desc limit 1"
+    )
+    row = rows.iloc[0]
+    return f"{row['model_a']}:{row['latent_a']}-{row['model_b']}:{row['latent_b']}"
+
+
+def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme, viewport={"width": 1440, "height": 1400})
+        watched = Watched(context.new_page(), address).listen()
+        grounds = set()
+        for path in screens(open_run(None, store)).values():
+            watched.open(path)
+            assert watched.page.locator("h1").count() == 1
+            assert watched.page.locator("[data-testid=stException]").count() == 0
+            assert "could not be drawn" not in watched.page.inner_text("body")
+            grounds.add(
+                watched.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+            )
+            wide = watched.page.evaluate(
+                "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            )
+            assert not wide, f"{path} scrolls sideways"
+        watched.assert_clean()
+        (ground,) = grounds
+        light = sum(int(part) for part in re.findall(r"\d+", ground)[:3]) > 3 * 128
+        assert light == (scheme == "light")
+        assert urlsplit(watched.requests[0]).hostname == "127.0.0.1"
+        context.close()
+
+
+def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
+    page = watched.page
+    watched.open(f"pairs?pair={quote(hostile_pair(store))}")
+    seen = ""
+    for choice in ("Top of A", "Both fire", "A only", "Quantiles", "Random"):
+        page.get_by_role("radio", name=choice, exact=True).click()
+        settle(page)
+        seen += page.inner_text("body")
+        page.get_by_text("Separate lines", exact=True).first.click()
+        settle(page)
+        seen += page.inner_text("body")
+        watched.assert_clean()
+    assert [text for text in LITERAL if text not in seen] == []
+    assert "\u202e" not in seen
+    watched.open("specific?feature=m0:1")
+    assert page.locator(".uv-context").count() > 0
+    watched.assert_clean()
+    watched.open("runs")
+    assert EVIL + LITERAL[0] in page.inner_text("body")
+    page.get_by_text("1 warning").click()
+    settle(page)
+    watched.assert_clean()
+    watched.open("")
+    page.get_by_text("Every model's best feature by domain").click()
+    settle(page)
+    watched.assert_clean()
+
+
+def click_row(page, number: int) -> None:
+    """Click the selection box of a row of the first table."""
+    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    page.mouse.click(box["x"] + 16, box["y"] + 37 + 35 * number + 17)
+    settle(page)
+
+
+def test_a_click_selects_and_the_address_remembers(watched):
+    page = watched.page
+    watched.open("pairs?run=synthetic")
+    assert watched.param("pair") is None
+    click_row(page, 2)
+    first = watched.param("pair")
+    assert first is not None
+    assert page.locator(".uv-context").count() > 0
+    page.get_by_role("button", name="Next").click()
+    settle(page)
+    second = watched.param("pair")
+    assert second not in (None, first)
+    page.go_back()
+    settle(page)
+    assert watched.param("pair") == first
+    assert first.split("-")[0] in page.inner_text(".uv-heading >> nth=0")
+    watched.assert_clean()
+
+
+def test_filters_keep_the_selection_and_stand_in_the_address(watched):
+    page = watched.page
+    watched.open("pairs")
+    click_row(page, 0)
+    pair = watched.param("pair")
+    page.get_by_role("textbox", name="Search").fill(pair.split("-")[0])
+    page.keyboard.press("Enter")
+    settle(page)
+    assert watched.param("pair") == pair
+    assert watched.param("find") == pair.split("-")[0]
+    assert "hidden by the filters" not in page.inner_text("body")
+    page.get_by_role("textbox", name="Search").fill("no such text anywhere")
+    page.keyboard.press("Enter")
+    settle(page)
+    assert watched.param("pair") == pair
+    assert "hidden by the filters" in page.inner_text("body")
+    page.reload()
+    settle(page)
+    assert watched.param("pair") == pair
+    assert page.get_by_role("textbox", name="Search").input_value() == "no such text anywhere"
+    watched.assert_clean()
+
+
+def test_the_run_stays_chosen_from_page_to_page(browser, tmp_path):
+    options = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}
+    write_synthetic_run(str(tmp_path), "older", **options)
+    write_synthetic_run(str(tmp_path), "newer", root_seed=1, **options)
+    with serve(str(tmp_path)) as address:
+        watched = Watched(browser.new_page(viewport={"width": 1440, "height": 1400}), address).listen()
+        watched.open("runs")
+        click_row(watched.page, 1)
+        assert watched.param("run") in ("older", "newer")
+        chosen = watched.param("run")
+        watched.page.get_by_role("link", name="Pairs").click()
+        settle(watched.page)
+        assert f"of {len(open_run(chosen, str(tmp_path)).table('pairs')):,} pairs" in watched.page.inner_text(
+            "body"
+        )
+        watched.page.get_by_role("link", name="Overview").click()
+        settle(watched.page)
+        assert f"Run {chosen}" in watched.page.inner_text("body")
+        watched.assert_clean()
+        watched.page.close()
+
+
+def test_the_window_listens_on_this_machine_only(address):
+    import socket
+
+    port = urlsplit(address).port
+    listening = Path("/proc/net/tcp")
+    if not listening.exists():
+        pytest.skip("needs /proc/net/tcp")
+    ours = [line.split() for line in listening.read_text().splitlines()[1:]]
+    bound = {
+        parts[1].split(":")[0]
+        for parts in ours
+        if int(parts[1].split(":")[1], 16) == port and parts[3] == "0A"
+    }
+    assert bound == {"0100007F"}
+    six = Path("/proc/net/tcp6")
+    if six.exists():
+        sixes = [line.split() for line in six.read_text().splitlines()[1:]]
+        assert not [p for p in sixes if int(p[1].split(":")[1], 16) == port and p[3] == "0A"]
+    with socket.create_connection(("127.0.0.1", port), timeout=5):
+        pass
