@@ -31,11 +31,11 @@ class Checkpoint:
 
         Args:
             arrays: numbers by name.
-            meta: JSON values: step counters, states of generators.
+            meta: JSON values: step counters, states of generators; NaN and infinities come back as they were.
         """
         from storage.arrays import pack_tensors
 
-        text = json.dumps(plain(meta, "meta"), ensure_ascii=True)
+        text = json.dumps(plain(meta, "meta", non_finite="keep"), ensure_ascii=True)
         self._files.write(self._path, pack_tensors(arrays, f"checkpoint {self.key}", text))
 
     def load(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:

@@ -37,7 +37,7 @@ class EventLog:
             raise InvalidName(
                 must_be("event", self._folder, "a mapping", type(event).__name__, "Pass a dict.")
             )
-        fields = plain(event, "event", non_finite_as_none=True)
+        fields = plain(event, "event", non_finite="none")
         line = json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=True).encode("ascii") + b"\n"
         with self._mutex:
             if isinstance(self._files, LocalFiles):

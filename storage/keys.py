@@ -14,9 +14,11 @@ import re
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal
 
 from storage.errors import InvalidName, must_be
+
+NonFinite = Literal["refuse", "none", "keep"]
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -28,7 +30,7 @@ _REMEDIES = {
 }
 
 
-def plain(value: Any, where: str, *, non_finite_as_none: bool = False) -> Any:
+def plain(value: Any, where: str, *, non_finite: NonFinite = "refuse") -> Any:
     """Reduce a value to plain JSON types: dict, list, str, int, float, bool, None.
 
     Tuples become lists, numpy scalars the Python number of the same value, string enums their text.
@@ -36,24 +38,21 @@ def plain(value: Any, where: str, *, non_finite_as_none: bool = False) -> Any:
     Args:
         value: anything.
         where: named in the error, for example ``"params"``.
-        non_finite_as_none: record NaN and infinities as None (facts and events, which must never stop
-            a computation) and not as an error.
+        non_finite: NaN and infinities are an error, or None (facts and events must never stop a
+            computation), or kept (states to resume from).
 
     Raises:
         InvalidName: the value, or one inside it, is of another type or not finite.
     """
     if value is None or isinstance(value, (bool, str, int, float)):
-        return _scalar(value, where, non_finite_as_none)
+        return _scalar(value, where, non_finite)
     if isinstance(value, Mapping):
         return {
-            _text_key(key, where): plain(item, f"{where}.{key}", non_finite_as_none=non_finite_as_none)
+            _text_key(key, where): plain(item, f"{where}.{key}", non_finite=non_finite)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [
-            plain(item, f"{where}[{index}]", non_finite_as_none=non_finite_as_none)
-            for index, item in enumerate(value)
-        ]
+        return [plain(item, f"{where}[{index}]", non_finite=non_finite) for index, item in enumerate(value)]
     if (
         type(value).__module__ == "numpy"
         and getattr(value, "shape", None) == ()
@@ -61,7 +60,7 @@ def plain(value: Any, where: str, *, non_finite_as_none: bool = False) -> Any:
     ):
         item = value.item()
         if isinstance(item, (bool, int, float)):
-            return _scalar(item, where, non_finite_as_none)
+            return _scalar(item, where, non_finite)
     if isinstance(value, PurePath):
         remedy = (
             "A path is not content: pass the digest of the file, or str(path) if the text itself matters."
@@ -73,7 +72,7 @@ def plain(value: Any, where: str, *, non_finite_as_none: bool = False) -> Any:
     )
 
 
-def _scalar(value: Any, where: str, non_finite_as_none: bool) -> Any:
+def _scalar(value: Any, where: str, non_finite: NonFinite) -> Any:
     if isinstance(value, Enum):
         value = value.value
     if value is None or isinstance(value, bool):
@@ -82,9 +81,9 @@ def _scalar(value: Any, where: str, non_finite_as_none: bool) -> Any:
         return str(value)
     if isinstance(value, int):
         return int(value)
-    if math.isfinite(value):
+    if math.isfinite(value) or non_finite == "keep":
         return float(value)
-    if non_finite_as_none:
+    if non_finite == "none":
         return None
     raise InvalidName(must_be("number", where, "finite", value, "Use None for a value that is absent."))
 

@@ -85,7 +85,7 @@ class Run:
             raise InvalidName(
                 must_be("status", f"run {self.name!r}", f"one of {', '.join(STATUSES)}", status, "Use one.")
             )
-        changed = plain(fields, f"run {self.name!r}", non_finite_as_none=True)
+        changed = plain(fields, f"run {self.name!r}", non_finite="none")
         with self._mutex:
             self.store.files.write(f"{self._folder}/run.json", encode_record(self.record | changed))
 

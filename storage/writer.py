@@ -122,7 +122,7 @@ class ArtifactWriter:
 
     def facts(self, **values: Any) -> None:
         """Record JSON values in the manifest; they are no part of the key. NaN becomes None."""
-        self._facts |= plain(values, "facts", non_finite_as_none=True)
+        self._facts |= plain(values, "facts", non_finite="none")
 
     # -- begin and end ------------------------------------------------------------------------------------
 

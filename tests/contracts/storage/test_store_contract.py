@@ -395,11 +395,11 @@ def test_checkpoints_come_back_and_go_with_the_commit(store):
     checkpoint = store.checkpoint("k")
     assert checkpoint.load() is None
     checkpoint.save({"w": np.arange(3), "rng": np.array([2**63], np.uint64)}, {"step": 1})
-    checkpoint.save({"w": np.arange(4)}, {"step": 2, "state": {"a": [1.5]}})
+    checkpoint.save({"w": np.arange(4)}, {"step": 2, "best": float("inf"), "state": {"a": [1.5]}})
     arrays, meta = open_store(store.url).checkpoint("k").load()
     np.testing.assert_array_equal(arrays["w"], np.arange(4))
     assert list(arrays) == ["w"]
-    assert meta == {"step": 2, "state": {"a": [1.5]}}
+    assert meta == {"step": 2, "best": float("inf"), "state": {"a": [1.5]}}
     put(store, "k")
     assert checkpoint.load() is None
     checkpoint.clear()

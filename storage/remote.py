@@ -1,0 +1,143 @@
+"""Bytes behind fsspec, and the local copies that can be mapped.
+
+What the acts promise is said in :class:`storage.files.Files`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from storage.errors import StoreError, must_be
+from storage.local import LocalFiles
+
+
+class RemoteFiles:
+    """Any fsspec file system: object stores, memory, HTTP-like ones that can write."""
+
+    is_local = False
+
+    def __init__(self, url: str) -> None:
+        import fsspec
+
+        self.url = url.rstrip("/")
+        try:
+            self.fs, root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                must_be(
+                    "store URL",
+                    "open_store",
+                    "a folder or a URL of an installed fsspec file system",
+                    url,
+                    f"{error}. Install the package of that file system, for example s3fs for s3://.",
+                )
+            ) from error
+        self.root = root.rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"RemoteFiles({self.url!r})"
+
+    def path(self, path: str) -> str:
+        """The place of a relative path on the file system."""
+        return f"{self.root}/{path}"
+
+    def read(self, path: str) -> bytes:
+        """See :class:`Files`."""
+        return self.fs.cat_file(self.path(path))
+
+    def exists(self, path: str) -> bool:
+        """See :class:`Files`."""
+        return self.fs.isfile(self.path(path))
+
+    def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
+        """See :class:`Files`. One put of one object is atomic on object stores."""
+        self._make_parent(path)
+        self.fs.pipe_file(self.path(path), data)
+
+    def write_new(self, path: str, data: bytes) -> bool:
+        """See :class:`Files`. Exclusive where the file system offers it, else checked just before."""
+        self._make_parent(path)
+        try:
+            self.fs.pipe_file(self.path(path), data, mode="create")
+        except FileExistsError:
+            return False
+        except (TypeError, NotImplementedError):
+            if self.exists(path):
+                return False
+            self.fs.pipe_file(self.path(path), data)
+        return True
+
+    def _make_parent(self, path: str) -> None:
+        self.fs.makedirs(self.path(path).rsplit("/", 1)[0], exist_ok=True)
+
+    def names(self, path: str) -> list[str]:
+        """See :class:`Files`."""
+        try:
+            listed = self.fs.ls(self.path(path), detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = {str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in listed}
+        return sorted(name for name in names if name)
+
+    def walk(self, path: str) -> dict[str, int]:
+        """See :class:`Files`."""
+        top = self.path(path)
+        try:
+            found = self.fs.find(top, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {str(name)[len(top) :].lstrip("/"): int(info.get("size") or 0) for name, info in found.items()}
+
+    def modified(self, path: str) -> float:
+        """See :class:`Files`."""
+        try:
+            return self.fs.modified(self.path(path)).timestamp()
+        except (FileNotFoundError, NotImplementedError, AttributeError):
+            return 0.0
+
+    def remove(self, path: str) -> None:
+        """See :class:`Files`. ``manifest.json`` goes first: without it nothing of an artifact is visible."""
+        for name in (f"{path}/manifest.json", path):
+            try:
+                self.fs.rm(self.path(name), recursive=name == path)
+            except FileNotFoundError:
+                continue
+
+    def upload(self, source: Path, path: str) -> None:
+        """Copy a local file there."""
+        self._make_parent(path)
+        self.fs.put_file(str(source), self.path(path))
+
+    def download(self, path: str, target: Path) -> None:
+        """Copy a file into the cache; it appears there when it is complete."""
+        temporary = LocalFiles(cache_folder()).temporary("write")
+        for folder in (target.parent, temporary.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.fs.get_file(self.path(path), str(temporary))
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where files of remote stores are kept for mapping: ``$UNIVERSALITY_CACHE``, else the user's cache.
+
+    Safe to delete while nothing runs.
+    """
+    named = os.environ.get("UNIVERSALITY_CACHE")
+    if named:
+        return Path(named).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (
+        Path(base) if base else Path(tempfile.gettempdir() if not _home() else Path.home() / ".cache")
+    ) / "universality"
+
+
+def _home() -> bool:
+    try:
+        return Path.home().is_dir()
+    except RuntimeError:
+        return False
