@@ -144,8 +144,8 @@ class SplitConfig(_Config):
     max_group_bytes: int = Field(
         default=16_384,
         ge=1,
-        description="Consecutive documents of one unit stay in the same part up to this many bytes, or a quarter "
-        "of `max_fraction` of their domain if that is less.",
+        description="Consecutive documents of one unit stay in the same part up to about this many bytes; fewer "
+        "in thin domains, so that every part gets some.",
     )
     max_fraction: float = Field(
         default=0.2,

@@ -50,9 +50,9 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
     Consecutive documents of a unit (of one domain) form groups of about ``max_group_bytes``, and a group
     never straddles two parts. Files, articles and licences of ordinary size so stay together, which keeps
     a file's names from leaking into the held-out rows; a 400 kB contig or the Bible becomes a few dozen
-    groups, without which a domain with one unit could have no held-out rows. In a thin domain groups are
-    smaller (a quarter of ``max_fraction`` of it), for the same reason. Texts on both sides of a seam are
-    neighbours, never copies.
+    groups, without which a domain with one unit could have no held-out rows. For the same reason groups are
+    smaller in a thin domain: a quarter of ``max_fraction`` of it, and no more than its fit and score quotas. Texts
+    on both sides of a seam are neighbours, never copies.
 
     Groups are dealt domain by domain, in the order of a hash of ``(root_seed, digest of the group's first
     document)``:
@@ -74,8 +74,8 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
     """
     frame = corpus.documents
     sizes = frame.groupby("domain", sort=True)["n_bytes"].sum()
-    group = _groups(frame, sizes, config)
     quotas = _quotas(sizes, config)
+    group = _groups(frame, sizes, quotas, config)
     groups = frame.groupby(group).agg(
         n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", "first")
     )
@@ -91,9 +91,23 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
     return frame.assign(group=group, part=part, repeats=_repeats(frame, part, config))
 
 
-def _groups(frame: pd.DataFrame, sizes: pd.Series, config: SplitConfig) -> np.ndarray:
+def _groups(
+    frame: pd.DataFrame, sizes: pd.Series, quotas: dict[str, dict[str, float]], config: SplitConfig
+) -> np.ndarray:
     """Number of the group of each document: (domain, unit, which stretch of the unit)."""
-    limit = frame["domain"].map((sizes * config.max_fraction / 4).clip(1, config.max_group_bytes))
+    limits = {
+        domain: max(
+            1.0,
+            min(
+                config.max_group_bytes,
+                n_bytes * config.max_fraction / 4,
+                quotas[str(domain)]["fit"],
+                quotas[str(domain)]["score"],
+            ),
+        )
+        for domain, n_bytes in sizes.items()
+    }
+    limit = frame["domain"].map(limits)
     before = frame.groupby(["domain", "unit"])["n_bytes"].cumsum() - frame["n_bytes"]
     stretch = (before // limit).astype(np.int64)
     return frame.groupby(["domain", "unit", stretch], sort=True).ngroup().to_numpy()
@@ -120,19 +134,20 @@ def _quotas(sizes: pd.Series, config: SplitConfig) -> dict[str, dict[str, float]
 def _deal(groups: np.ndarray, sizes: np.ndarray, quotas: dict[str, float]) -> dict[int, str]:
     """Parts of one domain's groups.
 
-    A group goes to the held-out part that misses most, unless it would overshoot that part's quota by
-    more than it fills of it; then training takes it.
+    A group goes to the held-out part that misses the largest share of its quota, among those that it would
+    not overshoot by more than it fills; if there is none, to training.
     """
     missing = dict(quotas)
     halves = dict.fromkeys(TRAIN_PARTS, 0)
     parts: dict[int, str] = {}
     for group, n_bytes in zip(groups.tolist(), sizes.tolist(), strict=True):
-        part = max(missing, key=lambda name: (missing[name] / max(quotas[name], 1.0), name))
-        if n_bytes > 2 * missing[part]:
-            part = min(halves, key=lambda name: (halves[name], name))
-            halves[part] += n_bytes
-        else:
+        open_ = [name for name in missing if n_bytes <= 2 * missing[name]]
+        if open_:
+            part = max(open_, key=lambda name: missing[name] / quotas[name])
             missing[part] -= n_bytes
+        else:
+            part = min(halves, key=halves.__getitem__)
+            halves[part] += n_bytes
         parts[group] = part
     return parts
 

@@ -161,7 +161,7 @@ def test_nothing_to_read(tmp_path):
 
 def test_one_document_only(tmp_path):
     (tmp_path / "only.txt").write_text(PROSE)
-    with pytest.raises(CorpusError, match="at least two documents.*one document, 'only.txt'"):
+    with pytest.raises(CorpusError, match=r"at least two documents.*one document, 'only\.txt'"):
         corpus_of(TextFolder(path=str(tmp_path)))
 
 

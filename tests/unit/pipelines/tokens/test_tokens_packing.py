@@ -43,7 +43,7 @@ def test_nothing_to_pack():
         pack(lists_of([0]), np.array([0]), 4, BOS)
 
 
-def blocks_of(lists, pool, n_tokens, seed=0, n_ctx=8, block_contexts=3):
+def blocks_of(lists, pool, n_tokens, *, seed=0, n_ctx=8, block_contexts=3):
     return list(
         context_blocks(
             lists,

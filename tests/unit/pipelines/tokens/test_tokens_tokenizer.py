@@ -88,7 +88,7 @@ def test_a_file(tmp_path):
     path.write_bytes(CONTENT)
     assert tokenizer_json(TokenizerFile(path=str(path)), []) == CONTENT
     path.write_text("{}")
-    with pytest.raises(TokenizerError, match="must be a readable tokenizer.json"):
+    with pytest.raises(TokenizerError, match=r"must be a readable tokenizer\.json"):
         tokenizer_json(TokenizerFile(path=str(path)), [])
     with pytest.raises(TokenizerError, match="nowhere"):
         tokenizer_json(TokenizerFile(path=str(tmp_path / "nowhere")), [])
