@@ -77,7 +77,7 @@ def _bound(total, scale, per_row, low, high):
 
 
 @njit(nogil=True, cache=True)
-def max_block(left, right, first, last, products, touched, max_a, max_b):  # noqa: PLR0917
+def max_block(left, right, first, last, products, touched, max_a, max_b):
     """Maximum similarity of latents ``first..last`` of a; maxima of b are raised by the pairs that co-fire.
 
     Args:
@@ -118,7 +118,7 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):  # noq
 
 
 @njit(nogil=True, cache=True)
-def top_block(left, right, first, last, products, touched, lists_a, lists_b):  # noqa: PLR0917
+def top_block(left, right, first, last, products, touched, lists_a, lists_b):
     """Best partners of latents ``first..last`` of a; lists of b are offered the pairs that co-fire.
 
     Rare latents come last and are walked first: their correlations are the noisiest, so the lists fill with
@@ -166,7 +166,7 @@ def top_block(left, right, first, last, products, touched, lists_a, lists_b):  #
 
 
 @njit(nogil=True, cache=True)
-def above_block(left, right, first, last, products, touched, floor_a, floor_b, low_b, out_a, out_b, out_r):  # noqa: PLR0917
+def above_block(left, right, first, last, products, touched, floor_a, floor_b, low_b, out_a, out_b, out_r):
     """Write down every pair with ``r > floor_a + floor_b``, until the output might not hold one latent more.
 
     Args:

@@ -105,7 +105,7 @@ def merge(into, other):
 
 
 @njit(nogil=True, cache=True)
-def offer_dense(r, first_a, alive_a, alive_b, lists_a, lists_b):  # noqa: PLR0917
+def offer_dense(r, first_a, alive_a, alive_b, lists_a, lists_b):
     """Offer a dense block of similarities, rows ``first_a..``, to the lists of both sides."""
     for a in alive_a:
         for b in alive_b:

@@ -66,7 +66,7 @@ def check_pairs(
 
 
 @njit(nogil=True, cache=True)
-def _products(  # noqa: PLR0917
+def _products(
     a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both
 ):
     """Co-products of pairs ``order[first:last]``, which are sorted by a: a's column is spread out once."""

@@ -85,7 +85,7 @@ def _best(
     return indices, values
 
 
-def from_lists(  # noqa: PLR0917
+def from_lists(
     lists_a: tuple[np.ndarray, np.ndarray],
     lists_b: tuple[np.ndarray, np.ndarray],
     alive_a: np.ndarray,

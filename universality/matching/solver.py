@@ -31,7 +31,7 @@ def _two_best(indptr, partner, weight, v, i):
 
 
 @njit(nogil=True, cache=True)
-def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):  # noqa: PLR0917
+def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
     """Augmenting row reduction: each open a takes its best b and pays up to its second-best option.
 
     Args:
@@ -115,7 +115,7 @@ def _pop(heap, place, dist, size):
 
 
 @njit(nogil=True, cache=True)
-def augment(indptr, partner, weight, rows, u, v, mate_a, mate_b, dist, via, heap, place, seen):  # noqa: PLR0917
+def augment(indptr, partner, weight, rows, u, v, mate_a, mate_b, dist, via, heap, place, seen):
     """Settle each open a along the cheapest alternating path: to a free b, or to an a that goes alone.
 
     Args:

@@ -71,7 +71,11 @@ def test_tables_equal_compare(run):
         if name == "candidates":  # the run keeps those of replicates and untrained models too
             stored = stored[stored["model_a"].isin(["m0", "m1"]) & stored["model_b"].isin(["m0", "m1"])]
         pd.testing.assert_frame_equal(
-            stored.reset_index(drop=True), table.reset_index(drop=True), check_dtype=False, check_exact=True, obj=name
+            stored.reset_index(drop=True),
+            table.reset_index(drop=True),
+            check_dtype=False,
+            check_exact=True,
+            obj=name,
         )
 
 
@@ -95,7 +99,14 @@ def test_evidence_is_of_this_run(run):
 def test_models_table_says_how_good_each_dictionary_is(run):
     models = run.table("models").set_index("model")
     assert list(models.index) == ["m0", "m1", "m0r", "m1r", "u0", "u1"]
-    assert models["role"].tolist() == ["primary", "primary", "replicate", "replicate", "untrained", "untrained"]
+    assert models["role"].tolist() == [
+        "primary",
+        "primary",
+        "replicate",
+        "replicate",
+        "untrained",
+        "untrained",
+    ]
     trained = models.loc[["m0", "m1"]]
     assert (trained["ce_clean"] <= trained["ce_spliced"]).all()
     assert (trained["ce_spliced"] < trained["ce_zero"]).all()
@@ -153,7 +164,17 @@ def test_report_of_a_real_run(store, tmp_path):
 
 def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
     """SIGKILL at three moments, the last two inside training; then the same bytes as an undisturbed run."""
-    command = [sys.executable, "-m", "pipelines.cli.main", "run", "tiny", "--store", str(tmp_path), "--name", "tiny"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipelines.cli.main",
+        "run",
+        "tiny",
+        "--store",
+        str(tmp_path),
+        "--name",
+        "tiny",
+    ]
     command += ["--serial", "--quiet"]
     reached = []
     for seconds in (4.0, 7.0, 5.0):

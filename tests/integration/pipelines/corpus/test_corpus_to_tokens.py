@@ -90,10 +90,10 @@ def test_parts_share_no_text(texts, made):
     tokens_of = {}
     streams = {name: np.concatenate(list(blocks)) for name, blocks in result.streams.items()}
     assert set(streams) == {"train_contexts", "sae_a_contexts", "sae_b_contexts", "validation_contexts"}
-    # Ten-token stretches tell where a text came from; separators do not occur inside them.
+    # Stretches of thirty tokens tell where a text came from; separators do not occur inside them.
     for name, contexts in (*streams.items(), ("eval", result.arrays["eval_contexts"])):
         assert contexts.shape[1] == TOKENS.n_ctx
-        windows = np.lib.stride_tricks.sliding_window_view(contexts[:, 1:], 10, axis=1).reshape(-1, 10)
+        windows = np.lib.stride_tricks.sliding_window_view(contexts[:, 1:], 30, axis=1).reshape(-1, 30)
         tokens_of[name] = {window.tobytes() for window in windows if (window != 0).all()}
     assert not tokens_of["sae_a_contexts"] & tokens_of["sae_b_contexts"]
     for held_out in ("eval", "validation_contexts"):
