@@ -129,16 +129,18 @@ class View:
         return [str(m) for m in models.loc[models["role"] == role, "model"]]
 
     def of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:
-        """Rows of one latent in a table that is too large to be held whole (contexts, histograms, logits).
+        """Rows of one latent in a table of its model's evidence (contexts, histograms, logits).
+
+        These tables are too large to be held whole, so Parquet's own filter picks the rows.
 
         Raises:
-            TableMissing: no finished step has made the table yet.
+            StoreError: the step that makes them has not finished, or its files are damaged.
         """
-        return _query(self, name, "*", f"model = {_quoted(model)} and latent = {int(latent)}")
+        return _of_latent(self, name, model, int(latent))
 
     def top_rows(self) -> pd.DataFrame:
         """Rows at which the latents' strongest contexts peak: model, latent, row. Shared: never write into it."""
-        return _query(self, "contexts", "model, latent, row", "kind = 'top'")
+        return _top_rows(self)
 
     @property
     def text(self) -> EvaluationText:
@@ -185,15 +187,17 @@ def _table(view: View, name: str) -> pd.DataFrame:
 
 
 @st.cache_resource(show_spinner=False, max_entries=512, hash_funcs=BY_VIEW)
-def _query(view: View, table: str, columns: str, condition: str) -> pd.DataFrame:
-    """Rows of a large table, picked by DuckDB from the Parquet files."""
-    known = f"comparison_id = {_quoted(view.comparison)}"
-    return view.run.sql(f"select {columns} from {table} where {known} and {condition}")
+def _of_latent(view: View, name: str, model: str, latent: int) -> pd.DataFrame:
+    file = view.run.artifact(f"evidence/{view.comparison}/{model}").table_file(name)
+    return pd.read_parquet(file, filters=[("latent", "==", latent)])
 
 
-def _quoted(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_VIEW)
+def _top_rows(view: View) -> pd.DataFrame:
+    comparison = view.comparison.replace("'", "''")
+    return view.run.sql(
+        f"select model, latent, row from contexts where comparison_id = '{comparison}' and kind = 'top'"
+    )
 
 
 @st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)

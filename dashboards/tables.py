@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.data import BY_VIEW, View
-from universality.exhibits.frames import pair_table
+from universality.exhibits import frames
 
 PAIR_ID = re.compile(r"^(?P<model_a>[^:\s]+):(?P<latent_a>\d+)-(?P<model_b>[^:\s]+):(?P<latent_b>\d+)$")
 FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")
@@ -39,7 +39,7 @@ def pairs_of(view: View) -> pd.DataFrame:
     ``rate_gap`` (the larger rate over the smaller one).
     """
     features = view.table("features")
-    frame = pair_table(view.table("pairs"), features)
+    frame = frames.pair_table(view.table("pairs"), features)
     if "top_domain" in features.columns:
         names = {"model": "model_a", "latent": "latent_a", "top_domain": "domain"}
         frame = frame.merge(
@@ -137,6 +137,26 @@ def specific_of(view: View) -> pd.DataFrame:
 
 def candidates_of(table: pd.DataFrame, model: str, latent: int, other: str) -> pd.DataFrame:
     """A feature's candidates in one other model: model, latent, r, best first; a new frame."""
-    mine = table[(table["model_a"] == model) & (table["latent_a"] == latent) & (table["model_b"] == other)]
+    mine = table[table["latent_a"].to_numpy() == latent]  # numbers first: comparing texts is slower by far
+    mine = mine[(mine["model_a"] == model) & (mine["model_b"] == other)]
     mine = mine.sort_values("rank", ignore_index=True)[["model_b", "latent_b", "r"]]
     return mine.rename(columns={"model_b": "model", "latent_b": "latent"})
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def class_bars_of(view: View) -> pd.DataFrame:
+    """``class_bars`` of the view."""
+    return frames.class_bars(view.table("features"))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def agreement_of(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """``r_histogram`` and ``medians`` of the view."""
+    baselines = view.table("baselines")
+    return frames.r_histogram(baselines, view.table("null_quantiles"), bins=40), frames.medians(baselines)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def matrix_of(view: View) -> pd.DataFrame:
+    """``model_matrix`` of the view, the ceiling on its diagonal."""
+    return frames.model_matrix(view.table("pairs"), view.models(), view.optional("baselines"))

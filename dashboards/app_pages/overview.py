@@ -12,6 +12,7 @@ from dashboards.components.markup import escape
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.frame import current_view
+from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from universality.exhibits import frames
 
 
@@ -133,7 +134,7 @@ def classes(view: View) -> None:
     left, right = st.columns(2)
     tau = view.settings.get("tau")
     with left, panel("Classes by level", _class_note()):
-        bars = frames.class_bars(view.table("features"))
+        bars = class_bars_of(view)
         st.altair_chart(charts.class_bars_chart(bars))
         st.html(charts.class_legend(bars))
     with (
@@ -159,9 +160,8 @@ def histograms(view: View) -> None:
         "Every matched pair counts once. The dashed line is where the best of all candidates stays by chance."
     )
     with panel("How well matched pairs agree", note):
-        baselines, nulls = view.table("baselines"), view.table("null_quantiles")
-        frame = frames.r_histogram(baselines, nulls, bins=40)
-        middle = frames.medians(baselines)
+        nulls = view.table("null_quantiles")
+        frame, middle = agreement_of(view)
         top = float(frame.loc[frame["kind"] != "null", "fraction"].max()) * 1.08
         left, right = st.columns(2)
         titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
@@ -185,8 +185,7 @@ def models_against_models(view: View) -> None:
             "Model by model", "Median held-out r of matched features; on the diagonal two SAEs of one model."
         ),
     ):
-        matrix = frames.model_matrix(view.table("pairs"), view.models(), view.optional("baselines"))
-        st.altair_chart(charts.matrix_chart(matrix))
+        st.altair_chart(charts.matrix_chart(matrix_of(view)))
     with (
         right,
         panel("How many models share a feature", "Share of alive features by the size of their cluster."),
