@@ -80,7 +80,7 @@ def _dummies(labels: np.ndarray, n_rows: int, name: str) -> tuple[sparse.csr_arr
 
 def additive_effects(
     tokens: np.ndarray, positions: np.ndarray | None = None
-) -> Callable[[sparse.csc_array], tuple[np.ndarray, np.ndarray]]:
+) -> Callable[[sparse.csc_array | sparse.csc_matrix], tuple[np.ndarray, np.ndarray]]:
     """The least-squares effects of token ids and positions on latents, for the residuals themselves.
 
     Args:

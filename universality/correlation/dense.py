@@ -37,7 +37,7 @@ def column_moments(x: np.ndarray, where: str = "X") -> ColumnMoments:
     Raises:
         InputError: not two-dimensional, or not finite.
     """
-    if x.ndim != 2:
+    if len(x.shape) != 2:
         raise InputError(must_be("shape", where, "(n_rows, d)", x.shape, "Pass a two-dimensional array."))
     n, d = x.shape
     total, square, count = np.zeros(d), np.zeros(d), np.zeros(d, dtype=np.int64)
@@ -66,7 +66,7 @@ def _correlations(
     for left, right in blocks(x.shape[1], _COLUMNS):
         r = np.zeros((right - left, y.shape[1]))
         for first, last in blocks(x.shape[0], _ROWS):
-            bx = np.asarray(x[first:last, left:right], np.float64) - mx.mean[left:right]
+            bx = np.asarray(x[first:last], np.float64)[:, left:right] - mx.mean[left:right]
             by = np.asarray(y[first:last] if rows is None else y[rows[first:last]], np.float64) - my.mean
             r += bx.T @ by
         yield left, np.clip(r * np.outer(mx.scale[left:right], my.scale), -1.0, 1.0)

@@ -24,11 +24,6 @@ class Matrix(Protocol):
         """Rows and latents."""
         ...
 
-    @property
-    def ndim(self) -> int:
-        """2, or it is refused."""
-        ...
-
 
 # A latent whose raw second moment is 16 times its centred one fires almost always, around a mean far from 0.
 # Measured from its mean instead, every later subtraction keeps its digits (r does not change).
@@ -53,14 +48,20 @@ def as_csr(matrix: Matrix, where: str) -> sparse.csr_array:
     Raises:
         InputError: not two-dimensional, or not finite; replace or drop the offending rows.
     """
-    if matrix.ndim != 2:
+    if len(matrix.shape) != 2:
         raise InputError(
-            must_be("shape", where, "(n_rows, n_latents)", matrix.shape, "Pass a two-dimensional matrix.")
-        )
+            must_be(
+                "shape", where, "(n_rows, n_latents)", matrix.shape, "Pass a two-dimensional matrix."
+            )
+        )  # fmt: skip
     content: Any = np.asarray(matrix) if is_dense(matrix) else matrix
+    if content.dtype == np.float16:  # unknown to scipy.sparse
+        content = content.astype(np.float32)
     csr = sparse.csr_array(content)
+    if csr.dtype.kind not in "bfiu":
+        raise InputError(must_be("type", where, "real numbers", csr.dtype, "Convert the values first."))
     if csr.dtype not in (np.float32, np.float64):
-        csr = csr.astype(np.float32 if csr.dtype.kind in "bf" or csr.dtype.itemsize < 4 else np.float64)
+        csr = csr.astype(np.float32 if csr.dtype.itemsize < 4 else np.float64)
     if not np.isfinite(csr.data).all():
         bad = int(np.count_nonzero(~np.isfinite(csr.data)))
         raise InputError(

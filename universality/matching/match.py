@@ -96,7 +96,10 @@ def _exact(
             found = search(solved.duals_a + (graph.unmatched + _PRICE_ERROR), solved.duals_b)
             if found[2].size == 0:
                 return similarity, graph, replace(solved, certificate=_proven(graph, solved))
-            similarity = with_pairs(similarity, *found)
+            wider = with_pairs(similarity, *found)
+            if wider.r.size == similarity.r.size:  # listed with other values: nothing more to learn from it
+                return similarity, graph, solved
+            similarity = wider
         elif widen is not None and graph.top < n:
             similarity = widen(min(n, graph.top * _WIDEN))
         else:

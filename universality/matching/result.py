@@ -14,8 +14,8 @@ class MatchResult:
     Attributes:
         indices_a: (n,) int32. indices_b: (n,) int32.
         score: (n,) similarity of each pair, above ``unmatched``.
-        margin_a: (n,) score minus the best alternative partner of a (at least 0; bounded by the cut-off
-            where the list ends). Negative where a would rather have another partner.
+        margin_a: (n,) score minus what a's best other partner is worth, 0 if none is worth more; where the
+            list ends, its cut-off stands for what is not known. Negative where a would rather have another.
         margin_b: (n,) the same for b.
         certificate: upper bound on the total weight still to be gained by *any* one-to-one matching of all
             latents, pairs that were never formed included: ``optimum - objective <= certificate``.

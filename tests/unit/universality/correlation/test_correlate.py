@@ -189,6 +189,11 @@ class TestMisuse:
         with pytest.raises(ValueError, match="must be finite"):
             correlate_dense(x, x)
 
+    def test_not_real(self):
+        x = sparse.csr_matrix(np.array([[1j, 2.0]]))
+        with pytest.raises(InputError, match="type of A must be real numbers; got dtype"):
+            max_correlation(x, x)
+
     def test_top_of_nothing(self):
         with pytest.raises(InputError, match="top of correlate must be >= 1; got 0"):
             correlate(sparse.csr_matrix((4, 2)), sparse.csr_matrix((4, 2)), top=0)

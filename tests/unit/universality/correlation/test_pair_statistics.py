@@ -42,6 +42,12 @@ def test_r_counts_and_shares(world):
     np.testing.assert_allclose(found.p_a_given_b, both / np.maximum(fires_y.sum(axis=0), 1))
 
 
+def test_half_precision_neurons_against_sparse_latents():
+    x = np.random.default_rng(0).random((30, 3)).astype(np.float16)
+    found = correlate_pairs(x, sparse.csr_matrix(x.astype(np.float32)), [0, 1], [0, 2])
+    np.testing.assert_allclose(found.r, pearson(x, x)[[0, 1], [0, 2]], atol=1e-9)
+
+
 def test_no_pairs_give_no_statistics(world):
     _, _, a, b, _ = world
     assert correlate_pairs(a, b, [], []).r.shape == (0,)
