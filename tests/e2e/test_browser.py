@@ -14,13 +14,14 @@ import pytest
 from dashboards.screenshots import chromium, find_chromium, screens, settle
 from dashboards.server import serve
 from storage import open_run
+from universality.exhibits.frames import domain_frame
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-import synthetic_text  # noqa: E402
-from synthetic_run import write_synthetic_run  # noqa: E402
+import synthetic_text
+from synthetic_run import write_synthetic_run
 
 pytestmark = [
     pytest.mark.browser,
@@ -183,7 +184,24 @@ def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
     watched.open("")
     page.get_by_text("Every model's best feature by domain").click()
     settle(page)
+    order = domain_frame(open_run(None, store).table("domains"))["domain"].tolist()
+    chart = page.locator("[data-testid=stVegaLiteChart]").last
+    assert EVIL in hover(page, chart, order.index(EVIL), len(order))
     watched.assert_clean()
+
+
+def hover(page, chart, band: int, n_bands: int) -> str:
+    """Run the pointer along one band of a chart and collect what its tooltips say."""
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    middle = box["y"] + 4 + (band + 0.5) * (box["height"] - 58) / n_bands
+    for offset in (0, -4, 4, -8, 8):
+        for right in range(int(box["width"]) - 10, 60, -6):
+            page.mouse.move(box["x"] + right, middle + offset)
+            tip = page.locator("#vg-tooltip-element.visible")
+            if tip.count() and EVIL in tip.inner_text():
+                return tip.inner_text()
+    return ""
 
 
 def click_row(page, number: int) -> None:
