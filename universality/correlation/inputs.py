@@ -16,6 +16,10 @@ from scipy import sparse
 from universality.errors import InputError, must_be
 
 
+# A canonical scipy CSR array; scipy ships no types.
+Csr = Any
+
+
 class Matrix(Protocol):
     """A real matrix (n_rows, n_latents): scipy sparse of any format, numpy array or memory map."""
 
@@ -35,7 +39,7 @@ def is_dense(matrix: Matrix) -> TypeGuard[np.ndarray]:
     return not sparse.issparse(matrix)
 
 
-def as_csr(matrix: Matrix, where: str) -> sparse.csr_array:
+def as_csr(matrix: Matrix, where: str) -> Csr:
     """Validate a matrix and return it as canonical CSR without stored zeros; the input stays as it is.
 
     Args:
@@ -57,7 +61,7 @@ def as_csr(matrix: Matrix, where: str) -> sparse.csr_array:
     content: Any = np.asarray(matrix) if is_dense(matrix) else matrix
     if content.dtype == np.float16:  # unknown to scipy.sparse
         content = content.astype(np.float32)
-    csr = sparse.csr_array(content)
+    csr: Csr = sparse.csr_array(content)
     if csr.dtype.kind not in "bfiu":
         raise InputError(must_be("type", where, "real numbers", csr.dtype, "Convert the values first."))
     if csr.dtype not in (np.float32, np.float64):
@@ -140,7 +144,7 @@ class LatentMoments:
         return np.where(self.alive, 1.0 / np.sqrt(np.where(self.alive, self.square, 1.0)), 0.0)
 
 
-def latent_moments(csr: sparse.csr_array) -> LatentMoments:
+def latent_moments(csr: Csr) -> LatentMoments:
     """Moments of each column in float64; two passes, so the squares are centred exactly.
 
     Args:
@@ -158,7 +162,7 @@ def latent_moments(csr: sparse.csr_array) -> LatentMoments:
     return LatentMoments(n_rows, count, total, square, alive)
 
 
-def pivots(csr: sparse.csr_array, moments: LatentMoments | None = None) -> np.ndarray:
+def pivots(csr: Csr, moments: LatentMoments | None = None) -> np.ndarray:
     """The value each latent is best measured from: its mean if it hardly ever leaves it, else 0.
 
     Returns:
@@ -170,7 +174,7 @@ def pivots(csr: sparse.csr_array, moments: LatentMoments | None = None) -> np.nd
     return np.where(far, mean.astype(np.float32).astype(np.float64), 0.0)
 
 
-def shifted(csr: sparse.csr_array, pivot: np.ndarray) -> sparse.csr_array:
+def shifted(csr: Csr, pivot: np.ndarray) -> Csr:
     """Subtract a pivot from every row of those columns that have one (they become full columns).
 
     Pearson correlation does not change; what changes is that nothing large cancels any more. Costs memory

@@ -2,6 +2,8 @@
 
 An entry is appended if it can be among the best; a full list is cut back to its best ``top`` by selection.
 The order is total (falling r, then rising index), so what remains does not depend on the order of arrival.
+
+numba keeps compiled code by the file of the caller: after a change here, touch ``kernels.py`` too.
 """
 
 from __future__ import annotations
