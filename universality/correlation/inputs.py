@@ -15,7 +15,6 @@ from scipy import sparse
 
 from universality.errors import InputError, must_be
 
-
 # A canonical scipy CSR array; scipy ships no types.
 Csr = Any
 
