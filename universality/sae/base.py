@@ -1,10 +1,14 @@
-"""The contract of every dictionary, in the canonical form of the architecture guide."""
+"""The contract of every dictionary, in one canonical form.
+
+``x_n = norm(x)``, ``pre = (x_n - a * b_dec) @ W_enc + b_enc``, ``acts = phi(pre)``,
+``recon = denorm(acts @ W_dec + b_dec) [+ x @ W_skip]``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 import torch
@@ -12,37 +16,85 @@ from scipy import sparse
 
 from universality.errors import InputError, must_be
 from universality.sae import kernels
+from universality.sae.activations import Activation, activation_of
+from universality.sae.topk import TopK, runs_kernels, top_k
 
 Rows = TypeVar("Rows", np.ndarray, torch.Tensor)
+Normalisation = Literal["none", "layer_norm", "constant_norm"]
+
 TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")
+BLOCK_BYTES = 1 << 25
+"""Pre-activations held at one time by the sparse ways through a dictionary."""
 
 
 @dataclass(frozen=True, eq=False)
 class SparseAutoencoder:
-    """A TopK dictionary: ``pre = (x - b_dec) @ W_enc + b_enc``, the k largest of ``relu(pre)``, ``acts @ W_dec + b_dec``.
+    """A dictionary: overcomplete directions of an activation space and the rule by which few of them fire.
+
+    Numpy arrays and torch tensors are accepted, and what comes in decides what comes out. Latents do not
+    depend on the other rows they are encoded with.
 
     Attributes:
-        W_enc: float32 (d_in, d_sae). b_enc: (d_sae,). W_dec: (d_sae, d_in). b_dec: (d_in,). On one device.
-        k: latents that may fire per row; zeros never count, ties go to the lower index on the CPU.
+        W_enc: float32 (d_in, d_sae).
+        b_enc: (d_sae,).
+        W_dec: (d_sae, d_out), d_out = d_in except for transcoders.
+        b_dec: (d_out,).
+        activation: phi.
+        subtract_b_dec: a = 1 (else 0): whether the encoder sees ``x_n - b_dec``.
+        normalisation: per-row norm: ``none``; ``layer_norm`` ``(x - mean) / (std + 1e-5)``, standard deviation
+            with d_in - 1; ``constant_norm`` ``x * sqrt(d_in) / ||x||``. Mean and scale come back on the
+            reconstruction.
+        W_skip: (d_in, d_out) or None; its part is added to the reconstruction, of the raw x.
+        metadata: where the dictionary comes from; JSON values.
 
-    Source: Gao et al. 2024, section 2.3.
+    Source: Bricken et al. 2023; Gao et al. 2024.
     """
 
     W_enc: torch.Tensor
     b_enc: torch.Tensor
     W_dec: torch.Tensor
     b_dec: torch.Tensor
-    k: int
+    activation: Activation
+    subtract_b_dec: bool = True
+    normalisation: Normalisation = "none"
+    W_skip: torch.Tensor | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        shapes = {name: tuple(getattr(self, name).shape) for name in TENSORS}
-        d_in, d_sae = shapes["W_enc"]
-        wanted = {"W_enc": (d_in, d_sae), "b_enc": (d_sae,), "W_dec": (d_sae, d_in), "b_dec": (d_in,)}
-        for name, shape in shapes.items():
-            if shape != wanted[name]:
-                raise InputError(must_be(name, "SparseAutoencoder", f"of shape {wanted[name]}", shape, "Transpose it?"))
-        if not 1 <= self.k <= d_sae:
-            raise InputError(must_be("k", "SparseAutoencoder", f"in 1..{d_sae}", self.k, "Check its config."))
+        d_in, d_sae = self.W_enc.shape
+        d_out = self.b_dec.shape[0]
+        wanted = {"b_enc": (d_sae,), "W_dec": (d_sae, d_out)}
+        wanted |= {name: (d_sae,) for name, held in self.activation.tensors().items() if held.ndim}
+        held = {"b_enc": self.b_enc, "W_dec": self.W_dec, **self.activation.tensors()}
+        if self.W_skip is not None:
+            wanted["W_skip"], held["W_skip"] = (d_in, d_out), self.W_skip
+        for name, shape in wanted.items():
+            if tuple(held[name].shape) != shape:
+                raise InputError(
+                    must_be(
+                        name, "the dictionary", f"of shape {shape}", tuple(held[name].shape), "Transpose it?"
+                    )
+                )
+        if self.subtract_b_dec and d_out != d_in:
+            raise InputError(
+                must_be(
+                    "subtract_b_dec",
+                    "a transcoder",
+                    "False",
+                    True,
+                    "Its b_dec lives in another space than x.",
+                )
+            )
+        k = getattr(self.activation, "k", 1)
+        if not 1 <= k <= d_sae:
+            raise InputError(must_be("k", "the dictionary", f"in 1..{d_sae}", k, "Check its config."))
+        if self.normalisation not in get_args(Normalisation):
+            legal = get_args(Normalisation)
+            raise InputError(
+                must_be(
+                    "normalisation", "the dictionary", f"one of {legal}", repr(self.normalisation), "Fold it."
+                )
+            )
 
     @property
     def d_in(self) -> int:
@@ -54,86 +106,171 @@ class SparseAutoencoder:
         """Number of latents."""
         return int(self.W_enc.shape[1])
 
-    def encode_top(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Indices (n, k) and values (n, k) of the active latents; free slots have value 0 and index -1 or any."""
-        pre = torch.addmm(self.b_enc, x - self.b_dec, self.W_enc)
-        if pre.device.type != "cpu":
-            values, indices = torch.relu(pre).topk(self.k, dim=-1)
-            return indices, values
-        indices = np.empty((len(pre), self.k), dtype=np.int32)
-        values = np.empty((len(pre), self.k), dtype=np.float32)
-        kernels.select_top(pre.numpy(), self.k, np.int32(0), indices, values)
-        return torch.from_numpy(indices), torch.from_numpy(values)
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.W_enc.device
+
+    def to(self, device: torch.device | str) -> SparseAutoencoder:
+        """The same dictionary on another device."""
+        moved = {name: getattr(self, name).to(device) for name in TENSORS}
+        skip = None if self.W_skip is None else self.W_skip.to(device)
+        return replace(self, **moved, W_skip=skip, activation=self.activation.to(device))
 
     def encode(self, x: Rows) -> Rows:
-        """Latent activations (n, d_sae), dense, >= 0, at most k per row; the kind of array that came in."""
-        rows = self._rows(x)
-        indices, values = self.encode_top(rows)
-        acts = torch.zeros((len(rows), self.d_sae), device=rows.device)
-        acts.scatter_add_(1, indices.long().clamp_min(0), values)
-        return self._like(x, acts)
+        """Latent activations (n, d_sae), dense; the kind of array that came in.
 
-    def encode_sparse(self, x: Rows) -> sparse.csr_matrix:
-        """Latent activations as CSR (n, d_sae): int32 indices rising in each row, float32 values > 0."""
-        indices, values = (t.cpu().numpy() for t in self.encode_top(self._rows(x)))
-        filled = values > 0
-        pointer = np.concatenate([[0], np.cumsum(filled.sum(axis=1))])
-        acts = sparse.csr_matrix(
-            (values[filled], indices[filled].astype(np.int32), pointer), shape=(len(values), self.d_sae)
+        Raises:
+            InputError: x is not (n, d_in).
+        """
+        rows = self._rows(x)
+        return _like(x, self.activation(self._pre(self._normalise(rows)[0])))
+
+    def encode_sparse(self, x: np.ndarray | torch.Tensor) -> sparse.csr_matrix:
+        """Latent activations as CSR (n, d_sae): int32 indices rising in each row, float32 values, no zeros.
+
+        Raises:
+            InputError: x is not (n, d_in).
+        """
+        parts = [self._encode_block(block) for block in self._blocks(x)]
+        if not parts:
+            return sparse.csr_matrix(np.zeros((0, self.d_sae), dtype=np.float32))
+        counts = np.concatenate([count for count, _, _ in parts])
+        pointer = np.concatenate([[0], np.cumsum(counts)]).astype(
+            np.int64 if counts.sum() >= 2**31 else np.int32
         )
-        acts.sort_indices()
+        indices = np.concatenate([part for _, part, _ in parts])
+        values = np.concatenate([part for _, _, part in parts])
+        acts = sparse.csr_matrix((values, indices, pointer), shape=(len(counts), self.d_sae))
+        acts.has_sorted_indices = True
         return acts
 
     def decode(self, acts: Any) -> Any:
-        """Reconstruction (n, d_in) of dense or CSR activations; CSR and numpy give numpy."""
+        """Reconstruction (n, d_out) of dense or CSR activations in the space that ``W_dec`` writes to.
+
+        Per-row normalisation and a skip connection need x: :meth:`reconstruct` applies them. CSR and numpy
+        give numpy.
+        """
         if sparse.issparse(acts):
             return np.asarray(acts @ self.W_dec.cpu().numpy()) + self.b_dec.cpu().numpy()
-        rows = acts if isinstance(acts, torch.Tensor) else torch.from_numpy(np.asarray(acts, dtype=np.float32))
-        return self._like(acts, torch.addmm(self.b_dec, rows.to(self.b_dec), self.W_dec))
+        rows = acts if isinstance(acts, torch.Tensor) else _tensor(acts)
+        return _like(acts, torch.addmm(self.b_dec, rows.to(self.b_dec), self.W_dec))
 
     def reconstruct(self, x: Rows) -> Rows:
-        """``decode(encode(x))`` without a dense (n, d_sae) array of activations."""
-        rows = self._rows(x)
-        indices, values = self.encode_top(rows)
-        if rows.device.type == "cpu":
-            recon = np.empty((len(rows), self.d_in), dtype=np.float32)
-            kernels.decode_rows(indices.numpy(), values.numpy(), self.W_dec.numpy(), self.b_dec.numpy(), recon)
-            return self._like(x, torch.from_numpy(recon))
-        summed = torch.nn.functional.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum")
-        return self._like(x, summed + self.b_dec)
+        """Reconstruction (n, d_out) of x, without a dense (n, d_sae) array where few latents fire."""
+        parts = [self._reconstruct_block(block) for block in self._blocks(x)]
+        return _like(x, torch.cat(parts) if parts else self.b_dec.new_zeros((0, len(self.b_dec))))
 
     def to_tensors(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Config (JSON values) and weights, for storage."""
-        config = {"architecture": "topk", "k": self.k, "d_in": self.d_in, "d_sae": self.d_sae, "dtype": "float32"}
-        return config, {name: getattr(self, name).detach().cpu().numpy() for name in TENSORS}
+        """Config (JSON values) and weights, for storage; inverse of :meth:`from_tensors`."""
+        config = {
+            "architecture": self.activation.name,
+            "d_in": self.d_in,
+            "d_sae": self.d_sae,
+            "dtype": "float32",
+            "subtract_b_dec": self.subtract_b_dec,
+            "normalisation": self.normalisation,
+            **self.activation.config(),
+            "metadata": dict(self.metadata),
+        }
+        held = {name: getattr(self, name) for name in TENSORS} | self.activation.tensors()
+        if self.W_skip is not None:
+            held["W_skip"] = self.W_skip
+        return config, {name: value.detach().cpu().numpy() for name, value in held.items()}
 
     @classmethod
     def from_tensors(
         cls, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray], device: str = "cpu"
     ) -> SparseAutoencoder:
-        """The inverse of :meth:`to_tensors`.
+        """Build a dictionary from what :meth:`to_tensors` returned.
 
         Raises:
-            InputError: another architecture than ``topk``, or tensors that are missing or of a wrong shape.
+            InputError: an unknown architecture, or tensors that are missing or of a wrong shape.
         """
-        if config.get("architecture") != "topk":
-            kind = config.get("architecture")
-            raise InputError(must_be("architecture", "the dictionary", "'topk'", repr(kind), "Train a TopK one."))
         missing = [name for name in TENSORS if name not in tensors]
         if missing:
-            raise InputError(must_be("tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again."))
-        held = {
-            name: torch.from_numpy(np.array(tensors[name], dtype=np.float32, order="C")).to(device) for name in TENSORS
-        }
-        return cls(**held, k=int(config["k"]))
+            raise InputError(
+                must_be("tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again.")
+            )
+        held = {name: _tensor(value, copy=True).to(device) for name, value in tensors.items()}
+        return cls(
+            **{name: held.pop(name) for name in TENSORS},
+            W_skip=held.pop("W_skip", None),
+            activation=activation_of(config, held),
+            subtract_b_dec=bool(config.get("subtract_b_dec", True)),
+            normalisation=cast(Normalisation, config.get("normalisation", "none")),
+            metadata=dict(config.get("metadata", {})),
+        )
+
+    def _pre(self, rows: torch.Tensor) -> torch.Tensor:
+        seen = rows - self.b_dec if self.subtract_b_dec else rows
+        return torch.addmm(self.b_enc, seen, self.W_enc)
+
+    def _encode_block(self, rows: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Entries per row, and all indices and values, rows after rows and indices rising."""
+        pre = self._pre(self._normalise(rows)[0])
+        if isinstance(self.activation, TopK) and runs_kernels(pre):
+            indices, values = (part.numpy() for part in top_k(pre, self.activation.k))
+            filled = indices >= 0
+            return filled.sum(axis=1), indices[filled], values[filled]
+        acts = self.activation(pre).cpu().numpy()
+        row, column = np.nonzero(acts)
+        return np.bincount(row, minlength=len(acts)), column.astype(np.int32), acts[row, column]
+
+    def _reconstruct_block(self, rows: torch.Tensor) -> torch.Tensor:
+        seen, mean, scale = self._normalise(rows)
+        pre = self._pre(seen)
+        if isinstance(self.activation, TopK):
+            recon = self._decode_top(*top_k(pre, self.activation.k))
+        else:
+            recon = torch.addmm(self.b_dec, self.activation(pre), self.W_dec)
+        recon = recon * scale + mean if self.normalisation != "none" else recon
+        return recon if self.W_skip is None else recon + rows @ self.W_skip
+
+    def _decode_top(self, indices: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        if runs_kernels(values) and indices.dtype == torch.int32:
+            recon = np.empty((len(values), len(self.b_dec)), dtype=np.float32)
+            weights = (self.W_dec.detach().numpy(), self.b_dec.detach().numpy())
+            kernels.decode_rows(indices.numpy(), values.numpy(), *weights, recon)
+            return torch.from_numpy(recon)
+        summed = torch.nn.functional.embedding_bag(indices, self.W_dec, per_sample_weights=values, mode="sum")
+        return summed + self.b_dec
+
+    def _normalise(self, rows: torch.Tensor) -> tuple[torch.Tensor, Any, Any]:
+        """Rows as the encoder's space wants them, and the mean and scale that lead back."""
+        if self.normalisation == "layer_norm":
+            mean, scale = rows.mean(dim=1, keepdim=True), rows.std(dim=1, keepdim=True)
+            return (rows - mean) / (scale + 1e-5), mean, scale
+        if self.normalisation == "constant_norm":
+            scale = rows.norm(dim=1, keepdim=True) / self.d_in**0.5
+            scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+            return rows / scale, 0.0, scale
+        return rows, 0.0, 1.0
+
+    def _blocks(self, x: np.ndarray | torch.Tensor) -> Iterator[torch.Tensor]:
+        """x in blocks of rows whose pre-activations stay small."""
+        _check_rows(x, self.d_in)
+        size = max(64, BLOCK_BYTES // (4 * self.d_sae))
+        for start in range(0, len(x), size):
+            yield self._rows(x[start : start + size])
 
     def _rows(self, x: np.ndarray | torch.Tensor) -> torch.Tensor:
-        rows = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.asarray(x, dtype=np.float32))
-        if rows.ndim != 2 or rows.shape[1] != self.d_in:
-            shape = tuple(rows.shape)
-            raise InputError(must_be("shape", "x", f"(n, d_in={self.d_in})", shape, "Flatten contexts into rows."))
-        return rows.to(device=self.W_enc.device, dtype=torch.float32)
+        _check_rows(x, self.d_in)
+        rows = x if isinstance(x, torch.Tensor) else _tensor(x)
+        return rows.to(device=self.device, dtype=torch.float32)
 
-    @staticmethod
-    def _like(x: Any, result: torch.Tensor) -> Any:
-        return result if isinstance(x, torch.Tensor) else result.cpu().numpy()
+
+def _check_rows(x: Any, d_in: int) -> None:
+    shape = tuple(x.shape)
+    if len(shape) != 2 or shape[1] != d_in:
+        raise InputError(must_be("shape", "x", f"(n, d_in={d_in})", shape, "Flatten contexts into rows."))
+
+
+def _tensor(x: Any, *, copy: bool = False) -> torch.Tensor:
+    """Float32 tensor of an array; memory maps are copied, for torch knows no read-only memory."""
+    array = np.asarray(x, dtype=np.float32)
+    return torch.from_numpy(np.array(array, order="C") if copy or not array.flags.writeable else array)
+
+
+def _like(x: Any, result: torch.Tensor) -> Any:
+    return result if isinstance(x, torch.Tensor) else result.detach().cpu().numpy()

@@ -15,21 +15,26 @@ class SAETrainingConfig(BaseModel):
     tokens: int = Field(ge=1, description="Rows to train on; more than there are means several passes.")
     batch_rows: int = Field(1024, ge=1, description="Rows per optimiser step.")
     lr: float | None = Field(
-        None, gt=0, description="Peak learning rate of Adam; default 2e-4 * sqrt(16384 / d_sae), the paper's rule."
+        None,
+        gt=0,
+        description="Peak learning rate of Adam; default 2e-4 * sqrt(16384 / d_sae), the paper's rule.",
     )
     betas: tuple[float, float] = Field((0.9, 0.999), description="Decay of Adam's two moments.")
     eps: float = Field(6.25e-10, gt=0, description="Adam's epsilon (the paper's).")
     warmup: float = Field(0.05, ge=0, le=1, description="Share of steps with a rising learning rate.")
     decay: float = Field(0.2, ge=0, le=1, description="Share of steps at the end in which it falls to 0.")
     aux_k: int | None = Field(
-        None, ge=0, description="Dead latents that model the residual; default min(d_in // 2, d_sae); 0 for none."
+        None,
+        ge=0,
+        description="Dead latents that model the residual; default min(d_in // 2, d_sae); 0 for none.",
     )
     aux_coefficient: float = Field(1 / 32, ge=0, description="Weight of that auxiliary loss.")
     dead_after: int = Field(
         20_000, ge=1, description="Rows without firing after which a latent counts as dead in training."
     )
     normalise: bool = Field(
-        True, description="Train on activations scaled to a mean norm of sqrt(d_in); folded into the weights at the end."
+        True,
+        description="Train on activations scaled to a mean norm of sqrt(d_in); folded into the weights after.",
     )
 
     @model_validator(mode="after")

@@ -201,9 +201,7 @@ def spliced_losses(
 def _replacing(change: Callable[[torch.Tensor], torch.Tensor], where: torch.Tensor):
     def hook(value: torch.Tensor, hook: object) -> torch.Tensor:
         changed = value.clone()
-        changed[where] = (
-            change(value[where].flatten(1).float()).reshape(value[where].shape).to(value.dtype)
-        )
+        changed[where] = change(value[where].flatten(1).float()).reshape(value[where].shape).to(value.dtype)
         return changed
 
     return hook

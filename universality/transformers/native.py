@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import transformer_lens.model_bridge.sources.native  # noqa: F401  (attaches TransformerBridge.boot_native)
+import transformer_lens.model_bridge.sources.native
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources.native import boot as boot_native
 
 from universality.errors import InputError, must_be
 from universality.transformers.config import TransformerConfig
@@ -31,7 +32,7 @@ def build(config: TransformerConfig, model_seed: int, *, device: str = "cpu") ->
     Returns:
         A bridge in evaluation mode; equal arguments give equal weights.
     """
-    return TransformerBridge.boot_native(bridge_config(config, model_seed), device=device).eval()
+    return boot_native(bridge_config(config, model_seed), device=device).eval()
 
 
 def weights(model: TransformerBridge) -> dict[str, np.ndarray]:

@@ -1,0 +1,89 @@
+"""Reading and writing dictionaries on disk: ours, and the public formats.
+
+The one place of this room that touches paths. A format is recognised by the files a folder holds, never
+by its name; nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from universality.errors import InputError, must_be
+from universality.sae.base import SparseAutoencoder
+from universality.sae.formats import dictionary_learning, gemma_scope, ours, saelens, sparsify
+from universality.sae.formats.files import digests
+from universality.sae.formats.ours import save_sae
+
+__all__ = ["FORMATS", "Format", "load_sae", "recognise", "save_sae"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A public format: the files that tell it, and the function that reads them."""
+
+    name: str
+    files: tuple[str, ...]
+    read: Callable[[Path], SparseAutoencoder]
+
+
+FORMATS = (
+    Format("universality", ("sae.json", "sae.safetensors"), ours.read),
+    Format("saelens", ("cfg.json", "sae_weights.safetensors"), saelens.read),
+    Format("sparsify", ("cfg.json", "sae.safetensors"), sparsify.read),
+    Format("dictionary_learning", ("config.json", "ae.pt"), dictionary_learning.read),
+    Format("gemma_scope", ("params.npz",), gemma_scope.read),
+    Format("gemma_scope_2", ("config.json", "params.safetensors"), gemma_scope.read_second),
+)
+
+
+def recognise(path: str | Path) -> Format:
+    """The format of a folder.
+
+    Raises:
+        InputError: no folder, or a folder with the files of none of the formats; the message names the files found
+            and the sub-folders that would do.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise InputError(
+            must_be("path", "load_sae", "a folder that holds one dictionary", str(path), "Correct the path.")
+        )
+    for known in FORMATS:
+        if all((folder / name).is_file() for name in known.files):
+            return known
+    held = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
+    legal = "; ".join(f"{known.name}: {' + '.join(known.files)}" for known in FORMATS)
+    inside = sorted(
+        str(entry.relative_to(folder))
+        for entry in folder.glob("*")
+        if entry.is_dir() and any(all((entry / name).is_file() for name in known.files) for known in FORMATS)
+    )
+    remedy = f"Load one of its folders: {', '.join(inside[:8])}." if inside else f"Known formats: {legal}."
+    raise InputError(
+        must_be("files", str(folder), "those of a known format", ", ".join(held) or "none", remedy)
+    )
+
+
+def load_sae(path: str | Path) -> SparseAutoencoder:
+    """Load a dictionary of any known format into the canonical form.
+
+    Args:
+        path: a folder of ours, SAELens (6 and older), dictionary_learning, sparsify or Gemma Scope.
+
+    Returns:
+        The dictionary on the CPU in float32, reading raw activations. ``metadata`` holds ``source_format``,
+        ``source_files`` (sha256 of each file), ``act_units`` (``raw``, ``normalised`` or ``unknown``) and what
+        the format says of model, hook point and training.
+
+    Raises:
+        InputError: no known format, a variant that is not supported, or tensors that contradict the config.
+    """
+    known = recognise(path)
+    sae = known.read(Path(path))
+    if known.name == "universality":
+        return sae
+    origin: dict[str, Any] = {"source_format": known.name, "source_files": digests(Path(path), known.files)}
+    return replace(sae, metadata={**sae.metadata, **origin})
