@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from pipelines import estimates
+from pipelines.corpus import corpus_fingerprint
 from pipelines.engine.plan import Node, Plan
 from pipelines.recipe import ComparisonConfig, NativeModels, Recipe, model_ids, untrained_ids
 
@@ -80,8 +81,15 @@ def _data_nodes(layout: _Layout) -> list[Node]:
         "validation_tokens": split.validation_tokens,
     }
     seed = {"root_seed": recipe.root_seed}
+    # Files may change under the same path: what they hold is part of the key.
+    corpus = {
+        "corpus": _json(recipe.corpus),
+        "fingerprint": corpus_fingerprint(recipe.corpus),
+        "split": _json(split),
+        **seed,
+    }
     return [
-        layout.node("corpus", "corpus", {"corpus": _json(recipe.corpus), "split": _json(split), **seed}, {}),
+        layout.node("corpus", "corpus", corpus, {}),
         layout.node("tokenizer", "tokenizer", {"tokenizer": _json(recipe.tokenizer)}, {"corpus": "corpus"}),
         layout.node(
             "tokens", "tokens", {"tokens": tokens, **seed}, {"corpus": "corpus", "tokenizer": "tokenizer"}
