@@ -239,7 +239,8 @@ class SparseAutoencoder:
     def _normalise(self, rows: torch.Tensor) -> tuple[torch.Tensor, Any, Any]:
         """Rows as the encoder's space wants them, and the mean and scale that lead back."""
         if self.normalisation == "layer_norm":
-            mean, scale = rows.mean(dim=1, keepdim=True), rows.std(dim=1, keepdim=True)
+            mean = rows.mean(dim=1, keepdim=True)
+            scale = ((rows - mean).square().sum(dim=1, keepdim=True) / (self.d_in - 1)).sqrt()
             return (rows - mean) / (scale + 1e-5), mean, scale
         if self.normalisation == "constant_norm":
             scale = rows.norm(dim=1, keepdim=True) / self.d_in**0.5
@@ -251,8 +252,10 @@ class SparseAutoencoder:
         """x in blocks of rows whose pre-activations stay small."""
         _check_rows(x, self.d_in)
         size = max(64, BLOCK_BYTES // (4 * self.d_sae))
-        for start in range(0, len(x), size):
-            yield self._rows(x[start : start + size])
+        if isinstance(x, torch.Tensor):
+            yield from (self._rows(block) for block in x.split(size) if len(block))
+        else:
+            yield from (self._rows(x[start : start + size]) for start in range(0, len(x), size))
 
     def _rows(self, x: np.ndarray | torch.Tensor) -> torch.Tensor:
         _check_rows(x, self.d_in)

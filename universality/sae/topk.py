@@ -30,7 +30,7 @@ def lane_maxima(pre: torch.Tensor, k: int) -> torch.Tensor:
     lanes = min(LANES_PER_SLOT * k, d_sae // 2)
     if lanes < k:
         return pre.new_empty((n, 0))
-    return pre[:, : d_sae - d_sae % lanes].view(n, -1, lanes).amax(1)
+    return pre[:, : d_sae - d_sae % lanes].view(n, d_sae // lanes, lanes).amax(1)
 
 
 def top_k(pre: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
