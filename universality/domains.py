@@ -94,7 +94,9 @@ def auroc(acts: sparse.csc_matrix, domains: np.ndarray, n_domains: int) -> np.nd
     values = acts.data[order]
     groups = domains[acts.indices[order]].astype(np.int64)
     negative = np.bincount(column, values < 0, minlength=n)
-    rank = _mid_ranks(column, values) - acts.indptr[column] + np.where(values > 0, (n_rows - counts)[column], 0)
+    rank = (
+        _mid_ranks(column, values) - acts.indptr[column] + np.where(values > 0, (n_rows - counts)[column], 0)
+    )
     key = column * n_domains + groups
     stored = np.bincount(key, minlength=n * n_domains).reshape(n, n_domains)
     ranks = np.bincount(key, rank, minlength=n * n_domains).reshape(n, n_domains)
@@ -147,8 +149,14 @@ def best_latents(acts: sparse.csr_matrix, rows: Rows, alive: np.ndarray) -> pd.D
     measures = (score.matthews(), score.sensitivity(), score.specificity())
     proxy = _proxy_correlations(held_out.tocsc(), chosen, rows)
     table = [
-        (rows.domain_names[d], int(chosen[d]), int(score.sizes[d]), *(m[chosen[d], d] for m in measures))
-        + (area[d, d], None if proxy is None else proxy[d])
+        (
+            rows.domain_names[d],
+            int(chosen[d]),
+            int(score.sizes[d]),
+            *(measure[chosen[d], d] for measure in measures),
+            area[d, d],
+            None if proxy is None else proxy[d],
+        )
         for d in range(n_domains)
         if fit.sizes[d] and score.sizes[d]
     ]
@@ -240,7 +248,8 @@ def domain_table(
     parts = []
     for order, (model, frame) in enumerate(best.items()):
         part = frame.assign(model=model, order=order)
-        neuron, r = (neurons or {}).get(model, (pd.NA, pd.NA))
+        nothing = pd.array([pd.NA] * len(part), dtype="Float64")
+        neuron, r = (neurons or {}).get(model, (nothing, nothing))
         parts.append(part.assign(nearest_neuron=neuron, neuron_r=r))
     table = pd.concat(parts, ignore_index=True).astype({"nearest_neuron": "Int64", "neuron_r": "Float64"})
     table = table.merge(partners, on=["model", "latent"], how="left")

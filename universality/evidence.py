@@ -95,7 +95,11 @@ def _blind_rows(
     """A random row of each of n random contexts that are not shown yet."""
     order, bounds = some_row
     n_keys = bounds.size - 1
-    drawn = generator.permutation(n_keys)[: n + shown.size] if n_keys < 4096 else _draw(n_keys, n + shown.size, generator)
+    drawn = (
+        generator.permutation(n_keys)[: n + shown.size]
+        if n_keys < 4096
+        else _draw(n_keys, n + shown.size, generator)
+    )
     fresh = drawn[~np.isin(drawn, shown)][:n]
     within = (generator.random(fresh.size) * (bounds[fresh + 1] - bounds[fresh])).astype(np.int64)
     return order[bounds[fresh] + within]
@@ -166,7 +170,9 @@ def histogram_table(acts: sparse.csc_matrix, n_bins: int = N_BINS) -> pd.DataFra
     )
 
 
-def latent_domain_table(acts: sparse.csc_matrix, domains: np.ndarray, names: list[str] | tuple[str, ...]) -> pd.DataFrame:
+def latent_domain_table(
+    acts: sparse.csc_matrix, domains: np.ndarray, names: list[str] | tuple[str, ...]
+) -> pd.DataFrame:
     """How each latent goes with each domain.
 
     Args:
@@ -182,7 +188,9 @@ def latent_domain_table(acts: sparse.csc_matrix, domains: np.ndarray, names: lis
     latents = np.flatnonzero(np.diff(acts.indptr))
     column = np.repeat(np.arange(n), np.diff(acts.indptr))
     key = column * n_domains + domains[acts.indices].astype(np.int64)
-    mass = np.bincount(key, np.abs(acts.data, dtype=np.float64), minlength=n * n_domains).reshape(n, n_domains)
+    mass = np.bincount(key, np.abs(acts.data, dtype=np.float64), minlength=n * n_domains).reshape(
+        n, n_domains
+    )
     total = mass.sum(axis=1, keepdims=True)
     share = mass / np.where(total > 0, total, 1.0)
     area = auroc(acts, domains, n_domains)

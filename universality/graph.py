@@ -123,7 +123,7 @@ def is_constrained_partition(label: np.ndarray, model_of: np.ndarray) -> bool:
 
 
 def cluster_table(
-    label: np.ndarray, edges: Edges, similarity: CrossSimilarity, names: Sequence[str], n_models: int
+    label: np.ndarray, edges: Edges, similarity: CrossSimilarity, names: list[str], n_models: int
 ) -> pd.DataFrame:
     """Describe clusters and number them: larger first, then more cohesive, then by their smallest node.
 
@@ -166,7 +166,9 @@ def cluster_table(
         )
     columns = ["class", "level", "n_models", "completeness", "cohesion", "members", "label"]
     table = pd.DataFrame(rows, columns=columns).astype({"n_models": "int64", "label": "int64"})
-    table = table.sort_values(["n_models", "cohesion", "label"], ascending=[False, False, True], ignore_index=True)
+    table = table.sort_values(
+        ["n_models", "cohesion", "label"], ascending=[False, False, True], ignore_index=True
+    )
     table.insert(0, "cluster", np.arange(len(table)))
     return table
 

@@ -47,7 +47,9 @@ def mutual_nearest(partner_a: np.ndarray, partner_b: np.ndarray, n_a: int, n_b: 
     has = np.flatnonzero(partner_a >= 0)
     mutual = int((partner_b[partner_a[has]] == has).sum())
     smaller = max(min(n_a, n_b), 1)
-    return Index("mutual_nearest_fraction", mutual / smaller, n_a * n_b / max(n_a + n_b - 1, 1) / smaller, smaller)
+    return Index(
+        "mutual_nearest_fraction", mutual / smaller, n_a * n_b / max(n_a + n_b - 1, 1) / smaller, smaller
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,9 @@ def _whitener(covariance: np.ndarray, variance: float) -> np.ndarray:
     return vectors[:, kept] / np.sqrt(values[kept])
 
 
-def representational(x: np.ndarray, y: np.ndarray, generator: np.random.Generator, k: int = 10) -> list[Index]:
+def representational(
+    x: np.ndarray, y: np.ndarray, generator: np.random.Generator, k: int = 10
+) -> list[Index]:
     """RSA and mutual nearest neighbours of a sample of rows.
 
     ``raw_rsa`` is the Spearman correlation of the pairwise cosine distances; ``raw_mutual_knn`` the mean share
@@ -225,7 +229,9 @@ def raw_indices(
     return [linear_cka(c), svcca(c), *both], one_way[0], one_way[1]
 
 
-def cosine_similarity(a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: bool = False) -> TopSimilarity:
+def cosine_similarity(
+    a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: bool = False
+) -> TopSimilarity:
     """Cosine of all rows of a with all rows of b, the best both ways, in blocks of rows.
 
     Only meaningful where both live in one basis: dictionaries of the same model.
@@ -291,7 +297,10 @@ def decoder_indices(
     q, r = np.linalg.qr(generator.standard_normal((d, d)))
     q = q * np.sign(np.diag(r))
     n = max(min(left[0].shape[0], right[0].shape[0]), 1)
-    value, chance = _cosine_figures(left, right, n, threshold), _cosine_figures(left, [m @ q for m in right], n, threshold)
+    value, chance = (
+        _cosine_figures(left, right, n, threshold),
+        _cosine_figures(left, [m @ q for m in right], n, threshold),
+    )
     return [Index(name, value[name], chance[name], n) for name in value]
 
 
@@ -308,9 +317,11 @@ def _cosine_figures(
     }
     if len(left) > 1:
         also = match(cosine_similarity(left[1], right[1]))
-        by_encoder = dict(zip(also.indices_a.tolist(), zip(also.indices_b.tolist(), also.score, strict=True), strict=True))
+        by_encoder = dict(
+            zip(also.indices_a.tolist(), zip(also.indices_b.tolist(), also.score, strict=True), strict=True)
+        )
         pairs = zip(chosen.indices_a.tolist(), chosen.indices_b.tolist(), chosen.score, strict=True)
-        agreed = [by_encoder.get(a, (-1, 0.0)) + (b, cosine) for a, b, cosine in pairs]
+        agreed = [(*by_encoder.get(a, (-1, 0.0)), b, cosine) for a, b, cosine in pairs]
         shared = sum(1 for c, e, b, d in agreed if c == b and min(e, d) >= threshold)
         figures["paulo_shared_fraction"] = shared / n
     return figures

@@ -126,7 +126,9 @@ def assemble(stages: Stages) -> Comparison:
     )
 
 
-def feature_table(stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame) -> pd.DataFrame:
+def feature_table(
+    stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame
+) -> pd.DataFrame:
     """One row per latent of every model, models in the order given; columns :data:`FEATURE_COLUMNS`."""
     first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
     parts = []
@@ -135,19 +137,18 @@ def feature_table(stages: Stages, nodes: Nodes, clustering: Clustering, verdicts
         table = statistics.to_table(stages.config).assign(model=model)
         alive = statistics.alive
         row = clustering.row_of[nodes.number[model][alive]]
-        for column, dtype, nothing in (
-            ("cluster", "Int64", pd.NA), ("class", object, None), ("level", object, None), ("n_models", "int64", 0),
-        ):  # fmt: skip
+        for column, nothing in (("cluster", pd.NA), ("class", None), ("level", None), ("n_models", 0)):
             values = np.full(alive.size, nothing, dtype=object)
             values[alive] = clustering.table[column].to_numpy()[row]
-            table[column] = pd.array(values, dtype=dtype) if dtype != object else pd.Series(values, dtype=object)
+            table[column] = pd.Series(values, dtype=object)
         others = [stages.side(model, other).best.r for other in stages.models if other != model]
         table["best_r"] = np.where(alive, np.maximum.reduce(others), 0.0)
         keys = pd.MultiIndex.from_arrays([np.full(alive.size, model), np.arange(alive.size)])
         table["verdict"] = pd.Series(first.reindex(keys).to_numpy(), dtype=object)
         table["top_domain"] = pd.Series(_top_domain(stages, model), dtype=object)
         parts.append(table[list(FEATURE_COLUMNS)])
-    return pd.concat(parts, ignore_index=True).astype({"model": object})
+    types = {"model": object, "cluster": "Int64", "n_models": "int64"}
+    return pd.concat(parts, ignore_index=True).astype(types)
 
 
 def _top_domain(stages: Stages, model: str) -> list[str | None]:
@@ -169,7 +170,9 @@ def _top_domain(stages: Stages, model: str) -> list[str | None]:
 def _cycles(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
     if len(stages.models) < 3:
         return index_table([])
-    found = cycle_consistency(nodes.model_of, clustering.edges, generator(stages.root_seed, "cycle-consistency"))
+    found = cycle_consistency(
+        nodes.model_of, clustering.edges, generator(stages.root_seed, "cycle-consistency")
+    )
     index = Index("cycle_consistency", found.value, found.chance, found.n_paths)
     return index_table([(index, "overall")])
 

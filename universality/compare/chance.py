@@ -90,7 +90,15 @@ def pair_null(
     """
     if pair[0] > pair[1]:
         mirrored = pair_null(
-            b, a, rows, statistics_b, statistics_a, config, pair=pair[::-1], root_seed=root_seed, threads=threads
+            b,
+            a,
+            rows,
+            statistics_b,
+            statistics_a,
+            config,
+            pair=(pair[1], pair[0]),
+            root_seed=root_seed,
+            threads=threads,
         )
         return mirrored.swapped()
     left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)

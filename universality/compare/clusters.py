@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from universality.compare.pairing import levels
 from universality.compare.stages import Stages
@@ -72,9 +73,9 @@ def edges_at(pairs: pd.DataFrame, nodes: Nodes, tau: float, alpha: float) -> Edg
 
 def cross_similarity(stages: Stages, nodes: Nodes) -> CrossSimilarity:
     """Held-out r of any two features of different models, on demand."""
-    score: dict[int, object] = {}
+    score: dict[int, sparse.csr_matrix] = {}
 
-    def acts(model: int):  # noqa: ANN202
+    def acts(model: int):
         if model not in score:
             name = nodes.models[model]
             score[model] = only(stages.acts[name], stages.statistics[name].alive, stages.rows.score)
@@ -141,14 +142,14 @@ def _replicate_levels(stages: Stages, nodes: Nodes, tau: float) -> np.ndarray:
     return out
 
 
-def tau_curve(
-    stages: Stages, nodes: Nodes, pairs: pd.DataFrame, similarity: CrossSimilarity
-) -> pd.DataFrame:
+def tau_curve(stages: Stages, nodes: Nodes, pairs: pd.DataFrame, similarity: CrossSimilarity) -> pd.DataFrame:
     """tau, class, level, n_features: classes along the curve, clusters and levels made anew at each tau."""
     parts = []
     for tau in sorted(stages.config.taus):
         table = cluster_at(stages, nodes, pairs, similarity, tau).table
-        counts = table.groupby(["class", "level"], sort=True)["n_models"].sum().rename("n_features").reset_index()
+        counts = (
+            table.groupby(["class", "level"], sort=True)["n_models"].sum().rename("n_features").reset_index()
+        )
         counts.insert(0, "tau", tau)
         parts.append(counts)
     return pd.concat(parts, ignore_index=True)

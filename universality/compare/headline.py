@@ -34,8 +34,9 @@ def headline_table(stages: Stages) -> pd.DataFrame:
     rows += _medians("neurons", found, stages.config.confidence)
     rows += _null_rows(stages)
     if stages.rows.tokens is not None:
-        r_token = {p: (stages.matchings[p].pairs["r_token"], stages.matchings[p].resampled_token) for p in plan.features}
-        rows += _medians("token_conditional", r_token, stages.config.confidence)
+        matched = {p: stages.matchings[p] for p in plan.features}
+        found = {p: (m.pairs["r_token"], m.resampled_token) for p, m in matched.items()}
+        rows += _medians("token_conditional", found, stages.config.confidence)
     return pd.DataFrame(rows, columns=list(HEADLINE_COLUMNS))
 
 
@@ -81,7 +82,11 @@ def _null_row(name: str, values: np.ndarray, confidence: float) -> tuple[object,
 def baseline_table(stages: Stages) -> pd.DataFrame:
     """kind (features|neurons|ceiling|untrained), model_a, latent_a, model_b, latent_b, r_held_out, r_token."""
     plan, parts = stages.plan, []
-    for kind, pairs in (("features", plan.features), ("ceiling", plan.ceiling), ("untrained", plan.untrained)):
+    for kind, pairs in (
+        ("features", plan.features),
+        ("ceiling", plan.ceiling),
+        ("untrained", plan.untrained),
+    ):
         parts += [stages.matchings[pair].pairs.assign(kind=kind) for pair in pairs]
     parts += [matching.pairs.assign(kind="neurons", r_token=np.nan) for matching in stages.neurons.values()]
     return pd.concat(parts, ignore_index=True)[list(BASELINE_COLUMNS)]
@@ -139,7 +144,9 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
         kept = above if not name else above & (level == name[1:])
         if name == "_untested" and not kept.any():
             continue
-        draws = ((matching.resampled >= config.tau) & (beyond if not name else beyond & (level == name[1:]))[:, None])
+        draws = (matching.resampled >= config.tau) & (beyond if not name else beyond & (level == name[1:]))[
+            :, None
+        ]
         low, high = (float(x) for x in percentile_interval(draws.sum(axis=0) / n, config.confidence))
         out.append(Index(f"shared_fraction{name}", float(kept.sum() / n), chance, n, low, high))
     return out
@@ -154,17 +161,27 @@ def _partner_indices(stages: Stages, pair: Pair) -> list[tuple[Index, str]]:
     out = [(mutual_nearest(matching.best_a.partner, matching.best_b.partner, n_a, n_b), pair_name(pair))]
     for name, statistics, best, maxima in (
         (pair_name(pair), one, matching.best_a, null.plain_a),
-        (pair_name(pair[::-1]), two, matching.best_b, null.plain_b),
+        (pair_name((pair[1], pair[0])), two, matching.best_b, null.plain_b),
     ):
         alive, mass = statistics.alive, statistics.mass * statistics.alive
         plain = alive / alive.sum()
-        for place, (index, weight) in enumerate((("mppc", plain), ("weighted_mppc", mass / max(mass.sum(), 1e-300)))):
-            out.append((_mppc(index, weight, best, maxima, place, stages.config.confidence, int(alive.sum())), name))
+        for place, (index, weight) in enumerate(
+            (("mppc", plain), ("weighted_mppc", mass / max(mass.sum(), 1e-300)))
+        ):
+            out.append(
+                (_mppc(index, weight, best, maxima, place, stages.config.confidence, int(alive.sum())), name)
+            )
     return out
 
 
 def _mppc(
-    name: str, weight: np.ndarray, best: BestPartners, maxima: np.ndarray, place: int, confidence: float, n: int
+    name: str,
+    weight: np.ndarray,
+    best: BestPartners,
+    maxima: np.ndarray,
+    place: int,
+    confidence: float,
+    n: int,
 ) -> Index:
     """Mean over a's alive latents of the highest held-out r over b, plain or weighted by activation mass."""
     low, high = (float(x) for x in percentile_interval(best.means[place], confidence))
@@ -200,7 +217,9 @@ def _disattenuated(stages: Stages) -> list[tuple[Index, str]]:
             alive = stages.statistics[pair[0]].alive
             chance = float(np.median(stages.nulls[pair].plain_a[:, alive])) / scale
             n = len(stages.matchings[pair].pairs)
-            out.append((Index("disattenuated_r", _median_r(stages, pair) / scale, chance, n), pair_name(pair)))
+            out.append(
+                (Index("disattenuated_r", _median_r(stages, pair) / scale, chance, n), pair_name(pair))
+            )
     return out
 
 
@@ -212,12 +231,15 @@ def _over_models(stages: Stages) -> list[Index]:
     plan = stages.plan.features
     medians = {pair: _median_r(stages, pair) for pair in plan}
     value = float(np.mean(list(medians.values())))
-    chance = float(np.mean([np.median(_maxima(stages, pair)) if _maxima(stages, pair).size else 0.0 for pair in plan]))
+    chance = float(
+        np.mean([np.median(_maxima(stages, pair)) if _maxima(stages, pair).size else 0.0 for pair in plan])
+    )
     low, high = min(medians.values()), max(medians.values())
     if len(stages.models) >= 4:
-        left_out = [np.mean([r for pair, r in medians.items() if model not in pair]) for model in sorted(stages.models)]
-        m = len(left_out)
-        spread = 1.96 * float(np.sqrt((m - 1) / m * ((left_out - np.mean(left_out)) ** 2).sum()))
+        ids = sorted(stages.models)
+        left_out = np.array([np.mean([r for pair, r in medians.items() if m not in pair]) for m in ids])
+        m = left_out.size
+        spread = 1.96 * float(np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum()))
         low, high = value - spread, value + spread
     return [Index("mean_of_median_r", value, chance, len(plan), low, high)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
@@ -28,15 +28,16 @@ def checked_matrices(
         InputError: not sparse, not finite, other rows, or not numbers.
     """
     out = {}
-    for name, matrix in matrices.items():
+    for name, given in matrices.items():
         where = f"{what}[{name!r}]"
-        if not sparse.issparse(matrix) or matrix.ndim != 2:
+        if not sparse.issparse(given) or getattr(given, "ndim", 0) != 2:
             remedy = "Wrap dense activations in scipy.sparse.csr_matrix."
-            raise InputError(must_be(where, "compare", "a scipy sparse matrix", type(matrix).__name__, remedy))
+            raise InputError(must_be(where, "compare", "a scipy sparse matrix", type(given).__name__, remedy))
+        matrix = cast(sparse.csr_matrix, given)  # any sparse format: they share what follows
         n_rows = matrix.shape[0] if n_rows is None else n_rows
         if matrix.shape[0] != n_rows:
             remedy = "Every model reads the same rows in the same order."
-            raise InputError(must_be("number of rows", where, n_rows, matrix.shape[0], remedy))
+            raise InputError(must_be("number of rows", where, str(n_rows), matrix.shape[0], remedy))
         if matrix.dtype.kind not in "fiub":
             remedy = "Give real activations."
             raise InputError(must_be("values", where, "real numbers", str(matrix.dtype), remedy))
@@ -67,11 +68,15 @@ def checked_models(acts: Mapping[str, Any]) -> dict[str, sparse.csr_matrix]:
         raise InputError(must_be("acts", "compare", "a mapping of at least two models", got, remedy))
     found = checked_matrices(acts, "acts")
     if next(iter(found.values())).shape[0] == 0:
-        raise InputError(must_be("number of rows", "acts", "at least 1", 0, "Give activations of some tokens."))
+        raise InputError(
+            must_be("number of rows", "acts", "at least 1", 0, "Give activations of some tokens.")
+        )
     return found
 
 
-def checked_raw(raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...], n_rows: int) -> dict[str, Any]:
+def checked_raw(
+    raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...], n_rows: int
+) -> dict[str, Any]:
     """Raw activations by id: two-dimensional, of the same rows, of known models.
 
     Anything with ``shape`` that takes integer-array indices is accepted, memory maps included; values are
@@ -93,7 +98,9 @@ def checked_raw(raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...]
         for first in range(0, n_rows, 65_536):
             block = np.asarray(array[first : first + 65_536])
             if not np.isfinite(block).all():
-                raise InputError(must_be("every value", where, "finite", "NaN or inf", "Replace or drop them."))
+                raise InputError(
+                    must_be("every value", where, "finite", "NaN or inf", "Replace or drop them.")
+                )
         out[str(name)] = array
     return out
 

@@ -104,7 +104,9 @@ def _limits(config: CompareConfig) -> dict[str, float]:
     }
 
 
-def _case(bench: Workbench, model: str, other: str, latents: np.ndarray, replicate: np.ndarray | None) -> Case:
+def _case(
+    bench: Workbench, model: str, other: str, latents: np.ndarray, replicate: np.ndarray | None
+) -> Case:
     """What is known without probes."""
     side = bench.stages.side(model, other)
     split = bench.splits(model, other)
@@ -132,7 +134,9 @@ def _whole_r2(bench: Workbench, model: str, other: str) -> np.ndarray:
     config = bench.stages.config
     split = bench.splits(other, model)
     best = bench.stages.side(other, model).best.r
-    whole = splits_hold(split.r2, best, config.tau, config.split_gain) & ((split.pieces >= 0).sum(axis=1) >= 2)
+    whole = splits_hold(split.r2, best, config.tau, config.split_gain) & (
+        (split.pieces >= 0).sum(axis=1) >= 2
+    )
     out = np.zeros(bench.stages.statistics[model].alive.size)
     at, slot = np.nonzero(whole[:, None] & (split.pieces >= 0))
     np.maximum.at(out, split.pieces[at, slot], split.r2[at])
@@ -169,7 +173,12 @@ def _probes(
 
 
 def _with_probes(
-    stages: Stages, probes: dict[str, dict[str, np.ndarray]], case: Case, model: str, other: str, latents: np.ndarray
+    stages: Stages,
+    probes: dict[str, dict[str, np.ndarray]],
+    case: Case,
+    model: str,
+    other: str,
+    latents: np.ndarray,
 ) -> Case:
     if model not in stages.raw or other not in stages.raw:
         return case

@@ -52,7 +52,9 @@ class NeuronMatching:
         return {"resampled": self.resampled}
 
     @classmethod
-    def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> NeuronMatching:
+    def from_stored(
+        cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]
+    ) -> NeuronMatching:
         """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
         pairs = tables["neuron_pairs"][list(NEURON_COLUMNS)].reset_index(drop=True)
         indices = tables["raw_indices"][list(INDEX_COLUMNS)].reset_index(drop=True)
@@ -75,7 +77,7 @@ def pair_neurons(
         A :class:`NeuronMatching`. Indices in one direction (excess correlation) are listed for both.
     """
     if pair[0] > pair[1]:
-        return pair_neurons(y, x, rows, config, pair=pair[::-1], root_seed=root_seed).swapped()
+        return pair_neurons(y, x, rows, config, pair=(pair[1], pair[0]), root_seed=root_seed).swapped()
     fit, score = np.flatnonzero(rows.fit), np.flatnonzero(rows.score)
     # Dense lists cost little up to a few thousand coordinates, and full lists need no widening.
     top = max(config.top, min(1024, x.shape[1], y.shape[1]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,12 @@ PAIR_COLUMNS = (
     "margin_a", "margin_b", "method", "r_low", "r_high", "jaccard", "n_both", "p_b_given_a", "p_a_given_b",
 )  # fmt: skip
 _BEST = ("partner", "r", "low", "high", "means")
-_SWAPPED = {"latent_a": "latent_b", "model_a": "model_b", "margin_a": "margin_b", "p_b_given_a": "p_a_given_b"}
+_SWAPPED = {
+    "latent_a": "latent_b",
+    "model_a": "model_b",
+    "margin_a": "margin_b",
+    "p_b_given_a": "p_a_given_b",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,16 +105,15 @@ class PairMatching:
         return arrays
 
     @classmethod
-    def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> PairMatching:
+    def from_stored(
+        cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]
+    ) -> PairMatching:
         """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
-        best = [
-            BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST))
-            for side in "ab"
-        ]
+        best = [BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST)) for side in "ab"]
         certificate, top = (float(x) for x in arrays["outcome"])
         pairs = tables["pairs"][list(PAIR_COLUMNS)].reset_index(drop=True)
-        draws = (np.asarray(arrays[name]) for name in ("resampled", "resampled_token"))
-        return cls(pairs, best[0], best[1], *draws, certificate, int(top))
+        draws, draws_token = (np.asarray(arrays[name]) for name in ("resampled", "resampled_token"))
+        return cls(pairs, best[0], best[1], draws, draws_token, certificate, int(top))
 
 
 def pair_similarity(
@@ -131,7 +136,7 @@ def candidate_table(similarity: TopSimilarity, pair: tuple[str, str]) -> pd.Data
     parts = []
     for (model_a, model_b), (indices, r) in (
         (pair, similarity.top_a(N_CANDIDATES)),
-        (pair[::-1], similarity.top_b(N_CANDIDATES)),
+        ((pair[1], pair[0]), similarity.top_b(N_CANDIDATES)),
     ):
         latent, place = np.nonzero(indices >= 0)
         parts.append(
@@ -184,7 +189,7 @@ def pair_matching(
     if pair[0] > pair[1]:
         mirrored = pair_matching(
             b, a, rows, statistics_b, statistics_a, swapped_similarity(similarity), null.swapped(), config,
-            pair=pair[::-1], root_seed=root_seed, token_interval=token_interval, threads=threads,
+            pair=(pair[1], pair[0]), root_seed=root_seed, token_interval=token_interval, threads=threads,
         )  # fmt: skip
         return mirrored.swapped()
     chosen = _assign(a, b, rows, statistics_a, statistics_b, similarity, config, threads)
@@ -224,7 +229,7 @@ def pair_matching(
     (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
     return PairMatching(
         pairs,
-        _best(to_b[:, 0], r_a[:, 0], lambda own, other: resampler(own, other), statistics_a, config),
+        _best(to_b[:, 0], r_a[:, 0], resampler, statistics_a, config),
         _best(to_a[:, 0], r_b[:, 0], lambda own, other: resampler(other, own), statistics_b, config),
         resampled.astype(np.float32),
         resampler.token_conditional(ia, ib, rows if token_interval else None),
@@ -235,10 +240,10 @@ def pair_matching(
 
 @dataclass(frozen=True, eq=False)
 class Resampler:
-    """Resamples correlations of one pair of dictionaries; all pairs of a comparison see the same draws."""
+    """Resamples correlations of one pair, CSR or dense; all pairs of a comparison see the same draws."""
 
-    left: sparse.csr_matrix | np.ndarray
-    right: sparse.csr_matrix | np.ndarray
+    left: Any
+    right: Any
     documents: np.ndarray
     config: CompareConfig
     root_seed: int
@@ -250,7 +255,9 @@ class Resampler:
             n_resamples=self.config.n_resamples, generator=generator(self.root_seed, "document-bootstrap"),
         )  # fmt: skip
 
-    def token_conditional(self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None) -> np.ndarray:
+    def token_conditional(
+        self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None
+    ) -> np.ndarray:
         """(n_kept, n_resamples) token-conditional correlations of evenly chosen pairs; none without token ids."""
         if rows is None or rows.tokens is None or not indices_a.size:
             return np.zeros((0, self.config.n_resamples), np.float32)
@@ -340,6 +347,9 @@ def _best(
     found = resample(own, partner[own].astype(np.int64))
     low[own], high[own] = percentile_interval(found, config.confidence)
     mass = statistics.mass[own]
-    n, total = max(int(statistics.alive.sum()), 1), max(float(statistics.mass[statistics.alive].sum()), 1e-300)
+    n, total = (
+        max(int(statistics.alive.sum()), 1),
+        max(float(statistics.mass[statistics.alive].sum()), 1e-300),
+    )
     means = np.stack([found.sum(axis=0) / n, mass @ found / total])
     return BestPartners(partner.astype(np.int64), np.where(partner >= 0, r, 0.0), low, high, means)

@@ -46,7 +46,9 @@ class PairPlan:
         return self.features + self.ceiling + self.untrained
 
 
-def plan_pairs(models: tuple[str, ...], replicate_of: Mapping[str, str], untrained: tuple[str, ...]) -> PairPlan:
+def plan_pairs(
+    models: tuple[str, ...], replicate_of: Mapping[str, str], untrained: tuple[str, ...]
+) -> PairPlan:
     """Pairs of a comparison: all models with each other, each replicate with its model, all untrained."""
     return PairPlan(
         tuple(combinations(models, 2)),

@@ -84,10 +84,14 @@ def compare(
     models = tuple(matrices)
     named = replicate_names(replicates or {}, models)
     ghosts = checked_matrices(untrained or {}, "untrained", n_rows)
-    again = checked_matrices({named[key][0]: m for key, m in (replicates or {}).items()}, "replicates", n_rows)
+    again = checked_matrices(
+        {named[key][0]: m for key, m in (replicates or {}).items()}, "replicates", n_rows
+    )
     checked_names(models, tuple(name for name, _ in named.values()), tuple(ghosts))
     raw_of = checked_raw(raw, "raw", models, n_rows)
-    ghost_raw = checked_raw(untrained_raw, "untrained_raw", tuple(ghosts) or tuple(untrained_raw or {}), n_rows)
+    ghost_raw = checked_raw(
+        untrained_raw, "untrained_raw", tuple(ghosts) or tuple(untrained_raw or {}), n_rows
+    )
     every = {**matrices, **again, **ghosts}
     replicate_of = dict(named.values())
     plan = plan_pairs(models, replicate_of, tuple(ghosts))
@@ -138,7 +142,14 @@ def _settings(
 
 
 def _rows(
-    n_rows: int, documents: Any, domains: Any, tokens: Any, positions: Any, n_ctx: int | None, fit: Any, root_seed: int
+    n_rows: int,
+    documents: Any,
+    domains: Any,
+    tokens: Any,
+    positions: Any,
+    n_ctx: int | None,
+    fit: Any,
+    root_seed: int,
 ) -> Rows:
     documents = np.asarray(documents)
     if documents.ndim != 1 or documents.size != n_rows:
@@ -155,7 +166,13 @@ def _weights(weights: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, n
         if encoder is not None and np.shape(encoder) != np.shape(decoder):
             remedy = "Give W_enc transposed, one row per latent."
             raise InputError(
-                must_be("encoder", f"weights[{name!r}]", f"of shape {np.shape(decoder)}", np.shape(encoder), remedy)
+                must_be(
+                    "encoder",
+                    f"weights[{name!r}]",
+                    f"of shape {np.shape(decoder)}",
+                    np.shape(encoder),
+                    remedy,
+                )
             )
         out[str(name)] = (np.asarray(decoder), None if encoder is None else np.asarray(encoder))
     return out

@@ -11,7 +11,9 @@ class PlantConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_models: int = Field(3, ge=2, description="models m0, m1, …")
-    n_untrained: int = Field(2, ge=0, description="untrained models u0, u1, …: token and position latents only")
+    n_untrained: int = Field(
+        2, ge=0, description="untrained models u0, u1, …: token and position latents only"
+    )
     n_rows: int = Field(60_000, ge=1_000, description="tokens that every model reads")
     n_documents: int = Field(400, ge=4, description="documents of log-normal length")
     n_domains: int = Field(6, ge=1, description="domains; each document has one")
@@ -19,11 +21,15 @@ class PlantConfig(BaseModel):
     n_ctx: int = Field(64, ge=4, description="length of a context in tokens")
 
     n_universal: int = Field(60, ge=0, description="features of all models")
-    n_shared: int = Field(30, ge=0, description="features of two models up to all but one (none with two models)")
+    n_shared: int = Field(
+        30, ge=0, description="features of two models up to all but one (none with two models)"
+    )
     n_specific: int = Field(60, ge=0, description="per model: features of one model, also in its replicate")
     n_unstable: int = Field(10, ge=0, description="per model: features of one model, not in its replicate")
     n_decodable: int = Field(10, ge=0, description="per model: latent in one model, in the raw basis of all")
-    n_split: int = Field(6, ge=0, description="wholes: one latent in one model, n_pieces latents in the others")
+    n_split: int = Field(
+        6, ge=0, description="wholes: one latent in one model, n_pieces latents in the others"
+    )
     n_pieces: int = Field(5, ge=2, le=5, description="pieces of a split whole; each event goes to one piece")
     n_domain: int = Field(6, ge=0, description="decoys that share only a domain: independent given its label")
     n_token: int = Field(10, ge=0, description="decoys that share only a token id: independent given the id")

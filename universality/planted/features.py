@@ -37,7 +37,9 @@ class Feature:
 def plant_features(config: PlantConfig, text: Text, models: tuple[str, ...], root_seed: int) -> list[Feature]:
     """All features of a world, in a fixed order; a feature's number is its place in the list."""
     rng = generator(root_seed, "planted-features")
-    features = [_real("universal", models, models, _own(config, text, rng)) for _ in range(config.n_universal)]
+    features = [
+        _real("universal", models, models, _own(config, text, rng)) for _ in range(config.n_universal)
+    ]
     if len(models) > 2:
         for number in range(config.n_shared):
             size = 2 + number % (len(models) - 2)

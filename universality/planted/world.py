@@ -21,7 +21,12 @@ from universality.planted.features import Feature, decoy_tokens, plant_features
 from universality.planted.text import Text, plant_text
 from universality.seeds import generator
 
-EXPECTED_CLASS = {"universal": "universal", "specific": "specific", "unstable": "specific", "shared": "shared"}
+EXPECTED_CLASS = {
+    "universal": "universal",
+    "specific": "specific",
+    "unstable": "specific",
+    "shared": "shared",
+}
 EXPECTED_CLASS |= {"decodable": "specific", "whole": "specific"}
 EXPECTED_VERDICT = {"specific": "absent", "unstable": "unstable", "decodable": "decodable", "whole": "split"}
 EXPECTED_VERDICT |= {"piece": "part_of", "shared": "absent"}

@@ -151,7 +151,9 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
     w, rows, seed = world(), _rows(), 0
     every = {**w.acts, "m0r": w.replicates["m0"], **w.untrained}
     plan = plan_pairs(tuple(w.acts), {"m0r": "m0"}, tuple(w.untrained))
-    statistics = {name: _stored(latent_statistics(acts, rows, CONFIG.min_firings)) for name, acts in every.items()}
+    statistics = {
+        name: _stored(latent_statistics(acts, rows, CONFIG.min_firings)) for name, acts in every.items()
+    }
     assert isinstance(statistics["m0"], LatentStatistics)
     similarities: dict[tuple[str, str], TopSimilarity] = {}
     nulls: dict[tuple[str, str], PairNull] = {}
@@ -169,9 +171,19 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
     }
     staged = assemble(
         Stages(
-            models=tuple(w.acts), replicate_of={"m0r": "m0"}, untrained=tuple(w.untrained),
-            acts={**w.acts, **w.untrained}, rows=rows, statistics=statistics, similarities=similarities, nulls=nulls,
-            matchings=matchings, config=CONFIG, root_seed=seed, neurons=neurons, raw=w.raw,
+            models=tuple(w.acts),
+            replicate_of={"m0r": "m0"},
+            untrained=tuple(w.untrained),
+            acts={**w.acts, **w.untrained},
+            rows=rows,
+            statistics=statistics,
+            similarities=similarities,
+            nulls=nulls,
+            matchings=matchings,
+            config=CONFIG,
+            root_seed=seed,
+            neurons=neurons,
+            raw=w.raw,
             untrained_raw=w.untrained_raw,
         )  # fmt: skip
     )
@@ -189,9 +201,7 @@ def test_swapping_the_names_swaps_the_sides_and_nothing_else() -> None:
     for pair, left, right, s, t in ((("m0", "m1"), a, b, one, two), (("m1", "m0"), b, a, two, one)):
         similarity = pair_similarity(left, right, rows, s, t, CONFIG)
         null = pair_null(left, right, rows, s, t, CONFIG, pair=pair, root_seed=3)
-        found.append(
-            pair_matching(left, right, rows, s, t, similarity, null, CONFIG, pair=pair, root_seed=3)
-        )
+        found.append(pair_matching(left, right, rows, s, t, similarity, null, CONFIG, pair=pair, root_seed=3))
     pd.testing.assert_frame_equal(found[0].pairs, found[1].swapped().pairs, check_exact=True)
     np.testing.assert_array_equal(found[0].best_a.partner, found[1].best_b.partner)
 
@@ -221,7 +231,13 @@ def test_latent_statistics_by_hand() -> None:
     rows = Rows(documents, documents % 2 == 0, tokens=tokens, positions=positions)
     found = latent_statistics(sparse.csr_matrix(dense), rows, 3)
     assert found.status.tolist() == ["alive", "alive", "alive", "rare", "dead"]
-    assert found.flags(CompareConfig()).tolist() == ["dense;single_token", "dense;positional", "dense", "single_token", ""]
+    assert found.flags(CompareConfig()).tolist() == [
+        "dense;single_token",
+        "dense;positional",
+        "dense",
+        "single_token",
+        "",
+    ]
     np.testing.assert_allclose(found.firing_rate, [8 / 40, 10 / 40, 1, 1 / 40, 0])
     assert found.documents_score.tolist() == [4, 5, 5, 0, 0]
     assert found.max_activation.tolist() == [2.0, 1.0, 3.0, 5.0, 0.0]
@@ -298,7 +314,11 @@ def test_dictionaries_without_alive_latents_give_empty_tables_not_errors() -> No
     w = world()
     empty = sparse.csr_matrix((8000, 7), dtype=np.float32)
     comparison = compare(
-        {"m0": w.acts["m0"], "m1": empty}, documents=w.documents, domains=w.domains, tokens=w.tokens, config=CONFIG
+        {"m0": w.acts["m0"], "m1": empty},
+        documents=w.documents,
+        domains=w.domains,
+        tokens=w.tokens,
+        config=CONFIG,
     )
     assert comparison.pairs.empty
     assert set(comparison.features.loc[comparison.features["model"] == "m1", "status"]) == {"dead"}

@@ -43,7 +43,11 @@ def test_a_chain_whose_ends_differ_is_not_one_cluster() -> None:
     label = constrained_clusters(np.arange(3), _edges(r, [(0, 1), (1, 2)]), _similarity(r), 0.5)
     assert label.tolist() == [0, 0, 2]
     # The mean over both cross pairs decides, not the edge alone.
-    assert constrained_clusters(np.arange(3), _edges(r, [(0, 1), (1, 2)]), _similarity(r), 0.39).tolist() == [0, 0, 0]
+    assert constrained_clusters(np.arange(3), _edges(r, [(0, 1), (1, 2)]), _similarity(r), 0.39).tolist() == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_no_model_is_twice_in_a_cluster() -> None:
@@ -118,7 +122,12 @@ def test_cycles_of_a_consistent_world_close_and_of_a_random_one_do_not() -> None
     assert found.chance < 0.1
     rng = np.random.default_rng(1)
     order = [rng.permutation(n) for _ in range(3)]
-    wild = [(a * n + i, b * n + int(order[a + b - 1][i])) for a in range(3) for b in range(a + 1, 3) for i in range(n)]
+    wild = [
+        (a * n + i, b * n + int(order[a + b - 1][i]))
+        for a in range(3)
+        for b in range(a + 1, 3)
+        for i in range(n)
+    ]
     found = cycle_consistency(models, _edges(ones, wild), np.random.default_rng(0))
     assert found.low <= found.value <= found.high
 

@@ -52,7 +52,7 @@ def test_the_truth_has_one_row_per_latent_of_every_dictionary() -> None:
     assert set(shared.groupby("feature").size()) == {2}
 
 
-def _column(acts, latent: int) -> np.ndarray:  # noqa: ANN001
+def _column(acts, latent: int) -> np.ndarray:
     return acts[:, [latent]].toarray().ravel()
 
 

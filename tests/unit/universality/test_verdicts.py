@@ -8,7 +8,15 @@ from scipy import sparse
 from scipy.optimize import nnls
 
 from universality.correlation import correlate
-from universality.verdicts import VERDICTS, Case, find_splits, first_verdict, judge, nonnegative, probe_correlations
+from universality.verdicts import (
+    VERDICTS,
+    Case,
+    find_splits,
+    first_verdict,
+    judge,
+    nonnegative,
+    probe_correlations,
+)
 
 LIMITS = {"tau": 0.5, "alpha": 0.05, "gain": 0.1, "probe_share": 0.8, "probe_floor": 0.2}
 
