@@ -212,15 +212,18 @@ def domains(view: View) -> None:
 
 
 def domain_table(table: pd.DataFrame) -> None:
-    """The domain table, each row with a link to its pair."""
+    """The domain table; a selected row offers the way to its pair."""
     names = ["domain", "model", "latent", "mcc", "auroc", "r", "r_token", "level", "neuron_r", "untrained_r"]
     shown = table[[*names, "partner_model", "partner_latent"]].sort_values(
         ["domain", "model"], ignore_index=True
     )
     number = st.column_config.NumberColumn
-    st.dataframe(
+    chosen = st.dataframe(
         shown,
         hide_index=True,
+        key="domains_table",
+        on_select="rerun",
+        selection_mode="single-row",
         column_config={
             "mcc": number("MCC", format="%.2f", help="Matthews correlation with the domain label"),
             "auroc": number("AUROC", format="%.2f", help="of the domain label, over score rows"),
@@ -232,6 +235,18 @@ def domain_table(table: pd.DataFrame) -> None:
             "partner_latent": number("partner", format="%d"),
         },
     )
+    rows = chosen["selection"]["rows"]
+    if rows and rows[0] < len(shown) and pd.notna(shown["partner_latent"].iloc[rows[0]]):
+        row = shown.iloc[rows[0]]
+        pair = f"{row['model']}:{row['latent']}-{row['partner_model']}:{int(row['partner_latent'])}"
+        st.page_link(
+            "app_pages/pairs.py",
+            label=f"Open {pair}",
+            icon=":material/join_inner:",
+            query_params={"pair": pair},
+        )
+    else:
+        st.caption("Select a row to open its pair.")
 
 
 def dictionaries(view: View) -> None:
@@ -248,23 +263,20 @@ def dictionaries(view: View) -> None:
             hide_index=True,
             column_order=[
                 "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "heldout_loss", "d_sae",
-                "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "hook_point", "d_in", "dead_fraction",
-                "max_init_cosine",
+                "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "max_init_cosine",
             ],
             column_config={
-                "model_seed": number("model seed", format="%d"),
-                "sae_seed": number("SAE seed", format="%d"),
-                "hook_point": "hook point",
+                "model_seed": "model seed",
+                "sae_seed": "SAE seed",
                 "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
                 "heldout_loss": number("loss", format="%.2f", help="of the transformer, held out, nats per token"),
                 "sae_tokens": number("SAE tokens", format="compact"),
                 "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
                 "l0": number("L0", format="%.1f", help="latents that fire per token"),
                 "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-                "dead_fraction": number("dead", format="percent"),
                 "n_alive": number("alive", format="localized"),
                 "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
-                "n_dead": number("dead latents", format="localized"),
+                "n_dead": number("dead", format="localized", help="never fire"),
                 "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
             },
         )  # fmt: skip

@@ -13,7 +13,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
-from dashboards.progress import Progress, command, fold
+from dashboards.progress import Progress, command, fold, recipe_yaml
 from storage import Run
 
 #: Seconds between two looks at a run that is being computed.
@@ -74,7 +74,16 @@ def detail(run: Run, store: str) -> None:
     ):
         st.code(command(record, store), language="bash", wrap_lines=True)
         st.caption(
-            "Screens only read. Copy the command into a terminal; add `--dry-run` to see what it would compute."
+            "Screens only read: copy the command into a terminal. Add `--dry-run` to see what it would compute. "
+            "If the recipe was a file, or was changed with `--set`, save it as it was run and name that file."
+        )
+        st.download_button(
+            "Recipe as it was run",
+            data=lambda: recipe_yaml(record),
+            file_name=f"{run.name}.yaml",
+            mime="application/yaml",
+            on_click="ignore",
+            icon=":material/download:",
         )
     provenance(record)
 
@@ -86,8 +95,11 @@ def live(run: Run) -> None:
     with panel("Progress"):
         status = str(record["status"])
         st.markdown(words.STATUSES.get(status, status))
-        share = state.n_done / max(state.n_nodes, 1)
-        st.progress(share, text=f"{state.n_done:,} of {words.counted(state.n_nodes, 'step')} done")
+        said = f"{state.n_done:,} of {words.counted(state.n_nodes, 'step')} done"
+        if state.seconds_left is not None:
+            said += f", about {words.duration(state.seconds_left)} left"
+        by_count = state.n_done / max(state.n_nodes, 1)
+        st.progress(state.share if status == "running" and state.share is not None else by_count, text=said)
         if len(state.running):
             running(state)
         problems(state)

@@ -231,7 +231,7 @@ def domain_chart(frame: pd.DataFrame) -> Drawing:
         domain=[name for _, name in _DOMAIN_POINTS.values()],
         range=[KIND_COLOURS[kind] for kind, _ in _DOMAIN_POINTS.values()],
     )
-    y = alt.Y("domain:N", sort=order, title=None, axis=alt.Axis(grid=True, labelLimit=140))
+    y = alt.Y("domain:N", sort=order, title=None, axis=alt.Axis(grid=True, labelLimit=140, labelFlush=False))
     ranges = (
         alt.Chart(frame.dropna(subset=["r"]))
         .mark_rule(color=KIND_COLOURS["features"], opacity=0.35, size=5)

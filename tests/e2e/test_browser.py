@@ -20,8 +20,8 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-import synthetic_text
-from synthetic_run import write_synthetic_run
+import synthetic_text  # noqa: E402
+from synthetic_run import write_synthetic_run  # noqa: E402
 
 pytestmark = [
     pytest.mark.browser,

@@ -192,25 +192,72 @@ def test_search_finds_a_latent_by_number_and_by_text(full, at_full):
 
 
 def test_search_by_text_finds_the_features_that_peak_on_it(full, at_full):
-    run = open_run(None, full)
-    row = _best_pair(full)
+    run, row = open_run(None, full), _best_pair(full)
     contexts = run.sql(
-        f"select row from contexts where comparison_id='main' and kind='top' and model='{row['model_a']}' "
-        f"and latent={row['latent_a']} and rank=0"
+        f"select row from contexts where comparison_id = 'main' and kind = 'top' and model = '{row['model_a']}' "
+        f"and latent = {row['latent_a']} order by rank limit 1"
     )
-    if contexts.empty:
-        contexts = run.sql(
-            f"select row from contexts where comparison_id='main' and kind='top' and model='{row['model_a']}' "
-            f"and latent={row['latent_a']} order by rank limit 1"
-        )
-    token = run.artifact("tokens").array("row_token")[int(contexts["row"].iloc[0])]
-    vocabulary = run.table("vocabulary").set_index("token")
-    text = bytes.fromhex(vocabulary.loc[int(token), "bytes"]).decode("utf-8", "ignore").strip()
-    if not text or text.isdigit():
-        pytest.skip("the peak of the strongest pair is no text")
+    tokens = run.artifact("tokens")
+    context, position = (
+        tokens.array(f"row_{name}")[int(contexts["row"][0])] for name in ("context", "position")
+    )
+    vocabulary = run.table("vocabulary").set_index("token")["bytes"]
+    beside = tokens.array("eval_contexts")[context, position - 1 : position + 2]
+    text = b"".join(bytes.fromhex(vocabulary[int(token)]) for token in beside if token).decode(
+        "utf-8", "ignore"
+    )
     at = turned(at_full, "pairs")
-    at.text_input(key="find").set_value(f'"{text}"').run()
+    checked(at.text_input(key="find").set_value(f'"{text}"').run())
     assert _id(row) in at.session_state["pairs_table_ids"]
+
+
+def test_filters_keep_exactly_what_they_say(full, at_full):
+    run = open_run(None, full)
+    pairs = run.table("pairs").query("comparison_id == 'main'")
+    classes = run.table("features").query("comparison_id == 'main'").set_index(["model", "latent"])["class"]
+    sides = [
+        [classes[m, n] for m, n in zip(pairs[f"model_{s}"], pairs[f"latent_{s}"], strict=True)] for s in "ab"
+    ]
+    level = pairs["level"].mode()[0]
+    couple = pairs["model_a"].iloc[0], pairs["model_b"].iloc[0]
+    expected = {
+        "r": pairs["r_held_out"].between(0.3, 0.8),
+        "chance": pairs["q"] < 0.05,
+        "level": pairs["level"] == level,
+        "class": [("universal" in both) for both in zip(*sides, strict=True)],
+        "models": (pairs["model_a"] == couple[0]) & (pairs["model_b"] == couple[1]),
+    }
+    at = turned(at_full, "pairs")
+    settings = {
+        "r": ((0.3, 0.8), (-1.0, 1.0)),
+        "chance": ("Beyond chance", "Any"),
+        "level": ([level], []),
+        "class": (["universal"], []),
+        "models": ("-".join(couple), "All pairs of models"),
+    }
+
+    def set_to(key: str, value: object) -> None:
+        widgets = [*at.slider, *at.selectbox, *at.multiselect]
+        checked(next(widget for widget in widgets if widget.key == key).set_value(value).run())
+
+    for key, keep in expected.items():
+        set_to(key, settings[key][0])
+        rows = pairs[list(keep) if isinstance(keep, list) else keep]
+        assert sorted(at.session_state["pairs_table_ids"]) == sorted(
+            _id(row) for _, row in rows.iterrows()
+        ), key
+        assert 0 < len(rows) < len(pairs), key
+        set_to(key, settings[key][1])
+
+
+def test_a_domain_leads_to_its_pair(full, at_full):
+    assert not at_full.get("page_link")
+    at_full.session_state["domains_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
+    checked(at_full.run())
+    (link,) = at_full.get("page_link")
+    pair = link.proto.label.removeprefix("Open ")
+    shown = turned(at_full, "pairs", pair=pair)
+    assert CONTEXT in html(shown)
 
 
 def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import shlex
 
-from dashboards.progress import command, fold
+import pytest
+import yaml
+
+from dashboards.progress import command, fold, recipe_yaml
 
 
 def record(status: str, **nodes: str) -> dict:
@@ -55,3 +58,19 @@ def test_damaged_events_and_records_are_survived():
 def test_the_command_can_be_pasted():
     words = shlex.split(command(record("interrupted"), "/a folder/runs"))
     assert words == ["universality", "run", "quickstart", "--name", "a run", "--store", "/a folder/runs"]
+
+
+def test_the_time_left_follows_the_estimates_of_the_plan():
+    todo = {"a": 40.0, "b": 40.0, "c": 20.0}
+    events = [{"event": "run_started", "time": 0.0, "todo": todo}, *EVENTS[1:]]
+    state = fold(record("running", a="running", b="running", c="done"), events)
+    assert state.share == pytest.approx((0.75 * 40 + 20) / 100)
+    assert state.seconds_left == pytest.approx(5.0 * 0.5 / 0.5)
+    assert fold(record("done", a="done", b="done", c="done"), events).seconds_left is None
+    assert fold(record("running", a="running"), EVENTS).share is None
+
+
+def test_the_recipe_is_given_back_as_it_was():
+    recipe = {"recipe": "mine", "corpus": {"sources": [{"kind": "demo", "max": None}]}, "note": "größer: ja"}
+    assert yaml.safe_load(recipe_yaml({"recipe": recipe})) == recipe
+    assert yaml.safe_load(recipe_yaml({})) == {}
