@@ -120,8 +120,12 @@ class Recipe(_Frozen):
         description="the transformers"
     )
     comparisons: tuple[ComparisonConfig, ...] = Field(min_length=1, description="what is compared")
-    compare: CompareConfig = Field(default_factory=CompareConfig, description="thresholds, nulls, intervals")
-    evidence: EvidenceConfig = Field(default_factory=EvidenceConfig, description="contexts kept per latent")
+    compare: CompareConfig = Field(
+        default_factory=lambda: CompareConfig.model_validate({}), description="thresholds, nulls, intervals"
+    )
+    evidence: EvidenceConfig = Field(
+        default_factory=lambda: EvidenceConfig.model_validate({}), description="contexts kept per latent"
+    )
     activation_dtype: Literal["float32", "float16"] = Field(
         "float32", description="how training activations are stored; evaluation rows are always float32"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,13 @@ def shared_rows(tokens: Artifact) -> Rows:
     )
 
 
+def latents_of(artifact: Artifact) -> sparse.csr_matrix:
+    """The latents of a ``latents`` artifact, without a copy."""
+    from scipy import sparse
+
+    return sparse.csr_matrix(artifact.csr("acts"))
+
+
 class Sides:
     """What the pairwise steps read: both dictionaries' latents over the same rows."""
 
@@ -43,7 +51,7 @@ class Sides:
         _same_ancestry(ctx)
         self.config = CompareConfig(**ctx.params["compare"])
         self.rows = shared_rows(ctx.inputs["tokens"])
-        self.a, self.b = (ctx.inputs[side].csr("acts") for side in "ab")
+        self.a, self.b = latents_of(ctx.inputs["a"]), latents_of(ctx.inputs["b"])
         self.pair: tuple[str, str] = tuple(ctx.params["ids"])
         self.root_seed: int = ctx.params["root_seed"]
 
@@ -185,7 +193,7 @@ def _stages(ctx: StepContext) -> Stages:
     config, rows = CompareConfig(**p["compare"]), shared_rows(inputs["tokens"])
     models, ghosts = tuple(p["trained"]), tuple(p["untrained"])
     plan = plan_pairs(models, p["replicates"], ghosts)
-    acts = {name: inputs[f"latents/{name}"].csr("acts") for name in (*models, *p["replicates"], *ghosts)}
+    acts = {name: latents_of(inputs[f"latents/{name}"]) for name in (*models, *p["replicates"], *ghosts)}
     statistics = {name: latent_statistics(matrix, rows, config.min_firings) for name, matrix in acts.items()}
 
     def stored(step: str, pair: tuple[str, str]) -> Artifact:
@@ -230,7 +238,7 @@ def _weights(dictionary: Artifact) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(tensors["W_dec"]), np.asarray(tensors["W_enc"]).T
 
 
-def _models_table(ctx: StepContext, statistics: dict[str, LatentStatistics]) -> DataFrame:
+def _models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -> DataFrame:
     """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
     from pandas import DataFrame
 
@@ -288,6 +296,8 @@ def _origin(transformer: Artifact) -> tuple[str, dict[str, Any]]:
 @step("evidence", version=1)
 def evidence(ctx: StepContext) -> None:
     """What people read of each latent: contexts, histograms, logits, domains."""
+    from scipy import sparse
+
     from pipelines.steps.models import open_transformer
     from universality.errors import InputError
     from universality.evidence import contexts_table, histogram_table, latent_domain_table, logit_table
@@ -295,7 +305,7 @@ def evidence(ctx: StepContext) -> None:
     from universality.transformers.harvest import logit_weights
 
     p, inputs = ctx.params, ctx.inputs
-    tokens, acts, wanted = inputs["tokens"], inputs["latents"].csc("acts"), p["evidence"]
+    tokens, acts, wanted = inputs["tokens"], sparse.csc_matrix(inputs["latents"].csc("acts")), p["evidence"]
     firing = np.flatnonzero(np.diff(acts.indptr))
     tables = {
         "contexts": contexts_table(

@@ -12,7 +12,14 @@ def keys(overrides=(), device="cpu"):
 def test_ids_name_step_and_subject():
     plan = build_plan(load_recipe("quickstart"))
     ids = {node.id for node in plan}
-    assert {"corpus", "tokenizer", "tokens", "transformer/m2", "transformer/u1", "activations/m0/sae_b"} <= ids
+    assert {
+        "corpus",
+        "tokenizer",
+        "tokens",
+        "transformer/m2",
+        "transformer/u1",
+        "activations/m0/sae_b",
+    } <= ids
     assert {"sae/main/m0r", "latents/main/m0", "matching/main/m0-m1", "matching/main/m0-m0r"} <= ids
     assert {"matching/main/u0-u1", "neurons/main/m0-m2", "comparison/main", "evidence/main/m2"} <= ids
     assert "activations/u0/sae_b" not in ids, "untrained models have no replicate"
@@ -22,7 +29,9 @@ def test_a_threshold_moves_only_what_it_can_change():
     before, after = keys(), keys(["compare.tau=0.6"])
     moved = {node for node in before if before[node] != after[node]}
     assert "comparison/main" in moved
-    assert not any(node.startswith(("corpus", "tok", "transformer", "activations", "sae", "latents")) for node in moved)
+    assert not any(
+        node.startswith(("corpus", "tok", "transformer", "activations", "sae", "latents")) for node in moved
+    )
 
 
 def test_seeds_move_only_their_own_branch():

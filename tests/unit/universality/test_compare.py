@@ -111,8 +111,8 @@ COLUMNS = {
     "tau_curve": "tau class level n_features",
     "k_of_m": "k n_clusters n_features fraction",
     "candidates": "model_a latent_a model_b latent_b rank r",
-    "domains": "domain model latent n_rows mcc sensitivity specificity auroc partner_model partner_latent r r_token level "
-    "nearest_neuron neuron_r untrained_r proxy_r",
+    "domains": "domain model latent n_rows mcc sensitivity specificity auroc partner_model partner_latent r r_token "
+    "level nearest_neuron neuron_r untrained_r proxy_r",
 }
 
 
@@ -185,7 +185,7 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
             neurons=neurons,
             raw=w.raw,
             untrained_raw=w.untrained_raw,
-        )  # fmt: skip
+        )
     )
     whole = compare(w.acts, **{**w.inputs(), "replicates": {"m0": w.replicates["m0"]}}, config=CONFIG)
     for name, table in whole.to_tables().items():
