@@ -14,7 +14,7 @@ from universality.errors import InputError
 TOYS = str(Path(__file__).resolve().parents[1] / "toys")
 if TOYS not in sys.path:  # Dask workers inherit sys.path and import the steps by name
     sys.path.insert(0, TOYS)
-import engine_toys as toys  # noqa: E402
+import engine_toys as toys
 
 
 class Never(SerialExecutor):

@@ -20,8 +20,8 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-import synthetic_text  # noqa: E402
-from synthetic_run import write_synthetic_run  # noqa: E402
+import synthetic_text
+from synthetic_run import write_synthetic_run
 
 pytestmark = [
     pytest.mark.browser,
@@ -124,11 +124,11 @@ def watched(browser, address):
     context.close()
 
 
-def hostile_pair(store: str) -> str:
-    """The matched pair whose feature fires on the most hostile text."""
+def telling_pair(store: str, domain: str) -> str:
+    """The most frequent matched pair whose feature fires on a domain."""
     rows = open_run(None, store).sql(
         "select p.* from pairs p join features f on f.model = p.model_a and f.latent = p.latent_a "
-        "where f.top_domain = 'hostile' and p.r_held_out > 0.5 order by f.firing_rate desc limit 1"
+        f"where f.top_domain = '{domain}' and p.r_held_out > 0.5 order by f.firing_rate desc limit 1"
     )
     row = rows.iloc[0]
     return f"{row['model_a']}:{row['latent_a']}-{row['model_b']}:{row['latent_b']}"
@@ -161,7 +161,7 @@ def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
 
 def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
     page = watched.page
-    watched.open(f"pairs?pair={quote(hostile_pair(store))}")
+    watched.open(f"pairs?pair={quote(telling_pair(store, 'hostile'))}")
     seen = ""
     for choice in ("Top of A", "Both fire", "A only", "Quantiles", "Random"):
         page.get_by_role("radio", name=choice, exact=True).click()
@@ -173,6 +173,9 @@ def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
         watched.assert_clean()
     assert [text for text in LITERAL if text not in seen] == []
     assert "\u202e" not in seen
+    watched.open(f"pairs?pair={quote(telling_pair(store, EVIL))}")
+    assert EVIL in page.inner_text("body")
+    watched.assert_clean()
     watched.open("specific?feature=m0:1")
     assert page.locator(".uv-context").count() > 0
     watched.assert_clean()

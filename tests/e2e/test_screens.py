@@ -16,7 +16,7 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-from synthetic_run import write_synthetic_run  # noqa: E402
+from synthetic_run import write_synthetic_run
 
 APP = Path(dashboards.__file__).with_name("app.py")
 PAGES = ["overview", "pairs", "specific", "runs"]
@@ -143,12 +143,19 @@ def test_a_link_to_a_pair_that_the_filters_hide_says_so_and_shows_it(full, at_fu
 
 
 def test_a_filter_never_moves_the_selection_to_another_pair(full, at_full):
-    row = _best_pair(full)
-    at = turned(at_full, "pairs", pair=_id(row))
-    at.selectbox(key="models").set_value(f"{row['model_a']}-{row['model_b']}").run()
-    assert at.query_params["pair"] == _id(row)
-    (position,) = at.session_state["pairs_table"]["selection"]["rows"]
-    assert at.session_state["pairs_table_ids"][position] == _id(row)
+    at = turned(at_full, "pairs")
+    pair = at.session_state["pairs_table_ids"][-1]
+    at.query_params["pair"] = pair
+    at.run()
+    at.selectbox(key="order").set_value("Weakest (held-out r)").run()
+    for couple in (
+        at.selectbox(key="models").options[0],
+        "-".join(part.split(":")[0] for part in pair.split("-")),
+    ):
+        checked(at.selectbox(key="models").set_value(couple).run())
+        assert at.query_params["pair"] == pair
+        (position,) = at.session_state["pairs_table"]["selection"]["rows"]
+        assert at.session_state["pairs_table_ids"][position] == pair
 
 
 def test_next_and_previous_follow_the_order_of_the_table(full, at_full):

@@ -17,7 +17,7 @@ from storage import RunMissing, open_store
 TOYS = str(Path(__file__).resolve().parents[1] / "toys")
 if TOYS not in sys.path:
     sys.path.insert(0, TOYS)
-import engine_toys as toys  # noqa: E402
+import engine_toys as toys
 
 
 class Recipe:

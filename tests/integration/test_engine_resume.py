@@ -16,7 +16,7 @@ TOYS = Path(__file__).resolve().parents[1] / "toys"
 ROOT = TOYS.parents[1]
 if str(TOYS) not in sys.path:
     sys.path.insert(0, str(TOYS))
-import engine_toys as toys  # noqa: E402
+import engine_toys as toys
 
 
 def begin(store, executor, pause=0.0):

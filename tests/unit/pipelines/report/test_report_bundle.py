@@ -20,7 +20,7 @@ SUPPORT = Path(__file__).resolve().parents[3] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-from synthetic_run import write_synthetic_run  # noqa: E402
+from synthetic_run import write_synthetic_run
 
 SMALL = {"n_latents": 60, "n_documents": 96}
 

@@ -20,7 +20,7 @@ SUPPORT = Path(__file__).resolve().parents[3] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-from synthetic_text import HOSTILE, WORDS  # noqa: E402
+from synthetic_text import HOSTILE, WORDS
 
 #: What may stand in the body of a token: plain characters, a character by number, a visible space.
 TOKEN = re.compile(r"\\texttt\{(?:[A-Za-z0-9()\[\]:;./=+*@]|\\symbol\{\d+\}|\\textvisiblespace\{\})*\}")

@@ -28,7 +28,7 @@ SUPPORT = Path(__file__).resolve().parents[3] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-from synthetic_text import HOSTILE  # noqa: E402
+from synthetic_text import HOSTILE
 
 
 class _Page(HTMLParser):
