@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.exceptions import StopAtLayerException
 
 from universality.errors import InputError, must_be
+from universality.transformers import twin as twins
 
 
 def harvest(
@@ -25,7 +27,7 @@ def harvest(
     """Run the model over ``contexts`` and yield the activations at some hook points.
 
     A forward pass ends at the last hook point that was asked for: later blocks and the unembedding
-    never run.
+    never run. Models of ``boot_native`` are read through their hookless twin where it has the site.
 
     Args:
         model: any bridge.
@@ -45,10 +47,13 @@ def harvest(
     names = list(dict.fromkeys(hook_points))
     check_hook_points(model, names)
     device = device or next(iter(model.parameters())).device
+    read = _reader(model, names)
     for start in range(0, len(contexts), batch_contexts):
-        batch = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64))
-        captured = _capture(model, batch.to(device), names)
-        yield {name: captured[name].float().cpu().numpy() for name in names}
+        tokens = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64)).to(
+            device
+        )
+        found = read(tokens)
+        yield {name: _as_rows(name, found.get(name), tokens).float().cpu().numpy() for name in names}
 
 
 def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
@@ -69,13 +74,24 @@ def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
 
 
 def hook_dimension(model: TransformerBridge, hook_point: str) -> int:
-    """Width ``d_in`` of the activations at a hook point, found by running one token of context."""
+    """Width ``d_in`` of the activations at a hook point, found by running two tokens."""
     check_hook_points(model, [hook_point])
     tokens = torch.zeros((1, 2), dtype=torch.int64, device=next(iter(model.parameters())).device)
-    return int(_capture(model, tokens, [hook_point])[hook_point].shape[-1])
+    return int(_as_rows(hook_point, _reader(model, [hook_point])(tokens).get(hook_point), tokens).shape[-1])
+
+
+def _reader(model: TransformerBridge, names: list[str]) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
+    """What maps tokens to the raw values at the hook points."""
+    twin = twins.twin_of(model)
+    sites = {} if twin is None else {name: twins.site_of(twin, name) for name in names}
+    known = {name: site for name, site in sites.items() if site is not None}
+    if twin is not None and len(known) == len(names):
+        return lambda tokens: twins.capture(twin, tokens, known)
+    return lambda tokens: _capture(model, tokens, names)
 
 
 def _capture(model: TransformerBridge, tokens: torch.Tensor, names: list[str]) -> dict[str, torch.Tensor]:
+    """Values at hook points through the bridge itself; those that never fire are absent."""
     captured: dict[str, torch.Tensor] = {}
 
     def keep(name: str):
@@ -87,14 +103,26 @@ def _capture(model: TransformerBridge, tokens: torch.Tensor, names: list[str]) -
 
         return hook
 
-    with torch.no_grad(), model.hooks(fwd_hooks=[(name, keep(name)) for name in names]):
+    with torch.no_grad(), _hooks(model, [(name, keep(name)) for name in names]):
         model.forward(tokens, return_type=None)
-    return {name: _as_rows(name, captured.get(name), tuple(tokens.shape)) for name in names}
+    return captured
 
 
-def _as_rows(name: str, value: torch.Tensor | None, shape: tuple[int, ...]) -> torch.Tensor:
+@contextmanager
+def _hooks(model: TransformerBridge, hooks: list[tuple[str, Callable]]) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(model.hooks(fwd_hooks=hooks))
+        except ValueError as error:  # TransformerLens's word for a hook that is switched off
+            names = ", ".join(name for name, _ in hooks)
+            remedy = "Take a residual, attention-output, hook_z or MLP hook point."
+            raise InputError(must_be("hook_point", names, "one that fires", str(error), remedy)) from error
+        yield
+
+
+def _as_rows(name: str, value: torch.Tensor | None, tokens: torch.Tensor) -> torch.Tensor:
     """Flatten ``(batch, n_ctx, …)`` to ``(batch, n_ctx, d_in)`` or say why that cannot be."""
-    if value is None or tuple(value.shape[:2]) != shape or value.ndim not in (3, 4):
+    if value is None or value.shape[:2] != tokens.shape or value.ndim not in (3, 4):
         raise InputError(
             must_be(
                 f"hook_point {name!r}",
@@ -174,9 +202,18 @@ def spliced_losses(
     Returns:
         ``(ce_clean, ce_spliced, ce_zero)``, means over all predicted tokens, in nats.
 
+    Raises:
+        InputError: no contexts, or a hook point that is unknown, does not fire or cannot be edited.
+
     Source: the splicing of Bricken et al. 2023 and Gao et al. 2024.
     """
     check_hook_points(model, [hook_point])
+    if hook_point.endswith("hook_resid_mid"):
+        # TransformerLens edits what the MLP reads there, not the stream itself.
+        remedy = "Take hook_attn_out or hook_resid_post."
+        raise InputError(
+            must_be("hook_point", hook_point, "one whose edit reaches the stream", "not", remedy)
+        )
     if len(contexts) == 0:
         raise InputError(must_be("number", "contexts", "at least 1", 0, "Pass some evaluation contexts."))
     device = next(iter(model.parameters())).device
@@ -190,7 +227,7 @@ def spliced_losses(
         where = torch.from_numpy(np.asarray(replaced[here], dtype=bool)).to(device)
         for i, change in enumerate((None, reconstruct, torch.zeros_like)):
             hooks = [] if change is None else [(hook_point, _replacing(change, where))]
-            with torch.no_grad(), model.hooks(fwd_hooks=hooks):
+            with torch.no_grad(), _hooks(model, hooks):
                 logits = model.forward(tokens, return_type="logits")[:, :-1].flatten(0, 1)
                 loss = functional.cross_entropy(logits.float(), tokens[:, 1:].flatten())
             totals[i] += float(loss) * len(tokens)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import transformer_lens.model_bridge.sources.native
 from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources.native import boot as boot_native
@@ -26,7 +25,8 @@ def build(config: TransformerConfig, model_seed: int, *, device: str = "cpu") ->
 
     Args:
         config: the shape.
-        model_seed: seed of the initial weights only; nothing global is seeded or read.
+        model_seed: seed of the initial weights only (torch's generator uses its low 32 bits); nothing global is
+            seeded or read.
         device: where the weights go; they are drawn on the CPU, so equal on every device.
 
     Returns:
