@@ -17,6 +17,8 @@ from universality.matching import match
 
 #: Rows that pairwise-distance indices are computed on; they grow with the square.
 N_SAMPLED_ROWS = 512
+#: Rows that covariances are taken over, evenly spread where there are more: far more than coordinates.
+MAX_ROWS = 32_768
 #: Coordinates up to which covariance indices are computed (dense d x d matrices).
 MAX_WIDTH = 4096
 _ROWS = 16_384
@@ -58,7 +60,7 @@ class Covariances:
 
     Attributes:
         xx: (d_x, d_x). yy: (d_y, d_y). xy: (d_x, d_y). unrelated: (d_x, d_y) with y rolled by half of the rows.
-        n_rows: rows behind them.
+        n_rows: rows behind them, :data:`MAX_ROWS` at most.
     """
 
     xx: np.ndarray
@@ -70,6 +72,8 @@ class Covariances:
 
 def covariances(x: np.ndarray, y: np.ndarray) -> Covariances:
     """Covariances of (n_rows, d_x) and (n_rows, d_y) in float64, by blocks of rows."""
+    step = -(-x.shape[0] // MAX_ROWS)
+    x, y = x[::step], y[::step]
     n = x.shape[0]
     mean_x, mean_y = x.mean(axis=0, dtype=np.float64), y.mean(axis=0, dtype=np.float64)
     xx, yy = np.zeros((x.shape[1],) * 2), np.zeros((y.shape[1],) * 2)

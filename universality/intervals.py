@@ -6,6 +6,8 @@ summed per document once, and each resample is a weighted sum of these.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 
@@ -104,56 +106,73 @@ def resampled_correlations(
         sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples
     )
     rows, weights = (weights @ sizes)[:, None].astype(np.float64), weights.astype(np.float64)
-    left, right = _columns(A, "A"), _columns(B, "B")
-    code = code.ravel()
+    by_document = _dense_sums if is_dense(A) and is_dense(B) else _sparse_sums
+    sums_of = by_document(A, B, code.ravel(), sizes.size)
     out = np.zeros((ia.size, n_resamples))
     for first, last in blocks(ia.size, _PAIRS):
-        a, b = left[:, ia[first:last]], right[:, ib[first:last]]
-        moments = [weights @ sums for sums in _by_document(a, b, code, sizes.size)]
+        moments = [weights @ sums for sums in sums_of(ia[first:last], ib[first:last])]
         out[first:last] = _correlation(moments, rows).T
     return out
 
 
-def _by_document(a, b, code: np.ndarray, n_documents: int) -> np.ndarray:
-    """(5, n_documents, n_pairs) sums of a, b, a², b² and ab over each document's rows."""
-    sums = np.zeros((5, n_documents, a.shape[1]))
-    if isinstance(a, np.ndarray):
-        order = np.argsort(code, kind="stable")
-        starts = np.searchsorted(code[order], np.arange(n_documents))
-        a, b = a[order], b[order]
-        for k, values in enumerate((a, b, a * a, b * b, a * b)):
-            sums[k] = np.add.reduceat(values, starts, axis=0)
+#: Maps pairs to (5, n_documents, n_pairs) sums of a, b, a², b² and ab over each document's rows.
+SumsOf = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _dense_sums(a: Matrix, b: Matrix, code: np.ndarray, n_documents: int) -> SumsOf:
+    """Document by document, so that what is multiplied fits the cache; values are measured from the means."""
+    left, right = np.asarray(a), np.asarray(b)
+    means = [x.mean(axis=0, dtype=np.float64) for x in (left, right)]
+    order = np.argsort(code, kind="stable")
+    documents = np.split(order, np.searchsorted(code[order], np.arange(1, n_documents)))
+
+    def sums_of(ia: np.ndarray, ib: np.ndarray) -> np.ndarray:
+        sums = np.zeros((5, n_documents, ia.size))
+        for d, rows in enumerate(documents):
+            x, y = left[rows][:, ia] - means[0][ia], right[rows][:, ib] - means[1][ib]
+            sums[0, d], sums[1, d] = x.sum(axis=0), y.sum(axis=0)
+            for k, (u, v) in enumerate(((x, x), (y, y), (x, y)), start=2):
+                sums[k, d] = np.einsum("ij,ij->j", u, v)
         return sums
-    left, right = ((x.indptr, x.indices, x.data) for x in (a, b))
-    _sparse_sums(left, right, code, np.zeros(code.size), sums)
-    return sums
+
+    return sums_of
+
+
+def _sparse_sums(a: Matrix, b: Matrix, code: np.ndarray, n_documents: int) -> SumsOf:
+    """Pair by pair over the rows where either fires; latents that hardly rest are measured from a pivot."""
+    sides = []
+    for matrix, where in ((a, "A"), (b, "B")):
+        csr = as_csr(matrix, where)
+        csc = shifted(csr, pivots(csr, latent_moments(csr))).tocsc()
+        sides.append((csc.indptr, csc.indices, csc.data))
+
+    def sums_of(ia: np.ndarray, ib: np.ndarray) -> np.ndarray:
+        sums = np.zeros((5, n_documents, ia.size))
+        _pair_sums(*sides, ia, ib, code, np.zeros(code.size), np.zeros((n_documents, 5)), sums)
+        return sums
+
+    return sums_of
 
 
 @njit(nogil=True, cache=True)
-def _sparse_sums(a, b, code, column, sums):
+def _pair_sums(a, b, ia, ib, code, column, table, sums):
     (a_indptr, a_rows, a_values), (b_indptr, b_rows, b_values) = a, b
-    for pair in range(sums.shape[2]):
-        for s in range(a_indptr[pair], a_indptr[pair + 1]):
-            row, x = a_rows[s], a_values[s]
+    for pair in range(ia.size):
+        table[:] = 0.0
+        for s in range(a_indptr[ia[pair]], a_indptr[ia[pair] + 1]):
+            row, x = a_rows[s], np.float64(a_values[s])
             column[row] = x
-            sums[0, code[row], pair] += x
-            sums[2, code[row], pair] += x * x
-        for s in range(b_indptr[pair], b_indptr[pair + 1]):
-            row, y = b_rows[s], b_values[s]
-            sums[1, code[row], pair] += y
-            sums[3, code[row], pair] += y * y
-            sums[4, code[row], pair] += column[row] * y
-        for s in range(a_indptr[pair], a_indptr[pair + 1]):
+            table[code[row], 0] += x
+            table[code[row], 2] += x * x
+        for s in range(b_indptr[ib[pair]], b_indptr[ib[pair] + 1]):
+            row, y = b_rows[s], np.float64(b_values[s])
+            table[code[row], 1] += y
+            table[code[row], 3] += y * y
+            table[code[row], 4] += column[row] * y
+        for s in range(a_indptr[ia[pair]], a_indptr[ia[pair] + 1]):
             column[a_rows[s]] = 0.0
-
-
-def _columns(matrix: Matrix, where: str):
-    """Float64 columns, measured from a pivot where that saves digits."""
-    if is_dense(matrix):
-        dense = np.asarray(matrix, dtype=np.float64)
-        return dense - dense.mean(axis=0)
-    csr = as_csr(matrix, where)
-    return shifted(csr.astype(np.float64), pivots(csr, latent_moments(csr))).tocsc()
+        for k in range(5):
+            sums[k, :, pair] = table[:, k]
 
 
 def _correlation(moments: list[np.ndarray], n: np.ndarray) -> np.ndarray:

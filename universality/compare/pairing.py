@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -197,8 +197,11 @@ def pair_matching(
     ia, ib = chosen.indices_a.astype(np.int64), chosen.indices_b.astype(np.int64)
     held_out = correlate_pairs(left, right, ia, ib, threads=threads)
     judged = significance(held_out.r, ia, ib, null, statistics_a, statistics_b, config)
+    nearest = correlate(left, right, top=1, threads=threads)
+    (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
     resampler = Resampler(left, right, rows.documents[rows.score], config, root_seed)
-    resampled = resampler(ia, ib)
+    listed = _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)
+    resampled, draws_a, draws_b = resampler.together([(ia, ib), *listed])
     low, high = percentile_interval(resampled, config.confidence)
     r_token = _token_conditional(left, right, ia, ib, rows, threads)
     pairs = pd.DataFrame(
@@ -225,12 +228,10 @@ def pair_matching(
             "p_a_given_b": held_out.p_a_given_b,
         }
     ).astype({"model_a": object, "model_b": object, "method": object})
-    nearest = correlate(left, right, top=1, threads=threads)
-    (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
     return PairMatching(
         pairs,
-        _best(to_b[:, 0], r_a[:, 0], resampler, statistics_a, config),
-        _best(to_a[:, 0], r_b[:, 0], lambda own, other: resampler(other, own), statistics_b, config),
+        _best(to_b[:, 0], r_a[:, 0], draws_a, statistics_a, config),
+        _best(to_a[:, 0], r_b[:, 0], draws_b, statistics_b, config),
         resampled.astype(np.float32),
         resampler.token_conditional(ia, ib, rows if token_interval else None),
         chosen.certificate,
@@ -254,6 +255,14 @@ class Resampler:
             self.left, self.right, indices_a, indices_b, self.documents,
             n_resamples=self.config.n_resamples, generator=generator(self.root_seed, "document-bootstrap"),
         )  # fmt: skip
+
+    def together(self, lists: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
+        """Correlations of several lists of pairs; a pair that is in more than one is resampled once."""
+        n_b = self.right.shape[1]
+        keys = [a.astype(np.int64) * n_b + b for a, b in lists]
+        unique, inverse = np.unique(np.concatenate(keys), return_inverse=True)
+        drawn = self(unique // max(n_b, 1), unique % max(n_b, 1))
+        return [drawn[part] for part in np.split(inverse, np.cumsum([key.size for key in keys])[:-1])]
 
     def token_conditional(
         self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None
@@ -335,21 +344,23 @@ def _token_conditional(
     return conditional_correlation(left, right, ia, ib, tokens=tokens, positions=positions, threads=threads)
 
 
+def _pairs_of(partner: np.ndarray, swap: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Latents that have a best partner, and these partners; side a first."""
+    own = np.flatnonzero(partner >= 0)
+    other = partner[own].astype(np.int64)
+    return (other, own) if swap else (own, other)
+
+
 def _best(
-    partner: np.ndarray,
-    r: np.ndarray,
-    resample: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    statistics: LatentStatistics,
-    config: CompareConfig,
+    partner: np.ndarray, r: np.ndarray, draws: np.ndarray, statistics: LatentStatistics, config: CompareConfig
 ) -> BestPartners:
     own = np.flatnonzero(partner >= 0)
     low, high = np.zeros(partner.size), np.zeros(partner.size)
-    found = resample(own, partner[own].astype(np.int64))
-    low[own], high[own] = percentile_interval(found, config.confidence)
+    low[own], high[own] = percentile_interval(draws, config.confidence)
     mass = statistics.mass[own]
     n, total = (
         max(int(statistics.alive.sum()), 1),
         max(float(statistics.mass[statistics.alive].sum()), 1e-300),
     )
-    means = np.stack([found.sum(axis=0) / n, mass @ found / total])
+    means = np.stack([draws.sum(axis=0) / n, mass @ draws / total])
     return BestPartners(partner.astype(np.int64), np.where(partner >= 0, r, 0.0), low, high, means)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
 from scipy import sparse
 
-from universality.correlation import TopSimilarity, correlate_pairs, latent_moments
+from universality.correlation import CrossMoments, TopSimilarity, correlate_pairs, latent_moments
 
 #: Coordinate descent ends when no weight moves by more, or after so many rounds (near-copies converge slowly).
 _STEP = 1e-9
 _ROUNDS = 1000
 _TARGETS_PER_BLOCK = 4096
+#: Latents up to which a dictionary's correlations with itself are kept whole (32 MB).
+_DENSE_LATENTS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +75,13 @@ def find_splits(
     targets = np.flatnonzero((candidates >= 0).any(axis=1))
     gain_target = _growth(target_fit, target_score)
     gain_other = _growth(other_fit, other_score)
+    gram_of_fit, gram_of_score = _gram_of(other_fit, threads), _gram_of(other_score, threads)
     for first in range(0, targets.size, _TARGETS_PER_BLOCK):
         block = targets[first : first + _TARGETS_PER_BLOCK]
         index = candidates[block]
         known = index >= 0
         c_fit = np.where(known, r_fit[block], 0.0)
-        gram_fit = _gram(other_fit, index, threads)
+        gram_fit = gram_of_fit(index)
         weight = nonnegative(gram_fit, c_fit)
         weight, share = _prune(gram_fit, c_fit, weight, n_pieces, piece_share)
         c_score = np.zeros(index.shape)
@@ -87,7 +91,7 @@ def find_splits(
         # Weights of standardised fit columns, carried over to standardised score columns.
         grown = gain_other[np.maximum(index, 0)] / np.maximum(gain_target[block], 1e-300)[:, None]
         scaled = weight * grown
-        explained = np.einsum("ni,nij,nj->n", scaled, _gram(other_score, index, threads), scaled)
+        explained = np.einsum("ni,nij,nj->n", scaled, gram_of_score(index), scaled)
         out.r2[block] = 2.0 * (scaled * c_score).sum(axis=1) - explained
         order = np.argsort(-share, axis=1, kind="stable")[:, :n_pieces]
         kept = np.take_along_axis(share, order, axis=1)
@@ -103,8 +107,24 @@ def _growth(fit: sparse.csr_matrix, score: sparse.csr_matrix) -> np.ndarray:
     return np.where(before > 0, np.sqrt(after / np.where(before > 0, before, 1.0)), 0.0)
 
 
-def _gram(other: sparse.csr_matrix, index: np.ndarray, threads: int | None) -> np.ndarray:
-    """(m, k, k) correlations among each target's candidates; rows and columns of padding are zero."""
+def _gram_of(other: sparse.csr_matrix, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
+    """Correlations among each target's candidates: (m, k, k), rows and columns of padding are zero.
+
+    A small dictionary is correlated with itself once; of a large one only the listed pairs are.
+    """
+    if other.shape[1] <= _DENSE_LATENTS:
+        dense = CrossMoments.of(other, other).correlation()
+        np.fill_diagonal(dense, 1.0)
+
+        def lookup(index: np.ndarray) -> np.ndarray:
+            known = index >= 0
+            return dense[index[:, :, None], index[:, None, :]] * (known[:, :, None] & known[:, None, :])
+
+        return lookup
+    return lambda index: _listed_gram(other, index, threads)
+
+
+def _listed_gram(other: sparse.csr_matrix, index: np.ndarray, threads: int | None) -> np.ndarray:
     m, k = index.shape
     gram = np.zeros((m, k, k))
     i, j = np.triu_indices(k, 1)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from scipy import sparse
 from scipy.optimize import nnls
 
@@ -137,6 +138,17 @@ def test_a_split_whole_is_put_together_from_its_pieces() -> None:
     np.testing.assert_allclose(found.r2[0], 1 - residual.var() / dense_left.var(), atol=0.01)
     assert found.r2[0] > 0.8
     assert found.r2[1] < 0.05
+
+
+def test_large_dictionaries_take_only_listed_pairs_and_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    (left_fit, right_fit), (left, right) = _split_world(0), _split_world(1)
+    similarity = correlate(left_fit, right_fit, top=12)
+    limits = {"n_candidates": 12, "n_pieces": 5, "piece_share": 0.05}
+    whole = find_splits(left_fit, left, right_fit, right, similarity, **limits)
+    monkeypatch.setattr("universality.verdicts.split._DENSE_LATENTS", 0)
+    listed = find_splits(left_fit, left, right_fit, right, similarity, **limits)
+    np.testing.assert_array_equal(whole.pieces, listed.pieces)
+    np.testing.assert_allclose(whole.r2, listed.r2, atol=1e-9)
 
 
 def test_pieces_of_a_split_are_at_most_as_many_as_asked_for() -> None:
