@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-#: Statuses of a node that mean it will not be computed any more.
-SETTLED = ("done", "cached", "failed", "skipped")
+#: Statuses of a step whose artifact is there.
+READY = ("done",)
 
 
 class Progress(NamedTuple):
@@ -81,7 +81,7 @@ def fold(record: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Prog
     elapsed = max(latest - _float(call.get("time")), 0.0)
     return Progress(
         n_nodes=len(nodes),
-        n_done=sum(fields.get("status") in ("done", "cached") for fields in nodes.values()),
+        n_done=sum(fields.get("status") in READY for fields in nodes.values()),
         share=share,
         seconds_left=elapsed * (1 - share) / share if is_running and share and share > 0.03 else None,
         running=pd.DataFrame(running, columns=["node", "share", "detail", "seconds"]),
@@ -99,7 +99,7 @@ def _share_of_work(
         return None
     estimates = {node: _float(seconds) for node, seconds in todo.items()}
     done = sum(
-        seconds * (1.0 if nodes.get(node, {}).get("status") in ("done", "cached") else running.get(node, 0.0))
+        seconds * (1.0 if nodes.get(node, {}).get("status") in READY else running.get(node, 0.0))
         for node, seconds in estimates.items()
     )
     whole = sum(estimates.values())

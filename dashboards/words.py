@@ -165,6 +165,15 @@ def duration(seconds: Any) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def roughly(seconds: Any) -> str:
+    """A forecast: nobody knows its seconds."""
+    if _missing(seconds):
+        return "–"
+    if seconds < 90:
+        return f"{max(round(seconds / 10), 1) * 10} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def size(n_bytes: Any) -> str:
     """Bytes with a decimal unit."""
     if _missing(n_bytes):

@@ -12,6 +12,7 @@ from dashboards.components.markup import escape
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.frame import current_view
+from dashboards.progress import READY
 from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from universality.exhibits import frames
 
@@ -24,11 +25,22 @@ def head(view: View) -> None:
         f'<div class="uv-below">Run <b>{escape(view.name)}</b> · recipe {escape(recipe)} · '
         f"comparison {escape(view.comparison)} · {escape(status)}</div>"
     )
-    if status in ("running", "planned", "interrupted", "failed"):
-        st.info(
-            f"{words.STATUSES[status]} What is finished is shown; the page *Runs* tells how far it is.",
-            icon=":material/hourglass_top:",
-        )
+
+
+def compared(view: View) -> bool:
+    """Whether the comparison is there; if not, one sentence stands for the whole page."""
+    nodes = view.record.get("nodes") or {}
+    node = nodes.get(f"comparison/{view.comparison}")
+    if node is None or node.get("status") in READY:
+        return True
+    n_ready = sum(fields.get("status") in READY for fields in nodes.values())
+    status = words.STATUSES.get(str(view.record.get("status")), "")
+    st.info(
+        f"{status} The comparison has not finished: {n_ready:,} of {words.counted(len(nodes), 'step')} are done.",
+        icon=":material/hourglass_top:",
+    )
+    st.page_link("app_pages/runs.py", label="See how far it is, and how to go on", icon=":material/list_alt:")
+    return False
 
 
 def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -> str:
@@ -286,6 +298,8 @@ def main() -> None:
     """Draw the page."""
     view = current_view()
     head(view)
+    if not compared(view):
+        return
     result(view)
     classes(view)
     histograms(view)

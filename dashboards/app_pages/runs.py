@@ -13,7 +13,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
-from dashboards.progress import Progress, command, fold, recipe_yaml
+from dashboards.progress import READY, Progress, command, fold, recipe_yaml
 from storage import Run
 
 #: Seconds between two looks at a run that is being computed.
@@ -52,7 +52,7 @@ def table(runs: list[Run], chosen: str) -> None:
         height="content" if len(runs) <= 8 else 320,
         column_config={
             "steps": st.column_config.ProgressColumn(
-                "steps done", format="percent", min_value=0, max_value=1
+                "steps done", format="%.0f %%", min_value=0, max_value=100
             ),
             "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
             "time": st.column_config.TextColumn("computing time"),
@@ -62,7 +62,7 @@ def table(runs: list[Run], chosen: str) -> None:
 
 def _share_done(record: dict[str, Any]) -> float:
     nodes = (record.get("nodes") or {}).values()
-    return sum(node.get("status") in ("done", "cached") for node in nodes) / max(len(nodes), 1)
+    return 100 * sum(node.get("status") in READY for node in nodes) / max(len(nodes), 1)
 
 
 def detail(run: Run, store: str) -> None:
@@ -97,7 +97,7 @@ def live(run: Run) -> None:
         st.markdown(words.STATUSES.get(status, status))
         said = f"{state.n_done:,} of {words.counted(state.n_nodes, 'step')} done"
         if state.seconds_left is not None:
-            said += f", about {words.duration(state.seconds_left)} left"
+            said += f", about {words.roughly(state.seconds_left)} left"
         by_count = state.n_done / max(state.n_nodes, 1)
         st.progress(state.share if status == "running" and state.share is not None else by_count, text=said)
         if len(state.running):
@@ -115,10 +115,10 @@ def live(run: Run) -> None:
 def running(state: Progress) -> None:
     """The steps that run now."""
     st.dataframe(
-        state.running, hide_index=True, height="content",
+        state.running.assign(share=100 * state.running["share"]), hide_index=True, height="content",
         column_config={
             "node": "running now",
-            "share": st.column_config.ProgressColumn("done", format="percent", min_value=0, max_value=1),
+            "share": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100),
             "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
         },
     )  # fmt: skip

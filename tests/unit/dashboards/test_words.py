@@ -18,7 +18,8 @@ def test_every_thing_of_the_tables_has_words():
 
 @pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NA])
 @pytest.mark.parametrize(
-    "say", [words.number, words.probability, words.rate, words.share, words.duration, words.size]
+    "say",
+    [words.number, words.probability, words.rate, words.share, words.duration, words.roughly, words.size],
 )
 def test_what_is_missing_is_a_dash(say, missing):
     assert say(missing) == "–"
@@ -38,6 +39,9 @@ def test_what_is_missing_is_a_dash(say, missing):
         (words.duration(3.25), "3.2 s"),
         (words.duration(59.7), "1 min 0 s"),
         (words.duration(3600 * 2 + 61), "2 h 1 min"),
+        (words.roughly(3), "10 s"),
+        (words.roughly(1061), "18 min"),
+        (words.roughly(7200), "2.0 h"),
         (words.size(1_500_000), "1.5 MB"),
         (words.size(12), "12 B"),
         (words.counted(1, "pair"), "1 pair"),
