@@ -16,8 +16,8 @@ class CompareConfig(BaseModel):
     min_firings: int = Field(
         20,
         ge=2,
-        description="firings on the fit rows and again on the score rows that make a latent alive; below it, the "
-        "maximum over candidates reaches 0.3 and more by chance",
+        description="firings on the fit rows and again on the score rows that make a latent alive; of 1,000 "
+        "unrelated candidates on 100k rows the best reached r = 0.67 below 5 firings, 0.35 below 10, 0.25 from 20",
     )
     n_shifts: int = Field(
         20, ge=10, description="shifts of one model's documents against the other's, per null"
