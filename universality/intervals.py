@@ -148,7 +148,8 @@ def _sparse_sums(a: Matrix, b: Matrix, code: np.ndarray, n_documents: int) -> Su
 
     def sums_of(ia: np.ndarray, ib: np.ndarray) -> np.ndarray:
         sums = np.zeros((5, n_documents, ia.size))
-        _pair_sums(*sides, ia, ib, code, np.zeros(code.size), np.zeros((n_documents, 5)), sums)
+        left, right = sides
+        _pair_sums(left, right, ia, ib, code, np.zeros(code.size), np.zeros((n_documents, 5)), sums)
         return sums
 
     return sums_of
