@@ -53,9 +53,7 @@ class _Layout:
         """What changes the bytes of a gradient besides the recipe's science."""
         return {"device": self.device, "threads": self.recipe.threads}
 
-    def training_node(
-        self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **cost: Any
-    ) -> Node:
+    def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
         return Node(
             node_id,
             step,
