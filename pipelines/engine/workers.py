@@ -27,6 +27,14 @@ if TYPE_CHECKING:
     from storage import Store
 
 START_TIMEOUT = 120
+#: Training frees and asks again for the same megabytes thousands of times a minute. Dask's own setting (trim at 64 kB)
+#: hands them back to the system each time, and every page is then faulted in and cleared anew.
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": 1 << 30,
+    "MALLOC_MMAP_THRESHOLD_": 1 << 25,  # the largest that glibc accepts
+    "MALLOC_TOP_PAD_": 1 << 26,
+    "MALLOC_ARENA_MAX": 1,  # a worker computes in one thread
+}
 #: Reached from this machine only, on ports that are free, without a dashboard of Dask's.
 HERE = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
@@ -72,6 +80,10 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
         "distributed.scheduler.allowed-failures": 1,
         # Native code may hold the interpreter for long; that a process of this machine died is seen anyway.
         "distributed.scheduler.worker-ttl": None,
+        "distributed.nanny.pre-spawn-environ": {
+            **dask.config.get("distributed.nanny.pre-spawn-environ"),
+            **KEEP_MEMORY,
+        },
     }
     try:
         with dask.config.set(settings), _interrupts_held_back():
