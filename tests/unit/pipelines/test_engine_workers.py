@@ -81,7 +81,7 @@ def test_workers_and_scheduler_exclude_each_other():
 
 
 def test_workers_keep_the_memory_they_will_ask_for_again():
-    """Set before the process starts: the allocator reads these once. Dask's own trim at 64 kB costs a third of a run."""
+    """The allocator reads these once, at its start. Dask's own trim at 64 kB costs a third of a run."""
     import os
 
     cluster = start_cluster(1, [])
