@@ -12,7 +12,6 @@ from dashboards import words
 #: Limits beyond which a number is worth a warning; all of them ours.
 DEAD_FRACTION = 0.3
 CE_RECOVERED = 0.5
-INIT_COSINE = 0.9
 FVU = 0.5
 RARE_SHARE = 0.3
 
@@ -51,14 +50,6 @@ def _shared_init(models: pd.DataFrame) -> Iterator[Caution]:
             "SAEs share an initialisation",
             f"Models {_names(primary[primary['sae_seed'].duplicated(keep=False)])} use the same SAE seed. "
             "Equal initialisations alone can make dictionaries agree; the correlations here may be an echo of it.",
-        )
-    near = models[models["max_init_cosine"] >= INIT_COSINE]
-    if len(near):
-        yield Caution(
-            False,
-            "Some latents hardly moved",
-            f"In {_names(near)} the decoder of at least one latent still points where it started "
-            f"(cosine ≥ {INIT_COSINE}).",
         )
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.corpus import EvaluationText
-from storage import RunMissing, StoreError, open_store
+from storage import RunMissing, StoreError, TableMissing, open_store
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -120,7 +120,7 @@ class View:
         """Like :meth:`table`, None where the table does not exist; damage still raises."""
         try:
             return self.table(name)
-        except LookupError:
+        except TableMissing:
             return None
 
     def models(self, role: str = "primary") -> list[str]:

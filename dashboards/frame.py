@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import streamlit as st
 
-from dashboards.components.panels import explain_damage, nothing
-from dashboards.data import View, comparisons_of, get_view, list_runs
-from storage import StoreError
+from dashboards.components.panels import explain_damage, explain_unreachable, nothing
+from dashboards.data import View, comparisons_of, get_view, list_runs, open_cached_store
+from storage import Run, StoreError
 
 VIEW = "universality_view"
 _STORE = "universality_store"
@@ -22,26 +24,33 @@ def choose_view(url: str, *, needs_run: bool) -> None:
     st.session_state[_STORE] = url
     st.session_state[VIEW] = None
     try:
+        open_cached_store(url)
         runs, _ = list_runs(url)
+    except (StoreError, OSError, ValueError, ImportError) as error:
+        explain_unreachable(url, error)
+        st.stop()
+    try:
         if runs:
             st.session_state[VIEW] = _choose(url, runs)
-    except (StoreError, OSError, ValueError, ImportError) as error:
+    except StoreError as error:
         explain_damage(error)
         st.stop()
     if st.session_state[VIEW] is None and needs_run:
         st.title("No runs yet")
         nothing("This store holds no run yet.", "Compute one with the command below, then reload this page.")
-        st.code("universality run quickstart", language=None)
-        st.caption("The store that was looked into:")
-        st.code(url, language=None)
+        st.code(
+            shlex.join(["universality", "run", "quickstart", "--store", url]),
+            language="bash",
+            wrap_lines=True,
+        )
         st.stop()
 
 
-def _choose(url: str, runs: list) -> View:
+def _choose(url: str, runs: list[Run]) -> View:
     names = [run.name for run in runs]
     with st.sidebar:
         name = st.selectbox("Run", names, key="run", bind="query-params", help="Newest first")
-        run = next(run for run in runs if run.name == (name or names[0]))
+        run = next((run for run in runs if run.name == name), runs[0])
         known = comparisons_of(run.record)
         comparison = known[0]
         if len(known) > 1:

@@ -126,7 +126,8 @@ def _float(value: Any) -> float:
 def command(record: Mapping[str, Any], store: str) -> str:
     """The command that starts or resumes a run; finished steps are reused."""
     name, recipe = str(record.get("name", "")), str(record.get("recipe_name", ""))
-    return shlex.join(["universality", "run", recipe or "RECIPE", "--name", name, "--store", store])
+    named = ["--name", name] if name else []
+    return shlex.join(["universality", "run", recipe or "RECIPE", *named, "--store", store])
 
 
 def recipe_yaml(record: Mapping[str, Any]) -> str:

@@ -101,7 +101,7 @@ def found_features(view: View, search: str) -> pd.Index:
     text = search.strip()
     if FEATURE_ID.match(text):
         return pd.Index([text])
-    if text.isdigit():
+    if text.isdecimal() and len(text) < 10:
         features = view.table("features")
         return pd.Index(_keys(features[features["latent"] == int(text)]))
     quoted = len(text) > 2 and text[0] == text[-1] == '"'

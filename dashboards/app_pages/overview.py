@@ -174,7 +174,7 @@ def histograms(view: View) -> None:
     with panel("How well matched pairs agree", note):
         nulls = view.table("null_quantiles")
         frame, middle = agreement_of(view)
-        top = float(frame.loc[frame["kind"] != "null", "fraction"].max()) * 1.08
+        low = charts.lowest_shown(frame)
         left, right = st.columns(2)
         titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
         for column, (measure, title) in zip((left, right), titles.items(), strict=True):
@@ -182,7 +182,7 @@ def histograms(view: View) -> None:
             with column:
                 st.markdown(f"**{title}**")
                 if (middle["measure"] == measure).any():
-                    st.altair_chart(charts.histogram_chart(frame, measure, chance, top))
+                    st.altair_chart(charts.histogram_chart(frame, measure, chance, low))
                     st.html(charts.histogram_legend(middle, measure))
                 else:
                     nothing("Not measured in this run.")

@@ -19,7 +19,6 @@ CHANCE = {"Any": None, "Beyond chance": True, "Within chance": False}
 
 def filters(pairs: pd.DataFrame) -> tuple[PairFilter, str]:
     """The filter row; everything in it stands in the address too."""
-
     first = st.columns([3, 2, 2], vertical_alignment="bottom")
     search = first[0].text_input(
         "Search", key="find", placeholder="text near the peak, a latent number, or m0:12", icon=":material/search:",
@@ -94,15 +93,13 @@ def table(shown: pd.DataFrame) -> None:
             "q": number("q", format="%.2g", width="small"),
             "class": st.column_config.TextColumn("class", width="small", help="of A"),
             "level": st.column_config.TextColumn("level", width="small"),
-            "domain": st.column_config.TextColumn(
-                "domain", width="small", help="of A's strongest activations"
-            ),
+            "domain": st.column_config.TextColumn("domain", help="of A's strongest activations"),
             "margin": number(
                 "margin", format="%.2f", width="small", help="the smaller of both margins to the runner-up"
             ),
             "rate_a": number("A fires %", format="%.3g", width="small"),
             "rate_b": number("B fires %", format="%.3g", width="small"),
-            "flags": st.column_config.TextColumn("flags", width="medium", help="of A"),
+            "flags": st.column_config.TextColumn("flags", width="small", help="of A"),
         },
     )
 
@@ -157,7 +154,7 @@ def main() -> None:
         else:
             table(shown)
         if pair:
-            selected(view, pair, shown["id"].tolist())
+            selected(view, pair, found["id"].tolist())
         elif not found.empty:
             st.caption(
                 ":material/touch_app: Select a row to see the pair: its evidence, and both models on the same text."

@@ -171,11 +171,7 @@ def main() -> None:
             st.code("\n".join(damaged), language=None)
         if not runs:
             nothing("This store holds no run yet.", "Compute one in a terminal, then reload this page:")
-            st.code(
-                command({"recipe_name": "quickstart", "name": "quickstart"}, store),
-                language="bash",
-                wrap_lines=True,
-            )
+            st.code(command({"recipe_name": "quickstart"}, store), language="bash", wrap_lines=True)
             return
         view = st.session_state[VIEW]
         chosen = next((run for run in runs if view and run.name == view.name), runs[0])

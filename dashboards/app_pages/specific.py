@@ -142,7 +142,7 @@ def main() -> None:
             table(shown)
         feature = st.query_params.get("feature", "")
         if feature:
-            selected(view, feature, shown["id"].tolist())
+            selected(view, feature, found["id"].tolist())
         elif not found.empty:
             st.caption(
                 ":material/touch_app: Select a row to see the feature, its verdicts and the text it fires on."

@@ -81,7 +81,7 @@ def rows_to_show(
         limit: most rows of the other choices.
 
     Returns:
-        Evaluation row and note ("tenth 9", "of A", or nothing), best first, no two with the same context.
+        Evaluation row and note ("tenth 9 of 10", or nothing), best first; but for stored rows, no two with one context.
     """
     if choice in ("quantiles", "random"):
         kind = "quantile" if choice == "quantiles" else "random"

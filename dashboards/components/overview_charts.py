@@ -108,23 +108,37 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
     return alt.layer(areas, rule).properties(height=HEIGHT, padding=PADDING)
 
 
-def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, top: float) -> Drawing:
+def lowest_shown(frame: pd.DataFrame) -> float:
+    """Where the axis of r begins: below it lies less than half a percent of every kind (``r_histogram``)."""
+    drawn = frame[frame["kind"] != "null"]
+    below = drawn.groupby(["kind", "measure"], sort=False)["fraction"].cumsum()
+    return float(drawn.loc[below >= 0.005, "left"].min()) if len(drawn) else 0.0
+
+
+def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, low: float) -> Drawing:
     """Held-out r of assigned pairs by kind, as steps; chance as a dashed line.
+
+    Heights follow a square root: one kind often stands in a single narrow peak, and the others must stay readable.
 
     Args:
         frame: columns of ``r_histogram``.
         measure: ``r_held_out`` or ``r_token``.
         chance: the line's place, or None.
-        top: upper end of the vertical axis, so that two histograms share it.
+        low: lower end of the horizontal axis, so that two histograms share it.
     """
-    rows = frame[(frame["measure"] == measure) & frame["kind"].isin(list(words.KINDS))]
+    rows = frame[
+        (frame["measure"] == measure) & frame["kind"].isin(list(words.KINDS)) & (frame["left"] >= low)
+    ]
     last = rows[rows["right"] == rows["right"].max()].assign(left=rows["right"].max())  # closes the last step
     kinds = [kind for kind in words.KINDS if (rows["kind"] == kind).any()]
     scale = alt.Scale(domain=kinds, range=[KIND_COLOURS[kind] for kind in kinds])
     encoded = alt.Chart(pd.concat([rows, last])).encode(
-        x=alt.X("left:Q", title="held-out r", scale=alt.Scale(nice=False)),
+        x=alt.X("left:Q", title="held-out r", scale=alt.Scale(domain=[low, 1], nice=False)),
         y=alt.Y(
-            "fraction:Q", title="share of pairs", scale=alt.Scale(domain=[0, top]), axis=alt.Axis(format="%")
+            "fraction:Q",
+            title="share of pairs",
+            scale=alt.Scale(type="sqrt"),
+            axis=alt.Axis(format="~%", tickCount=6),
         ),
         color=alt.Color("kind:N", scale=scale, legend=None),
     )

@@ -30,12 +30,11 @@ def panel(title: str | None = None, note: str | None = None, *, border: bool = T
             st.markdown(f"##### {title}", help=note)
         try:
             yield
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except LookupError as error:
-            explain_missing(error)
         except StoreError as error:
-            explain_damage(error)
+            if isinstance(error, LookupError):
+                explain_missing(error)
+            else:
+                explain_damage(error)
         except Exception as error:  # one broken table must not take the screen with it
             log.exception("panel %s could not be drawn", title)
             st.error(
@@ -62,6 +61,15 @@ def explain_damage(error: Exception) -> None:
         icon=":material/broken_image:",
     )
     st.code(f"{type(error).__name__}: {error}", language=None, wrap_lines=True)
+
+
+def explain_unreachable(url: str, error: Exception) -> None:
+    """Say that the store itself cannot be opened."""
+    st.error(
+        "The store cannot be opened. Is its address right, and can it be reached?",
+        icon=":material/cloud_off:",
+    )
+    st.code(f"{url}\n{type(error).__name__}: {error}", language=None, wrap_lines=True)
 
 
 def nothing(sentence: str, remedy: str = "") -> None:

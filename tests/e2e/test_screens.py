@@ -196,6 +196,8 @@ def test_search_finds_a_latent_by_number_and_by_text(full, at_full):
     ids = at.session_state["pairs_table_ids"]
     assert _id(row) in ids
     assert all(f"{row['model_a']}:{row['latent_a']}" in i.split("-") for i in ids)
+    for text in ("9" * 30, "²", ".*", "m0:" + "9" * 30):
+        checked(at.text_input(key="find").set_value(text).run())
     at.text_input(key="find").set_value("no such text anywhere").run()
     assert "No pair passes these filters" in sentences(at)
 
@@ -283,7 +285,7 @@ def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
 
 
 def test_a_link_to_no_feature_is_a_sentence(at_full):
-    for feature in ("m0:999999", "m9:1", "<img src=x>"):
+    for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30):
         assert "a feature that this run has not" in sentences(turned(at_full, "specific", feature=feature)), (
             feature
         )
@@ -294,6 +296,12 @@ def test_an_empty_store_says_what_to_do(tmp_path, monkeypatch):
         assert "holds no run yet" in sentences(at), page
         assert any("universality run quickstart" in code.value for code in at.code), page
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("url", ["nonsense://somewhere", "s3://", "/dev/null/x"])
+def test_a_store_that_cannot_be_opened_is_a_sentence(url, monkeypatch):
+    at = opened(url, monkeypatch)
+    assert "cannot be opened" in sentences(at) or "holds no run yet" in sentences(at)
 
 
 @pytest.mark.parametrize("unfinished", [("",), ("comparison", "evidence"), ("evidence",)])

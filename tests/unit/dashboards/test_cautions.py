@@ -10,7 +10,6 @@ def models(**changed) -> pd.DataFrame:
         "model": ["m0", "m1", "m0r"],
         "role": ["primary", "primary", "replicate"],
         "sae_seed": [1, 2, 3],
-        "max_init_cosine": [0.3, 0.4, 0.3],
         "dead_fraction": [0.01, 0.02, 0.9],
         "ce_recovered": [0.9, 0.9, 0.1],
         "fvu": [0.2, 0.2, 0.9],
@@ -30,7 +29,6 @@ def test_a_good_run_needs_no_caution_and_replicates_are_not_judged():
 
 def test_each_weakness_is_named_with_its_models():
     assert titles(models(sae_seed=[1, 1, 3]), None, None) == ["SAEs share an initialisation"]
-    assert titles(models(max_init_cosine=[0.95, 0.1, 0.1]), None, None) == ["Some latents hardly moved"]
     assert titles(models(ce_recovered=[0.9, 0.3, 0.9]), None, None) == ["SAEs reconstruct poorly"]
     assert titles(models(n_rare=[5, 80, 0]), None, None) == ["Little evaluation text"]
     dead = cautions(models(dead_fraction=[0.6, 0.1, 0.0]), None, None)

@@ -48,12 +48,21 @@ def test_the_last_step_of_a_histogram_is_closed():
     baselines = pd.DataFrame({"kind": "features", "r_held_out": [0.1, 0.99], "r_token": [0.1, np.nan]})
     nulls = pd.DataFrame({"pair": "m0-m1", "kind": "plain", "quantile": [0.5, 0.99], "value": [0.01, 0.1]})
     frame = frames.r_histogram(baselines, nulls, bins=10)
-    drawn = rows_of(overview_charts.histogram_chart(frame, "r_held_out", 0.1, 1.0))
+    drawn = rows_of(overview_charts.histogram_chart(frame, "r_held_out", 0.1, 0.0))
     steps = [row for row in drawn if row.get("kind") == "features"]
     assert max(row["left"] for row in steps) == 1.0
     assert {row["kind"] for row in drawn if "kind" in row} == {"features"}
     legend = overview_charts.histogram_legend(frames.medians(baselines), "r_held_out")
     assert f"Features, median {(0.1 + 0.99) / 2:.2f}" in legend
+
+
+def test_the_axis_of_r_begins_where_the_pairs_do():
+    nulls = pd.DataFrame({"pair": [], "kind": [], "quantile": [], "value": []})
+    many = np.concatenate([[-0.75], np.linspace(-0.1, 0.9, 999)])
+    baselines = pd.DataFrame({"kind": "features", "r_held_out": many, "r_token": many})
+    frame = frames.r_histogram(baselines, nulls, bins=20)
+    assert frame["left"].min() <= -0.75
+    assert overview_charts.lowest_shown(frame) == pytest.approx(-0.1)
 
 
 def test_pairs_of_models_that_were_not_compared_are_dashes():
