@@ -1,5 +1,6 @@
 """Runs the wide plan as a program: ``engine_program.py STORE serial|dask``. Tests stop it."""
 
+import signal
 import sys
 
 import engine_toys
@@ -10,6 +11,8 @@ from storage import open_store
 
 
 def main(store_url, executor):
+    # A shell's background job starts with Ctrl-C ignored, and its children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     store = open_store(store_url)
     plan = engine_toys.wide_plan()
     run = engine_toys.make_run(store, plan)

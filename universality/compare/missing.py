@@ -16,8 +16,10 @@ from universality.compare.statistics import only
 from universality.verdicts import (
     VERDICT_COLUMNS,
     Case,
+    Gram,
     Splits,
     find_splits,
+    gram_of,
     judge,
     probe_correlations,
     splits_hold,
@@ -30,6 +32,7 @@ class Workbench:
 
     stages: Stages
     halves: dict[tuple[str, bool], sparse.csr_matrix] = field(default_factory=dict)
+    grams: dict[str, tuple[Gram, Gram]] = field(default_factory=dict)
     found: dict[tuple[str, str], Splits] = field(default_factory=dict)
 
     def half(self, model: str, fit: bool) -> sparse.csr_matrix:
@@ -44,7 +47,10 @@ class Workbench:
         """Each latent of ``model`` as a combination of latents of ``other``."""
         key = (model, other)
         if key not in self.found:
-            config = self.stages.config
+            config, threads = self.stages.config, self.stages.threads
+            if other not in self.grams:
+                halves = (self.half(other, True), self.half(other, False))
+                self.grams[other] = gram_of(halves[0], threads), gram_of(halves[1], threads)
             self.found[key] = find_splits(
                 self.half(model, True),
                 self.half(model, False),
@@ -54,7 +60,8 @@ class Workbench:
                 n_candidates=config.split_candidates,
                 n_pieces=config.split_pieces,
                 piece_share=config.split_piece_share,
-                threads=self.stages.threads,
+                grams=self.grams[other],
+                threads=threads,
             )
         return self.found[key]
 

@@ -5,6 +5,33 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
+from universality.errors import InputError, must_be
+
+
+class _Unexplained:
+    """Squared errors and spread of rows, accumulated per group of rows in float64."""
+
+    def __init__(self, n_groups: int, d_in: int):
+        self.n = np.zeros(n_groups, dtype=np.int64)
+        self._sum = np.zeros((n_groups, d_in))
+        self._square, self._error = np.zeros(n_groups), np.zeros(n_groups)
+
+    def update(self, x: np.ndarray, error: np.ndarray, groups: np.ndarray) -> None:
+        squares, errors = (x**2).sum(axis=1), (error**2).sum(axis=1)
+        for group in np.unique(groups):
+            here = groups == group
+            self.n[group] += here.sum()
+            self._sum[group] += x[here].sum(axis=0)
+            self._square[group] += squares[here].sum()
+            self._error[group] += errors[here].sum()
+
+    def fvu(self) -> np.ndarray:
+        """``sum ||x - recon||² / sum ||x - mean||²`` per group; 0 where nothing varies."""
+        spread = self._square - (self._sum**2).sum(axis=1) / np.maximum(self.n, 1)
+        # What is left of equal rows is rounding, not spread.
+        varies = spread > 1e-12 * self._square
+        return np.where(varies, self._error / np.where(varies, spread, 1.0), 0.0)
+
 
 class Quality:
     """Accumulates the quality of a dictionary over blocks of rows.
@@ -12,25 +39,50 @@ class Quality:
     Args:
         d_in: width of the activations.
         d_sae: number of latents.
+        n_domains: number of domains, where :meth:`domain_fvu` is wanted.
     """
 
-    def __init__(self, d_in: int, d_sae: int):
-        self._n = 0
-        self._sum = np.zeros(d_in)
-        self._square = 0.0
-        self._error = 0.0
+    def __init__(self, d_in: int, d_sae: int, n_domains: int = 0):
+        self._all = _Unexplained(1, d_in)
+        self._domains = _Unexplained(n_domains, d_in) if n_domains else None
         self._active = 0
         self._firings = np.zeros(d_sae, dtype=np.int64)
 
-    def update(self, x: np.ndarray, recon: np.ndarray, acts: sparse.csr_matrix) -> None:
-        """Add a block: activations (n, d_in), reconstructions (n, d_in), latents CSR (n, d_sae)."""
+    def update(
+        self, x: np.ndarray, recon: np.ndarray, acts: sparse.csr_matrix, domains: np.ndarray | None = None
+    ) -> None:
+        """Add a block: activations (n, d_in), reconstructions (n, d_in), latents CSR (n, d_sae), domains (n,).
+
+        Raises:
+            InputError: shapes that do not belong together.
+        """
+        if x.shape != recon.shape or acts.shape != (len(x), len(self._firings)):
+            got = f"{x.shape}, {recon.shape}, {acts.shape}"
+            wanted = f"(n, d_in), (n, d_in), (n, {len(self._firings)})"
+            raise InputError(must_be("shapes", "a block", wanted, got, "Pass one block of the same rows."))
         exact = x.astype(np.float64)
-        self._n += len(x)
-        self._sum += exact.sum(axis=0)
-        self._square += float((exact**2).sum())
-        self._error += float(((exact - recon) ** 2).sum())
-        self._active += acts.nnz
-        self._firings += np.bincount(acts.indices, minlength=len(self._firings))
+        error = exact - recon
+        self._all.update(exact, error, np.zeros(len(x), dtype=np.int64))
+        if self._domains is not None:
+            if domains is None:
+                remedy = "Pass the domain of each row, or make the Quality without n_domains."
+                raise InputError(must_be("domains", "a block", f"({len(x)},) integers", "nothing", remedy))
+            self._domains.update(exact, error, np.asarray(domains))
+        self._active += int(np.count_nonzero(acts.data))
+        self._firings += np.bincount(acts.indices[acts.data != 0], minlength=len(self._firings))
+
+    @property
+    def n_rows(self) -> int:
+        """Rows so far."""
+        return int(self._all.n[0])
+
+    def firing_rates(self) -> np.ndarray:
+        """Share of the rows in which each latent fired, (d_sae,) in [0, 1]."""
+        return self._firings / max(1, self.n_rows)
+
+    def domain_fvu(self) -> np.ndarray:
+        """fvu of each domain's rows about that domain's own mean, (n_domains,); 0 for a domain without rows."""
+        return np.zeros(0) if self._domains is None else self._domains.fvu()
 
     def result(self) -> dict[str, float]:
         """The figures so far.
@@ -39,12 +91,9 @@ class Quality:
             ``fvu`` = sum ||x - recon||² / sum ||x - mean||² (0 perfect, 1 no better than the mean; 0 when nothing
             varies), ``l0`` = active latents per row, ``dead_fraction`` = share of latents that never fired, ``n_rows``.
         """
-        if not self._n:
-            return {"fvu": 0.0, "l0": 0.0, "dead_fraction": 1.0, "n_rows": 0}
-        variance = self._square - float((self._sum**2).sum()) / self._n
         return {
-            "fvu": self._error / variance if variance > 0 else 0.0,
-            "l0": self._active / self._n,
+            "fvu": float(self._all.fvu()[0]),
+            "l0": self._active / max(1, self.n_rows),
             "dead_fraction": float((self._firings == 0).mean()),
-            "n_rows": self._n,
+            "n_rows": self.n_rows,
         }

@@ -256,7 +256,7 @@ def adam_row(w, grad, m, v, rates, unit):
 
 
 @_jit
-def update_latents(first, last, k, x, groups, weights, moments, rates, grad_b_enc, through_encoder):
+def update_latents(first, last, k, x, groups, extra, weights, moments, rates, grad_b_enc, through_encoder):
     """Gradients and Adam for the latents ``first .. last - 1``, one latent at a time.
 
     ``grad_W_dec[l] = scale * sum values * error[row]``, ``grad_W_enc_rows[l] = scale * sum slopes * x[row]``,
@@ -268,6 +268,8 @@ def update_latents(first, last, k, x, groups, weights, moments, rates, grad_b_en
         x: float32 ``(n, d_in)``, what the encoder sees.
         groups: tuple of (starts, entries, values, slopes, error, scale) per group of slots; values and
             slopes flat.
+        extra: (row_of, grad_enc, grad_dec, grad_b_enc): gradients that were formed densely for some latents,
+            added to those of row ``row_of[l]``; -1 for latents without.
         weights: (W_enc_rows, W_dec). moments: (m, v) of each, four arrays. rates: of :func:`adam_row`.
         grad_b_enc: float32 ``(d_sae,)``, overwritten in the range.
         through_encoder: float32 ``(d_in,)``, overwritten with ``sum_l grad_b_enc[l] * W_enc_rows[l]`` of the
@@ -276,6 +278,7 @@ def update_latents(first, last, k, x, groups, weights, moments, rates, grad_b_en
     d_in = x.shape[1]
     W_enc_rows, W_dec = weights
     m_enc, v_enc, m_dec, v_dec = moments
+    row_of, extra_enc, extra_dec, extra_b_enc = extra
     grad_enc, grad_dec = np.zeros(d_in, np.float32), np.zeros(d_in, np.float32)
     through_encoder[:] = 0
     for latent in range(first, last):
@@ -284,6 +287,12 @@ def update_latents(first, last, k, x, groups, weights, moments, rates, grad_b_en
             starts, entries, values, slopes, error, scale = groups[which]
             mine = entries[starts[latent] : starts[latent + 1]]
             bias += _add_entries(mine, k[which], values, slopes, error, x, scale, grad_enc, grad_dec)
+        if row_of[latent] >= 0:
+            own_enc, own_dec = extra_enc[row_of[latent]], extra_dec[row_of[latent]]
+            for j in range(d_in):
+                grad_enc[j] += own_enc[j]
+                grad_dec[j] += own_dec[j]
+            bias += extra_b_enc[row_of[latent]]
         grad_b_enc[latent] = bias
         row = W_enc_rows[latent]
         if bias != 0:

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from universality.sae import kernels
+from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
 from universality.sae.topk import top_k
 
-TILE_BYTES = 1 << 24
+TILE_BYTES = 1 << 25
 """Pre-activations held at one time: inside a last-level cache, and enough rows for a fast product."""
 WORTH_SHARING = 1 << 19
 """Pre-activations of a batch below which waking a second thread costs more than it saves."""
@@ -124,30 +125,34 @@ class CPUStep:
             if threads > 1
             else None
         )
-        self._tile = torch.empty((max(64, TILE_BYTES // (4 * self.d_sae)), self.d_sae))
-        self._slots: _Slots | None = None
+        self._slots, self._tile = _Slots(0, k, self.d_in), torch.empty((0, self.d_sae))
 
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
         n, seen = len(x), x - self.p.b_dec
-        main = self._slots_for(n)
-        aux = _Slots(n, min(self.aux_k, len(dead)) if self.c else 0, self.d_in)
+        main = self._buffers(n)
+        aux_k = min(self.aux_k, len(dead)) if self.c else 0
+        few = len(dead) <= DENSE_DEAD * aux_k
+        aux = _Slots(n, 0 if few else aux_k, self.d_in)
+        dense = DenseAuxiliary(self.p.W_dec, dead if few else dead[:0], aux_k if few else 0)
         for start in range(0, n, len(self._tile)):
-            self._fill(seen[start : start + len(self._tile)], start, main, aux, dead)
-        spread = float(torch.linalg.vector_norm(seen, dtype=torch.float64)) ** 2
-        mean = seen.mean(0, dtype=torch.float64)
-        variance = max(spread - n * float(mean @ mean), 1e-30)
-        squared = float(main.squared.sum(dtype=np.float64))
-        aux_scale = self.c / squared if aux.values.shape[1] and squared > 0 else 0.0
+            tile = seen[start : start + len(self._tile)]
+            pre = self._fill(tile, start, main, aux, dead)
+            dense.add(pre, torch.from_numpy(main.error[start : start + len(tile)]), tile)
+        variance, squared = _variance(seen), float(main.squared.sum(dtype=np.float64))
+        aux_squared = dense.squared if few else float(aux.squared.sum(dtype=np.float64))
+        aux_scale = self.c / squared if aux_k and squared > 0 else 0.0
         fvu = squared / variance
         outcome = StepOutcome(
-            loss=fvu + aux_scale * float(aux.squared.sum(dtype=np.float64)),
+            loss=fvu + aux_scale * aux_squared,
             fvu=fvu,
             l0=float(np.count_nonzero(main.values)) / n,
         )
         if math.isfinite(outcome.loss):
             groups = (main.group(self.d_sae, -2 / variance), aux.group(self.d_sae, -2 * aux_scale))
-            self._update(seen.numpy(), groups, main.error.sum(axis=0) * np.float32(-2 / variance), rates)
+            extra = dense.extra(self.d_sae, -2 * aux_scale)
+            direct = main.error.sum(axis=0) * np.float32(-2 / variance)
+            self._update(seen.numpy(), groups, extra, direct, rates)
             starts = groups[0][0]
             self.silent += n
             self.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
@@ -158,9 +163,11 @@ class CPUStep:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _slots_for(self, n: int) -> _Slots:
-        if self._slots is None or len(self._slots.indices) != n:
+    def _buffers(self, n: int) -> _Slots:
+        """Buffers for a batch of n rows; fresh ones only when n changes."""
+        if len(self._slots.indices) != n:
             self._slots = _Slots(n, self.k, self.d_in)
+            self._tile = torch.empty((min(n, max(64, TILE_BYTES // (4 * self.d_sae))), self.d_sae))
         return self._slots
 
     def _share(self, n: int, parts: int, n_work: int, work: Callable[[int, int, int], None]) -> None:
@@ -173,8 +180,10 @@ class CPUStep:
         else:
             list(self._pool.map(lambda part: work(*part), ranges))
 
-    def _fill(self, seen: torch.Tensor, start: int, main: _Slots, aux: _Slots, dead: torch.Tensor) -> None:
-        """Encode, select and decode one tile of rows."""
+    def _fill(
+        self, seen: torch.Tensor, start: int, main: _Slots, aux: _Slots, dead: torch.Tensor
+    ) -> torch.Tensor:
+        """Encode, select and decode one tile of rows; returns its pre-activations."""
         pre = torch.addmm(self.p.b_enc, seen, self.p.W_enc_rows.T, out=self._tile[: len(seen)])
         W_dec, target = self.p.W_dec.numpy(), seen.numpy()
         names = dead.numpy().astype(np.int32)
@@ -195,8 +204,11 @@ class CPUStep:
                 )
 
         self._share(len(seen), self.threads, len(seen) * self.d_sae, work)
+        return pre
 
-    def _update(self, seen: np.ndarray, groups: tuple, grad_b_dec: np.ndarray, rates: Rates) -> None:
+    def _update(
+        self, seen: np.ndarray, groups: tuple, extra: tuple, grad_b_dec: np.ndarray, rates: Rates
+    ) -> None:
         p, m, v = ({k: t.numpy() for k, t in held.named().items()} for held in (self.p, self.m, self.v))
         weights = (p["W_enc_rows"], p["W_dec"])
         moments = (m["W_enc_rows"], v["W_enc_rows"], m["W_dec"], v["W_dec"])
@@ -207,13 +219,20 @@ class CPUStep:
 
         def work(part: int, first: int, last: int) -> None:
             kernels.update_latents(
-                first, last, widths, seen, groups, weights, moments, packed, grad_b_enc, through[part]
+                first, last, widths, seen, groups, extra, weights, moments, packed, grad_b_enc, through[part]
             )
 
         self._share(self.d_sae, LATENT_PARTS, len(seen) * self.d_sae, work)
         # b_dec is subtracted before the encoder and added after the decoder.
         kernels.adam_row(p["b_dec"], grad_b_dec - through.sum(axis=0), m["b_dec"], v["b_dec"], packed, False)
         kernels.adam_row(p["b_enc"], grad_b_enc, m["b_enc"], v["b_enc"], packed, False)
+
+
+def _variance(rows: torch.Tensor) -> float:
+    """``sum ||row - mean||^2``, at least 1e-30; float64, for the difference of two sums loses digits."""
+    spread = float(torch.linalg.vector_norm(rows, dtype=torch.float64)) ** 2
+    mean = rows.mean(0, dtype=torch.float64)
+    return max(spread - len(rows) * float(mean @ mean), 1e-30)
 
 
 class TorchStep:

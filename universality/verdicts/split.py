@@ -18,6 +18,9 @@ _TARGETS_PER_BLOCK = 4096
 #: Latents up to which a dictionary's correlations with itself are kept whole (32 MB).
 _DENSE_LATENTS = 2048
 
+#: Maps candidates (m, k), -1 padded, to their correlations (m, k, k).
+Gram = Callable[[np.ndarray], np.ndarray]
+
 
 @dataclass(frozen=True, eq=False)
 class Splits:
@@ -44,6 +47,7 @@ def find_splits(
     n_candidates: int,
     n_pieces: int,
     piece_share: float,
+    grams: tuple[Gram, Gram] | None = None,
     threads: int | None = None,
 ) -> Splits:
     r"""Explain each latent of the target side by at most ``n_pieces`` latents of the other side.
@@ -62,6 +66,7 @@ def find_splits(
         n_candidates: candidates per target, the best by fit r above 0.
         n_pieces: latents in a combination, at most.
         piece_share: least share of the explained variance that makes a latent a piece, 0..1.
+        grams: :func:`gram_of` the other side on fit and on score rows, where they are known already.
         threads: threads to use; no byte of the result depends on it.
 
     Source: the notion of a split is ours; non-negative least squares as in Lawson and Hanson 1974.
@@ -75,7 +80,7 @@ def find_splits(
     targets = np.flatnonzero((candidates >= 0).any(axis=1))
     gain_target = _growth(target_fit, target_score)
     gain_other = _growth(other_fit, other_score)
-    gram_of_fit, gram_of_score = _gram_of(other_fit, threads), _gram_of(other_score, threads)
+    gram_of_fit, gram_of_score = grams or (gram_of(other_fit, threads), gram_of(other_score, threads))
     for first in range(0, targets.size, _TARGETS_PER_BLOCK):
         block = targets[first : first + _TARGETS_PER_BLOCK]
         index = candidates[block]
@@ -107,7 +112,7 @@ def _growth(fit: sparse.csr_matrix, score: sparse.csr_matrix) -> np.ndarray:
     return np.where(before > 0, np.sqrt(after / np.where(before > 0, before, 1.0)), 0.0)
 
 
-def _gram_of(other: sparse.csr_matrix, threads: int | None) -> Callable[[np.ndarray], np.ndarray]:
+def gram_of(other: sparse.csr_matrix, threads: int | None = None) -> Gram:
     """Correlations among each target's candidates: (m, k, k), rows and columns of padding are zero.
 
     A small dictionary is correlated with itself once; of a large one only the listed pairs are.

@@ -63,7 +63,14 @@ DEAD = torch.tensor([0, 3, 4, 17, 40, 69])
 @pytest.mark.parametrize("kind", [CPUStep, TorchStep])
 @pytest.mark.parametrize(
     ("dead", "aux_k", "coefficient"),
-    [(DEAD[:0], 0, 0.0), (DEAD, 3, 0.5), (DEAD, 50, 1 / 32), (DEAD[:0], 3, 0.5)],
+    [
+        (DEAD[:0], 0, 0.0),
+        (DEAD, 1, 0.5),  # many dead latents per slot: sparse
+        (DEAD, 3, 0.5),  # few: dense
+        (DEAD, 50, 1 / 32),
+        (torch.arange(D_SAE), 7, 0.25),
+        (DEAD[:0], 3, 0.5),
+    ],
 )
 def test_gradients_equal_the_dense_reference(kind, dead, aux_k, coefficient):
     p = parameters(1)
