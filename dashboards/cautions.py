@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dashboards import words
+from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
 
 #: Limits beyond which a number is worth a warning; all of them ours.
 DEAD_FRACTION = 0.3
@@ -25,7 +26,10 @@ class Caution(NamedTuple):
 
 
 def cautions(
-    models: pd.DataFrame, pairs: pd.DataFrame | None, headline: pd.DataFrame | None
+    models: pd.DataFrame,
+    pairs: pd.DataFrame | None,
+    headline: pd.DataFrame | None,
+    indices: pd.DataFrame | None = None,
 ) -> list[Caution]:
     """Everything worth a warning, severe ones first.
 
@@ -33,8 +37,9 @@ def cautions(
         models: table ``models``.
         pairs: table ``pairs`` or None.
         headline: table ``headline`` or None.
+        indices: table ``indices`` or None.
     """
-    found = [*_shared_init(models), *_sae_quality(models), *_few_tokens(models)]
+    found = [*_shared_init(models, indices), *_sae_quality(models), *_few_tokens(models)]
     if pairs is not None:
         found += _untested_levels(pairs)
     if headline is not None:
@@ -42,7 +47,7 @@ def cautions(
     return sorted(found, key=lambda caution: not caution.severe)
 
 
-def _shared_init(models: pd.DataFrame) -> Iterator[Caution]:
+def _shared_init(models: pd.DataFrame, indices: pd.DataFrame | None) -> Iterator[Caution]:
     primary = models[models["role"] == "primary"]
     if primary["sae_seed"].notna().all() and primary["sae_seed"].duplicated().any():
         yield Caution(
@@ -51,6 +56,8 @@ def _shared_init(models: pd.DataFrame) -> Iterator[Caution]:
             f"Models {_names(primary[primary['sae_seed'].duplicated(keep=False)])} use the same SAE seed. "
             "Equal initialisations alone can make dictionaries agree; the correlations here may be an echo of it.",
         )
+    for pair in flagged_pairs(indices) if indices is not None else []:
+        yield Caution(True, f"{pair} look like dictionaries of one start", f"In {pair}, {SHARED_INIT_WORDS}")
 
 
 def _sae_quality(models: pd.DataFrame) -> Iterator[Caution]:

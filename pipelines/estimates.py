@@ -43,7 +43,7 @@ class _Sizes:
         self.d_sae = max(c.sae.d_sae for c in recipe.comparisons)
         self.k = max(c.sae.k for c in recipe.comparisons)
         models = recipe.models
-        vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
+        self.vocabulary = vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
         if isinstance(models, NativeModels):
             shape = models.architecture
             self.d_model = shape.d_model
@@ -79,6 +79,8 @@ def _activations(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimat
     tokens = params["max_tokens"] or sizes.rows
     width = 2 if params["dtype"] == "float16" else 4
     size = tokens * sizes.d_in * width * len(params["hook_points"])
+    if params["part"] == "eval":  # the maps to the logits beside them
+        size += 4 * sizes.d_in * sizes.vocabulary * len(params["hook_points"])
     return Estimate(
         IMPORT_SECONDS + 2 * sizes.block_flops * tokens / _flops(params) + size / 3e8, size, BASE_MEMORY
     )

@@ -27,6 +27,7 @@ class Rows:
         domain_names: names of the domains by code, or None.
         tokens: (n_rows,) int token ids, or None.
         positions: (n_rows,) int positions in the context, or None.
+        next_tokens: (n_rows,) int id of the token that came next, -1 where none did, or None.
         n_ctx: length of a context in tokens, or None; null offsets avoid its multiples.
 
     Raises:
@@ -40,12 +41,13 @@ class Rows:
     tokens: np.ndarray | None = None
     positions: np.ndarray | None = None
     n_ctx: int | None = None
+    next_tokens: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         documents = _integers("documents", self.documents, None)
         n_rows = documents.size
         object.__setattr__(self, "documents", documents)
-        for name in ("tokens", "positions"):
+        for name in ("tokens", "positions", "next_tokens"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else _integers(name, value, n_rows))
         self._set_domains(n_rows)

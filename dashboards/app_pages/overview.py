@@ -129,7 +129,8 @@ def result(view: View) -> None:
         headline_cards(headline)
         headline_by_pair(headline)
     with panel(border=False):
-        found = cautions(view.table("models"), view.optional("pairs"), view.optional("headline"))
+        tables = (view.optional(name) for name in ("pairs", "headline", "indices"))
+        found = cautions(view.table("models"), *tables)
         if found:
             severe = any(c.severe for c in found)
             with st.expander(

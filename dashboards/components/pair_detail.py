@@ -85,6 +85,12 @@ def evidence_facts(row: pd.Series) -> list[Fact]:
              "Rows where both fire over rows where at least one does."),
         Fact("B where A", words.share(row.get("p_b_given_a")), "P(B | A)", "How often B fires where A does."),
         Fact("A where B", words.share(row.get("p_a_given_b")), "P(A | B)", "How often A fires where B does."),
+        Fact("same effect", n("r_logits"), "r of logit weights",
+             "Do both push the same tokens? Correlation over the vocabulary of what each writes to the logits."),
+        Fact("same credit", n("r_attribution"), "r of attributions",
+             "Held-out correlation of activation times effect on the token that came next."),
+        Fact("same direction", n("cos_procrustes"), "after a rotation",
+             "Cosine of both decoder directions after the rotation that best maps A's activations to B's."),
     ]  # fmt: skip
 
 

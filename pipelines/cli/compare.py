@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +59,19 @@ def compare_command(
         kind: {name: load_matrix(path) for name, path in named_files(texts)} for kind, texts in others.items()
     }
 
-    from universality.compare import compare
+    from universality.compare import SharedInitialisation, compare
 
     given = {name: value for name, value in settings.items() if value is not None}
-    comparison = compare(matrices, **rows, **more, **given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SharedInitialisation)  # the summary says it in its own place
+        comparison = compare(matrices, **rows, **more, **given)
     written = write_comparison(comparison, out)
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))
     else:
-        print_summary(console(), comparison.headline, comparison.features, comparison.domains)
+        print_summary(
+            console(), comparison.headline, comparison.features, comparison.domains, comparison.indices
+        )
     say(f"{len(written)} files in {out}.")
 
 

@@ -82,7 +82,7 @@ def print_run(out: Console, run: Run) -> None:
         domains = run.table("domains")
     except TableMissing:  # a corpus without labels
         domains = None
-    print_summary(out, headline, features, domains)
+    print_summary(out, headline, features, domains, run.table("indices"))
 
 
 def recipes_command(as_json: bool) -> None:

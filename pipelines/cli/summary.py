@@ -87,13 +87,22 @@ def summary_values(headline: pd.DataFrame, features: pd.DataFrame) -> dict[str, 
 
 
 def print_summary(
-    console: Console, headline: pd.DataFrame, features: pd.DataFrame, domains: pd.DataFrame | None = None
+    console: Console,
+    headline: pd.DataFrame,
+    features: pd.DataFrame,
+    domains: pd.DataFrame | None = None,
+    indices: pd.DataFrame | None = None,
 ) -> None:
-    """Print, for each comparison, the headline, the counts and the domain table."""
+    """Print, for each comparison, the headline, what casts doubt on it, the counts and the domain table."""
+    from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
+
+    of_indices = dict(split_comparisons(indices)) if indices is not None else {}
     of_features = dict(split_comparisons(features))
     of_domains = dict(split_comparisons(domains)) if domains is not None else {}
     for name, table in split_comparisons(headline):
         console.print(headline_table(name, table))
+        for pair in flagged_pairs(of_indices[name]) if name in of_indices else []:
+            console.print(f"[bold red]Warning:[/] {pair}: {SHARED_INIT_WORDS}")
         console.print(counts_table(of_features[name]))
         if name in of_domains and len(of_domains[name]):
             console.print(domains_table(of_domains[name]))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.tables import MAX_CSV_ROWS, TABLES
+from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
 from universality.exhibits.frames import headline_frame
 
 #: Columns that carry a definition; the same words wherever they appear.
@@ -20,6 +21,9 @@ GLOSSARY: Mapping[str, str] = {
     "r_low, r_high": "interval of the held-out r, documents resampled",
     "p, q": "chance of such an r as a maximum over candidates, and its false-discovery rate",
     "q_domain": "the same against shifts within each domain",
+    "cos_procrustes": "cosine of decoder directions after the rotation that best maps raw activations of fit rows",
+    "r_logits": "Pearson r over the vocabulary of the direct effects on the logits",
+    "r_attribution": "held-out r of activation x effect on the token that came next",
     "level": "what explains a pair: its domain, its token, or neither (context); of a single feature, that of its pair "
     "with the second dictionary of its model; untested without such a pair or without labels",
     "class": "universal (all models), shared (some), specific (one)",
@@ -51,8 +55,10 @@ def readme_text(
         lines += [*(f"- {item}" for item in missing), ""]
     if "headline" in tables:
         lines += ["## Headline", "", *_headline(tables["headline"]), ""]
-    if results["warnings"]:
+    doubtful = flagged_pairs(tables["indices"]) if "indices" in tables else []
+    if results["warnings"] or doubtful:
         lines += ["## Warnings", ""]
+        lines += [f"- {pair}: {SHARED_INIT_WORDS}" for pair in doubtful]
         lines += [*(f"- `{w['node']}`: {_plain(w['warning'])}" for w in results["warnings"]), ""]
     lines += ["## Files", "", *_files(tables, files), ""]
     lines += ["## Columns", "", "| column | meaning |", "| --- | --- |"]

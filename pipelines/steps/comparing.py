@@ -30,6 +30,7 @@ def shared_rows(tokens: Artifact) -> Rows:
         domain_names=tuple(tokens.json("domains")),
         tokens=tokens.array("row_token"),
         positions=tokens.array("row_position"),
+        next_tokens=tokens.array("row_next_token"),
         # Rows leave the first position out, so a context without separators is one row shorter than n_ctx.
         n_ctx=int(tokens.array("eval_contexts").shape[1]) - 1,
     )
@@ -208,6 +209,10 @@ def _stages(ctx: StepContext) -> Stages:
         tables = {name: found.table(name) for name in ("neuron_pairs", "raw_indices")}
         return NeuronMatching.from_stored(tables, found.tensors("neurons"))
 
+    def logit_map(name: str) -> np.ndarray | None:
+        stored, entry = inputs[f"activations/{name}"], f"logit_map.{p['hook_point']}"
+        return stored.array(entry) if stored.has(entry) else None
+
     return Stages(
         models=models,
         replicate_of=p["replicates"],
@@ -229,6 +234,7 @@ def _stages(ctx: StepContext) -> Stages:
         raw={name: inputs[f"activations/{name}"].array(p["hook_point"]) for name in models},
         untrained_raw={name: inputs[f"activations/{name}"].array(p["hook_point"]) for name in ghosts},
         weights={name: _weights(inputs[f"sae/{name}"]) for name in (*models, *p["replicates"])},
+        logits={name: found for name in models if (found := logit_map(name)) is not None},
         threads=ctx.threads,
     )
 

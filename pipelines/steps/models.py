@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,8 @@ def activations(ctx: StepContext) -> None:
         else training_rows(special_tokens(ctx.inputs["tokenizer"]))
     )
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
+    if p["part"] == "eval":
+        _keep_logit_maps(ctx, model, p["hook_points"])
     dtype, size = np.dtype(p["dtype"]), p["batch_contexts"]
     streams: dict[str, Any] = {}
     n_rows = 0
@@ -133,6 +135,18 @@ def activations(ctx: StepContext) -> None:
             n_rows += int(kept.sum())
             ctx.progress(start + len(batch), len(contexts))
     ctx.out.facts(n_rows=n_rows)
+
+
+def _keep_logit_maps(ctx: StepContext, model: Any, hook_points: Sequence[str]) -> None:
+    """Beside the activations, what the comparison needs to know of their effect on the logits."""
+    from universality.errors import InputError
+    from universality.transformers.harvest import logit_weights
+
+    for hook_point in hook_points:
+        try:
+            ctx.out.array(f"logit_map.{hook_point}", logit_weights(model, hook_point))
+        except InputError as error:  # no linear path from there to the logits: said, not guessed
+            ctx.out.facts(**{f"logit_map.{hook_point}": str(error)})
 
 
 def training_rows(special: np.ndarray) -> KeptRows:

@@ -51,6 +51,9 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
             "n_both": both,
             "p_b_given_a": both / np.maximum(count_a, 1),
             "p_a_given_b": both / np.maximum(count_b, 1),
+            "cos_procrustes": np.clip(held + rng.normal(0, 0.1, n), -1, 1),
+            "r_logits": np.clip(held + rng.normal(0, 0.1, n), -1, 1),
+            "r_attribution": np.clip(held - rng.uniform(0, 0.3, n), -1, 1),
         }
     )
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from universality.compare.assembly import Comparison, assemble
     from universality.compare.chance import PairNull, pair_null
     from universality.compare.config import CompareConfig
+    from universality.compare.marks import SharedInitialisation, flagged_pairs
     from universality.compare.neurons import NeuronMatching, pair_neurons
     from universality.compare.pairing import PairMatching, pair_matching, pair_similarity
     from universality.compare.stages import Stages, plan_pairs
@@ -25,9 +26,11 @@ __all__ = [
     "NeuronMatching",
     "PairMatching",
     "PairNull",
+    "SharedInitialisation",
     "Stages",
     "assemble",
     "compare",
+    "flagged_pairs",
     "latent_statistics",
     "pair_matching",
     "pair_neurons",
@@ -42,6 +45,7 @@ _HOMES = {
     "config": ("CompareConfig",),
     "neurons": ("NeuronMatching", "pair_neurons"),
     "pairing": ("PairMatching", "pair_matching", "pair_similarity"),
+    "marks": ("SharedInitialisation", "flagged_pairs"),
     "stages": ("Stages", "plan_pairs"),
     "statistics": ("LatentStatistics", "latent_statistics"),
     "whole": ("compare",),

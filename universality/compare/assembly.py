@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from universality.blas import on_one_blas_thread
 from universality.compare.clusters import (
     Clustering,
     Nodes,
@@ -20,6 +21,7 @@ from universality.compare.clusters import (
     tau_curve,
 )
 from universality.compare.config import CompareConfig
+from universality.compare.function import Functions
 from universality.compare.headline import baseline_table, headline_table, index_rows, null_quantile_table
 from universality.compare.missing import verdict_table
 from universality.compare.neurons import index_table
@@ -49,7 +51,8 @@ class Comparison:
             cluster, class, level, n_models, best_r (highest held-out r to any latent of any other model),
             verdict (first in order over the models missing from its cluster; missing if universal),
             max_activation, top_domain. Cluster, class, level and verdict are missing for latents not alive.
-        pairs: one row per assigned pair of two models; see :class:`PairMatching`.
+        pairs: one row per assigned pair of two models; see :class:`PairMatching`, and
+            :meth:`universality.compare.function.Functions.columns` for what the pair does.
         verdicts: model, latent, other_model, verdict, statistic.
         clusters: cluster, class, level, n_models, completeness, cohesion, members.
         graph: nodes ``(model, latent)``, edges of the clusters.
@@ -86,6 +89,7 @@ class Comparison:
         return {name: value for name, value in vars(self).items() if isinstance(value, pd.DataFrame)}
 
 
+@on_one_blas_thread
 def assemble(stages: Stages) -> Comparison:
     """Make every table of a comparison from its stages; a pure function of them.
 
@@ -104,7 +108,9 @@ def assemble(stages: Stages) -> Comparison:
     verdicts = verdict_table(stages, nodes, clustering)
     features = feature_table(stages, nodes, clustering, verdicts)
     k_table = k_of_m(clustering.table, len(stages.models))
-    indices = pd.concat([index_rows(stages, k_table), _cycles(stages, nodes, clustering)], ignore_index=True)
+    pairs, functional = Functions(stages).table_and_indices(pairs)
+    tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
+    indices = pd.concat([table for table in tables if len(table)], ignore_index=True)
     candidates = [candidate_table(stages.similarities[pair], pair) for pair in stages.plan.features]
     kept = (pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= stages.config.tau)
     return Comparison(

@@ -7,6 +7,7 @@ import pandas as pd
 
 from universality.compare.neurons import index_table
 from universality.compare.pairing import BestPartners
+from universality.compare.shared_init import shared_initialisation
 from universality.compare.stages import Pair, Stages, pair_name
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
 from universality.intervals import percentile_interval
@@ -112,6 +113,7 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
     for pair in stages.plan.all:
         found += [(index, pair_name(pair)) for index in _shares(stages, pair)]
         found += _partner_indices(stages, pair)
+        found += [(index, pair_name(pair)) for index in _shared_init(stages, pair)]
     for pair in stages.plan.ceiling:
         found += [(index, pair_name(pair)) for index in _weight_indices(stages, pair)]
     found += _disattenuated(stages)
@@ -197,6 +199,16 @@ def _weight_indices(stages: Stages, pair: Pair) -> list[Index]:
         return []
     encoders = None if enc_a is None or enc_b is None else (enc_a, enc_b)
     return decoder_indices((dec_a, dec_b), encoders, alive, generator(stages.root_seed, "weights", *pair))
+
+
+def _shared_init(stages: Stages, pair: Pair) -> list[Index]:
+    pairs = stages.matchings[pair].pairs
+    weights = [stages.weights[name][0] for name in pair if name in stages.weights]
+    decoders = (weights[0], weights[1]) if len(weights) == 2 else None
+    n_a, n_b = (stages.statistics[name].alive.size for name in pair)
+    rng = generator(stages.root_seed, "shared-init", *sorted(pair))
+    ia, ib = pairs["latent_a"].to_numpy(), pairs["latent_b"].to_numpy()
+    return shared_initialisation(ia, ib, (n_a, n_b), decoders, rng)
 
 
 def _median_r(stages: Stages, pair: Pair) -> float:

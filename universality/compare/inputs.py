@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from universality.errors import InputError, must_be
+from universality.rows import Rows
 
 
 def checked_matrices(
@@ -103,6 +104,35 @@ def checked_raw(
                 )
         out[str(name)] = array
     return out
+
+
+def checked_logits(logits: Mapping[str, Any] | None, models: tuple[str, ...], rows: Rows) -> dict[str, Any]:
+    """Maps from raw activations to the logits by model: two-dimensional, one vocabulary that holds every next token.
+
+    Raises:
+        InputError: an unknown id, another shape, unequal vocabularies, or a next token outside.
+    """
+    sizes = {}
+    for name, array in (logits or {}).items():
+        where = f"logits[{name!r}]"
+        if name not in models:
+            raise InputError(
+                must_be("names", "logits", f"among {', '.join(models)}", name, "Use the ids of the models.")
+            )
+        if np.ndim(array) != 2:
+            remedy = "Give the linear map from the raw activations to the logits."
+            raise InputError(must_be("shape", where, "(d_in, d_vocab)", np.shape(array), remedy))
+        sizes[name] = np.shape(array)[1]
+    if len(set(sizes.values())) > 1:
+        remedy = "Effects are compared token by token: use models of one tokenizer."
+        raise InputError(must_be("d_vocab", "logits", "equal for all models", sizes, remedy))
+    largest = -1 if rows.next_tokens is None else int(rows.next_tokens.max())
+    if sizes and largest >= next(iter(sizes.values())):
+        remedy = "Give ids of the same vocabulary."
+        raise InputError(
+            must_be("next_tokens", "rows", f"below d_vocab {next(iter(sizes.values()))}", largest, remedy)
+        )
+    return dict(logits or {})
 
 
 def checked_names(models: tuple[str, ...], replicates: tuple[str, ...], untrained: tuple[str, ...]) -> None:

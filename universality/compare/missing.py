@@ -13,13 +13,10 @@ from universality.compare.clusters import Clustering, Nodes
 from universality.compare.config import CompareConfig
 from universality.compare.stages import Side, Stages
 from universality.compare.statistics import only
+from universality.matching import Gram, KToOne, gram_of, k_to_1
 from universality.verdicts import (
     VERDICT_COLUMNS,
     Case,
-    Gram,
-    Splits,
-    find_splits,
-    gram_of,
     judge,
     probe_correlations,
     splits_hold,
@@ -33,7 +30,7 @@ class Workbench:
     stages: Stages
     halves: dict[tuple[str, bool], sparse.csr_matrix] = field(default_factory=dict)
     grams: dict[str, tuple[Gram, Gram]] = field(default_factory=dict)
-    found: dict[tuple[str, str], Splits] = field(default_factory=dict)
+    found: dict[tuple[str, str], KToOne] = field(default_factory=dict)
 
     def half(self, model: str, fit: bool) -> sparse.csr_matrix:
         """Alive latents of a model on fit or score rows."""
@@ -43,7 +40,7 @@ class Workbench:
             self.halves[key] = only(self.stages.acts[model], self.stages.statistics[model].alive, rows)
         return self.halves[key]
 
-    def splits(self, model: str, other: str) -> Splits:
+    def splits(self, model: str, other: str) -> KToOne:
         """Each latent of ``model`` as a combination of latents of ``other``."""
         key = (model, other)
         if key not in self.found:
@@ -51,7 +48,7 @@ class Workbench:
             if other not in self.grams:
                 halves = (self.half(other, True), self.half(other, False))
                 self.grams[other] = gram_of(halves[0], threads), gram_of(halves[1], threads)
-            self.found[key] = find_splits(
+            self.found[key] = k_to_1(
                 self.half(model, True),
                 self.half(model, False),
                 self.half(other, True),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from universality.blas import on_one_blas_thread
 from universality.compare.config import CompareConfig
 from universality.compare.pairing import Resampler
 from universality.correlation import correlate_dense, correlate_pairs
@@ -61,6 +62,7 @@ class NeuronMatching:
         return cls(pairs, np.asarray(arrays["resampled"]), indices)
 
 
+@on_one_blas_thread
 def pair_neurons(
     x: Any, y: Any, rows: Rows, config: CompareConfig, *, pair: tuple[str, str], root_seed: int
 ) -> NeuronMatching:

@@ -14,15 +14,18 @@ from universality.compare.chance import PairNull, significance
 from universality.compare.config import CompareConfig
 from universality.compare.statistics import LatentStatistics, only
 from universality.compare.token_interval import evenly, resampled_conditional
-from universality.correlation import TopSimilarity, conditional_correlation, correlate, correlate_pairs
+from universality.correlation import (
+    TopSimilarity,
+    conditional_correlation,
+    correlate,
+    correlate_pairs,
+    pairs_above,
+)
 from universality.intervals import percentile_interval, resampled_correlations
 from universality.matching import MatchResult, match
 from universality.rows import Rows
 from universality.seeds import generator
 
-#: Certificate per latent that is rounding, and the longest lists that candidates are widened to.
-CLOSED = 1e-9
-MAX_TOP = 1024
 N_CANDIDATES = 5
 PAIR_COLUMNS = (
     "model_a", "latent_a", "model_b", "latent_b", "r", "r_held_out", "p", "q", "q_domain", "r_token", "level",
@@ -316,15 +319,12 @@ def _assign(
     config: CompareConfig,
     threads: int | None,
 ) -> MatchResult:
-    """Match, with longer candidate lists until the certificate closes or the lists are ``MAX_TOP`` long."""
-    largest = max(similarity.n_a, similarity.n_b)
-    while True:
-        chosen = match(similarity, method=config.method, unmatched=config.unmatched)
-        top = min(4 * similarity.top, MAX_TOP, largest)
-        if config.method != "assignment" or chosen.certificate <= CLOSED * largest or top <= similarity.top:
-            return chosen
-        wider = config.model_copy(update={"top": top})
-        similarity = pair_similarity(a, b, rows, statistics_a, statistics_b, wider, threads=threads)
+    """Match; whatever pair of the full problem beats the prices of the listed ones is searched for and added."""
+    if config.method != "assignment":
+        return match(similarity, method=config.method, unmatched=config.unmatched)
+    left, right = only(a, statistics_a.alive, rows.fit), only(b, statistics_b.alive, rows.fit)
+    search = pairs_above(left, right, threads=threads)
+    return match(similarity, unmatched=config.unmatched, search=search, threads=threads)
 
 
 def _token_conditional(

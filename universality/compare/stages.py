@@ -112,6 +112,7 @@ class Stages:
         similarities, nulls, matchings: by pair of :func:`plan_pairs`.
         neurons: by pair of models; empty without raw activations.
         raw, untrained_raw: raw activations by id; empty where not given.
+        logits: by model: (d_in, d_vocab), the linear map from raw activations to the logits; may be empty.
         weights: by model and replicate: (W_dec, W_enc transposed or None), both (d_sae, d_in); may be empty.
         config, root_seed, threads: settings.
     """
@@ -131,6 +132,7 @@ class Stages:
     raw: Mapping[str, Any] = field(default_factory=dict)
     untrained_raw: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, tuple[np.ndarray, np.ndarray | None]] = field(default_factory=dict)
+    logits: Mapping[str, Any] = field(default_factory=dict)
     threads: int | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,14 @@ from scipy import sparse
 from universality.compare.assembly import Comparison, assemble
 from universality.compare.chance import pair_null
 from universality.compare.config import CompareConfig
-from universality.compare.inputs import checked_matrices, checked_models, checked_names, checked_raw
+from universality.compare.inputs import (
+    checked_logits,
+    checked_matrices,
+    checked_models,
+    checked_names,
+    checked_raw,
+)
+from universality.compare.marks import SHARED_INIT_WORDS, SharedInitialisation, flagged_pairs
 from universality.compare.neurons import pair_neurons
 from universality.compare.pairing import pair_matching, pair_similarity
 from universality.compare.stages import Stages, plan_pairs, replicate_names
@@ -34,6 +42,8 @@ def compare(
     untrained: Mapping[str, Sparse] | None = None,
     untrained_raw: Mapping[str, Any] | None = None,
     weights: Mapping[str, Any] | None = None,
+    logits: Mapping[str, Any] | None = None,
+    next_tokens: Any = None,
     fit: Any = None,
     root_seed: int = 0,
     tau: float | None = None,
@@ -62,7 +72,10 @@ def compare(
         untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
         untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
         weights: model and replicate id -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape; unlock
-            the weight indices of ceiling pairs.
+            the weight indices of ceiling pairs and, with ``raw``, the column ``cos_procrustes`` of ``pairs``.
+        logits: model id -> (d_in, d_vocab) linear map from its raw activations to the logits (``W_out @ W_U``
+            of a last MLP, ``W_U`` of the residual stream); unlocks ``r_logits``, with ``weights``.
+        next_tokens: (n_rows,) int id of the token that came next, -1 where none did; unlocks ``r_attribution``.
         fit: (n_rows,) bool, True on fit rows, instead of a split of its own.
         root_seed: every random act derives its own seed from it, its purpose and the ids concerned.
         tau, min_firings, n_shifts: shortcuts for fields of ``config``.
@@ -80,7 +93,7 @@ def compare(
     matrices = checked_models(acts)
     n_rows = next(iter(matrices.values())).shape[0]
     settings = _settings(config, tau, min_firings, n_shifts)
-    rows = _rows(n_rows, documents, domains, tokens, positions, n_ctx, fit, root_seed)
+    rows = _rows(n_rows, documents, domains, tokens, positions, n_ctx, fit, root_seed, next_tokens)
     models = tuple(matrices)
     named = replicate_names(replicates or {}, models)
     ghosts = checked_matrices(untrained or {}, "untrained", n_rows)
@@ -111,7 +124,7 @@ def compare(
         for pair in plan.features
         if pair[0] in raw_of and pair[1] in raw_of
     }
-    return assemble(
+    comparison = assemble(
         Stages(
             models=models,
             replicate_of=replicate_of,
@@ -128,9 +141,13 @@ def compare(
             raw=raw_of,
             untrained_raw=ghost_raw,
             weights=_weights(weights),
+            logits=checked_logits(logits, models, rows),
             threads=threads,
         )
     )
+    for name in flagged_pairs(comparison.indices):
+        warnings.warn(f"{name}: {SHARED_INIT_WORDS}", SharedInitialisation, stacklevel=2)
+    return comparison
 
 
 def _settings(
@@ -150,13 +167,22 @@ def _rows(
     n_ctx: int | None,
     fit: Any,
     root_seed: int,
+    next_tokens: Any,
 ) -> Rows:
     documents = np.asarray(documents)
     if documents.ndim != 1 or documents.size != n_rows:
         remedy = "Give the document of each row of the activations."
         raise InputError(must_be("shape", "documents", f"({n_rows},)", documents.shape, remedy))
     mask = split_documents(documents, root_seed, domains) if fit is None else np.asarray(fit)
-    return Rows(documents, mask, domains=domains, tokens=tokens, positions=positions, n_ctx=n_ctx)
+    return Rows(
+        documents,
+        mask,
+        domains=domains,
+        tokens=tokens,
+        positions=positions,
+        n_ctx=n_ctx,
+        next_tokens=next_tokens,
+    )
 
 
 def _weights(weights: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:

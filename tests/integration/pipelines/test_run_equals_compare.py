@@ -44,6 +44,9 @@ def test_tables_equal_compare(run):
     def raw(name):
         return np.asarray(run.artifact(f"activations/{name}/eval").array(HOOK))
 
+    def logits(name):
+        return run.artifact(f"activations/{name}/eval").array(f"logit_map.{HOOK}")
+
     def weights(name):
         tensors = run.artifact(f"sae/main/{name}").tensors("sae")
         return tensors["W_dec"], tensors["W_enc"].T
@@ -61,11 +64,14 @@ def test_tables_equal_compare(run):
         untrained={name: acts(name) for name in ("u0", "u1")},
         untrained_raw={name: raw(name) for name in ("u0", "u1")},
         weights={name: weights(name) for name in ("m0", "m1", "m0r", "m1r")},
+        logits={name: logits(name) for name in ("m0", "m1")},
+        next_tokens=tokens.array("row_next_token"),
         n_ctx=recipe.n_ctx - 1,
         root_seed=recipe.root_seed,
         config=recipe.compare,
     ).to_tables()
     assert len(expected) >= 12
+    assert expected["pairs"][["cos_procrustes", "r_logits", "r_attribution"]].notna().all().all()
     for name, table in expected.items():
         stored = run.table(name).drop(columns="comparison_id")
         if name == "candidates":  # the run keeps those of replicates and untrained models too

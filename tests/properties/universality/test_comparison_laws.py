@@ -12,8 +12,8 @@ from universality.compare.pairing import levels
 from universality.domains import auroc
 from universality.evidence import histogram_table
 from universality.graph import CrossSimilarity, Edges, constrained_clusters, is_constrained_partition
+from universality.matching import nonnegative
 from universality.rows import split_documents
-from universality.verdicts import nonnegative
 
 QUICK = settings(max_examples=40, deadline=None)
 

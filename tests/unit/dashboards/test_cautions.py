@@ -35,6 +35,13 @@ def test_each_weakness_is_named_with_its_models():
     assert "60 % of the latents of m0 never fire" in dead[0].sentence
 
 
+def test_pairs_of_one_start_are_named():
+    indices = pd.DataFrame({"name": ["shared_init"] * 2, "pair": ["m0-m1", "m0-m2"], "value": [1.0, 0.0]})
+    found = cautions(models(), None, None, indices)
+    assert [caution.severe for caution in found] == [True]
+    assert "In m0-m1, both dictionaries" in found[0].sentence
+
+
 def test_severe_ones_come_first():
     found = cautions(models(dead_fraction=[0.6, 0.1, 0.0], sae_seed=[1, 1, 3]), None, None)
     assert [caution.severe for caution in found] == [True, False]

@@ -40,6 +40,15 @@ DOMAINS = pd.DataFrame(
 )  # fmt: skip
 
 
+def test_a_pair_of_one_start_is_marked_loudly():
+    stream = io.StringIO()
+    rows = [("main", "shared_init", "m0-m1", 1.0), ("main", "shared_init", "m0-m2", 0.0)]
+    indices = pd.DataFrame(rows, columns=["comparison_id", "name", "pair", "value"])
+    summary.print_summary(Console(file=stream, width=300), HEADLINE, FEATURES, indices=indices)
+    assert "Warning: m0-m1: both dictionaries seem to start" in stream.getvalue()
+    assert "m0-m2: both" not in stream.getvalue()
+
+
 def test_headline_holds_every_quantity_and_overall_first():
     values = summary.headline_values(HEADLINE.drop(columns="comparison_id"))
     assert list(values) == ["features", "neurons", "null_p95", "ceiling", "untrained", "token_conditional"]

@@ -101,7 +101,7 @@ COLUMNS = {
     "features": "model latent status flags firing_rate cluster class level n_models best_r verdict max_activation "
     "top_domain",
     "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain r_token level margin_a margin_b method r_low "
-    "r_high jaccard n_both p_b_given_a p_a_given_b",
+    "r_high jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits r_attribution",
     "verdicts": "model latent other_model verdict statistic",
     "clusters": "cluster class level n_models completeness cohesion members",
     "indices": "name pair value chance low high n",

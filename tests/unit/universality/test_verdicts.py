@@ -9,13 +9,12 @@ from scipy import sparse
 from scipy.optimize import nnls
 
 from universality.correlation import correlate
+from universality.matching import k_to_1, nonnegative
 from universality.verdicts import (
     VERDICTS,
     Case,
-    find_splits,
     first_verdict,
     judge,
-    nonnegative,
     probe_correlations,
 )
 
@@ -126,7 +125,7 @@ def _split_world(seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
 def test_a_split_whole_is_put_together_from_its_pieces() -> None:
     (left_fit, right_fit), (left, right) = _split_world(0), _split_world(1)
     similarity = correlate(left_fit, right_fit, top=12)
-    found = find_splits(
+    found = k_to_1(
         left_fit, left, right_fit, right, similarity, n_candidates=12, n_pieces=5, piece_share=0.05
     )
     assert set(found.pieces[0].tolist()) == {0, 1, 2, 3, 4}
@@ -144,9 +143,9 @@ def test_large_dictionaries_take_only_listed_pairs_and_find_the_same(monkeypatch
     (left_fit, right_fit), (left, right) = _split_world(0), _split_world(1)
     similarity = correlate(left_fit, right_fit, top=12)
     limits = {"n_candidates": 12, "n_pieces": 5, "piece_share": 0.05}
-    whole = find_splits(left_fit, left, right_fit, right, similarity, **limits)
-    monkeypatch.setattr("universality.verdicts.split._DENSE_LATENTS", 0)
-    listed = find_splits(left_fit, left, right_fit, right, similarity, **limits)
+    whole = k_to_1(left_fit, left, right_fit, right, similarity, **limits)
+    monkeypatch.setattr("universality.matching.pieces._DENSE_LATENTS", 0)
+    listed = k_to_1(left_fit, left, right_fit, right, similarity, **limits)
     np.testing.assert_array_equal(whole.pieces, listed.pieces)
     np.testing.assert_allclose(whole.r2, listed.r2, atol=1e-9)
 
@@ -154,7 +153,7 @@ def test_large_dictionaries_take_only_listed_pairs_and_find_the_same(monkeypatch
 def test_pieces_of_a_split_are_at_most_as_many_as_asked_for() -> None:
     (left_fit, right_fit), (left, right) = _split_world(0), _split_world(1)
     similarity = correlate(left_fit, right_fit, top=12)
-    found = find_splits(
+    found = k_to_1(
         left_fit, left, right_fit, right, similarity, n_candidates=12, n_pieces=3, piece_share=0.05
     )
     assert (found.pieces[0] >= 0).sum() == 3

@@ -23,7 +23,7 @@ Gram = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
-class Splits:
+class KToOne:
     """The best small combination found for each latent of the target side.
 
     Attributes:
@@ -37,7 +37,7 @@ class Splits:
     shares: np.ndarray
 
 
-def find_splits(
+def k_to_1(
     target_fit: sparse.csr_matrix,
     target_score: sparse.csr_matrix,
     other_fit: sparse.csr_matrix,
@@ -49,7 +49,7 @@ def find_splits(
     piece_share: float,
     grams: tuple[Gram, Gram] | None = None,
     threads: int | None = None,
-) -> Splits:
+) -> KToOne:
     r"""Explain each latent of the target side by at most ``n_pieces`` latents of the other side.
 
     .. math:: R^2 = 1 - \frac{Var(a - \sum_j w_j b_j)}{Var(a)},\qquad w_j \ge 0
@@ -72,7 +72,7 @@ def find_splits(
     Source: the notion of a split is ours; non-negative least squares as in Lawson and Hanson 1974.
     """
     n_target = similarity.n_a
-    out = Splits(
+    out = KToOne(
         np.zeros(n_target), np.full((n_target, n_pieces), -1, np.int64), np.zeros((n_target, n_pieces))
     )
     candidates, r_fit = similarity.top_a(n_candidates)

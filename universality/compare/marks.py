@@ -1,0 +1,25 @@
+"""Marks that a comparison puts on its own pairs, read off the table ``indices``; light enough for any screen."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+#: What every place says about a pair of :func:`flagged_pairs`.
+SHARED_INIT_WORDS = (
+    "both dictionaries seem to start from the same weights, which alone can make them agree. "
+    "Train them with different SAE seeds."
+)
+
+
+class SharedInitialisation(UserWarning):
+    """Two dictionaries of a comparison seem to share their initialisation."""
+
+
+def flagged_pairs(indices: pd.DataFrame) -> list[str]:
+    """Names ("m0-m1") of the pairs whose dictionaries seem to share their initialisation, in the table's order.
+
+    Args:
+        indices: table ``indices``; its rows ``shared_init`` are 1 for such pairs.
+    """
+    rows = indices[(indices["name"] == "shared_init") & (indices["value"] == 1.0)]
+    return list(dict.fromkeys(rows["pair"].astype(str)))
