@@ -29,12 +29,12 @@ class Side:
         self.ids = alive[np.argsort(-moments.count[alive], kind="stable")].astype(np.int32)
         self.total = moments.total[self.ids]
         self.scale = moments.scale[self.ids]
-        self._csr = csr
+        self.csr = csr
 
     @cached_property
     def by_latent(self) -> ByLatent:
         """This side as the kernel's left operand."""
-        csc = self._csr.tocsc()
+        csc = self.csr.tocsc()
         return ByLatent(
             csc.indptr.astype(np.int64), csc.indices.astype(np.int32, copy=False), csc.data,
             self.ids, self.total, self.scale,
@@ -45,7 +45,7 @@ class Side:
         """This side as the kernel's right operand, rows in their own order."""
         place = np.full(self.n_latents, -1, dtype=np.int32)
         place[self.ids] = np.arange(self.ids.size, dtype=np.int32)
-        indices, values, indptr = place[self._csr.indices], self._csr.data, self._csr.indptr.astype(np.int64)
+        indices, values, indptr = place[self.csr.indices], self.csr.data, self.csr.indptr.astype(np.int64)
         keep = indices >= 0
         if not keep.all():  # constant latents have entries, but no correlation
             indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]

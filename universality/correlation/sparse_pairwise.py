@@ -19,7 +19,9 @@ _LIST_BYTES = 1 << 31  # private lists of all threads together
 _PAIRS_AT_ONCE = 1 << 20
 
 
-def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None) -> TopSimilarity:
+def correlate(
+    A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None, device: str | None = None
+) -> TopSimilarity:
     r"""Exact Pearson correlation of every latent of A with every latent of B; the best ``top`` both ways.
 
     .. math:: r_{ab} = \frac{\sum_i a_i b_i - n \bar a \bar b}{\|a - \bar a\| \|b - \bar b\|}
@@ -30,18 +32,24 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
         B: (n_rows, n_b), the same rows in the same order.
         top: length of each latent's list, >= 1.
         threads: threads to use, all cores by default; no byte of the result depends on it.
+        device: a torch device, as ``"cuda"``, for dense products there; by default the sparse kernel on the CPU.
+            The result is the same (see :func:`~universality.correlation.torch_dense.correlate_on`).
 
     Returns:
         A :class:`TopSimilarity`. Time grows with the sum over rows of ``k_a * k_b`` (active latents); memory
         with ``nnz + (n_a + n_b) * top``, never with ``n_a * n_b``.
 
     Raises:
-        InputError: different rows, not finite, or ``top < 1``.
+        InputError: different rows, not finite, ``top < 1``, or a device that is not there.
 
     Source: definition in Bricken et al. 2023, section "Universality"; algorithm ours.
     """
     if top < 1:
         raise InputError(must_be("top", "correlate", ">= 1", top, "Ask for at least one candidate."))
+    if device is not None:
+        from universality.correlation.torch_dense import correlate_on
+
+        return correlate_on(A, B, top=top, device=device, threads=threads)
     if is_dense(A) and is_dense(B):
         from universality.correlation.dense import correlate_dense
 
@@ -53,7 +61,7 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
         _fill_lists(left, right, lists_a, lists_b, n_threads(threads))
         short = np.flatnonzero(lists_b.worst[: right.ids.size] <= right.without_cofiring(left))
         if short.size:
-            again = _refill(right, left, short, top, n_threads(threads))
+            again = exact_lists(right, left, short, top, n_threads(threads))
             lists_b.partner[short], lists_b.r[short] = again.partner, again.r
     return from_lists(
         _spread(lists_a, left), _spread(lists_b, right), left.alive, right.alive, n_rows=left.n_rows, top=top
@@ -84,7 +92,7 @@ def _fill_lists(left: Side, right: Side, lists_a: Lists, lists_b: Lists, threads
     lists.finish(lists_b)
 
 
-def _refill(left: Side, right: Side, places: np.ndarray, top: int, threads: int) -> Lists:
+def exact_lists(left: Side, right: Side, places: np.ndarray, top: int, threads: int) -> Lists:
     """Exact lists of a few latents: their best partners may never co-fire with them."""
     n_b = right.ids.size
     cols, rows = left.subset(places), right.by_row

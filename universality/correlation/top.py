@@ -47,11 +47,11 @@ class TopSimilarity:
         Returns:
             ``(indices (n_a, k), r (n_a, k))``, falling in r, ties by index; padded with -1 and 0.
         """
-        return _best(self.indices_a, self.indices_b, self.r, self.n_a, k)
+        return best_of(self.indices_a, self.indices_b, self.r, self.n_a, k)
 
     def top_b(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Best k partners of each latent of b; see :meth:`top_a`."""
-        return _best(self.indices_b, self.indices_a, self.r, self.n_b, k)
+        return best_of(self.indices_b, self.indices_a, self.r, self.n_b, k)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All content as named arrays, for storage."""
@@ -72,9 +72,10 @@ class TopSimilarity:
         return cls(n_a, n_b, n_rows, *(np.asarray(arrays[name]) for name in names), top=top)
 
 
-def _best(
+def best_of(
     of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of ``n`` latents from pairs: (n, k) partners and r, falling in r, ties by index; padded with -1 and 0."""
     order = np.lexsort((partner, -r, of))
     rank = np.arange(of.size) - np.searchsorted(of[order], of[order])
     order, rank = order[rank < k], rank[rank < k]
