@@ -207,7 +207,7 @@ def _member(archive: Any, name: str, path: Path) -> np.ndarray:
 
 
 def write_comparison(comparison: Any, out: Path) -> list[Path]:
-    """Write a comparison: each table as Parquet and CSV, the graph as GraphML and JSON, and the summary.
+    """Write a comparison: tables as Parquet and CSV, graph as GraphML and JSON, figures, LaTeX, and the summary.
 
     Args:
         comparison: a result of ``universality.compare.compare``.
@@ -221,16 +221,41 @@ def write_comparison(comparison: Any, out: Path) -> list[Path]:
     for name in TABLES:
         written += _write_table(getattr(comparison, name), out / name)
     written += _write_graph(comparison.graph, out)
+    written += _write_exhibits(comparison, out)
     summary = summary_values(comparison.headline, comparison.features)
     written.append(_write_json(summary, out / "summary.json"))
     return written
 
 
 def _write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
+    from pipelines.report.tables import csv_bytes, parquet_bytes
+
     parquet, csv = stem.with_suffix(".parquet"), stem.with_suffix(".csv")
-    table.to_parquet(parquet, index=False)
-    table.to_csv(csv, index=False)
+    parquet.write_bytes(parquet_bytes(table))
+    csv.write_bytes(csv_bytes(table))
     return [parquet, csv]
+
+
+def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
+    """The figures and LaTeX tables of a report, as far as the inputs allow."""
+    from pandas import DataFrame
+
+    from pipelines.report.bundle import write_exhibits
+
+    written: list[Path] = []
+
+    def write(name: str, content: bytes | str) -> None:
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+        written.append(path)
+
+    tables = {name: table for name in TABLES if len(table := getattr(comparison, name))}
+    names = comparison.features["model"].drop_duplicates()
+    tables["models"] = DataFrame({"model": names, "role": "primary"})
+    for missing in write_exhibits(write, tables, {"main": comparison.config.tau}):
+        say(f"Not made: {missing}.")
+    return written
 
 
 def _write_graph(graph: nx.Graph, out: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -55,13 +56,28 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
-    for exhibit in EXHIBITS:
-        missing += _write_exhibit(folder, exhibit, tables, _taus(run))
+    missing += write_exhibits(folder.write, tables, _taus(run))
     found = results(run, tables, tuple(missing))
     folder.write("results.json", json_text(found))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
     return ReportResult(folder.finish(run.name), tuple(missing))
+
+
+def write_exhibits(
+    write: Callable[[str, bytes | str], None], tables: Mapping[str, pd.DataFrame], taus: Mapping[str, float]
+) -> list[str]:
+    """Write every figure and LaTeX table that the given tables allow.
+
+    Args:
+        write: takes a relative path and its content.
+        tables: tables by name, with or without ``comparison_id``.
+        taus: the threshold by comparison id; "main" without ids.
+
+    Returns:
+        What could not be made, and why, in words.
+    """
+    return [words for exhibit in EXHIBITS for words in _write_exhibit(write, exhibit, tables, taus)]
 
 
 def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -83,7 +99,10 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
 
 
 def _write_exhibit(
-    folder: ReportFolder, exhibit: Exhibit, tables: dict[str, pd.DataFrame], taus: dict[str, float]
+    write: Callable[[str, bytes | str], None],
+    exhibit: Exhibit,
+    tables: Mapping[str, pd.DataFrame],
+    taus: Mapping[str, float],
 ) -> list[str]:
     """Write an exhibit for every comparison; answers with what keeps it from being made."""
     lacking = [name for name in exhibit.needs if name not in tables]
@@ -100,7 +119,7 @@ def _write_exhibit(
             continue
         chosen = {table: part[comparison] for table, part in split.items()}
         for suffix, content in exhibit.make(chosen, taus.get(comparison)).items():
-            folder.write(name + suffix, csv_bytes(content) if isinstance(content, pd.DataFrame) else content)
+            write(name + suffix, csv_bytes(content) if isinstance(content, pd.DataFrame) else content)
     return missing
 
 

@@ -74,6 +74,10 @@ def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
     summary = json.loads((out / "summary.json").read_text())
     assert summary["counts"]["class"]["universal"] == (expected.features["class"] == "universal").sum() > 0
     assert summary["headline"]["ceiling"]["overall"] is not None
+    for name in ("correlation", "classes", "domains"):
+        assert (out / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert len(pd.read_csv(out / "figures" / f"{name}.csv")) > 0
+    assert "\\toprule" in (out / "tables" / "headline.tex").read_text()
     assert "universal" in text
     assert "domain 0" in text
     assert max(map(len, text.splitlines())) <= 100
@@ -85,6 +89,8 @@ def test_without_documents_blocks_of_rows_stand_for_them(world, folder, tmp_path
     assert code == 0
     assert "every 100 rows" in err
     assert json.loads(text)["counts"]["status"]["alive"] > 0
+    assert (tmp_path / "figures" / "classes.pdf").exists()
+    assert "Not made: `figures/domains` (needs domains)" in err
 
 
 def test_misuse_exits_2_in_words(world, folder, tmp_path):

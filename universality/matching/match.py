@@ -68,15 +68,17 @@ def match(
     if method == "assignment":
         similarity, graph, solved = _exact(similarity, graph, widen, search, threads)
         return _result(similarity, graph, solved, method)
-    duals_b = np.zeros(graph.n_b)
+    duals_b, mass = np.zeros(graph.n_b), None
     if method == "sinkhorn":
-        mate_a, _, duals_b = sinkhorn(graph)
+        soft = sinkhorn(graph)
+        mate_a, duals_b, mass = soft.mate_a, soft.g, (soft.mass_a, soft.mass_b)
     else:
         mate_a = best_partner(graph)[0] if method == "max" else mutual(graph)
     duals_a = np.zeros(graph.n_a)
     np.maximum.at(duals_a, graph.of, graph.weight - duals_b[graph.partner])
     bound = certificate(graph, mate_a, duals_a, duals_b)
-    return _result(similarity, graph, Assignment(mate_a, np.zeros(0), np.zeros(0), bound), method)
+    found = _result(similarity, graph, Assignment(mate_a, np.zeros(0), np.zeros(0), bound), method)
+    return found if mass is None else replace(found, mass_a=mass[0], mass_b=mass[1])
 
 
 def _exact(
@@ -141,7 +143,13 @@ def _result(
         top=graph.top,
         duals_a=solved.duals_a,
         duals_b=solved.duals_b,
+        mass_a=_matched(ia, graph.n_a),
+        mass_b=_matched(ib, graph.n_b),
     )
+
+
+def _matched(indices: np.ndarray, n: int) -> np.ndarray:
+    return np.isin(np.arange(n), indices).astype(np.float64)
 
 
 def _alternative(

@@ -24,6 +24,9 @@ class MatchResult:
         top: list length of the similarity that was finally used; 0 for a full matrix.
         duals_a: (n_a,) prices that prove the certificate, >= 0 (assignment only, else empty).
         duals_b: (n_b,) the same for b.
+        mass_a: (n_a,) share of each latent that is matched at all, in [0, 1]: partial for "sinkhorn", where
+            ``unmatched`` is the price of leaving mass alone; else 1 or 0.
+        mass_b: (n_b,) the same for b.
     """
 
     indices_a: np.ndarray
@@ -37,6 +40,8 @@ class MatchResult:
     top: int
     duals_a: np.ndarray
     duals_b: np.ndarray
+    mass_a: np.ndarray
+    mass_b: np.ndarray
 
     @property
     def objective(self) -> float:

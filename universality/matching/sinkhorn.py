@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from universality.errors import InputError, must_be
@@ -13,7 +15,24 @@ _SWEEPS = 100
 _TOLERANCE = 1e-2  # in units of epsilon: enough to tell who holds most of whose mass
 
 
-def sinkhorn(graph: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class SoftMatching(NamedTuple):
+    """A soft matching and its rounding.
+
+    Attributes:
+        mate_a: (n_a,) int32 partner, negative where alone.
+        f, g: (n_a,), (n_b,) potentials >= 0.
+        mass_a, mass_b: (n_a,), (n_b,) how much of a latent's unit of mass went to partners, in [0, 1] up to the
+            tolerance of the last sweep; the rest stayed alone.
+    """
+
+    mate_a: np.ndarray
+    f: np.ndarray
+    g: np.ndarray
+    mass_a: np.ndarray
+    mass_b: np.ndarray
+
+
+def sinkhorn(graph: Candidates) -> SoftMatching:
     r"""Soft matching, rounded to the pairs that hold the most of each other's mass.
 
     Maximises :math:`\sum_{ij} P_{ij} w_{ij} + \epsilon H(P)` with unit mass per latent, staying alone
@@ -27,7 +46,7 @@ def sinkhorn(graph: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         graph: candidates, at most ``MAX_ENTRIES`` pairs ``n_a * n_b``; pairs never formed take no mass.
 
     Returns:
-        ``(mate_a (n_a,) negative where alone, f (n_a,), g (n_b,))``.
+        A :class:`SoftMatching`.
 
     Raises:
         InputError: more pairs than a dense plan should hold; use ``method="assignment"``.
@@ -43,7 +62,7 @@ def sinkhorn(graph: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     weight[graph.of, graph.partner] = graph.weight
     f, g = np.zeros(graph.n_a), np.zeros(graph.n_b)
     if not graph.weight.size:
-        return np.full(graph.n_a, -2, np.int32), f, g
+        return SoftMatching(np.full(graph.n_a, -2, np.int32), f, g, f, g)
     for epsilon in _ANNEAL:
         for _ in range(_SWEEPS):
             f = _potential(weight - g, epsilon, axis=1)
@@ -52,9 +71,11 @@ def sinkhorn(graph: Candidates) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             if moved < _TOLERANCE * epsilon:
                 break
     plan = weight - f[:, None] - g
+    mass = np.exp(plan / _ANNEAL[-1])
     best_a, best_b = plan.argmax(axis=1), plan.argmax(axis=0)
     mutual = (best_b[best_a] == np.arange(graph.n_a)) & np.isfinite(plan.max(axis=1))
-    return np.where(mutual, best_a, -2).astype(np.int32), f, g
+    mate_a = np.where(mutual, best_a, -2).astype(np.int32)
+    return SoftMatching(mate_a, f, g, mass.sum(axis=1), mass.sum(axis=0))
 
 
 def _potential(gain: np.ndarray, epsilon: float, axis: int) -> np.ndarray:

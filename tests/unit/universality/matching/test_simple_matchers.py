@@ -56,6 +56,27 @@ def test_certificate_bounds_the_distance_to_the_best_matching(method, unmatched)
         assert method == "max" or is_matching(found)
 
 
+def test_soft_mass_is_partial_and_the_price_of_staying_alone_decides_how_much():
+    matrix = np.random.default_rng(3).uniform(0, 1, (20, 30))
+    totals = []
+    for unmatched in (0.0, 0.5, 0.9):
+        found = match(matrix, method="sinkhorn", unmatched=unmatched)
+        for mass in (found.mass_a, found.mass_b):
+            assert (mass >= 0).all()
+            assert (mass <= 1.02).all()
+        assert found.mass_a.sum() == pytest.approx(found.mass_b.sum())
+        totals.append(found.mass_a.sum())
+    assert totals[0] > totals[1] > totals[2] > 0
+    assert ((found.mass_b > 0.05) & (found.mass_b < 0.95)).any()
+
+
+def test_hard_matchings_have_whole_masses():
+    found = match(CLEAR, unmatched=0.15)
+    assert found.mass_a.tolist() == [1.0, 1.0, 0.0]
+    assert found.mass_b.tolist() == [1.0, 1.0, 0.0]
+    assert match(CLEAR, method="max", unmatched=0.15).mass_b.tolist() == [1.0, 0.0, 0.0]
+
+
 def test_sinkhorn_refuses_what_it_cannot_hold():
     side = int(MAX_ENTRIES**0.5) + 1
     huge = np.broadcast_to(np.float64(0.0), (side, side))
