@@ -74,6 +74,24 @@ def percentile_interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.
     return low, high
 
 
+def centred_interval(value: float, resampled: np.ndarray, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a summary of many correlations (a median, a mean, a share above a threshold).
+
+    Resampling adds noise to every single r, and so moves a summary of many of them to one side, away even from
+    its own interval. Only the spread says something of the documents: the draws are centred on the value.
+
+    Args:
+        value: the summary of the data.
+        resampled: (n_resamples,) the same summary in each resample.
+        level: coverage aimed at, in (0, 1).
+
+    Returns:
+        ``(low, high)`` with ``low <= value <= high``.
+    """
+    low, high = percentile_interval(resampled - np.median(resampled), level)
+    return value + float(low), value + float(high)
+
+
 def resampled_correlations(
     A: Matrix,
     B: Matrix,

@@ -10,7 +10,7 @@ from universality.compare.pairing import BestPartners
 from universality.compare.shared_init import shared_initialisation
 from universality.compare.stages import Pair, Stages, pair_name
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
-from universality.intervals import percentile_interval
+from universality.intervals import centred_interval, percentile_interval
 from universality.seeds import generator
 
 HEADLINE_COLUMNS = ("quantity", "pair", "value", "low", "high", "n")
@@ -44,20 +44,17 @@ def headline_table(stages: Stages) -> pd.DataFrame:
 def _medians(
     quantity: str, found: dict[Pair, tuple[pd.Series, np.ndarray]], confidence: float
 ) -> list[tuple[object, ...]]:
-    """Rows of one quantity.
-
-    Resampling adds noise to every r, and so moves the median of many of them; only its spread says something
-    of the documents. The draws are therefore centred on the value (which also fits draws of a choice of pairs).
-    """
+    """Rows of one quantity; centred intervals also fit draws of a choice of pairs."""
     parts = {pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in found.items() if len(r)}
     if not parts:
         return []
     together = [np.concatenate(side) for side in zip(*parts.values(), strict=True)]
     rows = []
     for name, (r, draws) in {"overall": together, **parts}.items():
-        value, medians = float(np.median(r)), np.median(draws, axis=0)
-        low, high = (float(x) for x in percentile_interval(medians - np.median(medians), confidence))
-        rows.append((quantity, name, value, value + low, value + high, r.size))
+        value = float(np.median(r))
+        rows.append(
+            (quantity, name, value, *centred_interval(value, np.median(draws, axis=0), confidence), r.size)
+        )
     return rows
 
 
@@ -149,8 +146,9 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
         draws = (matching.resampled >= config.tau) & (beyond if not name else beyond & (level == name[1:]))[
             :, None
         ]
-        low, high = (float(x) for x in percentile_interval(draws.sum(axis=0) / n, config.confidence))
-        out.append(Index(f"shared_fraction{name}", float(kept.sum() / n), chance, n, low, high))
+        value = float(kept.sum() / n)
+        low, high = centred_interval(value, draws.sum(axis=0) / n, config.confidence)
+        out.append(Index(f"shared_fraction{name}", value, chance, n, max(low, 0.0), min(high, 1.0)))
     return out
 
 
@@ -186,8 +184,9 @@ def _mppc(
     n: int,
 ) -> Index:
     """Mean over a's alive latents of the highest held-out r over b, plain or weighted by activation mass."""
-    low, high = (float(x) for x in percentile_interval(best.means[place], confidence))
-    return Index(name, float(weight @ best.r), float((maxima @ weight).mean()), n, low, high)
+    value = float(weight @ best.r)
+    low, high = centred_interval(value, best.means[place], confidence)
+    return Index(name, value, float((maxima @ weight).mean()), n, low, high)
 
 
 def _weight_indices(stages: Stages, pair: Pair) -> list[Index]:

@@ -150,6 +150,9 @@ def test_tables_are_consistent_with_each_other() -> None:
         assert is_matching(part["latent_a"].to_numpy(), part["latent_b"].to_numpy())
     for component in nx.connected_components(comparison.graph):
         assert len(component) >= 1
+    bounded = comparison.indices.dropna(subset=["low", "high"])
+    assert len(bounded) > 10
+    assert bounded["value"].between(bounded["low"] - 1e-9, bounded["high"] + 1e-9).all()
     curve = comparison.tau_curve.groupby("tau")["n_features"].sum()
     assert (curve == len(alive)).all()
     assert comparison.k_of_m["n_features"].sum() == len(alive)

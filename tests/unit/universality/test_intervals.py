@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from random_latents import latents, pearson
 
 from universality.errors import InputError
-from universality.intervals import document_bootstrap
+from universality.intervals import centred_interval, document_bootstrap
 
 
 def rng(seed=0):
@@ -79,3 +79,10 @@ def test_misuse(world, wrong):
     arguments = {"documents": documents, "generator": rng()} | wrong
     with pytest.raises(InputError, match="must be"):
         document_bootstrap(form(x), form(y), [0], [0], **arguments)
+
+
+def test_a_centred_interval_holds_its_value_and_keeps_the_width():
+    draws = np.random.default_rng(0).normal(0.4, 0.05, 2000)
+    low, high = centred_interval(0.5, draws, 0.9)
+    assert low < 0.5 < high
+    assert high - low == pytest.approx(np.subtract(*np.percentile(draws, [95, 5])))
