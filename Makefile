@@ -33,10 +33,13 @@ check: $(VENV)/.dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+# Every measure of speed over a ladder of sizes, each beside the plain way; then single calls.
 bench: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/ladder.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds
 
-# Remakes docs/images from the newest run in ./runs (needs Chromium).
+# Remakes docs/images from the newest run in ./runs. Needs Chromium, and fonts for all scripts of the demo text
+# (Debian: chromium fonts-noto-core fonts-wqy-zenhei).
 screenshots: $(VENV)/.dev
 	$(BIN)/python -m dashboards.screenshots --store runs --out docs/images
 

@@ -88,8 +88,10 @@ def screens(run: Run) -> dict[str, str]:
 
 
 def telling_pair(run: Run) -> str:
-    """The pair whose match is clearest beyond token identity."""
-    rows = _best(run, "pairs", "level = 'context'", "r_token") or _best(run, "pairs", "true", "r_held_out")
+    """The pair whose match is surest beyond token identity: one document cannot carry it."""
+    rows = _best(run, "pairs", "level = 'context'", "least(r_low, r_token)") or _best(
+        run, "pairs", "true", "r_held_out"
+    )
     return f"{rows['model_a']}:{rows['latent_a']}-{rows['model_b']}:{rows['latent_b']}" if rows else ""
 
 

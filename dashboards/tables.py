@@ -19,6 +19,7 @@ FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")
 #: name in the menu -> column, ascending, and what comes first
 PAIR_ORDERS: dict[str, tuple[str, bool]] = {
     "Strongest (held-out r)": ("r_held_out", False),
+    "Surest (lower end of the interval)": ("r_low", False),
     "Weakest (held-out r)": ("r_held_out", True),
     "Strongest beyond the token": ("r_token", False),
     "Most explained by the token": ("token_share", False),

@@ -170,7 +170,8 @@ def _class_note() -> str:
 def histograms(view: View) -> None:
     """Held-out r of every kind of pair, raw beside token-conditional."""
     note = (
-        "Every matched pair counts once. The dashed line is where the best of all candidates stays by chance."
+        "Every matched pair counts once. The dashed line is where the best of all candidates stays by chance. "
+        "Heights follow a square root, so that small shares stay visible."
     )
     with panel("How well matched pairs agree", note):
         nulls = view.table("null_quantiles")
