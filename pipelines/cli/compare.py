@@ -30,6 +30,7 @@ def compare_command(
     *,
     row_files: dict[str, Path | None],
     others: dict[str, list[str]],
+    dense: dict[str, list[str]],
     names: str | None,
     block: int,
     as_json: bool,
@@ -40,8 +41,9 @@ def compare_command(
     Args:
         files: one matrix for each model.
         out: folder for the results.
-        row_files: file by name of the row array: documents, domains, tokens, positions.
+        row_files: file by name of the row array: documents, domains, tokens, positions, next_tokens.
         others: ``NAME=FILE`` texts of further dictionaries: replicates, untrained.
+        dense: ``NAME=FILE`` texts of dense matrices: raw, untrained_raw, weights, logits.
         names: names of the models, with commas between; default the file names.
         block: rows that count as one document where no documents are given.
         as_json: print one JSON document instead of tables.
@@ -59,6 +61,9 @@ def compare_command(
         kind: {name: load_matrix(path) for name, path in named_files(texts)} for kind, texts in others.items()
     }
 
+    more |= {
+        kind: {name: load_dense(path) for name, path in named_files(texts)} for kind, texts in dense.items()
+    }
     from universality.compare import SharedInitialisation, compare
 
     given = {name: value for name, value in settings.items() if value is not None}
@@ -127,33 +132,29 @@ def load_matrix(path: Path) -> sp.csr_array:
     import scipy.sparse as sp
 
     opened = _open(path)
-    if isinstance(opened, np.ndarray):
-        dense = opened
-    elif "format" in opened.files and "shape" in opened.files:
+    if not isinstance(opened, np.ndarray) and {"format", "shape"} <= set(opened.files):
         return sp.csr_array(sp.load_npz(path))
-    elif len(opened.files) == 1:
-        dense = _member(opened, opened.files[0], path)
-    else:
-        raise InputError(
-            must_be(
-                "arrays",
-                path.name,
-                "one, or those of scipy.sparse.save_npz",
-                opened.files,
-                "Save one matrix.",
-            )
-        )
-    if dense.ndim != 2:
-        raise InputError(
-            must_be(
-                "array",
-                path.name,
-                "two-dimensional (rows, latents)",
-                dense.shape,
-                "Reshape and save it again.",
-            )
-        )
-    return sp.csr_array(dense)
+    return sp.csr_array(load_dense(path))
+
+
+def load_dense(path: Path) -> np.ndarray:
+    """A dense matrix: ``.npy``, or the only array of an ``.npz``.
+
+    Raises:
+        InputError: no such file, pickled content, several arrays, or not two-dimensional.
+    """
+    import numpy as np
+
+    opened = _open(path)
+    if not isinstance(opened, np.ndarray):
+        if len(opened.files) != 1:
+            wanted = "one, or those of scipy.sparse.save_npz"
+            raise InputError(must_be("arrays", path.name, wanted, opened.files, "Save one matrix."))
+        opened = _member(opened, opened.files[0], path)
+    if opened.ndim != 2:
+        wanted = "two-dimensional (rows, columns)"
+        raise InputError(must_be("array", path.name, wanted, opened.shape, "Reshape and save it again."))
+    return opened
 
 
 def load_rows(path: Path, what: str) -> np.ndarray:

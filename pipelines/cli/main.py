@@ -4,12 +4,26 @@ Only typer and the standard library are imported here, so that ``--help`` answer
 imports what it needs.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines.cli.compare_options import compare
 from pipelines.cli.names import refuse_foreign_rooms
+from pipelines.cli.options import (
+    DeviceOption,
+    JsonOption,
+    MaybeText,
+    NameOption,
+    OutOption,
+    QuietOption,
+    RecipeArgument,
+    RunArgument,
+    SetOption,
+    StoreOption,
+    VerboseOption,
+    WorkersOption,
+)
 from pipelines.cli.terminal import told_errors
 
 app = typer.Typer(
@@ -23,40 +37,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-MaybeText = str | None
-MaybeTexts = list[str] | None
-MaybeInt = int | None
-MaybeFloat = float | None
-MaybePath = Path | None
-RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe (see: recipes).")
-]
-RunArgument = Annotated[
-    MaybeText,
-    typer.Argument(metavar="[RUN]", help="Name of a run (see: ls); default the newest.", show_default=False),
-]
-StoreOption = Annotated[
-    str, typer.Option("--store", envvar="UNIVERSALITY_STORE", help="Folder or fsspec URL of the store.")
-]
-SetOption = Annotated[
-    MaybeTexts,
-    typer.Option(
-        "--set", metavar="A.B=VALUE", help="Override a value of the recipe; repeatable.", show_default=False
-    ),
-]
-NameOption = Annotated[
-    MaybeText,
-    typer.Option("--name", help="Name of the run; default the recipe's name and a hash of the plan."),
-]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-WorkersOption = Annotated[
-    MaybeInt,
-    typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
-VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks, memory of every step.")]
-OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write into.")]
 STORE = "runs"
 
 
@@ -259,93 +239,7 @@ def schema() -> None:
         schema_command()
 
 
-@app.command()
-def compare(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="A.npz B.npz ...", help="Activations of each model.")
-    ],
-    out: OutOption,
-    *,
-    documents: Annotated[
-        MaybePath, typer.Option("--documents", metavar="NPY", help="Document of each row: number or text.")
-    ] = None,
-    domains: Annotated[
-        MaybePath,
-        typer.Option(
-            "--domains", metavar="NPY", help="Label of each row: number or text; unlocks the level domain."
-        ),
-    ] = None,
-    tokens: Annotated[
-        MaybePath,
-        typer.Option(
-            "--tokens", metavar="NPY", help="Token id of each row; unlocks the levels token and context."
-        ),
-    ] = None,
-    positions: Annotated[
-        MaybePath,
-        typer.Option(
-            "--positions", metavar="NPY", help="Position of each row in its context; sharpens them."
-        ),
-    ] = None,
-    replicate: Annotated[
-        MaybeTexts,
-        typer.Option(
-            "--replicate",
-            metavar="NAME=FILE",
-            help="Second dictionary of a model, named after it: the ceiling.",
-        ),
-    ] = None,
-    untrained: Annotated[
-        MaybeTexts,
-        typer.Option(
-            "--untrained",
-            metavar="NAME=FILE",
-            help="Dictionary of an untrained model, two at least: the floor.",
-        ),
-    ] = None,
-    names: Annotated[
-        MaybeText,
-        typer.Option("--names", metavar="A,B,...", help="Names of the models; default the file names."),
-    ] = None,
-    block: Annotated[
-        int, typer.Option("--block", min=1, help="Rows that count as one document without --documents.")
-    ] = 512,
-    root_seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of splits, nulls and intervals.")] = 0,
-    tau: Annotated[
-        MaybeFloat,
-        typer.Option("--tau", min=0.01, max=0.99, help="Held-out r from which two latents are one feature."),
-    ] = None,
-    min_firings: Annotated[
-        MaybeInt,
-        typer.Option("--min-firings", min=2, help="Firings, fit and score, that make a latent alive."),
-    ] = None,
-    n_shifts: Annotated[
-        MaybeInt,
-        typer.Option("--n-shifts", min=10, help="Shifts of one model against the other: the chance level."),
-    ] = None,
-    as_json: JsonOption = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Compare activations of your own.
-
-    One file for each model: scipy sparse .npz, or dense .npy or .npz, (rows, latents), the same rows.
-    """
-    with told_errors(verbose):
-        from pipelines.cli.compare import compare_command
-
-        compare_command(
-            files,
-            out,
-            row_files={"documents": documents, "domains": domains, "tokens": tokens, "positions": positions},
-            others={"replicates": replicate or [], "untrained": untrained or []},
-            names=names,
-            block=block,
-            as_json=as_json,
-            root_seed=root_seed,
-            tau=tau,
-            min_firings=min_firings,
-            n_shifts=n_shifts,
-        )
+app.command()(compare)
 
 
 def entry() -> None:

@@ -38,6 +38,39 @@ def folder(world, tmp_path_factory):
     return place
 
 
+def test_what_a_pair_does_and_neurons_come_from_dense_files(world, folder, tmp_path):
+    rng = np.random.default_rng(0)
+    dense = {
+        "raw": world.raw,
+        "weights": {m: rng.standard_normal((a.shape[1], SMALL.d_in)) for m, a in world.acts.items()},
+        "logits": {m: rng.standard_normal((SMALL.d_in, SMALL.d_vocab)) for m in world.acts},
+    }
+    following = np.append(world.tokens[1:], -1)
+    np.save(tmp_path / "next.npy", following)
+    options = [
+        "--documents",
+        folder / "documents.npy",
+        "--next-tokens",
+        tmp_path / "next.npy",
+        "--n-shifts",
+        10,
+    ]
+    for kind, matrices in dense.items():
+        for name, matrix in matrices.items():
+            np.save(tmp_path / f"{kind}-{name}.npy", matrix)
+            options += [f"--{kind}", f"{name}={tmp_path / f'{kind}-{name}.npy'}"]
+    code, _, err = call(*(folder / f"{m}.npz" for m in world.acts), "--out", tmp_path / "out", *options)
+    assert code == 0, err
+    expected = compare(
+        world.acts, documents=world.documents, next_tokens=following, n_shifts=10, **dense
+    ).pairs
+    written = pd.read_parquet(tmp_path / "out" / "pairs.parquet")
+    columns = ["cos_procrustes", "r_logits", "r_attribution"]
+    assert written[columns].notna().all().all()
+    pd.testing.assert_frame_equal(written[columns], expected[columns])
+    assert "neurons" in set(pd.read_parquet(tmp_path / "out" / "headline.parquet")["quantity"])
+
+
 def call(*arguments):
     result = CliRunner().invoke(app, ["compare", *map(str, arguments)])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -97,6 +130,8 @@ def test_misuse_exits_2_in_words(world, folder, tmp_path):
     models = [folder / f"{name}.npz" for name in world.acts]
     for arguments, words in (
         ([models[0], "--out", tmp_path], "at least two"),
+        ([*models, "--out", tmp_path, "--raw", f"m0={folder / 'documents.npy'}"], "two-dimensional"),
+        ([*models, "--out", tmp_path, "--logits", f"m9={folder / 'm0r.npy'}"], "m9"),
         ([*models, "--out", tmp_path, "--replicate", "nonsense"], "NAME=FILE"),
         ([*models, "--out", tmp_path, "--documents", folder / "m0.npz"], "documents"),
         ([*models, "--out", tmp_path, "--tau", "0"], "tau"),
