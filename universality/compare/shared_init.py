@@ -10,6 +10,7 @@ their own equal weights read different things, so there only the weights tell.
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import pdtrc
 
 from universality.indices import Index
 
@@ -43,12 +44,11 @@ def shared_initialisation(
 
     Source: ours.
     """
-    from scipy.stats import poisson
-
     n, expected = indices_a.size, indices_a.size / max(n_latents)
     same = int((indices_a == indices_b).sum())
     found = [Index("same_index_fraction", same / max(n, 1), 1 / max(n_latents), n)]
-    flagged = poisson.sf(same - 1, expected) < _UNLIKELY and same >= _LEAST_FRACTION * n
+    # P(a Poisson count reaches ``same``); equal numbers of unrelated latents are nearly Poisson.
+    flagged = same > 0 and pdtrc(same - 1, expected) < _UNLIKELY and same >= _LEAST_FRACTION * n
     if decoders is not None and decoders[0].shape == decoders[1].shape:
         left, right = (_units(side) for side in decoders)
         shuffled = _cosines(left, right[generator.permutation(right.shape[0])])
