@@ -17,6 +17,8 @@ from universality.errors import InputError, must_be
 
 _LIST_BYTES = 1 << 31  # private lists of all threads together
 _PAIRS_AT_ONCE = 1 << 20
+_PAIRS_KEPT = 1 << 24  # what a search remembers of the one before
+Found = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def correlate(
@@ -169,7 +171,7 @@ def pairs_above(
     B: Matrix,
     *,
     threads: int | None = None,
-) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+) -> Callable[[np.ndarray, np.ndarray], Found]:
     """A search for all pairs whose correlation is above a floor of their own.
 
     It is what an exact assignment asks: given prices of all latents, which pair of the full problem, listed
@@ -182,29 +184,51 @@ def pairs_above(
     Returns:
         ``search(floor_a (n_a,), floor_b (n_b,)) -> (indices_a, indices_b, r)``: exactly the pairs of latents
         with a defined correlation and ``r > floor_a[a] + floor_b[b]``, sorted by (a, b). Memory grows with
-        their number.
+        their number. A second search walks only latents whose floors fell since the first, for the same result:
+        a pair of two others is above its floors only if it was before.
 
     Raises:
         InputError: different rows, or not finite.
     """
     left, right = sides(A, B)
+    before: list[tuple[np.ndarray, np.ndarray, Found]] = []
 
-    def search(floor_a: np.ndarray, floor_b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if not (left.ids.size and right.ids.size):
-            return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
-        return _above(left, right, floor_a, floor_b, n_threads(threads))
+    def search(floor_a: np.ndarray, floor_b: np.ndarray) -> Found:
+        floor_a, floor_b = np.array(floor_a, np.float64), np.array(floor_b, np.float64)
+        fell_a, fell_b = np.ones(left.n_latents, bool), np.zeros(right.n_latents, bool)
+        parts = []
+        if before:
+            last_a, last_b, known = before.pop()
+            fell_a, fell_b = floor_a < last_a, floor_b < last_b
+            ia, ib, r = known
+            still = (r > floor_a[ia] + floor_b[ib]) & ~fell_a[ia] & ~fell_b[ib]
+            parts.append((ia[still], ib[still], r[still]))
+        parts.append(_above(left, right, fell_a, floor_a, floor_b, n_threads(threads)))
+        ib, ia, r = _above(right, left, fell_b, floor_b, floor_a, n_threads(threads))
+        other = ~fell_a[ia]
+        parts.append((ia[other], ib[other], r[other]))
+        ia, ib, r = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.lexsort((ib, ia))
+        ia, ib, r = ia[order], ib[order], r[order]
+        if r.size <= _PAIRS_KEPT:
+            before.append((floor_a, floor_b, (ia.copy(), ib.copy(), r)))
+        return ia, ib, np.clip(r, -1.0, 1.0)
 
     return search
 
 
 def _above(
-    left: Side, right: Side, floor_a: np.ndarray, floor_b: np.ndarray, threads: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    left: Side, right: Side, of: np.ndarray, floor_a: np.ndarray, floor_b: np.ndarray, threads: int
+) -> Found:
+    """Pairs above their floors of some latents of a, those that ``of`` (n_a,) marks, in no order."""
     n_b = right.ids.size
-    low_a = np.asarray(floor_a, np.float64)[left.ids]
-    low_b = np.pad(np.asarray(floor_b, np.float64)[right.ids], (0, padding(n_b)), constant_values=np.inf)
+    places = np.flatnonzero(of[left.ids])
+    if not (places.size and n_b):
+        return np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0)
+    low_a = floor_a[left.ids[places]]
+    low_b = np.pad(floor_b[right.ids], (0, padding(n_b)), constant_values=np.inf)
     block_low = low_b.reshape(-1, BLOCK).min(axis=1)
-    cols, rows, room = left.by_latent, right.by_row, n_b + _PAIRS_AT_ONCE
+    cols, rows, room = left.subset(places), right.by_row, n_b + _PAIRS_AT_ONCE
     found: list[tuple[np.ndarray, ...]] = []
 
     def work(state: tuple[np.ndarray, ...], first: int, last: int) -> None:
@@ -220,5 +244,4 @@ def _above(
     ]
     over_blocks(work, work_ranges(cols), states)
     ia, ib, r = (np.concatenate(column) for column in zip(*found, strict=True))
-    order = np.lexsort((ib, ia))
-    return ia[order], ib[order], np.clip(r[order], -1.0, 1.0)
+    return ia, ib, r

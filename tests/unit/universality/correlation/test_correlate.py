@@ -140,6 +140,24 @@ def test_search_finds_exactly_the_pairs_above_their_floors(world):
     np.testing.assert_array_equal(np.stack(found[:2]), np.stack(np.nonzero(want)))
 
 
+def test_a_search_that_remembers_the_one_before_finds_the_same(world):
+    x, y, _ = (sparse.csr_matrix(side) if i < 2 else side for i, side in enumerate(world))
+    rng = np.random.default_rng(2)
+    remembers = pairs_above(x, y, threads=2)
+    floor_a, floor_b = np.full(x.shape[1], 0.02), np.full(y.shape[1], 0.02)
+    for step in range(8):
+        found, fresh = remembers(floor_a, floor_b), pairs_above(x, y)(floor_a, floor_b)
+        for mine, theirs in zip(found, fresh, strict=True):
+            assert mine.tobytes() == theirs.tobytes()
+        found[0][:] = found[1][:] = 0  # what is given away is not what is remembered
+        moves = (0.05, 0.0, -0.05)[step % 3]  # prices rise, fall, and do both; here and there none moves
+        floor_a = floor_a + moves * (rng.random(floor_a.size) < 0.3)
+        floor_b = floor_b + rng.normal(size=floor_b.size) * 0.03 * (rng.random(floor_b.size) < 0.3)
+    for floor in (floor_a, floor_b):
+        floor[:] = 3.0
+    assert remembers(floor_a, floor_b)[2].size == 0
+
+
 @pytest.mark.parametrize("dtype", [bool, np.int64, np.float16, np.float32, np.float64])
 def test_any_real_type_and_format_is_accepted_and_left_alone(dtype):
     rng = np.random.default_rng(0)
