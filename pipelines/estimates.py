@@ -40,8 +40,9 @@ class _Sizes:
         self.recipe = recipe
         comparison = recipe.comparisons[0]
         self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
-        self.d_sae = max(c.sae.d_sae for c in recipe.comparisons)
-        self.k = max(c.sae.k for c in recipe.comparisons)
+        # Nothing is opened to plan: loaded dictionaries count with the size of common public ones.
+        self.d_sae = max(16_384 if c.sae is None else c.sae.d_sae for c in recipe.comparisons)
+        self.k = max(64 if c.sae is None else c.sae.k for c in recipe.comparisons)
         models = recipe.models
         self.vocabulary = vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
         if isinstance(models, NativeModels):
@@ -93,6 +94,11 @@ def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     return Estimate(seconds, weights, BASE_MEMORY + 4 * weights)
 
 
+def _loaded_sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    weights = 8 * sizes.d_in * sizes.d_sae
+    return Estimate(IMPORT_SECONDS + weights / 3e8, weights, BASE_MEMORY + 3 * weights)
+
+
 def _latents(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     seconds = IMPORT_SECONDS + 4 * sizes.d_in * sizes.d_sae * sizes.rows / _flops(params)
     return Estimate(seconds, 16 * sizes.rows * sizes.k, BASE_MEMORY + 24 * sizes.rows * sizes.k)
@@ -126,6 +132,7 @@ _RULES = {
     "pretrained": _transformer,
     "activations": _activations,
     "sae": _sae,
+    "loaded_sae": _loaded_sae,
     "latents": _latents,
     "similarity": _similarity,
     "null": _null,

@@ -96,6 +96,18 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
     }
 
 
+def sae_files(path: str) -> dict[str, str]:
+    """sha256 of each file of a dictionary in a folder.
+
+    Raises:
+        InputError: no folder, or no dictionary of a known format in it.
+    """
+    from universality.sae.formats import recognise
+    from universality.sae.formats.files import digests
+
+    return digests(Path(path), recognise(path).files)
+
+
 def _source(name_or_folder: str) -> str:
     """An existing folder as an absolute path, anything else as it is: a hub id."""
     folder = Path(name_or_folder).expanduser()

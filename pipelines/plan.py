@@ -9,7 +9,15 @@ from typing import Any
 from pipelines import estimates
 from pipelines.corpus import corpus_fingerprint
 from pipelines.engine.plan import Node, Plan
-from pipelines.recipe import ComparisonConfig, NativeModels, Recipe, model_ids, untrained_ids
+from pipelines.hub import sae_files
+from pipelines.recipe import (
+    ComparisonConfig,
+    NativeModels,
+    Recipe,
+    dictionary_ids,
+    model_ids,
+    untrained_ids,
+)
 
 #: Rows per shard of stored activations.
 SHARD_ROWS = 65_536
@@ -113,10 +121,17 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
         else:
             spec = {**_json(models.models[0]), "untrained_seed": index}
             nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
-    needed = min(max(c.sae.tokens for c in recipe.comparisons), recipe.activation_tokens or 2**62)
+    trained_on = {
+        _activations_of(dictionary)
+        for c in recipe.comparisons
+        for dictionary in dictionary_ids(recipe, c)
+        if dictionary not in c.loaded
+    }
+    sizes = [c.sae.tokens for c in recipe.comparisons if c.sae is not None]
+    needed = min(max(sizes, default=0), recipe.activation_tokens or 2**62)
     for model in [*layout.trained, *layout.untrained]:
-        replicated = model in layout.trained and any(c.replicates for c in recipe.comparisons)
-        for part in ["sae_a", *(["sae_b"] if replicated else []), "eval"]:
+        parts = [part for part in ("sae_a", "sae_b") if (model, part) in trained_on]
+        for part in [*parts, "eval"]:
             evaluation = part == "eval"
             params = {
                 "part": part,
@@ -152,7 +167,7 @@ def _native(
 def _comparison_nodes(layout: _Layout, comparison: ComparisonConfig) -> list[Node]:
     c = comparison.id
     replicates = [f"{m}r" for m in layout.trained] if comparison.replicates else []
-    dictionaries = [*layout.trained, *replicates, *layout.untrained]
+    dictionaries = dictionary_ids(layout.recipe, comparison)
     nodes: list[Node] = []
     for dictionary in dictionaries:
         nodes += _dictionary_nodes(layout, comparison, dictionary)
@@ -198,19 +213,28 @@ def _comparison_nodes(layout: _Layout, comparison: ComparisonConfig) -> list[Nod
     return nodes
 
 
+def _activations_of(dictionary: str) -> tuple[str, str]:
+    """The model and the half of its documents that a dictionary is trained on; a replicate has the other half."""
+    return dictionary.removesuffix("r"), "sae_b" if dictionary.endswith("r") else "sae_a"
+
+
 def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary: str) -> list[Node]:
-    """The dictionary and its latents; replicates read the other half of the documents."""
-    c, model = comparison.id, dictionary.removesuffix("r")
-    half = "sae_b" if dictionary.endswith("r") else "sae_a"
-    params = {
-        "config": _json(comparison.sae),
-        "hook_point": comparison.hook_point,
-        "sae_seed": [dictionary],
-        "root_seed": layout.recipe.root_seed,
-    }
-    sae = layout.training_node(
-        f"sae/{c}/{dictionary}", "sae", params, {"activations": f"activations/{model}/{half}"}
-    )
+    """The dictionary, trained or loaded, and its latents."""
+    c, (model, half) = comparison.id, _activations_of(dictionary)
+    node_id = f"sae/{c}/{dictionary}"
+    if dictionary in comparison.loaded:
+        path = comparison.loaded[dictionary]
+        # The folder may hold something else tomorrow: its digests are part of the key.
+        params = {"path": path, "files": sae_files(path), "hook_point": comparison.hook_point}
+        sae = layout.node(node_id, "loaded_sae", params, {"activations": f"activations/{model}/eval"})
+    else:
+        params = {
+            "config": _json(comparison.sae),
+            "hook_point": comparison.hook_point,
+            "sae_seed": [dictionary],
+            "root_seed": layout.recipe.root_seed,
+        }
+        sae = layout.training_node(node_id, "sae", params, {"activations": f"activations/{model}/{half}"})
     inputs = {
         "sae": sae.id,
         "activations": f"activations/{model}/eval",

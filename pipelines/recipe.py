@@ -82,17 +82,37 @@ class PretrainedModels(_Frozen):
         return self
 
 
+class LoadedSAE(_Frozen):
+    """A dictionary that was trained elsewhere."""
+
+    model: str = Field(
+        pattern=r"^[mu]\d+r?$",
+        description="whose activations it reads: m0, m1, …; m0r: a second dictionary of m0; u0: of an untrained model",
+    )
+    path: str = Field(
+        description="folder of one dictionary: ours, SAELens, dictionary_learning, sparsify or Gemma Scope"
+    )
+
+
 class ComparisonConfig(_Frozen):
     """One dictionary per model at one hook point, compared over the same rows."""
 
     id: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in every table")
     hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
-    sae: SAETrainingConfig = Field(description="the dictionary of every model")
+    sae: SAETrainingConfig | None = Field(
+        None, description="how a dictionary is trained for every model that `saes` does not name"
+    )
+    saes: tuple[LoadedSAE, ...] = Field((), description="dictionaries from elsewhere, beside trained ones")
     replicates: bool = Field(
         True,
         description="train a second dictionary per model, other seed, disjoint half of the documents: the ceiling",
     )
     neurons: bool = Field(True, description="compare the raw activation basis too: the neuron baseline")
+
+    @property
+    def loaded(self) -> dict[str, str]:
+        """Folder by id of the dictionary."""
+        return {entry.model: entry.path for entry in self.saes}
 
 
 class EvidenceConfig(_Frozen):
@@ -149,6 +169,8 @@ class Recipe(_Frozen):
             )
         if len(model_ids(self)) < 2:
             raise ValueError("a comparison needs at least two models")
+        for comparison in self.comparisons:
+            _check_dictionaries(self, comparison)
         return self
 
 
@@ -162,6 +184,30 @@ def model_ids(recipe: Recipe) -> list[str]:
 def untrained_ids(recipe: Recipe) -> list[str]:
     """Ids of the untrained transformers, ``u0, u1, …``."""
     return [f"u{i}" for i in range(recipe.models.n_untrained)]
+
+
+def dictionary_ids(recipe: Recipe, comparison: ComparisonConfig) -> list[str]:
+    """Ids of a comparison's dictionaries: of every model, its second one, and of every untrained model."""
+    models = model_ids(recipe)
+    return [*models, *(f"{m}r" for m in models if comparison.replicates), *untrained_ids(recipe)]
+
+
+def _check_dictionaries(recipe: Recipe, comparison: ComparisonConfig) -> None:
+    """Every dictionary of a comparison is either loaded or trained."""
+    wanted, loaded = dictionary_ids(recipe, comparison), [entry.model for entry in comparison.saes]
+    if len(set(loaded)) != len(loaded):
+        raise ValueError(f"saes of comparison {comparison.id!r} must name a model once; got {loaded}")
+    unknown = [name for name in loaded if name not in wanted]
+    if unknown:
+        raise ValueError(
+            f"saes of comparison {comparison.id!r} must name dictionaries among {', '.join(wanted)}; got {unknown}"
+        )
+    missing = [name for name in wanted if name not in loaded]
+    if missing and comparison.sae is None:
+        raise ValueError(
+            f"comparison {comparison.id!r} has no dictionary for {', '.join(missing)}: name it in saes, say in sae how "
+            "it is trained, or switch replicates (or n_untrained) off"
+        )
 
 
 def shipped_recipes() -> dict[str, str]:

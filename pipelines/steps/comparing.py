@@ -262,24 +262,46 @@ def _models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) 
                 "role": _role(name, p),
                 "replicate_of": model if name in p["replicates"] else None,
                 "model_seed": seed,
-                "sae_seed": "/".join(map(str, dictionary.manifest["params"]["sae_seed"])),
+                "sae_seed": _sae_seed(dictionary),
+                "sae_source": dictionary.manifest["params"].get("path", "trained"),
                 "hook_point": p["hook_point"],
                 "d_in": config["d_in"],
                 "d_sae": config["d_sae"],
-                "k": config["k"],
+                "k": config.get("k"),
                 "train_tokens": trained["tokens"],
                 "heldout_loss": trained["heldout_loss"],
-                "sae_tokens": dictionary.manifest["facts"]["training_tokens"],
+                "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
                 **{key: quality[key] for key in ("fvu", "l0", "dead_fraction")},
                 **{key: quality[key] for key in ("ce_clean", "ce_spliced", "ce_zero", "ce_recovered")},
                 **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
-                "max_init_cosine": float(np.max(dictionary.array("init_cosine"), initial=0.0)),
+                "max_init_cosine": _max_init_cosine(dictionary),
             }
         )
     table = DataFrame(rows)
     return table.astype(
-        {"model_seed": str, "train_tokens": "Int64", "heldout_loss": float, "replicate_of": object}
+        {
+            "model_seed": str,
+            "train_tokens": "Int64",
+            "sae_tokens": "Int64",
+            "k": "Int64",
+            "heldout_loss": float,
+            "max_init_cosine": float,
+            "replicate_of": object,
+            "sae_seed": object,
+        }
     )
+
+
+def _sae_seed(dictionary: Artifact) -> str | None:
+    """What the seed was hashed from; None for a dictionary from elsewhere."""
+    parts = dictionary.manifest["params"].get("sae_seed")
+    return None if parts is None else "/".join(map(str, parts))
+
+
+def _max_init_cosine(dictionary: Artifact) -> float | None:
+    if not dictionary.has("init_cosine"):
+        return None
+    return float(np.max(dictionary.array("init_cosine"), initial=0.0))
 
 
 def _role(name: str, params: dict[str, Any]) -> str:

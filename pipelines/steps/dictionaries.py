@@ -9,6 +9,7 @@ import numpy as np
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.steps.models import open_transformer, special_tokens, training_rows
+from universality.errors import InputError, must_be
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -52,6 +53,32 @@ def sae(ctx: StepContext) -> None:
         "tokens": result.tokens,
     }
     ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
+
+
+@step("loaded_sae", version=1)
+def loaded_sae(ctx: StepContext) -> None:
+    """Take over a dictionary that was trained elsewhere."""
+    from pipelines.hub import sae_files
+    from universality.sae.formats import load_sae
+
+    p = ctx.params
+    if sae_files(p["path"]) != p["files"]:
+        remedy = "Run again: the new files get artifacts of their own."
+        raise InputError(must_be("files", p["path"], "those the run was planned with", "others", remedy))
+    dictionary = load_sae(p["path"])
+    width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
+    widths = dictionary.d_in, int(dictionary.b_dec.shape[0])
+    if widths != (width, width):
+        wanted = f"{width} in and out, the width of {p['hook_point']}"
+        remedy = "Name the hook point that it was trained on; transcoders cannot be compared here."
+        raise InputError(must_be("d_in and d_out", p["path"], wanted, f"{widths[0]} and {widths[1]}", remedy))
+    config, tensors = dictionary.to_tensors()
+    ctx.out.tensors("sae", tensors)
+    ctx.out.json("sae_config", config)
+    ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
+    said = config["metadata"].get("hook_point")
+    if said and said != p["hook_point"]:
+        ctx.out.facts(warnings=[f"{p['path']} says it reads {said}; here it reads {p['hook_point']}."])
 
 
 def open_sae(artifact: Artifact) -> SparseAutoencoder:

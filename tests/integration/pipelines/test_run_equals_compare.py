@@ -7,10 +7,14 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pipelines.recipe import load_recipe
 from storage import open_run
 from universality.compare import compare
+from universality.sae import SparseAutoencoder
+from universality.sae.formats import save_sae
+from universality.sae.topk import TopK
 
 HOOK = "blocks.0.mlp.hook_post"
 
@@ -201,3 +205,41 @@ def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
     for node in whole.nodes():
         files = [run.artifact(node).manifest["files"] for run in (whole, resumed)]
         assert files[0] == files[1], node
+
+
+def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_path):
+    for name in ("m0", "m0r", "u1"):
+        artifact = run.artifact(f"sae/main/{name}")
+        sae = SparseAutoencoder.from_tensors(artifact.json("sae_config"), artifact.tensors("sae"))
+        save_sae(sae, tmp_path / name)
+    saes = ", ".join(f"{{model: {name}, path: {tmp_path / name}}}" for name in ("m0", "m0r", "u1"))
+    command = ["run", "tiny", "--store", str(store), "--serial", "--name", "mixed"]
+    done = universality(*command, "--set", f"comparisons.0.saes=[{saes}]")
+    assert done.returncode == 0, done.stderr
+    mixed = open_run("mixed", store=str(store))
+    for name in ("features", "pairs", "verdicts", "headline", "domains"):
+        pd.testing.assert_frame_equal(mixed.table(name), run.table(name), check_exact=True, obj=name)
+    models = mixed.table("models").set_index("model")
+    assert models.loc["m0", "sae_source"] == str(tmp_path / "m0")
+    assert models.loc["m1", "sae_source"] == "trained"
+    assert models.loc[["m0", "m0r", "u1"], ["sae_seed", "sae_tokens", "max_init_cosine"]].isna().all().all()
+    # The folder changes under the run: refused, and nothing of the run is lost.
+    refused = universality(*command, "--set", "comparisons.0.saes=[{model: m0, path: nowhere}]")
+    assert refused.returncode == 2
+    assert "a folder that holds one dictionary" in refused.stderr
+
+
+def test_a_dictionary_of_another_width_is_refused(store, tmp_path):
+    wide = SparseAutoencoder(
+        W_enc=torch.ones(65, 4),
+        b_enc=torch.zeros(4),
+        W_dec=torch.ones(4, 65),
+        b_dec=torch.zeros(65),
+        activation=TopK(2),
+    )
+    save_sae(wide, tmp_path / "wide")
+    override = f"comparisons.0.saes=[{{model: m1, path: {tmp_path / 'wide'}}}]"
+    done = universality("run", "tiny", "--store", str(store), "--serial", "--name", "wide", "--set", override)
+    assert done.returncode == 3, "the rest of the run is done"
+    assert "65 and 65" in done.stderr
+    assert "the width of blocks.0.mlp.hook_post" in done.stderr

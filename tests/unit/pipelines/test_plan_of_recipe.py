@@ -64,3 +64,29 @@ def test_planning_imports_no_torch():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(tmp_path):
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    saes = []
+    for name in ("m0", "m0r", "u0"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "sae.json").write_text("{}")
+        save_file({"W_enc": np.zeros((1, 1), np.float32)}, tmp_path / name / "sae.safetensors")
+        saes.append(f"{{model: {name}, path: {tmp_path / name}}}")
+    override = [f"comparisons.0.saes=[{', '.join(saes)}]"]
+    plan = build_plan(load_recipe("tiny", override))
+    steps = {node.id: node.step for node in plan}
+    assert {steps[f"sae/main/{name}"] for name in ("m0", "m0r", "u0")} == {"loaded_sae"}
+    assert {steps[f"sae/main/{name}"] for name in ("m1", "m1r", "u1")} == {"sae"}
+    harvested = {node for node in steps if node.startswith("activations/") and not node.endswith("/eval")}
+    assert harvested == {f"activations/{part}" for part in ("m1/sae_a", "m1/sae_b", "u1/sae_a")}
+    before = plan.keys()
+    (tmp_path / "m0" / "sae.json").write_text("{ }")
+    after = build_plan(load_recipe("tiny", override)).keys()
+    assert before["sae/main/m0"] != after["sae/main/m0"], (
+        "another file under the same path is another artifact"
+    )
+    assert before["sae/main/m0r"] == after["sae/main/m0r"]

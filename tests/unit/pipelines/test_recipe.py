@@ -40,6 +40,10 @@ def test_overrides_may_name_what_the_file_leaves_to_defaults():
         ("models.n_untrained=1", ["at least 2"]),
         ("models.model_seeds=[1]", ["at least two models"]),
         ("n_ctx=4096", ["n_ctx must be at most"]),
+        ("comparisons.0.sae=null", ["no dictionary for m0, m1, m0r, m1r, u0, u1", "name it in saes"]),
+        ("comparisons.0.saes=[{model: m5, path: x}]", ["among m0, m1, m0r, m1r, u0, u1", "got ['m5']"]),
+        ("comparisons.0.saes=[{model: m0, path: x}, {model: m0, path: y}]", ["name a model once"]),
+        ("comparisons.0.saes=[{model: gpt2, path: x}]", ["comparisons.0.saes.0.model"]),
     ],
 )
 def test_a_bad_override_says_where_and_what(override, words):
