@@ -13,9 +13,15 @@ from typing import Any
 
 from universality.errors import InputError, must_be
 from universality.sae.base import SparseAutoencoder
-from universality.sae.formats import dictionary_learning, gemma_scope, ours, saelens, sparsify
+from universality.sae.formats import (
+    dictionary_learning,
+    gemma_scope,
+    ours,
+    saelens,
+    saelens_export,
+    sparsify,
+)
 from universality.sae.formats.files import digests
-from universality.sae.formats.ours import save_sae
 
 __all__ = ["FORMATS", "Format", "load_sae", "recognise", "save_sae"]
 
@@ -37,6 +43,28 @@ FORMATS = (
     Format("gemma_scope", ("params.npz",), gemma_scope.read),
     Format("gemma_scope_2", ("config.json", "params.safetensors"), gemma_scope.read_second),
 )
+
+
+WRITERS = {"universality": ours.write, "saelens": saelens_export.write}
+
+
+def save_sae(sae: SparseAutoencoder, path: str | Path, format: str = "universality") -> None:  # noqa: A002 - promised name
+    """Write a dictionary into a folder.
+
+    Args:
+        sae: the dictionary.
+        path: folder, made where it does not exist; files of the same name are replaced.
+        format: ``"universality"`` (any dictionary; :func:`load_sae` is its inverse to the bit) or ``"saelens"``
+            (loads in SAELens 6 and newer, and computes the same there).
+
+    Raises:
+        InputError: an unknown format, or a dictionary that the format cannot hold.
+    """
+    if format not in WRITERS:
+        raise InputError(
+            must_be("format", "save_sae", f"one of {sorted(WRITERS)}", format, "Take the default.")
+        )
+    WRITERS[format](sae, Path(path))
 
 
 def recognise(path: str | Path) -> Format:

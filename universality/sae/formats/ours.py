@@ -13,16 +13,10 @@ from universality.sae.formats.files import read_json, read_safetensors
 VERSION = 1
 
 
-def save_sae(sae: SparseAutoencoder, path: str | Path) -> None:
-    """Write a dictionary into a folder that :func:`load_sae` reads; inverse to the bit.
-
-    Args:
-        sae: any dictionary.
-        path: folder, made where it does not exist; files of the same name are replaced.
-    """
+def write(sae: SparseAutoencoder, folder: Path) -> None:
+    """Write any dictionary; :func:`read` is the inverse to the bit."""
     from safetensors.numpy import save_file
 
-    folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     config, tensors = sae.to_tensors()
     save_file(
@@ -33,6 +27,6 @@ def save_sae(sae: SparseAutoencoder, path: str | Path) -> None:
 
 
 def read(folder: Path) -> SparseAutoencoder:
-    """Read what :func:`save_sae` wrote."""
+    """Read what :func:`write` wrote."""
     tensors = {name: value.numpy() for name, value in read_safetensors(folder / "sae.safetensors").items()}
     return SparseAutoencoder.from_tensors(read_json(folder / "sae.json"), tensors)

@@ -1,5 +1,6 @@
 """Formats: the peers' own outputs, hand-made files against formulas written here, and refusals."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -333,3 +334,28 @@ def test_refusals_name_what_was_found(tmp_path):
     (tmp_path / "seed0" / "sae.json").write_text("{}")
     with pytest.raises(InputError, match="a safetensors file"):
         load_sae(tmp_path / "seed0")
+
+
+@pytest.mark.parametrize("name", [name for name in PEERS if "group" not in name])
+def test_what_is_exported_to_saelens_reads_back_the_same(name, tmp_path):
+    sae = load_sae(FIXTURES / name)
+    save_sae(sae, tmp_path / "out", format="saelens")
+    again = load_sae(tmp_path / "out")
+    assert again.metadata["source_format"] == "saelens"
+    with np.load(FIXTURES / name / "expected.npz") as expected:
+        x = expected["x"]
+    np.testing.assert_array_equal(again.encode(x), sae.encode(x))
+    np.testing.assert_array_equal(again.reconstruct(x), sae.reconstruct(x))
+
+
+def test_saelens_has_no_place_for_some(tmp_path):
+    groupmax = load_sae(FIXTURES / "sparsify_groupmax")
+    with pytest.raises(InputError, match=r"dictionary of saelens must be .*got groupmax"):
+        save_sae(groupmax, tmp_path / "a", format="saelens")
+    gated = load_sae(FIXTURES / "saelens_gated")
+    biased = dataclasses.replace(gated, b_enc=torch.ones(gated.d_sae))
+    with pytest.raises(InputError, match="b_enc of a gated dictionary"):
+        save_sae(biased, tmp_path / "b", format="saelens")
+    with pytest.raises(InputError, match="format of save_sae"):
+        save_sae(gated, tmp_path / "c", format="pickle")
+    assert not list(tmp_path.iterdir())
