@@ -130,6 +130,7 @@ _RULES = {
     "tokens": _data,
     "transformer": _transformer,
     "pretrained": _transformer,
+    "shuffled": _transformer,
     "activations": _activations,
     "sae": _sae,
     "loaded_sae": _loaded_sae,

@@ -116,7 +116,12 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
             spec = {**_json(models.models[index]), "untrained_seed": None}
             nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
     for index, model in enumerate(layout.untrained):
-        if isinstance(models, NativeModels):
+        if models.floor == "shuffled":
+            source = layout.trained[index % len(layout.trained)]
+            params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
+            inputs = {"transformer": f"transformer/{source}", "tokens": "tokens"}
+            nodes.append(layout.training_node(f"transformer/{model}", "shuffled", params, inputs))
+        elif isinstance(models, NativeModels):
             nodes.append(_native(layout, model, models, f"untrained-{index}", None))
         else:
             spec = {**_json(models.models[0]), "untrained_seed": index}

@@ -27,6 +27,15 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Floor = Annotated[
+    Literal["random", "shuffled"],
+    Field(
+        description="what the untrained models u0, u1, … are: fresh random weights, or the weights of m0, m1, … with "
+        "the entries of every tensor in another order"
+    ),
+]
+
+
 class NativeModels(_Frozen):
     """Transformers trained here, one per model seed."""
 
@@ -44,6 +53,8 @@ class NativeModels(_Frozen):
     n_untrained: int = Field(
         0, ge=0, description="transformers with random weights for the floor (0, or at least 2)"
     )
+
+    floor: Floor = "random"
 
     @model_validator(mode="after")
     def _consistent(self) -> NativeModels:
@@ -71,6 +82,8 @@ class PretrainedModels(_Frozen):
     n_untrained: int = Field(
         0, ge=0, description="models of the first one's shape with random weights (0, or at least 2)"
     )
+
+    floor: Floor = "random"
 
     @model_validator(mode="after")
     def _consistent(self) -> PretrainedModels:

@@ -313,9 +313,12 @@ def _role(name: str, params: dict[str, Any]) -> str:
 def _origin(transformer: Artifact) -> tuple[str, dict[str, Any]]:
     """What a transformer came from, in a word, and how it was trained as far as that is known."""
     if transformer.has("training"):
-        return str(transformer.manifest["params"]["model_seed"]), transformer.json("training")
+        params = transformer.manifest["params"]
+        return str(params.get("model_seed", "/".join(params.get("shuffle", [])))), transformer.json("training")
     spec = transformer.json("pretrained")
     name = spec["name"] if spec["revision"] is None else f"{spec['name']}@{spec['revision']}"
+    if spec.get("shuffle_seed") is not None:
+        name = f"{name} (shuffled weights)"
     if spec["untrained_seed"] is not None:
         name = f"{name} (random weights {spec['untrained_seed']})"
     return name, {"tokens": None, "heldout_loss": None}

@@ -83,6 +83,26 @@ def pretrained(ctx: StepContext) -> None:
     ctx.out.facts(**facts)
 
 
+@step("shuffled", version=1)
+def shuffled(ctx: StepContext) -> None:
+    """A trained transformer with the entries of every weight tensor in another order: a floor."""
+    from universality.transformers.native import shuffle_weights, weights
+    from universality.transformers.training import heldout_loss
+
+    source, seed = ctx.inputs["transformer"], derive_seed(ctx.params["root_seed"], *ctx.params["shuffle"])
+    if source.has("pretrained"):  # public weights are never copied: they are shuffled again where they are opened
+        ctx.out.json("pretrained", {**source.json("pretrained"), "shuffle_seed": seed})
+        return
+    model = open_transformer(source, ctx.device)
+    shuffle_weights(model, seed)
+    validation = ctx.inputs["tokens"].array("validation_contexts")[:VALIDATION_CONTEXTS]
+    facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
+    ctx.out.tensors("weights", weights(model))
+    ctx.out.json("config", source.json("config"))
+    ctx.out.json("training", facts)
+    ctx.out.facts(**facts)
+
+
 def open_transformer(artifact: Artifact, device: str) -> Any:
     """The transformer bridge of a ``transformer`` or ``pretrained`` artifact, in evaluation mode."""
     if artifact.has("pretrained"):
@@ -90,7 +110,12 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
 
         spec = artifact.json("pretrained")
         pinned = {name: spec[name] for name in ("revision", "untrained_seed", "digest")}
-        return load_pretrained(spec["name"], device=device, **pinned)
+        model = load_pretrained(spec["name"], device=device, **pinned)
+        if spec.get("shuffle_seed") is not None:
+            from universality.transformers.native import shuffle_weights
+
+            shuffle_weights(model, spec["shuffle_seed"])
+        return model
     from universality.transformers.config import TransformerConfig
     from universality.transformers.native import build, load_weights
 

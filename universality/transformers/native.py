@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from transformer_lens.config import TransformerBridgeConfig
@@ -9,6 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources.native import boot as boot_native
 
 from universality.errors import InputError, must_be
+from universality.seeds import generator
 from universality.transformers.config import TransformerConfig
 
 
@@ -38,6 +41,27 @@ def build(config: TransformerConfig, model_seed: int, *, device: str = "cpu") ->
 def weights(model: TransformerBridge) -> dict[str, np.ndarray]:
     """Copy all weights out, under TransformerLens's own names (``blocks.0.mlp.in.weight`` …)."""
     return {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
+
+
+def shuffle_weights(model: Any, seed: int) -> None:
+    """Permute the entries within every weight tensor, in place: a floor that keeps each tensor's distribution.
+
+    Random initial weights are small and Gaussian; trained ones are neither. What two shuffled models share, they
+    owe to the architecture, the text and the sizes of the weights, not to anything learned.
+
+    Args:
+        model: a bridge, native or pretrained; tied weights stay tied.
+        seed: each tensor's permutation derives from it and the tensor's name.
+
+    Source: ours.
+    """
+    with torch.no_grad():
+        for inner, weight in model.named_parameters():
+            name = inner.replace(
+                "._original_component", ""
+            )  # as in :func:`weights`: the bridge's wrapping is no name
+            order = generator(seed, "shuffle-weights", name).permutation(weight.numel())
+            weight.copy_(weight.flatten()[torch.from_numpy(order).to(weight.device)].view_as(weight))
 
 
 def load_weights(model: TransformerBridge, tensors: dict[str, np.ndarray]) -> None:

@@ -38,7 +38,8 @@ def folders(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_local_models_of_one_family_are_compared(folders, tmp_path):
+@pytest.mark.parametrize("floor", ["random", "shuffled"])
+def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
     paths, texts, root = folders
     recipe = {
         "recipe": "family",
@@ -46,7 +47,8 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path):
         "split": {"fit_tokens": 1500, "score_tokens": 1500, "validation_tokens": 300, "bytes_per_token": 2.0},
         "tokenizer": {"kind": "hub", "name": str(paths[0])},
         "n_ctx": 32,
-        "models": {"kind": "pretrained", "models": [{"name": str(path)} for path in paths], "n_untrained": 2},
+        "models": {"kind": "pretrained", "models": [{"name": str(path)} for path in paths],
+                   "n_untrained": 2, "floor": floor},
         "comparisons": [
             {"id": "resid", "hook_point": "blocks.0.hook_resid_post", "sae": {"d_sae": 64, "k": 4, "tokens": 4000}},
             {"id": "mlp", "hook_point": "blocks.1.hook_mlp_out", "sae": {"d_sae": 48, "k": 4, "tokens": 4000},
@@ -68,6 +70,8 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path):
     assert list(resid.index) == ["m0", "m1", "m0r", "m1r", "u0", "u1"]
     assert resid.loc["m0", "model_seed"] == str(paths[0])
     assert resid.loc["m0", "d_in"] == 32
+    said = {"random": f"{paths[0]} (random weights 1)", "shuffled": f"{paths[1]} (shuffled weights)"}
+    assert resid.loc["u1", "model_seed"] == said[floor]
     assert set(run.table("pairs")["comparison_id"]) == {"resid", "mlp"}
     # The weights that were read are pinned: other bytes under the same name are refused.
     first = run.artifact("transformer/m0").json("pretrained")["digest"]

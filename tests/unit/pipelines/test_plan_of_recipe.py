@@ -90,3 +90,12 @@ def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(t
         "another file under the same path is another artifact"
     )
     assert before["sae/main/m0r"] == after["sae/main/m0r"]
+
+
+def test_a_shuffled_floor_comes_from_the_trained_models():
+    plan = {node.id: node for node in build_plan(load_recipe("tiny", ["models.floor=shuffled"]))}
+    for index in (0, 1):
+        assert plan[f"transformer/u{index}"].step == "shuffled"
+        assert plan[f"transformer/u{index}"].inputs["transformer"] == f"transformer/m{index}"
+    assert keys()["sae/main/m0"] == keys(["models.floor=shuffled"])["sae/main/m0"]
+    assert keys()["sae/main/u0"] != keys(["models.floor=shuffled"])["sae/main/u0"]

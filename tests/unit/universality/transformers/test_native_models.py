@@ -7,7 +7,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from universality.errors import InputError
 from universality.transformers.config import TransformerConfig
-from universality.transformers.native import build, load_weights, weights
+from universality.transformers.native import build, load_weights, shuffle_weights, weights
 from universality.transformers.objective import NextTokenLoss, UnembedCrossEntropy
 from universality.transformers.twin import site_of, twin_of
 
@@ -170,3 +170,22 @@ def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="divisor of d_model"):
         TransformerConfig(d_model=10, n_heads=4)
     assert build(TransformerConfig(**{**BASE, "d_model": 10, "d_head": 4}), 1).cfg.d_head == 4
+
+
+def test_shuffled_weights_keep_every_tensors_values_and_nothing_else():
+    config = TransformerConfig(**BASE)
+    model = build(config, 3)
+    before = weights(model)
+    copies = []
+    for seed in (3, 3, 4):
+        other = build(config, 0)
+        load_weights(other, before)
+        shuffle_weights(other, seed)
+        copies.append(weights(other))
+    assert sum(value.size for value in before.values()) == sum(p.numel() for p in model.parameters())
+    for name, value in before.items():
+        np.testing.assert_array_equal(np.sort(copies[0][name], axis=None), np.sort(value, axis=None))
+        np.testing.assert_array_equal(copies[0][name], copies[1][name])
+        if np.unique(value).size > 8:
+            assert not np.array_equal(copies[0][name], value)
+            assert not np.array_equal(copies[0][name], copies[2][name])
