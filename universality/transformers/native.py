@@ -55,13 +55,14 @@ def shuffle_weights(model: Any, seed: int) -> None:
 
     Source: ours.
     """
+    # Named as in :func:`weights`; buffers (masks) stay, and tied weights are permuted once.
+    left = {weight.data_ptr() for weight in model.parameters()}
     with torch.no_grad():
-        for inner, weight in model.named_parameters():
-            name = inner.replace(
-                "._original_component", ""
-            )  # as in :func:`weights`: the bridge's wrapping is no name
-            order = generator(seed, "shuffle-weights", name).permutation(weight.numel())
-            weight.copy_(weight.flatten()[torch.from_numpy(order).to(weight.device)].view_as(weight))
+        for name, weight in model.state_dict().items():
+            if weight.data_ptr() in left:
+                left.remove(weight.data_ptr())
+                order = generator(seed, "shuffle-weights", name).permutation(weight.numel())
+                weight.copy_(weight.flatten()[torch.from_numpy(order).to(weight.device)].view_as(weight))
 
 
 def load_weights(model: TransformerBridge, tensors: dict[str, np.ndarray]) -> None:
