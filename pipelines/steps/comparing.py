@@ -314,7 +314,8 @@ def _origin(transformer: Artifact) -> tuple[str, dict[str, Any]]:
     """What a transformer came from, in a word, and how it was trained as far as that is known."""
     if transformer.has("training"):
         params = transformer.manifest["params"]
-        return str(params.get("model_seed", "/".join(params.get("shuffle", [])))), transformer.json("training")
+        seed = params.get("model_seed", "/".join(params.get("shuffle", [])))
+        return str(seed), transformer.json("training")
     spec = transformer.json("pretrained")
     name = spec["name"] if spec["revision"] is None else f"{spec['name']}@{spec['revision']}"
     if spec.get("shuffle_seed") is not None:

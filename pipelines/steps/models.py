@@ -90,7 +90,8 @@ def shuffled(ctx: StepContext) -> None:
     from universality.transformers.training import heldout_loss
 
     source, seed = ctx.inputs["transformer"], derive_seed(ctx.params["root_seed"], *ctx.params["shuffle"])
-    if source.has("pretrained"):  # public weights are never copied: they are shuffled again where they are opened
+    if source.has("pretrained"):
+        # Public weights are never copied: they are shuffled again wherever they are opened.
         ctx.out.json("pretrained", {**source.json("pretrained"), "shuffle_seed": seed})
         return
     model = open_transformer(source, ctx.device)
