@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.calibrate import calibrate
 from pipelines.cli.compare_options import compare
 from pipelines.cli.names import refuse_foreign_rooms
 from pipelines.cli.options import (
@@ -240,6 +241,7 @@ def schema() -> None:
 
 
 app.command()(compare)
+app.command()(calibrate)
 
 
 def entry() -> None:

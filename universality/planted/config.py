@@ -31,9 +31,24 @@ class PlantConfig(BaseModel):
         6, ge=0, description="wholes: one latent in one model, n_pieces latents in the others"
     )
     n_pieces: int = Field(5, ge=2, le=5, description="pieces of a split whole; each event goes to one piece")
+    n_twin: int = Field(
+        0, ge=0, description="pairs of features of all models that share most of their events"
+    )
+    twin_overlap: float = Field(
+        0.7, ge=0, lt=1, description="share of the events of both twins that is common to them"
+    )
     n_domain: int = Field(6, ge=0, description="decoys that share only a domain: independent given its label")
     n_token: int = Field(10, ge=0, description="decoys that share only a token id: independent given the id")
     n_position: int = Field(2, ge=0, description="decoys that share only a position in the context")
+    n_document: int = Field(
+        0,
+        ge=0,
+        description="decoys that share only a few documents, of no one domain: independent given these",
+    )
+    document_spread: int = Field(16, ge=2, description="documents that such a decoy lives in")
+    document_density: float = Field(
+        0.3, gt=0, le=1, description="share of the rows of these documents in which it fires"
+    )
     n_dead: int = Field(4, ge=0, description="per model: latents that never fire")
     n_rare: int = Field(4, ge=0, description="per model: latents that fire three times")
 

@@ -18,11 +18,12 @@ class Feature:
     """One planted feature.
 
     Attributes:
-        kind: universal, shared, specific, unstable, decodable, whole, piece, domain, token or position.
+        kind: universal, shared, specific, unstable, decodable, whole, piece, twin, domain, token,
+            position or document.
         models: models whose dictionary holds a latent for it.
         raw_models: models whose raw activations carry its direction.
         events: maps a dictionary id to the true events there; decoys draw their own for each dictionary.
-        whole: number of the whole that a piece belongs to, else -1.
+        whole: number of the whole that a piece belongs to, of the first twin for both twins, else -1.
         in_replicate: whether a replicate dictionary holds it too.
     """
 
@@ -54,6 +55,8 @@ def plant_features(config: PlantConfig, text: Text, models: tuple[str, ...], roo
             features += [_real(kind, (model,), carriers, _own(config, text, rng)) for _ in range(count)]
     for number in range(config.n_split):
         features += _split(config, text, models, number, len(features), rng)
+    for number in range(config.n_twin):
+        features += _twins(config, text, models, root_seed, number, len(features))
     return features + _decoys(config, text, models, root_seed, rng)
 
 
@@ -89,6 +92,17 @@ def _split(
     return [_real("whole", (home,), (home,), events), *pieces]
 
 
+def _twins(
+    config: PlantConfig, text: Text, models: tuple[str, ...], root_seed: int, number: int, first: int
+) -> list[Feature]:
+    """Two features that are easily taken for each other: most events are common, the rest is one's own."""
+    rng = generator(root_seed, "planted-twins", number)
+    events = _own(config, text, rng)
+    place, own = rng.random(events.rows.size), (1 - config.twin_overlap) / 2
+    parts = (events.part(place < 1 - own), events.part(place >= own))
+    return [_real("twin", models, models, part, first) for part in parts]
+
+
 def _decoys(
     config: PlantConfig, text: Text, models: tuple[str, ...], root_seed: int, rng: np.random.Generator
 ) -> list[Feature]:
@@ -99,10 +113,20 @@ def _decoys(
         masks.append(("token", text.tokens == token, float(rng.uniform(0.75, 0.95))))
     for number in range(config.n_position):
         masks.append(("position", text.positions == (7 * number + 3) % config.n_ctx, 0.9))
+    for number in range(config.n_document):
+        masks.append(("document", _few_documents(config, text, root_seed, number), config.document_density))
     return [
         Feature(kind, models, models, _independent(text, mask, probability, root_seed, number))
         for number, (kind, mask, probability) in enumerate(masks)
     ]
+
+
+def _few_documents(config: PlantConfig, text: Text, root_seed: int, number: int) -> np.ndarray:
+    """(n_rows,) bool: rows of a few documents drawn without regard to their domain, the same for all models."""
+    rng = generator(root_seed, "planted-few-documents", number)
+    n_documents = text.starts.size
+    chosen = rng.choice(n_documents, size=min(config.document_spread, n_documents), replace=False)
+    return np.isin(text.documents, text.documents[text.starts[chosen]])
 
 
 def decoy_tokens(config: PlantConfig, text: Text) -> np.ndarray:

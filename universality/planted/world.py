@@ -27,11 +27,11 @@ EXPECTED_CLASS = {
     "unstable": "specific",
     "shared": "shared",
 }
-EXPECTED_CLASS |= {"decodable": "specific", "whole": "specific"}
+EXPECTED_CLASS |= {"twin": "universal", "decodable": "specific", "whole": "specific"}
 EXPECTED_VERDICT = {"specific": "absent", "unstable": "unstable", "decodable": "decodable", "whole": "split"}
 EXPECTED_VERDICT |= {"piece": "part_of", "shared": "absent"}
 EXPECTED_LEVEL = {"universal": "context", "shared": "context", "piece": "context"}
-EXPECTED_LEVEL |= {"domain": "domain", "token": "token", "position": "token"}
+EXPECTED_LEVEL |= {"twin": "context", "domain": "domain", "token": "token", "position": "token"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,9 @@ class Planted:
         documents, domains, tokens, positions: (n_rows,) row arrays.
         n_ctx: context length.
         truth: one row per (model, latent), replicates ("m0r") included: model, latent, feature (-1 for dead
-            and rare), kind, whole (feature number, -1 if none), expected_class, expected_level,
-            expected_verdict (toward a model that lacks it; None where nothing is promised).
+            and rare), kind, whole (feature number, the first twin's for twins, -1 if none),
+            expected_class, expected_level, expected_verdict (toward a model that lacks it; None where nothing is
+            promised).
         config: what was planted.
     """
 
