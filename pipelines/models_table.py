@@ -1,0 +1,97 @@
+"""The table ``models``: what every dictionary of a comparison is, and how good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.engine.step import StepContext
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from storage import Artifact
+    from universality.compare.statistics import LatentStatistics
+
+
+def models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -> DataFrame:
+    """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
+    from pandas import DataFrame
+
+    p, inputs = ctx.params, ctx.inputs
+    rows = []
+    for name in (*p["trained"], *p["replicates"], *p["untrained"]):
+        model = p["replicates"].get(name, name)
+        transformer, dictionary = inputs[f"transformer/{model}"], inputs[f"sae/{name}"]
+        config, quality = dictionary.json("sae_config"), inputs[f"latents/{name}"].json("quality")
+        seed, trained = _origin(transformer)
+        status = statistics[name].status
+        rows.append(
+            {
+                "model": name,
+                "role": _role(name, p),
+                "replicate_of": model if name in p["replicates"] else None,
+                "model_seed": seed,
+                "sae_seed": _sae_seed(dictionary),
+                "sae_source": dictionary.manifest["params"].get("path", "trained"),
+                "hook_point": p["hook_point"],
+                "d_in": config["d_in"],
+                "d_sae": config["d_sae"],
+                "k": config.get("k"),
+                "train_tokens": trained["tokens"],
+                "heldout_loss": trained["heldout_loss"],
+                "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
+                **{key: quality[key] for key in ("fvu", "l0", "dead_fraction")},
+                **{key: quality[key] for key in ("ce_clean", "ce_spliced", "ce_zero", "ce_recovered")},
+                **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
+                "max_init_cosine": _max_init_cosine(dictionary),
+            }
+        )
+    table = DataFrame(rows)
+    return table.astype(
+        {
+            "model_seed": str,
+            "train_tokens": "Int64",
+            "sae_tokens": "Int64",
+            "k": "Int64",
+            "heldout_loss": float,
+            "max_init_cosine": float,
+            "replicate_of": object,
+            "sae_seed": object,
+        }
+    )
+
+
+def _sae_seed(dictionary: Artifact) -> str | None:
+    """What the seed was hashed from; None for a dictionary from elsewhere."""
+    parts = dictionary.manifest["params"].get("sae_seed")
+    return None if parts is None else "/".join(map(str, parts))
+
+
+def _max_init_cosine(dictionary: Artifact) -> float | None:
+    if not dictionary.has("init_cosine"):
+        return None
+    return float(np.max(dictionary.array("init_cosine"), initial=0.0))
+
+
+def _role(name: str, params: dict[str, Any]) -> str:
+    if name in params["replicates"]:
+        return "replicate"
+    return "primary" if name in params["trained"] else "untrained"
+
+
+def _origin(transformer: Artifact) -> tuple[str, dict[str, Any]]:
+    """What a transformer came from, in a word, and how it was trained as far as that is known."""
+    if transformer.has("training"):
+        params = transformer.manifest["params"]
+        seed = params.get("model_seed", "/".join(params.get("shuffle", [])))
+        return str(seed), transformer.json("training")
+    spec = transformer.json("pretrained")
+    name = spec["name"] if spec["revision"] is None else f"{spec['name']}@{spec['revision']}"
+    if spec.get("shuffle_seed") is not None:
+        name = f"{name} (shuffled weights)"
+    if spec["untrained_seed"] is not None:
+        name = f"{name} (random weights {spec['untrained_seed']})"
+    return name, {"tokens": None, "heldout_loss": None}
