@@ -88,6 +88,42 @@ def test_decoys_fire_only_where_they_should() -> None:
     assert np.unique(world.domains[rows]).size == 1
 
 
+def _rows_of(world, kind: str, number: int = 0) -> list[set[int]]:
+    """Rows in which each model's latent of one feature of a kind fires."""
+    truth = world.truth[(world.truth["kind"] == kind) & world.truth["model"].isin(list(world.acts))]
+    feature = sorted(set(truth["feature"]))[number]
+    part = truth[truth["feature"] == feature].set_index("model")["latent"]
+    return [set(np.flatnonzero(_column(world.acts[model], part[model])).tolist()) for model in world.acts]
+
+
+def test_document_decoys_live_in_the_same_documents_and_nothing_else() -> None:
+    world = plant(TINY, spurious=0.0, miss=0.0, n_document=2, document_spread=4)
+    one, two, three = _rows_of(world, "document")
+    documents = [set(world.documents[sorted(rows)].tolist()) for rows in (one, two, three)]
+    assert documents[0] == documents[1] == documents[2]
+    assert len(documents[0]) == 4
+    everywhere = np.isin(world.documents, sorted(documents[0])).sum()
+    assert len(one & two) == pytest.approx(0.3**2 * everywhere, rel=0.35)
+
+
+def test_twins_have_most_events_in_common_and_some_of_their_own() -> None:
+    world = plant(TINY, spurious=0.0, miss=0.0, n_twin=1, twin_overlap=0.6, max_rate=0.1, min_rate=0.1)
+    one, other = _rows_of(world, "twin", 0)[0], _rows_of(world, "twin", 1)[0]
+    assert len(one & other) / len(one | other) == pytest.approx(0.6, abs=0.1)
+    assert one - other
+    assert other - one
+
+
+def test_new_kinds_leave_the_others_as_they_are() -> None:
+    plain, more = plant(TINY), plant(TINY, n_twin=1, n_document=1)
+    np.testing.assert_array_equal(plain.tokens, more.tokens)
+    for number in range(3):
+        one, two = (
+            plant(TINY, spurious=0.0, miss=0.0, **new) for new in ({}, {"n_twin": 1, "n_document": 1})
+        )
+        assert _rows_of(one, "universal", number) == _rows_of(two, "universal", number)
+
+
 def test_two_models_have_no_shared_features() -> None:
     assert "shared" not in set(plant(TINY, n_models=2).truth["kind"])
 
