@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check bench install dev screenshots clean
+.PHONY: demo test test-slow check bench install dev screenshots clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +24,11 @@ demo: $(VENV)/.base
 	$(BIN)/universality run quickstart
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow"
+
+# Kills, two executors over a whole run, many planted worlds.
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
 
 # What CI and the pre-commit hooks run before the tests.
 check: $(VENV)/.dev

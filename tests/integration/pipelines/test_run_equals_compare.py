@@ -132,6 +132,7 @@ def test_a_second_run_computes_nothing(store):
     assert "0 steps" in again.stderr or "nothing" in again.stderr.lower()
 
 
+@pytest.mark.slow
 def test_dask_gives_the_same_bytes(store, tmp_path):
     """Two workers, another store: every artifact has the digests of the serial run."""
     done = universality("run", "tiny", "--store", str(tmp_path), "--workers", "2", "--name", "tiny")
@@ -172,6 +173,7 @@ def test_report_of_a_real_run(store, tmp_path):
     pd.testing.assert_frame_equal(pairs, open_run("tiny", store=str(store)).table("pairs"), check_dtype=False)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
     """SIGKILL at three moments, the last two inside training; then the same bytes as an undisturbed run."""
     command = [
@@ -207,6 +209,7 @@ def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
         assert files[0] == files[1], node
 
 
+@pytest.mark.slow
 def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_path):
     for name in ("m0", "m0r", "u1"):
         artifact = run.artifact(f"sae/main/{name}")
@@ -229,6 +232,7 @@ def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_pa
     assert "a folder that holds one dictionary" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_dictionary_of_another_width_is_refused(store, tmp_path):
     wide = SparseAutoencoder(
         W_enc=torch.ones(65, 4),
