@@ -72,21 +72,25 @@ class Functions:
         parts, indices = [], []
         for pair in self.stages.plan.features:
             part = pairs[(pairs["model_a"] == pair[0]) & (pairs["model_b"] == pair[1])]
-            ia, ib = part["latent_a"].to_numpy(np.int64), part["latent_b"].to_numpy(np.int64)
-            found = self.columns(pair, ia, ib)
-            parts.append(part.assign(**found))
+            # Models and pairs in one order, whatever order they were given in: products round by place.
+            one, two = sorted(pair)
+            sides = ("a", "b") if pair == (one, two) else ("b", "a")
+            ia, ib = (part[f"latent_{side}"].to_numpy(np.int64) for side in sides)
+            order = np.argsort(ia)
+            ia, ib = ia[order], ib[order]
+            found = self.columns((one, two), ia, ib)
+            parts.append(part.assign(**{name: value[np.argsort(order)] for name, value in found.items()}))
             if ia.size < 2:
                 continue
             # Every latent keeps its values and only its partner changes; nobody keeps the own one.
-            seed = generator(self.stages.root_seed, "function-chance", *sorted(pair))
-            elsewhere = np.roll(np.arange(ia.size), int(seed.integers(1, ia.size)))
-            chance = self.columns(pair, ia, ib[elsewhere])
+            rng = generator(self.stages.root_seed, "function-chance", one, two)
+            chance = self.columns((one, two), ia, np.roll(ib, int(rng.integers(1, ia.size))))
             indices += [
                 (_median_index(f"matched_{name}", found[name], chance[name]), pair_name(pair))
                 for name in FUNCTION_COLUMNS
                 if not np.isnan(found[name]).any()
             ]
-            rotated = self._rotation(pair)
+            rotated = self._rotation((one, two))
             if rotated is not None:
                 indices.append((rotated[1], pair_name(pair)))
         return pd.concat(parts, ignore_index=True), indices

@@ -202,10 +202,11 @@ def _weight_indices(stages: Stages, pair: Pair) -> list[Index]:
 
 def _shared_init(stages: Stages, pair: Pair) -> list[Index]:
     pairs = stages.matchings[pair].pairs
-    weights = [stages.weights[name][0] for name in pair if name in stages.weights]
+    named = sorted(pair)  # which side is shuffled must not depend on the order of the models
+    weights = [stages.weights[name][0] for name in named if name in stages.weights]
     decoders = (weights[0], weights[1]) if len(weights) == 2 else None
-    n_a, n_b = (stages.statistics[name].alive.size for name in pair)
-    rng = generator(stages.root_seed, "shared-init", *sorted(pair))
+    n_a, n_b = (stages.statistics[name].alive.size for name in named)
+    rng = generator(stages.root_seed, "shared-init", *named)
     ia, ib = pairs["latent_a"].to_numpy(), pairs["latent_b"].to_numpy()
     return shared_initialisation(ia, ib, (n_a, n_b), decoders, rng)
 

@@ -113,9 +113,16 @@ def test_blocks_do_not_matter(given, comparison, monkeypatch):
 
 def test_the_order_of_models_does_not_matter(given, comparison):
     turned = given | {"acts": dict(reversed(given["acts"].items()))}
-    pairs = compare(**turned, config=CONFIG).pairs.sort_values("latent_b")
+    again = compare(**turned, config=CONFIG)
+    pairs = again.pairs.sort_values("latent_b")
     for name in ("cos_procrustes", "r_logits", "r_attribution"):
-        np.testing.assert_allclose(pairs[name], comparison.pairs.sort_values("latent_a")[name], atol=1e-6)
+        np.testing.assert_array_equal(pairs[name], comparison.pairs.sort_values("latent_a")[name])
+    one, two = (table.indices.set_index("name") for table in (comparison, again))
+    matched = [name for name in one.index if name.startswith("matched_")]
+    for name in (*matched, "raw_procrustes_r", "aligned_decoder_cos", "same_index_fraction", "shared_init"):
+        assert one.loc[name, ["value", "chance"]].tolist() == two.loc[name, ["value", "chance"]].tolist(), (
+            name
+        )
 
 
 @pytest.mark.parametrize(
