@@ -10,6 +10,7 @@ from pipelines.cli.terminal import console, plain_table, print_json, say
 from pipelines.cli.view import duration
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from storage import Run
@@ -78,11 +79,18 @@ def print_run(out: Console, run: Run) -> None:
     except TableMissing:
         out.print(f"No results yet. See: universality status {run.name}", markup=False)
         return
+    domains, indices = (_optional(run, name) for name in ("domains", "indices"))
+    print_summary(out, headline, features, domains, indices)
+
+
+def _optional(run: Run, name: str) -> pd.DataFrame | None:
+    """A table that not every run has: a corpus without labels has no domains."""
+    from storage import TableMissing
+
     try:
-        domains = run.table("domains")
-    except TableMissing:  # a corpus without labels
-        domains = None
-    print_summary(out, headline, features, domains, run.table("indices"))
+        return run.table(name)
+    except TableMissing:
+        return None
 
 
 def recipes_command(as_json: bool) -> None:
