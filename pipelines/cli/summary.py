@@ -94,6 +94,8 @@ def print_summary(
     indices: pd.DataFrame | None = None,
 ) -> None:
     """Print, for each comparison, the headline, what casts doubt on it, the counts and the domain table."""
+    from rich.markup import escape
+
     from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
 
     of_indices = dict(split_comparisons(indices)) if indices is not None else {}
@@ -102,7 +104,7 @@ def print_summary(
     for name, table in split_comparisons(headline):
         console.print(headline_table(name, table))
         for pair in flagged_pairs(of_indices[name]) if name in of_indices else []:
-            console.print(f"[bold red]Warning:[/] {pair}: {SHARED_INIT_WORDS}")
+            console.print(f"[bold red]Warning:[/] {escape(pair)}: {SHARED_INIT_WORDS}")
         console.print(counts_table(of_features[name]))
         if name in of_domains and len(of_domains[name]):
             console.print(domains_table(of_domains[name]))

@@ -43,10 +43,12 @@ DOMAINS = pd.DataFrame(
 def test_a_pair_of_one_start_is_marked_loudly():
     stream = io.StringIO()
     rows = [("main", "shared_init", "m0-m1", 1.0), ("main", "shared_init", "m0-m2", 0.0)]
+    rows.append(("main", "shared_init", "a[b]-c", 1.0))  # people's own file names are no markup
     indices = pd.DataFrame(rows, columns=["comparison_id", "name", "pair", "value"])
     summary.print_summary(Console(file=stream, width=300), HEADLINE, FEATURES, indices=indices)
     assert "Warning: m0-m1: both dictionaries seem to start" in stream.getvalue()
     assert "m0-m2: both" not in stream.getvalue()
+    assert "Warning: a[b]-c: both" in stream.getvalue()
 
 
 def test_headline_holds_every_quantity_and_overall_first():
