@@ -60,6 +60,9 @@ class DaskExecutor:
         self._client: Client | None = None
         self._inbox: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._futures: dict[str, Future] = {}
+        self._tasks: dict[str, tuple[Mapping[str, Any], float]] = {}
+        self._bereaved: list[str] = []
+        self._retried: set[str] = set()
 
     def start(self, nodes: Sequence[Node], store: Store, emit: Emit) -> None:
         """Start workers, or connect to those of the scheduler and look whether they can do the work."""
@@ -108,6 +111,8 @@ class DaskExecutor:
         """One step per worker; on this machine also no more threads than cores, and memory for all."""
         if not running:
             return True
+        if self._bereaved or self._retried.intersection(other.id for other in running):
+            return False
         if self._scheduler is not None and time.monotonic() - self._counted > RECOUNT:
             self._count_slots()
         beside = sum(other.device == node.device for other in running)
@@ -122,6 +127,10 @@ class DaskExecutor:
 
     def submit(self, task: Mapping[str, Any], priority: float) -> None:
         """Send a task; it holds addresses and keys only."""
+        self._tasks[task["node"]["id"]] = (task, priority)
+        self._send(task, priority)
+
+    def _send(self, task: Mapping[str, Any], priority: float) -> None:
         assert self._client is not None
         node_id, device = task["node"]["id"], task["node"]["device"]
         future = self._client.submit(
@@ -142,14 +151,32 @@ class DaskExecutor:
         try:
             node_id, item = self._inbox.get(timeout=0.5)
             while True:
-                if node_id:
-                    del self._futures[node_id]
-                    outcomes.append(_outcome(node_id, item))
-                else:
+                if not node_id:
                     self._emit(item)
+                elif (outcome := self._settle(node_id, item)) is not None:
+                    outcomes.append(outcome)
                 node_id, item = self._inbox.get_nowait()
         except queue.Empty:
+            if self._bereaved and not self._futures:
+                self._send(*self._tasks[self._bereaved.pop(0)])
             return outcomes
+
+    def _settle(self, node_id: str, future: Future) -> Event | None:
+        """A future's outcome; None where its worker died for the first time, which gives it another try.
+
+        Dask blames every step that a dead worker held, also those that only waited there. So the second
+        try is alone: whoever dies then has itself to blame, and has all memory of the machine.
+        """
+        del self._futures[node_id]
+        outcome = _outcome(node_id, future)
+        if outcome.get("error_type") == "KilledWorker" and node_id not in self._retried:
+            self._retried.add(node_id)
+            self._bereaved.append(node_id)
+            message = "its worker process died; it is tried once more, with nothing beside it"
+            self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})
+            return None
+        del self._tasks[node_id]
+        return outcome
 
     def stop(self) -> None:
         """Kill the workers started here; on an existing cluster cancel what is ours."""
@@ -175,8 +202,8 @@ def _outcome(node_id: str, future: Future) -> Event:
         reason = "the connection to the Dask scheduler was lost. The same command goes on from here."
     elif type(error).__name__ == "KilledWorker":
         reason = (
-            "the worker process died twice while it ran this step, most likely for lack of memory. "
-            "Use fewer --workers, or a recipe with smaller models."
+            "the worker process died twice in this step, the second time with nothing beside it, most "
+            "likely for lack of memory. Use a machine with more, or a recipe with smaller models."
         )
     else:
         reason = f"{type(error).__name__}: {error}"

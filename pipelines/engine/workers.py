@@ -76,8 +76,8 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
     _silence()
     scheduler = {"cls": Scheduler, "options": {**HERE, "port": 0}}
     settings = {
-        # A step whose worker died once (memory, a crash in native code) is tried once more, not three times.
-        "distributed.scheduler.allowed-failures": 1,
+        # The executor itself tries a step once more whose worker died (memory, a crash in native code).
+        "distributed.scheduler.allowed-failures": 0,
         # Native code may hold the interpreter for long; that a process of this machine died is seen anyway.
         "distributed.scheduler.worker-ttl": None,
         "distributed.nanny.pre-spawn-environ": {

@@ -223,7 +223,8 @@ def test_embedded_workers_devices_deaths_and_order(store, tmp_path):
     cpu = [Node(f"cpu/{n}", "toy-report", {"cpu": n}) for n in range(4)]
     once = Node("dies/once", "toy-die", {"deaths": deaths + "1", "times": 1})
     always = Node("dies/always", "toy-die", {"deaths": deaths + "2", "times": 99})
-    plan = Plan([*cpu, *gpu, once, always, Node("needs", "toy-sum", {}, {"x": "dies/always"})])
+    too = Node("dies/too", "toy-die", {"deaths": deaths + "3", "times": 99})
+    plan = Plan([*cpu, *gpu, once, always, too, Node("needs", "toy-sum", {}, {"x": "dies/always"})])
     executor = DaskExecutor(workers=2, devices=["3", "5"])
     outcome = run_plan(plan, store, toys.make_run(store, plan), executor=executor)
 
@@ -231,6 +232,8 @@ def test_embedded_workers_devices_deaths_and_order(store, tmp_path):
     assert outcome.nodes["dies/always"] == "failed"
     assert "died twice" in outcome.errors["dies/always"]["error"]
     assert outcome.nodes["needs"] == "skipped"
+    innocent = {node.id: outcome.nodes[node.id] for node in [*cpu, *gpu]}
+    assert set(innocent.values()) == {"done"}, "nobody is blamed for a neighbour's death"
 
     keys = plan.keys()
     processes = {node.id: store.get(keys[node.id]).json("process") for node in [*cpu, *gpu]}
