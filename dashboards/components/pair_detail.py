@@ -71,6 +71,9 @@ def evidence_facts(row: pd.Series) -> list[Fact]:
         ),
         Fact("beyond token", n("r_token"), "token, position out",
              "Held-out r after each token's and each position's mean is removed."),
+        Fact("beyond document", n("r_document"), "document means out",
+             "Held-out r after each document's mean is removed. Below the threshold, which documents they fire in "
+             "explains the match: the level is domain."),
         Fact("q", words.probability(row["q"]), f"p {words.probability(row['p'])}",
              "Against the best of all candidates under shifts by whole documents; q bounds false discoveries."),
         Fact("q within domain", words.probability(row.get("q_domain")), "shifts inside domains",

@@ -21,11 +21,12 @@ GLOSSARY: Mapping[str, str] = {
     "r_low, r_high": "interval of the held-out r, documents resampled",
     "p, q": "chance of such an r as a maximum over candidates, and its false-discovery rate",
     "q_domain": "the same against shifts within each domain",
+    "r_document": "held-out r after each document's mean is removed, and with it that of its topic and domain",
     "cos_procrustes": "cosine of decoder directions after the rotation that best maps raw activations of fit rows",
     "r_logits": "Pearson r over the vocabulary of the direct effects on the logits",
     "r_attribution": "held-out r of activation x effect on the token that came next",
-    "level": "what explains a pair: its domain, its token, or neither (context); of a single feature, that of its pair "
-    "with the second dictionary of its model; untested without such a pair or without labels",
+    "level": "what explains a pair: its domain or documents, its token, or neither (context); of a single feature, "
+    "that of its pair with the second dictionary of its model; untested without such a pair or without labels",
     "class": "universal (all models), shared (some), specific (one)",
     "verdict": "first reason that holds for a missing partner",
     "margin_a, margin_b": "r minus that of the best alternative, from either side",

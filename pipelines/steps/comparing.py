@@ -106,7 +106,7 @@ def null(ctx: StepContext) -> None:
     ctx.out.tensors("null", found.to_arrays())
 
 
-@step("matching", version=1)
+@step("matching", version=2)
 def matching(ctx: StepContext) -> None:
     """Assign on the fit rows, measure every assigned pair on the score rows."""
     from universality.compare.chance import PairNull

@@ -23,7 +23,11 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
     q_domain = np.where(
         (kind == "domain") & (rng.random(n) < 0.5), rng.uniform(0.05, 0.9, n), np.minimum(1, chance * 2)
     )
-    level = np.where(q_domain >= 0.05, "domain", np.where(r_token < TAU, "token", "context"))
+    # Drawn from its own generator, so that no other table changes with it.
+    beyond = np.random.default_rng(n).normal(np.where(kind == "domain", 0.3, 0.9), 0.05)
+    r_document = held * np.clip(beyond, 0, 1)
+    coarse = (q_domain >= 0.05) | (r_document < TAU)
+    level = np.where(coarse, "domain", np.where(r_token < TAU, "token", "context"))
     fires_a, fires_b = dictionaries[model_a].acts[:, a] > 0, dictionaries[model_b].acts[:, b] > 0
     both = np.asarray(fires_a.multiply(fires_b).sum(0)).ravel()
     count_a, count_b = np.asarray(fires_a.sum(0)).ravel(), np.asarray(fires_b.sum(0)).ravel()
@@ -40,6 +44,7 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
             "p": chance,
             "q": np.minimum(1, chance * 1.5),
             "q_domain": q_domain,
+            "r_document": r_document,
             "r_token": r_token,
             "level": level,
             "margin_a": p.r - runner_up[0],

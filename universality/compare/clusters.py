@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.compare.pairing import levels
+from universality.compare.levels import levels_of
 from universality.compare.stages import Stages
 from universality.compare.statistics import only
 from universality.correlation import correlate_pairs
@@ -67,7 +67,7 @@ def edges_at(pairs: pd.DataFrame, nodes: Nodes, tau: float, alpha: float) -> Edg
             here = (kept[f"model_{side}"] == model).to_numpy()
             number[here] = of[kept[f"latent_{side}"].to_numpy()[here]]
         ends.append(number)
-    level = levels(kept["q_domain"].to_numpy(float), kept["r_token"].to_numpy(float), tau, alpha)
+    level = levels_of(kept, tau, alpha)
     return Edges(np.minimum(*ends), np.maximum(*ends), kept["r_held_out"].to_numpy(), level)
 
 
@@ -134,9 +134,7 @@ def _replicate_levels(stages: Stages, nodes: Nodes, tau: float) -> np.ndarray:
     for model, replicate in stages.plan.ceiling:
         pairs = stages.matchings[model, replicate].pairs
         kept = pairs.loc[(pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= tau)]
-        found = levels(
-            kept["q_domain"].to_numpy(float), kept["r_token"].to_numpy(float), tau, stages.config.alpha
-        )
+        found = levels_of(kept, tau, stages.config.alpha)
         at = nodes.number[model][kept["latent_a"].to_numpy()]
         out[at] = np.where(out[at] == "untested", found, out[at])
     return out

@@ -12,11 +12,11 @@ from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
 from universality.compare.config import CompareConfig
+from universality.compare.levels import beyond_documents, beyond_tokens, levels
 from universality.compare.statistics import LatentStatistics, only
 from universality.compare.token_interval import evenly, resampled_conditional
 from universality.correlation import (
     TopSimilarity,
-    conditional_correlation,
     correlate,
     correlate_pairs,
     pairs_above,
@@ -28,8 +28,8 @@ from universality.seeds import generator
 
 N_CANDIDATES = 5
 PAIR_COLUMNS = (
-    "model_a", "latent_a", "model_b", "latent_b", "r", "r_held_out", "p", "q", "q_domain", "r_token", "level",
-    "margin_a", "margin_b", "method", "r_low", "r_high", "jaccard", "n_both", "p_b_given_a", "p_a_given_b",
+    "model_a", "latent_a", "model_b", "latent_b", "r", "r_held_out", "p", "q", "q_domain", "r_document", "r_token",
+    "level", "margin_a", "margin_b", "method", "r_low", "r_high", "jaccard", "n_both", "p_b_given_a", "p_a_given_b",
 )  # fmt: skip
 _BEST = ("partner", "r", "low", "high", "means")
 _SWAPPED = {
@@ -206,7 +206,8 @@ def pair_matching(
     listed = _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)
     resampled, draws_a, draws_b = resampler.together([(ia, ib), *listed])
     low, high = percentile_interval(resampled, config.confidence)
-    r_token = _token_conditional(left, right, ia, ib, rows, threads)
+    r_document = beyond_documents(left, right, ia, ib, rows, threads)
+    r_token = beyond_tokens(left, right, ia, ib, rows, threads)
     pairs = pd.DataFrame(
         {
             "model_a": pair[0],
@@ -218,8 +219,9 @@ def pair_matching(
             "p": judged.p,
             "q": judged.q,
             "q_domain": judged.q_domain,
+            "r_document": r_document,
             "r_token": r_token,
-            "level": levels(judged.q_domain, r_token, config.tau, config.alpha),
+            "level": levels(judged.q_domain, r_document, r_token, config.tau, config.alpha),
             "margin_a": chosen.margin_a,
             "margin_b": chosen.margin_b,
             "method": chosen.method,
@@ -280,25 +282,6 @@ class Resampler:
         )  # fmt: skip
 
 
-def levels(q_domain: np.ndarray, r_token: np.ndarray, tau: float, alpha: float) -> np.ndarray:
-    """The finest explanation of each pair that survives.
-
-    ``domain``: a shift within each domain explains it (``q_domain >= alpha``; what chance alone explains is
-    among these, see ``q``). ``token``: token identity or position explains it (held-out token-conditional r
-    below tau). ``context``: it survives both. ``untested``: what was given cannot tell.
-
-    Args:
-        q_domain: (n,) NaN without domains. r_token: (n,) NaN without token ids.
-        tau: threshold of r. alpha: false-discovery rate.
-
-    Returns:
-        (n,) str.
-    """
-    untested = np.isnan(q_domain) | ((q_domain < alpha) & np.isnan(r_token))
-    finest = np.where(r_token < tau, "token", "context")
-    return np.where(untested, "untested", np.where(q_domain >= alpha, "domain", finest)).astype(object)
-
-
 def swapped_similarity(similarity: TopSimilarity) -> TopSimilarity:
     """The same candidates with the sides exchanged."""
     s = similarity
@@ -325,23 +308,6 @@ def _assign(
     left, right = only(a, statistics_a.alive, rows.fit), only(b, statistics_b.alive, rows.fit)
     search = pairs_above(left, right, threads=threads)
     return match(similarity, unmatched=config.unmatched, search=search, threads=threads)
-
-
-def _token_conditional(
-    left: sparse.csr_matrix,
-    right: sparse.csr_matrix,
-    ia: np.ndarray,
-    ib: np.ndarray,
-    rows: Rows,
-    threads: int | None,
-) -> np.ndarray:
-    if rows.tokens is None:
-        return np.full(ia.size, np.nan)
-    if not ia.size:
-        return np.zeros(0)
-    positions = None if rows.positions is None else rows.positions[rows.score]
-    tokens = rows.tokens[rows.score]
-    return conditional_correlation(left, right, ia, ib, tokens=tokens, positions=positions, threads=threads)
 
 
 def _pairs_of(partner: np.ndarray, swap: bool) -> tuple[np.ndarray, np.ndarray]:

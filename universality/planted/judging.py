@@ -18,7 +18,7 @@ CLASSES = ("universal", "shared", "specific")
 REAL = ("universal", "shared", "twin")
 #: Levels of a pair from coarse to fine; what a decoy of each kind shares must not be called any finer.
 LEVELS = ("untested", "domain", "token", "context")
-DECOYS = {"domain": "domain", "token": "token", "position": "token", "document": "token"}
+DECOYS = {"domain": "domain", "token": "token", "position": "token", "document": "domain"}
 
 
 def judge(planted: Planted, stages: Stages) -> pd.DataFrame:
@@ -35,7 +35,7 @@ def judge(planted: Planted, stages: Stages) -> pd.DataFrame:
     - ``twins``: the same of pairs of two twins of one family alone. Correct: the same twin, not the other.
     - ``decoy_domain``, ``decoy_token``, ``decoy_position``, ``decoy_document``: ``n_called`` assigned pairs
       of two such decoys at ``q < alpha``; ``fdr`` is the share whose level is finer than what they share.
-      What shares only documents must not be called ``context``: no label says more.
+      What shares only documents must be called ``domain`` too: that level covers documents.
     - ``decoy_edges``: edges (``q < alpha`` and ``r >= tau``) with a decoy on either side; ``fdr`` is the
       share at the level ``context``.
 

@@ -244,7 +244,7 @@ def test_the_order_of_models_changes_nothing() -> None:
     straight = found(0).pairs[(found(0).pairs["model_a"] == "m0") & (found(0).pairs["model_b"] == "m2")]
     merged = swapped.merge(straight, left_on=["latent_b", "latent_a"], right_on=["latent_a", "latent_b"])
     assert len(merged) == len(straight) == len(swapped)
-    for name in ("r", "r_held_out", "p", "q", "q_domain", "r_token", "r_low", "r_high"):
+    for name in ("r", "r_held_out", "p", "q", "q_domain", "r_document", "r_token", "r_low", "r_high"):
         np.testing.assert_array_equal(merged[f"{name}_x"], merged[f"{name}_y"], err_msg=name)
     for name in ("margin", "p"):
         suffix = ("_a", "_b") if name == "margin" else ("_b_given_a", "_a_given_b")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from universality.compare.pairing import levels
+from universality.compare.levels import levels
 from universality.domains import auroc
 from universality.evidence import histogram_table
 from universality.graph import CrossSimilarity, Edges, constrained_clusters, is_constrained_partition
@@ -117,13 +117,16 @@ fractions = hnp.arrays(np.float64, 8, elements=st.one_of(st.just(float("nan")), 
 
 
 @QUICK
-@given(fractions, fractions)
-def test_every_pair_has_exactly_one_level(q_domain: np.ndarray, r_token: np.ndarray) -> None:
-    found = levels(q_domain, r_token, 0.5, 0.05)
+@given(fractions, fractions, fractions)
+def test_every_pair_has_exactly_one_level(
+    q_domain: np.ndarray, r_document: np.ndarray, r_token: np.ndarray
+) -> None:
+    found = levels(q_domain, r_document, r_token, 0.5, 0.05)
     assert set(found) <= {"domain", "token", "context", "untested"}
     assert (found[np.isnan(q_domain)] == "untested").all()
     assert (found[q_domain >= 0.05] == "domain").all()
+    assert not np.isin(found[r_document < 0.5], ["token", "context"]).any()
     # Raising tau never makes a level finer.
     rank = {"untested": 0, "domain": 1, "token": 2, "context": 3}
-    higher = levels(q_domain, r_token, 0.8, 0.05)
+    higher = levels(q_domain, r_document, r_token, 0.8, 0.05)
     assert all(rank[h] <= rank[f] for h, f in zip(higher, found, strict=True))

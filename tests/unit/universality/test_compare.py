@@ -29,7 +29,7 @@ from universality.compare import (
     plan_pairs,
 )
 from universality.compare.chance import _studentise
-from universality.compare.pairing import levels
+from universality.compare.levels import levels
 from universality.compare.stages import replicate_names
 from universality.compare.token_interval import resampled_conditional
 from universality.correlation import TopSimilarity, conditional_correlation
@@ -67,6 +67,7 @@ def test_without_optional_inputs_levels_and_verdicts_are_untested() -> None:
     assert set(comparison.pairs["level"]) == {"untested"}
     assert set(comparison.features["level"].dropna()) == {"untested"}
     assert comparison.pairs[["q_domain", "r_token"]].isna().all().all()
+    assert comparison.pairs["r_document"].notna().all(), "documents are always there"
     assert not {"unstable", "decodable", "absent"} & set(comparison.verdicts["verdict"])
     assert "untested" in set(comparison.verdicts["verdict"])
     assert set(comparison.headline["quantity"]) == {"features", "null_p95"}
@@ -89,10 +90,18 @@ def test_tokens_without_domains_give_r_token_but_no_level() -> None:
 
 def test_levels_follow_their_definition() -> None:
     nan = float("nan")
-    q = np.array([0.01, 0.01, 0.2, nan, 0.01, 0.2])
-    r = np.array([0.7, 0.3, 0.9, 0.9, nan, nan])
+    q = np.array([0.01, 0.01, 0.2, nan, 0.01, 0.2, 0.01, 0.01, 0.01, nan])
+    document = np.array([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.4, 0.4, nan, 0.4])
+    token = np.array([0.7, 0.3, 0.9, 0.9, nan, nan, 0.9, nan, 0.9, 0.9])
     expected = ["context", "token", "domain", "untested", "untested", "domain"]
-    assert levels(q, r, 0.5, 0.05).tolist() == expected
+    expected += ["domain", "untested", "context", "untested"]
+    assert levels(q, document, token, 0.5, 0.05).tolist() == expected
+
+
+def test_documents_of_one_row_cannot_tell_what_documents_explain() -> None:
+    n = world().acts["m0"].shape[0]
+    comparison = run(documents=np.arange(n), fit=_rows().fit)
+    assert comparison.pairs["r_document"].isna().all()
 
 
 # --- the columns that were promised -------------------------------------------------------------------------
@@ -100,8 +109,8 @@ def test_levels_follow_their_definition() -> None:
 COLUMNS = {
     "features": "model latent status flags firing_rate cluster class level n_models best_r verdict max_activation "
     "top_domain",
-    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain r_token level margin_a margin_b method r_low "
-    "r_high jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits r_attribution",
+    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain r_document r_token level margin_a "
+    "margin_b method r_low r_high jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits r_attribution",
     "verdicts": "model latent other_model verdict statistic",
     "clusters": "cluster class level n_models completeness cohesion members",
     "indices": "name pair value chance low high n",
