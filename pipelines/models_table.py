@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from universality.compare.statistics import LatentStatistics
 
 
+#: Columns that the step ``latents`` measured.
+QUALITY = (
+    "fvu", "l0", "dead_fraction", "dense_fraction",
+    "ce_clean", "ce_spliced", "ce_zero", "ce_recovered", "kl_spliced", "kl_zero", "kl_recovered",
+)  # fmt: skip
+
+
 def models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -> DataFrame:
     """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
     from pandas import DataFrame
@@ -43,8 +50,7 @@ def models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -
                 "train_tokens": trained["tokens"],
                 "heldout_loss": trained["heldout_loss"],
                 "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
-                **{key: quality[key] for key in ("fvu", "l0", "dead_fraction")},
-                **{key: quality[key] for key in ("ce_clean", "ce_spliced", "ce_zero", "ce_recovered")},
+                **{key: quality[key] for key in QUALITY},
                 **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
                 "max_init_cosine": _max_init_cosine(dictionary),
             }
@@ -62,6 +68,19 @@ def models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -
             "sae_seed": object,
         }
     )
+
+
+def dictionary_domains(ctx: StepContext) -> DataFrame:
+    """model, domain, n_rows, fvu: how much of each domain's variance about its own mean a dictionary leaves."""
+    from pandas import DataFrame
+
+    p = ctx.params
+    rows = [
+        (name, domain, n_rows, fvu)
+        for name in (*p["trained"], *p["replicates"], *p["untrained"])
+        for domain, n_rows, fvu in ctx.inputs[f"latents/{name}"].json("quality_by_domain")
+    ]
+    return DataFrame(rows, columns=["model", "domain", "n_rows", "fvu"])
 
 
 def _sae_seed(dictionary: Artifact) -> str | None:

@@ -276,7 +276,8 @@ def dictionaries(view: View) -> None:
             models,
             hide_index=True,
             column_order=[
-                "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "heldout_loss", "d_sae",
+                "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "kl_recovered",
+                "heldout_loss", "d_sae",
                 "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "max_init_cosine",
             ],
             column_config={
@@ -288,6 +289,9 @@ def dictionaries(view: View) -> None:
                 "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
                 "l0": number("L0", format="%.1f", help="latents that fire per token"),
                 "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
+                "kl_recovered": number(
+                    "KL recovered", format="%.2f", help="predictions kept with the SAE spliced in, against zeros"
+                ),
                 "n_alive": number("alive", format="localized"),
                 "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
                 "n_dead": number("dead", format="localized", help="never fire"),

@@ -29,6 +29,9 @@ GLOSSARY: Mapping[str, str] = {
     "that of its pair with the second dictionary of its model; untested without such a pair or without labels",
     "class": "universal (all models), shared (some), specific (one)",
     "verdict": "first reason that holds for a missing partner",
+    "fvu": "fraction of variance unexplained by a dictionary, about the mean (of the domain, where one is named)",
+    "ce_recovered, kl_recovered": "share of the cross-entropy that zeros cost, and of their divergence from the "
+    "model's own predictions, which the dictionary's reconstruction wins back",
     "margin_a, margin_b": "r minus that of the best alternative, from either side",
     "status": "alive, rare (fires too seldom to compare) or dead",
     "model": "m0, m1, … compared; m0r a second dictionary of m0; u0, u1 untrained",

@@ -15,6 +15,7 @@ from universality.exhibits.text import is_invisible
 TABLES: Mapping[str, str] = {
     "headline": "median held-out r of assigned pairs, one row per quantity and pair of models",
     "models": "one row per dictionary: seeds, sizes, quality, alive, rare and dead latents",
+    "dictionary_domains": "fraction of variance unexplained of every dictionary in every domain of the text",
     "features": "one row per latent of every model: status, class, level, best r, verdict",
     "pairs": "one row per assigned pair of latents, with its chance level and margins",
     "clusters": "one row per group of features of different models that count as one",

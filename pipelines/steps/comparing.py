@@ -153,18 +153,22 @@ def neurons(ctx: StepContext) -> None:
     ctx.out.tensors("neurons", found.to_arrays())
 
 
-@step("comparison", version=1)
+@step("comparison", version=2)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
 
-    from pipelines.models_table import models_table
+    from pipelines.models_table import dictionary_domains, models_table
     from universality.compare.assembly import assemble
 
     p = ctx.params
     stages = _stages(ctx)
     found = assemble(stages)
-    tables = {**found.to_tables(), "models": models_table(ctx, stages.statistics)}
+    tables = {
+        **found.to_tables(),
+        "models": models_table(ctx, stages.statistics),
+        "dictionary_domains": dictionary_domains(ctx),
+    }
     for name, table in tables.items():
         if name == "candidates":  # already in the artifacts of the similarities
             continue

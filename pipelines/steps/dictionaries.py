@@ -88,7 +88,7 @@ def open_sae(artifact: Artifact) -> SparseAutoencoder:
     return SparseAutoencoder.from_tensors(artifact.json("sae_config"), artifact.tensors("sae"))
 
 
-@step("latents", version=1)
+@step("latents", version=2)
 def latents(ctx: StepContext) -> None:
     """Sparse latents over the evaluation rows, and the dictionary's quality on the score rows."""
     from scipy import sparse
@@ -99,7 +99,8 @@ def latents(ctx: StepContext) -> None:
     tokens, raw = ctx.inputs["tokens"], ctx.inputs["activations"].array(ctx.params["hook_point"])
     score = ~tokens.array("row_fit")
     dictionary = open_sae(ctx.inputs["sae"])
-    quality = Quality(dictionary.d_in, dictionary.d_sae)
+    codes, names = tokens.array("row_domain"), tokens.json("domains")
+    quality = Quality(dictionary.d_in, dictionary.d_sae, n_domains=len(names))
     blocks = []
     for start in range(0, len(raw), ENCODE_ROWS):
         x = np.asarray(raw[start : start + ENCODE_ROWS], dtype=np.float32)
@@ -107,14 +108,17 @@ def latents(ctx: StepContext) -> None:
         blocks.append(acts)
         held_out = score[start : start + len(x)]
         if held_out.any():
-            quality.update(x[held_out], dictionary.decode(acts[held_out]), acts[held_out])
+            here = codes[start : start + len(x)][held_out]
+            quality.update(x[held_out], dictionary.decode(acts[held_out]), acts[held_out], here)
         ctx.progress(start + len(x), len(raw))
     ctx.out.csr("acts", sparse.vstack(blocks, format="csr"))
     ctx.out.json("quality", {**quality.result(), **_spliced(ctx, hook_point, dictionary)})
+    by_domain = zip(names, quality.domain_rows().tolist(), quality.domain_fvu().tolist(), strict=True)
+    ctx.out.json("quality_by_domain", [(name, n, fvu) for name, n, fvu in by_domain if n])
 
 
 def _spliced(ctx: StepContext, hook_point: str, dictionary: SparseAutoencoder) -> dict[str, float]:
-    """Cross-entropy on score contexts: clean, with the reconstruction in, with the activation set to zero."""
+    """What the model predicts on score contexts: clean, with the reconstruction in, with zeros in."""
     from universality.transformers.harvest import spliced_losses
 
     tokens = ctx.inputs["tokens"]
@@ -122,9 +126,6 @@ def _spliced(ctx: StepContext, hook_point: str, dictionary: SparseAutoencoder) -
     contexts = tokens.array("eval_contexts")[first : first + SPLICED_CONTEXTS]
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
     replaced = training_rows(special_tokens(ctx.inputs["tokenizer"]))(0, contexts)
-    clean, spliced, zero = spliced_losses(
-        model, contexts, hook_point, dictionary.reconstruct, replaced=replaced
-    )
-    # Share of the loss that removing the activation costs and the reconstruction wins back; 0 where it costs nothing.
-    recovered = (zero - spliced) / (zero - clean) if zero > clean else 0.0
-    return {"ce_clean": clean, "ce_spliced": spliced, "ce_zero": zero, "ce_recovered": recovered}
+    losses = spliced_losses(model, contexts, hook_point, dictionary.reconstruct, replaced=replaced)
+    recovered = {"ce_recovered": losses.ce_recovered, "kl_recovered": losses.kl_recovered}
+    return {**losses._asdict(), **recovered}

@@ -35,6 +35,7 @@ def comparison_tables(m: Material) -> dict[str, pd.DataFrame]:
     nulls = _nulls(m.rng, list(m.main))
     tables = {
         "models": _models(m),
+        "dictionary_domains": _dictionary_domains(m),
         "features": _features(m, groups, clusters, verdicts),
         "pairs": pairs,
         "verdicts": verdicts,
@@ -205,10 +206,14 @@ def _models(m: Material) -> pd.DataFrame:
                 "fvu": rng.uniform(0.2, 0.3),
                 "l0": 8.0,
                 "dead_fraction": float((~fires).mean()),
+                "dense_fraction": 0.0,
                 "ce_clean": 3.4,
                 "ce_spliced": 3.6,
                 "ce_zero": 5.0,
                 "ce_recovered": rng.uniform(0.85, 0.9),
+                "kl_spliced": 0.15,
+                "kl_zero": 1.5,
+                "kl_recovered": 0.9,
                 "n_alive": int(d.alive.sum()),
                 "n_rare": int((fires & ~d.alive).sum()),
                 "n_dead": int((~fires).sum()),
@@ -216,6 +221,17 @@ def _models(m: Material) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _dictionary_domains(m: Material) -> pd.DataFrame:
+    """Each dictionary's unexplained variance by domain."""
+    counts = np.bincount(m.text.arrays["row_domain"], minlength=len(m.text.domains))
+    rows = [
+        (name, domain, int(count), 0.1 + 0.02 * number)
+        for name in m.dictionaries
+        for number, (domain, count) in enumerate(zip(m.text.domains, counts, strict=True))
+    ]
+    return pd.DataFrame(rows, columns=["model", "domain", "n_rows", "fvu"])
 
 
 def _indices(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -179,6 +180,36 @@ def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
     return mapped.cpu().numpy()
 
 
+class SplicedLosses(NamedTuple):
+    """What splicing in a reconstruction costs, in nats per predicted token.
+
+    Attributes:
+        ce_clean: cross-entropy of the model as it is.
+        ce_spliced: the same with the reconstruction in place of the activation.
+        ce_zero: the same with zeros in its place.
+        kl_spliced: Kullback–Leibler divergence of the spliced predictions from the clean ones, at least 0.
+        kl_zero: the same of the predictions with zeros.
+    """
+
+    ce_clean: float
+    ce_spliced: float
+    ce_zero: float
+    kl_spliced: float
+    kl_zero: float
+
+    @property
+    def ce_recovered(self) -> float:
+        """Share of the loss that zeros cost and the reconstruction wins back; 0 where they cost nothing."""
+        if self.ce_zero <= self.ce_clean:
+            return 0.0
+        return (self.ce_zero - self.ce_spliced) / (self.ce_zero - self.ce_clean)
+
+    @property
+    def kl_recovered(self) -> float:
+        """``1 - kl_spliced / kl_zero``: unlike the loss, it cannot be won back by other right guesses."""
+        return 1.0 - self.kl_spliced / self.kl_zero if self.kl_zero > 0 else 0.0
+
+
 def spliced_losses(
     model: TransformerBridge,
     contexts: np.ndarray,
@@ -187,8 +218,8 @@ def spliced_losses(
     *,
     replaced: np.ndarray | None = None,
     batch_contexts: int = 16,
-) -> tuple[float, float, float]:
-    """Cross-entropy of the model as it is, with reconstructed activations, and with zeros instead.
+) -> SplicedLosses:
+    """What the model predicts as it is, with reconstructed activations, and with zeros instead.
 
     Args:
         model: any bridge.
@@ -200,7 +231,7 @@ def spliced_losses(
         batch_contexts: contexts per forward pass.
 
     Returns:
-        ``(ce_clean, ce_spliced, ce_zero)``, means over all predicted tokens, in nats.
+        Cross-entropies and divergences, means over all predicted tokens.
 
     Raises:
         InputError: no contexts, or a hook point that is unknown, does not fire or cannot be edited.
@@ -220,19 +251,24 @@ def spliced_losses(
     if replaced is None:
         replaced = np.ones(np.shape(contexts), dtype=bool)
         replaced[:, 0] = False
-    totals = np.zeros(3)
+    totals = np.zeros(5)
     for start in range(0, len(contexts), batch_contexts):
         here = slice(start, start + batch_contexts)
         tokens = torch.from_numpy(np.asarray(contexts[here], dtype=np.int64)).to(device)
         where = torch.from_numpy(np.asarray(replaced[here], dtype=bool)).to(device)
+        clean = None
         for i, change in enumerate((None, reconstruct, torch.zeros_like)):
             hooks = [] if change is None else [(hook_point, _replacing(change, where))]
             with torch.no_grad(), _hooks(model, hooks):
                 logits = model.forward(tokens, return_type="logits")[:, :-1].flatten(0, 1)
-                loss = functional.cross_entropy(logits.float(), tokens[:, 1:].flatten())
-            totals[i] += float(loss) * len(tokens)
-    clean, spliced, zero = totals / len(contexts)
-    return float(clean), float(spliced), float(zero)
+                found = functional.log_softmax(logits.float(), dim=-1)
+                totals[i] += float(functional.nll_loss(found, tokens[:, 1:].flatten())) * len(tokens)
+                if clean is None:
+                    clean = found
+                else:
+                    away = functional.kl_div(found, clean, log_target=True, reduction="batchmean")
+                    totals[i + 2] += float(away) * len(tokens)
+    return SplicedLosses(*(float(total) for total in totals / len(contexts)))
 
 
 def _replacing(change: Callable[[torch.Tensor], torch.Tensor], where: torch.Tensor):

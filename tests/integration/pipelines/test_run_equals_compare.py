@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pipelines.recipe import load_recipe
+from pipelines.steps.dictionaries import open_sae
 from storage import open_run
 from universality.compare import compare
 from universality.sae import SparseAutoencoder
@@ -120,10 +121,28 @@ def test_models_table_says_how_good_each_dictionary_is(run):
     trained = models.loc[["m0", "m1"]]
     assert (trained["ce_clean"] <= trained["ce_spliced"]).all()
     assert (trained["ce_spliced"] < trained["ce_zero"]).all()
+    assert (trained["kl_spliced"] < trained["kl_zero"]).all()
+    assert trained["kl_recovered"].between(0, 1).all()
     assert trained["fvu"].between(0, 1).all()
     assert (models["l0"] <= models["k"]).all()
     assert (trained["heldout_loss"] < models.loc[["u0", "u1"], "heldout_loss"].min()).all()
     assert models["sae_seed"].is_unique
+
+
+def test_dictionary_domains_say_where_a_dictionary_explains_little(run):
+    found = run.table("dictionary_domains")
+    tokens = run.artifact("tokens")
+    score = ~tokens.array("row_fit")
+    names = tokens.json("domains")
+    raw = np.asarray(run.artifact("activations/m0/eval").array(HOOK))
+    sae = open_sae(run.artifact("sae/main/m0"))
+    for domain in names[:3]:
+        here = score & (np.asarray(tokens.array("row_domain")) == names.index(domain))
+        x = raw[here].astype(np.float64)
+        error = x - sae.decode(sae.encode_sparse(raw[here]))
+        row = found[(found["model"] == "m0") & (found["domain"] == domain)].iloc[0]
+        assert row["n_rows"] == here.sum()
+        assert row["fvu"] == pytest.approx((error**2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-5)
 
 
 def test_a_second_run_computes_nothing(store):

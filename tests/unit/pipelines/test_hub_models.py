@@ -94,7 +94,7 @@ def test_harvest_and_logit_weights_of_a_published_model(saved):
 
 def test_splicing_the_activations_themselves_changes_nothing(saved):
     bridge = load_pretrained(str(saved[0]))
-    clean, spliced, zero = spliced_losses(bridge, TOKENS, "blocks.0.mlp.hook_post", lambda x: x)
+    clean, spliced, zero, *_ = spliced_losses(bridge, TOKENS, "blocks.0.mlp.hook_post", lambda x: x)
     assert spliced == pytest.approx(clean, rel=1e-6)
     assert abs(zero - clean) > 1e-3
 

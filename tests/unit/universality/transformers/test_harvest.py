@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from scipy import special
 
 from universality.errors import InputError
 from universality.transformers.config import TransformerConfig
 from universality.transformers.harvest import (
+    SplicedLosses,
     check_hook_points,
     harvest,
     hook_dimension,
@@ -142,16 +144,39 @@ def test_logit_weights_of_the_stream_are_the_unembedding():
         logit_weights(model, "blocks.0.mlp.hook_pre")
 
 
+def _divergence(model, tokens, hook_point):
+    """KL of the predictions with zeros from the clean ones, in float64 with numpy."""
+    with torch.no_grad():
+        clean = model(tokens, return_type="logits")
+        keep_first = torch.ones(tokens.shape).index_fill(1, torch.tensor([0]), 0).bool()[..., None]
+        hook = (hook_point, lambda value, hook: value.masked_fill(keep_first, 0.0))
+        zero = model.run_with_hooks(tokens, fwd_hooks=[hook], return_type="logits")
+    p, q = (special.log_softmax(logits[:, :-1].double().numpy(), axis=-1) for logits in (clean, zero))
+    return (np.exp(p) * (p - q)).sum(axis=-1).mean()
+
+
+def test_recovered_shares():
+    losses = SplicedLosses(ce_clean=3.0, ce_spliced=3.5, ce_zero=5.0, kl_spliced=0.5, kl_zero=2.0)
+    assert losses.ce_recovered == pytest.approx(0.75)
+    assert losses.kl_recovered == pytest.approx(0.75)
+    worse = SplicedLosses(ce_clean=3.0, ce_spliced=3.5, ce_zero=2.9, kl_spliced=0.5, kl_zero=0.0)
+    assert (worse.ce_recovered, worse.kl_recovered) == (0.0, 0.0)
+
+
 def test_spliced_losses():
     model = scrambled()
     name = "blocks.0.mlp.hook_post"
-    clean, same, zero = spliced_losses(model, TOKENS, name, lambda x: x, batch_contexts=3)
+    clean, same, zero, no_way, all_the_way = spliced_losses(
+        model, TOKENS, name, lambda x: x, batch_contexts=3
+    )
     tokens = torch.from_numpy(TOKENS.astype(np.int64))
     expected = model(tokens, return_type="loss")
     assert clean == pytest.approx(float(expected.detach()), rel=1e-5)
     assert same == pytest.approx(clean, rel=1e-6)
     assert spliced_losses(model, TOKENS, name, torch.zeros_like)[1] == pytest.approx(zero, rel=1e-6)
     assert abs(zero - clean) > 1e-3
+    assert no_way == pytest.approx(0, abs=1e-6)
+    assert all_the_way == pytest.approx(_divergence(model, tokens, name), rel=1e-4)
     nowhere = np.zeros(TOKENS.shape, bool)
     assert spliced_losses(model, TOKENS, name, torch.zeros_like, replaced=nowhere)[2] == pytest.approx(
         clean, rel=1e-6
