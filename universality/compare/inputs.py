@@ -106,11 +106,44 @@ def checked_raw(
     return out
 
 
-def checked_logits(logits: Mapping[str, Any] | None, models: tuple[str, ...], rows: Rows) -> dict[str, Any]:
+def checked_weights(
+    weights: Mapping[str, Any] | None, acts: Mapping[str, sparse.csr_matrix], raw: Mapping[str, Any]
+) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Decoders and encoders by id: one row per latent, as wide as the raw activations where these are given.
+
+    Raises:
+        InputError: an unknown id, or a shape that does not fit.
+    """
+    out = {}
+    for name, value in (weights or {}).items():
+        where = f"weights[{name!r}]"
+        if name not in acts:
+            remedy = "Use the ids of the models and their replicates."
+            raise InputError(must_be("names", "weights", f"among {', '.join(acts)}", name, remedy))
+        decoder, encoder = value if isinstance(value, tuple) else (value, None)
+        width = raw[name].shape[1] if name in raw else "d_in"
+        shape, n_latents = np.shape(decoder), acts[name].shape[1]
+        if len(shape) != 2 or shape[0] != n_latents or width not in (shape[1], "d_in"):
+            remedy = "Give W_dec, one row per latent, of the dictionary that reads these raw activations."
+            raise InputError(must_be("decoder", where, f"of shape ({n_latents}, {width})", shape, remedy))
+        if encoder is not None and np.shape(encoder) != shape:
+            remedy = "Give W_enc transposed, one row per latent."
+            raise InputError(must_be("encoder", where, f"of shape {shape}", np.shape(encoder), remedy))
+        out[str(name)] = (np.asarray(decoder), None if encoder is None else np.asarray(encoder))
+    return out
+
+
+def checked_logits(
+    logits: Mapping[str, Any] | None,
+    models: tuple[str, ...],
+    rows: Rows,
+    weights: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
+) -> dict[str, Any]:
     """Maps from raw activations to the logits by model: two-dimensional, one vocabulary that holds every next token.
 
     Raises:
-        InputError: an unknown id, another shape, unequal vocabularies, or a next token outside.
+        InputError: an unknown id, another shape, another width than the decoder's, unequal vocabularies, or a next
+            token outside.
     """
     sizes = {}
     for name, array in (logits or {}).items():
@@ -122,6 +155,10 @@ def checked_logits(logits: Mapping[str, Any] | None, models: tuple[str, ...], ro
         if np.ndim(array) != 2:
             remedy = "Give the linear map from the raw activations to the logits."
             raise InputError(must_be("shape", where, "(d_in, d_vocab)", np.shape(array), remedy))
+        width = weights[name][0].shape[1] if name in weights else np.shape(array)[0]
+        if np.shape(array)[0] != width:
+            remedy = "Give the map from the activations that the dictionary reads and writes."
+            raise InputError(must_be("d_in", where, f"{width}, as its decoder", np.shape(array)[0], remedy))
         sizes[name] = np.shape(array)[1]
     if len(set(sizes.values())) > 1:
         remedy = "Effects are compared token by token: use models of one tokenizer."

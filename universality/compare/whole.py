@@ -18,6 +18,7 @@ from universality.compare.inputs import (
     checked_models,
     checked_names,
     checked_raw,
+    checked_weights,
 )
 from universality.compare.marks import SHARED_INIT_WORDS, SharedInitialisation, flagged_pairs
 from universality.compare.neurons import pair_neurons
@@ -106,6 +107,8 @@ def compare(
         untrained_raw, "untrained_raw", tuple(ghosts) or tuple(untrained_raw or {}), n_rows
     )
     every = {**matrices, **again, **ghosts}
+    known_weights = checked_weights(weights, every, raw_of)
+    known_logits = checked_logits(logits, models, rows, known_weights)
     replicate_of = dict(named.values())
     plan = plan_pairs(models, replicate_of, tuple(ghosts))
     statistics = {name: latent_statistics(m, rows, settings.min_firings) for name, m in every.items()}
@@ -140,8 +143,8 @@ def compare(
             neurons=neurons,
             raw=raw_of,
             untrained_raw=ghost_raw,
-            weights=_weights(weights),
-            logits=checked_logits(logits, models, rows),
+            weights=known_weights,
+            logits=known_logits,
             threads=threads,
         )
     )
@@ -183,22 +186,3 @@ def _rows(
         n_ctx=n_ctx,
         next_tokens=next_tokens,
     )
-
-
-def _weights(weights: Mapping[str, Any] | None) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    out = {}
-    for name, value in (weights or {}).items():
-        decoder, encoder = value if isinstance(value, tuple) else (value, None)
-        if encoder is not None and np.shape(encoder) != np.shape(decoder):
-            remedy = "Give W_enc transposed, one row per latent."
-            raise InputError(
-                must_be(
-                    "encoder",
-                    f"weights[{name!r}]",
-                    f"of shape {np.shape(decoder)}",
-                    np.shape(encoder),
-                    remedy,
-                )
-            )
-        out[str(name)] = (np.asarray(decoder), None if encoder is None else np.asarray(encoder))
-    return out

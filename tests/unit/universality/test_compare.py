@@ -218,7 +218,7 @@ def test_swapping_the_names_swaps_the_sides_and_nothing_else() -> None:
 def test_weights_unlock_indices_of_the_ceiling_pairs_only() -> None:
     rng = np.random.default_rng(0)
     w = world()
-    decoders = {name: rng.standard_normal((w.acts["m0"].shape[1], 8)) for name in ("m0", "m1")}
+    decoders = {name: rng.standard_normal((w.acts[name].shape[1], 8)) for name in ("m0", "m1")}
     decoders["m0r"] = rng.standard_normal((w.replicates["m0"].shape[1], 8))
     indices = run(replicates={"m0": w.replicates["m0"]}, weights=decoders).indices
     assert set(indices.loc[indices["name"] == "mmcs", "pair"]) == {"m0-m0r"}
@@ -286,6 +286,7 @@ def test_token_conditional_resamples_centre_on_the_point_estimate() -> None:
 def test_wrong_inputs_are_refused_in_words() -> None:
     w = world()
     m0, m1 = w.acts["m0"], w.acts["m1"]
+    n0 = m0.shape[1]
     bad = m0.copy()
     bad.data = bad.data.copy()
     bad.data[3] = np.nan
@@ -301,7 +302,15 @@ def test_wrong_inputs_are_refused_in_words() -> None:
         ("names of raw must be among m0, m1, m2", w.acts, {"raw": {"x": w.raw["m0"]}}),
         (r"shape of raw\['m0'\] must be \(8000, d_in\)", w.acts, {"raw": {"m0": w.raw["m0"][:10]}}),
         ("unique across all roles; got m1", w.acts, {"untrained": {"m1": m1}}),
-        ("encoder of weights", w.acts, {"weights": {"m0": (np.ones((3, 2)), np.ones((2, 3)))}}),
+        ("encoder of weights", w.acts, {"weights": {"m0": (np.ones((n0, 2)), np.ones((2, n0)))}}),
+        ("decoder of weights", w.acts, {"weights": {"m0": np.ones((3, 2))}}),
+        ("decoder of weights", w.acts, {"weights": {"m0": np.ones((n0, 2))}, "raw": {"m0": w.raw["m0"]}}),
+        ("names of weights must be among m0", w.acts, {"weights": {"mO": np.ones((n0, 2))}}),
+        (
+            r"d_in of logits\['m0'\] must be 2, as its decoder; got 3",
+            w.acts,
+            {"weights": {"m0": np.ones((n0, 2))}, "logits": {"m0": np.ones((3, 9))}},
+        ),
     ]
     for message, acts, changes in cases:
         with pytest.raises(InputError, match=message):
