@@ -50,7 +50,7 @@ CLASSES: dict[str, str] = {
 }
 
 LEVELS: dict[str, str] = {
-    "context": "the match survives when token, position and domain are taken into account",
+    "context": "the match survives when token, position, document and domain are taken into account",
     "token": "token identity or position is enough to explain the match",
     "domain": "knowing the domain of the text, or the document, is enough to explain the match",
     "untested": "no labels or token ids were given, so nothing finer was tested",

@@ -13,17 +13,20 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from storage import Artifact
+    from universality.compare.config import CompareConfig
     from universality.compare.statistics import LatentStatistics
 
 
 #: Columns that the step ``latents`` measured.
 QUALITY = (
-    "fvu", "l0", "dead_fraction", "dense_fraction",
+    "fvu", "l0", "dead_fraction",
     "ce_clean", "ce_spliced", "ce_zero", "ce_recovered", "kl_spliced", "kl_zero", "kl_recovered",
 )  # fmt: skip
 
 
-def models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -> DataFrame:
+def models_table(
+    ctx: StepContext, statistics: Mapping[str, LatentStatistics], compare: CompareConfig
+) -> DataFrame:
     """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
     from pandas import DataFrame
 
@@ -52,6 +55,7 @@ def models_table(ctx: StepContext, statistics: Mapping[str, LatentStatistics]) -
                 "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
                 **{key: quality[key] for key in QUALITY},
                 **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
+                "n_dense": int((statistics[name].firing_rate > compare.dense_rate).sum()),
                 "max_init_cosine": _max_init_cosine(dictionary),
             }
         )

@@ -276,9 +276,8 @@ def dictionaries(view: View) -> None:
             models,
             hide_index=True,
             column_order=[
-                "model", "role", "n_alive", "n_rare", "n_dead", "fvu", "l0", "ce_recovered", "kl_recovered",
-                "heldout_loss", "d_sae",
-                "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "max_init_cosine",
+                "model", "role", "n_alive", "n_rare", "n_dead", "n_dense", "fvu", "l0", "ce_recovered", "kl_recovered",
+                "heldout_loss", "d_sae", "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "max_init_cosine",
             ],
             column_config={
                 "model_seed": "model seed",
@@ -294,6 +293,7 @@ def dictionaries(view: View) -> None:
                 ),
                 "n_alive": number("alive", format="localized"),
                 "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
+                "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
                 "n_dead": number("dead", format="localized", help="never fire"),
                 "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
             },

@@ -74,6 +74,7 @@ class DaskExecutor:
                 must_be("store", "a Dask run", "reachable by other processes", store.url, remedy)
             )
         self._emit = emit
+        self._tasks, self._bereaved, self._retried = {}, [], set()
         self._topic = f"universality-{uuid.uuid4().hex}"
         self._execute = workers.execute_on_worker
         n_cuda = sum(node.device == "cuda" for node in nodes)
@@ -175,7 +176,6 @@ class DaskExecutor:
             message = "its worker process died; it is tried once more, with nothing beside it"
             self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})
             return None
-        del self._tasks[node_id]
         return outcome
 
     def stop(self) -> None:
@@ -202,7 +202,7 @@ def _outcome(node_id: str, future: Future) -> Event:
         reason = "the connection to the Dask scheduler was lost. The same command goes on from here."
     elif type(error).__name__ == "KilledWorker":
         reason = (
-            "the worker process died twice in this step, the second time with nothing beside it, most "
+            "the worker process died again in this step, with no other step of the run beside it, most "
             "likely for lack of memory. Use a machine with more, or a recipe with smaller models."
         )
     else:

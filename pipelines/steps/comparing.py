@@ -166,7 +166,7 @@ def comparison(ctx: StepContext) -> None:
     found = assemble(stages)
     tables = {
         **found.to_tables(),
-        "models": models_table(ctx, stages.statistics),
+        "models": models_table(ctx, stages.statistics, stages.config),
         "dictionary_domains": dictionary_domains(ctx),
     }
     for name, table in tables.items():

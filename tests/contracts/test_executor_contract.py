@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from distributed import KilledWorker
 
 from pipelines.engine import Estimate, Node, Plan, SerialExecutor, run_plan
 from pipelines.engine.cluster import DaskExecutor
@@ -216,6 +217,63 @@ class TestDaskCluster(ExecutorContract):
             run_plan(plan, store, toys.make_run(store, plan), executor=executor)
 
 
+class Line:
+    """A Dask client whose futures end as they are told to, each in its turn."""
+
+    def __init__(self):
+        self.asked = []
+
+    def submit(self, function, task, topic, **options):
+        future = Future()
+        self.asked.append((task["node"]["id"], future))
+        return future
+
+
+class Future:
+    def add_done_callback(self, callback):
+        self.callback = callback
+
+    def end(self, error=None):
+        self.status, self.error = ("error" if error else "finished"), error
+        self.callback(self)
+
+    def exception(self):
+        return self.error
+
+    def result(self):
+        return {"status": "done"}
+
+
+def test_what_a_dead_worker_held_is_tried_again_one_by_one():
+    """Two steps share a dying worker; the innocent one is done, the other fails, and nothing ran beside them."""
+    executor, told, line = DaskExecutor(workers=2), [], Line()
+    executor._client, executor._topic, executor._execute = line, "", None  # pyright: ignore
+    executor._emit, executor._wants_cpu, executor._slots = told.append, False, {"CPU": 2}
+    nodes = {name: Node(name, "toy-sum", {}) for name in ("guilty", "innocent", "other", "next")}
+    for name in ("guilty", "innocent", "other"):
+        executor.submit({"node": {"id": name, "device": "cpu"}}, 0.0)
+    for place in (0, 1):
+        line.asked[place][1].end(KilledWorker("guilty", None, 0))
+    running = [nodes["guilty"], nodes["innocent"], nodes["other"]]
+    assert executor.wait() == [], "both have another try"
+    assert [event["node"] for event in told] == ["guilty", "innocent"]
+    assert len(line.asked) == 3, "not beside the third"
+    assert not executor.fits(nodes["next"], running[:1])
+
+    line.asked[2][1].end()
+    assert [outcome["status"] for outcome in executor.wait()] == ["done"]
+    assert [name for name, _ in line.asked[3:]] == ["guilty"], "one alone"
+    assert not executor.fits(nodes["next"], running[:2])
+    line.asked[3][1].end(KilledWorker("guilty", None, 0))
+    (failed,) = executor.wait()
+    assert (failed["node"], failed["status"]) == ("guilty", "failed")
+    assert [name for name, _ in line.asked[4:]] == ["innocent"]
+    assert not executor.fits(nodes["next"], running[1:2])
+    line.asked[4][1].end()
+    assert [outcome["status"] for outcome in executor.wait()] == ["done"]
+    executor._client = None
+
+
 def test_embedded_workers_devices_deaths_and_order(store, tmp_path):
     """One embedded cluster, many questions: starting it is what takes time."""
     deaths = str(tmp_path / "deaths")
@@ -230,7 +288,7 @@ def test_embedded_workers_devices_deaths_and_order(store, tmp_path):
 
     assert outcome.nodes["dies/once"] == "done", "a worker's death is survived once"
     assert outcome.nodes["dies/always"] == "failed"
-    assert "died twice" in outcome.errors["dies/always"]["error"]
+    assert "died again in this step" in outcome.errors["dies/always"]["error"]
     assert outcome.nodes["needs"] == "skipped"
     innocent = {node.id: outcome.nodes[node.id] for node in [*cpu, *gpu]}
     assert set(innocent.values()) == {"done"}, "nobody is blamed for a neighbour's death"

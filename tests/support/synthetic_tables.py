@@ -206,7 +206,6 @@ def _models(m: Material) -> pd.DataFrame:
                 "fvu": rng.uniform(0.2, 0.3),
                 "l0": 8.0,
                 "dead_fraction": float((~fires).mean()),
-                "dense_fraction": 0.0,
                 "ce_clean": 3.4,
                 "ce_spliced": 3.6,
                 "ce_zero": 5.0,
@@ -217,6 +216,7 @@ def _models(m: Material) -> pd.DataFrame:
                 "n_alive": int(d.alive.sum()),
                 "n_rare": int((fires & ~d.alive).sum()),
                 "n_dead": int((~fires).sum()),
+                "n_dense": 0,
                 "max_init_cosine": rng.uniform(0.2, 0.4),
             }
         )

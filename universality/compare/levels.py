@@ -9,6 +9,9 @@ from scipy import sparse
 from universality.correlation import conditional_correlation
 from universality.rows import Rows
 
+Held = tuple[sparse.csr_matrix, sparse.csr_matrix]
+Indices = tuple[np.ndarray, np.ndarray]
+
 
 def levels(
     q_domain: np.ndarray, r_document: np.ndarray, r_token: np.ndarray, tau: float, alpha: float
@@ -45,48 +48,30 @@ def levels_of(pairs: pd.DataFrame, tau: float, alpha: float) -> np.ndarray:
     return levels(q_domain, r_document, r_token, tau, alpha)
 
 
-def beyond_documents(
-    left: sparse.csr_matrix,
-    right: sparse.csr_matrix,
-    ia: np.ndarray,
-    ib: np.ndarray,
-    rows: Rows,
-    threads: int | None,
-) -> np.ndarray:
+def beyond_documents(held_out: Held, indices: Indices, rows: Rows, threads: int | None) -> np.ndarray:
     """Held-out r of pairs once each document's mean is taken off, and with it that of its topic and domain.
 
     Args:
-        left: (score rows, latents of a). right: the same of b. ia, ib: (n,) the pairs. rows: of all halves.
+        held_out: (score rows, latents) of a and of b. indices: (n,) latents of a and of b. rows: of all halves.
         threads: no byte depends on it.
 
     Returns:
         (n,) in [-1, 1]; NaN where every document has one row, so that its mean is all there is.
     """
     documents = rows.documents[rows.score]
-    if not ia.size or np.unique(documents).size == documents.size:
-        return np.full(ia.size, np.nan)
-    return conditional_correlation(left, right, ia, ib, tokens=documents, threads=threads)
+    if np.unique(documents).size == documents.size:
+        return np.full(indices[0].size, np.nan)
+    return conditional_correlation(*held_out, *indices, tokens=documents, threads=threads)
 
 
-def beyond_tokens(
-    left: sparse.csr_matrix,
-    right: sparse.csr_matrix,
-    ia: np.ndarray,
-    ib: np.ndarray,
-    rows: Rows,
-    threads: int | None,
-) -> np.ndarray:
-    """Held-out r of pairs once each token id's and each position's mean is taken off.
-
-    Args:
-        left: (score rows, latents of a). right: the same of b. ia, ib: (n,) the pairs. rows: of all halves.
-        threads: no byte depends on it.
+def beyond_tokens(held_out: Held, indices: Indices, rows: Rows, threads: int | None) -> np.ndarray:
+    """Held-out r of pairs once each token id's and each position's mean is taken off; as :func:`beyond_documents`.
 
     Returns:
         (n,) in [-1, 1]; NaN without token ids.
     """
-    if not ia.size or rows.tokens is None:
-        return np.full(ia.size, np.nan)
+    if rows.tokens is None:
+        return np.full(indices[0].size, np.nan)
     positions = None if rows.positions is None else rows.positions[rows.score]
     tokens = rows.tokens[rows.score]
-    return conditional_correlation(left, right, ia, ib, tokens=tokens, positions=positions, threads=threads)
+    return conditional_correlation(*held_out, *indices, tokens=tokens, positions=positions, threads=threads)

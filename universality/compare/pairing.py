@@ -206,8 +206,8 @@ def pair_matching(
     listed = _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)
     resampled, draws_a, draws_b = resampler.together([(ia, ib), *listed])
     low, high = percentile_interval(resampled, config.confidence)
-    r_document = beyond_documents(left, right, ia, ib, rows, threads)
-    r_token = beyond_tokens(left, right, ia, ib, rows, threads)
+    r_document = beyond_documents((left, right), (ia, ib), rows, threads)
+    r_token = beyond_tokens((left, right), (ia, ib), rows, threads)
     pairs = pd.DataFrame(
         {
             "model_a": pair[0],

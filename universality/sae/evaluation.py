@@ -7,9 +7,6 @@ from scipy import sparse
 
 from universality.errors import InputError, must_be
 
-#: A latent that fires more often is no feature in the usual sense.
-DENSE_RATE = 0.1
-
 
 class _Unexplained:
     """Squared errors and spread of rows, accumulated per group of rows in float64."""
@@ -96,13 +93,11 @@ class Quality:
 
         Returns:
             ``fvu`` = sum ||x - recon||² / sum ||x - mean||² (0 perfect, 1 no better than the mean; 0 when nothing
-            varies), ``l0`` = active latents per row, ``dead_fraction`` = share of latents that never fired,
-            ``dense_fraction`` = share that fired on more than a tenth of the rows, ``n_rows``.
+            varies), ``l0`` = active latents per row, ``dead_fraction`` = share of latents that never fired, ``n_rows``.
         """
         return {
             "fvu": float(self._all.fvu()[0]),
             "l0": self._active / max(1, self.n_rows),
             "dead_fraction": float((self._firings == 0).mean()),
-            "dense_fraction": float((self.firing_rates() > DENSE_RATE).mean()),
             "n_rows": self.n_rows,
         }

@@ -133,8 +133,8 @@ DOMAINS = PlantConfig(n_domain=6, n_domains=6, n_universal=10, n_specific=20, n_
 NOISE = Setting(0.2, 0.1, n_rows=24_000)
 
 
-def unknown(left, right, ia, *_) -> np.ndarray:
-    return np.full(ia.size, np.nan)
+def unknown(held_out, indices, *_) -> np.ndarray:
+    return np.full(indices[0].size, np.nan)
 
 
 def domain_decoys_called_finer() -> float:
