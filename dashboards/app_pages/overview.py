@@ -174,13 +174,13 @@ def histograms(view: View) -> None:
         "Heights follow a square root, so that small shares stay visible."
     )
     with panel("How well matched pairs agree", note):
-        nulls = view.table("null_quantiles")
+        headline = view.table("headline")
         frame, middle = agreement_of(view)
         low = charts.lowest_shown(frame)
         left, right = st.columns(2)
         titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
         for column, (measure, title) in zip((left, right), titles.items(), strict=True):
-            chance = frames.null_line(nulls) if measure == "r_held_out" else None
+            chance = frames.chance_level(headline) if measure == "r_held_out" else None
             with column:
                 st.markdown(f"**{title}**")
                 if (middle["measure"] == measure).any():

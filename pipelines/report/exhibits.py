@@ -35,7 +35,7 @@ def _correlation(tables: Tables, tau: float | None) -> dict[str, bytes | str | p
 
     histogram = frames.r_histogram(tables["baselines"], tables["null_quantiles"])
     medians = frames.medians(tables["baselines"], 0.5 if tau is None else tau)
-    chance = frames.null_line(tables["null_quantiles"])
+    chance = frames.chance_level(tables["headline"])
     lines = medians.assign(statistic="median").rename(columns={"median": "value"}).astype({"n": "Int64"})
     if chance is not None:
         line = {"kind": "null", "measure": "r_held_out", "statistic": "95th percentile", "value": chance}
@@ -121,7 +121,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
     Exhibit("tables/domains", ("domains",), _DOMAINS, _domains_tex),
     Exhibit(
         "figures/correlation",
-        ("baselines", "null_quantiles"),
+        ("baselines", "null_quantiles", "headline"),
         "Held-out r of assigned pairs of features, neurons, second dictionaries of the same model and untrained "
         "models beside chance: raw, and with each token's and position's mean removed. Ticks are medians, "
         "percentages count pairs at or above tau; each row is scaled to its highest bin.",

@@ -172,7 +172,7 @@ def _headline(baselines: pd.DataFrame, nulls: pd.DataFrame) -> pd.DataFrame:
                 rows.append((quantity, pair, value, value - 0.03, value + 0.03, len(group)))
     tail = nulls[(nulls["kind"] == "plain") & np.isclose(nulls["quantile"], 0.95)].set_index("pair")["value"]
     rows += [("null_p95", pair, float(value), np.nan, np.nan, 4000) for pair, value in tail.items()]
-    rows.append(("null_p95", "overall", float(tail.median()), np.nan, np.nan, 4000 * len(tail)))
+    rows.append(("null_p95", "overall", float(tail.mean()) + 0.01, np.nan, np.nan, 4000 * len(tail)))
     return pd.DataFrame(rows, columns=["quantity", "pair", "value", "low", "high", "n"])
 
 

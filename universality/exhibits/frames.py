@@ -124,26 +124,19 @@ def r_histogram(
     return pd.concat(parts, ignore_index=True)
 
 
-def null_line(null_quantiles: pd.DataFrame, kind: str = "plain", quantile: float = 0.95) -> float | None:
-    """The chance level drawn as a line: a quantile of the maximum-null, median over pairs.
+def chance_level(headline: pd.DataFrame) -> float | None:
+    """The chance level drawn as a line: the headline's 95th percentile of the maximum-null over all pairs of models.
 
     Args:
-        null_quantiles: table ``null_quantiles``: pair, kind, quantile, value.
-        kind: plain (rows shifted anywhere) or domain (shifted within their domain).
-        quantile: 0..1; interpolated between stored quantiles.
+        headline: table ``headline``: quantity, pair, value, low, high, n.
 
     Returns:
-        A correlation, or None where the table has no row of that kind.
+        A correlation, or None where the headline has none.
     """
-    rows = null_quantiles.loc[null_quantiles["kind"] == kind]
-    if rows.empty:
-        return None
-    ordered = rows.sort_values("quantile")
-    return float(
-        np.median(
-            [np.interp(quantile, g["quantile"], g["value"]) for _, g in ordered.groupby("pair", sort=True)]
-        )
-    )
+    rows = headline.loc[
+        (headline["quantity"] == "null_p95") & (headline["pair"] == "overall"), "value"
+    ].dropna()
+    return float(rows.iloc[0]) if len(rows) else None
 
 
 def medians(baselines: pd.DataFrame, tau: float = 0.5) -> pd.DataFrame:

@@ -53,6 +53,19 @@ def test_manifest_vouches_for_every_file(report: tuple[Path, ReportResult]) -> N
         assert entry["sha256"] == expected
 
 
+def test_the_figure_draws_the_chance_level_that_the_headline_names(
+    run: Run, report: tuple[Path, ReportResult]
+) -> None:
+    # "null" is the name of a kind here, which pandas would take for a missing value.
+    lines = pd.read_csv(report[0] / "figures/correlation.lines.csv", keep_default_na=False)
+    lines = lines.set_index(["kind", "measure"])["value"].astype(float)
+    headline = run.table("headline").set_index(["quantity", "pair"])["value"]
+    assert lines["null", "r_held_out"] == headline["null_p95", "overall"]
+    # What the medians of the figure say must be the headline's, too.
+    for kind in ("features", "neurons", "ceiling", "untrained"):
+        assert lines[kind, "r_held_out"] == headline[kind, "overall"]
+
+
 def test_another_computation_of_the_run_gives_the_same_bytes(
     report: tuple[Path, ReportResult], tmp_path: Path
 ) -> None:
@@ -158,7 +171,7 @@ def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> N
         "table `pairs`",
     ):
         assert expected in result.missing
-    assert "`figures/correlation` (needs baselines, null_quantiles)" in words
+    assert "`figures/correlation` (needs baselines, null_quantiles, headline)" in words
     readme = (tmp_path / "report" / "README.md").read_text(encoding="utf-8")
     assert "## Missing" in readme
     assert "step `comparison/main` (planned)" in readme

@@ -65,9 +65,7 @@ def _domains(names: list[str]) -> pd.DataFrame:
 def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Figure:
     baselines = _baselines(kinds, centre, token)
     nulls = _nulls(scale or 0.1) if scale else _nulls(0.1).iloc[:0]
-    return correlation_figure(
-        frames.r_histogram(baselines, nulls), frames.medians(baselines), frames.null_line(nulls)
-    )
+    return correlation_figure(frames.r_histogram(baselines, nulls), frames.medians(baselines), scale)
 
 
 ALL = ("ceiling", "features", "neurons", "untrained")

@@ -115,10 +115,12 @@ def test_empty_tables_give_empty_frames() -> None:
     assert frames.class_curve(pd.DataFrame(columns=["tau", "class", "level", "n_features"])).empty
 
 
-def test_null_line_is_the_median_over_pairs() -> None:
-    assert frames.null_line(_nulls()) == pytest.approx((0.095 + 0.285) / 2)
-    assert frames.null_line(_nulls(), quantile=0.5) == pytest.approx((0.05 + 0.15) / 2)
-    assert frames.null_line(_nulls().iloc[:0]) is None
+def test_the_chance_level_is_the_headlines() -> None:
+    rows = [("null_p95", "m0-m1", 0.1), ("null_p95", "overall", 0.2), ("features", "overall", 0.7)]
+    headline = pd.DataFrame(rows, columns=["quantity", "pair", "value"])
+    assert frames.chance_level(headline) == 0.2
+    assert frames.chance_level(headline.iloc[2:]) is None
+    assert frames.chance_level(headline.assign(value=np.nan)) is None
 
 
 def test_medians_leave_out_what_was_not_measured() -> None:
@@ -201,6 +203,5 @@ def test_inputs_are_not_changed() -> None:
     baselines, nulls = _baselines(), _nulls()
     before = baselines.copy(), nulls.copy()
     frames.r_histogram(baselines, nulls)
-    frames.null_line(nulls)
     pd.testing.assert_frame_equal(baselines, before[0])
     pd.testing.assert_frame_equal(nulls, before[1])
