@@ -5,6 +5,7 @@ Rates were read off runs of the quickstart on one core; a plan is an order of ma
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pipelines.engine.plan import Estimate
@@ -42,7 +43,7 @@ class _Sizes:
         self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
         # Nothing is opened to plan: loaded dictionaries count with the size of common public ones.
         self.d_sae = max(16_384 if c.sae is None else c.sae.d_sae for c in recipe.comparisons)
-        self.k = max(64 if c.sae is None else c.sae.k for c in recipe.comparisons)
+        self.k = max(64 if c.sae is None else math.ceil(c.sae.expected_l0) for c in recipe.comparisons)
         models = recipe.models
         self.vocabulary = vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
         if isinstance(models, NativeModels):

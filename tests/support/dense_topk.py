@@ -57,10 +57,19 @@ class DenseTopK(torch.nn.Module):
 def planted_rows(n, d_in, n_directions, active, seed, noise=0.05):
     """Rows made of a few of many unit directions: (n, d_in) float32."""
     rng = np.random.default_rng(seed)
-    directions = rng.standard_normal((n_directions, d_in))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    directions = unit_rows(rng, n_directions, d_in)
     acts = np.zeros((n, n_directions))
     chosen = rng.integers(0, n_directions, (n, active))
     np.put_along_axis(acts, chosen, 0.5 + rng.exponential(1.0, (n, active)), axis=1)
     rows = acts @ directions + noise * rng.standard_normal((n, d_in)) + 0.3
     return rows.astype(np.float32)
+
+
+def planted_directions(d_in, n_directions, seed):
+    """The directions (n_directions, d_in) that :func:`planted_rows` makes its rows of."""
+    return unit_rows(np.random.default_rng(seed), n_directions, d_in)
+
+
+def unit_rows(rng, n, d_in):
+    rows = rng.standard_normal((n, d_in))
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -12,13 +12,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from universality.sae import kernels
 from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
+from universality.sae.stepper import (
+    AutogradStep,
+    Losses,
+    Parameters,
+    Rates,
+    StepOutcome,
+    auxiliary_loss,
+    batch_spread,
+    decode_slots,
+)
 from universality.sae.topk import top_k
 
 TILE_BYTES = 1 << 25
@@ -27,54 +36,6 @@ WORTH_SHARING = 1 << 19
 """Pre-activations of a batch below which waking a second thread costs more than it saves."""
 LATENT_PARTS = 16
 """Ranges of latents that threads share; fixed, so that sums do not depend on the number of threads."""
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """Weights with a latent's row together: ``W_enc_rows`` and ``W_dec`` (d_sae, d_in), ``b_enc``, ``b_dec``."""
-
-    W_enc_rows: torch.Tensor
-    W_dec: torch.Tensor
-    b_enc: torch.Tensor
-    b_dec: torch.Tensor
-
-    def named(self) -> dict[str, torch.Tensor]:
-        """The tensors by name, in a fixed order."""
-        return dict(vars(self))
-
-    def zeros_like(self) -> Parameters:
-        """Zeros of the same shapes, for a moment of Adam."""
-        return Parameters(**{name: torch.zeros_like(value) for name, value in self.named().items()})
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Adam's numbers at one step: learning rate, decays, epsilon, and the number of the step (from 1)."""
-
-    lr: float
-    beta1: float
-    beta2: float
-    eps: float
-    t: int
-
-    def packed(self) -> np.ndarray:
-        """As :func:`kernels.adam_row` takes them."""
-        corrected = (self.lr / (1 - self.beta1**self.t), 1 / math.sqrt(1 - self.beta2**self.t))
-        return np.array([corrected[0], self.beta1, self.beta2, self.eps, corrected[1]], dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class StepOutcome:
-    """What a step found in its batch, before it changed the weights.
-
-    Attributes:
-        loss: the whole loss; where it is not finite nothing was changed.
-        fvu: its first term. l0: active latents per row.
-    """
-
-    loss: float
-    fvu: float
-    l0: float
 
 
 class _Slots:
@@ -158,6 +119,10 @@ class CPUStep:
             self.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
         return outcome
 
+    def extra_state(self) -> dict[str, torch.Tensor]:
+        """Nothing beyond weights and moments."""
+        return {}
+
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:
@@ -235,7 +200,7 @@ def _variance(rows: torch.Tensor) -> float:
     return max(spread - len(rows) * float(mean @ mean), 1e-30)
 
 
-class TorchStep:
+class TorchStep(AutogradStep):
     """The same step in torch operations, for any device and as the dense reference of the tests."""
 
     def __init__(
@@ -249,56 +214,17 @@ class TorchStep:
         aux_k: int,
         aux_coefficient: float,
     ):
-        self.p, self.m, self.v, self.silent = p, m, v, silent
+        super().__init__(p, m, v, silent)
         self.k, self.aux_k, self.c = k, aux_k, aux_coefficient
 
-    def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
-        """As :meth:`CPUStep.step`."""
-        leaves = {name: value.detach().requires_grad_() for name, value in self.p.named().items()}
-        loss, fvu, indices, values = self.losses(leaves, x, dead)
-        outcome = StepOutcome(float(loss.detach()), float(fvu.detach()), float((values > 0).sum()) / len(x))
-        if math.isfinite(outcome.loss):
-            grads = torch.autograd.grad(loss, list(leaves.values()))
-            self.apply(dict(zip(leaves, grads, strict=True)), rates)
-            self.silent += len(x)
-            self.silent[indices[values > 0]] = 0
-        return outcome
-
-    def close(self) -> None:
-        """Nothing to end."""
-
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+    ) -> Losses:
         """Loss, fvu, and the indices and values of the active latents."""
         pre = torch.addmm(leaves["b_enc"], x - leaves["b_dec"], leaves["W_enc_rows"].T)
         indices, values = top_k(pre, self.k)
-        error = x - leaves["b_dec"] - self._decode(indices, values, leaves["W_dec"])
+        error = x - leaves["b_dec"] - decode_slots(indices, values, leaves["W_dec"])
         squared = error.square().sum()
-        loss = fvu = squared / (x - x.mean(0)).square().sum().clamp_min(1e-30)
-        k_aux = min(self.aux_k, len(dead))
-        if k_aux and self.c:
-            local, values_aux = top_k(pre.index_select(1, dead), k_aux)
-            names = torch.take(dead, local.long())
-            rest = error.detach() - self._decode(names, values_aux, leaves["W_dec"])
-            loss = loss + self.c * rest.square().sum() / squared.detach().clamp_min(1e-30)
+        loss = fvu = squared / batch_spread(x)
+        loss = loss + auxiliary_loss(leaves["W_dec"], pre, error, dead, self.aux_k, self.c)
         return loss, fvu, indices, values
-
-    def apply(self, grads: dict[str, torch.Tensor], rates: Rates) -> None:
-        """Adam, in place; the decoder's rows stay unit vectors."""
-        correct1, correct2 = 1 - rates.beta1**rates.t, 1 - rates.beta2**rates.t
-        m, v = self.m.named(), self.v.named()
-        for name, weight in self.p.named().items():
-            grad = grads[name]
-            if name == "W_dec":
-                grad = grad - (grad * weight).sum(dim=1, keepdim=True) * weight
-            m[name].mul_(rates.beta1).add_(grad, alpha=1 - rates.beta1)
-            v[name].mul_(rates.beta2).addcmul_(grad, grad, value=1 - rates.beta2)
-            bound = (v[name] / correct2).sqrt_().add_(rates.eps)
-            weight.addcdiv_(m[name], bound, value=-rates.lr / correct1)
-            if name == "W_dec":
-                weight.div_(weight.norm(dim=1, keepdim=True).clamp_min(1e-30))
-
-    @staticmethod
-    def _decode(indices: torch.Tensor, values: torch.Tensor, W_dec: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.embedding_bag(indices, W_dec, per_sample_weights=values, mode="sum")

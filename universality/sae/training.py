@@ -1,4 +1,4 @@
-"""Training a TopK dictionary: exactly resumable, in bounded memory, as sparse as its activations."""
+"""Training a dictionary of any architecture: exactly resumable, in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
+from universality.sae.architectures import folded, input_scale, make_stepper, starting_point
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import SAETrainingConfig
-from universality.sae.step import CPUStep, Parameters, Rates, TorchStep
+from universality.sae.stepper import Parameters, Rates
 from universality.sae.stream import RowStream, geometric_median, sample_rows
-from universality.sae.topk import TopK
 from universality.seeds import derive_seed, generator
 
 SAMPLE_ROWS = 8192
@@ -70,13 +70,13 @@ def train_sae(
     progress: Callable[..., None] | None = None,
     device: str = "cpu",
 ) -> SAETrainingResult:
-    """Train a TopK dictionary on stored activations.
+    """Train a dictionary of the config's architecture on stored activations.
 
     On the CPU it uses as many threads as torch does.
 
     Args:
         activations: (n, d_in), an array, memory map or sharded rows; float16 is widened as it is read.
-        config: size and optimiser.
+        config: architecture, size and optimiser.
         sae_seed: seed of initialisation and order of rows, nothing else.
         state: what ``on_state`` received, to resume. With one number of CPU threads the outcome has the same
             bytes as without the interruption.
@@ -92,13 +92,13 @@ def train_sae(
         InputError: activations that are no (n, d_in) rows or not finite, or a foreign state.
 
     Source: Gao et al. 2024 (TopK, aux-k, unit-norm decoder, tied initialisation); Bricken et al. 2023
-        (geometric median, gradient parallel to the decoder removed).
+        (geometric median, gradient parallel to the decoder removed); the other architectures' in
+        :mod:`universality.sae.architectures`.
     """
     sample = _sample(activations, sae_seed)
     n, d_in = (int(size) for size in activations.shape)
-    norm = float(np.linalg.norm(sample.astype(np.float64), axis=1).mean())
-    scale = math.sqrt(d_in) / norm if config.normalise and norm > 0 else 1.0
-    initial = _initialise(sample * np.float32(scale), config.d_sae, sae_seed)
+    scale = input_scale(sample, config.architecture) if config.normalise else 1.0
+    initial = starting_point(_initialise(sample * np.float32(scale), config.d_sae, sae_seed), config)
     run = _Run(initial, config, scale, device)
     identity = {"config": config.model_dump(mode="json"), "sae_seed": int(sae_seed), "rows": [n, d_in]}
     if state is not None:
@@ -158,19 +158,11 @@ class _Run:
     def __init__(self, initial: dict[str, np.ndarray], config: SAETrainingConfig, scale: float, device: str):
         self.config, self.scale, self.device = config, np.float32(scale), torch.device(device)
         self.n_steps = max(1, math.ceil(config.tokens / config.batch_rows))
-        self.p = Parameters(**{k: torch.from_numpy(value.copy()).to(device) for k, value in initial.items()})
+        self.p = Parameters.of({k: torch.from_numpy(held.copy()).to(device) for k, held in initial.items()})
         self.m, self.v = self.p.zeros_like(), self.p.zeros_like()
-        d_sae, d_in = initial["W_dec"].shape
-        self.silent = torch.zeros(d_sae, dtype=torch.int64, device=device)
+        self.silent = torch.zeros(config.d_sae, dtype=torch.int64, device=device)
         self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
-        aux_k = min(d_in // 2, d_sae) if config.aux_k is None else config.aux_k
-        options = {"k": config.k, "aux_k": aux_k, "aux_coefficient": config.aux_coefficient}
-        self.stepper: CPUStep | TorchStep
-        if self.device.type == "cpu":
-            threads = torch.get_num_threads()
-            self.stepper = CPUStep(self.p, self.m, self.v, self.silent, **options, threads=threads)
-        else:
-            self.stepper = TorchStep(self.p, self.m, self.v, self.silent, **options)
+        self.stepper = make_stepper(config, self.p, self.m, self.v, self.silent, self.n_steps)
 
     @property
     def done(self) -> int:
@@ -202,6 +194,7 @@ class _Run:
         found = {"silent": self.silent.cpu().numpy().copy()}
         for group, held in (("weight", self.p), ("m", self.m), ("v", self.v)):
             found |= {f"{group}/{k}": value.cpu().numpy().copy() for k, value in held.named().items()}
+        found |= {f"extra/{k}": held.cpu().numpy().copy() for k, held in self.stepper.extra_state().items()}
         return found | {k: np.array(values, dtype=np.float64) for k, values in self.history.items()}
 
     def restore(self, state: State, identity: dict[str, Any]) -> None:
@@ -215,6 +208,8 @@ class _Run:
         for group, held in (("weight", self.p), ("m", self.m), ("v", self.v)):
             for name, value in held.named().items():
                 value.copy_(torch.from_numpy(np.array(arrays[f"{group}/{name}"])))
+        for name, held in self.stepper.extra_state().items():
+            held.copy_(torch.from_numpy(np.array(arrays[f"extra/{name}"])))
         self.silent.copy_(torch.from_numpy(np.array(arrays["silent"])))
         self.history = {name: np.asarray(arrays[name]).tolist() for name in HISTORY}
 
@@ -229,22 +224,11 @@ class _Run:
         norms = np.linalg.norm(now, axis=1) * np.linalg.norm(initial.astype(np.float64), axis=1)
         return SAETrainingResult(
             status=status,
-            sae=self._folded(),
+            sae=folded(self.config, self.p, self.stepper, float(self.scale)),
             fvu=float(np.mean(last["fvu"])) if self.done else 1.0,
             l0=float(np.mean(last["l0"])) if self.done else 0.0,
             dead_fraction=dead / self.config.d_sae,
             init_cosine=(now * initial).sum(axis=1) / np.where(norms > 0, norms, 1.0),
             history={name: np.array(values, dtype=np.float32) for name, values in self.history.items()},
             tokens=self.done * self.config.batch_rows,
-        )
-
-    def _folded(self) -> SparseAutoencoder:
-        """The dictionary for raw activations: with inputs scaled by s, TopK is homogeneous, so only biases change."""
-        p, scale = self.p, float(self.scale)
-        return SparseAutoencoder(
-            W_enc=p.W_enc_rows.T.contiguous(),
-            b_enc=p.b_enc / scale,
-            W_dec=p.W_dec.clone(),
-            b_dec=p.b_dec / scale,
-            activation=TopK(self.config.k),
         )

@@ -1,0 +1,113 @@
+"""Which step trains which architecture, from what it starts, and what is saved of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from universality.sae.activations import Activation, Gated, JumpReLU, ReLU
+from universality.sae.architectures.batch_topk import BatchTopKStep
+from universality.sae.architectures.jumprelu import JumpReLUStep
+from universality.sae.architectures.penalised import GatedStep, ReLUStep
+from universality.sae.base import SparseAutoencoder
+from universality.sae.config import SAETrainingConfig
+from universality.sae.step import CPUStep, TorchStep
+from universality.sae.stepper import Parameters, Stepper
+from universality.sae.topk import TopK
+
+FREE_DECODER_NORM = 0.1
+"""Norm of a free decoder's rows at the start (the April 2024 update takes 0.05 to 1)."""
+
+
+def input_scale(rows: np.ndarray, architecture: str) -> float:
+    """Factor on the inputs: mean norm sqrt(d_in), or mean squared norm 1 for the two papers that assume it."""
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1)
+    if architecture in ("gated", "jumprelu"):
+        size = math.sqrt(float(np.square(norms).mean()))
+        return 1 / size if size > 0 else 1.0
+    norm = float(norms.mean())
+    return math.sqrt(rows.shape[1]) / norm if norm > 0 else 1.0
+
+
+def starting_point(shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
+    """The weights to start from, given unit directions (d_sae, d_in) for both sides and the median as b_dec."""
+    zeros = np.zeros(config.d_sae, dtype=np.float32)
+    if config.architecture == "relu":
+        rows = shared["W_dec"] * np.float32(FREE_DECODER_NORM)
+        return {**shared, "W_dec": rows, "W_enc_rows": rows, "b_dec": np.zeros_like(shared["b_dec"])}
+    if config.architecture == "gated":
+        return {**shared, "r_mag": zeros, "b_mag": zeros}
+    if config.architecture == "jumprelu":
+        return {**shared, "log_threshold": zeros + np.float32(math.log(config.kernel_bandwidth))}
+    return shared
+
+
+def make_stepper(
+    config: SAETrainingConfig,
+    p: Parameters,
+    m: Parameters,
+    v: Parameters,
+    silent: torch.Tensor,
+    n_steps: int,
+) -> Stepper:
+    """The step of the config's architecture where the weights lie: kernels for TopK on the CPU, else autograd."""
+    held = (p, m, v, silent)
+    if config.architecture in ("topk", "batch_topk", "matryoshka"):
+        d_sae, d_in = p.W_dec.shape
+        aux_k = min(d_in // 2, d_sae) if config.aux_k is None else config.aux_k
+        assert config.k is not None
+        options: dict[str, Any] = {
+            "k": config.k,
+            "aux_k": aux_k,
+            "aux_coefficient": config.aux_coefficient,
+        }
+        if config.architecture != "topk":
+            return BatchTopKStep(*held, **options, prefixes=config.prefixes)
+        if p.W_dec.device.type == "cpu":
+            return CPUStep(*held, **options, threads=torch.get_num_threads())
+        return TorchStep(*held, **options)
+    penalty = {
+        "coefficient": config.penalty_coefficient,
+        "warmup_steps": round(config.sparsity_warmup * n_steps),
+    }
+    if config.architecture == "jumprelu":
+        target, bandwidth = config.target_l0, config.kernel_bandwidth
+        return JumpReLUStep(*held, **penalty, target_l0=target, bandwidth=bandwidth)
+    return (ReLUStep if config.architecture == "relu" else GatedStep)(*held, **penalty)
+
+
+def folded(config: SAETrainingConfig, p: Parameters, stepper: Stepper, scale: float) -> SparseAutoencoder:
+    """The dictionary for raw activations.
+
+    Every architecture is homogeneous in its inputs: with ``x`` scaled by s, biases and thresholds go by 1/s and
+    the reconstruction comes out in units of x. A free decoder gives its norms to the encoder: ``norm * relu(pre)
+    = relu(norm * pre)``; rows of norm 0 stay.
+    """
+    W_enc_rows, W_dec, b_enc = p.W_enc_rows, p.W_dec.clone(), p.b_enc / scale
+    activation: Activation
+    if config.architecture == "relu":
+        norms = W_dec.norm(dim=1)
+        norms = torch.where(norms > 0, norms, torch.ones_like(norms))
+        W_enc_rows, W_dec, b_enc = W_enc_rows * norms[:, None], W_dec / norms[:, None], b_enc * norms
+        activation = ReLU()
+    elif config.architecture == "jumprelu":
+        activation = JumpReLU(p.extra["log_threshold"].exp() / scale)
+    elif config.architecture == "gated":
+        activation = Gated(b_enc, p.extra["b_mag"] / scale, p.extra["r_mag"].clone())
+        b_enc = torch.zeros_like(b_enc)
+    elif isinstance(stepper, BatchTopKStep):
+        activation = JumpReLU(stepper.threshold / scale)
+    else:
+        assert config.k is not None
+        activation = TopK(config.k)
+    return SparseAutoencoder(
+        W_enc=W_enc_rows.T.contiguous(),
+        b_enc=b_enc,
+        W_dec=W_dec,
+        b_dec=p.b_dec / scale,
+        activation=activation,
+        subtract_b_dec=config.architecture != "relu",
+    )

@@ -1,0 +1,84 @@
+"""BatchTopK and its nested form: the ``n * k`` largest pre-activations of a batch, one threshold afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+
+from universality.sae.stepper import AutogradStep, Losses, Parameters, auxiliary_loss, batch_spread
+
+THRESHOLD_DECAY = 0.99
+"""Decay of the running mean of the threshold (ours: short trainings end where the last hundred steps were)."""
+
+
+class BatchTopKStep(AutogradStep):
+    """``acts`` = the ``n * k`` largest of ``relu(pre)`` (n, d_sae); loss = mean over prefixes p of ``fvu_p`` + aux.
+
+    ``fvu_p`` is that of the reconstruction by the first p latents. One prefix, the whole dictionary, is
+    BatchTopK; several are Matryoshka BatchTopK, in which the first latents must also explain the data alone.
+    The smallest active pre-activation is averaged over batches: the threshold of inference, where rows must
+    not depend on each other.
+
+    Args:
+        p, m, v, silent: as :class:`AutogradStep` takes them.
+        k: latents per row, in the mean over a batch.
+        aux_k, aux_coefficient: as TopK's.
+        prefixes: rising, the last is d_sae.
+
+    Source: Bussmann et al. 2024, "BatchTopK Sparse Autoencoders", section 3; Bussmann et al. 2025, "Learning
+        Multi-Level Features with Matryoshka Sparse Autoencoders", section 3 (its loss is the sum over prefixes;
+        the mean keeps the weight of aux independent of their number).
+    """
+
+    def __init__(
+        self,
+        p: Parameters,
+        m: Parameters,
+        v: Parameters,
+        silent: torch.Tensor,
+        *,
+        k: int,
+        aux_k: int,
+        aux_coefficient: float,
+        prefixes: Sequence[int],
+    ):
+        super().__init__(p, m, v, silent)
+        self.k, self.aux_k, self.c, self.prefixes = k, aux_k, aux_coefficient, tuple(prefixes)
+        # Sum of the weighted minima and of their weights, so that early means are not drawn to 0.
+        self.running = torch.zeros(2, dtype=torch.float32, device=p.b_enc.device)
+
+    def losses(
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+    ) -> Losses:
+        """Loss, fvu, and the indices and values (n * k,) of the active latents."""
+        W_dec = leaves["W_dec"]
+        pre = torch.addmm(leaves["b_enc"], x - leaves["b_dec"], leaves["W_enc_rows"].T)
+        positive = torch.relu(pre).flatten()
+        values, places = positive.topk(len(x) * self.k, sorted=False)
+        acts = torch.zeros_like(positive).scatter(0, places, values).view_as(pre)
+        error, spread = x - leaves["b_dec"], batch_spread(x)
+        parts = []
+        for first, last in pairwise((0, *self.prefixes)):
+            error = error - acts[:, first:last] @ W_dec[first:last]
+            parts.append(error.square().sum() / spread)
+        loss = torch.stack(parts).mean()
+        loss = loss + auxiliary_loss(W_dec, pre, error, dead, self.aux_k, self.c)
+        return loss, parts[-1], places % pre.shape[1], values
+
+    def observe(self, values: torch.Tensor) -> None:
+        """Add the smallest active pre-activation to the running mean; a batch without any changes nothing."""
+        lowest = torch.where(values > 0, values, torch.inf).amin()
+        seen = torch.stack([lowest, torch.ones_like(lowest)]).to(self.running)
+        moved = THRESHOLD_DECAY * self.running + (1 - THRESHOLD_DECAY) * seen
+        self.running.copy_(torch.where(torch.isfinite(lowest), moved, self.running))
+
+    def extra_state(self) -> dict[str, torch.Tensor]:
+        """The running threshold."""
+        return {"running_threshold": self.running}
+
+    @property
+    def threshold(self) -> torch.Tensor:
+        """The running mean of the smallest active pre-activation, a scalar; 0 before the first."""
+        return self.running[0] / self.running[1].clamp_min(1e-30)
