@@ -60,8 +60,9 @@ class BatchTopKStep(AutogradStep):
         acts = torch.zeros_like(positive).scatter(0, places, values).view_as(pre)
         error, spread = x - leaves["b_dec"], batch_spread(x)
         parts = []
-        for first, last in pairwise((0, *self.prefixes)):
-            error = error - acts[:, first:last] @ W_dec[first:last]
+        sizes = [last - first for first, last in pairwise((0, *self.prefixes))]
+        for part, rows in zip(acts.split(sizes, dim=1), W_dec.split(sizes), strict=True):
+            error = error - part @ rows
             parts.append(error.square().sum() / spread)
         loss = torch.stack(parts).mean()
         loss = loss + auxiliary_loss(W_dec, pre, error, dead, self.aux_k, self.c)
