@@ -152,7 +152,7 @@ class SAETrainingConfig(BaseModel):
     @property
     def expected_l0(self) -> float:
         """Latents per row to plan with: k, the target, or 64 where only training tells; at most d_sae."""
-        return min(self.k or self.target_l0 or 64, self.d_sae)
+        return min(float(self.k or self.target_l0 or 64), float(self.d_sae))
 
     @property
     def peak_lr(self) -> float:
