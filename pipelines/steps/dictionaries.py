@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from storage import Artifact
     from universality.sae import SparseAutoencoder
 
+logger = logging.getLogger(__name__)
+
 #: Evaluation rows encoded at once; bounds the dense pre-activations in memory.
 ENCODE_ROWS = 8192
 #: Contexts of the score part whose loss is measured with the reconstruction spliced in.
@@ -29,9 +32,10 @@ def sae(ctx: StepContext) -> None:
     from universality.sae.training import train_sae
 
     p = ctx.params
+    recipe = SAETrainingConfig(**p["config"])
     result = train_sae(
         ctx.inputs["activations"].array(p["hook_point"]),
-        SAETrainingConfig(**p["config"]),
+        recipe,
         sae_seed=derive_seed(p["root_seed"], "sae", *p["sae_seed"]),
         state=ctx.checkpoint.load(),
         on_state=ctx.checkpoint.save,
@@ -53,6 +57,12 @@ def sae(ctx: StepContext) -> None:
         "tokens": result.tokens,
     }
     ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
+    wanted = recipe.target_l0
+    if wanted is not None and not wanted / 2 <= result.l0 <= 2 * wanted:
+        said = f"l0 of {ctx.node_id} ended at {result.l0:.3g}; target_l0 is {wanted:g}."
+        remedy = "Train on more tokens, or raise lr or bandwidth."
+        ctx.out.facts(warnings=[f"{said} {remedy}"])
+        logger.warning("%s %s", said, remedy)
 
 
 @step("loaded_sae", version=1)

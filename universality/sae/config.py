@@ -5,22 +5,24 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-SAEArchitecture = Literal["topk", "batch_topk", "matryoshka", "relu", "gated", "jumprelu"]
+SAEArchitecture = Literal["topk", "batch_topk", "matryoshka", "relu", "relu_2023", "gated", "jumprelu"]
 TOP_K_FAMILY = ("topk", "batch_topk", "matryoshka")
-#: Numbers that only some architectures have.
+#: Numbers that only some architectures have; the others neither take nor write them.
 BELONGS: dict[str, tuple[str, ...]] = {
     "k": TOP_K_FAMILY,
     "aux_k": TOP_K_FAMILY,
     "matryoshka_prefixes": ("matryoshka",),
-    "l1_coefficient": ("relu", "gated"),
+    "l1_coefficient": ("relu", "relu_2023", "gated"),
+    "resample_at": ("relu_2023",),
     "l0_coefficient": ("jumprelu",),
     "target_l0": ("jumprelu",),
     "bandwidth": ("jumprelu",),
+    "sparsity_warmup": ("relu", "relu_2023", "gated", "jumprelu"),
 }
-#: Peak learning rates of the papers without a rule for the size.
-PEAK_LR = {"relu": 5e-5, "gated": 3e-4, "jumprelu": 7e-5}
+#: Peak learning rates without a rule for the size; where each comes from is in ``docs/DICTIONARIES.md``.
+PEAK_LR = {"relu": 5e-5, "relu_2023": 1e-3, "gated": 3e-4, "jumprelu": 7e-5}
 
 
 class SAETrainingConfig(BaseModel):
@@ -41,13 +43,18 @@ class SAETrainingConfig(BaseModel):
         None,
         gt=0,
         description="Peak learning rate of Adam; default 2e-4 * sqrt(16384 / d_sae), the rule of the TopK paper; "
-        "5e-5 for relu, 3e-4 for gated, 7e-5 for jumprelu.",
+        "5e-5 for relu, 1e-3 for relu_2023, 3e-4 for gated, 7e-5 for jumprelu: rates for long trainings, so give "
+        "short ones their own.",
     )
     betas: tuple[float, float] = Field(
         (0.9, 0.999),
         description="Decay of Adam's two moments; [0, 0.999] for gated and jumprelu unless given.",
     )
-    eps: float = Field(6.25e-10, gt=0, description="Adam's epsilon (the paper's).")
+    eps: float = Field(
+        6.25e-10,
+        gt=0,
+        description="Adam's epsilon (the TopK paper's); 1e-8 unless given for all that have no k.",
+    )
     warmup: float = Field(0.05, ge=0, le=1, description="Share of steps with a rising learning rate.")
     decay: float = Field(0.2, ge=0, le=1, description="Share of steps at the end in which it falls to 0.")
     aux_k: int | None = Field(
@@ -61,7 +68,8 @@ class SAETrainingConfig(BaseModel):
     )
     normalise: bool = Field(
         True,
-        description="Train on activations scaled to a mean norm of sqrt(d_in); folded into the weights after.",
+        description="Train on activations scaled to a mean norm of sqrt(d_in) (gated, jumprelu: a mean squared "
+        "norm of 1); folded into the weights after.",
     )
 
     architecture: SAEArchitecture = Field("topk", description="What decides which latents fire.")
@@ -71,7 +79,14 @@ class SAETrainingConfig(BaseModel):
         "default d_sae / 16, / 8, / 4, / 2 and d_sae.",
     )
     l1_coefficient: float | None = Field(
-        None, ge=0, description="relu (default 5) and gated (required): weight of the L1 penalty."
+        None,
+        ge=0,
+        description="relu, relu_2023 (default 5) and gated (required): weight of the L1 penalty.",
+    )
+    resample_at: tuple[float, ...] | None = Field(
+        None,
+        description="relu_2023: rising shares of the training, between 0 and 1, after which dead latents start afresh "
+        "from rows that are explained badly; default 0.2, 0.4, 0.6; [] for never.",
     )
     l0_coefficient: float | None = Field(
         None, ge=0, description="jumprelu: weight of the L0 penalty; default 1 with a target, else required."
@@ -83,24 +98,36 @@ class SAETrainingConfig(BaseModel):
         None,
         gt=0,
         description="jumprelu: width of the straight-through kernel, and threshold at the start, on inputs of mean "
-        "squared norm 1; default 0.001 (the paper's, for billions of tokens: short trainings want more).",
+        "squared norm 1; default 0.1 (the paper's is 0.001, for billions of tokens).",
     )
     sparsity_warmup: float = Field(
-        0.05, ge=0, le=1, description="relu, gated, jumprelu: share of steps with a rising penalty."
+        0.05,
+        ge=0,
+        le=1,
+        description="relu, relu_2023, gated, jumprelu: share of steps with a rising penalty.",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _paper_betas(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("architecture") in ("gated", "jumprelu"):
-            return {"betas": (0.0, 0.999), **given}
-        return given
+    def _adam_of_the_paper(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("architecture", "topk") in TOP_K_FAMILY:
+            return given
+        betas = {"betas": (0.0, 0.999)} if given["architecture"] in ("gated", "jumprelu") else {}
+        return {"eps": 1e-8, **betas, **given}
+
+    @model_serializer(mode="wrap")
+    def _only_what_counts(self, write: Any) -> dict[str, Any]:
+        """Without the numbers of other architectures, so that they never change the key of an artifact."""
+        foreign = {name for name, owners in BELONGS.items() if self.architecture not in owners}
+        if self.architecture == "topk":
+            foreign.add("architecture")
+        return {name: value for name, value in write(self).items() if name not in foreign}
 
     @model_validator(mode="after")
     def _consistent(self) -> SAETrainingConfig:
         kind = self.architecture
         for name, owners in BELONGS.items():
-            if getattr(self, name) is not None and kind not in owners:
+            if name in self.model_fields_set and getattr(self, name) is not None and kind not in owners:
                 remedy = f"Leave it out (null), or choose one of {list(owners)}."
                 raise ValueError(f"{name} must be absent from {kind}; got {getattr(self, name)}. {remedy}")
         if kind in TOP_K_FAMILY:
@@ -127,6 +154,11 @@ class SAETrainingConfig(BaseModel):
             raise ValueError(
                 f"matryoshka_prefixes must be {wanted}; got {list(sizes)}. Sort them, end with d_sae."
             )
+        shares = self.resample_at
+        if shares and not (shares[0] > 0 and _rising(shares) and shares[-1] < 1):
+            raise ValueError(
+                f"resample_at must be rising between 0 and 1; got {list(shares)}. They are shares of the training."
+            )
         return self
 
     @property
@@ -140,14 +172,26 @@ class SAETrainingConfig(BaseModel):
     @property
     def penalty_coefficient(self) -> float:
         """The weight of the penalty in force; 0 for the top-k family."""
-        defaults = {"relu": 5.0, "jumprelu": 1.0}
+        defaults = {"relu": 5.0, "relu_2023": 5.0, "jumprelu": 1.0}
         given = self.l0_coefficient if self.architecture == "jumprelu" else self.l1_coefficient
         return given if given is not None else defaults.get(self.architecture, 0.0)
 
     @property
     def kernel_bandwidth(self) -> float:
         """The bandwidth in force."""
-        return 0.001 if self.bandwidth is None else self.bandwidth
+        return 0.1 if self.bandwidth is None else self.bandwidth
+
+    def resampling(self, n_steps: int) -> dict[int, int]:
+        """After which steps dead latents start afresh, and the rows without firing that make a latent dead there.
+
+        These are half the rows since the last such step, or since the start (Bricken et al. 2023: 12,500 of 25,000
+        steps).
+        """
+        if self.architecture != "relu_2023":
+            return {}
+        shares = (0.2, 0.4, 0.6) if self.resample_at is None else self.resample_at
+        steps = sorted({round(share * n_steps) for share in shares} - {0, n_steps})
+        return {step: max(1, (step - last) * self.batch_rows // 2) for last, step in pairwise((0, *steps))}
 
     @property
     def expected_l0(self) -> float:
@@ -159,8 +203,9 @@ class SAETrainingConfig(BaseModel):
         """The learning rate in force."""
         if self.lr is not None:
             return self.lr
-        return PEAK_LR.get(self.architecture, 2e-4 * (16384 / self.d_sae) ** 0.5)
+        rule: float = 2e-4 * (16384 / self.d_sae) ** 0.5
+        return PEAK_LR.get(self.architecture, rule)
 
 
-def _rising(sizes: tuple[int, ...]) -> bool:
+def _rising(sizes: tuple[float, ...]) -> bool:
     return all(a < b for a, b in pairwise(sizes))

@@ -13,6 +13,8 @@ import torch
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
 from universality.sae.architectures import folded, input_scale, make_stepper, starting_point
+from universality.sae.architectures.penalised import ReLU2023Step
+from universality.sae.architectures.resampling import rows_to_measure
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters, Rates
@@ -108,6 +110,8 @@ def train_sae(
     with flushed_denormals():
         while run.done < run.n_steps and not diverged:
             diverged = not run.step(stream.batch(run.done * config.batch_rows, config.batch_rows))
+            if not diverged:
+                run.resample(activations, sae_seed)
             if (
                 on_state is not None
                 and run.done % state_every == 0
@@ -163,6 +167,7 @@ class _Run:
         self.silent = torch.zeros(config.d_sae, dtype=torch.int64, device=device)
         self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
         self.stepper = make_stepper(config, self.p, self.m, self.v, self.silent, self.n_steps)
+        self.resampling = config.resampling(self.n_steps)
 
     @property
     def done(self) -> int:
@@ -188,6 +193,16 @@ class _Run:
         for name in HISTORY:
             self.history[name].append(getattr(outcome, name))
         return True
+
+    def resample(self, activations: Any, sae_seed: int) -> None:
+        """Where the recipe says so after this step, let dead latents start afresh."""
+        silent_for = self.resampling.get(self.done)
+        if silent_for is None or not isinstance(self.stepper, ReLU2023Step):
+            return
+        count = rows_to_measure(int(activations.shape[1]))
+        rows = sample_rows(activations, count, derive_seed(sae_seed, "sae-resample-rows", self.done))
+        x = torch.from_numpy(rows * self.scale).to(self.device)
+        self.stepper.resample(x, silent_for, self.done, generator(sae_seed, "sae-resample", self.done))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that a resumed training needs."""

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from universality.sae.activations import Activation, Gated, JumpReLU, ReLU
-from universality.sae.architectures.batch_topk import BatchTopKStep
+from universality.sae.architectures.batch_topk import BatchTopKStep, threshold_decay
 from universality.sae.architectures.jumprelu import JumpReLUStep
-from universality.sae.architectures.penalised import GatedStep, ReLUStep
+from universality.sae.architectures.penalised import GatedStep, ReLU2023Step, ReLUStep
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import SAETrainingConfig
 from universality.sae.step import CPUStep, TorchStep
@@ -23,7 +23,10 @@ FREE_DECODER_NORM = 0.1
 
 
 def input_scale(rows: np.ndarray, architecture: str) -> float:
-    """Factor on the inputs: mean norm sqrt(d_in), or mean squared norm 1 for the two papers that assume it."""
+    """Factor on the inputs: mean norm sqrt(d_in), or mean squared norm 1 where bandwidths and penalties assume it.
+
+    Source: Conerly et al. 2024; Lieberum et al. 2024 ("Gemma Scope"), section 3.1.
+    """
     norms = np.linalg.norm(rows.astype(np.float64), axis=1)
     if architecture in ("gated", "jumprelu"):
         size = math.sqrt(float(np.square(norms).mean()))
@@ -65,7 +68,8 @@ def make_stepper(
             "aux_coefficient": config.aux_coefficient,
         }
         if config.architecture != "topk":
-            return BatchTopKStep(*held, **options, prefixes=config.prefixes)
+            decay = threshold_decay(n_steps)
+            return BatchTopKStep(*held, **options, prefixes=config.prefixes, decay=decay)
         if p.W_dec.device.type == "cpu":
             return CPUStep(*held, **options, threads=torch.get_num_threads())
         return TorchStep(*held, **options)
@@ -76,7 +80,8 @@ def make_stepper(
     if config.architecture == "jumprelu":
         target, bandwidth = config.target_l0, config.kernel_bandwidth
         return JumpReLUStep(*held, **penalty, target_l0=target, bandwidth=bandwidth)
-    return (ReLUStep if config.architecture == "relu" else GatedStep)(*held, **penalty)
+    kinds = {"relu": ReLUStep, "relu_2023": ReLU2023Step, "gated": GatedStep}
+    return kinds[config.architecture](*held, **penalty)
 
 
 def folded(config: SAETrainingConfig, p: Parameters, stepper: Stepper, scale: float) -> SparseAutoencoder:
@@ -84,7 +89,8 @@ def folded(config: SAETrainingConfig, p: Parameters, stepper: Stepper, scale: fl
 
     Every architecture is homogeneous in its inputs: with ``x`` scaled by s, biases and thresholds go by 1/s and
     the reconstruction comes out in units of x. A free decoder gives its norms to the encoder: ``norm * relu(pre)
-    = relu(norm * pre)``; rows of norm 0 stay.
+    = relu(norm * pre)``; rows of norm 0 stay. What an activation does not tell, ``metadata`` does: the architecture
+    it was trained as.
     """
     W_enc_rows, W_dec, b_enc = p.W_enc_rows, p.W_dec.clone(), p.b_enc / scale
     activation: Activation
@@ -92,6 +98,8 @@ def folded(config: SAETrainingConfig, p: Parameters, stepper: Stepper, scale: fl
         norms = W_dec.norm(dim=1)
         norms = torch.where(norms > 0, norms, torch.ones_like(norms))
         W_enc_rows, W_dec, b_enc = W_enc_rows * norms[:, None], W_dec / norms[:, None], b_enc * norms
+        activation = ReLU()
+    elif config.architecture == "relu_2023":
         activation = ReLU()
     elif config.architecture == "jumprelu":
         activation = JumpReLU(p.extra["log_threshold"].exp() / scale)
@@ -110,4 +118,5 @@ def folded(config: SAETrainingConfig, p: Parameters, stepper: Stepper, scale: fl
         b_dec=p.b_dec / scale,
         activation=activation,
         subtract_b_dec=config.architecture != "relu",
+        metadata={} if config.architecture == "topk" else {"training_architecture": config.architecture},
     )

@@ -9,8 +9,15 @@ import torch
 
 from universality.sae.stepper import AutogradStep, Losses, Parameters, auxiliary_loss, batch_spread
 
-THRESHOLD_DECAY = 0.99
-"""Decay of the running mean of the threshold (ours: short trainings end where the last hundred steps were)."""
+THRESHOLD_STEPS = 100
+"""Steps that the running mean of the threshold looks back, at most: a decay of 0.99, as in the authors' code."""
+THRESHOLD_SHARE = 0.02
+"""The same as a share of the training (ours: in a short one, a hundred steps ago was another dictionary)."""
+
+
+def threshold_decay(n_steps: int) -> float:
+    """Decay of the running mean of the threshold in a training of so many steps."""
+    return 1 - 1 / min(THRESHOLD_STEPS, max(1.0, THRESHOLD_SHARE * n_steps))
 
 
 class BatchTopKStep(AutogradStep):
@@ -26,10 +33,12 @@ class BatchTopKStep(AutogradStep):
         k: latents per row, in the mean over a batch.
         aux_k, aux_coefficient: as TopK's.
         prefixes: rising, the last is d_sae.
+        decay: of the running threshold, in [0, 1).
 
-    Source: Bussmann et al. 2024, "BatchTopK Sparse Autoencoders", section 3; Bussmann et al. 2025, "Learning
-        Multi-Level Features with Matryoshka Sparse Autoencoders", section 3 (its loss is the sum over prefixes;
-        the mean keeps the weight of aux independent of their number).
+    Source: Bussmann et al. 2024, "BatchTopK Sparse Autoencoders"; Bussmann et al. 2025, "Learning Multi-Level
+        Features with Matryoshka Sparse Autoencoders" (prefixes of a sixteenth to the whole: its appendix D; the
+        loss of its appendix B is the sum over prefixes, that of its trainer the mean, which keeps the weight of aux
+        independent of their number). Dividing by the batch's variance is TopK's.
     """
 
     def __init__(
@@ -43,9 +52,11 @@ class BatchTopKStep(AutogradStep):
         aux_k: int,
         aux_coefficient: float,
         prefixes: Sequence[int],
+        decay: float,
     ):
         super().__init__(p, m, v, silent)
         self.k, self.aux_k, self.c, self.prefixes = k, aux_k, aux_coefficient, tuple(prefixes)
+        self.decay = decay
         # Sum of the weighted minima and of their weights, so that early means are not drawn to 0.
         self.running = torch.zeros(2, dtype=torch.float32, device=p.b_enc.device)
 
@@ -72,7 +83,7 @@ class BatchTopKStep(AutogradStep):
         """Add the smallest active pre-activation to the running mean; a batch without any changes nothing."""
         lowest = torch.where(values > 0, values, torch.inf).amin()
         seen = torch.stack([lowest, torch.ones_like(lowest)]).to(self.running)
-        moved = THRESHOLD_DECAY * self.running + (1 - THRESHOLD_DECAY) * seen
+        moved = self.decay * self.running + (1 - self.decay) * seen
         self.running.copy_(torch.where(torch.isfinite(lowest), moved, self.running))
 
     def extra_state(self) -> dict[str, torch.Tensor]:

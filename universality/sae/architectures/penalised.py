@@ -5,9 +5,14 @@ Losses are means over rows of squared errors, on inputs of a fixed norm; the pen
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from universality.sae.architectures.resampling import resample
 from universality.sae.stepper import AutogradStep, Losses, Parameters, batch_spread
+
+RESAMPLE_BLOCK = 1024
+"""Rows whose losses are measured together: bounds the dense activations."""
 
 
 class PenalisedStep(AutogradStep):
@@ -43,7 +48,9 @@ class ReLUStep(PenalisedStep):
     The decoder is free: weighting by its norms leaves nothing to gain from small activations and long rows.
     The gradient's norm is cut at 1.
 
-    Source: Conerly et al., "Update on how we train SAEs" (Anthropic, Circuits Updates, April 2024).
+    Source: Conerly et al., "Update on how we train SAEs" (Anthropic, Circuits Updates, April 2024): the penalty, a
+        decoder of fixed small norm and its transpose at the start, zero biases, no bias before the encoder, lr 5e-5,
+        the gradient's norm cut at 1, the penalty rising over 5 % and the learning rate falling over the last 20 %.
     """
 
     unit_decoder, clip = False, 1.0
@@ -60,6 +67,41 @@ class ReLUStep(PenalisedStep):
         return loss, squared / batch_spread(x), every_latent(acts), acts
 
 
+class ReLU2023Step(PenalisedStep):
+    """``mean ||x - recon||^2 + weight * mean sum_i acts_i``, ``pre = (x - b_dec) @ W_enc + b_enc``, unit decoder.
+
+    Dead latents start afresh a few times, :meth:`resample`. When, the warm-up of the penalty and the scale of the
+    inputs, on which the weight depends, are ours.
+
+    Source: Bricken et al. 2023, "Towards Monosemanticity", appendix on the training of the autoencoder.
+    """
+
+    def row_losses(
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, t: int
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Each row's loss, its squared error (n,), and the activations (n, d_sae)."""
+        b_dec = leaves["b_dec"]
+        acts = torch.relu(torch.addmm(leaves["b_enc"], x - b_dec, leaves["W_enc_rows"].T))
+        squared = (x - torch.addmm(b_dec, acts, leaves["W_dec"])).square().sum(dim=1)
+        return squared + self.weight(t) * acts.sum(dim=1), squared, acts
+
+    def losses(
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+    ) -> Losses:
+        """Loss, fvu, and the indices and values (n, d_sae)."""
+        loss, squared, acts = self.row_losses(leaves, x, t)
+        return loss.mean(), squared.sum() / batch_spread(x), every_latent(acts), acts
+
+    def resample(self, rows: torch.Tensor, silent_for: int, t: int, rng: np.random.Generator) -> int:
+        """Let the latents that were silent for as many rows start afresh from ``rows (n, d_in)``; how many did."""
+        dead = torch.nonzero(self.silent >= silent_for).flatten()
+        leaves = self.p.named()
+        losses = torch.cat([self.row_losses(leaves, block, t)[0] for block in rows.split(RESAMPLE_BLOCK)])
+        changed = resample(self.p, (self.m, self.v), dead, rows, losses, rng)
+        self.silent[changed] = 0
+        return len(changed)
+
+
 class GatedStep(PenalisedStep):
     """``mean ||x - recon||^2 + weight * mean sum relu(gate) + mean ||x - recon_gate||^2``.
 
@@ -67,8 +109,9 @@ class GatedStep(PenalisedStep):
     b_mag)``; ``recon_gate`` decodes ``relu(gate)`` by a frozen copy of the decoder, so that only the gate learns
     from it. The decoder's rows are unit vectors.
 
-    Source: Rajamanoharan et al. 2024, "Improving Dictionary Learning with Gated Sparse Autoencoders", section 3.2
-        and its pseudo-code in the appendix.
+    Source: Rajamanoharan et al. 2024, "Improving Dictionary Learning with Gated Sparse Autoencoders": activation
+        and loss. Betas 0 and 0.999 are those of a public trainer of it; lr 3e-4 (that of SAEBench, Karvonen et al.
+        2025), the warm-up of the penalty, inputs of mean squared norm 1 and no resampling are ours.
     """
 
     def losses(

@@ -76,6 +76,7 @@ def _config(sae: SparseAutoencoder, architecture: str) -> dict[str, Any]:
             "sae_lens_training_version": None,
             "model_name": sae.metadata.get("model"),
             "hook_name": sae.metadata.get("hook_point"),
+            **{name: sae.metadata[name] for name in ("training_architecture",) if name in sae.metadata},
             "written_by": "universality",
         },
     }
