@@ -11,13 +11,14 @@ from universality.sae.stepper import AutogradStep, Losses, Parameters, auxiliary
 
 THRESHOLD_STEPS = 100
 """Steps that the running mean of the threshold looks back, at most: a decay of 0.99, as in the authors' code."""
-THRESHOLD_SHARE = 0.02
-"""The same as a share of the training (ours: in a short one, a hundred steps ago was another dictionary)."""
+THRESHOLD_SHARE, FEWEST_STEPS = 0.02, 10
+"""The same as a share of the training, and at least (ours: in a short one, a hundred steps ago was another
+dictionary)."""
 
 
 def threshold_decay(n_steps: int) -> float:
     """Decay of the running mean of the threshold in a training of so many steps."""
-    return 1 - 1 / min(THRESHOLD_STEPS, max(1.0, THRESHOLD_SHARE * n_steps))
+    return 1 - 1 / min(THRESHOLD_STEPS, max(FEWEST_STEPS, THRESHOLD_SHARE * n_steps))
 
 
 class BatchTopKStep(AutogradStep):

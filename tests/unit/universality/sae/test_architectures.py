@@ -105,12 +105,24 @@ def test_the_threshold_is_the_running_mean_of_the_smallest_active_value():
         run.observe(torch.tensor([lowest[-1], 9.0, 0.0]))
     run.observe(torch.zeros(3))  # a batch in which nothing fires
     decay = threshold_decay(100)
-    assert decay == 0.5
+    assert decay == threshold_decay(500) == 0.9
     assert threshold_decay(10**6) == 0.99
     weights = np.array([decay**2, decay, 1])
     assert float(run.threshold) == pytest.approx(np.average(lowest, weights=weights), rel=1e-6)
     sae = folded(config("batch_topk"), p, run, 0.5)
     assert float(sae.activation.threshold) == pytest.approx(2 * float(run.threshold))
+
+
+def test_only_the_free_decoder_has_its_gradient_cut_and_only_a_free_decoder_grows():
+    for name, norm in (("relu", 1.0), ("relu_2023", 50.0)):
+        p = parameters(name)
+        run, grads = stepper(name, p), p.zeros_like().named()
+        grads["b_enc"][0] = 50.0
+        run.apply({**grads, "W_dec": 0.1 * p.W_dec}, Rates(1e-2, 0.9, 0.999, 1e-8, 1))
+        found = torch.stack([moment.norm() for moment in run.m.named().values()]).norm() / 0.1
+        assert float(found) == pytest.approx(norm, rel=1e-6)
+        unit = torch.ones(D_SAE, dtype=torch.float64)
+        assert torch.allclose(p.W_dec.norm(dim=1), unit, atol=1e-12) == (name == "relu_2023")
 
 
 @pytest.mark.parametrize("name", OWN)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from universality.sae.architectures.penalised import ReLU2023Step
 from universality.sae.architectures.resampling import resample, rows_to_measure
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters
@@ -78,6 +79,16 @@ def test_more_dead_latents_than_rows_none_dead_and_all_dead():
     assert not len(resample(p, empty, torch.arange(6), rows, 0 * losses, np.random.default_rng(0)))
     assert rows_to_measure(64) == 65_536
     assert rows_to_measure(4096) == 8192
+
+
+def test_dead_are_those_silent_for_as_long_and_their_count_starts_anew():
+    p, rows = weights(), torch.from_numpy(np.random.default_rng(1).standard_normal((9, 4)))
+    silent, before = torch.tensor([0, 99, 100, 5, 101, 0]), copy(p)
+    run = ReLU2023Step(p, weights(), weights(), silent, coefficient=1.0, warmup_steps=0)
+    assert run.resample(rows, 100, 5, np.random.default_rng(0)) == 2
+    assert silent.tolist() == [0, 99, 0, 5, 0, 0]
+    moved = (p.W_dec != before.W_dec).any(dim=1)
+    assert torch.nonzero(moved).flatten().tolist() == [2, 4]
 
 
 @pytest.fixture(scope="module")
