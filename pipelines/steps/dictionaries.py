@@ -16,6 +16,7 @@ from universality.seeds import derive_seed
 if TYPE_CHECKING:
     from storage import Artifact
     from universality.sae import SparseAutoencoder
+    from universality.sae.config import SAETrainingConfig
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,10 @@ def sae(ctx: StepContext) -> None:
         device=ctx.device,
     )
     if result.status != "ok":
+        dear = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
         raise TrainingDiverged(
-            f"Training of {ctx.node_id} ended as {result.status!r}. Lower the dictionary's lr or raise its warm-up."
+            f"Training of {ctx.node_id} ended as {result.status!r}. "
+            f"Lower the dictionary's lr or raise its warm-up.{dear}"
         )
     config, tensors = result.sae.to_tensors()
     ctx.out.tensors("sae", tensors)
@@ -57,12 +60,18 @@ def sae(ctx: StepContext) -> None:
         "tokens": result.tokens,
     }
     ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
+    missed = missed_target(recipe, result.l0)
+    if missed is not None:
+        ctx.out.facts(warnings=[missed])
+        logger.warning("%s", missed)
+
+
+def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:
+    """What to say of a training that ended at less than half or more than twice its target; None of any other."""
     wanted = recipe.target_l0
-    if wanted is not None and not wanted / 2 <= result.l0 <= 2 * wanted:
-        said = f"l0 of {ctx.node_id} ended at {result.l0:.3g}; target_l0 is {wanted:g}."
-        remedy = "Train on more tokens, or raise lr or bandwidth."
-        ctx.out.facts(warnings=[f"{said} {remedy}"])
-        logger.warning("%s %s", said, remedy)
+    if wanted is None or wanted / 2 <= l0 <= 2 * wanted:
+        return None
+    return f"l0 ended at {l0:.3g}; target_l0 is {wanted:g}. Train on more tokens, or raise lr or bandwidth."
 
 
 @step("loaded_sae", version=1)

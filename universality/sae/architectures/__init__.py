@@ -19,7 +19,7 @@ from universality.sae.stepper import Parameters, Stepper
 from universality.sae.topk import TopK
 
 FREE_DECODER_NORM = 0.1
-"""Norm of a free decoder's rows at the start (the April 2024 update takes 0.05 to 1)."""
+"""Norm of a free decoder's rows at the start (ours, of the 0.05 to 1 of the April 2024 update)."""
 
 
 def input_scale(rows: np.ndarray, architecture: str) -> float:

@@ -71,7 +71,7 @@ class ReLU2023Step(PenalisedStep):
     """``mean ||x - recon||^2 + weight * mean sum_i acts_i``, ``pre = (x - b_dec) @ W_enc + b_enc``, unit decoder.
 
     Dead latents start afresh a few times, :meth:`resample`. When, the warm-up of the penalty and the scale of the
-    inputs, on which the weight depends, are ours.
+    inputs, on which the weight depends, are ours; the lr of 1e-3 is that of a public trainer.
 
     Source: Bricken et al. 2023, "Towards Monosemanticity", appendix on the training of the autoencoder.
     """

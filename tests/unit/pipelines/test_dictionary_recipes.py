@@ -1,0 +1,56 @@
+"""Recipes with every trained architecture: planned, keyed, estimated, and told where a target was missed."""
+
+import pytest
+
+from pipelines.errors import RecipeError
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+from pipelines.steps.dictionaries import missed_target
+from universality.sae.config import SAETrainingConfig
+
+SAE = "comparisons.0.sae"
+NO_K = [f"{SAE}.k=null"]
+CHANGES = {
+    "batch_topk": [],
+    "matryoshka": [],
+    "relu": NO_K,
+    "relu_2023": NO_K,
+    "gated": [*NO_K, f"{SAE}.l1_coefficient=0.3"],
+    "jumprelu": [*NO_K, f"{SAE}.target_l0=8"],
+}
+
+
+def planned(changes=()):
+    return build_plan(load_recipe("tiny", list(changes)))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_architecture_is_planned_with_keys_and_costs_of_its_own(name):
+    topk, found = planned(), planned([f"{SAE}.architecture={name}", *CHANGES[name]])
+    before, after = topk.keys(), found.keys()
+    assert before.keys() == after.keys()
+    moved = {node for node in before if before[node] != after[node]}
+    assert "sae/main/m0" in moved
+    assert not any(node.startswith(("corpus", "tok", "transformer", "activations")) for node in moved)
+    cost, usual = found["sae/main/m0"].estimate, topk["sae/main/m0"].estimate
+    assert cost.seconds > usual.seconds
+    assert cost.memory > usual.memory
+
+
+def test_naming_the_default_architecture_changes_no_key():
+    named = planned([f"{SAE}.architecture=topk"])
+    assert named.keys() == planned().keys()
+    assert "architecture" not in named["sae/main/m0"].params["config"]
+
+
+def test_a_k_left_over_is_refused_by_name():
+    with pytest.raises(RecipeError, match="k must be absent from relu"):
+        load_recipe("tiny", [f"{SAE}.architecture=relu"])
+
+
+def test_a_missed_target_is_told():
+    recipe = SAETrainingConfig(d_sae=64, tokens=10, architecture="jumprelu", target_l0=8)
+    assert missed_target(recipe, 5.0) is missed_target(recipe, 15.9) is None
+    for l0 in (3.9, 30.5):
+        assert f"l0 ended at {l0}; target_l0 is 8" in missed_target(recipe, l0)
+    assert missed_target(SAETrainingConfig(d_sae=64, tokens=10, k=8), 1.0) is None
