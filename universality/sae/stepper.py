@@ -29,6 +29,10 @@ class Parameters:
     b_dec: torch.Tensor
     extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
+    def of_seed(self, number: int) -> Parameters:
+        """One seed's part, as views, of weights with a leading axis of seeds."""
+        return Parameters.of({name: held[number] for name, held in self.named().items()})
+
     def named(self) -> dict[str, torch.Tensor]:
         """The tensors by name, in a fixed order."""
         shared = {name: getattr(self, name) for name in ("W_enc_rows", "W_dec", "b_enc", "b_dec")}
@@ -140,21 +144,39 @@ class AutogradStep:
 
     def apply(self, grads: dict[str, torch.Tensor], rates: Rates) -> None:
         """Adam, in place; the decoder's rows stay unit vectors where the architecture says so."""
-        correct1, correct2 = 1 - rates.beta1**rates.t, 1 - rates.beta2**rates.t
-        m, v = self.m.named(), self.v.named()
         if self.clip is not None:
             norm = torch.stack([grad.norm() for grad in grads.values()]).norm()
             grads = {name: grad * (self.clip / norm.clamp_min(self.clip)) for name, grad in grads.items()}
-        for name, weight in self.p.named().items():
-            grad, unit = grads[name], name == "W_dec" and self.unit_decoder
-            if unit:
-                grad = grad - (grad * weight).sum(dim=1, keepdim=True) * weight
-            m[name].mul_(rates.beta1).add_(grad, alpha=1 - rates.beta1)
-            v[name].mul_(rates.beta2).addcmul_(grad, grad, value=1 - rates.beta2)
-            bound = (v[name] / correct2).sqrt_().add_(rates.eps)
-            weight.addcdiv_(m[name], bound, value=-rates.lr / correct1)
-            if unit:
-                weight.div_(weight.norm(dim=1, keepdim=True).clamp_min(1e-30))
+        adam(self.p, self.m, self.v, grads, rates, unit_decoder=self.unit_decoder)
+
+
+def adam(
+    p: Parameters,
+    m: Parameters,
+    v: Parameters,
+    grads: Mapping[str, torch.Tensor],
+    rates: Rates,
+    *,
+    unit_decoder: bool,
+) -> None:
+    """One step of Adam, in place, with any leading axes; with a unit decoder its rows stay unit vectors.
+
+    Of such a row the part of the gradient along it is removed before, and the row is rescaled after.
+
+    Source: Kingma and Ba 2015; Bricken et al. 2023 for the decoder.
+    """
+    correct1, correct2 = 1 - rates.beta1**rates.t, 1 - rates.beta2**rates.t
+    means, squares = m.named(), v.named()
+    for name, weight in p.named().items():
+        grad, unit = grads[name], name == "W_dec" and unit_decoder
+        if unit:
+            grad = grad - (grad * weight).sum(dim=-1, keepdim=True) * weight
+        means[name].mul_(rates.beta1).add_(grad, alpha=1 - rates.beta1)
+        squares[name].mul_(rates.beta2).addcmul_(grad, grad, value=1 - rates.beta2)
+        bound = (squares[name] / correct2).sqrt_().add_(rates.eps)
+        weight.addcdiv_(means[name], bound, value=-rates.lr / correct1)
+        if unit:
+            weight.div_(weight.norm(dim=-1, keepdim=True).clamp_min(1e-30))
 
 
 def batch_spread(x: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from universality.sae import load_sae, save_sae
 from universality.sae.config import SAETrainingConfig
-from universality.sae.training import train_sae
+from universality.sae.training import train_sae, train_saes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from dense_architectures import train_dense
@@ -153,6 +153,18 @@ class TestInterruptedTrainingContract:
     def test_resumed_training_ends_in_the_same_bytes(self, interrupted, which):
         short, states, whole = interrupted
         assert_same(tensors(whole), tensors(train_sae(ROWS, short, sae_seed=3, state=states[which])))
+
+    @pytest.mark.parametrize("interrupted_at", [None, 1])
+    def test_seeds_trained_together_have_the_bytes_of_each_alone(self, interrupted, interrupted_at):
+        short, states = interrupted[0], []
+        options = {"sae_seeds": [5, 3, 9], "order_seed": 4}
+        together = train_saes(
+            ROWS, short, **options, on_state=lambda *state: states.append(state), state_every=13
+        )
+        if interrupted_at is not None:
+            together = train_saes(ROWS, short, **options, state=states[interrupted_at])
+        for seed, result in zip(options["sae_seeds"], together, strict=True):
+            assert_same(tensors(result), tensors(train_sae(ROWS, short, sae_seed=seed, order_seed=4)))
 
     def test_the_scale_of_the_data_changes_nothing_but_units(self, interrupted):
         short, _, whole = interrupted

@@ -48,6 +48,13 @@ def starting_point(shared: dict[str, np.ndarray], config: SAETrainingConfig) -> 
     return shared
 
 
+def top_k_options(config: SAETrainingConfig, d_in: int) -> dict[str, Any]:
+    """The numbers that every step of the top-k family takes."""
+    assert config.k is not None
+    aux_k = min(d_in // 2, config.d_sae) if config.aux_k is None else config.aux_k
+    return {"k": config.k, "aux_k": aux_k, "aux_coefficient": config.aux_coefficient}
+
+
 def make_stepper(
     config: SAETrainingConfig,
     p: Parameters,
@@ -59,14 +66,7 @@ def make_stepper(
     """The step of the config's architecture where the weights lie: kernels for TopK on the CPU, else autograd."""
     held = (p, m, v, silent)
     if config.architecture in ("topk", "batch_topk", "matryoshka"):
-        d_sae, d_in = p.W_dec.shape
-        aux_k = min(d_in // 2, d_sae) if config.aux_k is None else config.aux_k
-        assert config.k is not None
-        options: dict[str, Any] = {
-            "k": config.k,
-            "aux_k": aux_k,
-            "aux_coefficient": config.aux_coefficient,
-        }
+        options = top_k_options(config, p.W_dec.shape[1])
         if config.architecture != "topk":
             decay = threshold_decay(n_steps)
             return BatchTopKStep(*held, **options, prefixes=config.prefixes, decay=decay)
