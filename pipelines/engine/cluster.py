@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from storage import Store
 
 RESOURCE = {"cpu": "CPU", "cuda": "GPU"}
+#: Seconds that an interrupted run gives its trainings to save their state.
+SAVING = 3.0
 #: Seconds between two counts of an existing cluster's workers.
 RECOUNT = 5.0
 
@@ -186,6 +188,10 @@ class DaskExecutor:
         if client is not None:
             with suppress(Exception):
                 client.cancel(futures, force=True)
+                if futures:
+                    from pipelines.engine.workers import let_trainings_save
+
+                    let_trainings_save(client, SAVING)
             with suppress(Exception):
                 client.close(timeout=5)
         if cluster is not None:

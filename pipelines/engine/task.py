@@ -54,13 +54,19 @@ def describe_task(store_url: str, node: Node, keys: Mapping[str, str]) -> dict[s
     }
 
 
-def execute(task: Mapping[str, Any], emit: Emit, store: Store | None = None) -> Event:
+def execute(
+    task: Mapping[str, Any],
+    emit: Emit,
+    store: Store | None = None,
+    check: Callable[[], None] | None = None,
+) -> Event:
     """Compute one node and commit its artifact.
 
     Args:
         task: from :func:`describe_task`.
         emit: receives events (JSON dicts with ``event`` and ``node``) while the step runs.
         store: the store where it is open already; a ``memory://`` store lives in one process only.
+        check: called whenever the step reports; raises InterruptedError once nobody waits for it any more.
 
     Returns:
         ``{"node", "status": "done"|"failed", "wall_s", …}``; of a failure also ``error`` (one
@@ -71,13 +77,15 @@ def execute(task: Mapping[str, Any], emit: Emit, store: Store | None = None) -> 
     with _ONE_STEP:
         emit({"event": "started", "node": node.id, "pid": os.getpid(), "host": socket.gethostname()})
         try:
-            facts = _compute(task, node, emit, store)
+            facts = _compute(task, node, emit, store, check)
         except Exception as error:  # any step may fail in any way; the run goes on without it
             facts = {"status": "failed", **_failure(error)}
     return {"node": node.id, "status": "done", "wall_s": round(time.perf_counter() - started, 3), **facts}
 
 
-def _compute(task: Mapping[str, Any], node: Node, emit: Emit, store: Store | None) -> Event:
+def _compute(
+    task: Mapping[str, Any], node: Node, emit: Emit, store: Store | None, check: Callable[[], None] | None
+) -> Event:
     step = _matching_step(task, node)
     from storage import open_store
 
@@ -102,7 +110,7 @@ def _compute(task: Mapping[str, Any], node: Node, emit: Emit, store: Store | Non
                 checkpoint=store.checkpoint(task["key"]),
                 threads=node.threads,
                 device=node.device,
-                _report=_Throttle(node.id, emit),
+                _report=_Throttle(node.id, emit, check),
             )
         )
         facts = {
@@ -157,13 +165,15 @@ class _Throttle:
     some six hundred events, not ten thousand.
     """
 
-    def __init__(self, node_id: str, emit: Emit) -> None:
-        self._node_id = node_id
+    def __init__(self, node_id: str, emit: Emit, check: Callable[[], None] | None) -> None:
+        self._node_id, self._check = node_id, check
         self._emit = emit
         self._started = time.monotonic()
         self._next = self._started
 
     def __call__(self, done: float, total: float, facts: Mapping[str, Any]) -> None:
+        if self._check is not None:
+            self._check()
         now = time.monotonic()
         if now < self._next and done < total:
             return

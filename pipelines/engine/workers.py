@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -160,13 +161,27 @@ def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:
     worker = get_worker()
     own_key = worker.get_current_task()
 
-    def emit(event: Event) -> None:
+    def check() -> None:
         state = worker.state.tasks.get(own_key)
         if state is None or state.state == "cancelled":
             raise InterruptedError("the run that asked for this step has stopped")
+
+    def emit(event: Event) -> None:
+        check()
         worker.log_event(topic, {"told": event})  # wrapped: Dask writes its own fields beside
 
-    return execute(task, emit)
+    return execute(task, emit, check=check)
+
+
+def let_trainings_save(client: Client, seconds: float) -> None:
+    """After a cancellation, wait until no worker computes any more: trainings save their state before they end."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(cast("dict[str, int]", client.run(_n_computing)).values()):
+        time.sleep(0.05)
+
+
+def _n_computing(dask_worker: Any) -> int:
+    return len(dask_worker.state.executing)
 
 
 def _why_out_of_reach(store_url: str, runs: list[str]) -> str:

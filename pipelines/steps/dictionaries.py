@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.steps.models import open_transformer, special_tokens, training_rows
@@ -34,15 +35,14 @@ def sae(ctx: StepContext) -> None:
 
     p = ctx.params
     recipe = SAETrainingConfig(**p["config"])
-    result = train_sae(
-        ctx.inputs["activations"].array(p["hook_point"]),
-        recipe,
-        sae_seed=derive_seed(p["root_seed"], "sae", *p["sae_seed"]),
-        state=ctx.checkpoint.load(),
-        on_state=ctx.checkpoint.save,
-        progress=ctx.progress,
-        device=ctx.device,
-    )
+    with resumable(ctx) as options:
+        result = train_sae(
+            ctx.inputs["activations"].array(p["hook_point"]),
+            recipe,
+            sae_seed=derive_seed(p["root_seed"], "sae", *p["sae_seed"]),
+            device=ctx.device,
+            **options,
+        )
     if result.status != "ok":
         dear = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
         raise TrainingDiverged(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
 from universality.errors import InputError, must_be
@@ -40,16 +41,15 @@ def transformer(ctx: StepContext) -> None:
         facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
         losses = np.zeros(0, np.float32)
     else:
-        result = train(
-            model,
-            tokens.array("train_contexts"),
-            validation,
-            TrainingConfig(**p["training"]),
-            data_seed=derive_seed(p["root_seed"], "data-order", p["data_seed"]),
-            state=ctx.checkpoint.load(),
-            on_state=ctx.checkpoint.save,
-            progress=ctx.progress,
-        )
+        with resumable(ctx) as options:
+            result = train(
+                model,
+                tokens.array("train_contexts"),
+                validation,
+                TrainingConfig(**p["training"]),
+                data_seed=derive_seed(p["root_seed"], "data-order", p["data_seed"]),
+                **options,
+            )
         if result.status != "ok":
             raise TrainingDiverged(
                 f"Training of {ctx.node_id} diverged after {result.tokens} tokens (loss not finite). "

@@ -34,8 +34,8 @@ class TrainingOptions(TypedDict, total=False):
     Attributes:
         state: what ``on_state`` received, to resume.
         on_state: called as ``on_state(arrays, meta)`` every ``state_every`` (200) steps.
-        progress: called as ``progress(done_rows, all_rows, fvu=…, dead=…)``; of several seeds the mean fvu and the
-            sum of dead latents.
+        progress: called as ``progress(done_rows, all_rows, fvu=…, dead=…)`` every 10 steps; of several seeds the mean
+            fvu and the sum of dead latents. Where it raises an interrupt the state is saved before that goes on.
         device: ``"cpu"`` (the default) or a torch device.
     """
 
@@ -146,7 +146,12 @@ def _train(
             if on_state is not None and group.done % state_every == 0 and group.done < group.n_steps:
                 on_state(group.arrays(), {"step": group.done, **identity})
             if progress is not None and (group.done % 10 == 0 or group.done == group.n_steps):
-                progress(*group.progress(), **group.look())
+                try:
+                    progress(*group.progress(), **group.look())
+                except (KeyboardInterrupt, InterruptedError):
+                    if on_state is not None:
+                        on_state(group.arrays(), {"step": group.done, **identity})
+                    raise
     group.close()
     return tuple(trainee.result() for trainee in group.trainees)
 

@@ -63,7 +63,8 @@ def train(
         state: what ``on_state`` received, to resume.
         on_state: called as ``on_state(arrays, meta)`` every ``state_every`` steps.
         state_every: steps between two states; has no influence on the result.
-        progress: called as ``progress(done_tokens, total_tokens, loss=…)``.
+        progress: called as ``progress(done_tokens, total_tokens, loss=…)``; where it raises an interrupt the state
+            is saved before that goes on.
 
     Returns:
         The outcome; a loss or gradient that is not finite ends the training as ``diverged`` before it
@@ -117,7 +118,12 @@ def train(
             if on_state is not None and done % state_every == 0 and done < n_steps:
                 on_state(*_state(model, optimizer, named, losses, identity))
             if progress is not None and (done % 20 == 0 or done == n_steps):
-                progress(done * step_tokens, n_steps * step_tokens, loss=value)
+                try:
+                    progress(done * step_tokens, n_steps * step_tokens, loss=value)
+                except (KeyboardInterrupt, InterruptedError):
+                    if on_state is not None:
+                        on_state(*_state(model, optimizer, named, losses, identity))
+                    raise
     model.train(was_training)
     heldout = math.inf if status == "diverged" else heldout_loss(model, validation_contexts)
     return TrainingResult(status, np.array(losses, dtype=np.float32), heldout, len(losses) * step_tokens)

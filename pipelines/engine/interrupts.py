@@ -1,0 +1,66 @@
+"""Interrupts that wait for a moment at which nothing is half done.
+
+A training that is stopped inside an optimiser step has weights of two steps; stopped between two steps it can
+save its state at once and go on from there.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.engine.step import StepContext
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@contextmanager
+def resumable(ctx: StepContext) -> Iterator[dict[str, Any]]:
+    """The options ``state``, ``on_state`` and ``progress`` of a training that goes on from the step's checkpoint.
+
+    Within the block, in the main thread, the first interrupt is raised by the next call of ``progress``, after which
+    the training saves its state; a second one acts at once. A worker of Dask raises there by itself.
+    """
+    with _held_until_asked() as ask:
+
+        def progress(done: float, total: float, **facts: Any) -> None:
+            ask()
+            ctx.progress(done, total, **facts)
+
+        yield {"state": ctx.checkpoint.load(), "on_state": ctx.checkpoint.save, "progress": progress}
+
+
+@contextmanager
+def _held_until_asked() -> Iterator[Callable[[], None]]:
+    """Yields what raises KeyboardInterrupt if one was asked for; one that nobody asked about is raised at the end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    came: list[int] = []
+    before: dict[int, Any] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if came:
+            before[number](number, frame)
+        came.append(number)
+
+    def ask() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):
+        # What is ignored (nohup) or ends the process unasked stays as it is.
+        if callable(handler := signal.getsignal(number)):
+            before[number] = handler
+            signal.signal(number, note)
+    try:
+        yield ask
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    ask()
