@@ -48,8 +48,10 @@ def models_table(
                 "sae_source": dictionary.manifest["params"].get("path", "trained"),
                 "hook_point": p["hook_point"],
                 "d_in": config["d_in"],
+                "architecture": config["metadata"].get("training_architecture") or config["architecture"],
                 "d_sae": config["d_sae"],
                 "k": config.get("k"),
+                "sparsity": _sparsity(dictionary, config.get("k")),
                 "train_tokens": trained["tokens"],
                 "heldout_loss": trained["heldout_loss"],
                 "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
@@ -57,6 +59,7 @@ def models_table(
                 **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
                 "n_dense": int((statistics[name].firing_rate > compare.dense_rate).sum()),
                 "max_init_cosine": _max_init_cosine(dictionary),
+                **_decoder_norms(dictionary),
             }
         )
     table = DataFrame(rows)
@@ -70,6 +73,7 @@ def models_table(
             "max_init_cosine": float,
             "replicate_of": object,
             "sae_seed": object,
+            "sparsity": object,
         }
     )
 
@@ -91,6 +95,26 @@ def _sae_seed(dictionary: Artifact) -> str | None:
     """What the seed was hashed from; None for a dictionary from elsewhere."""
     parts = dictionary.manifest["params"].get("sae_seed")
     return None if parts is None else "/".join(map(str, parts))
+
+
+def _sparsity(dictionary: Artifact, k: int | None) -> str | None:
+    """The number that sets how many latents fire, by its name; None where only the dictionary's maker knows."""
+    trained = dictionary.manifest["params"].get("config", {})
+    for name in ("target_l0", "l0_coefficient", "l1_coefficient"):
+        if trained.get(name) is not None:
+            return f"{name} {trained[name]:g}"
+    if trained.get("architecture") in ("relu", "relu_2023"):
+        from universality.sae.config import SAETrainingConfig
+
+        return f"l1_coefficient {SAETrainingConfig(**trained).penalty_coefficient:g}"
+    k = trained.get("k", k)
+    return None if k is None else f"k {k}"
+
+
+def _decoder_norms(dictionary: Artifact) -> dict[str, float]:
+    """Smallest and largest norm of a decoder row: 1 and 1 for those trained here, whatever they are for others."""
+    norms = np.linalg.norm(dictionary.tensors("sae")["W_dec"].astype(np.float64), axis=1)
+    return {"decoder_norm_min": float(norms.min()), "decoder_norm_max": float(norms.max())}
 
 
 def _max_init_cosine(dictionary: Artifact) -> float | None:

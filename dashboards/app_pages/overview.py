@@ -277,7 +277,8 @@ def dictionaries(view: View) -> None:
             hide_index=True,
             column_order=[
                 "model", "role", "n_alive", "n_rare", "n_dead", "n_dense", "fvu", "l0", "ce_recovered", "kl_recovered",
-                "heldout_loss", "d_sae", "k", "train_tokens", "sae_tokens", "model_seed", "sae_seed", "max_init_cosine",
+                "heldout_loss", "architecture", "d_sae", "sparsity", "max_init_cosine", "train_tokens", "sae_tokens",
+                "model_seed", "sae_seed",
             ],
             column_config={
                 "model_seed": "model seed",
@@ -298,6 +299,10 @@ def dictionaries(view: View) -> None:
                 "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
             },
         )  # fmt: skip
+        st.markdown("**How often latents fire**")
+        rates = frames.firing_rates(view.table("features"))
+        st.html(charts.model_legend(rates))
+        st.altair_chart(charts.firing_rate_chart(rates))
 
 
 def main() -> None:

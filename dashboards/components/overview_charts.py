@@ -12,7 +12,7 @@ import pandas as pd
 
 from dashboards import words
 from dashboards.components.markup import legend, remark, swatch
-from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK
+from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, model_colours
 from universality.exhibits.frames import CLASSES, LEVELS
 
 #: One ramp for both themes: the cells bring their own background, so text on them needs no theme.
@@ -106,6 +106,45 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
     rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 3], color="#777777", size=1.5)
     rule = rule.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
     return alt.layer(areas, rule).properties(height=HEIGHT, padding=PADDING)
+
+
+def model_legend(rates: pd.DataFrame) -> str:
+    """The models' colours, and the share of each one's latents that never fire (columns of ``firing_rates``)."""
+    never = rates[rates["right"] == 0]
+    shares = dict(zip(never["model"].astype(str), never["fraction"], strict=True))
+    colours = model_colours(list(shares))
+    return legend(
+        [swatch(colours[model], f"{model}: {share:.1%} never fire") for model, share in shares.items()]
+    )
+
+
+def firing_rate_chart(rates: pd.DataFrame) -> Drawing:
+    """Share of each model's latents over their firing rate, as steps on a logarithmic axis."""
+    firing = rates[rates["left"] > 0]
+    models = list(dict.fromkeys(rates["model"]))
+    # A step needs the end of its last bin too.
+    ends = firing.groupby("model", sort=False).tail(1).assign(left=lambda last: last["right"])
+    drawn = pd.concat([firing, ends], ignore_index=True)
+    return (
+        alt.Chart(drawn)
+        .mark_line(interpolate="step-after", size=1.8)
+        .encode(
+            x=alt.X("left:Q", title="firing rate (share of tokens)", scale=alt.Scale(type="log", nice=False)),
+            y=alt.Y("fraction:Q", title="share of latents", axis=alt.Axis(format="%")),
+            color=alt.Color(
+                "model:N",
+                scale=alt.Scale(domain=models, range=list(model_colours(models).values())),
+                legend=None,
+            ),
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("left:Q", title="from", format=".2~e"),
+                alt.Tooltip("right:Q", title="to", format=".2~e"),
+                alt.Tooltip("n:Q", title="latents", format=","),
+            ],
+        )
+        .properties(height=HEIGHT // 2 + 40, padding=PADDING)
+    )
 
 
 def lowest_shown(frame: pd.DataFrame) -> float:

@@ -102,6 +102,32 @@ def _domains_tex(tables: Tables, tau: float | None) -> dict[str, bytes | str | p
     return {".tex": booktabs(frame, columns, caption=_DOMAINS, label="tab:domains")}
 
 
+def _firing_rates(tables: Tables, tau: float | None) -> dict[str, bytes | str | pd.DataFrame]:
+    from universality.exhibits.dictionaries import firing_rates_figure
+    from universality.exhibits.paper import to_pdf
+
+    frame = frames.firing_rates(tables["features"])
+    return {".pdf": to_pdf(firing_rates_figure(frame)), ".csv": frame}
+
+
+def _models_tex(tables: Tables, tau: float | None) -> dict[str, bytes | str | pd.DataFrame]:
+    frame = frames.dictionary_frame(tables["models"])
+    columns = [
+        Column("model", "model"),
+        Column("role", "role"),
+        Column("architecture", "architecture"),
+        Column("d_sae", "latents"),
+        Column("sparsity", "sparsity"),
+        Column("fvu", "FVU", 3),
+        Column("l0", "L0", 1),
+        Column("ce_recovered", "CE rec.", 2),
+        Column("n_alive", "alive"),
+        Column("n_dense", "dense"),
+        Column("heldout_loss", "loss", 2),
+    ]
+    return {".tex": booktabs(frame, columns, caption=_MODELS, label="tab:models")}
+
+
 def _interval(low: float, high: float) -> str | None:
     return None if pd.isna(low) or pd.isna(high) else f"{low:.2f} to {high:.2f}"
 
@@ -115,9 +141,15 @@ _DOMAINS = (
     "its correlation r with its partner in another model, the same with token and position means removed, the nearest "
     "neuron, and the same in untrained models."
 )
+_MODELS = (
+    "Dictionaries and their models. FVU: fraction of variance unexplained, L0: active latents per token, CE rec.: share "
+    "of the loss between zeros and the clean activations that the reconstruction recovers, all on held-out documents; "
+    "loss: held-out cross-entropy of the transformer, nats per token."
+)
 
 EXHIBITS: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _HEADLINE, _headline_tex),
+    Exhibit("tables/models", ("models",), _MODELS, _models_tex),
     Exhibit("tables/domains", ("domains",), _DOMAINS, _domains_tex),
     Exhibit(
         "figures/correlation",
@@ -133,6 +165,12 @@ EXHIBITS: tuple[Exhibit, ...] = (
         "Left: share of alive features that are universal, shared or specific, by the finest level that survives, over "
         "the threshold tau. Right: median held-out r of every two models; the diagonal is the same-model ceiling.",
         _classes,
+    ),
+    Exhibit(
+        "figures/firing_rates",
+        ("features",),
+        "How often latents fire: share of each model's latents over the share of tokens on which they do.",
+        _firing_rates,
     ),
     Exhibit(
         "figures/domains",

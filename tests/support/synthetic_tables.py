@@ -198,8 +198,10 @@ def _models(m: Material) -> pd.DataFrame:
                 "sae_seed": 1000 + number,
                 "hook_point": "blocks.0.mlp.hook_post",
                 "d_in": 64,
+                "architecture": "topk",
                 "d_sae": d.acts.shape[1],
                 "k": 8,
+                "sparsity": "k 8",
                 "train_tokens": 0 if role == "untrained" else 1_000_000,
                 "heldout_loss": 6.2 if role == "untrained" else 3.4 + rng.uniform(0, 0.05),
                 "sae_tokens": 300_000,
@@ -218,6 +220,8 @@ def _models(m: Material) -> pd.DataFrame:
                 "n_dead": int((~fires).sum()),
                 "n_dense": 0,
                 "max_init_cosine": rng.uniform(0.2, 0.4),
+                "decoder_norm_min": 1.0,
+                "decoder_norm_max": 1.0,
             }
         )
     return pd.DataFrame(rows)

@@ -130,6 +130,12 @@ def test_models_table_says_how_good_each_dictionary_is(run):
     assert (models["l0"] <= models["k"]).all()
     assert (trained["heldout_loss"] < models.loc[["u0", "u1"], "heldout_loss"].min()).all()
     assert models["sae_seed"].is_unique
+    assert set(models["architecture"]) == {"topk"}
+    assert set(models["sparsity"]) == {"k 8"}
+    norms = np.linalg.norm(run.artifact("sae/main/m1").tensors("sae")["W_dec"].astype(float), axis=1)
+    assert models.loc["m1", "decoder_norm_min"] == norms.min()
+    assert models.loc["m1", "decoder_norm_max"] == norms.max()
+    assert norms == pytest.approx(1, abs=1e-5)
 
 
 def test_dictionary_domains_say_where_a_dictionary_explains_little(run):

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from universality.exhibits import frames
 from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
+from universality.exhibits.dictionaries import firing_rates_figure
 from universality.exhibits.domain_figures import domains_figure
 from universality.exhibits.figures import bands, classes_figure, correlation_figure
 from universality.exhibits.paper import to_pdf
@@ -68,6 +69,11 @@ def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: floa
     return correlation_figure(frames.r_histogram(baselines, nulls), frames.medians(baselines), scale)
 
 
+def _rates(models: list[str], rates: list[float]) -> Figure:
+    rows = [(model, rate) for model in models for rate in rates]
+    return firing_rates_figure(frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])))
+
+
 ALL = ("ceiling", "features", "neurons", "untrained")
 FIGURES = {
     "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
@@ -83,6 +89,9 @@ FIGURES = {
     "domains, features alone": lambda: domains_figure(
         _domains(["x", "y"]).assign(neuron_r=np.nan, untrained_r=np.nan)
     ),
+    "firing rates": lambda: _rates(["m0", "m1"], [0.0, 1e-4, 0.003, 0.02, 1.0]),
+    "firing rates, nine models": lambda: _rates([f"m{i}" for i in range(9)], [1e-6, 0.5]),
+    "firing rates, all silent": lambda: _rates(["m0"], [0.0, 0.0]),
     "domains, none": lambda: domains_figure(_domains(["x"]).iloc[:0]),
 }
 

@@ -199,6 +199,40 @@ def test_pair_table_joins_both_sides() -> None:
     assert table["rate_ratio"].iloc[1] == pytest.approx(2.0)
 
 
+def test_firing_rates_are_counted_in_bins_of_equal_width_and_the_silent_apart() -> None:
+    rates = {"m0": [0.0, 0.001, 0.01, 0.5, 1.0], "m1": [0.0, 0.0, 0.0009]}
+    rows = [(model, rate) for model, own in rates.items() for rate in own]
+    found = frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"]), per_decade=1)
+    assert found.groupby("model", sort=False)["n"].sum().tolist() == [5, 3]
+    assert found.groupby("model")["fraction"].sum().tolist() == pytest.approx([1, 1])
+    first = found[found["model"] == "m0"]
+    np.testing.assert_allclose(first["left"], [0, 1e-4, 1e-3, 1e-2, 1e-1])
+    np.testing.assert_allclose(first["right"], [0, 1e-3, 1e-2, 1e-1, 1])
+    assert first["n"].tolist() == [1, 0, 1, 1, 2]
+    assert found.loc[found["model"] == "m1", "n"].tolist() == [2, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("rates", [[0.0, 0.0], [1.0], []])
+def test_firing_rates_of_dictionaries_without_a_spread(rates: list[float]) -> None:
+    found = frames.firing_rates(pd.DataFrame({"model": "m0", "firing_rate": rates}))
+    assert found["n"].sum() == len(rates)
+
+
+@pytest.mark.parametrize("per_decade", [1, 3, 4, 7])
+def test_no_firing_rate_is_lost_at_the_edges(per_decade: int) -> None:
+    rates = np.concatenate([10.0 ** -np.arange(0, 7, 1 / per_decade), 1 / np.arange(1, 500)])
+    for lowest in np.unique(rates):
+        own = rates[rates >= lowest]
+        found = frames.firing_rates(pd.DataFrame({"model": "m0", "firing_rate": own}), per_decade=per_decade)
+        assert found["n"].sum() == len(own)
+
+
+def test_dictionaries_of_earlier_runs_lack_columns_not_rows() -> None:
+    found = frames.dictionary_frame(pd.DataFrame({"model": ["m0", "m1"], "fvu": [0.1, 0.2]}))
+    assert found["fvu"].tolist() == [0.1, 0.2]
+    assert found["architecture"].isna().all()
+
+
 def test_inputs_are_not_changed() -> None:
     baselines, nulls = _baselines(), _nulls()
     before = baselines.copy(), nulls.copy()
