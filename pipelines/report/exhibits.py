@@ -142,9 +142,9 @@ _DOMAINS = (
     "neuron, and the same in untrained models."
 )
 _MODELS = (
-    "Dictionaries and their models. FVU: fraction of variance unexplained, L0: active latents per token, CE rec.: share "
-    "of the loss between zeros and the clean activations that the reconstruction recovers, all on held-out documents; "
-    "loss: held-out cross-entropy of the transformer, nats per token."
+    "Dictionaries and their models. FVU: fraction of variance unexplained, L0: active latents per token, CE rec.: "
+    "share of the loss between zeros and the clean activations that the reconstruction recovers, all on held-out "
+    "documents; loss: held-out cross-entropy of the transformer, nats per token."
 )
 
 EXHIBITS: tuple[Exhibit, ...] = (

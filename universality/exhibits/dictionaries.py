@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from universality.exhibits.colours import model_colours
 from universality.exhibits.paper import FAINT, INK, ONE_COLUMN, STYLE, axes_at, new_figure
@@ -29,7 +29,7 @@ def firing_rates_figure(rates: pd.DataFrame) -> Figure:
     key, height = 0.15 * len(models) + 0.05, 1.35
     with mpl.rc_context(STYLE):
         figure = new_figure(ONE_COLUMN, 0.42 + height + key)
-        axes = axes_at(figure, 0.48, 0.36, ONE_COLUMN - 0.6, height)
+        axes = axes_at(figure, 0.48, 0.36, ONE_COLUMN - 0.68, height)
         colours = model_colours(models)
         firing = rates[rates["left"] > 0]
         for i, model in enumerate(models):
@@ -37,15 +37,22 @@ def firing_rates_figure(rates: pd.DataFrame) -> Figure:
             edges = np.append(mine["left"].to_numpy(), mine["right"].to_numpy()[-1:])
             axes.stairs(mine["fraction"], edges, color=colours[model], ls=LINES[i % len(LINES)], lw=1.1)
         axes.set_xscale("log")
-        if len(firing):
-            axes.set_xlim(firing["left"].min(), 1)
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        lowest = firing["left"].min()
+        axes.set_xlim(lowest, 1)
+        # Powers in words: the report's style parses no formulas.
+        n_decades = int(np.floor(-np.log10(lowest) + 1e-9))
+        decades = 10.0 ** -np.arange(0, n_decades + 1, 1 + n_decades // 6)
+        axes.set_xticks(decades, [f"{100 * rate:g}%" for rate in decades])
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        top = max(0.01, 1.08 * firing["fraction"].max())
+        ticks = [tick for tick in MaxNLocator(5).tick_values(0, top) if 0 <= tick <= top]
+        axes.set_ylim(0, top)
+        axes.set_yticks(ticks, [f"{100 * tick:g}%" for tick in ticks])
         axes.set_xlabel("firing rate (share of tokens)", labelpad=2)
         axes.set_ylabel("share of latents")
         axes.grid(axis="y", color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
-        _key(axes_at(figure, 0.48, 0.38 + height, ONE_COLUMN - 0.6, key), rates, colours)
+        _key(axes_at(figure, 0.48, 0.38 + height, ONE_COLUMN - 0.68, key), rates, colours)
     return figure
 
 
