@@ -26,6 +26,7 @@ PADDING = {"left": 0, "right": 8, "top": 4, "bottom": 0}
 Drawing: TypeAlias = alt.Chart | alt.LayerChart | alt.FacetChart
 
 _CLASS_SCALE = alt.Scale(domain=list(CLASSES), range=[CLASS_COLOURS[c] for c in CLASSES])
+_LOG = alt.Scale(type="log", nice=False)
 #: Features without a partner have no level; they are inked all alike.
 _SPECIFIC_INK = 0.75
 
@@ -129,7 +130,7 @@ def firing_rate_chart(rates: pd.DataFrame) -> Drawing:
         alt.Chart(drawn)
         .mark_line(interpolate="step-after", size=1.8)
         .encode(
-            x=alt.X("left:Q", title="firing rate (share of tokens)", scale=alt.Scale(type="log", nice=False)),
+            x=alt.X("left:Q", title="firing rate (share of tokens)", scale=_LOG, axis=alt.Axis(grid=False)),
             y=alt.Y("fraction:Q", title="share of latents", axis=alt.Axis(format="%")),
             color=alt.Color(
                 "model:N",

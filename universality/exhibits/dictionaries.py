@@ -29,7 +29,7 @@ def firing_rates_figure(rates: pd.DataFrame) -> Figure:
     key, height = 0.15 * len(models) + 0.05, 1.35
     with mpl.rc_context(STYLE):
         figure = new_figure(ONE_COLUMN, 0.42 + height + key)
-        axes = axes_at(figure, 0.48, 0.36, ONE_COLUMN - 0.68, height)
+        axes = axes_at(figure, 0.56, 0.36, ONE_COLUMN - 0.76, height)
         colours = model_colours(models)
         firing = rates[rates["left"] > 0]
         for i, model in enumerate(models):
@@ -52,7 +52,7 @@ def firing_rates_figure(rates: pd.DataFrame) -> Figure:
         axes.set_ylabel("share of latents")
         axes.grid(axis="y", color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
-        _key(axes_at(figure, 0.48, 0.38 + height, ONE_COLUMN - 0.68, key), rates, colours)
+        _key(axes_at(figure, 0.56, 0.38 + height, ONE_COLUMN - 0.76, key), rates, colours)
     return figure
 
 
