@@ -27,10 +27,10 @@ class DenseAuxiliary:
         self._b_enc = torch.zeros(len(dead))
 
     def add(self, pre: torch.Tensor, error: torch.Tensor, seen: torch.Tensor) -> None:
-        """Take a tile of rows: pre-activations of all latents, what the main slots left, what the encoder saw."""
+        """Take some rows: pre-activations of the dead latents, what the main slots left, what the encoder saw."""
         if self.k == 0:
             return
-        acts = TopK(self.k)(pre.index_select(1, self.dead))
+        acts = TopK(self.k)(pre)
         rest = torch.addmm(error, acts, self._W_dec, alpha=-1)
         self.squared += float(torch.linalg.vector_norm(rest, dtype=torch.float64)) ** 2
         slopes = (rest @ self._W_dec.T).mul_(acts > 0)

@@ -1,4 +1,4 @@
-"""Sparse kernels of a TopK dictionary on the CPU: numba, one thread each, without the GIL.
+"""Sparse kernels of the top-k family on the CPU: numba, one thread each, without the GIL.
 
 Shapes: n rows, k slots per row, ``W_enc_rows`` and ``W_dec`` both ``(d_sae, d_in)`` so that a latent's
 weights lie together. A free slot has index -1 and value 0. Nothing here is as large as ``(n, k, d_in)``
@@ -15,111 +15,12 @@ import numpy as np
 
 # Sums may be reordered (that is what lets LLVM vectorise them); NaN and infinity keep their meaning.
 # The numpy error model spares a zero check per division, which would forbid vectors.
-_jit: Any = numba.njit(
+jit: Any = numba.njit(
     nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", inline="never"
 )
 
 
-@_jit
-def _count_from(bits, limit):
-    """Number of entries at or above ``limit``."""
-    total = 0
-    for i in range(len(bits)):  # indexed on purpose: iterating over the array does not vectorise
-        total += bits[i] >= limit
-    return total
-
-
-@_jit
-def _highest_limit(bits, k, low, high):
-    """The highest limit that at least k entries reach, by bisection; ``low`` must be one."""
-    while high - low > 1:
-        middle = (low + high) >> 1
-        reached = _count_from(bits, np.int32(middle))
-        if reached >= k:
-            low = middle
-            if reached == k:
-                break
-        else:
-            high = middle
-    return low
-
-
-@_jit
-def select_top(pre, lane_max, k, indices, values):
-    """The k largest positive entries of every row, in rising order of their index.
-
-    Equal values go to the lower index. Zeros and negatives never count, so rows may hold fewer than k.
-    Positive floats order as their bits do, so all comparisons are on integers. The k-th largest lane
-    maximum bounds the k-th largest entry from below, and only lanes that reach it are looked into.
-
-    Args:
-        pre: float32 ``(n, d_sae)``.
-        lane_max: float32 ``(n, L)``, ``lane_max[i, l] = max_s pre[i, s * L + l]`` over the whole
-            multiples of L; L may be 0.
-        k: most entries per row.
-        indices: int32 ``(n, k)``, overwritten; free slots -1.
-        values: float32 ``(n, k)``, overwritten; free slots 0.
-    """
-    n, d_sae = pre.shape
-    lanes = lane_max.shape[1]
-    whole = d_sae - d_sae % lanes if lanes else 0
-    found = np.empty(d_sae + 1, np.int32)
-    where = np.empty(d_sae + 1, np.int32)
-    open_lanes = np.empty(lanes + 1, np.int32)
-    pre_bits, value_bits, lane_bits = pre.view(np.int32), values.view(np.int32), lane_max.view(np.int32)
-    for row in range(n):
-        line, peaks = pre_bits[row], lane_bits[row]
-        highest = np.int32(0)
-        for lane in range(lanes):
-            highest = max(highest, peaks[lane])
-        bound = 1
-        if lanes >= k and _count_from(peaks, np.int32(1)) > k:
-            bound = _highest_limit(peaks, k, 1, int(highest) + 1)
-        n_open = 0
-        for lane in range(lanes):
-            open_lanes[n_open] = lane
-            n_open += peaks[lane] >= bound
-        count = 0
-        for start in range(0, whole, lanes if lanes else 1):
-            part = line[start : start + lanes]
-            for i in range(n_open):
-                bits = part[open_lanes[i]]
-                found[count] = bits
-                where[count] = start + open_lanes[i]
-                count += bits >= bound
-        for j in range(whole, d_sae):
-            found[count] = line[j]
-            where[count] = j
-            highest = max(highest, line[j])
-            count += line[j] >= bound
-        _keep_top(found[:count], where, k, bound, int(highest) + 1, indices[row], value_bits[row])
-
-
-@_jit
-def _keep_top(found, where, k, low, high, index, value):
-    """Fill one row's slots with the k largest of the candidates, ties to the first."""
-    count = len(found)
-    limit, spare = low, k
-    if count > k:
-        limit = _highest_limit(found, k, low, high)
-        spare = k - _count_from(found, np.int32(limit + 1))
-    slot = 0
-    for j in range(count):
-        bits = found[j]
-        if bits >= limit:
-            if bits == limit:
-                if spare == 0:
-                    continue
-                spare -= 1
-            value[slot] = bits
-            index[slot] = where[j]
-            slot += 1
-    for j in range(slot, k):
-        value[j] = 0
-        index[j] = -1
-
-
-@_jit
+@jit
 def decode_rows(indices, values, W_dec, bias, recon):
     """``recon[i] = bias + sum_slot values[i, slot] * W_dec[indices[i, slot]]``."""
     n, k = indices.shape
@@ -137,7 +38,7 @@ def decode_rows(indices, values, W_dec, bias, recon):
                     out[j] += scale * direction[j]
 
 
-@_jit
+@jit
 def row_errors(indices, values, W_dec, target, error, slopes, squared):
     """What the slots leave of the target, and how the error changes with each slot.
 
@@ -145,35 +46,82 @@ def row_errors(indices, values, W_dec, target, error, slopes, squared):
     ``slopes[i, slot] = error[i] . W_dec[indices[i, slot]]`` (0 for free slots),
     ``squared[i] = ||error[i]||^2``.
     """
-    n, k = indices.shape
+    for row in range(len(indices)):
+        squared[row] = _explain(indices[row], values[row], W_dec, target[row], error[row])
+        _slopes_along(indices[row], W_dec, error[row], slopes[row])
+
+
+@jit
+def _explain(indices, values, W_dec, goal, rest):
+    """Write to ``rest`` what some slots of a row leave of the goal; returns its squared norm."""
     d_in = W_dec.shape[1]
-    for row in range(n):
-        rest = error[row]
-        goal = target[row]
-        for j in range(d_in):
-            rest[j] = goal[j]
-        for slot in range(k):
-            latent = indices[row, slot]
-            if latent >= 0:
-                scale = values[row, slot]
-                direction = W_dec[latent]
-                for j in range(d_in):
-                    rest[j] -= scale * direction[j]
-        total = np.float32(0.0)
-        for j in range(d_in):
-            total += rest[j] * rest[j]
-        squared[row] = total
-        for slot in range(k):
-            latent = indices[row, slot]
-            slope = np.float32(0.0)
-            if latent >= 0:
-                direction = W_dec[latent]
-                for j in range(d_in):
-                    slope += rest[j] * direction[j]
-            slopes[row, slot] = slope
+    for j in range(d_in):
+        rest[j] = goal[j]
+    for slot in range(len(indices)):
+        latent = indices[slot]
+        if latent >= 0:
+            scale = values[slot]
+            direction = W_dec[latent]
+            for j in range(d_in):
+                rest[j] -= scale * direction[j]
+    total = np.float32(0.0)
+    for j in range(d_in):
+        total += rest[j] * rest[j]
+    return total
 
 
-@_jit
+@jit
+def _slopes_along(indices, W_dec, rest, slopes):
+    """``slopes[slot] = rest . W_dec[indices[slot]]``, 0 for free slots."""
+    d_in = W_dec.shape[1]
+    for slot in range(len(indices)):
+        latent = indices[slot]
+        slope = np.float32(0.0)
+        if latent >= 0:
+            direction = W_dec[latent]
+            for j in range(d_in):
+                slope += rest[j] * direction[j]
+        slopes[slot] = slope
+
+
+@jit
+def nested_errors(first, last, starts, indices, values, ends, W_dec, target, errors, slopes, squared):
+    """What nested dictionaries leave of the rows ``first .. last - 1``, and how that changes with each slot.
+
+    Level p reconstructs by the latents before ``ends[p]``. With ``e_p[i] = target[i] - sum_slot values[slot] *
+    W_dec[indices[slot]]`` over the slots of row i in these: ``errors[p, i] = sum_{q >= p} e_q[i]``, what latents that
+    level p adds are told; ``slopes[slot] = errors[p, i] . W_dec[indices[slot]]`` for these; ``squared[p, i] =
+    ||e_p[i]||^2``.
+
+    Args:
+        first, last: range of rows.
+        starts: int64 ``(n + 1,)``: row i has the slots ``starts[i] .. starts[i + 1] - 1``, rising by index.
+        indices, values, slopes: ``(slots,)``; slopes are overwritten.
+        ends: int64 ``(levels,)``, rising, the last is d_sae.
+        target: float32 ``(n, d_in)``. errors ``(levels, n, d_in)`` and squared ``(levels, n)`` are overwritten.
+    """
+    d_in, levels = target.shape[1], len(ends)
+    cuts = np.empty(levels + 1, np.int64)
+    for row in range(first, last):
+        slot = cuts[0] = starts[row]
+        for p in range(levels):
+            while slot < starts[row + 1] and indices[slot] < ends[p]:
+                slot += 1
+            own = slice(cuts[p], slot)
+            goal = target[row] if p == 0 else errors[p - 1, row]
+            squared[p, row] = _explain(indices[own], values[own], W_dec, goal, errors[p, row])
+            cuts[p + 1] = slot
+        for p in range(levels - 1, -1, -1):
+            rest = errors[p, row]
+            if p < levels - 1:
+                later = errors[p + 1, row]
+                for j in range(d_in):
+                    rest[j] += later[j]
+            own = slice(cuts[p], cuts[p + 1])
+            _slopes_along(indices[own], W_dec, rest, slopes[own])
+
+
+@jit
 def group_by_latent(indices, starts, entries):
     """Counting sort of the filled slots by latent.
 
@@ -203,14 +151,14 @@ def group_by_latent(indices, starts, entries):
     starts[0] = 0
 
 
-@_jit
-def _add_entries(mine, k, values, slopes, error, x, scale, grad_enc, grad_dec):
+@jit
+def _add_entries(mine, rows, values, slopes, error, x, scale, grad_enc, grad_dec):
     """Add one latent's slots to its gradients; returns the gradient of its encoder bias."""
     d_in = x.shape[1]
     bias = np.float32(0.0)
     for at in range(len(mine)):
         entry = mine[at]
-        row = entry // k
+        row = rows[entry]
         value, slope = scale * values[entry], scale * slopes[entry]
         rest, seen = error[row], x[row]
         for j in range(d_in):
@@ -220,7 +168,7 @@ def _add_entries(mine, k, values, slopes, error, x, scale, grad_enc, grad_dec):
     return bias
 
 
-@_jit
+@jit
 def adam_row(w, grad, m, v, rates, unit):
     """One Adam step of one row of weights; with ``unit`` the row is a unit vector and stays one.
 
@@ -255,8 +203,8 @@ def adam_row(w, grad, m, v, rates, unit):
                 w[j] *= shrink
 
 
-@_jit
-def update_latents(first, last, k, x, groups, extra, weights, moments, rates, grad_b_enc, through_encoder):
+@jit
+def update_latents(first, last, x, groups, extra, weights, moments, rates, grad_b_enc, through_encoder):
     """Gradients and Adam for the latents ``first .. last - 1``, one latent at a time.
 
     ``grad_W_dec[l] = scale * sum values * error[row]``, ``grad_W_enc_rows[l] = scale * sum slopes * x[row]``,
@@ -264,10 +212,9 @@ def update_latents(first, last, k, x, groups, extra, weights, moments, rates, gr
 
     Args:
         first, last: range of latents.
-        k: slots per row in each group (a tuple of as many numbers as groups).
         x: float32 ``(n, d_in)``, what the encoder sees.
-        groups: tuple of (starts, entries, values, slopes, error, scale) per group of slots; values and
-            slopes flat.
+        groups: tuple of (starts, entries, rows, values, slopes, error, scale) per group of slots; rows (of the
+            slots), values and slopes flat.
         extra: (row_of, grad_enc, grad_dec, grad_b_enc): gradients that were formed densely for some latents,
             added to those of row ``row_of[l]``; -1 for latents without.
         weights: (W_enc_rows, W_dec). moments: (m, v) of each, four arrays. rates: of :func:`adam_row`.
@@ -284,9 +231,9 @@ def update_latents(first, last, k, x, groups, extra, weights, moments, rates, gr
     for latent in range(first, last):
         bias = np.float32(0.0)
         for which in range(len(groups)):
-            starts, entries, values, slopes, error, scale = groups[which]
+            starts, entries, rows, values, slopes, error, scale = groups[which]
             mine = entries[starts[latent] : starts[latent + 1]]
-            bias += _add_entries(mine, k[which], values, slopes, error, x, scale, grad_enc, grad_dec)
+            bias += _add_entries(mine, rows, values, slopes, error, x, scale, grad_enc, grad_dec)
         if row_of[latent] >= 0:
             own_enc, own_dec = extra_enc[row_of[latent]], extra_dec[row_of[latent]]
             for j in range(d_in):

@@ -10,7 +10,7 @@ removed before Adam, and the row rescaled after it (Bricken et al. 2023).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -38,19 +38,35 @@ LATENT_PARTS = 16
 """Ranges of latents that threads share; fixed, so that sums do not depend on the number of threads."""
 
 
-class _Slots:
-    """Active latents of a batch and what they leave of their target, in buffers that are used again."""
+class Slots:
+    """Active latents of a batch and what they leave of their target, in buffers that are used again.
 
-    def __init__(self, n: int, k: int, d_in: int):
+    Attributes:
+        indices, values, slopes: (n, k); ``rows`` (n * k,) are the rows of the slots.
+        errors: (levels, n, d_in), by level what the latents are told: that level's error and those of all after it.
+        squared: (levels, n), squared norms of the levels' own errors. The last level is the whole dictionary; here
+            there is no other.
+        ends: rising, the latents before which each level ends.
+    """
+
+    def __init__(self, n: int, k: int, d_in: int, ends: Sequence[int]):
         self.indices, self.values = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
-        self.slopes, self.error = np.empty((n, k), np.float32), np.empty((n, d_in), np.float32)
-        self.squared = np.zeros(n, np.float32)
+        self.slopes, self.rows = np.empty((n, k), np.float32), np.repeat(np.arange(n, dtype=np.int32), k)
+        self.errors = np.empty((len(ends), n, d_in), np.float32)
+        self.squared = np.zeros((len(ends), n), np.float32)
+        self.ends = tuple(ends)
 
-    def group(self, d_sae: int, scale: float) -> tuple:
-        """Sorted by latent, as :func:`kernels.update_latents` takes a group."""
+    @property
+    def error(self) -> np.ndarray:
+        """What the whole dictionary leaves of the target, (n, d_in)."""
+        return self.errors[-1]
+
+    def groups(self, d_sae: int, scale: float) -> list[tuple]:
+        """By level, sorted by latent, as :func:`kernels.update_latents` takes a group."""
         starts, entries = np.empty(d_sae + 1, np.int64), np.empty(self.indices.size, np.int64)
         kernels.group_by_latent(self.indices, starts, entries)
-        return starts, entries, self.values.ravel(), self.slopes.ravel(), self.error, np.float32(scale)
+        slots = starts, entries, self.rows, self.values.ravel(), self.slopes.ravel()
+        return [(*slots, error, np.float32(scale)) for error in self.errors]
 
 
 class CPUStep:
@@ -86,38 +102,14 @@ class CPUStep:
             if threads > 1
             else None
         )
-        self._slots, self._tile = _Slots(0, k, self.d_in), torch.empty((0, self.d_sae))
+        self._slots, self._tile = self._fresh(0), torch.empty((0, self.d_sae))
 
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
-        n, seen = len(x), x - self.p.b_dec
-        main = self._buffers(n)
-        aux_k = min(self.aux_k, len(dead)) if self.c else 0
-        few = len(dead) <= DENSE_DEAD * aux_k
-        aux = _Slots(n, 0 if few else aux_k, self.d_in)
-        dense = DenseAuxiliary(self.p.W_dec, dead if few else dead[:0], aux_k if few else 0)
-        for start in range(0, n, len(self._tile)):
-            tile = seen[start : start + len(self._tile)]
-            pre = self._fill(tile, start, main, aux, dead)
-            dense.add(pre, torch.from_numpy(main.error[start : start + len(tile)]), tile)
-        variance, squared = _variance(seen), float(main.squared.sum(dtype=np.float64))
-        aux_squared = dense.squared if few else float(aux.squared.sum(dtype=np.float64))
-        aux_scale = self.c / squared if aux_k and squared > 0 else 0.0
-        fvu = squared / variance
-        outcome = StepOutcome(
-            loss=fvu + aux_scale * aux_squared,
-            fvu=fvu,
-            l0=float(np.count_nonzero(main.values)) / n,
-        )
-        if math.isfinite(outcome.loss):
-            groups = (main.group(self.d_sae, -2 / variance), aux.group(self.d_sae, -2 * aux_scale))
-            extra = dense.extra(self.d_sae, -2 * aux_scale)
-            direct = main.error.sum(axis=0) * np.float32(-2 / variance)
-            self._update(seen.numpy(), groups, extra, direct, rates)
-            starts = groups[0][0]
-            self.silent += n
-            self.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
-        return outcome
+        seen = x - self.p.b_dec
+        main, aux, dense = self._buffers(len(x)), *self._auxiliary(len(x), dead)
+        self._explain(seen, main, aux, dense, dead)
+        return self._learn(seen, main, aux, dense, rates)
 
     def extra_state(self) -> dict[str, torch.Tensor]:
         """Nothing beyond weights and moments."""
@@ -128,12 +120,65 @@ class CPUStep:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def _buffers(self, n: int) -> _Slots:
+    def _fresh(self, n: int) -> Slots:
+        """Buffers for the active latents of n rows."""
+        return Slots(n, self.k, self.d_in, (self.d_sae,))
+
+    def _buffers(self, n: int) -> Slots:
         """Buffers for a batch of n rows; fresh ones only when n changes."""
-        if len(self._slots.indices) != n:
-            self._slots = _Slots(n, self.k, self.d_in)
+        if self._slots.errors.shape[1] != n:
+            self._slots = self._fresh(n)
             self._tile = torch.empty((min(n, max(64, TILE_BYTES // (4 * self.d_sae))), self.d_sae))
         return self._slots
+
+    def _auxiliary(self, n: int, dead: torch.Tensor) -> tuple[Slots, DenseAuxiliary]:
+        """What models the residual: sparse slots, or dense products where few latents are dead; the other is empty."""
+        k = min(self.aux_k, len(dead)) if self.c else 0
+        few = len(dead) <= DENSE_DEAD * k
+        sparse = Slots(n, 0 if few else k, self.d_in, (self.d_sae,))
+        return sparse, DenseAuxiliary(self.p.W_dec, dead if few else dead[:0], k if few else 0)
+
+    def _tiles(self, seen: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """First row, rows and pre-activations of a tile at a time; they share one buffer."""
+        for start in range(0, len(seen), len(self._tile)):
+            tile = seen[start : start + len(self._tile)]
+            pre = torch.addmm(self.p.b_enc, tile, self.p.W_enc_rows.T, out=self._tile[: len(tile)])
+            yield start, tile, pre
+
+    def _explain(
+        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor
+    ) -> None:
+        """Encode, select and decode the batch, tile by tile."""
+        for start, tile, pre in self._tiles(seen):
+            self._fill(tile, pre, start, main, aux, dead)
+            error = torch.from_numpy(main.error[start : start + len(tile)])
+            dense.add(pre.index_select(1, dense.dead), error, tile)
+
+    def _learn(
+        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, rates: Rates
+    ) -> StepOutcome:
+        """The losses of what the slots hold, and the step that follows from them."""
+        n, variance = len(seen), _variance(seen)
+        squares = [float(squared.sum(dtype=np.float64)) for squared in main.squared]
+        aux_squared = dense.squared + float(aux.squared.sum(dtype=np.float64))
+        wanted = (dense.k or aux.indices.shape[1]) and squares[-1] > 0
+        aux_scale = self.c / squares[-1] if wanted else 0.0
+        outcome = StepOutcome(
+            loss=sum(squares) / (len(squares) * variance) + aux_scale * aux_squared,
+            fvu=squares[-1] / variance,
+            l0=float(np.count_nonzero(main.values)) / n,
+        )
+        if math.isfinite(outcome.loss):
+            scale = -2 / (len(squares) * variance)
+            groups, aux_groups = main.groups(self.d_sae, scale), aux.groups(self.d_sae, -2 * aux_scale)
+            levels = list(zip(main.ends, groups, strict=True))
+            extra = dense.extra(self.d_sae, -2 * aux_scale)
+            direct = main.errors[0].sum(axis=0) * np.float32(scale)
+            self._update(seen.numpy(), levels, aux_groups[0], extra, direct, rates)
+            starts = groups[0][0]
+            self.silent += n
+            self.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
+        return outcome
 
     def _share(self, n: int, parts: int, n_work: int, work: Callable[[int, int, int], None]) -> None:
         """Call ``work(part, first, last)`` on ``parts`` ranges of ``n``, on all threads where that pays."""
@@ -146,51 +191,73 @@ class CPUStep:
             list(self._pool.map(lambda part: work(*part), ranges))
 
     def _fill(
-        self, seen: torch.Tensor, start: int, main: _Slots, aux: _Slots, dead: torch.Tensor
-    ) -> torch.Tensor:
-        """Encode, select and decode one tile of rows; returns its pre-activations."""
-        pre = torch.addmm(self.p.b_enc, seen, self.p.W_enc_rows.T, out=self._tile[: len(seen)])
-        W_dec, target = self.p.W_dec.numpy(), seen.numpy()
-        names = dead.numpy().astype(np.int32)
+        self, seen: torch.Tensor, pre: torch.Tensor, start: int, main: Slots, aux: Slots, dead: torch.Tensor
+    ) -> None:
+        """Select and decode one tile of rows."""
+        target = seen.numpy()
 
         def work(_: int, first: int, last: int) -> None:
             here = slice(start + first, start + last)
-            for slots, goal in ((main, target[first:last]), (aux, main.error[here])):
-                k = slots.indices.shape[1]
-                if k == 0:
-                    continue
-                own = pre[first:last] if slots is main else pre[first:last].index_select(1, dead)
-                indices, values = (part.numpy() for part in top_k(own, k))
-                if slots is aux:
-                    indices = np.where(indices >= 0, names[indices], np.int32(-1))
-                slots.indices[here], slots.values[here] = indices, values
-                kernels.row_errors(
-                    indices, values, W_dec, goal, slots.error[here], slots.slopes[here], slots.squared[here]
-                )
+            indices, values = top_k(pre[first:last], self.k)
+            main.indices[here], main.values[here] = indices.numpy(), values.numpy()
+            self._decode(main, here, target[first:last])
+            if aux.indices.size:
+                strongest_dead(pre[first:last], dead, aux, here)
+                self._decode(aux, here, main.error[here])
 
         self._share(len(seen), self.threads, len(seen) * self.d_sae, work)
-        return pre
+
+    def _decode(self, slots: Slots, here: slice, target: np.ndarray) -> None:
+        """What the slots of some rows leave of their target (rows, d_in)."""
+        kernels.row_errors(
+            slots.indices[here],
+            slots.values[here],
+            self.p.W_dec.numpy(),
+            target,
+            slots.error[here],
+            slots.slopes[here],
+            slots.squared[-1, here],
+        )
 
     def _update(
-        self, seen: np.ndarray, groups: tuple, extra: tuple, grad_b_dec: np.ndarray, rates: Rates
+        self,
+        seen: np.ndarray,
+        levels: Sequence[tuple[int, tuple]],
+        aux: tuple,
+        extra: tuple,
+        grad_b_dec: np.ndarray,
+        rates: Rates,
     ) -> None:
+        """Gradients and Adam; ``levels`` are (end, group): which slots the latents before that end learn from."""
         p, m, v = ({k: t.numpy() for k, t in held.named().items()} for held in (self.p, self.m, self.v))
         weights = (p["W_enc_rows"], p["W_dec"])
         moments = (m["W_enc_rows"], v["W_enc_rows"], m["W_dec"], v["W_dec"])
-        widths = (self.k, groups[1][1].size // len(seen) or 1)
         grad_b_enc = np.empty(self.d_sae, np.float32)
-        through = np.zeros((LATENT_PARTS, self.d_in), np.float32)
+        through = np.zeros((LATENT_PARTS, len(levels), self.d_in), np.float32)
         packed = rates.packed()
 
         def work(part: int, first: int, last: int) -> None:
-            kernels.update_latents(
-                first, last, widths, seen, groups, extra, weights, moments, packed, grad_b_enc, through[part]
-            )
+            for (end, group), out in zip(levels, through[part], strict=True):
+                low, first = first, max(first, min(last, end))
+                if low < first:
+                    groups = (group, aux)
+                    kernels.update_latents(
+                        low, first, seen, groups, extra, weights, moments, packed, grad_b_enc, out
+                    )
 
         self._share(self.d_sae, LATENT_PARTS, len(seen) * self.d_sae, work)
         # b_dec is subtracted before the encoder and added after the decoder.
-        kernels.adam_row(p["b_dec"], grad_b_dec - through.sum(axis=0), m["b_dec"], v["b_dec"], packed, False)
+        grad_b_dec = grad_b_dec - through.sum(axis=(0, 1))
+        kernels.adam_row(p["b_dec"], grad_b_dec, m["b_dec"], v["b_dec"], packed, False)
         kernels.adam_row(p["b_enc"], grad_b_enc, m["b_enc"], v["b_enc"], packed, False)
+
+
+def strongest_dead(pre: torch.Tensor, dead: torch.Tensor, slots: Slots, here: slice) -> None:
+    """Fill the slots of rows ``here`` with the largest dead latents of their pre-activations (rows, d_sae)."""
+    indices, values = top_k(pre.index_select(1, dead), slots.indices.shape[1])
+    slots.values[here] = values.numpy()
+    named = dead[indices.long().clamp_min(0)]
+    slots.indices[here] = torch.where(indices >= 0, named, -1).numpy()
 
 
 def _variance(rows: torch.Tensor) -> float:

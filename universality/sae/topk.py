@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from universality.errors import InputError, must_be
-from universality.sae import kernels
+from universality.sae import selection
 
 LANES_PER_SLOT = 8
 """Lanes that bound the k-th largest entry, per slot: the measured optimum from k 16 to 256 is flat here."""
@@ -25,7 +25,7 @@ def runs_kernels(tensor: torch.Tensor) -> bool:
 
 
 def lane_maxima(pre: torch.Tensor, k: int) -> torch.Tensor:
-    """Maxima over strided lanes of each row, as :func:`kernels.select_top` wants them; no lanes for short rows."""
+    """Maxima over strided lanes of each row, as :func:`selection.select_top` wants them; no lanes for short rows."""
     n, d_sae = pre.shape
     lanes = min(LANES_PER_SLOT * k, d_sae // 2)
     if lanes < k:
@@ -51,7 +51,7 @@ def top_k(pre: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     pre = pre.detach().contiguous()
     indices = np.empty((len(pre), k), dtype=np.int32)
     values = np.empty((len(pre), k), dtype=np.float32)
-    kernels.select_top(pre.numpy(), lane_maxima(pre, k).numpy(), k, indices, values)
+    selection.select_top(pre.numpy(), lane_maxima(pre, k).numpy(), k, indices, values)
     return torch.from_numpy(indices), torch.from_numpy(values)
 
 

@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from universality.sae.activations import Activation, Gated, JumpReLU, ReLU
-from universality.sae.architectures.batch_topk import BatchTopKStep, threshold_decay
+from universality.sae.architectures.batch_step import BatchCPUStep
+from universality.sae.architectures.batch_topk import BatchTopKStep, RunningThreshold, threshold_decay
 from universality.sae.architectures.jumprelu import JumpReLUStep
 from universality.sae.architectures.penalised import GatedStep, ReLU2023Step, ReLUStep
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import SAETrainingConfig
 from universality.sae.step import CPUStep, TorchStep
 from universality.sae.stepper import Parameters, Stepper
-from universality.sae.topk import TopK
+from universality.sae.topk import TopK, runs_kernels
 
 FREE_DECODER_NORM = 0.1
 """Norm of a free decoder's rows at the start (ours, of the 0.05 to 1 of the April 2024 update)."""
@@ -63,15 +64,18 @@ def make_stepper(
     silent: torch.Tensor,
     n_steps: int,
 ) -> Stepper:
-    """The step of the config's architecture where the weights lie: kernels for TopK on the CPU, else autograd."""
+    """The step of the config's architecture where the weights lie: on the CPU kernels for all with a k, or autograd."""
     held = (p, m, v, silent)
     if config.architecture in ("topk", "batch_topk", "matryoshka"):
         options = top_k_options(config, p.W_dec.shape[1])
+        threads = torch.get_num_threads()
         if config.architecture != "topk":
-            decay = threshold_decay(n_steps)
-            return BatchTopKStep(*held, **options, prefixes=config.prefixes, decay=decay)
+            options |= {"prefixes": config.prefixes, "decay": threshold_decay(n_steps)}
+            if runs_kernels(p.W_dec):
+                return BatchCPUStep(*held, **options, threads=threads)
+            return BatchTopKStep(*held, **options)
         if p.W_dec.device.type == "cpu":
-            return CPUStep(*held, **options, threads=torch.get_num_threads())
+            return CPUStep(*held, **options, threads=threads)
         return TorchStep(*held, **options)
     penalty = {
         "coefficient": config.penalty_coefficient,
@@ -106,7 +110,7 @@ def folded(config: SAETrainingConfig, p: Parameters, stepper: Stepper, scale: fl
     elif config.architecture == "gated":
         activation = Gated(b_enc, p.extra["b_mag"] / scale, p.extra["r_mag"].clone())
         b_enc = torch.zeros_like(b_enc)
-    elif isinstance(stepper, BatchTopKStep):
+    elif isinstance(stepper, RunningThreshold):
         activation = JumpReLU(stepper.threshold / scale)
     else:
         assert config.k is not None

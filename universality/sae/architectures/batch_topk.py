@@ -21,13 +21,46 @@ def threshold_decay(n_steps: int) -> float:
     return 1 - 1 / min(THRESHOLD_STEPS, max(FEWEST_STEPS, THRESHOLD_SHARE * n_steps))
 
 
-class BatchTopKStep(AutogradStep):
+class RunningThreshold:
+    """The running mean of the smallest active pre-activation of a batch: the threshold of inference.
+
+    There rows must not depend on each other.
+
+    Args:
+        decay: in [0, 1).
+        device: where it lies.
+    """
+
+    def __init__(self, decay: float, device: torch.device | str = "cpu"):
+        self.decay = decay
+        # Sum of the weighted minima and of their weights, so that early means are not drawn to 0.
+        self.running = torch.zeros(2, dtype=torch.float32, device=device)
+
+    def observe(self, values: torch.Tensor) -> None:
+        """Add the smallest active of a batch's values; a batch without any changes nothing."""
+        if not values.numel():
+            return
+        lowest = torch.where(values > 0, values, torch.inf).amin()
+        seen = torch.stack([lowest, torch.ones_like(lowest)]).to(self.running)
+        moved = self.decay * self.running + (1 - self.decay) * seen
+        self.running.copy_(torch.where(torch.isfinite(lowest), moved, self.running))
+
+    def extra_state(self) -> dict[str, torch.Tensor]:
+        """The running threshold."""
+        return {"running_threshold": self.running}
+
+    @property
+    def threshold(self) -> torch.Tensor:
+        """The running mean, a scalar; 0 before the first batch."""
+        return self.running[0] / self.running[1].clamp_min(1e-30)
+
+
+class BatchTopKStep(RunningThreshold, AutogradStep):
     """``acts`` = the ``n * k`` largest of ``relu(pre)`` (n, d_sae); loss = mean over prefixes p of ``fvu_p`` + aux.
 
     ``fvu_p`` is that of the reconstruction by the first p latents. One prefix, the whole dictionary, is
     BatchTopK; several are Matryoshka BatchTopK, in which the first latents must also explain the data alone.
-    The smallest active pre-activation is averaged over batches: the threshold of inference, where rows must
-    not depend on each other.
+    On any device; on the CPU in float32 :class:`BatchCPUStep` takes its place.
 
     Args:
         p, m, v, silent: as :class:`AutogradStep` takes them.
@@ -55,11 +88,9 @@ class BatchTopKStep(AutogradStep):
         prefixes: Sequence[int],
         decay: float,
     ):
-        super().__init__(p, m, v, silent)
+        AutogradStep.__init__(self, p, m, v, silent)
+        RunningThreshold.__init__(self, decay, p.b_enc.device)
         self.k, self.aux_k, self.c, self.prefixes = k, aux_k, aux_coefficient, tuple(prefixes)
-        self.decay = decay
-        # Sum of the weighted minima and of their weights, so that early means are not drawn to 0.
-        self.running = torch.zeros(2, dtype=torch.float32, device=p.b_enc.device)
 
     def losses(
         self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
@@ -79,19 +110,3 @@ class BatchTopKStep(AutogradStep):
         loss = torch.stack(parts).mean()
         loss = loss + auxiliary_loss(W_dec, pre, error, dead, self.aux_k, self.c)
         return loss, parts[-1], places % pre.shape[1], values
-
-    def observe(self, values: torch.Tensor) -> None:
-        """Add the smallest active pre-activation to the running mean; a batch without any changes nothing."""
-        lowest = torch.where(values > 0, values, torch.inf).amin()
-        seen = torch.stack([lowest, torch.ones_like(lowest)]).to(self.running)
-        moved = self.decay * self.running + (1 - self.decay) * seen
-        self.running.copy_(torch.where(torch.isfinite(lowest), moved, self.running))
-
-    def extra_state(self) -> dict[str, torch.Tensor]:
-        """The running threshold."""
-        return {"running_threshold": self.running}
-
-    @property
-    def threshold(self) -> torch.Tensor:
-        """The running mean of the smallest active pre-activation, a scalar; 0 before the first."""
-        return self.running[0] / self.running[1].clamp_min(1e-30)

@@ -97,10 +97,10 @@ def test_folding_changes_no_value(name):
 
 
 def test_the_threshold_is_the_running_mean_of_the_smallest_active_value():
-    p = parameters("batch_topk", torch.float32)
+    p = parameters("batch_topk")
     run, lowest = stepper("batch_topk", p), []
     for seed in range(3):
-        x = torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=seed))
+        x = torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=seed)).double()
         lowest.append(float(run.losses(p.named(), x, torch.zeros(0, dtype=torch.int64))[3].min()))
         run.observe(torch.tensor([lowest[-1], 9.0, 0.0]))
     run.observe(torch.zeros(3))  # a batch in which nothing fires

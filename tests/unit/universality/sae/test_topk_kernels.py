@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from universality.sae import kernels
+from universality.sae import kernels, selection
 from universality.sae.topk import TopK, lane_maxima, runs_kernels, top_k
 
 
@@ -53,7 +53,7 @@ def test_lanes_do_not_change_the_selection():
     found = []
     for lanes in (torch.empty((20, 0)), lane_maxima(pre, 9)):
         indices, values = np.empty((20, 9), np.int32), np.empty((20, 9), np.float32)
-        kernels.select_top(pre.numpy(), lanes.numpy(), 9, indices, values)
+        selection.select_top(pre.numpy(), lanes.numpy(), 9, indices, values)
         found.append((indices, values))
     assert lane_maxima(pre, 9).shape[1] > 0
     np.testing.assert_array_equal(found[0][0], found[1][0])
