@@ -1,4 +1,4 @@
-"""One training step of a TopK dictionary against a plain dense one under autograd, in the same run.
+"""One training step of the top-k family against a plain dense one under autograd, in the same run.
 
 ``pytest tests/benchmarks --benchmark-only``; rows per second are in ``extra_info``.
 """
@@ -14,7 +14,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from dense_topk import DenseTopK, planted_rows
 
-from universality.sae.step import CPUStep, Parameters, Rates
+from universality.sae.architectures import make_stepper
+from universality.sae.config import SAETrainingConfig
+from universality.sae.stepper import Parameters, Rates, Stepper
 
 SIZES = [(256, 1024, 16), (512, 4096, 32), (512, 16384, 32)]
 BATCH = 1024
@@ -37,7 +39,7 @@ def timed(benchmark, work, rounds: int) -> None:
         benchmark.extra_info["rows_per_second"] = BATCH / benchmark.stats["min"]
 
 
-def sparse_step(d_in: int, d_sae: int, k: int, threads: int) -> CPUStep:
+def sparse_step(d_in: int, d_sae: int, k: int, architecture: str = "topk") -> Stepper:
     dense = DenseTopK(d_in, d_sae, k)
     held = {
         "W_enc_rows": dense.W_enc.T.contiguous(),
@@ -47,27 +49,20 @@ def sparse_step(d_in: int, d_sae: int, k: int, threads: int) -> CPUStep:
     }
     p = Parameters(**{name: value.detach().clone() for name, value in held.items()})
     silent = torch.zeros(d_sae, dtype=torch.int64)
-    return CPUStep(
-        p,
-        p.zeros_like(),
-        p.zeros_like(),
-        silent,
-        k=k,
-        aux_k=d_in // 2,
-        aux_coefficient=1 / 32,
-        threads=threads,
-    )
+    config = SAETrainingConfig(architecture=architecture, d_sae=d_sae, k=k, tokens=1000 * BATCH)
+    return make_stepper(config, p, p.zeros_like(), p.zeros_like(), silent, n_steps=1000)
 
 
 @pytest.mark.benchmark(group="sae step")
 class TestStep:
-    def test_sparse(self, benchmark, size):
-        step, x = sparse_step(*size, torch.get_num_threads()), rows(size[0])
+    @pytest.mark.parametrize("architecture", ["topk", "batch_topk", "matryoshka"])
+    def test_sparse(self, benchmark, size, architecture):
+        step, x = sparse_step(*size, architecture), rows(size[0])
         timed(benchmark, lambda: step.step(x, torch.empty(0, dtype=torch.int64), RATES), rounds=10)
         step.close()
 
     def test_sparse_with_a_tenth_of_the_latents_dead(self, benchmark, size):
-        step, x = sparse_step(*size, torch.get_num_threads()), rows(size[0])
+        step, x = sparse_step(*size), rows(size[0])
         timed(benchmark, lambda: step.step(x, torch.arange(0, size[1], 10), RATES), rounds=10)
         step.close()
 

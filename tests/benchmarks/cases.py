@@ -174,7 +174,7 @@ def sae(d_in: int, d_sae: int, k: int, threads: int, rounds: int = 10) -> dict:
 
     torch.set_num_threads(threads)
     x = rows(d_in)
-    step, dense = sparse_step(d_in, d_sae, k, threads), DenseTopK(d_in, d_sae, k)
+    step, dense = sparse_step(d_in, d_sae, k), DenseTopK(d_in, d_sae, k)
     optimizer = torch.optim.Adam(dense.parameters(), lr=1e-4)
     weight, out = torch.randn(d_sae, d_in), torch.empty(BATCH, d_sae)
     nobody = torch.empty(0, dtype=torch.int64)

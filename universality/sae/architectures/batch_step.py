@@ -145,6 +145,7 @@ class BatchSlots(Slots):
 
     def decode(self, first: int, last: int, W_dec: np.ndarray, target: np.ndarray) -> None:
         """What the levels leave of some rows' target (n, d_in)."""
+        # Whole arrays and a range: a cut through (levels, n, d_in) is not contiguous, and its sums would differ.
         slots = self.starts, self.indices[0], self.values[0], np.array(self.ends)
         out = self.errors, self.slopes[0], self.squared
         kernels.nested_errors(first, last, *slots, W_dec, target, *out)
