@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines.engine.plan import Estimate
 from pipelines.recipe import NativeModels, Recipe
+from universality.sae.config import TOP_K_FAMILY
 
 #: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.
 CPU_FLOPS = 2.5e10
@@ -95,9 +96,9 @@ def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     weights = 8 * sizes.d_in * config["d_sae"]
     seconds = 5 * 2 * sizes.d_in * config["d_sae"] * config["tokens"] / (2 * _flops(params))
     memory = BASE_MEMORY + 4 * weights
-    if (
-        config.get("architecture", "topk") != "topk"
-    ):  # dense activations and gradients, (batch_rows, d_sae) each
+    sparse = TOP_K_FAMILY if params.get("device") != "cuda" else ("topk",)
+    if config.get("architecture", "topk") not in sparse:
+        # Dense activations and gradients, (batch_rows, d_sae) each.
         seconds *= DENSE_FACTOR
         memory += 6 * 4 * config["batch_rows"] * config["d_sae"]
     return Estimate(IMPORT_SECONDS + seconds, weights, memory)

@@ -62,10 +62,11 @@ class _Layout:
         return {"device": self.device, "threads": self.recipe.threads}
 
     def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
+        params = {**params, **self.compute}
         return Node(
             node_id,
             step,
-            {**params, **self.compute},
+            params,
             inputs,
             threads=self.recipe.threads,
             device=self.device,

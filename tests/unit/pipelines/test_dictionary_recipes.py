@@ -6,7 +6,7 @@ from pipelines.errors import RecipeError
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionaries import missed_target
-from universality.sae.config import SAETrainingConfig
+from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
 
 SAE = "comparisons.0.sae"
 NO_K = [f"{SAE}.k=null"]
@@ -20,8 +20,8 @@ CHANGES = {
 }
 
 
-def planned(changes=()):
-    return build_plan(load_recipe("tiny", list(changes)))
+def planned(changes=(), device="cpu"):
+    return build_plan(load_recipe("tiny", list(changes)), device=device)
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -33,6 +33,10 @@ def test_every_architecture_is_planned_with_keys_and_costs_of_its_own(name):
     assert "sae/main/m0" in moved
     assert not any(node.startswith(("corpus", "tok", "transformer", "activations")) for node in moved)
     cost, usual = found["sae/main/m0"].estimate, topk["sae/main/m0"].estimate
+    if name in TOP_K_FAMILY:  # the same kernels on the CPU, autograd elsewhere
+        assert cost == usual
+        cost = planned([f"{SAE}.architecture={name}"], "cuda")["sae/main/m0"].estimate
+        usual = planned(device="cuda")["sae/main/m0"].estimate
     assert cost.seconds > usual.seconds
     assert cost.memory > usual.memory
 
