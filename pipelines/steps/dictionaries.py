@@ -46,8 +46,8 @@ def sae(ctx: StepContext) -> None:
     if result.status != "ok":
         dear = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
         raise TrainingDiverged(
-            f"Training of {ctx.node_id} ended as {result.status!r}. "
-            f"Lower the dictionary's lr or raise its warm-up.{dear}"
+            f"Training of {ctx.node_id} ended as {result.status!r} in step {len(result.history['loss'])} "
+            f"({result.tokens} rows). Lower the dictionary's lr or raise its warm-up.{dear}"
         )
     config, tensors = result.sae.to_tensors()
     ctx.out.tensors("sae", tensors)

@@ -1,11 +1,14 @@
 """Recipes with every trained architecture: planned, keyed, estimated, and told where a target was missed."""
 
+import numpy as np
 import pytest
 
-from pipelines.errors import RecipeError
+from pipelines.engine.step import StepContext, find_step
+from pipelines.errors import RecipeError, TrainingDiverged
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionaries import missed_target
+from storage import artifact_key, open_store
 from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
 
 SAE = "comparisons.0.sae"
@@ -58,3 +61,22 @@ def test_a_missed_target_is_told():
     for l0 in (3.9, 30.5):
         assert f"l0 ended at {l0}; target_l0 is 8" in missed_target(recipe, l0)
     assert missed_target(SAETrainingConfig(d_sae=64, tokens=10, k=8), 1.0) is None
+
+
+def test_a_diverged_training_fails_and_says_in_which_step(tmp_path):
+    store, key = open_store(str(tmp_path)), artifact_key("activations", 1, {}, {})
+    rows = np.random.default_rng(0).standard_normal((2000, 16)).astype(np.float32)
+    rows[900:] *= 1e30  # squares overflow
+    with store.create(key, step="activations", version=1, params={}, inputs={}) as out:
+        out.array("hook", rows)
+    config = {"d_sae": 32, "k": 4, "tokens": 2000, "batch_rows": 10, "normalise": False}
+    params = {"config": config, "hook_point": "hook", "sae_seed": ["m0"], "root_seed": 0}
+    out_key = artifact_key("sae", 1, params, {"activations": key})
+    with store.create(out_key, step="sae", version=1, params=params, inputs={"activations": key}) as out:
+        ctx = StepContext(
+            "sae/main/m0", params, {"activations": store.get(key)}, out, store.checkpoint(out_key)
+        )
+        with pytest.raises(
+            TrainingDiverged, match=r"Training of sae/main/m0 ended as 'diverged' in step \d+ \(\d+"
+        ):
+            find_step("sae").function(ctx)
