@@ -9,8 +9,9 @@ import math
 from typing import Any
 
 from pipelines.engine.plan import Estimate
-from pipelines.recipe import NativeModels, Recipe
+from pipelines.recipe import NativeModels, Recipe, training_tokens
 from universality.sae.config import TOP_K_FAMILY
+from universality.sae.stream import BUFFER_BYTES
 
 #: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.
 CPU_FLOPS = 2.5e10
@@ -19,6 +20,8 @@ GPU_FLOPS = 2e13
 DENSE_FACTOR = 7.5
 #: Seconds to import torch and transformer-lens, once per worker; charged to the steps that need them.
 IMPORT_SECONDS = 1.0
+#: Rows of a dictionary's sample, as universality.sae.training has it, whose import is heavy.
+SAMPLE_ROWS = 8192
 #: Resident bytes of a process with torch loaded.
 BASE_MEMORY = 700_000_000
 
@@ -95,13 +98,26 @@ def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     config = params["config"]
     weights = 8 * sizes.d_in * config["d_sae"]
     seconds = 5 * 2 * sizes.d_in * config["d_sae"] * config["tokens"] / (2 * _flops(params))
-    memory = BASE_MEMORY + 4 * weights
+    memory = BASE_MEMORY + 4 * weights + min(BUFFER_BYTES, 4 * sizes.d_in * training_tokens(sizes.recipe))
     sparse = TOP_K_FAMILY if params.get("device") != "cuda" else ("topk",)
     if config.get("architecture", "topk") not in sparse:
         # Dense activations and gradients, (batch_rows, d_sae) each.
         seconds *= DENSE_FACTOR
         memory += 6 * 4 * config["batch_rows"] * config["d_sae"]
+    if "live" in params:
+        seconds += 2 * sizes.block_flops * _computed_rows(sizes, params) / _flops(params)
+        batch = params["live"]["batch_contexts"] * sizes.recipe.n_ctx
+        memory += 4 * sizes.parameters + 4 * batch * (4 * sizes.d_model + sizes.d_mlp)
     return Estimate(IMPORT_SECONDS + seconds, weights, memory)
+
+
+def _computed_rows(sizes: _Sizes, params: dict[str, Any]) -> int:
+    """Rows that a live training computes: its sample, the look at the norms, and every filling of the buffer."""
+    n_rows, tokens = params["live"]["max_tokens"], params["config"]["tokens"]
+    sample = min(SAMPLE_ROWS * sizes.recipe.n_ctx, n_rows)  # every row of it from another context, at worst
+    norms = 0 if params.get("max_norm") is None else n_rows
+    # Data that fit the buffer are computed once for all passes.
+    return sample + norms + (n_rows if 4 * sizes.d_in * n_rows <= BUFFER_BYTES else tokens)
 
 
 def _loaded_sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:

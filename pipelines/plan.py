@@ -16,6 +16,7 @@ from pipelines.recipe import (
     Recipe,
     dictionary_ids,
     model_ids,
+    training_tokens,
     untrained_ids,
 )
 
@@ -133,19 +134,19 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
         for dictionary in dictionary_ids(recipe, c)
         if dictionary not in c.loaded
     }
-    sizes = [c.sae.tokens for c in recipe.comparisons if c.sae is not None]
-    needed = min(max(sizes, default=0), recipe.activation_tokens or 2**62)
     for model in [*layout.trained, *layout.untrained]:
-        parts = [part for part in ("sae_a", "sae_b") if (model, part) in trained_on]
+        stored = recipe.activation_source == "stored"
+        parts = [part for part in ("sae_a", "sae_b") if stored and (model, part) in trained_on]
         for part in [*parts, "eval"]:
             evaluation = part == "eval"
             params = {
                 "part": part,
                 "hook_points": hooks,
-                "max_tokens": None if evaluation else needed,
+                "max_tokens": None if evaluation else training_tokens(recipe),
                 "dtype": "float32" if evaluation else recipe.activation_dtype,
                 "batch_contexts": BATCH_CONTEXTS,
                 "shard_rows": SHARD_ROWS,
+                **({} if evaluation else recipe.training_rows.positions),
             }
             inputs = {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
             nodes.append(layout.training_node(f"activations/{model}/{part}", "activations", params, inputs))
@@ -240,7 +241,8 @@ def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary:
             "sae_seed": [dictionary],
             "root_seed": layout.recipe.root_seed,
         }
-        sae = layout.training_node(node_id, "sae", params, {"activations": f"activations/{model}/{half}"})
+        more, inputs = _training_source(layout.recipe, model, half)
+        sae = layout.training_node(node_id, "sae", {**params, **more}, inputs)
     inputs = {
         "sae": sae.id,
         "activations": f"activations/{model}/eval",
@@ -252,6 +254,21 @@ def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary:
         f"latents/{c}/{dictionary}", "latents", {"hook_point": comparison.hook_point}, inputs
     )
     return [sae, latents]
+
+
+def _training_source(recipe: Recipe, model: str, half: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Params and inputs that say which rows a dictionary is trained on."""
+    rows = recipe.training_rows
+    params: dict[str, Any] = {} if rows.max_norm is None else {"max_norm": rows.max_norm}
+    if recipe.activation_source == "stored":
+        return params, {"activations": f"activations/{model}/{half}"}
+    params["live"] = {
+        "part": half,
+        "max_tokens": training_tokens(recipe),
+        "batch_contexts": BATCH_CONTEXTS,
+        **rows.positions,
+    }
+    return params, {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
 
 
 def _pair_nodes(layout: _Layout, c: str, pair: tuple[str, str], settings: dict[str, Any]) -> list[Node]:

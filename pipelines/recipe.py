@@ -128,6 +128,32 @@ class ComparisonConfig(_Frozen):
         return {entry.model: entry.path for entry in self.saes}
 
 
+class TrainingRowsConfig(_Frozen):
+    """Which rows dictionaries are trained on; evaluation rows are always all but special tokens and first positions."""
+
+    first_position: int = Field(
+        1,
+        ge=0,
+        description="first position of a context that counts in training; position 0 is the separator, an attention "
+        "sink of outlier norm, and counts only with special_tokens",
+    )
+    special_tokens: bool = Field(
+        False, description="whether positions that hold a special token (separators) count in training"
+    )
+    max_norm: float | None = Field(
+        None,
+        ge=1,
+        description="leave rows out of training whose norm exceeds this multiple of the median norm; default none",
+    )
+
+    @property
+    def positions(self) -> dict[str, Any]:
+        """What is said of positions beyond the defaults, for params: empty where nothing is."""
+        said = {"first_position": self.first_position, "special_tokens": self.special_tokens}
+        usual = {"first_position": 1, "special_tokens": False}
+        return {} if said == usual else {"positions": said}
+
+
 class EvidenceConfig(_Frozen):
     """How many contexts are kept per latent."""
 
@@ -165,7 +191,16 @@ class Recipe(_Frozen):
     activation_tokens: int | None = Field(
         None,
         ge=1,
-        description="training activations stored per half at most; dictionaries that want more pass over them again",
+        description="training activations per half at most; dictionaries that want more pass over them again",
+    )
+    activation_source: Literal["stored", "live"] = Field(
+        "stored",
+        description="training activations from disk, read by every dictionary of a model, or live: computed by the "
+        "transformer as each dictionary reads them, in float32, nothing on disk",
+    )
+    training_rows: TrainingRowsConfig = Field(
+        default_factory=lambda: TrainingRowsConfig.model_validate({}),
+        description="which rows dictionaries are trained on",
     )
     threads: int = Field(
         1, ge=1, description="threads of each training step: gradients differ in bytes between thread counts"
@@ -180,6 +215,9 @@ class Recipe(_Frozen):
             raise ValueError(
                 f"n_ctx must be at most the architecture's n_ctx ({self.models.architecture.n_ctx}); got {self.n_ctx}"
             )
+        if self.training_rows.first_position >= self.n_ctx:
+            first = self.training_rows.first_position
+            raise ValueError(f"training_rows.first_position must be below n_ctx ({self.n_ctx}); got {first}")
         if len(model_ids(self)) < 2:
             raise ValueError("a comparison needs at least two models")
         for comparison in self.comparisons:
@@ -192,6 +230,12 @@ def model_ids(recipe: Recipe) -> list[str]:
     models = recipe.models
     count = len(models.model_seeds) if isinstance(models, NativeModels) else len(models.models)
     return [f"m{i}" for i in range(count)]
+
+
+def training_tokens(recipe: Recipe) -> int:
+    """Positions per half of the SAE documents that dictionaries are trained on, at most."""
+    wanted = max((c.sae.tokens for c in recipe.comparisons if c.sae is not None), default=0)
+    return min(wanted, recipe.activation_tokens or wanted)
 
 
 def untrained_ids(recipe: Recipe) -> list[str]:

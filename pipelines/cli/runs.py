@@ -74,6 +74,9 @@ def print_run(out: Console, run: Run) -> None:
     record = run.record
     took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
     out.print(f"Run {run.name}: {run.status}{took}, recipe {record['recipe_name']}", markup=False)
+    recipe = record["recipe"] or {}
+    if any(comparison.get("sae") for comparison in recipe.get("comparisons", ())):
+        out.print(training_rows_sentence(recipe), markup=False)
     try:
         headline, features = run.table("headline"), run.table("features")
     except TableMissing:
@@ -81,6 +84,17 @@ def print_run(out: Console, run: Run) -> None:
         return
     domains, indices = (_optional(run, name) for name in ("domains", "indices"))
     print_summary(out, headline, features, domains, indices)
+
+
+def training_rows_sentence(recipe: dict[str, Any]) -> str:
+    """Which rows the dictionaries of a recipe are trained on, in words; recipes of older runs mean the defaults."""
+    said = recipe.get("training_rows") or {}
+    special = "special tokens too" if said.get("special_tokens") else "no special tokens"
+    most = said.get("max_norm")
+    norm = "rows of any norm" if most is None else f"rows of at most {most:g} times the median norm"
+    source = recipe.get("activation_source", "stored")
+    first = said.get("first_position", 1)
+    return f"Dictionaries are trained on positions from {first} on, {special}, {norm}; activations {source}."
 
 
 def _optional(run: Run, name: str) -> pd.DataFrame | None:

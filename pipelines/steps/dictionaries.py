@@ -11,6 +11,7 @@ from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.steps.models import open_transformer, special_tokens, training_rows
+from pipelines.steps.rows import mixing_of, training_source
 from universality.errors import InputError, must_be
 from universality.seeds import derive_seed
 
@@ -29,20 +30,15 @@ SPLICED_CONTEXTS = 64
 
 @step("sae", version=1)
 def sae(ctx: StepContext) -> None:
-    """Train one dictionary on the stored activations of one model."""
+    """Train one dictionary on the activations of one model."""
     from universality.sae.config import SAETrainingConfig
     from universality.sae.training import train_sae
 
     p = ctx.params
-    recipe = SAETrainingConfig(**p["config"])
+    recipe, seed = SAETrainingConfig(**p["config"]), derive_seed(p["root_seed"], "sae", *p["sae_seed"])
+    source = training_source(ctx)
     with resumable(ctx) as options:
-        result = train_sae(
-            ctx.inputs["activations"].array(p["hook_point"]),
-            recipe,
-            sae_seed=derive_seed(p["root_seed"], "sae", *p["sae_seed"]),
-            device=ctx.device,
-            **options,
-        )
+        result = train_sae(source.rows, recipe, sae_seed=seed, device=ctx.device, **options)
     if result.status != "ok":
         dear = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
         raise TrainingDiverged(
@@ -60,10 +56,12 @@ def sae(ctx: StepContext) -> None:
         "tokens": result.tokens,
     }
     ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
+    mixing, poor = mixing_of(source.rows, recipe, seed)
     missed = missed_target(recipe, result.l0)
-    if missed is not None:
-        ctx.out.facts(warnings=[missed])
-        logger.warning("%s", missed)
+    warnings = [*([] if missed is None else [missed]), *source.warnings, *poor]
+    ctx.out.facts(**source.facts, **mixing, **({"warnings": warnings} if warnings else {}))
+    for warning in warnings:
+        logger.warning("%s", warning)
 
 
 def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -132,13 +132,11 @@ def activations(ctx: StepContext) -> None:
 
     p = ctx.params
     tokens = ctx.inputs["tokens"]
-    contexts = tokens.array(f"{p['part']}_contexts")
-    if p["max_tokens"] is not None:
-        contexts = contexts[: -(-int(p["max_tokens"]) // (contexts.shape[1] - 1))]
+    contexts = part_contexts(tokens, p["part"], p["max_tokens"])
     keep = (
         _evaluation_rows(tokens)
         if p["part"] == "eval"
-        else training_rows(special_tokens(ctx.inputs["tokenizer"]))
+        else positions_that_count(ctx.inputs["tokenizer"], p.get("positions"))
     )
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
     if p["part"] == "eval":
@@ -175,8 +173,22 @@ def _keep_logit_maps(ctx: StepContext, model: Any, hook_points: Sequence[str]) -
             ctx.out.facts(**{f"logit_map.{hook_point}": str(error)})
 
 
-def training_rows(special: np.ndarray) -> KeptRows:
-    """What the dictionaries are trained on: neither the first position nor a special token.
+def part_contexts(tokens: Artifact, part: str, max_tokens: int | None) -> Any:
+    """The first contexts of a part of the corpus that hold ``max_tokens`` positions after their first; default all."""
+    contexts = tokens.array(f"{part}_contexts")
+    return contexts if max_tokens is None else contexts[: -(-int(max_tokens) // (contexts.shape[1] - 1))]
+
+
+def positions_that_count(tokenizer: Artifact, positions: Mapping[str, Any] | None) -> KeptRows:
+    """What the dictionaries are trained on; without a policy of its own, as :func:`training_rows`."""
+    if positions is None:
+        return training_rows(special_tokens(tokenizer))
+    special = np.empty(0, np.int64) if positions["special_tokens"] else special_tokens(tokenizer)
+    return training_rows(special, positions["first_position"])
+
+
+def training_rows(special: np.ndarray, first_position: int = 1) -> KeptRows:
+    """Neither the first position nor a special token.
 
     The first position holds an attention sink with an outlier norm, and separators carry no text; evaluation rows
     leave both out in the same way.
@@ -184,7 +196,7 @@ def training_rows(special: np.ndarray) -> KeptRows:
 
     def keep(start: int, batch: np.ndarray) -> np.ndarray:
         kept = ~np.isin(batch, special)
-        kept[:, 0] = False
+        kept[:, :first_position] = False
         return kept
 
     return keep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,61 +18,113 @@ BUFFER_BYTES = 256_000_000
 class RowStream:
     """Batches of rows, each pass in a fresh order: chunks permuted over the whole data, rows within a buffer.
 
-    Where the data fit the buffer (a million rows of width 64) that is a plain permutation.
+    Where the data fit the buffer (a million rows of width 64) that is a plain permutation. A chunk is
+    :data:`CHUNK_ROWS` rows, unless ``rows`` says where its own chunks lie (those that are computed together): then
+    it has ``boundaries``, (n_chunks + 1,) rising places from 0 to n, and ``chunks(numbers)``, which yields the rows
+    of these chunks, in order and in blocks of any length.
 
     Args:
         rows: (n, d_in), an array, memory map or anything with ``len`` and slicing.
         batch_rows: rows per batch.
         seed: seed of the order.
         buffer_bytes: size of the buffer; it belongs to the order, so every resumption needs the same.
+
+    Attributes:
+        starts: (n_chunks + 1,) where each chunk begins, and n.
     """
 
     def __init__(self, rows: Any, batch_rows: int, seed: int, *, buffer_bytes: int = BUFFER_BYTES):
         self._rows, self._seed = rows, seed
-        self._n = len(rows)
         width = int(rows.shape[1])
-        self._chunks = max(1, buffer_bytes // (4 * width * CHUNK_ROWS), -(-batch_rows // CHUNK_ROWS))
-        self._held: tuple[int, int] | None = None
+        self._own = hasattr(rows, "boundaries")
+        self.starts = chunk_starts(rows)
+        self._sizes = np.diff(self.starts)
+        longest = max(1, int(self._sizes.max())) if self._own else CHUNK_ROWS
+        self._chunks = max(1, buffer_bytes // (4 * width * longest), -(-batch_rows // longest))
         self._buffer = np.empty((0, width), dtype=np.float32)
-        self._order = np.empty(0, dtype=np.int64)
+        self._pass: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._laid: tuple[tuple[int, int], np.ndarray, np.ndarray] | None = None
+        self._read_chunks: np.ndarray | None = None
 
     def batch(self, start: int, count: int) -> np.ndarray:
         """Rows ``start .. start + count`` of the endless stream, float32 (count, d_in)."""
         parts = []
-        while count > 0:
-            number, offset = divmod(start, self._n)
-            block, within = divmod(offset, self._chunks * CHUNK_ROWS)
-            self._load(number, block)
-            part = self._buffer[self._order[within : within + count]]
-            parts.append(part)
-            start, count = start + len(part), count - len(part)
+        for chosen, order in self._pieces(start, count):
+            self._load(chosen)
+            parts.append(self._buffer[order])
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
-    def _load(self, number: int, block: int) -> None:
-        if self._held == (number, block):
-            return
-        n_chunks = -(-self._n // CHUNK_ROWS)
-        order = generator(self._seed, "row-chunks", number).permutation(n_chunks)
-        if self._n % CHUNK_ROWS:
-            # The short last chunk goes last, so that a buffer's first row is a multiple of its size.
-            order = np.concatenate([order[order != n_chunks - 1], [n_chunks - 1]])
-        chosen = np.sort(order[block * self._chunks : (block + 1) * self._chunks])
-        self._buffer = self._read(chosen)
-        self._order = generator(self._seed, "row-buffer", number, block).permutation(len(self._buffer))
-        self._held = (number, block)
+    def places(self, start: int, count: int) -> np.ndarray:
+        """Which rows those are, int64 (count,) in [0, n); nothing is read."""
+        parts = []
+        for chosen, order in self._pieces(start, count):
+            sizes = self._sizes[chosen]
+            shift = self.starts[chosen] - np.concatenate([[0], np.cumsum(sizes)[:-1]])
+            parts.append((np.arange(sizes.sum()) + np.repeat(shift, sizes))[order])
+        return np.concatenate(parts)
 
-    def _read(self, chunks: np.ndarray) -> np.ndarray:
-        ends = np.minimum((chunks + 1) * CHUNK_ROWS, self._n)
-        whole = int((ends - chunks * CHUNK_ROWS).sum())
-        buffer = (
-            self._buffer if len(self._buffer) == whole else np.empty((whole, self._rows.shape[1]), np.float32)
-        )
+    def _pieces(self, start: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The chunks of each buffer that a stretch of the stream needs, and which of the buffer's rows."""
+        while count > 0:
+            number, offset = divmod(start, int(self.starts[-1]))
+            begins = self._order_of(number)[1]
+            block = int(np.searchsorted(begins, offset, side="right")) - 1
+            within = offset - int(begins[block])
+            chosen, order = self._layout(number, block)
+            part = order[within : within + count]
+            yield chosen, part
+            start, count = start + len(part), count - len(part)
+
+    def _order_of(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Order of the chunks in a pass, and the pass's row at which each buffer begins."""
+        if self._pass is None or self._pass[0] != number:
+            n_chunks = len(self._sizes)
+            order = generator(self._seed, "row-chunks", number).permutation(n_chunks)
+            if not self._own and self._sizes[-1] < CHUNK_ROWS:
+                # The short last chunk goes last, so that a buffer's first row is a multiple of its size.
+                order = np.concatenate([order[order != n_chunks - 1], [n_chunks - 1]])
+            begins = np.concatenate([[0], np.cumsum(self._sizes[order])])[:: self._chunks]
+            self._pass = (number, order, begins)
+        return self._pass[1:]
+
+    def _layout(self, number: int, block: int) -> tuple[np.ndarray, np.ndarray]:
+        """Chunks of a buffer in rising order, and the order of its rows."""
+        if self._laid is None or self._laid[0] != (number, block):
+            order = self._order_of(number)[0]
+            chosen = np.sort(order[block * self._chunks : (block + 1) * self._chunks])
+            n_rows = int(self._sizes[chosen].sum())
+            shuffled = generator(self._seed, "row-buffer", number, block).permutation(n_rows)
+            self._laid = ((number, block), chosen, shuffled)
+        return self._laid[1:]
+
+    def _load(self, chosen: np.ndarray) -> None:
+        """Have the rows of these chunks in the buffer; data that fit it are read once for all passes."""
+        if self._read_chunks is not None and np.array_equal(self._read_chunks, chosen):
+            return
+        self._read_chunks = None  # should reading fail half-way, the buffer holds nothing
+        n_rows = int(self._sizes[chosen].sum())
+        if len(self._buffer) != n_rows:
+            self._buffer = np.empty((n_rows, self._rows.shape[1]), np.float32)
         at = 0
-        for chunk, end in zip(chunks, ends, strict=True):
-            part = self._rows[int(chunk) * CHUNK_ROWS : int(end)]
-            buffer[at : at + len(part)] = part
+        for part in read_chunks(self._rows, chosen):
+            self._buffer[at : at + len(part)] = part
             at += len(part)
-        return buffer
+        self._read_chunks = chosen
+
+
+def chunk_starts(rows: Any) -> np.ndarray:
+    """Where the chunks of some rows begin, and their number at the end, int64 (n_chunks + 1,)."""
+    own = getattr(rows, "boundaries", None)
+    return np.append(np.arange(0, len(rows), CHUNK_ROWS), len(rows)) if own is None else own
+
+
+def read_chunks(rows: Any, numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows of some chunks, in the order of ``numbers``, in blocks that need not be single chunks."""
+    if hasattr(rows, "boundaries"):
+        yield from rows.chunks(numbers)
+        return
+    for number in numbers:
+        yield rows[int(number) * CHUNK_ROWS : (int(number) + 1) * CHUNK_ROWS]
 
 
 def sample_rows(rows: Any, count: int, seed: int) -> np.ndarray:

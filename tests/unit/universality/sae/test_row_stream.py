@@ -1,5 +1,7 @@
 """Order of the training rows."""
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,20 @@ class Sharded:
 
     def __getitem__(self, key):
         return np.concatenate(self._parts)[key]
+
+
+class Contexts(Sharded):
+    """Rows in chunks of their own, which are counted as they are read."""
+
+    def __init__(self, rows, cuts):
+        super().__init__(rows, cuts)
+        self.boundaries = np.array([0, *cuts, len(rows)])
+        self.n_read = np.zeros(len(cuts) + 1, int)
+
+    def chunks(self, numbers):
+        self.n_read[numbers] += 1
+        for half in np.array_split(numbers, 2):  # blocks need not be single chunks
+            yield np.concatenate([self._parts[number] for number in half] or [self._parts[0][:0]])
 
 
 def numbered(n, width=3):
@@ -86,3 +102,54 @@ def test_geometric_median_ignores_what_pulls_the_mean():
 
 def test_chunks_divide_buffers():
     assert RowStream(numbered(10_000), 1000, 1, buffer_bytes=1)._chunks * CHUNK_ROWS >= 1000
+
+
+@pytest.mark.parametrize(("buffer_bytes", "digest"), [(4 * 3 * 512, 2517081543), (10**6, 1264413640)])
+def test_the_order_of_stored_rows_never_moves(buffer_bytes, digest):
+    # Finished trainings are resumed and repeated to the byte: a new order would need a new step version.
+    stream = RowStream(numbered(3000), 96, 11, buffer_bytes=buffer_bytes)
+    order = np.concatenate([stream.batch(step * 96, 96)[:, 0] for step in range(70)])
+    assert zlib.crc32(order.astype("<i8").tobytes()) == digest
+
+
+@pytest.mark.parametrize("buffer_bytes", [1, 4 * 3 * 256, 10**6])
+@pytest.mark.parametrize("cuts", [[], [100, 613], [40, 40, 130, 131, 500, 700, 700], [0, 0, 899]])
+def test_chunks_of_their_own_are_visited_once_a_pass(cuts, buffer_bytes):
+    rows = Contexts(numbered(900), cuts)
+    stream = RowStream(rows, 64, 5, buffer_bytes=buffer_bytes)
+    passes = [
+        np.concatenate([stream.batch(n * 900 + at, 45)[:, 0] for at in range(0, 900, 45)]) for n in (0, 1)
+    ]
+    for found in passes:
+        assert sorted(found) == list(range(900))
+    assert (passes[0] != passes[1]).any()
+    read = rows.n_read.max()
+    assert read == (1 if buffer_bytes == 10**6 else 2) or len(cuts) == 0, (
+        "once a pass, or once where all fits"
+    )
+    again = RowStream(rows, 64, 5, buffer_bytes=buffer_bytes)
+    np.testing.assert_array_equal(again.batch(1234, 100)[:, 0], np.concatenate(passes)[1234:1334])
+
+
+@pytest.mark.parametrize("source", [numbered(1000), Contexts(numbered(1000), [100, 100, 640])])
+def test_places_are_those_of_the_batches_and_read_nothing(source):
+    stream, told = (RowStream(source, 64, 6, buffer_bytes=4 * 3 * 256) for _ in range(2))
+    for start in (0, 960, 1990, 77):
+        np.testing.assert_array_equal(told.places(start, 64), stream.batch(start, 64)[:, 0])
+    fresh = Contexts(numbered(1000), [100, 640])
+    RowStream(fresh, 64, 6).places(0, 64)
+    assert not fresh.n_read.any()
+
+
+def test_data_that_fit_the_buffer_are_read_once():
+    class Counted(Sharded):
+        n_read = 0
+
+        def __getitem__(self, key):
+            Counted.n_read += 1
+            return super().__getitem__(key)
+
+    stream = RowStream(Counted(numbered(512), [300]), 64, seed=1)
+    whole = stream.batch(0, 5 * 512)
+    assert Counted.n_read == 4
+    assert sorted(whole[1024:1536, 0]) == list(range(512))
