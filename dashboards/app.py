@@ -33,6 +33,7 @@ def main() -> None:
         st.Page(
             "app_pages/specific.py", title="Model-specific", icon=":material/join_left:", url_path="specific"
         ),
+        st.Page("app_pages/sweeps.py", title="Sweeps", icon=":material/scatter_plot:", url_path="sweeps"),
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list_alt:", url_path="runs"),
     ]
     page = st.navigation(pages)

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from pipelines.engine.plan import Estimate
-from pipelines.recipe import NativeModels, Recipe, training_tokens
+from pipelines.recipe import NativeModels, Recipe, trained_configs, training_tokens
 from universality.sae.config import TOP_K_FAMILY
 from universality.sae.stream import BUFFER_BYTES
 
@@ -45,11 +45,12 @@ def of(recipe: Recipe, step: str, node_id: str, params: dict[str, Any]) -> Estim
 class _Sizes:
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
-        comparison = recipe.comparisons[0]
         self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
         # Nothing is opened to plan: loaded dictionaries count with the size of common public ones.
-        self.d_sae = max(16_384 if c.sae is None else c.sae.d_sae for c in recipe.comparisons)
-        self.k = max(64 if c.sae is None else math.ceil(c.sae.expected_l0) for c in recipe.comparisons)
+        known = trained_configs(recipe)
+        loaded = any(c.sae is None for c in recipe.comparisons)
+        self.d_sae = max([16_384 * loaded, *(config.d_sae for config in known)])
+        self.k = max([64 * loaded, *(math.ceil(config.expected_l0) for config in known)])
         models = recipe.models
         self.vocabulary = vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
         if isinstance(models, NativeModels):
@@ -59,7 +60,8 @@ class _Sizes:
             self.n_layers = shape.n_layers
         else:  # nothing is opened to plan: the size of a small public model
             self.d_model, self.d_mlp, self.n_layers = 768, 3072, 12
-        self.d_in = self.d_mlp if "mlp.hook_post" in comparison.hook_point else self.d_model
+        hooks = [reader.hook_point for reader in (*recipe.comparisons, *recipe.sweeps)]
+        self.d_in = self.d_mlp if any("mlp.hook_post" in hook for hook in hooks) else self.d_model
         attention = 4 * self.d_model**2
         self.block_flops = 2 * self.n_layers * (attention + 2 * self.d_model * self.d_mlp)
         self.token_flops = self.block_flops + 2 * self.d_model * vocabulary
@@ -109,6 +111,23 @@ def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
         batch = params["live"]["batch_contexts"] * sizes.recipe.n_ctx
         memory += 4 * sizes.parameters + 4 * batch * (4 * sizes.d_model + sizes.d_mlp)
     return Estimate(IMPORT_SECONDS + seconds, weights, memory)
+
+
+def _sweep_sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    one, n_seeds = _sae(sizes, node_id, params), params["n_seeds"]
+    weights = 4 * one.bytes  # with gradients and moments, of the other seeds
+    memory = one.memory + (n_seeds - 1) * weights
+    return Estimate(IMPORT_SECONDS + n_seeds * (one.seconds - IMPORT_SECONDS), n_seeds * one.bytes, memory)
+
+
+def _sweep_quality(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    products = 4 * sizes.d_in * params["config"]["d_sae"] * sizes.rows / 2
+    seconds = IMPORT_SECONDS + params["n_seeds"] * (1.0 + products / _flops(params))
+    return Estimate(seconds, 10_000, BASE_MEMORY + 8 * sizes.d_in * params["config"]["d_sae"])
+
+
+def _sweep(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    return Estimate(1.0, 20_000, BASE_MEMORY)
 
 
 def _computed_rows(sizes: _Sizes, params: dict[str, Any]) -> int:
@@ -161,6 +180,9 @@ _RULES = {
     "sae": _sae,
     "loaded_sae": _loaded_sae,
     "latents": _latents,
+    "sweep_sae": _sweep_sae,
+    "sweep_quality": _sweep_quality,
+    "sweep": _sweep,
     "similarity": _similarity,
     "null": _null,
 }

@@ -51,7 +51,7 @@ def models_table(
                 "architecture": config["metadata"].get("training_architecture") or config["architecture"],
                 "d_sae": config["d_sae"],
                 "k": config.get("k"),
-                "sparsity": _sparsity(dictionary, config.get("k")),
+                "sparsity": sparsity_words(dictionary.manifest["params"].get("config", {}), config.get("k")),
                 "train_tokens": trained["tokens"],
                 "heldout_loss": trained["heldout_loss"],
                 "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
@@ -97,9 +97,13 @@ def _sae_seed(dictionary: Artifact) -> str | None:
     return None if parts is None else "/".join(map(str, parts))
 
 
-def _sparsity(dictionary: Artifact, k: int | None) -> str | None:
-    """The number that sets how many latents fire, by its name; None where only the dictionary's maker knows."""
-    trained = dictionary.manifest["params"].get("config", {})
+def sparsity_words(trained: Mapping[str, Any], k: int | None) -> str | None:
+    """The number that sets how many latents fire, by its name; None where only the dictionary's maker knows.
+
+    Args:
+        trained: the config of a training, or nothing for a dictionary from elsewhere.
+        k: what a dictionary itself says.
+    """
     for name in ("target_l0", "l0_coefficient", "l1_coefficient"):
         if trained.get(name) is not None:
             return f"{name} {trained[name]:g}"

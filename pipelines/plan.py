@@ -19,6 +19,7 @@ from pipelines.recipe import (
     training_tokens,
     untrained_ids,
 )
+from pipelines.sweeps import SweepConfig
 
 #: Rows per shard of stored activations.
 SHARD_ROWS = 65_536
@@ -41,6 +42,8 @@ def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
     nodes = [*_data_nodes(layout), *_transformer_nodes(layout)]
     for comparison in recipe.comparisons:
         nodes += _comparison_nodes(layout, comparison)
+    for sweep in recipe.sweeps:
+        nodes += _sweep_nodes(layout, sweep)
     return Plan(nodes)
 
 
@@ -107,9 +110,13 @@ def _data_nodes(layout: _Layout) -> list[Node]:
 
 def _transformer_nodes(layout: _Layout) -> list[Node]:
     recipe, models = layout.recipe, layout.recipe.models
-    hooks = sorted({c.hook_point for c in recipe.comparisons})
+    hooks = sorted({reader.hook_point for reader in (*recipe.comparisons, *recipe.sweeps)})
     nodes: list[Node] = []
+    used = _used_models(layout)
+    sources = {_shuffled_from(layout, index) for index, u in enumerate(layout.untrained) if u in used}
     for index, model in enumerate(layout.trained):
+        if model not in used and not (models.floor == "shuffled" and model in sources):
+            continue
         if isinstance(models, NativeModels):
             model_seed = models.model_seeds[index]
             data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
@@ -118,8 +125,10 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
             spec = {**_json(models.models[index]), "untrained_seed": None}
             nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
     for index, model in enumerate(layout.untrained):
+        if model not in used:
+            continue
         if models.floor == "shuffled":
-            source = layout.trained[index % len(layout.trained)]
+            source = _shuffled_from(layout, index)
             params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
             inputs = {"transformer": f"transformer/{source}", "tokens": "tokens"}
             nodes.append(layout.training_node(f"transformer/{model}", "shuffled", params, inputs))
@@ -133,8 +142,10 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
         for c in recipe.comparisons
         for dictionary in dictionary_ids(recipe, c)
         if dictionary not in c.loaded
-    }
+    } | {(sweep.model, "sae_a") for sweep in recipe.sweeps}
     for model in [*layout.trained, *layout.untrained]:
+        if model not in used:
+            continue
         stored = recipe.activation_source == "stored"
         parts = [part for part in ("sae_a", "sae_b") if stored and (model, part) in trained_on]
         for part in [*parts, "eval"]:
@@ -151,6 +162,18 @@ def _transformer_nodes(layout: _Layout) -> list[Node]:
             inputs = {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
             nodes.append(layout.training_node(f"activations/{model}/{part}", "activations", params, inputs))
     return nodes
+
+
+def _used_models(layout: _Layout) -> set[str]:
+    """Transformers whose activations something reads: all where models are compared, else those of sweeps."""
+    if layout.recipe.comparisons:
+        return {*layout.trained, *layout.untrained}
+    return {sweep.model for sweep in layout.recipe.sweeps}
+
+
+def _shuffled_from(layout: _Layout, index: int) -> str:
+    """The trained model whose weights the untrained one of that number has in another order."""
+    return layout.trained[index % len(layout.trained)]
 
 
 def _native(
@@ -269,6 +292,43 @@ def _training_source(recipe: Recipe, model: str, half: str) -> tuple[dict[str, A
         **rows.positions,
     }
     return params, {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
+
+
+def _sweep_nodes(layout: _Layout, sweep: SweepConfig) -> list[Node]:
+    """Training and quality of every point, and the table of them all."""
+    recipe, model, points = layout.recipe, sweep.model, sweep.settings()
+    shared = {"sweep": sweep.id, "hook_point": sweep.hook_point}
+    more, sources = _training_source(recipe, model, "sae_a")
+    nodes: list[Node] = []
+    inputs: dict[str, str] = {}
+    for number, (_, config) in enumerate(points):
+        params = {
+            **shared,
+            "config": _json(config),
+            "n_seeds": sweep.n_seeds,
+            "root_seed": recipe.root_seed,
+            **more,
+        }
+        sae = layout.training_node(f"sweep_sae/{sweep.id}/{number}", "sweep_sae", params, sources)
+        judged = {
+            "sae": sae.id,
+            "activations": f"activations/{model}/eval",
+            "transformer": f"transformer/{model}",
+            "tokens": "tokens",
+            "tokenizer": "tokenizer",
+        }
+        params = {
+            "hook_point": sweep.hook_point,
+            "dense_rate": recipe.compare.dense_rate,
+            "config": {"d_sae": config.d_sae},
+            "n_seeds": sweep.n_seeds,
+        }
+        quality = layout.training_node(f"sweep_quality/{sweep.id}/{number}", "sweep_quality", params, judged)
+        nodes += [sae, quality]
+        inputs |= {f"sae/{number}": sae.id, f"quality/{number}": quality.id}
+    listed = [[name, _json(config)] for name, config in points]
+    params = {"sweep": sweep.id, "points": listed, "n_seeds": sweep.n_seeds}
+    return [*nodes, layout.node(f"sweep/{sweep.id}", "sweep", params, inputs)]
 
 
 def _pair_nodes(layout: _Layout, c: str, pair: tuple[str, str], settings: dict[str, Any]) -> list[Node]:

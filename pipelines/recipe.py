@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipelines.corpus.config import CorpusConfig, SplitConfig
 from pipelines.errors import RecipeError
+from pipelines.sweeps import SweepConfig
 from pipelines.tokens.config import TokenizerConfig, TrainedTokenizer
 from universality.compare.config import CompareConfig
 from universality.errors import must_be
@@ -178,7 +179,12 @@ class Recipe(_Frozen):
     models: Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")] = Field(
         description="the transformers"
     )
-    comparisons: tuple[ComparisonConfig, ...] = Field(min_length=1, description="what is compared")
+    comparisons: tuple[ComparisonConfig, ...] = Field(
+        (), description="what is compared; may be empty where there are sweeps"
+    )
+    sweeps: tuple[SweepConfig, ...] = Field(
+        (), description="dictionaries of many settings on one model each, to choose from"
+    )
     compare: CompareConfig = Field(
         default_factory=lambda: CompareConfig.model_validate({}), description="thresholds, nulls, intervals"
     )
@@ -218,8 +224,19 @@ class Recipe(_Frozen):
         if self.training_rows.first_position >= self.n_ctx:
             first = self.training_rows.first_position
             raise ValueError(f"training_rows.first_position must be below n_ctx ({self.n_ctx}); got {first}")
-        if len(model_ids(self)) < 2:
+        if not self.comparisons and not self.sweeps:
+            raise ValueError("comparisons (or sweeps) must name something to do; got neither")
+        if self.comparisons and len(model_ids(self)) < 2:
             raise ValueError("a comparison needs at least two models")
+        names = [sweep.id for sweep in self.sweeps]
+        if len(set(names)) != len(names):
+            raise ValueError(f"sweep ids must differ; got {names}")
+        known = [*model_ids(self), *untrained_ids(self)]
+        for sweep in self.sweeps:
+            if sweep.model not in known:
+                raise ValueError(
+                    f"model of sweep {sweep.id!r} must be one of {', '.join(known)}; got {sweep.model!r}"
+                )
         for comparison in self.comparisons:
             _check_dictionaries(self, comparison)
         return self
@@ -232,9 +249,15 @@ def model_ids(recipe: Recipe) -> list[str]:
     return [f"m{i}" for i in range(count)]
 
 
+def trained_configs(recipe: Recipe) -> list[SAETrainingConfig]:
+    """How dictionaries are trained, of all comparisons and all points of sweeps."""
+    compared = [c.sae for c in recipe.comparisons if c.sae is not None]
+    return compared + [config for sweep in recipe.sweeps for _, config in sweep.settings()]
+
+
 def training_tokens(recipe: Recipe) -> int:
     """Positions per half of the SAE documents that dictionaries are trained on, at most."""
-    wanted = max((c.sae.tokens for c in recipe.comparisons if c.sae is not None), default=0)
+    wanted = max((config.tokens for config in trained_configs(recipe)), default=0)
     return min(wanted, recipe.activation_tokens or wanted)
 
 

@@ -254,7 +254,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     tables = {name: table for name in TABLES if len(table := getattr(comparison, name))}
     names = comparison.features["model"].drop_duplicates()
     tables["models"] = DataFrame({"model": names, "role": "primary"})
-    for missing in write_exhibits(write, tables, {"main": comparison.config.tau}):
+    for missing in write_exhibits(write, tables, {"main": comparison.config.tau}, frozenset(TABLES)):
         say(f"Not made: {missing}.")
     return written
 

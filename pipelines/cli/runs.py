@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.summary import print_summary, summary_values
+from pipelines.cli.summary import print_summary, print_sweeps, summary_values, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from pipelines.cli.view import duration
 
@@ -57,10 +57,13 @@ def show_command(run_name: str | None, store_url: str, as_json: bool) -> None:
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """``name, status, wall_s, headline, counts``; the last two are empty while there are no results."""
+    """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps`` if any."""
     from storage import TableMissing
 
     head = {"name": run.name, "status": run.status, "wall_s": run.record["wall_s"]}
+    sweeps = _optional(run, "sweeps")
+    if sweeps is not None:
+        head["sweeps"] = sweep_values(sweeps)
     try:
         return head | summary_values(run.table("headline"), run.table("features"))
     except TableMissing:
@@ -77,6 +80,11 @@ def print_run(out: Console, run: Run) -> None:
     recipe = record["recipe"] or {}
     if any(comparison.get("sae") for comparison in recipe.get("comparisons", ())):
         out.print(training_rows_sentence(recipe), markup=False)
+    sweeps = _optional(run, "sweeps")
+    if sweeps is not None:
+        print_sweeps(out, sweeps)
+        if not recipe.get("comparisons"):
+            return
     try:
         headline, features = run.table("headline"), run.table("features")
     except TableMissing:

@@ -67,12 +67,13 @@ def count_values(features: pd.DataFrame) -> dict[str, Any]:
 
 
 def split_comparisons(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each comparison in the order of the table; one, named "main", without the column."""
-    if "comparison_id" not in table:
+    """The rows of each comparison (or sweep) in the order of the table; one, named "main", without such a column."""
+    column = next((name for name in ("comparison_id", "sweep") if name in table), None)
+    if column is None:
         yield "main", table
         return
-    for name in table["comparison_id"].drop_duplicates():
-        yield str(name), table[table["comparison_id"] == name].drop(columns="comparison_id")
+    for name in table[column].drop_duplicates():
+        yield str(name), table[table[column] == name].drop(columns=column)
 
 
 def summary_values(headline: pd.DataFrame, features: pd.DataFrame) -> dict[str, Any]:
@@ -108,6 +109,60 @@ def print_summary(
         console.print(counts_table(of_features[name]))
         if name in of_domains and len(of_domains[name]):
             console.print(domains_table(of_domains[name]))
+
+
+def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """The points of every sweep, means over its seeds, as JSON values by the sweep's id."""
+    from universality.exhibits.frames import sweep_points
+
+    return {
+        name: [
+            {str(key): _plain(value) for key, value in row.items()}
+            for row in sweep_points(table).to_dict("records")
+        ]
+        for name, table in split_comparisons(sweeps)
+    }
+
+
+def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
+    """Print every sweep's points by sparsity; a star marks those that no other beats."""
+    from universality.exhibits.frames import sweep_points
+
+    for name, found in split_comparisons(sweeps):
+        table = plain_table(
+            "",
+            "architecture",
+            ">latents",
+            "sparsity",
+            ">L0",
+            ">FVU",
+            ">CE rec.",
+            ">dead",
+            ">cosine",
+            ">seeds",
+        )
+        for row in sweep_points(found).sort_values("l0").to_dict("records"):
+            table.add_row(
+                "*" if row["frontier"] else "",
+                str(row["architecture"]),
+                f"{row['d_sae']:,}",
+                str(row["sparsity"] or ""),
+                *("" if _missing(row[key]) else f"{row[key]:.{digits}f}" for key, digits in _SWEPT),
+                str(row["n_seeds"]),
+            )
+        title = f"Sweep {name}: means over seeds; * no other point is sparser and explains more"
+        console.print(titled(title, table))
+
+
+#: Columns of a sweep's table, and their digits.
+_SWEPT = (("l0", 1), ("fvu", 3), ("ce_recovered", 2), ("dead_fraction", 2), ("seed_cosine", 2))
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value: NaN is null, numpy's scalars are Python's."""
+    item = getattr(value, "item", None)
+    value = item() if callable(item) else value
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:

@@ -165,7 +165,7 @@ class _Throttle:
     some six hundred events, not ten thousand.
     """
 
-    def __init__(self, node_id: str, emit: Emit, check: Callable[[], None] | None) -> None:
+    def __init__(self, node_id: str, emit: Emit, check: Callable[[], None] | None = None) -> None:
         self._node_id, self._check = node_id, check
         self._emit = emit
         self._started = time.monotonic()

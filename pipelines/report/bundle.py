@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -56,7 +56,8 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
-    missing += write_exhibits(folder.write, tables, _taus(run))
+    planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
+    missing += write_exhibits(folder.write, tables, _taus(run), planned)
     found = results(run, tables, tuple(missing))
     folder.write("results.json", json_text(found))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
@@ -65,7 +66,10 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
 
 
 def write_exhibits(
-    write: Callable[[str, bytes | str], None], tables: Mapping[str, pd.DataFrame], taus: Mapping[str, float]
+    write: Callable[[str, bytes | str], None],
+    tables: Mapping[str, pd.DataFrame],
+    taus: Mapping[str, float],
+    planned: frozenset[str] = frozenset(),
 ) -> list[str]:
     """Write every figure and LaTeX table that the given tables allow.
 
@@ -73,11 +77,19 @@ def write_exhibits(
         write: takes a relative path and its content.
         tables: tables by name, with or without ``comparison_id``.
         taus: the threshold by comparison id; "main" without ids.
+        planned: tables that there should be; what needs others is left out without a word where they are not given.
 
     Returns:
         What could not be made, and why, in words.
     """
-    return [words for exhibit in EXHIBITS for words in _write_exhibit(write, exhibit, tables, taus)]
+    wanted = [exhibit for exhibit in EXHIBITS if planned.union(tables) >= set(exhibit.needs)]
+    return [words for exhibit in wanted for words in _write_exhibit(write, exhibit, tables, taus)]
+
+
+def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
+    """Whether a run is to have a table: those of sweeps and of comparisons only where it has such."""
+    owner = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}.get(table, "comparison/")
+    return any(node.startswith(owner) for node in nodes)
 
 
 def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -92,7 +104,8 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
         try:
             tables[name] = run.table(name)
         except TableMissing:
-            missing.append(f"table `{name}`")
+            if _is_planned(name, nodes):
+                missing.append(f"table `{name}`")
     if "logits" in tables and "vocabulary" in tables:
         tables["logits"] = with_token_text(tables["logits"], tables["vocabulary"])
     return tables, missing

@@ -111,6 +111,8 @@ def _firing_rates(tables: Tables, tau: float | None) -> dict[str, bytes | str | 
 
 
 def _models_tex(tables: Tables, tau: float | None) -> dict[str, bytes | str | pd.DataFrame]:
+    if "fvu" not in tables["models"]:  # activations came without their dictionaries
+        return {}
     frame = frames.dictionary_frame(tables["models"])
     columns = [
         Column("model", "model"),
@@ -126,6 +128,32 @@ def _models_tex(tables: Tables, tau: float | None) -> dict[str, bytes | str | pd
         Column("heldout_loss", "loss", 2),
     ]
     return {".tex": booktabs(frame, columns, caption=_MODELS, label="tab:models")}
+
+
+def _frontier(tables: Tables, tau: float | None) -> dict[str, bytes | str | pd.DataFrame]:
+    from universality.exhibits.paper import to_pdf
+    from universality.exhibits.sweeps import frontier_figure
+
+    points = frames.sweep_points(tables["sweeps"])
+    return {".pdf": to_pdf(frontier_figure(points, tables["sweeps"])), ".csv": points}
+
+
+def _sweeps_tex(tables: Tables, tau: float | None) -> dict[str, bytes | str | pd.DataFrame]:
+    points = frames.sweep_points(tables["sweeps"])
+    points["best"] = points["frontier"].map({True: "yes", False: ""})
+    columns = [
+        Column("architecture", "architecture"),
+        Column("d_sae", "latents"),
+        Column("sparsity", "sparsity"),
+        Column("n_seeds", "seeds"),
+        Column("l0", "L0", 1),
+        Column("fvu", "FVU", 3),
+        Column("ce_recovered", "CE rec.", 2),
+        Column("dead_fraction", "dead", 2),
+        Column("seed_cosine", "cosine", 2),
+        Column("best", "frontier"),
+    ]
+    return {".tex": booktabs(points, columns, caption=_SWEEPS, label="tab:sweeps")}
 
 
 def _interval(low: float, high: float) -> str | None:
@@ -145,6 +173,12 @@ _MODELS = (
     "Dictionaries and their models. FVU: fraction of variance unexplained, L0: active latents per token, CE rec.: "
     "share of the loss between zeros and the clean activations that the reconstruction recovers, all on held-out "
     "documents; loss: held-out cross-entropy of the transformer, nats per token."
+)
+_SWEEPS = (
+    "Dictionaries of one model by setting, means over SAE seeds on held-out documents. FVU: fraction of variance "
+    "unexplained, L0: active latents per token, CE rec.: share of the loss between zeros and the clean activations "
+    "that the reconstruction recovers, cosine: mean over latents of the largest decoder cosine to another seed's, "
+    "frontier: no other setting is sparser and explains more."
 )
 
 EXHIBITS: tuple[Exhibit, ...] = (
@@ -171,6 +205,13 @@ EXHIBITS: tuple[Exhibit, ...] = (
         ("features",),
         "How often latents fire: share of each model's latents over the share of tokens on which they do.",
         _firing_rates,
+    ),
+    Exhibit("tables/sweeps", ("sweeps",), _SWEEPS, _sweeps_tex),
+    Exhibit(
+        "figures/frontier",
+        ("sweeps",),
+        "Sparsity against unexplained variance of a sweep's dictionaries: marks are means over seeds (dots).",
+        _frontier,
     ),
     Exhibit(
         "figures/domains",

@@ -27,6 +27,7 @@ TABLES: Mapping[str, str] = {
     "baselines": "assigned pairs of features, neurons, second dictionaries and untrained models",
     "null_quantiles": "quantiles of the chance level (the maximum over candidates) per pair of models",
     "candidates": "each latent's five best candidates in every other model, on the fit rows",
+    "sweeps": "one row per dictionary of a sweep: setting, sparsity, unexplained variance, whether nothing beats it",
     "latent_domains": "what share of a latent's activation lies in each domain",
     "contexts": "evaluation rows where a latent is strongest, at each tenth of its range, and at random",
     "histograms": "histogram of each latent's activations",

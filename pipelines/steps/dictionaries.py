@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from universality.errors import InputError, must_be
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from storage import Artifact
+    from storage import Artifact, ArtifactWriter
     from universality.sae import SparseAutoencoder
     from universality.sae.config import SAETrainingConfig
+    from universality.sae.evaluation import Quality
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +46,7 @@ def sae(ctx: StepContext) -> None:
             f"Training of {ctx.node_id} ended as {result.status!r} in step {len(result.history['loss'])} "
             f"({result.tokens} rows). Lower the dictionary's lr or raise its warm-up.{dear}"
         )
-    config, tensors = result.sae.to_tensors()
-    ctx.out.tensors("sae", tensors)
-    ctx.out.json("sae_config", config)
+    write_sae(ctx.out, result.sae)
     ctx.out.array("init_cosine", result.init_cosine)
     quality = {
         "fvu": result.fvu,
@@ -89,20 +88,26 @@ def loaded_sae(ctx: StepContext) -> None:
         wanted = f"{width} in and out, the width of {p['hook_point']}"
         remedy = "Name the hook point that it was trained on; transcoders cannot be compared here."
         raise InputError(must_be("d_in and d_out", p["path"], wanted, f"{widths[0]} and {widths[1]}", remedy))
-    config, tensors = dictionary.to_tensors()
-    ctx.out.tensors("sae", tensors)
-    ctx.out.json("sae_config", config)
+    config = write_sae(ctx.out, dictionary)
     ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
     said = config["metadata"].get("hook_point")
     if said and said != p["hook_point"]:
         ctx.out.facts(warnings=[f"{p['path']} says it reads {said}; here it reads {p['hook_point']}."])
 
 
-def open_sae(artifact: Artifact) -> SparseAutoencoder:
-    """The dictionary of a ``sae`` artifact."""
+def write_sae(out: ArtifactWriter, dictionary: SparseAutoencoder, name: str = "") -> dict[str, Any]:
+    """Store a dictionary, for :func:`open_sae`; gives its config."""
+    config, tensors = dictionary.to_tensors()
+    out.tensors(f"sae{name}", tensors)
+    out.json(f"sae_config{name}", config)
+    return config
+
+
+def open_sae(artifact: Artifact, name: str = "") -> SparseAutoencoder:
+    """The dictionary of a ``sae`` artifact, or the one of that name."""
     from universality.sae.base import SparseAutoencoder
 
-    return SparseAutoencoder.from_tensors(artifact.json("sae_config"), artifact.tensors("sae"))
+    return SparseAutoencoder.from_tensors(artifact.json(f"sae_config{name}"), artifact.tensors(f"sae{name}"))
 
 
 @step("latents", version=2)
@@ -110,31 +115,45 @@ def latents(ctx: StepContext) -> None:
     """Sparse latents over the evaluation rows, and the dictionary's quality on the score rows."""
     from scipy import sparse
 
-    from universality.sae.evaluation import Quality
-
-    hook_point = ctx.params["hook_point"]
-    tokens, raw = ctx.inputs["tokens"], ctx.inputs["activations"].array(ctx.params["hook_point"])
-    score = ~tokens.array("row_fit")
     dictionary = open_sae(ctx.inputs["sae"])
-    codes, names = tokens.array("row_domain"), tokens.json("domains")
-    quality = Quality(dictionary.d_in, dictionary.d_sae, n_domains=len(names))
-    blocks = []
-    for start in range(0, len(raw), ENCODE_ROWS):
-        x = np.asarray(raw[start : start + ENCODE_ROWS], dtype=np.float32)
-        acts = dictionary.encode_sparse(x)
-        blocks.append(acts)
-        held_out = score[start : start + len(x)]
-        if held_out.any():
-            here = codes[start : start + len(x)][held_out]
-            quality.update(x[held_out], dictionary.decode(acts[held_out]), acts[held_out], here)
-        ctx.progress(start + len(x), len(raw))
+    blocks: list[Any] = []
+    quality = measured(ctx, dictionary, blocks)
     ctx.out.csr("acts", sparse.vstack(blocks, format="csr"))
-    ctx.out.json("quality", {**quality.result(), **_spliced(ctx, hook_point, dictionary)})
+    ctx.out.json("quality", {**quality.result(), **spliced(ctx, dictionary)})
+    names = ctx.inputs["tokens"].json("domains")
     by_domain = zip(names, quality.domain_rows().tolist(), quality.domain_fvu().tolist(), strict=True)
     ctx.out.json("quality_by_domain", [(name, n, fvu) for name, n, fvu in by_domain if n])
 
 
-def _spliced(ctx: StepContext, hook_point: str, dictionary: SparseAutoencoder) -> dict[str, float]:
+def measured(ctx: StepContext, dictionary: SparseAutoencoder, blocks: list[Any] | None = None) -> Quality:
+    """Quality of a dictionary on the score rows of the step's tokens and activations.
+
+    Args:
+        ctx: with the inputs ``tokens`` and ``activations`` and the param ``hook_point``.
+        dictionary: what is judged.
+        blocks: takes the latents of all evaluation rows, block after block; without it score rows alone are encoded.
+    """
+    from universality.sae.evaluation import Quality
+
+    tokens, raw = ctx.inputs["tokens"], ctx.inputs["activations"].array(ctx.params["hook_point"])
+    score, codes = ~tokens.array("row_fit"), tokens.array("row_domain")
+    quality = Quality(dictionary.d_in, dictionary.d_sae, n_domains=len(tokens.json("domains")))
+    for start in range(0, len(raw), ENCODE_ROWS):
+        x = np.asarray(raw[start : start + ENCODE_ROWS], dtype=np.float32)
+        held_out = score[start : start + len(x)]
+        if blocks is None:
+            acts = dictionary.encode_sparse(x[held_out])
+        else:
+            blocks.append(dictionary.encode_sparse(x))
+            acts = blocks[-1][held_out]
+        if held_out.any():
+            here = codes[start : start + len(x)][held_out]
+            quality.update(x[held_out], dictionary.decode(acts), acts, here)
+        ctx.progress(start + len(x), len(raw))
+    return quality
+
+
+def spliced(ctx: StepContext, dictionary: SparseAutoencoder) -> dict[str, float]:
     """What the model predicts on score contexts: clean, with the reconstruction in, with zeros in."""
     from universality.transformers.harvest import spliced_losses
 
@@ -143,6 +162,7 @@ def _spliced(ctx: StepContext, hook_point: str, dictionary: SparseAutoencoder) -
     contexts = tokens.array("eval_contexts")[first : first + SPLICED_CONTEXTS]
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
     replaced = training_rows(special_tokens(ctx.inputs["tokenizer"]))(0, contexts)
+    hook_point = ctx.params["hook_point"]
     losses = spliced_losses(model, contexts, hook_point, dictionary.reconstruct, replaced=replaced)
     recovered = {"ce_recovered": losses.ce_recovered, "kl_recovered": losses.kl_recovered}
     return {**losses._asdict(), **recovered}

@@ -199,7 +199,7 @@ def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
     page.get_by_text("Every model's best feature by domain").click()
     settle(page)
     order = domain_frame(open_run("synthetic", store).table("domains"))["domain"].tolist()
-    chart = page.locator("[data-testid=stVegaLiteChart]").last
+    chart = page.locator("[data-testid=stVegaLiteChart]").nth(-2)  # the last one shows firing rates
     assert EVIL in hover(page, chart, order.index(EVIL), len(order))
     watched.assert_clean()
 

@@ -234,6 +234,28 @@ def dictionary_frame(models: pd.DataFrame) -> pd.DataFrame:
     return models.reindex(columns=wanted).reset_index(drop=True)
 
 
+def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """One row per point of a sweep: means over the seeds that ended well.
+
+    Args:
+        sweeps: rows of one sweep in the table ``sweeps``.
+
+    Returns:
+        ``point, series`` (architecture and size), ``architecture, d_sae, sparsity, l0, fvu, ce_recovered,
+        kl_recovered, dead_fraction, n_dense, seed_cosine, n_seeds`` (that ended well), ``frontier``; in the order of
+        the sweep. Numbers of a point without such a seed are NaN.
+    """
+    measured = ["l0", "fvu", "ce_recovered", "kl_recovered", "dead_fraction", "n_dense"]
+    fixed = ["architecture", "d_sae", "sparsity", "seed_cosine", "frontier"]
+    good = sweeps["status"] == "ok"
+    values = sweeps[measured].astype(float).where(good).assign(point=sweeps["point"], n_seeds=good)
+    means = values.groupby("point", sort=False).agg({**dict.fromkeys(measured, "mean"), "n_seeds": "sum"})
+    frame = sweeps.groupby("point", sort=False)[fixed].first().join(means).reset_index()
+    series = frame["architecture"].astype(str) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
+    order = ["point", "series", *fixed[:3], *measured, "seed_cosine", "n_seeds", "frontier"]
+    return frame.assign(series=series)[order]
+
+
 def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
     """One row per domain: how well its best latents know it, and whether models share them.
 

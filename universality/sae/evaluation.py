@@ -101,3 +101,31 @@ class Quality:
             "dead_fraction": float((self._firings == 0).mean()),
             "n_rows": self.n_rows,
         }
+
+
+def frontier(l0: np.ndarray, fvu: np.ndarray) -> np.ndarray:
+    """Which points nothing beats: no other has an l0 and an fvu at most theirs, and one of them smaller.
+
+    Args:
+        l0: (n,) active latents per row. fvu: (n,) fraction of variance unexplained. NaN: not measured.
+
+    Returns:
+        bool (n,); points that were not measured are not on the frontier, and beat nobody.
+    """
+    sparser, better = l0[:, None] <= l0, fvu[:, None] <= fvu
+    strictly = (l0[:, None] < l0) | (fvu[:, None] < fvu)
+    return ~(sparser & better & strictly).any(axis=0) & ~np.isnan(l0) & ~np.isnan(fvu)
+
+
+def mean_max_cosine(decoder: np.ndarray, other: np.ndarray, *, block: int = 2048) -> float:
+    """Mean over the rows of ``decoder`` (n, d_in) of the largest cosine to a row of ``other`` (m, d_in), in [-1, 1].
+
+    Bases must be the same: dictionaries of one model, or a truth. Rows of norm 0 count as orthogonal to all.
+
+    Source: Sharkey et al. 2022 ("mean max cosine similarity").
+    """
+    a, b = (
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30) for rows in (decoder, other)
+    )
+    best = [(a[start : start + block] @ b.T).max(axis=1) for start in range(0, len(a), block)]
+    return float(np.concatenate(best).mean())
