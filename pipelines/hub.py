@@ -1,15 +1,17 @@
-"""Transformers from the Hugging Face hub or from a local folder, as TransformerLens bridges."""
+"""Transformers and dictionaries from the Hugging Face hub or from a local folder."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import HubError
-from universality.errors import must_be
+from universality.errors import InputError, must_be
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -108,6 +110,56 @@ def sae_files(path: str) -> dict[str, str]:
     return digests(Path(path), recognise(path).files)
 
 
+def sae_commit(repo: str, revision: str | None) -> str:
+    """The commit that a revision of a hub repository means: now, or offline, when it was cached.
+
+    A full commit is its own answer and asks nobody.
+
+    Raises:
+        HubError: no such repository or revision, no access, or offline and never resolved on this machine.
+    """
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RevisionResolutionError
+
+    offline = constants.HF_HUB_OFFLINE
+    try:
+        return HfApi().resolve_revision(repo, revision=revision, local_files_only=offline).resolved
+    except (OSError, ValueError, RevisionResolutionError) as error:
+        raise _no_sae(repo, revision, error) from error
+
+
+def fetch_sae(repo: str, subfolder: str | None, commit: str) -> Path:
+    """The folder of a hub repository's dictionary on this machine; of the repository only its files are fetched.
+
+    Args:
+        repo: hub id, ``owner/name``.
+        subfolder: folder inside the repository; None for its root.
+        commit: from :func:`sae_commit`.
+
+    Raises:
+        HubError: no such commit, no access, offline and not in the local cache, or no dictionary there.
+    """
+    from huggingface_hub import snapshot_download
+
+    from universality.sae.formats import FORMATS, recognise
+
+    inside = f"{glob.escape(subfolder)}/" if subfolder else ""
+    patterns = sorted({f"{inside}{name}" for known in FORMATS for name in known.files})
+    try:
+        folder = Path(snapshot_download(repo, revision=commit, allow_patterns=patterns)) / (subfolder or "")
+        recognise(folder)
+    except (OSError, ValueError) as error:
+        raise _no_sae(repo, commit, error, subfolder) from error
+    return folder
+
+
+def sae_source(params: Mapping[str, Any]) -> str:
+    """Where the dictionary of a ``sae`` or ``loaded_sae`` node comes from, in a word."""
+    if "hub" not in params:
+        return params.get("path", "trained")
+    return "/".join(filter(None, (params["hub"], params["subfolder"]))) + f"@{params['commit'][:12]}"
+
+
 def _source(name_or_folder: str) -> str:
     """An existing folder as an absolute path, anything else as it is: a hub id."""
     folder = Path(name_or_folder).expanduser()
@@ -178,13 +230,43 @@ def _commit(config_file: Path, revision: str | None) -> str | None:
 
 
 def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
-    reason = str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
+    reason = _reason(error)
     folder = Path(name).expanduser()
     if folder.is_dir():
         remedy = "Write the folder with save_pretrained (model and tokenizer), or correct the path."
-    elif os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+    elif _offline():
         remedy = "HF_HUB_OFFLINE is set and the model is not in the local cache: unset it, or give a folder."
     else:
         remedy = "Check the name, revision and network, or give a folder made by save_pretrained."
     what = f"model {name!r}" + (f" at revision {revision!r}" if revision else "")
     return HubError(must_be(what, "models", "a reachable hub id or a folder with a model", reason, remedy))
+
+
+def _no_sae(repo: str, revision: str | None, error: Exception, subfolder: str | None = None) -> HubError:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    reason = _reason(error)
+    if isinstance(error, GatedRepoError):
+        remedy = "Accept its terms on the hub, then log in with `hf auth login` or set HF_TOKEN."
+    elif isinstance(error, RevisionNotFoundError):
+        remedy = "Correct the revision: a branch, a tag or a full commit."
+    elif isinstance(error, RepositoryNotFoundError):
+        remedy = "Correct the name, or log in with `hf auth login` if it is private."
+    elif _offline():
+        reason = "none in the local cache"
+        remedy = "HF_HUB_OFFLINE is set: unset it, or give a folder as path."
+    elif isinstance(error, InputError):
+        remedy = "Correct the subfolder: the one that holds the dictionary's own files."
+    else:
+        remedy = "Check the name, revision and network, or give a folder as path."
+    what = f"dictionary {'/'.join(filter(None, (repo, subfolder)))!r}"
+    what += f" at revision {revision!r}" if revision else ""
+    return HubError(must_be(what, "saes", "in a reachable hub repository", reason, remedy))
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
+
+
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

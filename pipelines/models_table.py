@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.engine.step import StepContext
+from pipelines.hub import sae_source
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,7 +46,7 @@ def models_table(
                 "replicate_of": model if name in p["replicates"] else None,
                 "model_seed": seed,
                 "sae_seed": _sae_seed(dictionary),
-                "sae_source": dictionary.manifest["params"].get("path", "trained"),
+                "sae_source": sae_source(dictionary.manifest["params"]),
                 "hook_point": p["hook_point"],
                 "d_in": config["d_in"],
                 "architecture": config["metadata"].get("training_architecture") or config["architecture"],

@@ -9,9 +9,10 @@ from typing import Any
 from pipelines import estimates
 from pipelines.corpus import corpus_fingerprint
 from pipelines.engine.plan import Node, Plan
-from pipelines.hub import sae_files
+from pipelines.hub import sae_commit, sae_files
 from pipelines.recipe import (
     ComparisonConfig,
+    LoadedSAE,
     NativeModels,
     Recipe,
     dictionary_ids,
@@ -253,9 +254,7 @@ def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary:
     c, (model, half) = comparison.id, _activations_of(dictionary)
     node_id = f"sae/{c}/{dictionary}"
     if dictionary in comparison.loaded:
-        path = comparison.loaded[dictionary]
-        # The folder may hold something else tomorrow: its digests are part of the key.
-        params = {"path": path, "files": sae_files(path), "hook_point": comparison.hook_point}
+        params = {**_loaded_from(comparison.loaded[dictionary]), "hook_point": comparison.hook_point}
         sae = layout.node(node_id, "loaded_sae", params, {"activations": f"activations/{model}/eval"})
     else:
         params = {
@@ -277,6 +276,14 @@ def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary:
         f"latents/{c}/{dictionary}", "latents", {"hook_point": comparison.hook_point}, inputs
     )
     return [sae, latents]
+
+
+def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
+    """Params that pin a dictionary from elsewhere: a folder and a branch may hold something else tomorrow."""
+    if entry.path is not None:
+        return {"path": entry.path, "files": sae_files(entry.path)}
+    hub = str(entry.hub)
+    return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision)}
 
 
 def _training_source(recipe: Recipe, model: str, half: str) -> tuple[dict[str, Any], dict[str, str]]:

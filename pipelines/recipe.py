@@ -103,9 +103,32 @@ class LoadedSAE(_Frozen):
         pattern=r"^[mu]\d+r?$",
         description="whose activations it reads: m0, m1, …; m0r: a second dictionary of m0; u0: of an untrained model",
     )
-    path: str = Field(
-        description="folder of one dictionary: ours, SAELens, dictionary_learning, sparsify or Gemma Scope"
+    path: str | None = Field(
+        None,
+        description="folder of one dictionary: ours, SAELens, dictionary_learning, sparsify or Gemma Scope; or hub",
     )
+    hub: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="repository owner/name of the Hugging Face hub that holds the dictionary, in place of path",
+    )
+    subfolder: str | None = Field(
+        None, min_length=1, description="folder of the dictionary inside the hub repository; default its root"
+    )
+    revision: str | None = Field(
+        None,
+        description="branch, tag or commit of the hub repository; default main. What counts is the commit it means "
+        "when the run is planned",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LoadedSAE:
+        if (self.path is None) == (self.hub is None):
+            got = "both" if self.path else "neither"
+            raise ValueError(f"the dictionary of {self.model} must have either path or hub; got {got}")
+        if self.hub is None and (self.subfolder or self.revision):
+            raise ValueError(f"subfolder and revision of {self.model} belong to hub; path needs neither")
+        return self
 
 
 class ComparisonConfig(_Frozen):
@@ -124,9 +147,9 @@ class ComparisonConfig(_Frozen):
     neurons: bool = Field(True, description="compare the raw activation basis too: the neuron baseline")
 
     @property
-    def loaded(self) -> dict[str, str]:
-        """Folder by id of the dictionary."""
-        return {entry.model: entry.path for entry in self.saes}
+    def loaded(self) -> dict[str, LoadedSAE]:
+        """Dictionaries from elsewhere, by id."""
+        return {entry.model: entry for entry in self.saes}
 
 
 class TrainingRowsConfig(_Frozen):

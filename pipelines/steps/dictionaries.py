@@ -74,25 +74,25 @@ def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:
 @step("loaded_sae", version=1)
 def loaded_sae(ctx: StepContext) -> None:
     """Take over a dictionary that was trained elsewhere."""
-    from pipelines.hub import sae_files
+    from pipelines.hub import fetch_sae, sae_files, sae_source
     from universality.sae.formats import load_sae
 
-    p = ctx.params
-    if sae_files(p["path"]) != p["files"]:
+    p, source = ctx.params, sae_source(ctx.params)
+    if "hub" not in p and sae_files(p["path"]) != p["files"]:
         remedy = "Run again: the new files get artifacts of their own."
-        raise InputError(must_be("files", p["path"], "those the run was planned with", "others", remedy))
-    dictionary = load_sae(p["path"])
+        raise InputError(must_be("files", source, "those the run was planned with", "others", remedy))
+    dictionary = load_sae(fetch_sae(p["hub"], p["subfolder"], p["commit"]) if "hub" in p else p["path"])
     width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
     widths = dictionary.d_in, int(dictionary.b_dec.shape[0])
     if widths != (width, width):
         wanted = f"{width} in and out, the width of {p['hook_point']}"
         remedy = "Name the hook point that it was trained on; transcoders cannot be compared here."
-        raise InputError(must_be("d_in and d_out", p["path"], wanted, f"{widths[0]} and {widths[1]}", remedy))
+        raise InputError(must_be("d_in and d_out", source, wanted, f"{widths[0]} and {widths[1]}", remedy))
     config = write_sae(ctx.out, dictionary)
     ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
     said = config["metadata"].get("hook_point")
     if said and said != p["hook_point"]:
-        ctx.out.facts(warnings=[f"{p['path']} says it reads {said}; here it reads {p['hook_point']}."])
+        ctx.out.facts(warnings=[f"{source} says it reads {said}; here it reads {p['hook_point']}."])
 
 
 def write_sae(out: ArtifactWriter, dictionary: SparseAutoencoder, name: str = "") -> dict[str, Any]:

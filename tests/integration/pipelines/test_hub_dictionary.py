@@ -1,0 +1,81 @@
+"""A dictionary of a hub repository in a run: read from the local cache, the same artifact as from its folder."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from pipelines.engine.plan import Plan
+from pipelines.engine.runner import run_plan
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+from storage import open_store
+from universality.sae import SparseAutoencoder
+from universality.sae.formats import save_sae
+from universality.sae.topk import TopK
+
+REPO, INSIDE, COMMIT = "someone/saes", "blocks.0.mlp.hook_post", "cd34" * 10
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    repo = tmp_path / "cache" / "models--someone--saes"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(COMMIT)
+    weights = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    sae = SparseAutoencoder(
+        W_enc=weights,
+        b_enc=torch.zeros(32),
+        W_dec=weights.T.contiguous(),
+        b_dec=torch.zeros(64),
+        activation=TopK(4),
+    )
+    folder = repo / "snapshots" / COMMIT / INSIDE
+    save_sae(sae, folder)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return folder
+
+
+def computed(store, name, entry):
+    plan = build_plan(load_recipe("tiny", ["models.training.tokens=2000", f"comparisons.0.saes=[{entry}]"]))
+    wanted = {"corpus", "tokenizer", "tokens", "transformer/m0", "activations/m0/eval", "sae/main/m0"}
+    plan = Plan([node for node in plan if node.id in wanted])
+    nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
+    run = store.create_run(name, recipe_name="tiny", recipe={}, nodes=nodes)
+    outcome = run_plan(plan, store, run)
+    return run, outcome
+
+
+def test_it_is_the_artifact_that_its_folder_gives(cached, tmp_path):
+    store = open_store(str(tmp_path / "store"))
+    hub, outcome = computed(store, "hub", f"{{model: m0, hub: {REPO}, subfolder: {INSIDE}}}")
+    assert outcome.status == "done", outcome.errors
+    folder, outcome = computed(store, "folder", f"{{model: m0, path: {cached}}}")
+    assert outcome.status == "done", outcome.errors
+    a, b = (run.artifact("sae/main/m0") for run in (hub, folder))
+    assert a.key != b.key
+    assert a.manifest["files"] == b.manifest["files"]
+    assert a.manifest["params"]["commit"] == COMMIT
+    # Out of the cache between planning and running: the run says so, the rest of it is done.
+    (cached / "sae.safetensors").unlink()
+    other = f"{{model: m0, hub: {REPO}, subfolder: {INSIDE}, revision: {COMMIT}}}"
+    store = open_store(str(tmp_path / "second"))
+    _, outcome = computed(store, "gone", other)
+    assert outcome.status != "done"
+    assert "none in the local cache" in str(outcome.errors["sae/main/m0"])
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_plan_that_cannot_be_pinned_ends_in_words():
+    command = [sys.executable, "-m", "pipelines.cli.main", "plan", "tiny", "--set"]
+    entry = f"comparisons.0.saes=[{{model: m0, hub: {REPO}, subfolder: {INSIDE}, revision: v9}}]"
+    done = subprocess.run([*command, entry], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "dictionary 'someone/saes' at revision 'v9' of saes must be" in done.stderr
+    assert "Traceback" not in done.stderr
