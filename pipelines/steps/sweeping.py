@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
     from storage import Artifact
+
+
+#: What is known of a dictionary whose training ended well.
+MEASURED = ("l0", "fvu", "dead_fraction", "n_dense", "ce_recovered", "kl_recovered")
 
 
 @step("sweep_sae", version=1)
@@ -53,19 +57,13 @@ def sweep_quality(ctx: StepContext) -> None:
     sae = ctx.inputs["sae"]
     rows = []
     for number, status in enumerate(sae.json("status")):
-        dictionary = open_sae(sae, str(number))
-        quality = measured(ctx, dictionary)
-        rates = quality.firing_rates()
-        rows.append(
-            {
-                "seed": number,
-                "status": status,
-                **quality.result(),
-                **spliced(ctx, dictionary),
-                "n_dense": int((rates > ctx.params["dense_rate"]).sum()),
-                "decoder_norm_max": float(np.linalg.norm(dictionary.W_dec.numpy(), axis=1).max()),
-            }
-        )
+        rows.append({"seed": number, "status": status, **dict.fromkeys(MEASURED)})
+        if status == "ok":  # the weights of others say nothing
+            dictionary = open_sae(sae, str(number))
+            quality = measured(ctx, dictionary)
+            dense = int((quality.firing_rates() > ctx.params["dense_rate"]).sum())
+            found = {**quality.result(), **spliced(ctx, dictionary), "n_dense": dense}
+            rows[-1] |= {name: found[name] for name in MEASURED}
     ctx.out.json("quality", rows)
 
 
@@ -89,29 +87,20 @@ def sweep(ctx: StepContext) -> None:
             "architecture": config.get("architecture", "topk"),
             "d_sae": config["d_sae"],
             "sparsity": sparsity_words(config, None),
-            "seed_cosine": _seed_cosine(ctx.inputs[f"sae/{number}"], len(quality)),
+            "seed_cosine": _seed_cosine(ctx.inputs[f"sae/{number}"], [row["seed"] for row in good]),
         }
-        rows += [{**shared, **_columns(row)} for row in quality]
+        rows += [{**shared, **row} for row in quality]
     best = frontier(*np.array(means, dtype=np.float64).reshape(-1, 2).T)
     n_seeds = ctx.params["n_seeds"]
     table = DataFrame(rows).assign(frontier=np.repeat(best, n_seeds))
-    ctx.out.table("sweeps", table.astype({"seed_cosine": float, "sparsity": object}))
+    kinds = {**dict.fromkeys([*MEASURED, "seed_cosine"], float), "n_dense": "Int64", "sparsity": object}
+    ctx.out.table("sweeps", table.astype(kinds))
 
 
-#: Columns of the table that the step ``sweep_quality`` measured.
-MEASURED = (
-    "seed", "status", "l0", "fvu", "dead_fraction", "n_dense", "ce_recovered", "kl_recovered",
-)  # fmt: skip
-
-
-def _columns(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in MEASURED}
-
-
-def _seed_cosine(sae: Artifact, n_seeds: int) -> float | None:
+def _seed_cosine(sae: Artifact, seeds: list[int]) -> float | None:
     """Mean over pairs of seeds, both ways, of a latent's largest decoder cosine to the other's; None for one seed."""
     from universality.sae.evaluation import mean_max_cosine
 
-    decoders = [open_sae(sae, str(number)).W_dec.numpy() for number in range(n_seeds)]
+    decoders = [open_sae(sae, str(number)).W_dec.numpy() for number in seeds]
     found = [mean_max_cosine(a, b) for x, y in combinations(decoders, 2) for a, b in ((x, y), (y, x))]
     return float(np.mean(found)) if found else None

@@ -16,8 +16,8 @@ COLOURS = tuple(
     OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")
 )
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-#: Values that an axis of l0 or fvu may be marked at.
-NICE = np.array([m * 10.0**e for e in range(-5, 6) for m in (1, 2, 5)])
+#: Where an axis may be marked in every factor of ten: on wide axes, and on those of less than one such factor.
+WIDE, NARROW = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)
 
 
 def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame) -> Figure:
@@ -67,7 +67,9 @@ def _marks(axes: Axes, points: pd.DataFrame, colour: str, marker: str) -> None:
 def _log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
     """A logarithmic axis around the values with ticks in plain numbers, at most six."""
     low, high = float(values.min()) / 1.15, float(values.max()) * 1.15
-    ticks = NICE[(low <= NICE) & (high >= NICE)]
+    marks = WIDE if high >= 10 * low else NARROW
+    ticks = np.array([mark * 10.0**power for power in range(-6, 7) for mark in marks])
+    ticks = ticks[(low <= ticks) & (high >= ticks)]
     ticks = ticks[:: 1 + (len(ticks) - 1) // 6] if len(ticks) else np.array([np.sqrt(low * high)])
     axis = getattr(axes, f"{which}axis")
     getattr(axes, f"set_{which}scale")("log")

@@ -19,6 +19,7 @@ from universality.exhibits.dictionaries import firing_rates_figure
 from universality.exhibits.domain_figures import domains_figure
 from universality.exhibits.figures import bands, classes_figure, correlation_figure
 from universality.exhibits.paper import to_pdf
+from universality.exhibits.sweeps import frontier_figure
 
 
 def _baselines(kinds: tuple[str, ...], centre: float, token: bool) -> pd.DataFrame:
@@ -69,6 +70,26 @@ def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: floa
     return correlation_figure(frames.r_histogram(baselines, nulls), frames.medians(baselines), scale)
 
 
+def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Figure:
+    rows = [
+        {
+            "point": f"{name} {i}",
+            "architecture": name,
+            "d_sae": d_sae,
+            "sparsity": "k 8",
+            "seed": seed,
+            "fvu": value,
+        }
+        | {"l0": 4.0 * (1 + i) + seed, "status": "diverged" if np.isnan(value) else "ok", "frontier": i == 0}
+        for name, d_sae in kinds
+        for i, value in enumerate(fvu)
+        for seed in (0, 1)
+    ]
+    others = ["ce_recovered", "kl_recovered", "dead_fraction", "n_dense", "seed_cosine"]
+    sweeps = pd.DataFrame(rows).assign(**dict.fromkeys(others, 0.5))
+    return frontier_figure(frames.sweep_points(sweeps), sweeps)
+
+
 def _rates(models: list[str], rates: list[float]) -> Figure:
     rows = [(model, rate) for model in models for rate in rates]
     return firing_rates_figure(frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])))
@@ -92,6 +113,12 @@ FIGURES = {
     "firing rates": lambda: _rates(["m0", "m1"], [0.0, 1e-4, 0.003, 0.02, 1.0]),
     "firing rates, nine models": lambda: _rates([f"m{i}" for i in range(9)], [1e-6, 0.5]),
     "firing rates, all silent": lambda: _rates(["m0"], [0.0, 0.0]),
+    "frontier": lambda: _frontier(
+        [("topk", 512), ("batch_topk", 512), ("matryoshka", 16384)], [0.1, 0.06, 0.03]
+    ),
+    "frontier, one point": lambda: _frontier([("relu", 64)], [0.5]),
+    "frontier, far apart": lambda: _frontier([("relu", 64), ("topk", 9)], [0.9, 0.0004]),
+    "frontier, nothing measured": lambda: _frontier([("relu", 64)], [np.nan]),
     "domains, none": lambda: domains_figure(_domains(["x"]).iloc[:0]),
 }
 

@@ -233,6 +233,27 @@ def test_dictionaries_of_earlier_runs_lack_columns_not_rows() -> None:
     assert found["architecture"].isna().all()
 
 
+def test_points_of_a_sweep_are_means_over_the_seeds_that_ended_well() -> None:
+    rows = [
+        ("b", 0, "ok", 8.0, 0.2),
+        ("b", 1, "ok", 10.0, 0.4),
+        ("a", 0, "diverged", 3.0, 9.0),
+        ("a", 1, "ok", 5.0, 0.5),
+    ]
+    sweeps = pd.DataFrame(
+        [*rows, ("c", 0, "dead", 1.0, 1.0)], columns=["point", "seed", "status", "l0", "fvu"]
+    )
+    fixed = {"architecture": "topk", "d_sae": 2048, "sparsity": None, "seed_cosine": 0.5, "frontier": False}
+    others = dict.fromkeys(["ce_recovered", "kl_recovered", "dead_fraction", "n_dense"], 1.0)
+    points = frames.sweep_points(sweeps.assign(**fixed, **others))
+    assert points["point"].tolist() == ["b", "a", "c"]
+    assert points["l0"].tolist()[:2] == [9.0, 5.0]
+    assert points["fvu"].tolist()[:2] == pytest.approx([0.3, 0.5])
+    assert points["n_seeds"].tolist() == [2, 1, 0]
+    assert points.loc[2, ["l0", "fvu", "ce_recovered"]].isna().all()
+    assert points["series"].unique().tolist() == ["topk, 2,048 latents"]
+
+
 def test_inputs_are_not_changed() -> None:
     baselines, nulls = _baselines(), _nulls()
     before = baselines.copy(), nulls.copy()

@@ -1,0 +1,128 @@
+"""A sweep alone, through the command line: its table is what the artifacts say, and everyone can read it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from streamlit.testing.v1 import AppTest
+
+from pipelines.recipe import load_recipe
+from pipelines.steps.dictionaries import open_sae
+from storage import open_run
+from universality.sae.evaluation import frontier
+
+HOOK = "blocks.0.mlp.hook_post"
+APP = Path(__file__).parents[3] / "dashboards" / "app.py"
+SWEEP = {
+    "id": "kinds",
+    "hook_point": HOOK,
+    "sae": {"d_sae": 96, "tokens": 12_800, "batch_rows": 128, "lr": 0.003},
+    "points": [
+        {"k": 4},
+        {"k": 12},
+        {"architecture": "batch_topk", "k": 8},
+        {"architecture": "relu", "l1_coefficient": 2.0},
+        {"k": 8, "lr": 1e30},
+    ],
+    "n_seeds": 2,
+}
+
+
+def universality(*words, cwd):
+    command = [sys.executable, "-m", "pipelines.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("sweep")
+    recipe = load_recipe("tiny").model_dump(mode="json", exclude={"comparisons", "sweeps"})
+    recipe["models"] |= {"model_seeds": [0], "n_untrained": 0}
+    (place / "kinds.yaml").write_text(yaml.safe_dump({**recipe, "sweeps": [SWEEP]}))
+    done = universality("run", "kinds.yaml", "--name", "kinds", "--serial", "--store", "store", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return open_run("kinds", store=str(folder / "store"))
+
+
+def test_every_dictionary_has_a_row_and_one_that_diverges_ends_nothing(run):
+    table = run.table("sweeps")
+    assert list(table["sweep"].unique()) == ["kinds"]
+    assert table.groupby("point", sort=False)["seed"].apply(list).tolist() == [[0, 1]] * 5
+    assert table["architecture"].drop_duplicates().tolist() == ["topk", "batch_topk", "relu"]
+    assert table["sparsity"].drop_duplicates().tolist() == ["k 4", "k 12", "k 8", "l1_coefficient 2"]
+    assert (table["status"] == "diverged").tolist() == [False] * 8 + [True] * 2
+    good = table["status"] == "ok"
+    assert table.loc[good, "seed_cosine"].between(-1, 1).all()
+    assert table.loc[~good, ["l0", "fvu", "n_dense", "ce_recovered", "seed_cosine"]].isna().all(axis=None)
+    good = table[table["status"] == "ok"].groupby("point", sort=False)[["l0", "fvu"]].mean()
+    wanted = dict(zip(good.index, frontier(*good.to_numpy().T), strict=True))
+    assert table["frontier"].tolist() == [wanted.get(point, False) for point in table["point"]]
+
+
+def test_quality_is_that_of_the_raw_artifacts(run):
+    row = run.table("sweeps").query("point == 'architecture batch_topk, k 8' and seed == 1").iloc[0]
+    score = ~np.asarray(run.artifact("tokens").array("row_fit"))
+    x = np.asarray(run.artifact("activations/m0/eval").array(HOOK), dtype=np.float64)[score]
+    sae = open_sae(run.artifact("sweep_sae/kinds/2"), "1")
+    acts = sae.encode(x.astype(np.float32))
+    error = x - sae.decode(acts)
+    assert row["fvu"] == pytest.approx((error**2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-5)
+    assert row["l0"] == pytest.approx((acts > 0).sum(1).mean())
+    assert row["dead_fraction"] == (acts <= 0).all(0).mean()
+
+
+def test_points_share_their_seeds_and_seeds_differ(run):
+    starts = [open_sae(run.artifact("sweep_sae/kinds/0"), name).W_dec.numpy() for name in "01"]
+    firsts = [open_sae(run.artifact(f"sweep_sae/kinds/{point}"), "0").W_dec.numpy() for point in (0, 1)]
+    # From one start they stay near each other; dictionaries of different starts do not.
+    near, far = (np.abs((a * b).sum(1)).mean() for a, b in (firsts, starts))
+    assert near > far + 0.1
+
+
+def test_a_second_run_computes_nothing_and_the_table_is_shown(folder, run):
+    again = universality("run", "kinds.yaml", "--name", "kinds", "--serial", "--store", "store", cwd=folder)
+    assert again.returncode == 0, again.stderr
+    assert "0 steps" in again.stderr or "nothing" in again.stderr.lower()
+    shown = universality("show", "kinds", "--store", "store", cwd=folder)
+    assert "Sweep kinds" in shown.stdout
+    assert "batch_topk" in shown.stdout
+    assert "No results yet" not in shown.stdout
+    found = json.loads(universality("show", "kinds", "--store", "store", "--json", cwd=folder).stdout)
+    points = found["sweeps"]["kinds"]
+    assert [point["n_seeds"] for point in points] == [2, 2, 2, 2, 0]
+    assert points[-1]["fvu"] is None
+    table = run.table("sweeps")
+    assert points[0]["fvu"] == pytest.approx(table.loc[table["point"] == "k 4", "fvu"].mean())
+
+
+def test_the_report_has_the_frontier_and_misses_nothing(folder, run):
+    done = universality("report", "kinds", "--store", "store", "--out", "report", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    names = {path.relative_to(folder / "report").as_posix() for path in (folder / "report").rglob("*.*")}
+    assert {"figures/frontier.pdf", "figures/frontier.csv", "tables/sweeps.tex", "tables/sweeps.csv"} <= names
+    assert "Missing" not in (folder / "report" / "README.md").read_text()
+    stored = pd.read_parquet(folder / "report" / "tables" / "sweeps.parquet")
+    pd.testing.assert_frame_equal(stored, run.table("sweeps"), check_dtype=False)
+
+
+@pytest.mark.parametrize("page", ["sweeps", "overview", "pairs", "runs", "specific"])
+def test_no_screen_stumbles_over_a_run_without_comparison(folder, run, monkeypatch, page):
+    monkeypatch.setattr(sys, "argv", ["app.py", "--store", str(folder / "store")])
+    app = AppTest.from_file(str(APP), default_timeout=60).run()
+    if page != "overview":
+        app = app.switch_page(f"app_pages/{page}.py").run()
+    assert not app.exception
+    if page == "sweeps":
+        assert "Sweeps" in app.title[0].value
+        assert len(app.dataframe[0].value) == 5
+        assert "2 of 10 dictionaries diverged" in app.warning[0].value
