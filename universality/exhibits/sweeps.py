@@ -37,7 +37,7 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame) -> Figure:
     key, height = 0.15 * (len(series) + 1) + 0.05, 1.9
     with mpl.rc_context(STYLE):
         figure = new_figure(ONE_COLUMN, 0.42 + height + key)
-        axes = axes_at(figure, 0.56, 0.36, ONE_COLUMN - 0.76, height)
+        axes = axes_at(figure, 0.64, 0.36, ONE_COLUMN - 0.84, height)
         for number, name in enumerate(series):
             colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
             mine = shown[shown["series"] == name].sort_values("l0")
@@ -52,7 +52,7 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame) -> Figure:
         axes.set_ylabel("variance unexplained (FVU)")
         axes.grid(color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
-        _key(axes_at(figure, 0.56, 0.38 + height, ONE_COLUMN - 0.76, key), series)
+        _key(axes_at(figure, 0.64, 0.38 + height, ONE_COLUMN - 0.84, key), series)
     return figure
 
 
