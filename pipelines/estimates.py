@@ -9,7 +9,8 @@ import math
 from typing import Any
 
 from pipelines.engine.plan import Estimate
-from pipelines.recipe import NativeModels, Recipe, trained_configs, training_tokens
+from pipelines.recipe import NativeModels, Recipe, model_ids, trained_configs, training_tokens
+from universality.layout import MAX_FEATURES
 from universality.sae.config import TOP_K_FAMILY
 from universality.sae.stream import BUFFER_BYTES
 
@@ -22,6 +23,8 @@ DENSE_FACTOR = 7.5
 IMPORT_SECONDS = 1.0
 #: Rows of a dictionary's sample, as universality.sae.training has it, whose import is heavy.
 SAMPLE_ROWS = 8192
+#: Seconds to import umap-learn, which compiles as it is imported.
+EMBEDDING_IMPORT_SECONDS = 8.0
 #: Resident bytes of a process with torch loaded.
 BASE_MEMORY = 700_000_000
 
@@ -165,6 +168,15 @@ def _comparing(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     return Estimate(2.0 + sizes.rows * sizes.k / 3e6, 100 * sizes.d_sae, _two_sides(sizes))
 
 
+def _layout(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
+    """Correlation of all features of all models at once, then an embedding of at most so many."""
+    n_models = len(model_ids(sizes.recipe))
+    features = min(n_models * sizes.d_sae, MAX_FEATURES)
+    active = features * sizes.k / sizes.d_sae
+    seconds = EMBEDDING_IMPORT_SECONDS + sizes.rows * active**2 / 3e8 + features / 500
+    return Estimate(seconds, 40 * features, round(BASE_MEMORY + 60 * sizes.rows * active))
+
+
 def _two_sides(sizes: _Sizes) -> int:
     return BASE_MEMORY + 2 * 24 * sizes.rows * sizes.k
 
@@ -185,4 +197,5 @@ _RULES = {
     "sweep": _sweep,
     "similarity": _similarity,
     "null": _null,
+    "layout": _layout,
 }

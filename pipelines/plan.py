@@ -241,6 +241,9 @@ def _comparison_nodes(layout: _Layout, comparison: ComparisonConfig) -> list[Nod
     nodes.append(layout.node(f"comparison/{c}", "comparison", {**settings, **roles}, inputs))
     for model in layout.trained:
         nodes.append(_evidence_node(layout, comparison, model))
+    inputs = {f"latents/{model}": f"latents/{c}/{model}" for model in layout.trained}
+    params = {"comparison_id": c, "root_seed": layout.recipe.root_seed}
+    nodes.append(layout.node(f"layout/{c}", "layout", params, {**inputs, "comparison": f"comparison/{c}"}))
     return nodes
 
 
