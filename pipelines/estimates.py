@@ -173,7 +173,7 @@ def _layout(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     n_models = len(model_ids(sizes.recipe))
     features = min(n_models * sizes.d_sae, MAX_FEATURES)
     active = features * sizes.k / sizes.d_sae
-    seconds = EMBEDDING_IMPORT_SECONDS + sizes.rows * active**2 / 3e8 + features / 500
+    seconds = EMBEDDING_IMPORT_SECONDS + sizes.rows * active**2 / 1e8 + features / 1000
     return Estimate(seconds, 40 * features, round(BASE_MEMORY + 60 * sizes.rows * active))
 
 

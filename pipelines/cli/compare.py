@@ -260,31 +260,13 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
 
 
 def _write_graph(graph: nx.Graph, out: Path) -> list[Path]:
-    """The graph with text node ids ``model/latent``, which both formats can hold."""
     import networkx as nx
 
-    named = nx.Graph()
-    for (model, latent), values in graph.nodes(data=True):
-        named.add_node(f"{model}/{latent}", model=str(model), latent=int(latent), **_plain(values))
-    for (model_a, a), (model_b, b), values in graph.edges(data=True):
-        named.add_edge(f"{model_a}/{a}", f"{model_b}/{b}", **_plain(values))
-    path = out / "graph.graphml"
-    nx.write_graphml(named, path)
+    from universality.exhibits.graphs import graphml, named_graph
+
+    named, path = named_graph(graph), out / "graph.graphml"
+    path.write_bytes(graphml(named))
     return [path, _write_json(nx.node_link_data(named, edges="edges"), out / "graph.json")]
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Attributes as Python scalars; absent ones are left out, since GraphML has no null."""
-    import pandas as pd
-
-    scalars = {name: getattr(value, "item", lambda value=value: value)() for name, value in values.items()}
-    return {
-        name: value
-        for name, value in scalars.items()
-        if isinstance(value, (str, int, float, bool))
-        and not pd.isna(value)
-        and name not in ("model", "latent")
-    }
 
 
 def _write_json(document: Any, path: Path) -> Path:

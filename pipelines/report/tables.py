@@ -28,6 +28,9 @@ TABLES: Mapping[str, str] = {
     "null_quantiles": "quantiles of the chance level (the maximum over candidates) per pair of models",
     "candidates": "each latent's five best candidates in every other model, on the fit rows",
     "sweeps": "one row per dictionary of a sweep: setting, sparsity, unexplained variance, whether nothing beats it",
+    "positions": "where alive features stand on the map; of very many features a sample of whole clusters",
+    "cluster_positions": "where clusters of two and more models stand on the map",
+    "cluster_links": "clusters with members among each other's nearest features, and the highest r of two members",
     "latent_domains": "what share of a latent's activation lies in each domain",
     "contexts": "evaluation rows where a latent is strongest, at each tenth of its range, and at random",
     "histograms": "histogram of each latent's activations",
@@ -36,7 +39,18 @@ TABLES: Mapping[str, str] = {
     "vocabulary": "the tokenizer's tokens as bytes (hexadecimal) and text",
 }
 #: Evidence of single latents, many rows each: Parquet only.
-EVIDENCE = frozenset({"candidates", "latent_domains", "contexts", "histograms", "logits"})
+EVIDENCE = frozenset(
+    {
+        "candidates",
+        "positions",
+        "cluster_positions",
+        "cluster_links",
+        "latent_domains",
+        "contexts",
+        "histograms",
+        "logits",
+    }
+)
 #: Columns that hold corpus text; JSON-quoted in every CSV file.
 TOKEN_COLUMNS = frozenset({"text", "token_text"})
 #: Tables with more rows come as Parquet only: a spreadsheet could not open them anyway.

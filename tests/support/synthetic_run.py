@@ -13,12 +13,15 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from networkx import node_link_data
 from synthetic_evidence import evidence_tables
+from synthetic_layout import layout_tables
 from synthetic_tables import comparison_tables
 from synthetic_text import Text, make_text
 from synthetic_world import Dictionary, Material, World, pair_up
 
 from storage import Run, artifact_key, open_store
+from universality.graph import build_graph
 from universality.seeds import generator
 
 CREATED = 1_790_000_000.0
@@ -193,9 +196,16 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
     inputs = [
         node for node in writer.nodes if node.split("/")[0] in rooms and node.split("/")[1] == comparison
     ]
+    tables = comparison_tables(material)
+    graph = build_graph(tables["features"], tables["pairs"].query("q < 0.05 and r_held_out >= 0.5"))
     writer.put(
         f"comparison/{comparison}", "comparison", {"comparison_id": comparison}, ["tokens", *inputs],
-        table=comparison_tables(material),
+        table=tables, json={"graph": node_link_data(graph, edges="edges")},
+    )  # fmt: skip
+    writer.put(
+        f"layout/{comparison}", "layout", {}, [f"comparison/{comparison}"],
+        table=layout_tables(material, tables["features"], tables["clusters"]),
+        facts={"n_alive": int((tables["features"]["status"] == "alive").sum()), "least_link_r": 0.3},
     )  # fmt: skip
     for model in trained:
         writer.put(
