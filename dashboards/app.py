@@ -33,7 +33,9 @@ def main() -> None:
         st.Page(
             "app_pages/specific.py", title="Model-specific", icon=":material/join_left:", url_path="specific"
         ),
-        st.Page("app_pages/sweeps.py", title="Sweeps", icon=":material/scatter_plot:", url_path="sweeps"),
+        st.Page("app_pages/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
+        st.Page("app_pages/graph.py", title="Graph", icon=":material/hub:", url_path="graph"),
+        st.Page("app_pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list_alt:", url_path="runs"),
     ]
     page = st.navigation(pages)

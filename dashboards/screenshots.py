@@ -80,6 +80,7 @@ def screens(run: Run) -> dict[str, str]:
     """Name of each picture and the address that it shows."""
     pair, feature = telling_pair(run), telling_feature(run)
     wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}, "runs": {}}
+    wanted |= {"map": {"feature": pair.split("-")[0]}, "graph": {}}
     addresses = {}
     for page, params in wanted.items():
         given = {name: value for name, value in params.items() if value}

@@ -35,7 +35,7 @@ LITERAL += ["</div>", ":red[danger]", "=HYPERLINK(", "⟨RLO⟩evil⟨PDF⟩", "
 
 
 #: Streamlit looks for its own base path below the page's name first, and logs the 404 that it expects.
-PROBE = re.compile(r"/(pairs|specific|runs)/_stcore/(health|host-config)")
+PROBE = re.compile(r"/[a-z]+/_stcore/(health|host-config)")
 
 
 @dataclass

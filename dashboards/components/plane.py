@@ -1,0 +1,164 @@
+"""Drawings in the plane: points and clusters at stored positions, and the click that names one of them.
+
+Texts of the corpus reach the browser as values of a data set or as names of nodes, which ECharts writes as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboards.places import Group
+from universality.exhibits.colours import CLASS_COLOURS, GREY
+
+HEIGHT = 640
+#: The ring around what the address names; it reads on light and on dark.
+_RING = "#D55E00"
+
+
+def points_spec(
+    frame: pd.DataFrame, told: Sequence[str], groups: Sequence[Group], chosen: str
+) -> dict[str, Any]:
+    """The map: one series per colour, zoomed by the wheel and moved by dragging.
+
+    Args:
+        frame: id, x, y of every point drawn.
+        told: a line per point for the tooltip.
+        groups: the points by colour.
+        chosen: id of the point with a ring, or empty.
+    """
+    size = 9 if len(frame) < 1_000 else 7 if len(frame) < 5_000 else 4.5
+    points = frame[["x", "y", "id"]].assign(told=list(told))
+    here = points[points["id"] == chosen]
+    shape = {"type": "scatter", "encode": {"x": "x", "y": "y"}, "animation": False}
+    datasets = [{"source": points[group.members]} for group in groups]
+    series = [
+        {
+            **shape,
+            "datasetIndex": place,
+            "symbolSize": size,
+            "selectedMode": "single",
+            "itemStyle": {"color": group.colour, "opacity": 0.8},
+            "select": {"itemStyle": {"borderWidth": 0}},
+        }
+        for place, group in enumerate(groups)
+    ]
+    ring = {"color": "transparent", "borderColor": _RING, "borderWidth": 3}
+    series.append(
+        {
+            **shape,
+            "datasetIndex": len(groups),
+            "symbolSize": size + 12,
+            "itemStyle": ring,
+            "silent": True,
+            "z": 9,
+        }
+    )
+    return {
+        **_plane(points),
+        "tooltip": {"trigger": "item", "confine": True, "formatter": "<b>{@id}</b><br>{@told}"},
+        "dataset": [*datasets, {"source": here}],
+        "series": series,
+    }
+
+
+def _plane(frame: pd.DataFrame) -> dict[str, Any]:
+    """Axes around x and y that are not drawn, zoomed by the wheel and moved by dragging; no animation."""
+    return {
+        "animation": False,
+        "aria": {"enabled": False},
+        "legend": {"show": False},
+        "grid": {"left": 4, "right": 4, "top": 4, "bottom": 4, "containLabel": False},
+        "xAxis": _axis(frame["x"]),
+        "yAxis": _axis(frame["y"]),
+        # Nothing is dropped at the edges: a link may end outside.
+        "dataZoom": [
+            {"type": "inside", axis: 0, "filterMode": "none"} for axis in ("xAxisIndex", "yAxisIndex")
+        ],
+    }
+
+
+def _axis(values: pd.Series) -> dict[str, Any]:
+    low, high = float(values.min()), float(values.max())
+    edge = 0.03 * (high - low) or 1.0
+    return {"type": "value", "show": False, "min": low - edge, "max": high + edge}
+
+
+def graph_spec(
+    frame: pd.DataFrame, names: Sequence[str], sizes: np.ndarray, links: pd.DataFrame, chosen: int | None
+) -> dict[str, Any]:
+    """The graph of clusters at their stored positions.
+
+    Args:
+        frame: cluster, class, x, y of every node drawn.
+        names: what each node says, no two alike.
+        sizes: (n,) diameters in pixels.
+        links: cluster_a, cluster_b, r between clusters of the frame.
+        chosen: the cluster with a ring, or None.
+    """
+    place = {int(cluster): i for i, cluster in enumerate(frame["cluster"])}
+    ring = {"borderColor": _RING, "borderWidth": 4}
+    nodes = [
+        {
+            "name": name,
+            "value": [round(float(x), 4), round(float(y), 4)],
+            "symbolSize": round(float(size), 1),
+            "itemStyle": {"color": CLASS_COLOURS.get(str(kind), GREY), **(ring if cluster == chosen else {})},
+        }
+        for name, cluster, kind, x, y, size in zip(
+            names, frame["cluster"], frame["class"], frame["x"], frame["y"], sizes, strict=True
+        )
+    ]
+    edges = [
+        {
+            "source": place[int(a)],
+            "target": place[int(b)],
+            "lineStyle": {"width": round(0.6 + 2.4 * float(r), 2)},
+            "tooltip": {"show": False},
+        }
+        for a, b, r in links[["cluster_a", "cluster_b", "r"]].itertuples(index=False, name=None)
+    ]
+    series = {
+        "type": "graph",
+        # On axes, zooming moves nodes and leaves them round and of their size.
+        "coordinateSystem": "cartesian2d",
+        "selectedMode": "single",
+        "label": {"show": False},
+        "itemStyle": {"opacity": 0.95},
+        "lineStyle": {"color": GREY, "opacity": 0.45, "curveness": 0},
+        "emphasis": {"disabled": len(nodes) > 2_000, "focus": "adjacency", "label": {"show": False}},
+        "select": {"label": {"show": False}},
+        "data": nodes,
+        "links": edges,
+    }
+    return {**_plane(frame), "tooltip": {"confine": True, "formatter": "{b}"}, "series": [series]}
+
+
+def clickable_chart(
+    spec: dict[str, Any], ids: Sequence[Sequence[str]], *, param: str, key: str, alt: str
+) -> None:
+    """Draw a chart in which a click on an item puts its id into the address.
+
+    Args:
+        spec: the chart.
+        ids: for each series that can be clicked, the ids of its items in their order.
+        param: name of the query parameter that holds the chosen id.
+        key: prefix of the chart's key. A chart of other items is another chart, so that a selection never points at
+            what stands in its place now.
+        alt: the chart in words, for those who do not see it.
+    """
+    digest = hashlib.blake2b(repr([list(part) for part in ids]).encode(), digest_size=6).hexdigest()
+    place = f"{key}_{digest}"
+
+    def clicked() -> None:
+        for part in st.session_state[place]["selection"]["selected"]:
+            series, items = part["series_index"], part["data_indices"]
+            if part["data_type"] != "edge" and items and series < len(ids) and items[-1] < len(ids[series]):
+                st.query_params[param] = str(ids[series][items[-1]])
+
+    st.echarts_chart(spec, height=HEIGHT, key=place, on_select=clicked, alt=alt)

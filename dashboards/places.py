@@ -1,0 +1,173 @@
+"""Frames behind the map and the graph: what stands where, and which colour it has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboards import words
+from dashboards.data import BY_VIEW, View
+from dashboards.tables import pairs_of
+from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
+
+#: Points that are drawn at once; of more a sample is.
+MAX_POINTS = 20_000
+#: Clusters that are drawn at once, those in most models first.
+MAX_NODES = 3_000
+NO_PARTNER = "no partner"
+#: Upper ends of the classes of firing rate, and their colours: one scale that reads on light and on dark.
+RATES: tuple[tuple[float, str, str], ...] = (
+    (1e-4, "below 0.01 %", "#7B6FD0"),
+    (1e-3, "0.01 to 0.1 %", "#4C8FC4"),
+    (1e-2, "0.1 to 1 %", "#1FA187"),
+    (1e-1, "1 to 10 %", "#7AC143"),
+    (np.inf, "10 % and more", "#E0A800"),
+)
+#: Domains with a colour of their own; there are not more colours that everybody can tell apart.
+_N_DOMAINS = 7
+_DOMAIN_CYCLE = ("blue", "vermillion", "green", "purple", "orange", "sky", "yellow")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Points of one colour.
+
+    Attributes:
+        name: what they have in common, as the legend says it.
+        colour: ``#RRGGBB``.
+        members: (n,) bool, which rows of the frame.
+    """
+
+    name: str
+    colour: str
+    members: np.ndarray
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def features_of(view: View) -> pd.DataFrame:
+    """Every alive feature that has a place on the map. Shared: never write into it.
+
+    Columns of table ``features``, and ``id``, ``x``, ``y``, ``domain`` (of its strongest activations) and ``pair`` (id
+    of its pair with the highest held-out r, or None).
+
+    Raises:
+        TableMissing: the run has no positions.
+    """
+    features, places = view.table("features"), view.table("positions")
+    frame = places.merge(features, on=["model", "latent"], how="left", validate="one_to_one")
+    frame["id"] = frame["model"].astype(str) + ":" + frame["latent"].astype(str)
+    frame["domain"] = frame["top_domain"] if "top_domain" in frame.columns else None
+    pairs = pairs_of(view)
+    sides = [
+        pairs[f"model_{side}"].astype(str) + ":" + pairs[f"latent_{side}"].astype(str) for side in ("a", "b")
+    ]
+    # Strongest first, so that the first pair of a feature is its best.
+    both = pd.DataFrame({"id": pd.concat(sides), "pair": pd.concat([pairs["id"]] * 2)}).sort_index(
+        kind="stable"
+    )
+    best = both.drop_duplicates("id").set_index("id")["pair"]
+    frame["pair"] = frame["id"].map(best).astype(object)
+    return frame
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def clusters_of(view: View) -> pd.DataFrame:
+    """Every cluster of two and more models that has a place. Shared: never write into it.
+
+    Columns of table ``clusters``, and ``x``, ``y`` and ``domain`` (that of most members). Those in most models come
+    first, of equally many the most cohesive.
+
+    Raises:
+        TableMissing: the run has no positions.
+    """
+    frame = view.table("cluster_positions").merge(view.table("clusters"), on="cluster", how="left")
+    features = view.table("features")
+    if "top_domain" in features.columns:
+        known = features.dropna(subset=["cluster", "top_domain"])
+        common = known.groupby("cluster")["top_domain"].agg(lambda domains: domains.mode().iloc[0])
+        frame["domain"] = frame["cluster"].map(common)
+    else:
+        frame["domain"] = None
+    order = ["n_models", "cohesion", "cluster"]
+    return frame.sort_values(order, ascending=[False, False, True], ignore_index=True)
+
+
+def sampled(frame: pd.DataFrame, most: int = MAX_POINTS) -> pd.DataFrame:
+    """The frame, or a sample of ``most`` rows that is the same every time, in the same order."""
+    if len(frame) <= most:
+        return frame
+    return frame.iloc[np.sort(np.random.default_rng(0).permutation(len(frame))[:most])]
+
+
+def _by_values(frame: pd.DataFrame, column: str, colours: dict[str, str]) -> list[Group]:
+    values = frame[column].astype(object)
+    return [Group(name, colour, (values == name).to_numpy()) for name, colour in colours.items()]
+
+
+def _by_level(frame: pd.DataFrame) -> list[Group]:
+    # A feature without a partner has no match whose level could be tested.
+    alone = (frame["class"] == "specific").to_numpy()
+    groups = [
+        Group(group.name, group.colour, group.members & ~alone)
+        for group in _by_values(frame, "level", LEVEL_COLOURS)
+    ]
+    return [*groups, Group(NO_PARTNER, "#B5B5B5", alone)]
+
+
+def _by_domain(frame: pd.DataFrame) -> list[Group]:
+    common = frame["domain"].value_counts().index[:_N_DOMAINS]
+    colours = {str(d): OKABE_ITO[c] for d, c in zip(common, _DOMAIN_CYCLE, strict=False)}
+    other = ~frame["domain"].isin(list(common)).to_numpy()
+    return [*_by_values(frame, "domain", colours), Group("all other domains", GREY, other)]
+
+
+def _by_rate(frame: pd.DataFrame) -> list[Group]:
+    of = np.searchsorted(
+        [end for end, _, _ in RATES[:-1]], frame["firing_rate"].to_numpy(float), side="right"
+    )
+    return [Group(name, colour, of == i) for i, (_, name, colour) in enumerate(RATES)]
+
+
+#: What the map can be coloured by.
+COLOURINGS: dict[str, Callable[[pd.DataFrame, Sequence[str]], list[Group]]] = {
+    "Class": lambda frame, models: _by_values(frame, "class", CLASS_COLOURS),
+    "Level": lambda frame, models: _by_level(frame),
+    "Model": lambda frame, models: _by_values(frame, "model", model_colours(models)),
+    "Domain": lambda frame, models: _by_domain(frame),
+    "Firing rate": lambda frame, models: _by_rate(frame),
+}
+
+
+def colour_groups(frame: pd.DataFrame, by: str, models: Sequence[str]) -> list[Group]:
+    """The points of a frame by colour; every point is in exactly one group, and no group is empty.
+
+    Args:
+        frame: rows of :func:`features_of`.
+        by: a name of :data:`COLOURINGS`.
+        models: all models of the run, in its order.
+    """
+    return [group for group in COLOURINGS[by](frame, models) if group.members.any()]
+
+
+def telling(frame: pd.DataFrame) -> list[str]:
+    """What a point says beside its id, in one line each."""
+    return [
+        " · ".join(
+            part
+            for part in (
+                str(kind),
+                "" if kind == "specific" else f"level {level}",
+                f"best r {words.number(r)}",
+                f"fires on {words.rate(rate)}",
+                "" if pd.isna(domain) else str(domain),
+            )
+            if part
+        )
+        for kind, level, r, rate, domain in frame[
+            ["class", "level", "best_r", "firing_rate", "domain"]
+        ].itertuples(index=False, name=None)
+    ]
