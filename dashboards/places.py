@@ -15,18 +15,12 @@ from dashboards.tables import pairs_of
 from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
 
 #: Points that are drawn at once; of more a sample is.
-MAX_POINTS = 20_000
+MAX_POINTS = 10_000
 #: Clusters that are drawn at once, those in most models first.
 MAX_NODES = 3_000
 NO_PARTNER = "no partner"
-#: Upper ends of the classes of firing rate, and their colours: one scale that reads on light and on dark.
-RATES: tuple[tuple[float, str, str], ...] = (
-    (1e-4, "below 0.01 %", "#7B6FD0"),
-    (1e-3, "0.01 to 0.1 %", "#4C8FC4"),
-    (1e-2, "0.1 to 1 %", "#1FA187"),
-    (1e-1, "1 to 10 %", "#7AC143"),
-    (np.inf, "10 % and more", "#E0A800"),
-)
+#: From the rarest to the most frequent fifth; one scale that reads on light and on dark.
+RATE_COLOURS = ("#7B6FD0", "#4C8FC4", "#1FA187", "#7AC143", "#E0A800")
 #: Domains with a colour of their own; there are not more colours that everybody can tell apart.
 _N_DOMAINS = 7
 _DOMAIN_CYCLE = ("blue", "vermillion", "green", "purple", "orange", "sky", "yellow")
@@ -52,7 +46,7 @@ def features_of(view: View) -> pd.DataFrame:
     """Every alive feature that has a place on the map. Shared: never write into it.
 
     Columns of table ``features``, and ``id``, ``x``, ``y``, ``domain`` (of its strongest activations) and ``pair`` (id
-    of its pair with the highest held-out r, or None).
+    of its pair with the highest held-out r; missing where it has none).
 
     Raises:
         TableMissing: the run has no positions.
@@ -70,7 +64,7 @@ def features_of(view: View) -> pd.DataFrame:
         kind="stable"
     )
     best = both.drop_duplicates("id").set_index("id")["pair"]
-    frame["pair"] = frame["id"].map(best).astype(object)
+    frame["pair"] = frame["id"].map(best)
     return frame
 
 
@@ -87,9 +81,9 @@ def clusters_of(view: View) -> pd.DataFrame:
     frame = view.table("cluster_positions").merge(view.table("clusters"), on="cluster", how="left")
     features = view.table("features")
     if "top_domain" in features.columns:
-        known = features.dropna(subset=["cluster", "top_domain"])
-        common = known.groupby("cluster")["top_domain"].agg(lambda domains: domains.mode().iloc[0])
-        frame["domain"] = frame["cluster"].map(common)
+        known = features.groupby(["cluster", "top_domain"], observed=True).size().rename("n").reset_index()
+        known = known.sort_values(["n", "top_domain"], ascending=[False, True]).drop_duplicates("cluster")
+        frame["domain"] = frame["cluster"].map(known.set_index("cluster")["top_domain"])
     else:
         frame["domain"] = None
     order = ["n_models", "cohesion", "cluster"]
@@ -126,10 +120,17 @@ def _by_domain(frame: pd.DataFrame) -> list[Group]:
 
 
 def _by_rate(frame: pd.DataFrame) -> list[Group]:
-    of = np.searchsorted(
-        [end for end, _, _ in RATES[:-1]], frame["firing_rate"].to_numpy(float), side="right"
-    )
-    return [Group(name, colour, of == i) for i, (_, name, colour) in enumerate(RATES)]
+    """Fifths, since dictionaries differ by orders of magnitude in how often their latents fire."""
+    rates = frame["firing_rate"].to_numpy(float)
+    ends = np.quantile(rates, [0.2, 0.4, 0.6, 0.8])
+    of = np.searchsorted(ends, rates, side="left")
+    groups = []
+    for place, colour in enumerate(RATE_COLOURS):
+        members = of == place
+        if members.any():
+            low, high = words.rate(rates[members].min()), words.rate(rates[members].max())
+            groups.append(Group(low if low == high else f"{low} to {high}", colour, members))
+    return groups
 
 
 #: What the map can be coloured by.

@@ -74,11 +74,9 @@ def counts(
         f"**{len(found):,}** of {words.counted(len(clusters), 'cluster')}, {words.counted(n_links, 'link')}"
     ]
     if len(drawn) < len(found):
-        sentences.append(
-            f"the first {len(drawn):,} are drawn, those in most models first; filter to see others"
-        )
+        sentences.append(f"the {len(drawn):,} in most models are drawn")
     if len(clusters) < matched:
-        sentences.append(f"the run has {matched:,}; it has embedded a sample, the others have no place")
+        sentences.append(f"the run has {matched:,} and has placed a sample of them")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption("; ".join(sentences))
         with st.container(horizontal=True, width="content", gap="small"):

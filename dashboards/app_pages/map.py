@@ -55,11 +55,9 @@ def counts(view: View, features: pd.DataFrame, found: pd.DataFrame, drawn: pd.Da
     alive = int((view.table("features")["status"] == "alive").sum())
     sentences = [f"**{len(found):,}** of {words.counted(len(features), 'feature')}"]
     if len(drawn) < len(found):
-        sentences.append(f"a random sample of {len(drawn):,} of them is drawn; filter to see all of a part")
+        sentences.append(f"a random {len(drawn):,} of them are drawn")
     if len(features) < alive:
-        sentences.append(
-            f"{alive:,} are alive: the run has embedded a sample of whole clusters, the others have no place"
-        )
+        sentences.append(f"the run has {alive:,} alive features and has placed a sample of whole clusters")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption("; ".join(sentences))
         st.download_button(
@@ -126,7 +124,7 @@ def show(view: View, row: pd.Series) -> None:
     st.html(facts(known))
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         page_button("feature", f"Open feature {feature}", "target", feature=feature)
-        if row["pair"]:
+        if pd.notna(row["pair"]):
             page_button("pairs", f"Open pair {row['pair']}", "join_inner", pair=str(row["pair"]))
         if int(row["n_models"]) > 1:
             number = str(int(row["cluster"]))

@@ -19,6 +19,8 @@ from universality.exhibits.colours import CLASS_COLOURS, GREY
 HEIGHT = 640
 #: The ring around what the address names; it reads on light and on dark.
 _RING = "#D55E00"
+#: The ring marks what is chosen; ECharts' own mark would stay on what was clicked before.
+_UNMARKED = {"itemStyle": {"borderWidth": 0}}
 
 
 def points_spec(
@@ -34,36 +36,27 @@ def points_spec(
     """
     size = 9 if len(frame) < 1_000 else 7 if len(frame) < 5_000 else 4.5
     points = frame[["x", "y", "id"]].assign(told=list(told))
-    here = points[points["id"] == chosen]
-    shape = {"type": "scatter", "encode": {"x": "x", "y": "y"}, "animation": False}
     datasets = [{"source": points[group.members]} for group in groups]
+    # The fewer, the higher: a small group is never hidden by a large one.
+    heights = np.argsort(np.argsort([-group.members.sum() for group in groups], kind="stable"))
     series = [
         {
-            **shape,
+            "type": "scatter",
+            "encode": {"x": "x", "y": "y"},
             "datasetIndex": place,
             "symbolSize": size,
             "selectedMode": "single",
             "itemStyle": {"color": group.colour, "opacity": 0.8},
-            "select": {"itemStyle": {"borderWidth": 0}},
+            "select": _UNMARKED,
+            "z": 2 + int(heights[place]),
         }
         for place, group in enumerate(groups)
     ]
-    ring = {"color": "transparent", "borderColor": _RING, "borderWidth": 3}
-    series.append(
-        {
-            **shape,
-            "datasetIndex": len(groups),
-            "symbolSize": size + 12,
-            "itemStyle": ring,
-            "silent": True,
-            "z": 9,
-        }
-    )
     return {
         **_plane(points),
         "tooltip": {"trigger": "item", "confine": True, "formatter": "<b>{@id}</b><br>{@told}"},
-        "dataset": [*datasets, {"source": here}],
-        "series": series,
+        "dataset": datasets,
+        "series": [*series, _ring(points[points["id"] == chosen], size + 12)],
     }
 
 
@@ -102,17 +95,14 @@ def graph_spec(
         chosen: the cluster with a ring, or None.
     """
     place = {int(cluster): i for i, cluster in enumerate(frame["cluster"])}
-    ring = {"borderColor": _RING, "borderWidth": 4}
     nodes = [
         {
             "name": name,
             "value": [round(float(x), 4), round(float(y), 4)],
             "symbolSize": round(float(size), 1),
-            "itemStyle": {"color": CLASS_COLOURS.get(str(kind), GREY), **(ring if cluster == chosen else {})},
+            "itemStyle": {"color": CLASS_COLOURS.get(str(kind), GREY)},
         }
-        for name, cluster, kind, x, y, size in zip(
-            names, frame["cluster"], frame["class"], frame["x"], frame["y"], sizes, strict=True
-        )
+        for name, kind, x, y, size in zip(names, frame["class"], frame["x"], frame["y"], sizes, strict=True)
     ]
     edges = [
         {
@@ -132,11 +122,21 @@ def graph_spec(
         "itemStyle": {"opacity": 0.95},
         "lineStyle": {"color": GREY, "opacity": 0.45, "curveness": 0},
         "emphasis": {"disabled": len(nodes) > 2_000, "focus": "adjacency", "label": {"show": False}},
-        "select": {"label": {"show": False}},
+        "select": {**_UNMARKED, "label": {"show": False}},
         "data": nodes,
         "links": edges,
     }
-    return {**_plane(frame), "tooltip": {"confine": True, "formatter": "{b}"}, "series": [series]}
+    here = (frame["cluster"] == chosen).to_numpy()
+    ring = _ring(frame[here], float(sizes[here].max(initial=0)) + 12)
+    return {**_plane(frame), "tooltip": {"confine": True, "formatter": "{b}"}, "series": [series, ring]}
+
+
+def _ring(chosen: pd.DataFrame, size: float) -> dict[str, Any]:
+    """A series with a ring around what the address names; it takes no clicks."""
+    style = {"color": "transparent", "borderColor": _RING, "borderWidth": 3}
+    places = chosen[["x", "y"]].to_numpy(float).tolist()
+    shape = {"type": "scatter", "data": places, "symbolSize": size, "silent": True, "z": 99}
+    return {**shape, "itemStyle": style, "tooltip": {"show": False}}
 
 
 def clickable_chart(
