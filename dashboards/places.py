@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from dashboards import words
 from dashboards.data import BY_VIEW, View
 from dashboards.tables import pairs_of
 from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
+from universality.exhibits.graphs import graphml, named_graph
 
 #: Points that are drawn at once; of more a sample is.
 MAX_POINTS = 10_000
@@ -88,6 +90,22 @@ def clusters_of(view: View) -> pd.DataFrame:
         frame["domain"] = None
     order = ["n_models", "cohesion", "cluster"]
     return frame.sort_values(order, ascending=[False, False, True], ignore_index=True)
+
+
+def graph_file(view: View, form: str) -> bytes:
+    """The whole graph of features, as ``universality compare`` writes it.
+
+    Args:
+        view: the comparison.
+        form: ``graphml`` or ``json``.
+    """
+    import networkx as nx
+
+    stored = view.run.artifact(f"comparison/{view.comparison}").json("graph")
+    named = named_graph(nx.node_link_graph(stored, edges="edges"))
+    if form == "graphml":
+        return graphml(named)
+    return json.dumps(nx.node_link_data(named, edges="edges"), indent=2, ensure_ascii=False).encode()
 
 
 def sampled(frame: pd.DataFrame, most: int = MAX_POINTS) -> pd.DataFrame:

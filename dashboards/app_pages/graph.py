@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,12 @@ from dashboards import words
 from dashboards.components.links import page_button
 from dashboards.components.markup import Fact, badge, escape, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing, panel
-from dashboards.components.plane import clickable_chart, graph_spec
+from dashboards.components.plane import clickable_chart, explain_no_positions, graph_spec
 from dashboards.components.selection import csv_bytes, link_popover
 from dashboards.data import View
 from dashboards.frame import current_view
-from dashboards.places import MAX_NODES, clusters_of
+from dashboards.places import MAX_NODES, clusters_of, graph_file
 from universality.exhibits.colours import CLASS_COLOURS, GREY
-from universality.exhibits.graphs import graphml, named_graph
 
 NOTE = (
     "Every node is a cluster: features of at least two models that count as one. It stands at the mean of its members' "
@@ -105,17 +103,6 @@ def counts(
                 )  # fmt: skip
 
 
-def graph_file(view: View, form: str) -> bytes:
-    """The whole graph of features, as ``universality compare`` writes it."""
-    import networkx as nx
-
-    stored = view.run.artifact(f"comparison/{view.comparison}").json("graph")
-    named = named_graph(nx.node_link_graph(stored, edges="edges"))
-    if form == "graphml":
-        return graphml(named)
-    return json.dumps(nx.node_link_data(named, edges="edges"), indent=2, ensure_ascii=False).encode()
-
-
 def node_names(drawn: pd.DataFrame) -> list[str]:
     """What a node says when the pointer rests on it; the number makes it unlike all others."""
     return [
@@ -174,11 +161,7 @@ def main() -> None:
     st.title("Graph", anchor=False)
     with panel(border=False):
         if view.optional("cluster_positions") is None and view.optional("clusters") is not None:
-            nothing(
-                "This run has no positions: it was computed before the graph existed, or the step that makes them has "
-                "not finished.",
-                "Running its recipe again computes only that step.",
-            )
+            explain_no_positions(view)
             return
         clusters = clusters_of(view)
         if clusters.empty:

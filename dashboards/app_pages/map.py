@@ -10,7 +10,7 @@ from dashboards import words
 from dashboards.components.links import page_button
 from dashboards.components.markup import Fact, badge, escape, facts, heading, legend, swatch
 from dashboards.components.panels import nothing, panel
-from dashboards.components.plane import clickable_chart, points_spec
+from dashboards.components.plane import clickable_chart, explain_no_positions, points_spec
 from dashboards.components.selection import csv_bytes, link_popover
 from dashboards.data import View
 from dashboards.frame import current_view
@@ -141,11 +141,7 @@ def main() -> None:
     st.title("Map", anchor=False)
     with panel(border=False):
         if view.optional("positions") is None and view.optional("features") is not None:
-            nothing(
-                "This run has no positions: it was computed before the map existed, or the step that makes them has "
-                "not finished.",
-                "Running its recipe again computes only that step.",
-            )
+            explain_no_positions(view)
             return
         features = features_of(view)
         if features.empty:

@@ -13,7 +13,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.panels import nothing
+from dashboards.data import View
 from dashboards.places import Group
+from dashboards.progress import command
 from universality.exhibits.colours import CLASS_COLOURS, GREY
 
 HEIGHT = 640
@@ -21,6 +24,16 @@ HEIGHT = 640
 _RING = "#D55E00"
 #: The ring marks what is chosen; ECharts' own mark would stay on what was clicked before.
 _UNMARKED = {"itemStyle": {"borderWidth": 0}}
+
+
+def explain_no_positions(view: View) -> None:
+    """Say that a run of an earlier version, or an unfinished one, has no positions, and what computes them."""
+    nothing(
+        "This run has no positions: it was computed before there were any, or the step that makes them has not "
+        "finished.",
+        "The command below computes only what is missing; then reload this page.",
+    )
+    st.code(command(view.record, view.url), language="bash", wrap_lines=True)
 
 
 def points_spec(

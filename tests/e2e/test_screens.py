@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -19,7 +24,7 @@ if str(SUPPORT) not in sys.path:
 from synthetic_run import write_synthetic_run
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ["overview", "pairs", "specific", "runs"]
+PAGES = ["overview", "pairs", "specific", "map", "graph", "runs"]
 CONTEXT = '<div class="uv-context">'
 BROKEN = "This part could not be drawn"
 TINY = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}
@@ -291,6 +296,132 @@ def test_a_link_to_no_feature_is_a_sentence(at_full):
         )
 
 
+def _chart(at: AppTest) -> dict:
+    (chart,) = at.get("echarts_chart")
+    return json.loads(chart.proto.spec)
+
+
+def _points(at: AppTest) -> pd.DataFrame:
+    """The points of the map that are sent to the browser."""
+    (chart,) = at.get("echarts_chart")
+    return pd.concat([pa.ipc.open_stream(part.data.data).read_pandas() for part in chart.proto.datasets])
+
+
+def _links(at: AppTest) -> list[str]:
+    return [f"{link.proto.page}?{link.proto.query_string}" for link in at.get("page_link")]
+
+
+def test_the_map_has_every_alive_feature_and_filters_keep_what_they_say(full, at_full):
+    features = open_run(None, full).table("features").query("comparison_id == 'main' and status == 'alive'")
+    features = features.assign(id=features["model"] + ":" + features["latent"].astype(str))
+    at = turned(at_full, "map")
+    assert sorted(_points(at)["id"]) == sorted(features["id"])
+    checked(at.multiselect(key="model").set_value(["m1"]).run())
+    checked(at.multiselect(key="class").set_value(["universal"]).run())
+    kept = features[(features["model"] == "m1") & (features["class"] == "universal")]
+    assert 0 < len(kept) < len(features)
+    assert sorted(_points(at)["id"]) == sorted(kept["id"])
+    assert f"**{len(kept):,}** of {len(features):,} features" in sentences(at)
+    checked(at.text_input(key="near").set_value("no such text anywhere").run())
+    assert "No feature passes these filters" in sentences(at)
+    assert not at.get("echarts_chart")
+
+
+def test_the_map_has_every_colouring_with_its_legend(full, at_full):
+    at = turned(at_full, "map")
+    everything = len(_points(at))
+    for by in ("Level", "Model", "Domain", "Firing rate", "Class"):
+        checked(at.segmented_control(key="colour").set_value(by).run())
+        legend = next(
+            part for part in reversed(at.get("html")) if '"uv-legend"' in part.proto.body
+        ).proto.body
+        assert sum(int(n.replace(",", "")) for n in re.findall(r"\(([\d,]+)\)", legend)) == everything, by
+
+
+def test_a_link_to_a_feature_of_the_map_leads_on_to_its_pair(full, at_full):
+    row = _best_pair(full)
+    feature = f"{row['model_a']}:{row['latent_a']}"
+    at = turned(at_full, "map", feature=feature)
+    (ring,) = _chart(at)["series"][-1]["data"]
+    here = _points(at).set_index("id").loc[feature]
+    assert ring == pytest.approx([here["x"], here["y"]])
+    assert any(feature in link and link.startswith("pairs?pair=") for link in map(unquote, _links(at)))
+    assert any(link.startswith("graph?cluster=") for link in _links(at))
+    assert "hides it" not in sentences(at)
+    other = next(model for model in ("m0", "m1", "m2") if not feature.startswith(model))
+    checked(at.multiselect(key="model").set_value([other]).run())
+    assert "hides it" in sentences(at)
+    assert f"{feature}</span>" in html(at)
+
+
+def test_a_link_to_no_place_is_a_sentence(full, at_full):
+    for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30):
+        assert "a feature that this run has not" in sentences(turned(at_full, "map", feature=feature)), (
+            feature
+        )
+    features = open_run(None, full).table("features")
+    row = features[features["status"] != "alive"].iloc[0]
+    at = turned(at_full, "map", feature=f"{row['model']}:{row['latent']}")
+    assert "has no place on the map" in sentences(at)
+    for cluster in ("999999", "-1", "<b>", "9" * 30):
+        assert "a cluster that this graph has not" in sentences(turned(at_full, "graph", cluster=cluster))
+
+
+def test_the_graph_has_every_cluster_of_two_models_and_filters_keep_what_they_say(full, at_full):
+    run = open_run(None, full)
+    clusters = run.table("clusters").query("comparison_id == 'main' and n_models > 1")
+    links = run.table("cluster_links").query("comparison_id == 'main'")
+    at = turned(at_full, "graph")
+    graph, _ = _chart(at)["series"]
+    assert len(graph["data"]) == len(clusters)
+    assert len(graph["links"]) == (links["r"] >= 0.5).sum()
+    checked(at.slider(key="link").set_value(0.8).run())
+    assert len(_chart(at)["series"][0]["links"]) == (links["r"] >= 0.8).sum() < (links["r"] >= 0.5).sum()
+    settings = {
+        "class": (["shared"], clusters["class"] == "shared"),
+        "reach": (["3"], clusters["n_models"] == 3),
+        "model": (
+            ["m0", "m1"],
+            clusters["members"].str.contains("m0:") & clusters["members"].str.contains("m1:"),
+        ),
+    }
+    for key, (value, keep) in settings.items():
+        checked(at.multiselect(key=key).set_value(value).run())
+        assert len(_chart(at)["series"][0]["data"]) == keep.sum(), key
+        assert 0 < keep.sum() < len(clusters), key
+        checked(at.multiselect(key=key).set_value([]).run())
+
+
+def test_a_link_to_a_cluster_shows_it_and_leads_to_its_members(full, at_full):
+    cluster = open_run(None, full).table("clusters").query("comparison_id == 'main' and n_models > 1").iloc[0]
+    at = turned(at_full, "graph", cluster=str(cluster["cluster"]))
+    assert f"Cluster {cluster['cluster']}</span>" in html(at)
+    assert len(_chart(at)["series"][-1]["data"]) == 1
+    wanted = {f"map?feature={member}" for member in cluster["members"].split(";")}
+    assert wanted <= set(map(unquote, _links(at)))
+
+
+def test_the_graph_of_features_can_be_downloaded(full):
+    from dashboards.data import get_view
+    from dashboards.places import graph_file
+
+    run = open_run(None, full)
+    view = get_view(full, run)
+    n_alive = (view.table("features")["status"] == "alive").sum()
+    assert graph_file(view, "graphml").count(b"<node ") == n_alive
+    assert len(json.loads(graph_file(view, "json"))["nodes"]) == n_alive
+
+
+def test_a_run_without_positions_says_which_command_makes_them(tmp_path, monkeypatch):
+    write_synthetic_run(str(tmp_path), "old", unfinished=("layout",), **TINY)
+    at = opened(str(tmp_path), monkeypatch)
+    for page in ("map", "graph"):
+        turned(at, page)
+        assert "has no positions" in sentences(at), page
+        assert any(f"--name old --store {tmp_path}" in code.value for code in at.code), page
+        assert not at.get("echarts_chart")
+
+
 def test_an_empty_store_says_what_to_do(tmp_path, monkeypatch):
     for page, at in tour(opened(str(tmp_path / "nothing"), monkeypatch)):
         assert "holds no run yet" in sentences(at), page
@@ -331,7 +462,9 @@ def _damage(url: str, *steps: str) -> None:
                     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("steps", [("comparison",), ("evidence", "latents"), ("tokens", "tokenizer")])
+@pytest.mark.parametrize(
+    "steps", [("comparison",), ("evidence", "latents"), ("tokens", "tokenizer"), ("layout",)]
+)
 def test_damage_is_told_and_never_drawn(tmp_path, steps, monkeypatch):
     write_synthetic_run(str(tmp_path), **TINY)
     pair = _id(_best_pair(str(tmp_path)))
@@ -340,7 +473,8 @@ def test_damage_is_told_and_never_drawn(tmp_path, steps, monkeypatch):
     params = {"pairs": {"pair": pair}, "specific": {"feature": pair.split("-")[0]}}
     for page, at in tour(opened(str(tmp_path), monkeypatch), **params):
         told += sentences(at)
-        assert CONTEXT not in html(at), page
+        assert CONTEXT not in html(at) or steps == ("layout",), page
+        assert not at.get("echarts_chart") or steps not in (("comparison",), ("layout",)), page
         assert not (at.metric and steps == ("comparison",)), page
     assert "is damaged" in told
     assert "universality verify" in told
