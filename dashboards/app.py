@@ -33,6 +33,7 @@ def main() -> None:
         st.Page(
             "app_pages/specific.py", title="Model-specific", icon=":material/join_left:", url_path="specific"
         ),
+        st.Page("app_pages/lens.py", title="Text lens", icon=":material/search_insights:", url_path="lens"),
         st.Page("app_pages/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
         st.Page("app_pages/graph.py", title="Graph", icon=":material/hub:", url_path="graph"),
         st.Page("app_pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),

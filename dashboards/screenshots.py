@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 WIDTH, HEIGHT = 1440, 900
+#: What the picture of the text lens reads.
+LENS_TEXT = "In the beginning God created the heaven and the earth.\nfor i in range(10): print(i)"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -79,8 +81,9 @@ def shoot(page: Page, address: str, out: Path) -> None:
 def screens(run: Run) -> dict[str, str]:
     """Name of each picture and the address that it shows."""
     pair, feature = telling_pair(run), telling_feature(run)
-    wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}, "runs": {}}
-    wanted |= {"map": {"feature": pair.split("-")[0]}, "graph": {}}
+    wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}}
+    wanted |= {"lens": {"text": LENS_TEXT, "token": "4"}, "map": {"feature": pair.split("-")[0]}, "graph": {}}
+    wanted |= {"runs": {}}
     addresses = {}
     for page, params in wanted.items():
         given = {name: value for name, value in params.items() if value}

@@ -15,6 +15,8 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import pandas as pd
 import streamlit as st
 
+from dashboards.data import View
+
 
 def selectable_table(
     frame: pd.DataFrame, ids: Sequence[str], *, param: str, key: str, **display: Any
@@ -118,6 +120,17 @@ def shareable_link(params: dict[str, str]) -> str:
     parts = urlsplit(str(st.context.url or ""))
     kept = {name: value for name, value in params.items() if value}
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":"), ""))
+
+
+def page_address(page: str, view: View, **params: object) -> str:
+    """A link from one page to another, for tables: relative, so that it works wherever the window is mounted.
+
+    Args:
+        page: ``url_path`` of the page.
+        view: run and comparison that it shall show.
+        params: further query parameters.
+    """
+    return f"{page}?{urlencode({'run': view.name, 'comparison': view.comparison, **params}, safe=':')}"
 
 
 def link_popover(params: dict[str, str]) -> None:

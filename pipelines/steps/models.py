@@ -117,12 +117,9 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
 
             shuffle_weights(model, spec["shuffle_seed"])
         return model
-    from universality.transformers.config import TransformerConfig
-    from universality.transformers.native import build, load_weights
+    from universality.transformers.native import restored
 
-    model = build(TransformerConfig(**artifact.json("config")), 0, device=device)
-    load_weights(model, artifact.tensors("weights"))
-    return model
+    return restored(artifact.json("config"), artifact.tensors("weights"), device=device)
 
 
 @step("activations", version=1)

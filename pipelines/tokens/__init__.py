@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipelines.tokens.encode import TokenLists, encode_documents
     from pipelines.tokens.packing import context_blocks, pack
     from pipelines.tokens.rows import evaluation_rows
-    from pipelines.tokens.tokenizer import load_tokenizer, train_tokenizer
+    from pipelines.tokens.tokenizer import train_tokenizer
     from pipelines.tokens.vocabulary import vocabulary_table
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "context_blocks",
     "encode_documents",
     "evaluation_rows",
-    "load_tokenizer",
     "pack",
     "train_tokenizer",
     "vocabulary_table",
@@ -40,7 +39,6 @@ _HOMES = {
     "context_blocks": "packing",
     "encode_documents": "encode",
     "evaluation_rows": "rows",
-    "load_tokenizer": "tokenizer",
     "pack": "packing",
     "train_tokenizer": "tokenizer",
     "vocabulary_table": "vocabulary",

@@ -14,10 +14,11 @@ from pipelines.tokens.encode import TokenLists, encode_documents
 from pipelines.tokens.errors import PackingError
 from pipelines.tokens.packing import Packed, context_blocks, pack
 from pipelines.tokens.rows import choose_documents, evaluation_rows
-from pipelines.tokens.tokenizer import bos_id, load_tokenizer, tokenizer_json
+from pipelines.tokens.tokenizer import bos_id, tokenizer_json
 from pipelines.tokens.vocabulary import vocabulary_table
 from universality.errors import must_be
 from universality.seeds import generator
+from universality.transformers.tokenizer import load_tokenizer
 
 # Enough for a stable vocabulary; pre-tokenizing is most of the cost.
 _BYTES_PER_ENTRY = 2_000

@@ -42,7 +42,7 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenLists:
     token; what is kept takes four.
 
     Args:
-        tokenizer: from :func:`pipelines.tokens.tokenizer.load_tokenizer`.
+        tokenizer: from :func:`universality.transformers.tokenizer.load_tokenizer`.
         texts: documents.
     """
     blocks: list[np.ndarray] = []

@@ -72,15 +72,6 @@ def tokenizer_json(config: TokenizerConfig, texts: Iterable[str]) -> bytes:
     return _from_hub(config)
 
 
-def load_tokenizer(content: bytes) -> Tokenizer:
-    """A tokenizer that encodes text as text: a document that spells a special token does not make one."""
-    tokenizer = Tokenizer.from_str(content.decode("utf-8"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
-
-
 def bos_id(tokenizer: Tokenizer, bos_token: str | None = None) -> int:
     """Id of the token that starts contexts and separates documents.
 

@@ -24,7 +24,7 @@ if str(SUPPORT) not in sys.path:
 from synthetic_run import write_synthetic_run
 
 APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ["overview", "pairs", "specific", "map", "graph", "runs"]
+PAGES = ["overview", "pairs", "specific", "lens", "map", "graph", "runs"]
 CONTEXT = '<div class="uv-context">'
 BROKEN = "This part could not be drawn"
 TINY = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}

@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import synthetic_weights
 from networkx import node_link_data
 from synthetic_evidence import evidence_tables
 from synthetic_layout import layout_tables
@@ -40,6 +41,7 @@ def write_synthetic_run(
     replicates: bool = True,
     comparisons: tuple[str, ...] = ("main",),
     unfinished: tuple[str, ...] = (),
+    loadable: bool = False,
 ) -> Run:
     """Write a run through the storage API.
 
@@ -55,6 +57,8 @@ def write_synthetic_run(
         replicates: whether each model has a second dictionary.
         comparisons: comparison ids; each gets dictionaries of its own.
         unfinished: prefixes of node ids that are left ``planned``; the run is then ``partial``.
+        loadable: whether transformers and dictionaries have weights that can be loaded (needs torch); the stored
+            latents are not theirs.
 
     Returns:
         The run, its artifacts written and its record up to date.
@@ -65,14 +69,11 @@ def write_synthetic_run(
     untrained = [f"u{i}" for i in range(n_untrained)]
     writer = _Writer(store, root_seed, unfinished)
     writer.data(text)
-    for model in [*trained, *untrained]:
-        writer.put(
-            f"transformer/{model}",
-            "transformer",
-            {"model": model},
-            ["tokens"],
-            json={"config": {"d_mlp": 64}},
-        )
+    for seed, model in enumerate([*trained, *untrained]):
+        content = {"json": {"config": {"d_mlp": 64}}}
+        if loadable:
+            content = synthetic_weights.transformer(seed, len(text.vocabulary), n_ctx)
+        writer.put(f"transformer/{model}", "transformer", {"model": model}, ["tokens"], **content)
         for part in ["sae_a", *(["sae_b"] if replicates and model in trained else []), "eval"]:
             writer.put(
                 f"activations/{model}/{part}",
@@ -81,7 +82,9 @@ def write_synthetic_run(
                 [f"transformer/{model}", "tokens"],
             )
     for comparison in comparisons:
-        _write_comparison(writer, text, _Plan(comparison, n_latents, trained, untrained, replicates))
+        _write_comparison(
+            writer, text, _Plan(comparison, n_latents, trained, untrained, replicates, loadable)
+        )
     run = store.create_run(
         name,
         recipe_name="synthetic",
@@ -154,6 +157,7 @@ class _Plan:
     trained: list[str]
     untrained: list[str]
     replicates: bool
+    loadable: bool
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -172,9 +176,14 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
         half = "sae_b" if model.endswith("r") else "sae_a"
         source = model.removesuffix("r")
         weights = rng.normal(size=(16, n_latents)).astype(np.float32)
+        content = {
+            "tensors": {"sae": {"W_dec": weights.T.copy(), "W_enc": weights}},
+            "json": {"quality": {"fvu": 0.3}},
+        }
+        if plan.loadable:
+            content = synthetic_weights.dictionary(rng, n_latents)
         writer.put(
-            f"sae/{comparison}/{model}", "sae", {}, [f"activations/{source}/{half}"],
-            tensors={"sae": {"W_dec": weights.T.copy(), "W_enc": weights}}, json={"quality": {"fvu": 0.3}},
+            f"sae/{comparison}/{model}", "sae", {}, [f"activations/{source}/{half}"], **content,
             facts={"fvu": 0.3, "l0": 8.0, "dead_fraction": 0.05},
         )  # fmt: skip
         writer.put(

@@ -200,7 +200,7 @@ def token_strip(
         )
         for position, token in enumerate(tokens)
     ]
-    direction = "rtl" if _runs_right_to_left(tokens) else "ltr"
+    direction = "rtl" if runs_right_to_left(tokens) else "ltr"
     style = (
         f"direction:{direction};unicode-bidi:isolate;white-space:pre-wrap;overflow-wrap:anywhere;"
         f"font-family:ui-monospace,monospace;font-size:0.875rem;line-height:{1.5 + 0.22 * len(channels):.2f}"
@@ -247,7 +247,8 @@ def _alpha(share: float) -> float:
     return MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * share
 
 
-def _runs_right_to_left(tokens: Sequence[str]) -> bool:
+def runs_right_to_left(tokens: Sequence[str]) -> bool:
+    """Whether most letters of a text belong to scripts that are written from right to left."""
     directions = [unicodedata.bidirectional(character) for token in tokens for character in token]
     right = sum(direction in _RIGHT_TO_LEFT for direction in directions)
     return right > sum(direction == "L" for direction in directions)

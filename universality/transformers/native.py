@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,27 @@ def build(config: TransformerConfig, model_seed: int, *, device: str = "cpu") ->
         A bridge in evaluation mode; equal arguments give equal weights.
     """
     return boot_native(bridge_config(config, model_seed), device=device).eval()
+
+
+def restored(
+    config: Mapping[str, Any], tensors: dict[str, np.ndarray], *, device: str = "cpu"
+) -> TransformerBridge:
+    """The transformer whose shape and weights were stored.
+
+    Args:
+        config: fields of :class:`TransformerConfig`.
+        tensors: as :func:`weights` returned them.
+        device: where the weights go.
+
+    Returns:
+        A bridge in evaluation mode.
+
+    Raises:
+        InputError: the weights are not those of such a transformer.
+    """
+    model = build(TransformerConfig(**config), 0, device=device)
+    load_weights(model, tensors)
+    return model
 
 
 def weights(model: TransformerBridge) -> dict[str, np.ndarray]:

@@ -10,8 +10,8 @@ from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from pipelines.tokens import train_tokenizer
 from pipelines.tokens.config import TrainedTokenizer
-from pipelines.tokens.tokenizer import load_tokenizer
 from storage import open_store
+from universality.transformers.tokenizer import load_tokenizer
 
 SENTENCES = [f"The {animal} number {n} sat on the {place}, and then it went home again." for n in range(120)
              for animal, place in (("cat", "mat"), ("dog", "road"), ("owl", "tree"))]  # fmt: skip

@@ -1,0 +1,273 @@
+"""Text lens: what the features of the compared models make of a typed text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboards import words
+from dashboards.components.lens_strip import labels, marks, strip, strip_legend
+from dashboards.components.panels import nothing, panel
+from dashboards.components.selection import (
+    csv_bytes,
+    link_popover,
+    page_address,
+    selectable_table,
+    step_buttons,
+)
+from dashboards.data import MAX_ROWS, View
+from dashboards.frame import current_view
+from dashboards.lens import (
+    MAX_CHARACTERS,
+    Agreement,
+    Reading,
+    agreement,
+    alone,
+    at_token,
+    members_of,
+    read,
+    trained_here,
+)
+
+#: Tokens on which a cluster must fire before its correlation says anything.
+ENOUGH = 3
+
+number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+
+
+def typed() -> str:
+    """The text box; its text stands in the address."""
+    return (
+        st.text_area(
+            "Text", key="text", height=120, max_chars=MAX_CHARACTERS, bind="query-params",
+            placeholder="Type or paste a text, then press Ctrl+Enter",
+            help="It is cut into tokens by the run's own tokenizer and read as one context: a start token, then "
+            "the text. Nothing is stored and nothing leaves this machine; the text is part of the link.",
+        )
+        or ""
+    )  # fmt: skip
+
+
+def summary(found: Agreement, reading: Reading) -> str:
+    """How far the models agree on the text, in a sentence."""
+    clusters = found.clusters
+    said = f"On {words.counted(len(reading.tokens), 'token')} {words.counted(len(clusters), 'cluster')} fire"
+    if clusters.empty:
+        return f"{said}: no feature that models share."
+    n_tokens = clusters["n_tokens"]
+    firing = float((clusters["firing"] * n_tokens).sum() / n_tokens.sum())
+    said += f". Where a cluster fires, {words.share(firing)} of its models do"
+    often = clusters.loc[n_tokens >= ENOUGH, "r"].dropna()
+    if len(often):
+        said += (
+            f"; members correlate over this text at a median r of {words.number(often.median())} "
+            f"({words.counted(len(often), 'cluster')} on {ENOUGH} tokens or more)"
+        )
+    return f"{said}."
+
+
+def whole_text(view: View, reading: Reading, found: Agreement, chosen: int | None) -> None:
+    """The strip, its legend and the sentence below it."""
+    with panel("The text in its strongest clusters", "A cluster is one feature in several models."):
+        named = labels(found)
+        st.html(strip(reading.tokens, marks(found, named, len(reading.tokens)), chosen))
+        st.html(strip_legend(named))
+        st.markdown(summary(found, reading))
+        if reading.n_left_out:
+            st.caption(
+                f":material/content_cut: The models read {words.counted(len(reading.tokens), 'token')} at once; "
+                f"the last {reading.n_left_out:,} of this text are left out."
+            )
+
+
+def token_table(reading: Reading, found: Agreement) -> None:
+    """One row per token; the selected one is the address's."""
+    named = labels(found)
+    drawn = marks(found, named, len(reading.tokens))
+    frame = pd.DataFrame(
+        {
+            "position": range(1, len(reading.tokens) + 1),
+            "token": [piece.replace(" ", "·") for piece in reading.tokens],
+            "label": [mark.label for mark in drawn],
+            "strength": [100 * mark.strength for mark in drawn],
+            "firing": [100 * mark.firing if mark.strength else None for mark in drawn],
+            "n": (found.firing > 0).sum(axis=0),
+        }
+    )
+    selectable_table(
+        frame, [str(i) for i in frame["position"]], param="token", key="lens_tokens", height=380,
+        column_config={
+            "position": number("#", width=40),
+            "token": text("token", width=80),
+            "label": text("cluster", width="small", help="letter of its strongest cluster, as in the strip"),
+            "strength": number("strength", format="%.0f %%", width="small",
+                               help="mean over the cluster's members of their share of their maximum"),
+            "firing": number("models", format="%.0f %%", width="small", help="of that cluster, that fire"),
+            "n": number("fire", width=50, help="clusters that fire on this token"),
+        },
+    )  # fmt: skip
+
+
+def cluster_columns(view: View) -> dict[str, Any]:
+    """How both tables of clusters show their columns."""
+    return {
+        "link": st.column_config.LinkColumn(
+            "cluster", display_text=r"cluster=(\d+)", width="small", help="opens the cluster"
+        ),
+        "label": text("in strip", width="small"),
+        "strength": number("strength", format="%.0f %%", help="mean of the members' shares of their maxima"),
+        "firing": number("models firing", format="%.0f %%", help="share of the cluster's members that fire"),
+        "r": number("r over text", format="%.2f", help="mean correlation of two members over this text"),
+        "n_tokens": number("tokens", help="on which any member fires"),
+        "n_models": number("members", width="small"),
+        **dict.fromkeys(
+            view.models(), number(format="%.0f %%", help="share of the member's maximum; 0: silent, empty: no member")
+        ),
+    }  # fmt: skip
+
+
+def with_links(view: View, clusters: pd.DataFrame, found: Agreement) -> pd.DataFrame:
+    """Clusters as they are shown: a link and a letter first, shares in percent."""
+    named = labels(found)
+    shares = [name for name in ("strength", "firing", *view.models()) if name in clusters.columns]
+    ids = clusters["cluster"]
+    shown = clusters.drop(columns="cluster").assign(**{name: 100 * clusters[name] for name in shares})
+    shown.insert(0, "link", [page_address("clusters", view, cluster=i) for i in ids])
+    shown.insert(1, "label", [named.get(int(i), ("", ""))[0] for i in ids])
+    return shown
+
+
+def one_token(view: View, reading: Reading, found: Agreement, position: int) -> None:
+    """The clusters and the lonely features of the selected token."""
+    clusters = at_token(found, position)
+    st.markdown(f"**Clusters on token {position + 1}**")
+    if clusters.empty:
+        nothing("No feature that models share fires here.")
+    else:
+        order = ["link", "label", "strength", "firing", *view.models(), "r", "n_tokens", "class", "level"]
+        st.dataframe(
+            with_links(view, clusters, found), hide_index=True, column_order=order,
+            column_config=cluster_columns(view), height=min(38 + 35 * len(clusters), 380),
+        )  # fmt: skip
+
+
+def features_alone(view: View, reading: Reading, position: int | None) -> None:
+    """Firings of features that no other model shares, on the selected token or the whole text."""
+    note = "Model-specific features, and those too rare to be compared: no other model is known to have them."
+    with panel("Features in no cluster", note):
+        rows = alone(reading.firings, members_of(view), view.table("features"))
+        if position is not None:
+            rows = rows[rows["position"] == position]
+        if rows.empty:
+            nothing("None fires here.")
+            return
+        where = "on this text" if position is None else f"on token {position + 1}"
+        st.caption(f"**{len(rows):,}** of them fire {where}; strongest first")
+        ids = rows["model"].astype(str) + ":" + rows["latent"].astype(str)
+        shown = pd.DataFrame(
+            {
+                "link": [page_address("feature", view, feature=i) for i in ids.head(MAX_ROWS)],
+                "position": rows["position"].head(MAX_ROWS) + 1,
+                "token": [reading.tokens[i].replace(" ", "·") for i in rows["position"].head(MAX_ROWS)],
+                "share": 100 * rows["share"].head(MAX_ROWS),
+                "activation": rows["activation"].head(MAX_ROWS),
+                "status": rows["status"].head(MAX_ROWS),
+                "verdict": rows["verdict"].head(MAX_ROWS).str.replace("_", " "),
+            }
+        )
+        st.dataframe(
+            shown, hide_index=True, height=min(38 + 35 * len(shown), 300),
+            column_config={
+                "link": st.column_config.LinkColumn("feature", display_text=r"feature=([^&]+)"),
+                "position": number("#", width=40),
+                "share": number("share of maximum", format="%.0f %%"),
+                "activation": number("activation", format="%.3f"),
+                "verdict": text("verdict", help="why it has no partner"),
+            },
+        )  # fmt: skip
+
+
+def all_clusters(view: View, found: Agreement) -> None:
+    """Every cluster that fires in the text, with the agreement of its members over it."""
+    with panel(
+        "Clusters over the whole text", "Strongest first; r needs two members that fire somewhere in it."
+    ):
+        if found.clusters.empty:
+            nothing("No feature that models share fires in this text.")
+            return
+        order = ["link", "label", "n_models", "n_tokens", "firing", "r", "class", "level"]
+        st.dataframe(
+            with_links(view, found.clusters, found), hide_index=True, column_order=order,
+            column_config=cluster_columns(view), height=min(38 + 35 * len(found.clusters), 300),
+        )  # fmt: skip
+
+
+def everything(reading: Reading, members: pd.DataFrame) -> pd.DataFrame:
+    """All firings as they are downloaded: position and token, model, latent, activation, cluster."""
+    known = reading.firings.merge(members[["model", "latent", "cluster"]], on=["model", "latent"], how="left")
+    known["cluster"] = known["cluster"].astype("Int64")
+    known.insert(1, "token", [reading.tokens[i] for i in known["position"]])
+    return known.assign(position=known["position"] + 1)
+
+
+def chosen_token(reading: Reading) -> int | None:
+    """The token that the address names, counted from 0; a sentence where the text has no such token."""
+    wanted = st.query_params.get("token", "")
+    if wanted.isdecimal() and 0 < int(wanted[:9]) <= len(reading.tokens):
+        return int(wanted) - 1
+    if wanted:
+        nothing("The address names a token that this text has not.", "Choose one in the table.")
+    return None
+
+
+def show(view: View, typed_text: str) -> None:
+    """All that there is to see of a text."""
+    reading, members = read(view, typed_text), members_of(view)
+    found = agreement(reading.firings, members, len(reading.tokens))
+    chosen = chosen_token(reading)
+    whole_text(view, reading, found, chosen)
+    ids = [str(i + 1) for i in range(len(reading.tokens))]
+    with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        link = {"text": typed_text, "token": st.query_params.get("token", "")}
+        link_popover({"run": view.name, "comparison": view.comparison, **link})
+        st.download_button(
+            "CSV", data=lambda: csv_bytes(everything(reading, members)), file_name="lens.csv", mime="text/csv",
+            on_click="ignore", icon=":material/download:", key="lens_csv",
+        )  # fmt: skip
+        step_buttons(ids, param="token", key="token")
+    left, right = st.columns([2, 3])
+    with left:
+        st.markdown("**Tokens**")
+        token_table(reading, found)
+    with right:
+        if chosen is None:
+            st.caption(
+                ":material/touch_app: Select a token to see which clusters fire on it, in which models."
+            )
+        else:
+            one_token(view, reading, found, chosen)
+    features_alone(view, reading, chosen)
+    all_clusters(view, found)
+
+
+def main() -> None:
+    """Draw the page."""
+    view = current_view()
+    st.title("Text lens", anchor=False)
+    with panel(border=False):
+        if not trained_here(view):
+            nothing(
+                "The lens works for models that were trained here.",
+                "The models of this run are public ones, whose weights the store does not hold.",
+            )
+            return
+        n_tokens = view.text.n_ctx - 1
+        typed_text = typed()
+        st.caption(f"Up to {n_tokens:,} tokens: one context of this run's models.")
+        if typed_text.strip():
+            show(view, typed_text)
+
+
+main()

@@ -1,0 +1,130 @@
+"""The text lens over stores with weights, without them, with public models, and with damage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+for folder in (HERE, HERE.parent / "support"):
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+from synthetic_run import write_synthetic_run
+from test_screens import APP, _damage, checked, html, opened, sentences, turned
+
+from dashboards.lens import MAX_CHARACTERS
+from storage import open_run
+
+SMALL = {
+    "n_models": 2,
+    "n_latents": 40,
+    "n_documents": 60,
+    "n_ctx": 32,
+    "n_untrained": 0,
+    "replicates": False,
+}
+EVIL = "</div><img src=x onerror=alert(1)>\u202e:red[x] ![i](http://example.invalid/x.png)"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("lens") / "store")
+    write_synthetic_run(url, **SMALL, loadable=True)
+    return url
+
+
+@pytest.fixture
+def at(store, monkeypatch):
+    return turned(opened(store, monkeypatch), "lens", text="hello", token="2")
+
+
+def test_a_text_is_read_by_every_model(store, at):
+    features = open_run(None, store).table("features")
+    tokens, clusters, lonely, whole = (frame.value for frame in at.dataframe)
+    assert "".join(tokens["token"]) == "hello"
+    assert tokens["n"].sum() > 0
+    assert set(clusters.columns) >= {"m0", "m1", "r", "firing"}
+    # Eight latents of each dictionary fire on a token; each stands in a cluster of both models, or alone.
+    members = features[features["cluster"].notna() & (features["n_models"] >= 2)]
+    ids = clusters["link"].str.extract(r"cluster=(\d+)")[0].astype(int)
+    assert set(ids) <= set(members["cluster"])
+    firing = (clusters[["m0", "m1"]] > 0).sum().sum()
+    assert firing + len(lonely) == 2 * 8
+    assert not set(lonely["link"].str.extract(r"feature=([^&]+)")[0]) & set(
+        members["model"] + ":" + members["latent"].astype(str)
+    )
+    assert set(ids) <= set(whole["link"].str.extract(r"cluster=(\d+)")[0].astype(int))
+    assert html(at).count('class="uv-piece') == 5
+    assert html(at).count('"uv-piece uv-framed"') == 1
+
+
+def test_another_token_is_chosen_with_the_keys(at):
+    at.button(key="token_next").click().run()
+    assert at.query_params["token"] == "3"
+    assert "Clusters on token 3" in sentences(checked(at))
+
+
+@pytest.mark.parametrize("token", ["99", "0", "-1", "x", "9" * 30, "²"])
+def test_a_link_to_no_token_is_a_sentence(store, monkeypatch, token):
+    shown = turned(opened(store, monkeypatch), "lens", text="hello", token=token)
+    assert "a token that this text has not" in sentences(shown)
+
+
+def test_text_beyond_one_context_is_left_out_and_counted(store, monkeypatch):
+    shown = turned(opened(store, monkeypatch), "lens", text="a" * 40)
+    assert html(shown).count('class="uv-piece') == 31
+    assert "the last 9 of this text are left out" in sentences(shown)
+    shown = turned(opened(store, monkeypatch), "lens", text="b" * (MAX_CHARACTERS + 500))
+    assert not shown.error
+
+
+def test_typed_markup_is_escaped(store, monkeypatch):
+    shown = turned(opened(store, monkeypatch), "lens", text=EVIL[:31])
+    assert "<img" not in html(shown)
+    assert "&lt;" in html(shown)
+    assert not [value for value in (m.value for m in shown.markdown) if "onerror" in value]
+
+
+def test_a_run_without_weights_or_of_public_models_says_so(tmp_path, monkeypatch):
+    write_synthetic_run(str(tmp_path / "bare"), **SMALL)
+    shown = turned(opened(str(tmp_path / "bare"), monkeypatch), "lens", text="hello")
+    assert "has not finished" in sentences(shown)
+    run = write_synthetic_run(str(tmp_path / "public"), **SMALL)
+    node = run.record["nodes"]["transformer/m0"]
+    with run.store.create("f" * 32, step="pretrained", version=1, params={}, inputs={}) as out:
+        out.json("pretrained", {"name": "somebody/model"})
+    run.update(nodes={**run.record["nodes"], "transformer/m0": {**node, "key": "f" * 32}})
+    shown = turned(opened(str(tmp_path / "public"), monkeypatch), "lens", text="hello")
+    assert "models that were trained here" in sentences(shown)
+    assert not shown.text_area
+
+
+@pytest.mark.parametrize("step", ["transformer", "sae", "tokenizer"])
+def test_damaged_weights_are_told(tmp_path, monkeypatch, step):
+    write_synthetic_run(str(tmp_path), **SMALL, loadable=True)
+    _damage(str(tmp_path), step)
+    shown = turned(opened(str(tmp_path), monkeypatch), "lens", text="hello")
+    assert "is damaged" in sentences(shown)
+    assert 'class="uv-piece' not in html(shown)
+
+
+def test_torch_comes_with_the_first_text_and_not_before(store):
+    code = f"""
+import sys
+sys.argv = ["app.py", "--store", {store!r}]
+from streamlit.testing.v1 import AppTest
+at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()
+at.switch_page("app_pages/lens.py").run()
+assert not at.exception and len(at.text_area) == 1
+assert "torch" not in sys.modules
+at.text_area(key="text").set_value("hello").run()
+assert not at.exception and len(at.dataframe) > 1
+assert "torch" in sys.modules
+assert not any(name.split(".")[0] == "pipelines" for name in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
