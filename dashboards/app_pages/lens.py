@@ -12,6 +12,7 @@ from dashboards.components.lens_strip import labels, marks, strip, strip_legend
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import (
     csv_bytes,
+    fitting,
     link_popover,
     page_address,
     selectable_table,
@@ -149,7 +150,7 @@ def one_token(view: View, reading: Reading, found: Agreement, position: int) -> 
         order = ["link", "label", "strength", "firing", *view.models(), "r", "n_tokens", "class", "level"]
         st.dataframe(
             with_links(view, clusters, found), hide_index=True, column_order=order,
-            column_config=cluster_columns(view), height=min(38 + 35 * len(clusters), 380),
+            column_config=cluster_columns(view), height=fitting(clusters),
         )  # fmt: skip
 
 
@@ -178,7 +179,7 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
             }
         )
         st.dataframe(
-            shown, hide_index=True, height=min(38 + 35 * len(shown), 300),
+            shown, hide_index=True, height=fitting(shown, 8),
             column_config={
                 "link": st.column_config.LinkColumn("feature", display_text=r"feature=([^&]+)"),
                 "position": number("#", width=40),
@@ -200,7 +201,7 @@ def all_clusters(view: View, found: Agreement) -> None:
         order = ["link", "label", "n_models", "n_tokens", "firing", "r", "class", "level"]
         st.dataframe(
             with_links(view, found.clusters, found), hide_index=True, column_order=order,
-            column_config=cluster_columns(view), height=min(38 + 35 * len(found.clusters), 300),
+            column_config=cluster_columns(view), height=fitting(found.clusters, 8),
         )  # fmt: skip
 
 

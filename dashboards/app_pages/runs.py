@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboards import words
 from dashboards.components.panels import nothing, panel
+from dashboards.components.run_comparison import show_two
 from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
@@ -18,6 +19,8 @@ from storage import Run
 
 #: Seconds between two looks at a run that is being computed.
 REFRESH = 2.0
+#: Tabs below the list.
+ONE, TWO = "The chosen run", "Two runs side by side"
 
 
 def when(seconds: Any) -> datetime | None:
@@ -176,7 +179,14 @@ def main() -> None:
         view = st.session_state[VIEW]
         chosen = next((run for run in runs if view and run.name == view.name), runs[0])
         table(runs, chosen.name)
-        detail(chosen, store)
+        asked = any(side in st.query_params for side in "ab")
+        one, two = st.tabs([ONE, TWO], default=TWO if asked else ONE, key="runs_tab", on_change="rerun")
+        if one.open:
+            with one:
+                detail(chosen, store)
+        if two.open:
+            with two, panel(border=False):
+                show_two(store, runs)
 
 
 main()

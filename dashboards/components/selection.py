@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import pandas as pd
@@ -120,6 +120,11 @@ def shareable_link(params: dict[str, str]) -> str:
     parts = urlsplit(str(st.context.url or ""))
     kept = {name: value for name, value in params.items() if value}
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":"), ""))
+
+
+def fitting(frame: pd.DataFrame, most: int = 10) -> int | Literal["content"]:
+    """Height of a table: all of its rows, or about so many of them and a scroll bar."""
+    return "content" if len(frame) <= most else 36 * (most + 1)
 
 
 def page_address(page: str, view: View, **params: object) -> str:

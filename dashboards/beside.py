@@ -1,0 +1,122 @@
+"""Two comparisons beside each other: what was asked for differently, and what came out differently."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboards import words
+from universality.exhibits import frames
+
+#: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
+QUALITY: dict[str, str] = {
+    "fvu": "FVU",
+    "l0": "L0",
+    "ce_recovered": "CE recovered",
+    "kl_recovered": "KL recovered",
+    "dead_fraction": "dead share",
+    "n_alive": "alive latents",
+    "d_sae": "latents",
+    "sae_tokens": "SAE tokens",
+    "heldout_loss": "loss of the transformer",
+}
+
+
+def flattened(recipe: Any, prefix: str = "") -> dict[str, str]:
+    """A recipe as ``{"models.training.lr": "0.006"}``; entries of a list are named by their id or number.
+
+    Values are JSON, lists of plain values stay whole.
+    """
+    if isinstance(recipe, Mapping) and (recipe or not prefix):
+        pairs = [(str(key), value) for key, value in recipe.items()]
+    elif isinstance(recipe, list) and any(isinstance(entry, Mapping) for entry in recipe):
+        pairs = [(_name(entry, number), entry) for number, entry in enumerate(recipe)]
+    else:
+        return {prefix: json.dumps(recipe, ensure_ascii=False, sort_keys=True)}
+    flat: dict[str, str] = {}
+    for key, value in pairs:
+        flat |= flattened(value, f"{prefix}.{key}" if prefix else key)
+    return flat
+
+
+def _name(entry: Any, number: int) -> str:
+    known = entry.get("id") if isinstance(entry, Mapping) else None
+    return str(number if known is None else known)
+
+
+def recipe_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
+    """Settings whose values differ: setting, a, b; in the order of the recipes, None where one has no such key."""
+    flat_a, flat_b = flattened(a), flattened(b)
+    keys = [key for key in flat_a | flat_b if flat_a.get(key) != flat_b.get(key)]
+    rows = [(key, flat_a.get(key), flat_b.get(key)) for key in keys]
+    return pd.DataFrame(rows, columns=["setting", "a", "b"])
+
+
+def headlines(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """The overall numbers of two tables ``headline``.
+
+    Returns:
+        quantity (its name), value_a, low_a, high_a, value_b, low_b, high_b, difference (b - a), apart (whether the two
+        intervals have no value in common; missing where one has none); quantities that neither has are left out.
+    """
+    sides = []
+    for side, table in (("a", a), ("b", b)):
+        overall = table[table["pair"] == "overall"].drop_duplicates("quantity").set_index("quantity")
+        sides.append(overall[["value", "low", "high"]].astype(float).add_suffix(f"_{side}"))
+    frame = sides[0].join(sides[1], how="outer").reindex(list(words.QUANTITIES))
+    frame = frame[frame[["value_a", "value_b"]].notna().any(axis=1)]
+    known = frame[["low_a", "high_a", "low_b", "high_b"]].notna().all(axis=1)
+    apart = (frame["low_a"] > frame["high_b"]) | (frame["low_b"] > frame["high_a"])
+    frame = frame.assign(
+        difference=frame["value_b"] - frame["value_a"], apart=apart.astype("boolean").where(known)
+    )
+    frame.insert(0, "quantity", [words.QUANTITIES[str(name)][0] for name in frame.index])
+    return frame.reset_index(drop=True)
+
+
+def class_shares(bars: pd.DataFrame, name: str) -> pd.DataFrame:
+    """``class_bars`` of all models together, under one name: model, class, level, n, fraction."""
+    whole = bars.groupby(["class", "level"], sort=False, as_index=False)["n"].sum()
+    return whole.assign(model=name, fraction=whole["n"] / max(whole["n"].sum(), 1))
+
+
+def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Share of features by class over the threshold: side, tau, class, fraction (from tables ``tau_curve``)."""
+    parts = [
+        frames.class_curve(table)
+        .groupby(["tau", "class"], sort=False, as_index=False)["fraction"]
+        .sum()
+        .assign(side=side)
+        for side, table in tables.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def quality(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Median, smallest and largest value over the compared models (tables ``models``).
+
+    Returns:
+        measure, a, low_a, high_a, b, low_b, high_b, difference (b - a); measures that neither has are left out.
+    """
+    rows = []
+    for column, name in QUALITY.items():
+        values = [_numbers(table, column) for table in (a, b)]
+        if any(len(found) for found in values):
+            row: dict[str, Any] = {"measure": name}
+            for side, found in zip("ab", values, strict=True):
+                three = (np.median(found), found.min(), found.max()) if len(found) else [np.nan] * 3
+                row |= dict(zip((side, f"low_{side}", f"high_{side}"), map(float, three), strict=True))
+            rows.append({**row, "difference": row["b"] - row["a"]})
+    columns = ["measure", "a", "low_a", "high_a", "b", "low_b", "high_b", "difference"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _numbers(models: pd.DataFrame, column: str) -> np.ndarray:
+    if column not in models.columns:
+        return np.zeros(0)
+    primary = models.loc[models["role"] == "primary", column]
+    return pd.to_numeric(primary, errors="coerce").dropna().to_numpy(float)
