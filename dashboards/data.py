@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +19,19 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.corpus import EvaluationText
+from dashboards.progress import READY
 from storage import RunMissing, StoreError, TableMissing, open_store
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import scipy.sparse as sp
 
     from storage import Run, Store
 
 #: Rows of a table that a screen sends to the browser at once; more are counted, not sent.
 MAX_ROWS = 5_000
+#: Rows up to which a table of a model's evidence is held in memory (at 50 bytes each); longer ones are filtered.
+HELD_ROWS = 1_000_000
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -131,8 +136,6 @@ class View:
     def of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:
         """Rows of one latent in a table of its model's evidence (contexts, histograms, logits).
 
-        These tables are too large to be held whole, so Parquet's own filter picks the rows.
-
         Raises:
             StoreError: the step that makes them has not finished, or its files are damaged.
         """
@@ -186,18 +189,45 @@ def _table(view: View, name: str) -> pd.DataFrame:
     return frame
 
 
+def _evidence_file(view: View, name: str, model: str) -> Path:
+    return view.run.artifact(f"evidence/{view.comparison}/{model}").table_file(name)
+
+
 @st.cache_resource(show_spinner=False, max_entries=512, hash_funcs=BY_VIEW)
 def _of_latent(view: View, name: str, model: str, latent: int) -> pd.DataFrame:
-    file = view.run.artifact(f"evidence/{view.comparison}/{model}").table_file(name)
-    return pd.read_parquet(file, filters=[("latent", "==", latent)])
+    import pyarrow.parquet as pq
+
+    file = _evidence_file(view, name, model)
+    if pq.read_metadata(file).num_rows > HELD_ROWS:
+        return pd.read_parquet(file, filters=[("latent", "==", latent)])
+    table, latents = _evidence(view, name, model)
+    return table.take(np.flatnonzero(latents == latent)).to_pandas()
+
+
+@st.cache_resource(show_spinner=False, max_entries=12, hash_funcs=BY_VIEW)
+def _evidence(view: View, name: str, model: str) -> tuple[pa.Table, np.ndarray]:
+    """A whole table of a model's evidence and its column ``latent``: stepping from pair to pair decodes it once."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(_evidence_file(view, name, model))
+    return table, table["latent"].to_numpy()
 
 
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_VIEW)
 def _top_rows(view: View) -> pd.DataFrame:
-    comparison = view.comparison.replace("'", "''")
-    return view.run.sql(
-        f"select model, latent, row from contexts where comparison_id = '{comparison}' and kind = 'top'"
-    )
+    import pyarrow.parquet as pq
+
+    start, nodes = f"evidence/{view.comparison}/", view.run.record["nodes"]
+    ready = [node for node in view.run.nodes(start) if nodes[node].get("status") in READY]
+    models = [node.removeprefix(start) for node in ready]
+    if not models:
+        raise TableMissing("No step that gathers contexts has finished.")
+    only_top = {"columns": ["latent", "row"], "filters": [("kind", "==", "top")]}
+    parts = [pq.read_table(_evidence_file(view, "contexts", model), **only_top) for model in models]
+    frame = pd.concat([part.to_pandas() for part in parts], ignore_index=True)
+    lengths = [part.num_rows for part in parts]
+    codes = np.repeat(np.arange(len(models)), lengths)
+    return frame.assign(model=pd.Categorical.from_codes(codes, pd.Index(models)))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)

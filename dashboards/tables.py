@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,9 +88,21 @@ class PairFilter:
             keep &= frame["domain"].isin(list(self.domains)).to_numpy()
         if self.search.strip():
             found = found_features(view, self.search)
-            for_side = [_keys(frame, side).isin(found).to_numpy() for side in "ab"]
-            keep &= for_side[0] | for_side[1]
+            one, two = _side_keys(view)
+            keep &= among(one, found) | among(two, found)
         return frame[keep]
+
+
+@st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_VIEW)
+def _side_keys(view: View) -> tuple[list[str], list[str]]:
+    """Feature id of both sides of every row of :func:`pairs_of`."""
+    return _keys(pairs_of(view), "a").tolist(), _keys(pairs_of(view), "b").tolist()
+
+
+def among(ids: Iterable[str], found: pd.Index) -> np.ndarray:
+    """Which ids are among those found; a set of Python texts is faster than what pandas does with Arrow's."""
+    wanted = set(found.tolist())
+    return np.array([i in wanted for i in ids], dtype=bool)
 
 
 def found_features(view: View, search: str) -> pd.Index:
@@ -112,7 +124,7 @@ def found_features(view: View, search: str) -> pd.Index:
 @st.cache_resource(show_spinner="Searching the text…", max_entries=32, hash_funcs=BY_VIEW)
 def _peaking_near(view: View, text: str) -> list[str]:
     near, top = view.text.rows_near(text), view.top_rows()
-    return list(dict.fromkeys(_keys(top[near[top["row"].to_numpy()]])))
+    return _keys(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
 
 
 def _keys(frame: pd.DataFrame, side: str = "") -> pd.Series:

@@ -7,13 +7,11 @@ import streamlit as st
 
 from dashboards import words
 from dashboards.cautions import cautions
-from dashboards.components import overview_charts as charts
 from dashboards.components.markup import escape
-from dashboards.components.panels import nothing, panel
+from dashboards.components.panels import panel
 from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.progress import READY
-from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from universality.exhibits import frames
 
 
@@ -142,169 +140,6 @@ def result(view: View) -> None:
                     st.markdown(f"**{caution.title}.** {caution.sentence}")
 
 
-def classes(view: View) -> None:
-    """Classes by level, at the run's threshold and over all thresholds."""
-    left, right = st.columns(2)
-    tau = view.settings.get("tau")
-    with left, panel("Classes by level", _class_note()):
-        bars = class_bars_of(view)
-        st.altair_chart(charts.class_bars_chart(bars))
-        st.html(charts.class_legend(bars))
-    with (
-        right,
-        panel(
-            "Classes over the threshold",
-            "One threshold is not a result: this is how the classes move with it.",
-        ),
-    ):
-        curve = frames.class_curve(view.table("tau_curve"))
-        st.altair_chart(charts.class_curve_chart(curve, tau))
-        st.html(charts.class_legend(curve.rename(columns={"n_features": "n"})))
-
-
-def _class_note() -> str:
-    lines = [f"**{name}**: {meaning}" for name, meaning in (words.CLASSES | words.LEVELS).items()]
-    return "  \n".join(lines)
-
-
-def histograms(view: View) -> None:
-    """Held-out r of every kind of pair, raw beside token-conditional."""
-    note = (
-        "Every matched pair counts once. The dashed line is where the best of all candidates stays by chance. "
-        "Heights follow a square root, so that small shares stay visible."
-    )
-    with panel("How well matched pairs agree", note):
-        headline = view.table("headline")
-        frame, middle = agreement_of(view)
-        low = charts.lowest_shown(frame)
-        left, right = st.columns(2)
-        titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
-        for column, (measure, title) in zip((left, right), titles.items(), strict=True):
-            chance = frames.chance_level(headline) if measure == "r_held_out" else None
-            with column:
-                st.markdown(f"**{title}**")
-                if (middle["measure"] == measure).any():
-                    st.altair_chart(charts.histogram_chart(frame, measure, chance, low))
-                    st.html(charts.histogram_legend(middle, measure))
-                else:
-                    nothing("Not measured in this run.")
-
-
-def models_against_models(view: View) -> None:
-    """The model-by-model heatmap and the k-of-M bars."""
-    left, right = st.columns(2)
-    with (
-        left,
-        panel(
-            "Model by model", "Median held-out r of matched features; on the diagonal two SAEs of one model."
-        ),
-    ):
-        st.altair_chart(charts.matrix_chart(matrix_of(view)))
-    with (
-        right,
-        panel("How many models share a feature", "Share of alive features by the size of their cluster."),
-    ):
-        st.altair_chart(charts.k_of_m_chart(frames.k_of_m_frame(view.table("k_of_m"))))
-
-
-def domains(view: View) -> None:
-    """Each domain's best features: does the same one come back?"""
-    note = (
-        "For each domain of the text every model's best feature for it, chosen on other text than it is scored on, and "
-        "its correlation with its partner. Bars span the models."
-    )
-    with panel("Domains: one feature per script, language and format?", note):
-        table = view.table("domains")
-        if table.empty:
-            nothing("The text of this run has no domain labels.")
-            return
-        frame = frames.domain_frame(table)
-        st.altair_chart(charts.domain_chart(frame))
-        st.html(charts.domain_legend())
-        with st.expander("Every model's best feature by domain"):
-            domain_table(table)
-
-
-def domain_table(table: pd.DataFrame) -> None:
-    """The domain table; a selected row offers the way to its pair."""
-    names = ["domain", "model", "latent", "mcc", "auroc", "r", "r_token", "level", "neuron_r", "untrained_r"]
-    shown = table[[*names, "partner_model", "partner_latent"]].sort_values(
-        ["domain", "model"], ignore_index=True
-    )
-    number = st.column_config.NumberColumn
-    chosen = st.dataframe(
-        shown,
-        hide_index=True,
-        key="domains_table",
-        on_select="rerun",
-        selection_mode="single-row",
-        column_config={
-            "mcc": number("MCC", format="%.2f", help="Matthews correlation with the domain label"),
-            "auroc": number("AUROC", format="%.2f", help="of the domain label, over score rows"),
-            "r": number("held-out r", format="%.2f", help="with its partner"),
-            "r_token": number("beyond token", format="%.2f"),
-            "neuron_r": number("nearest neuron", format="%.2f"),
-            "untrained_r": number("untrained", format="%.2f"),
-            "partner_model": "partner in",
-            "partner_latent": number("partner", format="%d"),
-        },
-    )
-    rows = chosen["selection"]["rows"]
-    if rows and rows[0] < len(shown) and pd.notna(shown["partner_latent"].iloc[rows[0]]):
-        row = shown.iloc[rows[0]]
-        pair = f"{row['model']}:{row['latent']}-{row['partner_model']}:{int(row['partner_latent'])}"
-        st.page_link(
-            "app_pages/pairs.py",
-            label=f"Open {pair}",
-            icon=":material/join_inner:",
-            query_params={"pair": pair},
-        )
-    else:
-        st.caption("Select a row to open its pair.")
-
-
-def dictionaries(view: View) -> None:
-    """Models, SAEs and their quality."""
-    with panel(
-        "Models and their SAEs",
-        "One row per dictionary: those compared, their second SAEs, and untrained models.",
-    ):
-        models = view.table("models").copy()
-        models["role"] = models["role"].map(words.ROLES).fillna(models["role"])
-        number = st.column_config.NumberColumn
-        st.dataframe(
-            models,
-            hide_index=True,
-            column_order=[
-                "model", "role", "n_alive", "n_rare", "n_dead", "n_dense", "fvu", "l0", "ce_recovered", "kl_recovered",
-                "heldout_loss", "architecture", "d_sae", "sparsity", "max_init_cosine", "train_tokens", "sae_tokens",
-                "model_seed", "sae_seed",
-            ],
-            column_config={
-                "model_seed": "model seed",
-                "sae_seed": "SAE seed",
-                "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
-                "heldout_loss": number("loss", format="%.2f", help="of the transformer, held out, nats per token"),
-                "sae_tokens": number("SAE tokens", format="compact"),
-                "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
-                "l0": number("L0", format="%.1f", help="latents that fire per token"),
-                "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-                "kl_recovered": number(
-                    "KL recovered", format="%.2f", help="predictions kept with the SAE spliced in, against zeros"
-                ),
-                "n_alive": number("alive", format="localized"),
-                "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
-                "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
-                "n_dead": number("dead", format="localized", help="never fire"),
-                "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
-            },
-        )  # fmt: skip
-        st.markdown("**How often latents fire**")
-        rates = frames.firing_rates(view.table("features"))
-        st.html(charts.model_legend(rates))
-        st.altair_chart(charts.firing_rate_chart(rates))
-
-
 def main() -> None:
     """Draw the page."""
     view = current_view()
@@ -312,11 +147,10 @@ def main() -> None:
     if not compared(view):
         return
     result(view)
-    classes(view)
-    histograms(view)
-    models_against_models(view)
-    domains(view)
-    dictionaries(view)
+    # Charts take most of a second to import: what stands above them is on the screen by then.
+    from dashboards.components.overview_panels import draw
+
+    draw(view)
 
 
 main()

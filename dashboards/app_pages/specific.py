@@ -12,7 +12,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
-from dashboards.tables import FEATURE_ID, found_features, specific_of
+from dashboards.tables import FEATURE_ID, among, found_features, specific_of
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),
@@ -53,7 +53,7 @@ def filtered(view: View, features: pd.DataFrame) -> pd.DataFrame:
     if verdicts:
         features = features[features["verdict"].isin(verdicts)]
     if search and search.strip():
-        features = features[features["id"].isin(found_features(view, search))]
+        features = features[among(features["id"].tolist(), found_features(view, search))]
     column, ascending = ORDERS[order or next(iter(ORDERS))]
     return features.sort_values(column, ascending=ascending, kind="stable", na_position="last")
 
