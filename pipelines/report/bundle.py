@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from storage import Run
 
 
+#: What a run that is to have a table has a step of; of all others "comparison/".
+OWNERS = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}
+OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout/")
+
+
 class ReportResult(NamedTuple):
     """What a report holds.
 
@@ -88,8 +93,7 @@ def write_exhibits(
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
     """Whether a run is to have a table: those of sweeps and of comparisons only where it has such."""
-    owner = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}.get(table, "comparison/")
-    return any(node.startswith(owner) for node in nodes)
+    return any(node.startswith(OWNERS.get(table, "comparison/")) for node in nodes)
 
 
 def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
