@@ -44,7 +44,7 @@ def serve(store: str, *, patience: float = 60.0) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "streamlit",
+        "dashboards.launch",
         "run",
         str(APP),
         "--server.port",

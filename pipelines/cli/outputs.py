@@ -70,4 +70,4 @@ def streamlit_command(store_url: str, port: int, browser: bool) -> list[str]:
         "browser.gatherUsageStats": "false",
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(app), *flags, "--", "--store", store_url]
+    return [sys.executable, "-m", "dashboards.launch", "run", str(app), *flags, "--", "--store", store_url]

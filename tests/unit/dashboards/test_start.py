@@ -51,3 +51,16 @@ def test_the_stamp_moves_when_a_step_finishes_and_only_then():
     done = {"nodes": {"tokens": {"key": "k", "status": "done"}}, "wall_s": 3.0}
     assert stamp_of(planned) != stamp_of(done)
     assert stamp_of(done) == stamp_of({**done, "wall_s": 4.0, "status": "running"})
+
+
+def test_what_is_prepared_before_the_first_visitor_is_there_and_light():
+    code = """
+import sys
+from dashboards.launch import LIBRARIES, prepare
+assert not set(LIBRARIES) & set(sys.modules)
+prepare()
+assert set(LIBRARIES) <= set(sys.modules)
+assert not {"torch", "transformer_lens", "numba", "dask"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -16,7 +16,7 @@ from universality.errors import InputError
 
 def test_dashboards_are_served_to_this_machine_only_and_send_nothing_home():
     command = outputs.streamlit_command("s3://bucket/x", 8600, browser=False)
-    assert command[:4] == [sys.executable, "-m", "streamlit", "run"]
+    assert command[:4] == [sys.executable, "-m", "dashboards.launch", "run"]
     assert Path(command[4]).parts[-2:] == ("dashboards", "app.py")
     assert {
         "--server.address=127.0.0.1",
