@@ -31,15 +31,16 @@ EVIL = "<img src=x onerror=alert(1)>![i](http://example.invalid/d.png):red[d]"
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> str:
-    """A run in which every domain has a hostile name."""
+    """A run in which nearly every domain has a hostile name."""
     url = str(tmp_path_factory.mktemp("map") / "store")
     with pytest.MonkeyPatch.context() as patch:
-        names = [f"{EVIL}{i}" for i in range(len(synthetic_text.DOMAINS))]
+        known = synthetic_text.WORDS
+        names = [f"{EVIL}{i}" if name in known else name for i, name in enumerate(synthetic_text.DOMAINS)]
         words = {
-            new: synthetic_text.WORDS[old] for new, old in zip(names, synthetic_text.DOMAINS, strict=True)
+            new: known[old] for new, old in zip(names, synthetic_text.DOMAINS, strict=True) if old in known
         }
         patch.setattr(synthetic_text, "DOMAINS", names)
-        patch.setattr(synthetic_text, "WORDS", synthetic_text.WORDS | words)
+        patch.setattr(synthetic_text, "WORDS", known | words)
         write_synthetic_run(url, n_models=2, n_latents=60, n_documents=60, n_untrained=0, replicates=False)
     return url
 
@@ -79,22 +80,33 @@ def pixel(page, frame, row) -> tuple[float, float]:
     """Where a row of the positions stands on the screen: axes end 3 % beyond the outermost points."""
     box = page.locator("canvas").first.bounding_box()
     low, span = frame[["x", "y"]].min(), frame[["x", "y"]].max() - frame[["x", "y"]].min()
-    across, up = ((row[axis] - low[axis] + 0.03 * span[axis]) / (1.06 * span[axis]) for axis in ("x", "y"))
+    across, up = (
+        float((row[axis] - low[axis] + 0.03 * span[axis]) / (1.06 * span[axis])) for axis in ("x", "y")
+    )
     return box["x"] + 4 + across * (box["width"] - 8), box["y"] + 4 + (1 - up) * (box["height"] - 8)
 
 
-def alone(frame):
-    """The row that is farthest from its nearest neighbour: no other lies above it."""
+def alone(frame, wanted):
+    """Of the wanted rows the one that is farthest from its nearest neighbour: no other lies above it."""
     xy = frame[["x", "y"]].to_numpy(float)
     xy = (xy - xy.min(0)) / (xy.max(0) - xy.min(0))
     distance = ((xy[:, None] - xy[None]) ** 2).sum(-1)
     distance[range(len(xy)), range(len(xy))] = 9
-    return frame.iloc[int(distance.min(1).argmax())]
+    return frame.iloc[int((distance.min(1) * wanted.to_numpy()).argmax())]
+
+
+def evil_features(store: str):
+    features = open_run(None, store).table("features")
+    return features[features["top_domain"].fillna("").str.startswith(EVIL)]
 
 
 def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(page, store):
     places = open_run(None, store).table("positions")
-    row = alone(places)
+    evil = evil_features(store)
+    row = alone(
+        places,
+        (places["model"] + places["latent"].astype(str)).isin(evil["model"] + evil["latent"].astype(str)),
+    )
     feature = f"{row['model']}:{row['latent']}"
     show(page, "map?colour=Domain")
     across, down = pixel(page, places, row)
@@ -112,18 +124,13 @@ def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(page, st
     settle(page)
     assert feature in page.inner_text(".uv-heading")
     assert param(page, "colour") == "Domain"
-    page.get_by_role("link", name="Open pair").or_(
-        page.get_by_role("link", name="Why it has no partner")
-    ).first.click()
-    settle(page)
-    assert urlsplit(page.url).path in ("/pairs", "/specific")
-    assert feature in page.inner_text("body")
     clean(page)
 
 
 def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(page, store):
     places = open_run(None, store).table("cluster_positions")
-    row = alone(places)
+    counts = evil_features(store)["cluster"].value_counts()
+    row = alone(places, places["cluster"].isin(counts.index[counts == 2]))
     cluster = str(int(row["cluster"]))
     show(page, "graph?link=1.0")
     page.mouse.move(*pixel(page, places, row))
@@ -136,8 +143,6 @@ def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(page
     settle(page)
     assert param(page, "cluster") == cluster
     page.get_by_role("radio", name="Cohesion", exact=True).click()
-    settle(page)
-    page.reload()
     settle(page)
     assert param(page, "size") == "Cohesion"
     assert f"Cluster {cluster}" in page.inner_text(".uv-heading")
