@@ -30,12 +30,14 @@ def main() -> None:
     pages = [
         st.Page("app_pages/overview.py", title="Overview", icon=":material/insights:", default=True),
         st.Page("app_pages/pairs.py", title="Pairs", icon=":material/join_inner:", url_path="pairs"),
+        st.Page("app_pages/clusters.py", title="Clusters", icon=":material/hub:", url_path="clusters"),
         st.Page(
             "app_pages/specific.py", title="Model-specific", icon=":material/join_left:", url_path="specific"
         ),
+        st.Page("app_pages/feature.py", title="Feature", icon=":material/neurology:", url_path="feature"),
         st.Page("app_pages/lens.py", title="Text lens", icon=":material/search_insights:", url_path="lens"),
         st.Page("app_pages/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
-        st.Page("app_pages/graph.py", title="Graph", icon=":material/hub:", url_path="graph"),
+        st.Page("app_pages/graph.py", title="Graph", icon=":material/graph_3:", url_path="graph"),
         st.Page("app_pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),
         st.Page("app_pages/runs.py", title="Runs", icon=":material/list_alt:", url_path="runs"),
     ]

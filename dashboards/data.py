@@ -150,6 +150,11 @@ class View:
         """The evaluation text and its rows."""
         return _text(self)
 
+    @property
+    def score_rows(self) -> np.ndarray:
+        """Which evaluation rows held-out numbers come from: those that nothing was matched on."""
+        return _score_rows(self)
+
     def acts(self, model: str) -> sp.csc_array:
         """Activations of a model's latents on the evaluation rows, by latent (memory-mapped).
 
@@ -243,6 +248,11 @@ def _text(view: View) -> EvaluationText:
         vocabulary=tokenizer.table("vocabulary"),
         **rows,
     )
+
+
+@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
+def _score_rows(view: View) -> np.ndarray:
+    return ~_whole(view.run.artifact("tokens").array("row_fit")).astype(bool)
 
 
 def _whole(array: Any) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +87,42 @@ def rows_of_choice(choice: str, a: Firing, b: Firing) -> Int[np.ndarray, " n"]:
         rows = np.setdiff1d(this.rows, other.rows, assume_unique=True)
         return rows[np.argsort(-this.at(rows), kind="stable")]
     raise ValueError(f"choice must be top_a, top_b, both, a_only or b_only; got {choice!r}")
+
+
+def consensus_rows(firings: Sequence[Firing]) -> tuple[Int[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Rows where at least one latent fires, by the mean of all activations relative to each one's maximum.
+
+    Args:
+        firings: the members of a cluster; those that never fire count as 0 everywhere.
+
+    Returns:
+        Rows, the highest mean first (ties: the earlier row), and the means, 0..1. A mean near 1 needs every member
+        near its own maximum.
+    """
+    rows = np.concatenate([f.rows for f in firings] or [np.zeros(0, np.int64)])
+    shares = np.concatenate([f.values / (f.maximum or 1.0) for f in firings] or [np.zeros(0)])
+    known, place = np.unique(rows, return_inverse=True)
+    means = np.bincount(place, shares, minlength=len(known)) / max(len(firings), 1)
+    order = np.argsort(-means, kind="stable")
+    return known[order], means[order]
+
+
+def correlations(firings: Sequence[Firing], rows: np.ndarray) -> Float[np.ndarray, "n n"]:
+    """Pearson r of a few latents with each other over some of the rows; NaN where one of them is silent there.
+
+    Args:
+        firings: the latents.
+        rows: (n_rows,) bool, the rows that count: the score rows give the held-out r.
+    """
+    columns = np.zeros((len(firings), int(np.count_nonzero(rows))))
+    place = np.cumsum(rows) - 1
+    for number, side in enumerate(firings):
+        kept = rows[side.rows]
+        columns[number, place[side.rows[kept]]] = side.values[kept]
+    columns -= columns.sum(axis=1, keepdims=True) / max(columns.shape[1], 1)
+    norms = np.linalg.norm(columns, axis=1)
+    scale = np.where(norms > 0, norms, np.nan)
+    return np.clip((columns @ columns.T) / np.outer(scale, scale), -1.0, 1.0)
 
 
 def distinct(rows: Iterable[int], context_of: Callable[[int], bytes], limit: int) -> list[int]:

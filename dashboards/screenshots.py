@@ -7,6 +7,7 @@ survives token identity.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -84,6 +85,7 @@ def screens(run: Run) -> dict[str, str]:
     wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}}
     wanted |= {"lens": {"text": LENS_TEXT, "token": "4"}, "map": {"feature": pair.split("-")[0]}, "graph": {}}
     wanted |= {"runs": {}}
+    wanted |= {"clusters": {"cluster": telling_cluster(run)}, "feature": {"feature": side_a(pair)}}
     addresses = {}
     for page, params in wanted.items():
         given = {name: value for name, value in params.items() if value}
@@ -99,10 +101,24 @@ def telling_pair(run: Run) -> str:
     return f"{rows['model_a']}:{rows['latent_a']}-{rows['model_b']}:{rows['latent_b']}" if rows else ""
 
 
+def side_a(pair: str) -> str:
+    """The first feature of a pair's name."""
+    found = re.match(r"[^:]+:\d+", pair)
+    return found[0] if found else ""
+
+
 def telling_feature(run: Run) -> str:
     """The model-specific feature that came nearest to a partner."""
     row = _best(run, "features", "class = 'specific' and status = 'alive'", "best_r")
     return f"{row['model']}:{row['latent']}" if row else ""
+
+
+def telling_cluster(run: Run) -> str:
+    """The most cohesive cluster of the finest level, rather one that lacks a model: it shows both sides."""
+    row = _best(run, "clusters", "class = 'shared' and level = 'context'", "cohesion") or _best(
+        run, "clusters", "n_models > 1", "cohesion"
+    )
+    return str(row["cluster"]) if row else ""
 
 
 def _best(run: Run, table: str, condition: str, by: str) -> dict[str, Any] | None:

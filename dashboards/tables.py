@@ -96,7 +96,7 @@ class PairFilter:
 @st.cache_resource(show_spinner=False, max_entries=4, hash_funcs=BY_VIEW)
 def _side_keys(view: View) -> tuple[list[str], list[str]]:
     """Feature id of both sides of every row of :func:`pairs_of`."""
-    return _keys(pairs_of(view), "a").tolist(), _keys(pairs_of(view), "b").tolist()
+    return feature_keys(pairs_of(view), "a").tolist(), feature_keys(pairs_of(view), "b").tolist()
 
 
 def among(ids: Iterable[str], found: pd.Index) -> np.ndarray:
@@ -116,7 +116,7 @@ def found_features(view: View, search: str) -> pd.Index:
         return pd.Index([text])
     if text.isdecimal() and len(text) < 10:
         features = view.table("features")
-        return pd.Index(_keys(features[features["latent"] == int(text)]))
+        return pd.Index(feature_keys(features[features["latent"] == int(text)]))
     quoted = len(text) > 2 and text[0] == text[-1] == '"'
     return pd.Index(_peaking_near(view, text[1:-1] if quoted else text))
 
@@ -124,10 +124,10 @@ def found_features(view: View, search: str) -> pd.Index:
 @st.cache_resource(show_spinner="Searching the text…", max_entries=32, hash_funcs=BY_VIEW)
 def _peaking_near(view: View, text: str) -> list[str]:
     near, top = view.text.rows_near(text), view.top_rows()
-    return _keys(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
+    return feature_keys(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
 
 
-def _keys(frame: pd.DataFrame, side: str = "") -> pd.Series:
+def feature_keys(frame: pd.DataFrame, side: str = "") -> pd.Series:
     """Feature ids ``model:latent`` of a frame, or of one side of a frame of pairs."""
     suffix = f"_{side}" if side else ""
     return frame[f"model{suffix}"].astype(str) + ":" + frame[f"latent{suffix}"].astype(str)
@@ -144,8 +144,34 @@ def specific_of(view: View) -> pd.DataFrame:
     """Features that no other model has, with their first verdict. Shared: never write into it."""
     features = view.table("features")
     chosen = features[(features["status"] == "alive") & (features["class"] == "specific")]
-    chosen = chosen.assign(id=_keys(chosen), verdict=chosen["verdict"].fillna("untested"))
+    chosen = chosen.assign(id=feature_keys(chosen), verdict=chosen["verdict"].fillna("untested"))
     return chosen.sort_values("best_r", ascending=False, kind="stable", ignore_index=True)
+
+
+def find_feature(view: View, feature: str) -> pd.Series | None:
+    """The row of a feature ("m0:12") in the table ``features``; None where there is none."""
+    match = FEATURE_ID.match(feature)
+    if match is None:
+        return None
+    features = view.table("features")
+    found = features[features["latent"].to_numpy() == int(match["latent"])]
+    found = found[found["model"] == match["model"]]
+    return None if found.empty else found.iloc[0]
+
+
+def partners_of(pairs: pd.DataFrame, model: str, latent: int) -> pd.DataFrame:
+    """A feature's assigned partners, one row per other model that it was assigned in.
+
+    Returns:
+        id of the pair, model and latent of the partner, and the pair's columns; a new frame.
+    """
+    parts = []
+    for side, far in ("ab", "ba"):
+        mine = pairs[pairs[f"latent_{side}"].to_numpy() == latent]
+        mine = mine[mine[f"model_{side}"] == model]
+        parts.append(mine.assign(model=mine[f"model_{far}"], latent=mine[f"latent_{far}"]))
+    found = pd.concat(parts, ignore_index=True)
+    return found.assign(id=feature_keys(found, "a") + "-" + feature_keys(found, "b"))
 
 
 def candidates_of(table: pd.DataFrame, model: str, latent: int, other: str) -> pd.DataFrame:

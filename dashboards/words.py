@@ -96,6 +96,12 @@ ROLES: dict[str, str] = {
     "untrained": "random weights (floor)",
 }
 
+#: status of a latent that is not compared -> what that means
+LATENTS: dict[str, str] = {
+    "dead": "Dead: it never fires on the evaluation text, so there is nothing to show and nothing to compare.",
+    "rare": "Rare: it fires too seldom to be compared, so it has no partner, no class and no cluster.",
+}
+
 FLAGS: dict[str, str] = {
     "dense": "fires on more than a tenth of all rows",
     "single_token": "nearly all of its activation lies on one token id",

@@ -12,7 +12,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
-from dashboards.tables import FEATURE_ID, among, found_features, specific_of
+from dashboards.tables import among, find_feature, found_features, specific_of
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),
@@ -92,12 +92,7 @@ def table(shown: pd.DataFrame) -> None:
 
 def selected(view: View, feature: str, ids: list[str]) -> None:
     """The detail of the selected feature, also where the filters hide it."""
-    match = FEATURE_ID.match(feature)
-    features = view.table("features")
-    row = None
-    if match:
-        found = features[(features["model"] == match["model"]) & (features["latent"] == int(match["latent"]))]
-        row = None if found.empty else found.iloc[0]
+    row = find_feature(view, feature)
     if row is None:
         nothing("The address names a feature that this run has not.", "Choose one in the table.")
         return

@@ -33,6 +33,7 @@ class Side:
         model: model id.
         latent: latent number.
         firing: where it fires.
+        tint: a colour of its own instead of its letter's: that of its model, where more than two are compared.
     """
 
     letter: str
@@ -40,11 +41,12 @@ class Side:
     model: str
     latent: int
     firing: Firing
+    tint: str | None = None
 
     @property
     def colour(self) -> str:
         """The colour of this side on every part of the screen."""
-        return SIDE_COLOURS[self.letter]
+        return self.tint or SIDE_COLOURS[self.letter]
 
 
 CHOICES: dict[str, tuple[str, str]] = {

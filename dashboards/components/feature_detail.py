@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards import words
 from dashboards.components.contexts import Side
+from dashboards.components.links import feature_link
 from dashboards.components.markup import Fact, badge, facts, heading
 from dashboards.components.panels import nothing, panel
 from dashboards.components.sides import show_contexts_panel, show_profiles, side_of
@@ -20,13 +21,14 @@ ALONE = "nothing"
 def show_feature(view: View, row: pd.Series) -> None:
     """The whole detail of a feature."""
     model, latent = str(row["model"]), int(row["latent"])
-    st.html(heading(f"{model}:{latent}", "", list(SIDE_COLOURS.values()), _badges(row)))
+    st.html(heading(f"{model}:{latent}", "", list(SIDE_COLOURS.values()), feature_badges(row)))
     known = [
         Fact("best held-out r", words.number(row["best_r"]), "in any other model"),
         Fact("fires on", words.rate(row["firing_rate"]), "of all rows"),
         Fact("largest activation", words.number(row.get("max_activation")), "on the evaluation text"),
     ]
     st.html(facts(known))
+    feature_link(view, f"{model}:{latent}", "All that is known of this feature")
     show_verdicts(view, model, latent)
     with panel(border=False):
         sides = [side_of(view, "a", model, latent), *_companion(view, model, latent)]
@@ -34,7 +36,8 @@ def show_feature(view: View, row: pd.Series) -> None:
         show_profiles(view, sides)
 
 
-def _badges(row: pd.Series) -> list[str]:
+def feature_badges(row: pd.Series) -> list[str]:
+    """Class, verdict, status and flags of a row of the table ``features`` as small labels."""
     made = []
     if pd.notna(row["class"]):
         name = str(row["class"])

@@ -6,12 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import words
+from dashboards.components.links import cluster_link, feature_link
 from dashboards.components.markup import Fact, badge, facts, heading
 from dashboards.components.panels import panel
 from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import show_contexts_panel, show_joint, show_profiles, side_of
 from dashboards.data import View
-from dashboards.tables import PAIR_ID, candidates_of, pairs_of
+from dashboards.tables import PAIR_ID, candidates_of, find_feature, pairs_of
 from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, SIDE_COLOURS
 
 
@@ -31,6 +32,15 @@ def show_pair(view: View, row: pd.Series) -> None:
     a, b = (f"{row[f'model_{s}']}:{row[f'latent_{s}']}" for s in "ab")
     st.html(heading(a, b, list(SIDE_COLOURS.values()), badges(row, alpha)))
     st.html(facts(evidence_facts(row)))
+    with st.container(horizontal=True, gap="medium"):
+        for feature in (a, b):
+            feature_link(view, feature)
+        homes = [
+            None if found is None else found["cluster"]
+            for found in (find_feature(view, a), find_feature(view, b))
+        ]
+        for cluster in sorted({int(home) for home in homes if pd.notna(home)}):
+            cluster_link(view, cluster)
     with panel(border=False):
         sides = [side_of(view, s, str(row[f"model_{s}"]), int(row[f"latent_{s}"])) for s in "ab"]
         show_contexts_panel(view, sides, key="pair")

@@ -63,6 +63,20 @@ def explain_damage(error: Exception) -> None:
     st.code(f"{type(error).__name__}: {error}", language=None, wrap_lines=True)
 
 
+def explain_older(what: str, command: str) -> None:
+    """Say that a finished run lacks a table, because it was made before there was one.
+
+    Args:
+        what: the table in our own words.
+        command: what computes it.
+    """
+    st.info(
+        f"This run holds no {what}: it was made by an earlier version. The command below computes what is missing.",
+        icon=":material/history:",
+    )
+    st.code(command, language="bash", wrap_lines=True)
+
+
 def explain_unreachable(url: str, error: Exception) -> None:
     """Say that the store itself cannot be opened."""
     st.error(

@@ -18,6 +18,7 @@ from dashboards.components.contexts import (
 )
 from dashboards.components.markup import Fact, facts, heading, token_list
 from dashboards.components.panels import nothing, panel
+from dashboards.corpus import EvaluationText
 from dashboards.data import View
 from dashboards.evidence import Firing, firing, joint_histogram
 
@@ -80,11 +81,18 @@ def show_profiles(view: View, sides: list[Side]) -> None:
             sides, frames, st.columns(max(len(sides), 2))[: len(sides)], strict=True
         ):
             with column, panel():
-                _profile(view, side, frame, limits)
+                show_profile(side, frame, limits)
                 show_tokens(view, side, tokens)
 
 
-def _profile(view: View, side: Side, frame: pd.DataFrame, limits: tuple[float, float]) -> None:
+def show_profile(side: Side, frame: pd.DataFrame, limits: tuple[float, float]) -> None:
+    """How often and how strongly one latent fires.
+
+    Args:
+        side: the latent.
+        frame: its histogram, from :func:`pair_charts.shares_of_maximum`.
+        limits: ends of the vertical axis, common to all latents beside it.
+    """
     st.html(heading(side.name, "", [side.colour, side.colour]))
     counted = f"{len(side.firing.rows):,} of {side.firing.n_rows:,} rows"
     st.html(
@@ -103,19 +111,35 @@ def _profile(view: View, side: Side, frame: pd.DataFrame, limits: tuple[float, f
 
 def show_tokens(view: View, side: Side, tokens: dict[str, pd.DataFrame]) -> None:
     """Tokens that the decoder raises and lowers most; those that the other side lists too are marked."""
-    mine = tokens[side.letter]
-    others = [frame for letter, frame in tokens.items() if letter != side.letter]
     captions = {"top": "raises most", "bottom": "lowers most"}
     for (name, caption), column in zip(captions.items(), st.columns(2), strict=True):
-        rows = mine[mine["side"] == name].sort_values("rank").head(TOKENS_SHOWN)
-        shared = {int(t) for frame in others for t in frame.loc[frame["side"] == name, "token"]}
-        listed = [
-            (view.text.token(int(token)), float(value), int(token) in shared)
-            for token, value in zip(rows["token"], rows["value"], strict=True)
-        ]
+        listed = listed_tokens(view.text, side.letter, tokens, name)
         with column:
             if listed:
                 st.html(token_list(listed, side.colour, caption=caption))
+
+
+def listed_tokens(
+    text: EvaluationText, whose: str, tokens: dict[str, pd.DataFrame], end: str
+) -> list[tuple[str, float, bool]]:
+    """The tokens at one end of a latent's effect on the logits.
+
+    Args:
+        text: knows how tokens are written.
+        whose: key of the latent in ``tokens``.
+        tokens: table ``logits`` of every latent that is compared.
+        end: ``top`` or ``bottom``.
+
+    Returns:
+        Text, value, and whether any other latent lists the token at the same end.
+    """
+    ends = {name: frame[frame["side"] == end] for name, frame in tokens.items()}
+    shared = {int(t) for name, frame in ends.items() if name != whose for t in frame["token"]}
+    rows = ends[whose].sort_values("rank").head(TOKENS_SHOWN)
+    return [
+        (text.token(int(token)), float(value), int(token) in shared)
+        for token, value in zip(rows["token"], rows["value"], strict=True)
+    ]
 
 
 def show_joint(sides: list[Side]) -> None:

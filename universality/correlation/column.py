@@ -77,7 +77,9 @@ def correlate_column(csr: Any, csc: Any, latent: int, moments: ColumnMoments) ->
     """
     n_rows, n = csc.shape
     if not 0 <= latent < n:
-        raise InputError(must_be("latent", "the dictionary", f"in [0, {n})", latent, "Choose one of its latents."))
+        raise InputError(
+            must_be("latent", "the dictionary", f"in [0, {n})", latent, "Choose one of its latents.")
+        )
     span = slice(int(csc.indptr[latent]), int(csc.indptr[latent + 1]))
     rows, values = np.asarray(csc.indices[span]), np.asarray(csc.data[span], dtype=np.float64)
     products = np.zeros(n)

@@ -158,6 +158,7 @@ def token_strip(
     *,
     peak: int | None = None,
     break_lines: bool = True,
+    background: bool = True,
 ) -> str:
     """Tokens with activations as a self-contained piece of HTML.
 
@@ -170,6 +171,8 @@ def token_strip(
         channels: activations, each as long as ``tokens``; none gives plain text.
         peak: index of the token to frame, or None.
         break_lines: start a new line after a token that holds a line feed.
+        background: False draws the first channel as a bar too: equal rows for equals, such as the models of a
+            cluster, each at its own height.
 
     Returns:
         One ``div``. Every token is escaped, stands in a span of its own with ``unicode-bidi:isolate`` and
@@ -191,11 +194,12 @@ def token_strip(
             )
     shares = [channel.shares() for channel in channels]
     colours = [c.colour or SIDE_COLOURS["a" if i == 0 else "b"] for i, c in enumerate(channels)]
+    n_filled = 1 if background else 0
     spans = [
         _span(
             token,
             _hover(token, channels, position),
-            _style([share[position] for share in shares], colours, framed=position == peak),
+            _style([share[position] for share in shares], colours, n_filled, framed=position == peak),
             break_lines=break_lines,
         )
         for position, token in enumerate(tokens)
@@ -219,16 +223,18 @@ def _hover(token: str, channels: Sequence[Channel], position: int) -> str:
     return " · ".join([token if len(token) <= 40 else f"{token[:40]}…", *values])
 
 
-def _style(shares: Sequence[float], colours: Sequence[str], *, framed: bool) -> str:
-    """Background for the first channel, stacked bars of two pixels for the others."""
+def _style(shares: Sequence[float], colours: Sequence[str], n_filled: int, *, framed: bool) -> str:
+    """Background for the first channel (where any is filled), stacked bars of two pixels for the others."""
     parts = ["unicode-bidi:isolate"]
-    if shares and shares[0] > 0:
+    if n_filled and shares and shares[0] > 0:
         parts.append(f"background-color:{rgba(colours[0], _alpha(shares[0]))}")
-    bars = shares[1:]
+    bars = shares[n_filled:]
     if any(share > 0 for share in bars):
         n_bars = len(bars)
         # Bars may be stronger than backgrounds: no text stands on them.
-        layers = [rgba(c, 0.15 + 0.85 * s if s > 0 else 0.0) for s, c in zip(bars, colours[1:], strict=True)]
+        layers = [
+            rgba(c, 0.15 + 0.85 * s if s > 0 else 0.0) for s, c in zip(bars, colours[n_filled:], strict=True)
+        ]
         parts.append("background-image:" + ",".join(f"linear-gradient({layer},{layer})" for layer in layers))
         parts.append("background-repeat:no-repeat")
         parts.append("background-size:100% 2px")

@@ -35,6 +35,8 @@ def begin(url, executor):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Programs started in the background of a shell ignore Ctrl-C, and so would theirs.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads in tests)
     )
 
 

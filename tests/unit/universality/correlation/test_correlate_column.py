@@ -51,5 +51,7 @@ def test_a_latent_that_is_none_is_refused(acts, latent):
 
 
 def test_it_needs_no_compiler():
-    code = "import sys; from universality.correlation import correlate_column; assert 'numba' not in sys.modules"
+    code = (
+        "import sys; from universality.correlation import correlate_column; assert 'numba' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

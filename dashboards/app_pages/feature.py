@@ -1,0 +1,80 @@
+"""Feature: one latent of one model, whatever became of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboards.components.latent_detail import download_latent, show_latent
+from dashboards.components.panels import nothing, panel
+from dashboards.components.selection import link_popover, step_buttons
+from dashboards.data import View
+from dashboards.frame import current_view
+from dashboards.tables import FEATURE_ID, find_feature
+
+BOX = "go_to"
+
+
+def go_to() -> None:
+    """Write what was typed into the address; a bare number is a latent of the model that is on the screen."""
+    wanted = str(st.session_state[BOX]).strip()
+    now = FEATURE_ID.match(st.query_params.get("feature", ""))
+    if now and wanted.isdecimal():
+        wanted = f"{now['model']}:{wanted}"
+    if wanted:
+        st.query_params["feature"] = wanted
+
+
+def go_anywhere(features: pd.DataFrame) -> None:
+    """Write a feature that fires, drawn at random, into the address."""
+    firing = features.index[(features["status"] != "dead").to_numpy()]
+    row = features.loc[np.random.default_rng().choice(firing)]
+    st.query_params["feature"] = f"{row['model']}:{row['latent']}"
+
+
+def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
+    """The box to go to a feature, and the buttons."""
+    feature = "" if row is None else f"{row['model']}:{row['latent']}"
+    # The box shows where the visitor is; the address alone decides.
+    st.session_state[BOX] = st.query_params.get("feature", "")
+    left, right = st.columns([2, 5], vertical_alignment="bottom")
+    left.text_input("Go to", key=BOX, placeholder="m0:12", icon=":material/search:", on_change=go_to,
+                    help="model:latent; a number alone stays in the model on the screen")  # fmt: skip
+    with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
+        st.button(
+            "Random", key="feature_random", icon=":material/shuffle:", on_click=go_anywhere, args=(features,),
+            disabled=not (features["status"] != "dead").any(), help="Any latent that fires, of any model",
+        )  # fmt: skip
+        if row is not None:
+            link_popover({"run": view.name, "comparison": view.comparison, "feature": feature})
+            download_latent(row)
+            mine = features.loc[(features["model"] == row["model"]).to_numpy(), "latent"]
+            step_buttons([f"{row['model']}:{i}" for i in sorted(mine)], param="feature", key="latent")
+
+
+def main() -> None:
+    """Draw the page."""
+    view = current_view()
+    st.title("Feature", anchor=False)
+    with panel(border=False):
+        features, feature = view.table("features"), st.query_params.get("feature", "")
+        row = find_feature(view, feature)
+        controls(view, features, row)
+        if row is not None:
+            show_latent(view, row)
+        elif feature:
+            nothing("The address names a feature that this run has not.", _remedy(view, feature))
+        else:
+            st.caption(":material/touch_app: Name a feature above, or let chance choose one.")
+
+
+def _remedy(view: View, feature: str) -> str:
+    match, models = FEATURE_ID.match(feature), view.table("models")
+    known = {str(m): str(role) for m, role in zip(models["model"], models["role"], strict=True)}
+    if match and known.get(match["model"], "primary") != "primary":
+        return "Its dictionary only serves as a control: latents of second SAEs and of untrained models have no page."
+    return "Features are named model:latent, for example m0:12."
+
+
+main()

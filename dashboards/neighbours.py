@@ -1,0 +1,44 @@
+"""Which latents of a dictionary go with a latent of the same dictionary: read off the stored activations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboards.data import BY_VIEW, View
+from universality.correlation import ColumnMoments, column_moments, correlate_column
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+#: Neighbours listed.
+LISTED = 10
+
+
+@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=BY_VIEW)
+def _prepared(view: View, model: str) -> tuple[sp.csr_array, Any, ColumnMoments]:
+    by_column = view.acts(model)
+    by_row = view.run.artifact(f"latents/{view.comparison}/{model}").csr("acts")
+    return by_row, by_column, column_moments(by_column)
+
+
+@st.cache_resource(show_spinner=False, max_entries=512, hash_funcs=BY_VIEW)
+def neighbours_of(view: View, model: str, latent: int) -> pd.DataFrame:
+    """The latents of the same dictionary that correlate most with one, over all evaluation rows.
+
+    Returns:
+        latent, r (Pearson, > 0), highest first, at most :data:`LISTED`; none for a latent that never fires. Shared:
+        never write into it.
+
+    Raises:
+        StoreError: the activations have not been computed, or are damaged.
+    """
+    by_row, by_column, moments = _prepared(view, model)
+    r = correlate_column(by_row, by_column, latent, moments)
+    r[latent] = 0.0
+    best = np.argsort(-r, kind="stable")[:LISTED]
+    best = best[r[best] > 0]
+    return pd.DataFrame({"latent": best, "r": r[best]})
