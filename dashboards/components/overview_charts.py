@@ -150,7 +150,7 @@ def firing_rate_chart(rates: pd.DataFrame) -> Drawing:
 
 def lowest_shown(frame: pd.DataFrame) -> float:
     """Where the axis of r begins: below it lies less than half a percent of every kind (``r_histogram``)."""
-    drawn = frame[frame["kind"] != "null"]
+    drawn = frame[frame["kind"] != "chance"]
     below = drawn.groupby(["kind", "measure"], sort=False)["fraction"].cumsum()
     return float(drawn.loc[below >= 0.005, "left"].min()) if len(drawn) else 0.0
 
@@ -196,9 +196,9 @@ def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, low
     ]
     if chance is not None:
         place = alt.Chart(pd.DataFrame({"r": [chance], "text": ["chance, 95 %"]})).encode(x="r:Q")
-        layers.append(place.mark_rule(strokeDash=[4, 3], color=KIND_COLOURS["null"], size=1.5))
+        layers.append(place.mark_rule(strokeDash=[4, 3], color=KIND_COLOURS["chance"], size=1.5))
         text = place.mark_text(
-            align="left", baseline="top", dx=4, dy=2, color=KIND_COLOURS["null"], fontSize=12
+            align="left", baseline="top", dx=4, dy=2, color=KIND_COLOURS["chance"], fontSize=12
         )
         layers.append(text.encode(text="text:N", y=alt.value(0)))
     return alt.layer(*layers).properties(height=HEIGHT, padding=PADDING)

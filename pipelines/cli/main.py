@@ -166,16 +166,25 @@ def recipes(as_json: JsonOption = False) -> None:
 
 @app.command()
 def report(
-    out: OutOption, run_name: RunArgument = None, store: StoreOption = STORE, verbose: VerboseOption = False
+    out: OutOption,
+    run_name: RunArgument = None,
+    store: StoreOption = STORE,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="LIST", help="Formats of figures: pdf, svg, png.")
+    ] = "pdf,svg,png",
+    columns: Annotated[
+        int | None, typer.Option("--columns", min=1, max=2, help="Columns that every figure spans.")
+    ] = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Write a report of a run for a paper.
 
-    Figures, tables, methods, data and provenance.
+    Figures, tables, methods, data and provenance. Exit 3 where the run could not give all of it.
     """
     with told_errors(verbose):
         from pipelines.cli.outputs import report_command
 
-        report_command(run_name, store, out)
+        report_command(run_name, store, out, formats, columns)
 
 
 @app.command()

@@ -16,17 +16,37 @@ from pipelines.cli.terminal import say
 from universality.errors import InputError, must_be
 
 
-def report_command(run_name: str | None, store_url: str, out: Path) -> None:
-    """Write the report of a run; its files are listed on stdout."""
-    from pipelines.report.bundle import write_report
+def report_command(
+    run_name: str | None, store_url: str, out: Path, formats: str = "pdf,svg,png", columns: int | None = None
+) -> None:
+    """Write the report of a run; its files are listed on stdout.
 
+    Raises:
+        InputError: a format that is none, or a folder that holds something else.
+        Exit: 3 after a partial report.
+    """
+    from pipelines.report.bundle import ReportOptions, write_report
+
+    options = ReportOptions(chosen_formats(formats), columns)
     run = open_named(run_name, store_url)
-    result = write_report(run, out)
+    result = write_report(run, out, options)
     for path in result.files:
         typer.echo(out / path)
     say(f"Report of run {run.name}: {len(result.files)} files in {out}. Start with {out / 'README.md'}.")
     if result.missing:
         say(f"The run is not complete: {len(result.missing)} things are missing, README.md lists them.")
+        raise typer.Exit(3)
+
+
+def chosen_formats(text: str) -> tuple[str, ...]:
+    """Formats of figures from a list with commas, in its order and each once."""
+    from universality.exhibits.paper import FORMATS
+
+    names = dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip())
+    if not names or not set(names) <= set(FORMATS):
+        remedy = "Write them with commas between, for example pdf,png."
+        raise InputError(must_be("--format", "report", f"some of {', '.join(FORMATS)}", text, remedy))
+    return tuple(names)
 
 
 def dash_command(store_url: str, port: int, browser: bool) -> None:

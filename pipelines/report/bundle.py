@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from pipelines.cli.summary import split_comparisons
-from pipelines.report.exhibits import EXHIBITS, Exhibit
+from pipelines.report.exhibit import Exhibit, Page
+from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
-from storage import TableMissing
+from storage import ArtifactCorrupt, TableMissing
 
 if TYPE_CHECKING:
     from storage import Run
@@ -24,6 +25,21 @@ if TYPE_CHECKING:
 #: What a run that is to have a table has a step of; of all others "comparison/".
 OWNERS = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}
 OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout/")
+
+
+class ReportOptions(NamedTuple):
+    """How a report is to look.
+
+    Attributes:
+        formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`.
+        columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
+    """
+
+    formats: tuple[str, ...] = ("pdf", "svg", "png")
+    columns: int | None = None
+
+
+USUAL = ReportOptions()
 
 
 class ReportResult(NamedTuple):
@@ -38,22 +54,22 @@ class ReportResult(NamedTuple):
     missing: tuple[str, ...]
 
 
-def write_report(run: Run, out_dir: str | Path) -> ReportResult:
+def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) -> ReportResult:
     """Write everything about a run that a paper needs into a folder.
 
-    The same run gives the same bytes, but for ``timestamps.json``. A run that is not finished gives a partial report
-    that lists what it lacks.
+    The same run gives the same bytes, but for ``timestamps.json``. A run that is not finished or has damaged files
+    gives a partial report that lists what it lacks.
 
     Args:
         run: the run; only read.
         out_dir: a new or empty folder, or one with an earlier report, which is replaced.
+        options: how it is to look.
 
     Returns:
         The files, and what is missing.
 
     Raises:
         InputError: the folder holds something else.
-        ArtifactCorrupt: a file of the run has changed since it was written.
     """
     folder = ReportFolder(Path(out_dir))
     tables, missing = _read_tables(run)
@@ -62,7 +78,7 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
-    missing += write_exhibits(folder.write, tables, _taus(run), planned)
+    missing += write_exhibits(folder.write, tables, _taus(run), planned, options)
     found = results(run, tables, tuple(missing))
     folder.write("results.json", json_text(found))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
@@ -75,6 +91,7 @@ def write_exhibits(
     tables: Mapping[str, pd.DataFrame],
     taus: Mapping[str, float],
     planned: frozenset[str] = frozenset(),
+    options: ReportOptions = USUAL,
 ) -> list[str]:
     """Write every figure and LaTeX table that the given tables allow.
 
@@ -83,12 +100,13 @@ def write_exhibits(
         tables: tables by name, with or without ``comparison_id``.
         taus: the threshold by comparison id; "main" without ids.
         planned: tables that there should be; what needs others is left out without a word where they are not given.
+        options: how figures are to look.
 
     Returns:
         What could not be made, and why, in words.
     """
     wanted = [exhibit for exhibit in EXHIBITS if planned.union(tables) >= set(exhibit.needs)]
-    return [words for exhibit in wanted for words in _write_exhibit(write, exhibit, tables, taus)]
+    return [words for exhibit in wanted for words in _write_exhibit(write, exhibit, tables, taus, options)]
 
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
@@ -110,6 +128,8 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
         except TableMissing:
             if _is_planned(name, nodes):
                 missing.append(f"table `{name}`")
+        except ArtifactCorrupt as damage:
+            missing.append(f"table `{name}`, which is damaged: {damage}")
     if "logits" in tables and "vocabulary" in tables:
         tables["logits"] = with_token_text(tables["logits"], tables["vocabulary"])
     return tables, missing
@@ -120,8 +140,11 @@ def _write_exhibit(
     exhibit: Exhibit,
     tables: Mapping[str, pd.DataFrame],
     taus: Mapping[str, float],
+    options: ReportOptions,
 ) -> list[str]:
     """Write an exhibit for every comparison; answers with what keeps it from being made."""
+    from universality.exhibits.paper import to_file
+
     lacking = [name for name in exhibit.needs if name not in tables]
     if lacking:
         return [f"`{exhibit.name}` (needs {', '.join(lacking)})"]
@@ -135,8 +158,14 @@ def _write_exhibit(
             missing.append(f"`{name}` (tables of this comparison)")
             continue
         chosen = {table: part[comparison] for table, part in split.items()}
-        for suffix, content in exhibit.make(chosen, taus.get(comparison)).items():
-            write(name + suffix, csv_bytes(content) if isinstance(content, pd.DataFrame) else content)
+        for suffix, content in exhibit.make(chosen, Page(taus.get(comparison), options.columns)).items():
+            if isinstance(content, pd.DataFrame):
+                write(name + suffix, csv_bytes(content))
+            elif isinstance(content, str):
+                write(name + suffix, content)
+            else:
+                for form in options.formats:
+                    write(f"{name}{suffix}.{form}", to_file(content, form))
     return missing
 
 

@@ -43,7 +43,7 @@ KIND_COLOURS: dict[str, str] = {
     "token_conditional": OKABE_ITO["sky"],
     "neurons": OKABE_ITO["orange"],
     "untrained": OKABE_ITO["purple"],
-    "null": GREY,
+    "chance": GREY,
     "null_p95": GREY,
 }
 STATUS_COLOURS: dict[str, str] = {

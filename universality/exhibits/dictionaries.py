@@ -10,26 +10,28 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from universality.exhibits.colours import model_colours
-from universality.exhibits.paper import FAINT, INK, ONE_COLUMN, STYLE, axes_at, new_figure
+from universality.exhibits.paper import FAINT, INK, STYLE, WIDTHS, axes_at, new_figure
 
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 """Dashes, so that models are told apart without colour."""
 
 
-def firing_rates_figure(rates: pd.DataFrame) -> Figure:
+def firing_rates_figure(rates: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Share of each model's latents over the share of tokens on which they fire, with those that never do.
 
     Args:
         rates: as :func:`universality.exhibits.frames.firing_rates` makes it.
+        columns: of the page that it spans.
 
     Returns:
-        One column wide; a line per model, colours and dashes by position.
+        A line per model, colours and dashes by position.
     """
     models = list(dict.fromkeys(rates["model"]))
     key, height = 0.15 * len(models) + 0.05, 1.35
     with mpl.rc_context(STYLE):
-        figure = new_figure(ONE_COLUMN, 0.42 + height + key)
-        axes = axes_at(figure, 0.56, 0.36, ONE_COLUMN - 0.76, height)
+        width = WIDTHS[columns]
+        figure = new_figure(width, 0.42 + height + key)
+        axes = axes_at(figure, 0.56, 0.36, width - 0.76, height)
         colours = model_colours(models)
         firing = rates[rates["left"] > 0]
         for i, model in enumerate(models):
@@ -52,7 +54,7 @@ def firing_rates_figure(rates: pd.DataFrame) -> Figure:
         axes.set_ylabel("share of latents")
         axes.grid(axis="y", color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
-        _key(axes_at(figure, 0.56, 0.38 + height, ONE_COLUMN - 0.76, key), rates, colours)
+        _key(axes_at(figure, 0.56, 0.38 + height, width - 0.76, key), rates, colours)
     return figure
 
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from universality.exhibits.colours import KIND_COLOURS
-from universality.exhibits.paper import FAINT, INK, MUTED, ONE_COLUMN, STYLE, axes_at, new_figure
+from universality.exhibits.paper import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
 
 
 class _Mark(NamedTuple):
@@ -30,14 +30,15 @@ _MARKS = (
 )
 
 
-def domains_figure(domains: pd.DataFrame) -> Figure:
+def domains_figure(domains: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Cross-model r of each domain's best latents beside its controls.
 
     Args:
         domains: as :func:`universality.exhibits.frames.domain_frame` makes it.
+        columns: of the page that it spans.
 
     Returns:
-        One column wide, a row per domain in the frame's order; shapes tell the quantities apart without colour. A
+        A row per domain in the frame's order; shapes tell the quantities apart without colour. A
         quantity that was measured nowhere is left out.
     """
     marks = [mark for mark in _MARKS if domains[mark.column].notna().any()]
@@ -45,9 +46,10 @@ def domains_figure(domains: pd.DataFrame) -> Figure:
     n = max(len(domains), 1)
     names = [_short(str(name)) for name in domains["domain"]]
     left = 0.16 + 0.058 * max((len(name) for name in names), default=8)
+    width = WIDTHS[columns]
     with mpl.rc_context(STYLE):
-        figure = new_figure(ONE_COLUMN, bottom + n * row_height + 0.1 + key)
-        axes = axes_at(figure, left, bottom, ONE_COLUMN - left - 0.12, n * row_height + 0.1)
+        figure = new_figure(width, bottom + n * row_height + 0.1 + key)
+        axes = axes_at(figure, left, bottom, width - left - 0.12, n * row_height + 0.1)
         low = min(0.0, float(np.nanmin(domains[[m.column for m in marks]].to_numpy(float), initial=0.0)))
         axes.set_xlim(low - 0.03, 1.03)
         axes.set_ylim(n - 0.2, -0.8)
@@ -57,7 +59,7 @@ def domains_figure(domains: pd.DataFrame) -> Figure:
         axes.grid(axis="x", color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
         axes.spines["left"].set_visible(False)
-        _key(axes_at(figure, left, bottom + n * row_height + 0.1, ONE_COLUMN - left - 0.12, key), marks)
+        _key(axes_at(figure, left, bottom + n * row_height + 0.1, width - left - 0.12, key), marks)
     return figure
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -17,8 +19,9 @@ from universality.exhibits.paper import (
     FAINT,
     INK,
     MUTED,
+    ONE_COLUMN,
     STYLE,
-    TWO_COLUMNS,
+    WIDTHS,
     axes_at,
     new_figure,
 )
@@ -32,7 +35,7 @@ _PAPER = {"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0
 
 
 def correlation_figure(
-    histogram: pd.DataFrame, medians: pd.DataFrame, null_p95: float | None = None
+    histogram: pd.DataFrame, medians: pd.DataFrame, null_p95: float | None = None, *, columns: int = 2
 ) -> Figure:
     """Held-out r of assigned pairs per kind, raw beside token-conditional, with the chance level as a line.
 
@@ -40,47 +43,63 @@ def correlation_figure(
         histogram: as :func:`universality.exhibits.frames.r_histogram` makes it.
         medians: as :func:`universality.exhibits.frames.medians` makes it.
         null_p95: 95th percentile of the maximum-null; the dashed line.
+        columns: of the page; in two the measures stand side by side, in one below each other.
 
     Returns:
-        Two columns wide; one row per kind that the histogram holds, each scaled to its own highest bin, the median
-        as a tick with its value, and the share at or above the frame's tau. A measure that a kind lacks says so.
+        One row per kind that the histogram holds, each scaled to its own highest bin, the median as a tick with its
+        value, and the share at or above the frame's tau. A measure that a kind lacks says so.
     """
     kinds = [kind for kind in KINDS if (histogram["kind"] == kind).any()]
+    # Side by side every row is there twice; below each other rows without a measure would be a waste of paper.
+    blocks = [
+        [k for k in kinds if columns == 2 or measure == "r_held_out" or _has(histogram, k, measure)]
+        for measure in MEASURES
+    ]
+    blocks = [rows for rows in blocks if rows] or [[]]
     low = min(float(histogram["left"].min()), 0.0) if len(histogram) else 0.0
-    row_height, gap, bottom = 0.44, 0.07, 0.4
+    pitch, bottom, title, width = 0.51, 0.4, 0.24, 2.75 if columns == 2 else 2.2
+    heights = [len(rows) * pitch + title for rows in blocks]
+    stacked = max(heights) if columns == 2 else sum(heights) + 0.16 * (len(blocks) - 1)
     with mpl.rc_context(STYLE):
-        figure = new_figure(TWO_COLUMNS, bottom + len(kinds) * (row_height + gap) + 0.24)
-        for row, kind in enumerate(kinds):
-            y = bottom + (len(kinds) - 1 - row) * (row_height + gap)
-            for column, measure in enumerate(MEASURES):
-                axes = axes_at(figure, 0.95 + column * 2.95, y, 2.75, row_height)
+        figure = new_figure(WIDTHS[columns], bottom + stacked)
+        top = bottom + stacked
+        for number, rows in enumerate(blocks):
+            left = 0.95 + (number * 2.95 if columns == 2 else 0)
+            for place, kind in enumerate(rows):
+                y = top - title - (place + 1) * pitch + 0.07
+                axes = axes_at(figure, left, y, width, pitch - 0.07)
                 axes.set_xlim(low, 1.0)
                 axes.set_ylim(0, 1.15)
+                measure = MEASURES[number]
                 _ridge(axes, histogram, medians, kind, measure)
-                _ridge_axes(axes, last=row == len(kinds) - 1)
+                _ridge_axes(axes, last=place == len(rows) - 1)
                 if null_p95 is not None and measure == "r_held_out":
                     axes.axvline(null_p95, color=INK, lw=0.8, ls=DASHES, zorder=4)
-                if column == 0:
-                    _row_label(axes, kind, medians)
-                if row == 0:
+                if number == 0 or columns == 1:
+                    _row_label(axes, kind, medians, measure)
+                if place == 0:
                     axes.set_title(_MEASURE_TITLES[measure], loc="left", pad=5, fontweight="bold")
+            if columns == 1:
+                top -= heights[number] + 0.16
         if kinds and null_p95 is not None:
-            _dash_key(figure.axes[0], f"chance, 95th percentile: {null_p95:.2f}")
-        centre = (0.95 + 2.75 + 0.1) / TWO_COLUMNS
-        figure.text(
-            centre,
-            0.07 / figure.get_figheight(),
-            "correlation r of assigned pairs, held-out documents",
-            ha="center",
-        )
+            _dash_key(
+                figure.axes[0], f"chance, {'95th percentile' if columns == 2 else 'p95'}: {null_p95:.2f}"
+            )
+        words = "correlation r of assigned pairs, held-out documents"
+        centre = 3.8 if columns == 2 else (ONE_COLUMN + 0.3) / 2
+        figure.text(centre / WIDTHS[columns], 0.07 / figure.get_figheight(), words, ha="center")
     return figure
+
+
+def _has(histogram: pd.DataFrame, kind: str, measure: str) -> bool:
+    return bool(((histogram["kind"] == kind) & (histogram["measure"] == measure)).any())
 
 
 def _ridge(axes: Axes, histogram: pd.DataFrame, medians: pd.DataFrame, kind: str, measure: str) -> None:
     """One filled histogram with its median; a word in its place where the measure was not taken."""
     part = histogram.loc[(histogram["kind"] == kind) & (histogram["measure"] == measure)]
     if part.empty:
-        word = "not defined" if kind == "null" else "not measured"
+        word = "not defined" if kind == "chance" else "not measured"
         axes.text(
             0.5, 0.42, word, transform=axes.transAxes, ha="center", va="center", color=MUTED, style="italic"
         )
@@ -106,7 +125,9 @@ def _median_mark(axes: Axes, row: pd.Series) -> None:
         fontweight="bold", **text,
     )  # fmt: skip
     words = f"{100 * row['at_least']:.0f} % ≥ {row['tau']:g}"
-    free = (0.995, "right") if median < 0.62 else (0.45, "center")
+    # To the right, to the left of the median, or in the middle where the median's own words stand to its left.
+    room = 0.62 if axes.get_position().width < 0.5 else 0.48
+    free = (0.995, "right") if median < room else (median - 0.02, "right") if right else (0.4, "center")
     axes.annotate(words, (free[0], 1.08), xytext=(0, 0), ha=free[1], color=MUTED, fontsize=6.5, **text)
 
 
@@ -120,8 +141,8 @@ def _ridge_axes(axes: Axes, *, last: bool) -> None:
     axes.set_axisbelow(True)
 
 
-def _row_label(axes: Axes, kind: str, medians: pd.DataFrame) -> None:
-    n = medians.loc[(medians["kind"] == kind) & (medians["measure"] == "r_held_out"), "n"]
+def _row_label(axes: Axes, kind: str, medians: pd.DataFrame, measure: str) -> None:
+    n = medians.loc[(medians["kind"] == kind) & (medians["measure"] == measure), "n"]
     name = KINDS[kind]
     where = {"transform": axes.transAxes, "ha": "right", "linespacing": 1.1}
     axes.text(-0.03, 0.46, name, va="center" if n.empty else "bottom", **where)
@@ -140,25 +161,32 @@ def _dash_key(axes: Axes, words: str) -> None:
     )  # fmt: skip
 
 
-def classes_figure(curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None = None) -> Figure:
+def classes_figure(
+    curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None = None, *, columns: int = 2
+) -> Figure:
     """Classes by level over the threshold tau, beside the median held-out r of every two models.
 
     Args:
         curve: as :func:`universality.exhibits.frames.class_curve` makes it.
         matrix: as :func:`universality.exhibits.frames.model_matrix` makes it.
         tau: the run's own threshold; the dashed line.
+        columns: of the page; in two the parts stand side by side, in one below each other.
 
     Returns:
-        Two columns wide. Bands are classes from universal (bottom) to specific (top); within a class, ink falls from
-        the finest level that survives to the coarsest. The diagonal of the matrix is the same-model ceiling.
+        Bands are classes from universal (bottom) to specific (top); within a class, ink falls from the finest level
+        that survives to the coarsest. The diagonal of the matrix is the same-model ceiling.
     """
-    bottom, height = 1.08, 1.95
+    below, height, key = 0.46, 1.95, 0.62
+    alone = columns == 1
+    stack = 2.62 if alone else 3.35
+    floor = below + height + 0.35 if alone else 0.0  # where the stack's part begins
     with mpl.rc_context(STYLE):
-        figure = new_figure(TWO_COLUMNS, bottom + height + 0.27)
-        _stack(axes_at(figure, 0.47, bottom, 3.35, height), curve, tau)
-        _band_key(axes_at(figure, 0.47, 0.06, 3.35, 0.62), curve)
-        square = axes_at(figure, 4.33, bottom, height, height)
-        _heatmap(square, axes_at(figure, 4.33 + height + 0.06, bottom, 0.09, height), matrix)
+        figure = new_figure(WIDTHS[columns], floor + below + key + height + 0.27)
+        _stack(axes_at(figure, 0.47, floor + key + below, stack, height), curve, tau)
+        _band_key(axes_at(figure, 0.47, floor + 0.06, stack, 0.62), curve, stack)
+        left, up = (0.47, below) if alone else (4.33, key + below)
+        square = axes_at(figure, left, up, height, height)
+        _heatmap(square, axes_at(figure, left + height + 0.06, up, 0.09, height), matrix)
     return figure
 
 
@@ -190,45 +218,48 @@ def _stack(axes: Axes, curve: pd.DataFrame, tau: float | None) -> None:
         axes.fill_between(taus, lower, lower + share, color=_band_colour(name, level), lw=0, zorder=2)
         lower, last = lower + share, name
     axes.set_xlim(taus[0], max(taus[-1], taus[0] + 1e-9))
+    axes.set_xticks([tick for tick in np.arange(11) / 10 if taus[0] - 1e-9 <= tick <= taus[-1] + 1e-9])
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
     axes.set_xlabel("threshold τ on held-out r", labelpad=2)
     if tau is not None and taus[0] <= tau <= taus[-1]:
         axes.axvline(tau, color=INK, lw=0.8, ls=DASHES, zorder=5)
-        _dash_key(axes, f"this run: τ = {tau:g}")
+        wide = axes.get_position().width < 0.6
+        _dash_key(axes, f"this run: τ = {tau:g}" if wide else f"τ = {tau:g}")
 
 
 def _band_colour(name: str, level: str) -> str:
     return tint(CLASS_COLOURS[name], LEVEL_INK[level])
 
 
-def _band_key(axes: Axes, curve: pd.DataFrame) -> None:
+def _band_key(axes: Axes, curve: pd.DataFrame, width: float) -> None:
     """A table of swatches under the stack: a row per class, a column per level."""
     axes.set_axis_off()
-    axes.set_xlim(0, 3.35)
+    axes.set_xlim(0, width)
     axes.set_ylim(0, 0.62)
     present = {(name, level) for name, level, _ in bands(curve)}
     levels = [level for level in LEVELS if any((name, level) in present for name in CLASSES)]
     rows = {name: 0.36 - 0.155 * i for i, name in enumerate(CLASSES)}
+    pitch = min(0.6, (width - 0.64) / 4)
     for i, level in enumerate(levels):
-        axes.text(0.92 + 0.6 * i, 0.57, level, ha="center", va="center", color=MUTED, fontsize=6.5)
+        axes.text(0.64 + (i + 0.47) * pitch, 0.57, level, ha="center", va="center", color=MUTED, fontsize=6.5)
     for name, y in rows.items():
         axes.text(0.55, y + 0.045, name, ha="right", va="center")
         for i, level in enumerate(levels):
             if (name, level) in present:
-                _swatch(axes, 0.64 + 0.6 * i, y, _band_colour(name, level))
+                _swatch(axes, 0.64 + pitch * i, y, 0.93 * pitch, _band_colour(name, level))
 
 
-def _swatch(axes: Axes, x: float, y: float, colour: str) -> None:
-    axes.add_patch(Rectangle((x, y), 0.56, 0.11, fc=colour, ec=MUTED, lw=0.3))
+def _swatch(axes: Axes, x: float, y: float, width: float, colour: str) -> None:
+    axes.add_patch(Rectangle((x, y), width, 0.11, fc=colour, ec=MUTED, lw=0.3))
 
 
 def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
     axes.set_title("median r of every two models", loc="left", pad=5, fontweight="bold")
     models = list(dict.fromkeys(matrix["model_a"]))
-    r, n = (matrix.pivot(index="model_a", columns="model_b", values=name) for name in ("r", "n"))
+    cells = matrix.set_index(["model_a", "model_b"])
+    r = cells["r"].unstack()
     values = r.reindex(index=models, columns=models).to_numpy(float)
-    counts = n.reindex(index=models, columns=models).to_numpy(int)
     scale = Normalize(0, 1)
     mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=_BLUES, norm=scale, edgecolors="white", lw=1.2)
     axes.invert_yaxis()
@@ -239,7 +270,7 @@ def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
     axes.spines[:].set_visible(False)
     if len(models) <= 8:
         for i, j in np.ndindex(values.shape):
-            _cell(axes, (i, j), float(values[i, j]), int(counts[i, j]), n_models=len(models))
+            _cell(axes, (i, j), cells.loc[(models[i], models[j])], n_models=len(models))
     for i in range(len(models)):
         axes.add_patch(Rectangle((i + 0.03, i + 0.03), 0.94, 0.94, fill=False, ec=MUTED, lw=0.7))
     colour_bar = axes.figure.colorbar(mesh, cax=bar)
@@ -254,16 +285,20 @@ def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def _cell(axes: Axes, place: tuple[int, int], value: float, n: int, *, n_models: int) -> None:
+def _cell(axes: Axes, place: tuple[int, int], cell: pd.Series, *, n_models: int) -> None:
+    """The median; of few models with its interval and the number of pairs."""
     i, j = place
+    value = float(cell["r"])
     if np.isnan(value):
         axes.text(j + 0.5, i + 0.5, "–", ha="center", va="center", color=MUTED)
         return
-    ink = "white" if value > 0.55 else INK
-    small = n_models > 4
-    axes.text(
-        j + 0.5, i + (0.5 if small else 0.44), f"{value:.2f}", ha="center", va="center", color=ink, fontweight="bold",
-        fontsize=6.5 if small else 8,
-    )  # fmt: skip
-    if not small:
-        axes.text(j + 0.5, i + 0.7, f"{n:,} pairs", ha="center", va="center", color=ink, fontsize=5.5)
+    style: Any = {"ha": "center", "va": "center", "color": "white" if value > 0.55 else INK}
+    if n_models > 4:
+        axes.text(j + 0.5, i + 0.5, f"{value:.2f}", fontweight="bold", fontsize=6.5, **style)
+        return
+    lines = [f"{cell['low']:.2f} to {cell['high']:.2f}"] if np.isfinite(cell["low"]) else []
+    lines.append(f"{int(cell['n']):,} pairs")
+    places = (0.3, 0.56, 0.76) if len(lines) == 2 else (0.44, 0.7)
+    axes.text(j + 0.5, i + places[0], f"{value:.2f}", fontweight="bold", fontsize=8, **style)
+    for words, up in zip(lines, places[1:], strict=True):
+        axes.text(j + 0.5, i + up, words, fontsize=5.5 if n_models < 4 else 4.8, **style)

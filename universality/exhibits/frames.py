@@ -27,7 +27,7 @@ KINDS: dict[str, str] = {
     "features": "SAE features",
     "neurons": "neurons",
     "untrained": "untrained\nmodels",
-    "null": "chance",
+    "chance": "chance",
 }
 CLASSES = ("universal", "shared", "specific")
 LEVELS = ("context", "token", "domain", "untested")
@@ -118,9 +118,9 @@ def r_histogram(
     if len(plain):
         cumulative = np.mean([_distribution(group, edges) for _, group in plain.groupby("pair")], axis=0)
         fraction = np.diff(cumulative)
-        parts.append(_bins("null", "r_held_out", edges, None, fraction / fraction.sum()))
+        parts.append(_bins("chance", "r_held_out", edges, None, fraction / fraction.sum()))
     if not parts:
-        return _bins("null", "r_held_out", edges[:1], None, np.zeros(0))
+        return _bins("chance", "r_held_out", edges[:1], None, np.zeros(0))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -156,7 +156,10 @@ def medians(baselines: pd.DataFrame, tau: float = 0.5) -> pd.DataFrame:
 
 
 def model_matrix(
-    pairs: pd.DataFrame, models: Sequence[str], baselines: pd.DataFrame | None = None
+    pairs: pd.DataFrame,
+    models: Sequence[str],
+    baselines: pd.DataFrame | None = None,
+    headline: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Median held-out r between every two models.
 
@@ -164,10 +167,11 @@ def model_matrix(
         pairs: table ``pairs``: model_a, model_b, r_held_out.
         models: model ids in the order of rows and columns.
         baselines: table ``baselines``; its ceiling (same model, other SAE seed) fills the diagonal.
+        headline: table ``headline``; it has the intervals.
 
     Returns:
-        model_a, model_b, r, n (assigned pairs); both directions, symmetric; r missing and n = 0 where nothing
-        was compared.
+        model_a, model_b, r, n (assigned pairs), low, high (95 % interval, documents resampled); both directions,
+        symmetric; r missing and n = 0 where nothing was compared, low and high missing without a headline.
     """
     medians_of: dict[tuple[str, str], tuple[float, int]] = {}
     for (a, b), group in pairs.groupby(["model_a", "model_b"], observed=True, sort=False):
@@ -180,7 +184,23 @@ def model_matrix(
         for a, group in ceiling.groupby("model_a", observed=True):
             medians_of[str(a), str(a)] = (float(group["r_held_out"].median()), len(group))
     rows = [(a, b, *medians_of.get((a, b), (np.nan, 0))) for a in models for b in models]
-    return pd.DataFrame(rows, columns=["model_a", "model_b", "r", "n"])
+    intervals = _intervals(headline)
+    ends = [intervals.get((a, b), intervals.get((b, a), (np.nan, np.nan))) for a, b, *_ in rows]
+    return pd.DataFrame(rows, columns=["model_a", "model_b", "r", "n"]).assign(
+        low=[low for low, _ in ends], high=[high for _, high in ends]
+    )
+
+
+def _intervals(headline: pd.DataFrame | None) -> dict[tuple[str, str], tuple[float, float]]:
+    """Interval of the median by pair of models; a model with itself stands for its ceiling."""
+    found: dict[tuple[str, str], tuple[float, float]] = {}
+    if headline is None:
+        return found
+    for quantity, pair, low, high in headline[["quantity", "pair", "low", "high"]].itertuples(index=False):
+        a, _, b = str(pair).partition("-")
+        if b and quantity in ("features", "ceiling"):
+            found[a, b if quantity == "features" else a] = (float(low), float(high))
+    return found
 
 
 def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,11 @@ from matplotlib.figure import Figure
 
 #: Widths of one and of two columns, inches.
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.75
+WIDTHS = {1: ONE_COLUMN, 2: TWO_COLUMNS}
+#: File formats of a figure: two of vectors, one of pixels.
+FORMATS = ("pdf", "svg", "png")
+#: Pixels per inch of the last.
+DPI = 300
 #: Colours of lines and words: not quite black, so that data stand out.
 INK, MUTED, FAINT = "#222222", "#6B6B6B", "#E4E4E4"
 #: Dashes of thresholds and chance levels.
@@ -41,6 +46,8 @@ STYLE: Any = {
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "pdf.fonttype": 42,
+    "svg.fonttype": "path",  # the same shapes where the font is missing
+    "svg.hashsalt": "universality",
     "text.parse_math": False,  # names may hold dollar signs
     "text.usetex": False,
 }
@@ -59,9 +66,15 @@ def axes_at(figure: Figure, left: float, bottom: float, width: float, height: fl
     return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
-def to_pdf(figure: Figure) -> bytes:
-    """A figure as a PDF, byte for byte the same for equal figures: no time stamp, fonts embedded as TrueType."""
+def to_file(figure: Figure, form: str) -> bytes:
+    """A figure as a file, byte for byte the same for equal figures: no time stamp, no program's version.
+
+    Args:
+        figure: a figure that was not written in this format before: names inside a second SVG would count on.
+        form: one of :data:`FORMATS`.
+    """
     buffer = io.BytesIO()
+    dates: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
     with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="pdf", metadata={"CreationDate": None})
+        figure.savefig(buffer, format=form, metadata=dates[form], dpi=DPI)
     return buffer.getvalue()

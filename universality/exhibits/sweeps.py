@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from universality.exhibits.colours import OKABE_ITO
-from universality.exhibits.paper import FAINT, INK, MUTED, ONE_COLUMN, STYLE, axes_at, new_figure
+from universality.exhibits.paper import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
 
 COLOURS = tuple(
     OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")
@@ -20,24 +20,26 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 WIDE, NARROW = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)
 
 
-def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame) -> Figure:
+def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Unexplained variance over active latents per token, a line per architecture and size; nothing beats filled marks.
 
     Args:
         points: as :func:`universality.exhibits.frames.sweep_points` makes it.
         sweeps: the table ``sweeps`` of one sweep, whose seeds are drawn as dots.
+        columns: of the page that it spans.
 
     Returns:
-        One column wide, both axes logarithmic; shapes tell the lines apart without colour.
+        Both axes logarithmic; shapes tell the lines apart without colour.
     """
     shown = points.dropna(subset=["l0", "fvu"])
     shown = shown[(shown["l0"] > 0) & (shown["fvu"] > 0)]
     seeds = sweeps[(sweeps["status"] == "ok") & (sweeps["l0"] > 0) & (sweeps["fvu"] > 0)]
     series = list(dict.fromkeys(shown["series"]))
     key, height = 0.15 * (len(series) + 1) + 0.05, 1.9
+    width = WIDTHS[columns]
     with mpl.rc_context(STYLE):
-        figure = new_figure(ONE_COLUMN, 0.42 + height + key)
-        axes = axes_at(figure, 0.64, 0.36, ONE_COLUMN - 0.84, height)
+        figure = new_figure(width, 0.42 + height + key)
+        axes = axes_at(figure, 0.64, 0.36, width - 0.84, height)
         for number, name in enumerate(series):
             colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
             mine = shown[shown["series"] == name].sort_values("l0")
@@ -52,7 +54,7 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame) -> Figure:
         axes.set_ylabel("variance unexplained (FVU)")
         axes.grid(color=FAINT, lw=0.5)
         axes.set_axisbelow(True)
-        _key(axes_at(figure, 0.64, 0.38 + height, ONE_COLUMN - 0.84, key), series)
+        _key(axes_at(figure, 0.64, 0.38 + height, width - 0.84, key), series)
     return figure
 
 

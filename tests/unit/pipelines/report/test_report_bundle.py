@@ -56,11 +56,9 @@ def test_manifest_vouches_for_every_file(report: tuple[Path, ReportResult]) -> N
 def test_the_figure_draws_the_chance_level_that_the_headline_names(
     run: Run, report: tuple[Path, ReportResult]
 ) -> None:
-    # "null" is the name of a kind here, which pandas would take for a missing value.
-    lines = pd.read_csv(report[0] / "figures/correlation.lines.csv", keep_default_na=False)
-    lines = lines.set_index(["kind", "measure"])["value"].astype(float)
+    lines = pd.read_csv(report[0] / "figures/correlation.lines.csv").set_index(["kind", "measure"])["value"]
     headline = run.table("headline").set_index(["quantity", "pair"])["value"]
-    assert lines["null", "r_held_out"] == headline["null_p95", "overall"]
+    assert lines["chance", "r_held_out"] == headline["null_p95", "overall"]
     # What the medians of the figure say must be the headline's, too.
     for kind in ("features", "neurons", "ceiling", "untrained"):
         assert lines[kind, "r_held_out"] == headline[kind, "overall"]

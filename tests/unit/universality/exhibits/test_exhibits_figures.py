@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -18,8 +20,10 @@ from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
 from universality.exhibits.dictionaries import firing_rates_figure
 from universality.exhibits.domain_figures import domains_figure
 from universality.exhibits.figures import bands, classes_figure, correlation_figure
-from universality.exhibits.paper import to_pdf
+from universality.exhibits.paper import FORMATS, WIDTHS, to_file
 from universality.exhibits.sweeps import frontier_figure
+
+Drawing = Callable[..., Figure]
 
 
 def _baselines(kinds: tuple[str, ...], centre: float, token: bool) -> pd.DataFrame:
@@ -64,13 +68,14 @@ def _domains(names: list[str]) -> pd.DataFrame:
     return frames.domain_frame(table)
 
 
-def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Figure:
+def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Drawing:
     baselines = _baselines(kinds, centre, token)
     nulls = _nulls(scale or 0.1) if scale else _nulls(0.1).iloc[:0]
-    return correlation_figure(frames.r_histogram(baselines, nulls), frames.medians(baselines), scale)
+    histogram, medians = frames.r_histogram(baselines, nulls), frames.medians(baselines)
+    return partial(correlation_figure, histogram, medians, scale)
 
 
-def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Figure:
+def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Drawing:
     rows = [
         {
             "point": f"{name} {i}",
@@ -87,12 +92,14 @@ def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Figure:
     ]
     others = ["ce_recovered", "kl_recovered", "dead_fraction", "n_dense", "seed_cosine"]
     sweeps = pd.DataFrame(rows).assign(**dict.fromkeys(others, 0.5))
-    return frontier_figure(frames.sweep_points(sweeps), sweeps)
+    return partial(frontier_figure, frames.sweep_points(sweeps), sweeps)
 
 
-def _rates(models: list[str], rates: list[float]) -> Figure:
+def _rates(models: list[str], rates: list[float]) -> Drawing:
     rows = [(model, rate) for model in models for rate in rates]
-    return firing_rates_figure(frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])))
+    return partial(
+        firing_rates_figure, frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"]))
+    )
 
 
 ALL = ("ceiling", "features", "neurons", "untrained")
@@ -100,15 +107,20 @@ FIGURES = {
     "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
     "correlation, low chance": lambda: _correlation(ALL, 0.02, True, 0.01),
     "correlation, high chance": lambda: _correlation(ALL, 0.99, False, 0.9),
+    "correlation, middling": lambda: _correlation(ALL, 0.58, True, 0.2),
     "correlation, features alone": lambda: _correlation(("features",), 0.5, False, None),
-    "classes": lambda: classes_figure(_curve(("context", "token", "domain")), _matrix(3), 0.5),
-    "classes, untested": lambda: classes_figure(_curve(("untested",)), _matrix(2, ceiling=False), None),
-    "classes, six models": lambda: classes_figure(_curve(("context", "untested")), _matrix(6), 0.2),
-    "classes, twelve models": lambda: classes_figure(_curve(()), _matrix(12), 0.9),
-    "domains": lambda: domains_figure(_domains(["arabic", "dna", "a very long name of a domain", "x"])),
-    "domains, thirty": lambda: domains_figure(_domains([f"domain {i}" for i in range(30)])),
-    "domains, features alone": lambda: domains_figure(
-        _domains(["x", "y"]).assign(neuron_r=np.nan, untrained_r=np.nan)
+    "classes": lambda: partial(classes_figure, _curve(("context", "token", "domain")), _matrix(3), 0.5),
+    "classes, untested": lambda: partial(
+        classes_figure, _curve(("untested",)), _matrix(2, ceiling=False), None
+    ),
+    "classes, six models": lambda: partial(classes_figure, _curve(("context", "untested")), _matrix(6), 0.2),
+    "classes, twelve models": lambda: partial(classes_figure, _curve(()), _matrix(12), 0.9),
+    "domains": lambda: partial(
+        domains_figure, _domains(["arabic", "dna", "a very long name of a domain", "x"])
+    ),
+    "domains, thirty": lambda: partial(domains_figure, _domains([f"domain {i}" for i in range(30)])),
+    "domains, features alone": lambda: partial(
+        domains_figure, _domains(["x", "y"]).assign(neuron_r=np.nan, untrained_r=np.nan)
     ),
     "firing rates": lambda: _rates(["m0", "m1"], [0.0, 1e-4, 0.003, 0.02, 1.0]),
     "firing rates, nine models": lambda: _rates([f"m{i}" for i in range(9)], [1e-6, 0.5]),
@@ -119,13 +131,15 @@ FIGURES = {
     "frontier, one point": lambda: _frontier([("relu", 64)], [0.5]),
     "frontier, far apart": lambda: _frontier([("relu", 64), ("topk", 9)], [0.9, 0.0004]),
     "frontier, nothing measured": lambda: _frontier([("relu", 64)], [np.nan]),
-    "domains, none": lambda: domains_figure(_domains(["x"]).iloc[:0]),
+    "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
 }
 
 
+@pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("name", list(FIGURES))
-def test_no_words_overlap_or_leave_the_page(name: str) -> None:
-    figure = FIGURES[name]()
+def test_no_words_overlap_or_leave_the_page(name: str, columns: int) -> None:
+    figure = FIGURES[name]()(columns=columns)
+    assert figure.get_figwidth() == WIDTHS[columns]
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
     canvas.draw()
@@ -142,8 +156,10 @@ def test_no_words_overlap_or_leave_the_page(name: str) -> None:
 
 
 def test_equal_figures_are_equal_files_with_truetype_fonts_and_no_date() -> None:
-    first, second = (to_pdf(FIGURES["classes"]()) for _ in range(2))
-    assert first == second
+    figures = [FIGURES["classes"]()(columns=2) for _ in range(2)]
+    for form in FORMATS:
+        assert to_file(figures[0], form) == to_file(figures[1], form)
+    first = to_file(figures[0], "pdf")
     assert b"CreationDate" not in first
     assert b"/FontFile2" in first
     assert b"/Type3" not in first

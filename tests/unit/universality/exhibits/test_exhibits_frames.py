@@ -95,12 +95,12 @@ def test_histogram_bins_are_half_open_aligned_at_zero_and_complete() -> None:
     assert token["count"].sum() == 4
     sums = histogram.groupby(["kind", "measure"])["fraction"].sum()
     assert sums.tolist() == pytest.approx([1.0] * len(sums))
-    assert ("null", "r_token") not in sums.index
+    assert ("chance", "r_token") not in sums.index
 
 
 def test_null_histogram_is_the_mean_of_the_pairs_distributions() -> None:
     histogram = frames.r_histogram(_baselines(), _nulls(), [0.0, 0.1, 0.2, 1.0])
-    null = histogram[histogram["kind"] == "null"]
+    null = histogram[histogram["kind"] == "chance"]
     # m0-m1 lies below 0.1; of m0-m2, uniform on (0, 0.3), a third lies in each of the bins.
     assert null["fraction"].tolist() == pytest.approx([(1 + 1 / 3) / 2, 1 / 6, 1 / 6], abs=0.02)
     assert null["count"].isna().all()
