@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: The tables of a comparison that are written, each as Parquet and CSV.
 TABLES = (
     "features", "pairs", "verdicts", "clusters", "indices", "headline", "baselines",
-    "null_quantiles", "tau_curve", "k_of_m", "candidates", "domains",
+    "null_quantiles", "null_rates", "tau_curve", "k_of_m", "candidates", "domains",
 )  # fmt: skip
 
 

@@ -54,6 +54,46 @@ def _frontier(tables: Tables, page: Page) -> Contents:
     return {"": frontier_figure(points, tables["sweeps"], columns=page.spans(1)), ".csv": points}
 
 
+def _membership(tables: Tables, page: Page) -> Contents:
+    from universality.exhibits.membership import membership, membership_figure
+
+    k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), membership(tables["features"])
+    models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
+    figure = membership_figure(k_of_m, sets, models, columns=page.spans(2))
+    return {"": figure, ".csv": sets, ".k_of_m.csv": k_of_m}
+
+
+def _rates(tables: Tables, page: Page) -> Contents:
+    from universality.exhibits.rate_figures import median_by_rate, r_by_rate, rates_figure
+
+    bins = r_by_rate(tables["pairs"], tables["features"])
+    medians, null = median_by_rate(bins), tables["null_rates"].drop(columns="comparison_id", errors="ignore")
+    figure = rates_figure(bins, medians, null, columns=page.spans(1))
+    return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
+
+
+def _dictionaries(tables: Tables, page: Page) -> Contents:
+    from universality.exhibits.dictionaries import quality_figure
+
+    if "fvu" not in tables["models"]:  # activations came without their dictionaries
+        return {}
+    frame = frames.dictionary_frame(tables["models"])
+    return {"": quality_figure(frame, columns=page.spans(2)), ".csv": frame}
+
+
+def _map(tables: Tables, page: Page) -> Contents:
+    from universality.exhibits.map_figures import MAX_LINES, map_figure, map_links, map_points
+
+    models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
+    if len(models) < 2:
+        return {}
+    points = map_points(tables["positions"], tables["features"], (models[0], models[1]))
+    columns = page.spans(2)
+    tau = 0.5 if page.tau is None else page.tau
+    links = map_links(tables["pairs"], points, tau=tau, limit=MAX_LINES[columns])
+    return {"": map_figure(points, links, columns=columns), ".csv": points, ".links.csv": links}
+
+
 FIGURES: tuple[Exhibit, ...] = (
     Exhibit(
         "figures/correlation",
@@ -70,6 +110,34 @@ FIGURES: tuple[Exhibit, ...] = (
         "threshold tau; and the median held-out r of every two models with its 95 % interval, on the diagonal the "
         "same-model ceiling.",
         _classes,
+    ),
+    Exhibit(
+        "figures/membership",
+        ("k_of_m", "features"),
+        "Alive features by the number of models that their cluster reaches (line: that many or more), and clusters by "
+        "the set of models that they reach.",
+        _membership,
+    ),
+    Exhibit(
+        "figures/r_by_rate",
+        ("pairs", "features", "null_rates"),
+        "Held-out r of assigned pairs over the firing rate (each pair counts once for either latent), with the median "
+        "and the middle 90 % of the maximum over candidates under shifted documents.",
+        _rates,
+    ),
+    Exhibit(
+        "figures/dictionaries",
+        ("models",),
+        "Quality of every dictionary on held-out documents: fraction of variance unexplained, share of the "
+        "cross-entropy recovered, active latents per token, and share of latents that never fire.",
+        _dictionaries,
+    ),
+    Exhibit(
+        "figures/map",
+        ("positions", "features", "pairs"),
+        "Features of the first two models on their common map (UMAP of activation similarity), side by side; lines "
+        "join assigned pairs at or above tau and beyond chance.",
+        _map,
     ),
     Exhibit(
         "figures/firing_rates",

@@ -26,6 +26,7 @@ TABLES: Mapping[str, str] = {
     "k_of_m": "clusters and features by number of models",
     "baselines": "assigned pairs of features, neurons, second dictionaries and untrained models",
     "null_quantiles": "quantiles of the chance level (the maximum over candidates) per pair of models",
+    "null_rates": "quantiles of the chance level by the firing rate of the latent, all pairs of models together",
     "candidates": "each latent's five best candidates in every other model, on the fit rows",
     "sweeps": "one row per dictionary of a sweep: setting, sparsity, unexplained variance, whether nothing beats it",
     "positions": "where alive features stand on the map; of very many features a sample of whole clusters",

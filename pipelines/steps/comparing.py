@@ -153,7 +153,7 @@ def neurons(ctx: StepContext) -> None:
     ctx.out.tensors("neurons", found.to_arrays())
 
 
-@step("comparison", version=3)
+@step("comparison", version=4)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data

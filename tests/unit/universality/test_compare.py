@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -117,6 +118,7 @@ COLUMNS = {
     "headline": "quantity pair value low high n",
     "baselines": "kind model_a latent_a model_b latent_b r_held_out r_token",
     "null_quantiles": "pair kind quantile value",
+    "null_rates": "left right n p05 p50 p95",
     "tau_curve": "tau class level n_features",
     "k_of_m": "k n_clusters n_features fraction",
     "candidates": "model_a latent_a model_b latent_b rank r",
@@ -200,6 +202,28 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
     for name, table in whole.to_tables().items():
         pd.testing.assert_frame_equal(table, staged.to_tables()[name], check_exact=True, obj=name)
     assert whole.counts == staged.counts
+    _check_null_rates(whole.null_rates, plan.features, statistics, nulls)
+
+
+def _check_null_rates(
+    table: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    statistics: Mapping[str, LatentStatistics],
+    nulls: Mapping[tuple[str, str], PairNull],
+) -> None:
+    rows = []
+    for a, b in pairs:
+        for name, maxima in ((a, nulls[a, b].plain_a), (b, nulls[a, b].plain_b)):
+            for latent in np.flatnonzero(statistics[name].alive):
+                rows += [(statistics[name].firing_rate[latent], value) for value in maxima[:, latent]]
+    found = pd.DataFrame(rows, columns=["rate", "value"])
+    assert table["n"].sum() == len(found)
+    assert len(table) > 1
+    for row in table.itertuples():
+        mine = found[(found["rate"] >= row.left * (1 - 1e-9)) & (found["rate"] < row.right * (1 - 1e-9))]
+        np.testing.assert_allclose(
+            [row.p05, row.p50, row.p95], mine["value"].quantile([0.05, 0.5, 0.95]), rtol=1e-12
+        )
 
 
 def test_swapping_the_names_swaps_the_sides_and_nothing_else() -> None:

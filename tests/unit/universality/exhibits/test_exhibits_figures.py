@@ -17,10 +17,13 @@ from matplotlib.text import Text
 
 from universality.exhibits import frames
 from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
-from universality.exhibits.dictionaries import firing_rates_figure
+from universality.exhibits.dictionaries import firing_rates_figure, quality_figure
 from universality.exhibits.domain_figures import domains_figure
 from universality.exhibits.figures import bands, classes_figure, correlation_figure
+from universality.exhibits.map_figures import map_figure, map_links, map_points
+from universality.exhibits.membership import membership, membership_figure
 from universality.exhibits.paper import FORMATS, WIDTHS, to_file
+from universality.exhibits.rate_figures import median_by_rate, r_by_rate, rates_figure
 from universality.exhibits.sweeps import frontier_figure
 
 Drawing = Callable[..., Figure]
@@ -102,6 +105,54 @@ def _rates(models: list[str], rates: list[float]) -> Drawing:
     )
 
 
+def _membership(n_models: int, n_clusters: int) -> Drawing:
+    models = [f"m{i}" for i in range(n_models)]
+    rng = np.random.default_rng(n_clusters)
+    rows = [(m, "alive", c) for c in range(n_clusters) for m in models if rng.random() < 0.4]
+    features = pd.DataFrame(rows, columns=["model", "status", "cluster"])
+    sets = membership(features)
+    k = sets.groupby("n_models")["n_features"].sum()
+    counts = pd.DataFrame(
+        {"k": k.index, "n_clusters": 1, "n_features": k.to_numpy(), "fraction": k / k.sum()}
+    )
+    return partial(membership_figure, frames.k_of_m_frame(counts), sets, models)
+
+
+def _rate_bins(n: int) -> Drawing:
+    rng = np.random.default_rng(n)
+    latents = np.arange(n)
+    rate = {"firing_rate": 10.0 ** rng.uniform(-4, 0, 2 * n)}
+    features = pd.DataFrame({"model": ["m0"] * n + ["m1"] * n, "latent": np.tile(latents, 2), **rate})
+    sides = {"model_a": "m0", "latent_a": latents, "model_b": "m1", "latent_b": latents}
+    bins = r_by_rate(pd.DataFrame({**sides, "r_held_out": rng.uniform(-0.1, 1, n)}), features)
+    left = 10.0 ** (np.arange(-12, 0) / 4)
+    null = pd.DataFrame({"left": left, "right": left * 10**0.25, "n": 9, "p05": 0.05, "p50": 0.1, "p95": 0.2})
+    return partial(rates_figure, bins, median_by_rate(bins), null if n else null.iloc[:0])
+
+
+def _quality(names: list[str], role: str, l0: float) -> Drawing:
+    numbers = {
+        "fvu": 0.1,
+        "ce_recovered": -0.3 if role == "untrained" else 0.9,
+        "l0": l0,
+        "dead_fraction": 0.0,
+    }
+    return partial(
+        quality_figure, frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers}))
+    )
+
+
+def _map(n: int) -> Drawing:
+    rng = np.random.default_rng(n)
+    features = pd.DataFrame({"model": ["m0"] * n + ["m1"] * n, "latent": np.tile(np.arange(n), 2)})
+    features["class"] = rng.choice(["universal", "shared", "specific"], 2 * n)
+    places = features[["model", "latent"]].assign(x=rng.normal(size=2 * n), y=rng.normal(size=2 * n))
+    points = map_points(places, features, ("m0", "m1"))
+    sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)}
+    pairs = pd.DataFrame({**sides, "r_held_out": rng.uniform(0, 1, n), "q": 0.01})
+    return partial(map_figure, points, map_links(pairs, points, tau=0.5, limit=80))
+
+
 ALL = ("ceiling", "features", "neurons", "untrained")
 FIGURES = {
     "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
@@ -131,6 +182,16 @@ FIGURES = {
     "frontier, one point": lambda: _frontier([("relu", 64)], [0.5]),
     "frontier, far apart": lambda: _frontier([("relu", 64), ("topk", 9)], [0.9, 0.0004]),
     "frontier, nothing measured": lambda: _frontier([("relu", 64)], [np.nan]),
+    "membership": lambda: _membership(3, 200),
+    "membership, twelve models": lambda: _membership(12, 3000),
+    "membership, none": lambda: _membership(2, 0),
+    "rates": lambda: _rate_bins(2000),
+    "rates, none": lambda: _rate_bins(0),
+    "quality": lambda: _quality(["m0", "m1", "m2"], "primary", 16.0),
+    "quality, untrained": lambda: _quality(["u0", "a rather long name"], "untrained", 1234.5),
+    "quality, not measured": lambda: _quality(["m0"], "primary", float("nan")),
+    "map": lambda: _map(400),
+    "map, none": lambda: _map(0),
     "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
 }
 
