@@ -29,12 +29,12 @@ from dashboards.components.markup import token_list as token_rows
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import listed_tokens, show_profile
-from dashboards.corpus import EvaluationText
 from dashboards.data import View
-from dashboards.evidence import consensus_rows, correlations, distinct, firing
 from dashboards.tables import feature_keys
 from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, model_colours
+from universality.exhibits.firing import consensus_rows, correlations, distinct, firing
 from universality.exhibits.text import Channel, token_strip
+from universality.exhibits.windows import EvaluationText
 
 #: Columns beside each other; more models stand in further rows.
 ABREAST = 5

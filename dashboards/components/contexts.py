@@ -11,10 +11,10 @@ import streamlit as st
 from dashboards import words
 from dashboards.components.markup import context_rows, escape, legend, remark, swatch
 from dashboards.components.panels import nothing
-from dashboards.corpus import EvaluationText
-from dashboards.evidence import Firing, distinct, rows_of_choice
 from universality.exhibits.colours import SIDE_COLOURS
+from universality.exhibits.firing import Firing, distinct, rows_of_choice
 from universality.exhibits.text import Channel, token_strip
+from universality.exhibits.windows import EvaluationText
 
 #: Contexts shown at first, and after a click on *More*.
 LIMIT = 8

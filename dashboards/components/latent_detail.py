@@ -14,11 +14,11 @@ from dashboards.components.panels import explain_older, nothing, panel
 from dashboards.components.selection import choosing_table, csv_bytes
 from dashboards.components.sides import show_contexts_panel, show_profiles
 from dashboards.data import View
-from dashboards.evidence import firing
 from dashboards.neighbours import neighbours_of
 from dashboards.progress import command
 from dashboards.tables import candidates_of, partners_of
 from universality.exhibits.colours import GREY, LEVEL_COLOURS, model_colours
+from universality.exhibits.firing import firing
 
 #: Other models beside each other.
 ABREAST = 4

@@ -18,9 +18,9 @@ from dashboards.components.contexts import (
 )
 from dashboards.components.markup import Fact, facts, heading, token_list
 from dashboards.components.panels import nothing, panel
-from dashboards.corpus import EvaluationText
 from dashboards.data import View
-from dashboards.evidence import Firing, firing, joint_histogram
+from universality.exhibits.firing import Firing, firing, joint_histogram
+from universality.exhibits.windows import EvaluationText
 
 TOKENS_SHOWN = 8
 STORED = ("quantiles", "random")

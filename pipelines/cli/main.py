@@ -4,6 +4,7 @@ Only typer and the standard library are imported here, so that ``--help`` answer
 imports what it needs.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -175,6 +176,10 @@ def report(
     columns: Annotated[
         int | None, typer.Option("--columns", min=1, max=2, help="Columns that every figure spans.")
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="FILE", help="Pinned pairs of the dashboard, to be shown."),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a report of a run for a paper.
@@ -184,7 +189,7 @@ def report(
     with told_errors(verbose):
         from pipelines.cli.outputs import report_command
 
-        report_command(run_name, store, out, formats, columns)
+        report_command(run_name, store, out, formats=formats, columns=columns, pairs=pairs)
 
 
 @app.command()

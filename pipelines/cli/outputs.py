@@ -17,17 +17,18 @@ from universality.errors import InputError, must_be
 
 
 def report_command(
-    run_name: str | None, store_url: str, out: Path, formats: str = "pdf,svg,png", columns: int | None = None
+    run_name: str | None, store_url: str, out: Path, *, formats: str, columns: int | None, pairs: Path | None
 ) -> None:
     """Write the report of a run; its files are listed on stdout.
 
     Raises:
-        InputError: a format that is none, or a folder that holds something else.
+        InputError: a format that is none, pins that are none or another run's, or a folder that holds something else.
         Exit: 3 after a partial report.
     """
     from pipelines.report.bundle import ReportOptions, write_report
+    from pipelines.report.pins import read_pins
 
-    options = ReportOptions(chosen_formats(formats), columns)
+    options = ReportOptions(chosen_formats(formats), columns, read_pins(pairs) if pairs else None)
     run = open_named(run_name, store_url)
     result = write_report(run, out, options)
     for path in result.files:

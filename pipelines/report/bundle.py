@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from pipelines.cli.summary import split_comparisons
+from pipelines.report.evidence import Evidence
 from pipelines.report.exhibit import Exhibit, Page
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.folder import ReportFolder, json_text
+from pipelines.report.pins import Pins, pinned_rows
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
-from storage import ArtifactCorrupt, TableMissing
+from storage import ArtifactCorrupt, StoreError, TableMissing
 
 if TYPE_CHECKING:
     from storage import Run
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 #: What a run that is to have a table has a step of; of all others "comparison/".
 OWNERS = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}
+OWNERS["pinned"] = "(no step)"
 OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout/")
 
 
@@ -33,10 +37,12 @@ class ReportOptions(NamedTuple):
     Attributes:
         formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`.
         columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
+        pins: pairs to show one by one.
     """
 
     formats: tuple[str, ...] = ("pdf", "svg", "png")
     columns: int | None = None
+    pins: Pins | None = None
 
 
 USUAL = ReportOptions()
@@ -69,16 +75,18 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         The files, and what is missing.
 
     Raises:
-        InputError: the folder holds something else.
+        InputError: the folder holds something else, or the pins are not of this run.
     """
-    folder = ReportFolder(Path(out_dir))
     tables, missing = _read_tables(run)
+    if options.pins is not None and "pairs" in tables:
+        tables["pinned"] = pinned_rows(options.pins, run.name, tables["pairs"])
+    folder = ReportFolder(Path(out_dir))
     for name, table in tables.items():
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
-    missing += write_exhibits(folder.write, tables, _taus(run), planned, options)
+    missing += write_exhibits(folder.write, tables, _taus(run), planned, options, partial(Evidence, run))
     found = results(run, tables, tuple(missing))
     folder.write("results.json", json_text(found))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
@@ -92,6 +100,7 @@ def write_exhibits(
     taus: Mapping[str, float],
     planned: frozenset[str] = frozenset(),
     options: ReportOptions = USUAL,
+    evidence: Callable[[str], Evidence] | None = None,
 ) -> list[str]:
     """Write every figure and LaTeX table that the given tables allow.
 
@@ -101,12 +110,17 @@ def write_exhibits(
         taus: the threshold by comparison id; "main" without ids.
         planned: tables that there should be; what needs others is left out without a word where they are not given.
         options: how figures are to look.
+        evidence: gives text and activations by comparison id.
 
     Returns:
         What could not be made, and why, in words.
     """
     wanted = [exhibit for exhibit in EXHIBITS if planned.union(tables) >= set(exhibit.needs)]
-    return [words for exhibit in wanted for words in _write_exhibit(write, exhibit, tables, taus, options)]
+    return [
+        words
+        for exhibit in wanted
+        for words in _write_exhibit(write, exhibit, tables, taus, options, evidence)
+    ]
 
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
@@ -141,6 +155,7 @@ def _write_exhibit(
     tables: Mapping[str, pd.DataFrame],
     taus: Mapping[str, float],
     options: ReportOptions,
+    evidence: Callable[[str], Evidence] | None,
 ) -> list[str]:
     """Write an exhibit for every comparison; answers with what keeps it from being made."""
     from universality.exhibits.paper import to_file
@@ -158,7 +173,13 @@ def _write_exhibit(
             missing.append(f"`{name}` (tables of this comparison)")
             continue
         chosen = {table: part[comparison] for table, part in split.items()}
-        for suffix, content in exhibit.make(chosen, Page(taus.get(comparison), options.columns)).items():
+        source = evidence(comparison) if evidence else None
+        try:
+            contents = exhibit.make(chosen, Page(taus.get(comparison), options.columns, source))
+        except StoreError as damage:
+            missing.append(f"`{name}`: {damage}")
+            continue
+        for suffix, content in contents.items():
             if isinstance(content, pd.DataFrame):
                 write(name + suffix, csv_bytes(content))
             elif isinstance(content, str):

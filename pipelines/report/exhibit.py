@@ -10,6 +10,8 @@ import pandas as pd
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pipelines.report.evidence import Evidence
+
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -19,10 +21,12 @@ class Page(NamedTuple):
     Attributes:
         tau: the threshold of the comparison; None where it is not known.
         columns: columns of the page that every figure spans, 1 or 2; None leaves each its own width.
+        evidence: text and activations of the run; None for a comparison without a run.
     """
 
     tau: float | None = None
     columns: int | None = None
+    evidence: Evidence | None = None
 
     def spans(self, usual: int) -> int:
         """Columns of a figure that usually spans so many."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from pipelines.report.exhibit import Contents, Exhibit, Page, Tables
 from universality.exhibits import frames
+
+if TYPE_CHECKING:
+    from universality.exhibits.cases import Case
 
 
 def _correlation(tables: Tables, page: Page) -> Contents:
@@ -94,6 +99,30 @@ def _map(tables: Tables, page: Page) -> Contents:
     return {"": map_figure(points, links, columns=columns), ".csv": points, ".links.csv": links}
 
 
+def _cases(tables: Tables, page: Page) -> Contents:
+    from pipelines.report.evidence import clusters_to_show
+
+    if page.evidence is None:
+        return {}
+    models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
+    chosen = clusters_to_show(tables["clusters"], tables["features"])
+    return _drawn([page.evidence.cluster(row, models) for _, row in chosen.iterrows()], page)
+
+
+def _pinned(tables: Tables, page: Page) -> Contents:
+    if page.evidence is None:
+        return {}
+    return _drawn([page.evidence.pair(row) for _, row in tables["pinned"].iterrows()], page)
+
+
+def _drawn(cases: list[Case], page: Page) -> Contents:
+    from universality.exhibits.cases import cases_figure, cases_frame
+
+    if not cases:
+        return {}
+    return {"": cases_figure(cases, columns=page.spans(2)), ".csv": cases_frame(cases)}
+
+
 FIGURES: tuple[Exhibit, ...] = (
     Exhibit(
         "figures/correlation",
@@ -138,6 +167,21 @@ FIGURES: tuple[Exhibit, ...] = (
         "Features of the first two models on their common map (UMAP of activation similarity), side by side; lines "
         "join assigned pairs at or above tau and beyond chance.",
         _map,
+    ),
+    Exhibit(
+        "figures/cases",
+        ("clusters", "features"),
+        "Universal clusters, the most cohesive of every level and of different domains: the contexts in which all "
+        "their features together are strongest. Background: mean activation as a share of each feature's maximum; "
+        "bars: each feature's own.",
+        _cases,
+    ),
+    Exhibit(
+        "figures/pinned",
+        ("pinned",),
+        "Pinned pairs: two contexts where both latents fire, and one where only either does. Background: mean "
+        "activation as a share of each latent's maximum; bars: each latent's own.",
+        _pinned,
     ),
     Exhibit(
         "figures/firing_rates",

@@ -19,6 +19,7 @@ TABLES: Mapping[str, str] = {
     "features": "one row per latent of every model: status, class, level, best r, verdict",
     "pairs": "one row per assigned pair of latents, with its chance level and margins",
     "clusters": "one row per group of features of different models that count as one",
+    "pinned": "the pairs that were pinned, in their order",
     "verdicts": "why a feature has no partner in a model, one row per feature and missing model",
     "domains": "each model's best latent per domain of the text, its partner, and controls",
     "indices": "published similarity indices, each with its chance level",

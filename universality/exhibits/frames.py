@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from universality.exhibits.colours import VERDICT_COLOURS
+
 #: Quantities of the headline, in reading order, and how they are called.
 QUANTITIES: dict[str, str] = {
     "features": "SAE features",
@@ -274,6 +276,65 @@ def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
     series = frame["architecture"].astype(str) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
     order = ["point", "series", *fixed[:3], *measured, "seed_cosine", "n_seeds", "frontier"]
     return frame.assign(series=series)[order]
+
+
+def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Every index once: the value over all models where there is one, else the median over pairs of models.
+
+    Args:
+        indices: table ``indices``: name, pair, value, chance, low, high, n.
+        models: ids of the compared models; every other side of a pair is a second dictionary or untrained.
+
+    Returns:
+        name, pairs (how many; 0 for a value over all models), value, chance, low, high, ceiling, floor. Low and high
+        are the interval of a value over all models, else the range over pairs; ceiling is the median over pairs of
+        two dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of
+        the table.
+    """
+    kinds = [_kind_of_pair(str(pair), frozenset(models)) for pair in indices["pair"]]
+    rows = []
+    for name, mine in indices.assign(kind=kinds).groupby("name", sort=False):
+        values = dict(iter(mine.groupby("kind")))
+        around = [
+            values[kind]["value"].median() if kind in values else np.nan for kind in ("ceiling", "floor")
+        ]
+        if "overall" in values:
+            one = values["overall"].iloc[0]
+            rows.append((name, 0, *(one[c] for c in ("value", "chance", "low", "high")), *around))
+        elif "models" in values:
+            value, chance = values["models"]["value"], values["models"]["chance"]
+            rows.append(
+                (name, len(value), value.median(), chance.median(), value.min(), value.max(), *around)
+            )
+    return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
+
+
+def _kind_of_pair(pair: str, models: frozenset[str]) -> str:
+    a, _, b = pair.partition("-")
+    if not b:
+        return "overall"
+    return {2: "models", 1: "ceiling", 0: "floor"}[(a in models) + (b in models)]
+
+
+def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:
+    """Specific features by the reason that holds for them, per model and together.
+
+    Args:
+        features: table ``features``: model, class, verdict.
+
+    Returns:
+        verdict, one column of counts per model, n, share (of all specific features, 0..1); in the order in which
+        reasons are tested, those that never hold left out.
+    """
+    specific = features.loc[features["class"] == "specific"]
+    models = list(dict.fromkeys(features["model"].astype(str)))
+    verdict = specific["verdict"].astype(object).where(specific["verdict"].notna(), "untested")
+    counts = pd.crosstab(verdict, specific["model"].astype(object)).reindex(columns=models, fill_value=0)
+    order = [name for name in VERDICT_COLOURS if name in counts.index]
+    frame = counts.loc[[*order, *[name for name in counts.index if name not in order]]]
+    n = frame.sum(axis=1)
+    frame = frame.assign(n=n, share=_share(n, n.sum()))
+    return frame.rename_axis("verdict").rename_axis(None, axis=1).reset_index()
 
 
 def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:

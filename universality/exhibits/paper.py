@@ -7,6 +7,9 @@ embedded TrueType, one or two columns wide, and readable without colour.
 from __future__ import annotations
 
 import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -75,6 +78,21 @@ def to_file(figure: Figure, form: str) -> bytes:
     """
     buffer = io.BytesIO()
     dates: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), no_word_on_weights():
         figure.savefig(buffer, format=form, metadata=dates[form], dpi=DPI)
     return buffer.getvalue()
+
+
+@contextmanager
+def no_word_on_weights() -> Iterator[None]:
+    """Without the log line that a script's only font is not called "normal"."""
+    log = logging.getLogger("matplotlib.font_manager")
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "font weight" not in record.getMessage()
+
+    log.addFilter(keep)
+    try:
+        yield
+    finally:
+        log.removeFilter(keep)

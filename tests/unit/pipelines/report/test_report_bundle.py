@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.report.bundle import ReportResult, write_report
+from pipelines.report.bundle import ReportOptions, ReportResult, write_report
 from storage import Run, TableMissing
 from universality.errors import InputError
 
@@ -194,9 +194,9 @@ def test_every_comparison_gets_its_exhibits(tmp_path: Path) -> None:
         comparisons=("one", "two"),
         **SMALL,
     )
-    result = write_report(run, tmp_path / "report")
+    result = write_report(run, tmp_path / "report", ReportOptions(formats=("svg",)))
     for comparison in ("one", "two"):
-        for name in ("figures/classes-{}.pdf", "figures/correlation-{}.lines.csv", "tables/headline-{}.tex"):
+        for name in ("figures/classes-{}.svg", "figures/correlation-{}.lines.csv", "tables/headline-{}.tex"):
             assert name.format(comparison) in result.files
     assert result.missing == ()
     readme = (tmp_path / "report" / "README.md").read_text(encoding="utf-8")

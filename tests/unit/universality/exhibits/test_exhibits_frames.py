@@ -157,6 +157,39 @@ def test_k_of_m_adds_up_from_above() -> None:
     assert frame["at_least"].tolist() == pytest.approx([1.0, 7 / 12, 3 / 12])
 
 
+def test_an_index_is_that_of_the_compared_models_beside_its_ceiling_and_floor() -> None:
+    rows = [
+        ("mppc", "m0-m1", 0.4), ("mppc", "m1-m2", 0.6), ("mppc", "m0-m2", 0.5), ("mppc", "m0-m0r", 0.9),
+        ("mppc", "u0-u1", 0.1), ("alone", "m0-m0r", 0.7), ("cycle", "overall", 0.3), ("cycle", "m0-m1", 0.2),
+    ]  # fmt: skip
+    indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(
+        chance=0.05, low=0.25, high=0.35, n=9
+    )
+    found = frames.index_frame(indices, ["m0", "m1", "m2"])
+    assert found["name"].tolist() == ["mppc", "cycle"]
+    assert found.loc[0, ["pairs", "value", "low", "high", "ceiling", "floor"]].tolist() == [
+        3,
+        0.5,
+        0.4,
+        0.6,
+        0.9,
+        0.1,
+    ]
+    assert found.loc[1, ["pairs", "value", "low", "high"]].tolist() == [0, 0.3, 0.25, 0.35]
+    assert found.loc[1, ["ceiling", "floor"]].isna().all()
+
+
+def test_verdicts_count_specific_features_alone() -> None:
+    rows = [
+        ("m0", "specific", "weak"), ("m0", "specific", "unstable"), ("m1", "specific", "weak"),
+        ("m1", "specific", None), ("m1", "universal", None), ("m0", "shared", "weak"),
+    ]  # fmt: skip
+    found = frames.verdict_frame(pd.DataFrame(rows, columns=["model", "class", "verdict"]))
+    assert list(found.columns) == ["verdict", "m0", "m1", "n", "share"]
+    expected = [("unstable", 1, 0, 1, 0.25), ("weak", 1, 1, 2, 0.5), ("untested", 0, 1, 1, 0.25)]
+    assert list(found.itertuples(index=False, name=None)) == expected
+
+
 def test_domain_frame_takes_medians_over_models_and_keeps_the_range() -> None:
     rows = pd.DataFrame(
         {

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.corpus import EvaluationText
+from universality.exhibits.windows import EvaluationText
 
 PIECES = ["<|endoftext|>", "the", " cat", " sat", "\n", "<b>", " Ж", " дом"]
 

@@ -1,4 +1,4 @@
-"""The evaluation text as the screens need it: windows around a row, and search near a row.
+"""The evaluation text as screens and reports need it: windows around a row, and search near a row.
 
 Tokens are never tokenised again: what is shown are the exact ids that the models read.
 """

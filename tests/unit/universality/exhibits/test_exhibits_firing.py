@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from dashboards.evidence import distinct, firing, joint_histogram, rows_of_choice
+from universality.exhibits.firing import distinct, firing, joint_histogram, rows_of_choice
 
 
 @pytest.fixture

@@ -1,0 +1,166 @@
+"""What a report shows of single features: the text that they fire on, read from the run's own rows."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from universality.exhibits.cases import Case, Context
+from universality.exhibits.colours import SIDE_COLOURS, model_colours
+from universality.exhibits.firing import Firing, consensus_rows, distinct, firing, rows_of_choice
+from universality.exhibits.windows import EvaluationText
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from storage import Run
+
+#: Tokens around the peak that a case may show, as far as they fit.
+BEFORE, AFTER = 24, 16
+#: Contexts of a cluster; and of a pair, by choice of rows.
+N_CONTEXTS = 3
+PAIR_CONTEXTS = (("both", 2, ""), ("a_only", 1, "A only"), ("b_only", 1, "B only"))
+#: Rows looked through for contexts that differ.
+LOOK = 2_000
+#: Features of a cluster that are drawn, at most.
+MAX_SIDES = 8
+
+
+class Evidence:
+    """Text and activations of one comparison of a run, read when they are asked for.
+
+    Args:
+        run: the run; only read.
+        comparison: id of the comparison.
+    """
+
+    def __init__(self, run: Run, comparison: str) -> None:
+        self._run, self._comparison = run, comparison
+        self._acts: dict[str, sp.csc_array] = {}
+
+    @cached_property
+    def text(self) -> EvaluationText:
+        """The rows that were compared.
+
+        Raises:
+            StoreError: the run does not have them, or they are damaged.
+        """
+        tokens = self._run.artifact("tokens")
+        names = ("row_context", "row_position", "row_domain", "row_document")
+        return EvaluationText.build(
+            contexts=_whole(tokens.array("eval_contexts")),
+            domains=tokens.json("domains"),
+            vocabulary=self._run.artifact("tokenizer").table("vocabulary"),
+            **{name: _whole(tokens.array(name)) for name in names},
+        )
+
+    def firing(self, model: str, latent: int) -> Firing:
+        """Where a latent fires.
+
+        Raises:
+            StoreError: the run does not have the latents of the model, or they are damaged.
+            LookupError: the model has no such latent.
+        """
+        if model not in self._acts:
+            self._acts[model] = self._run.artifact(f"latents/{self._comparison}/{model}").csc("acts")
+        return firing(self._acts[model], latent)
+
+    def cluster(self, row: pd.Series, models: list[str]) -> Case:
+        """A cluster with the contexts in which all its features together are strongest.
+
+        Args:
+            row: of the table ``clusters``.
+            models: ids of all models, for their colours.
+        """
+        members = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
+        firings = [self.firing(model, int(latent)) for model, latent in members]
+        colours = model_colours(models)
+        rows = self._distinct(consensus_rows(firings)[0], N_CONTEXTS)
+        rate = 100 * float(np.mean([side.rate for side in firings]))
+        remark = (
+            f"{row['class']}, {row['level']}; {row['n_models']}/{len(models)} models; cohesion "
+            f"{row['cohesion']:.2f}; firing rate {rate:.2g} %"
+        )
+        sides = [(f"{model}:{latent}", colours.get(model, SIDE_COLOURS["a"])) for model, latent in members]
+        contexts = [self._context(place, firings, self.text.domain(place)) for place in rows]
+        return Case(f"cluster {row['cluster']}", remark, sides, contexts)
+
+    def strongest(self, row: pd.Series, before: int = 2, after: int = 2) -> tuple[bytes, bytes, bytes]:
+        """The token on which a cluster's features together are strongest, as bytes, with some before it and after.
+
+        Args:
+            row: of the table ``clusters``.
+            before, after: tokens, as far as the context reaches.
+        """
+        members = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
+        rows, _ = consensus_rows([self.firing(model, int(latent)) for model, latent in members])
+        text = self.text
+        place, context = int(text.row_position[rows[0]]), text.contexts[int(text.row_context[rows[0]])]
+        pieces = [text.token_bytes[token] for token in context]
+        parts = (
+            pieces[max(place - before, 0) : place],
+            pieces[place : place + 1],
+            pieces[place + 1 : place + 1 + after],
+        )
+        return b"".join(parts[0]), b"".join(parts[1]), b"".join(parts[2])
+
+    def pair(self, row: pd.Series) -> Case:
+        """A pair of latents with contexts where both fire, and where only one does.
+
+        Args:
+            row: of the table ``pairs``.
+        """
+        names = [f"{row[f'model_{side}']}:{row[f'latent_{side}']}" for side in "ab"]
+        firings = [self.firing(str(row[f"model_{side}"]), int(row[f"latent_{side}"])) for side in "ab"]
+        contexts = []
+        for choice, n, note in PAIR_CONTEXTS:
+            for place in self._distinct(rows_of_choice(choice, *firings), n):
+                words = "; ".join(part for part in (note, self.text.domain(place)) if part)
+                contexts.append(self._context(place, firings, words))
+        remark = f"held-out r {row['r_held_out']:.2f}, {row['level']}, q {row['q']:.2g}"
+        sides = [(f"{'AB'[n]} = {name}", SIDE_COLOURS["ab"[n]]) for n, name in enumerate(names)]
+        return Case(" and ".join(names), remark, sides, contexts)
+
+    def _distinct(self, rows: np.ndarray, limit: int) -> list[int]:
+        text = self.text
+        return distinct(rows[:LOOK], lambda row: text.contexts[int(text.row_context[row])].tobytes(), limit)
+
+    def _context(self, row: int, firings: list[Firing], note: str) -> Context:
+        window = self.text.window(row, BEFORE, AFTER)
+        shares = np.stack([side.at(window.rows) / (side.maximum or 1.0) for side in firings])
+        return Context(window.tokens, shares, window.peak, note)
+
+
+def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6) -> pd.DataFrame:
+    """Universal clusters worth reading: of every level the most cohesive ones, each of another domain.
+
+    Args:
+        clusters: table ``clusters``.
+        features: table ``features``; its ``top_domain`` tells the domain.
+        n: clusters, at most; the same number of each level as far as there are as many.
+
+    Returns:
+        Rows of ``clusters``, levels from the finest to the coarsest.
+    """
+    domain = features.dropna(subset=["cluster"]).groupby("cluster")["top_domain"].first()
+    universal = clusters.loc[clusters["class"] == "universal"].sort_values(
+        ["cohesion", "cluster"], ascending=[False, True]
+    )
+    levels = [
+        level for level in ("context", "token", "domain", "untested") if (universal["level"] == level).any()
+    ]
+    chosen = []
+    for place, level in enumerate(levels):
+        mine = universal.loc[universal["level"] == level]
+        topics = mine["cluster"].map(domain).fillna("")
+        share = n // len(levels) + (place < n % len(levels))
+        chosen.append(mine.loc[~topics.duplicated()].head(share))
+    return pd.concat(chosen) if chosen else universal
+
+
+def _whole(array: Any) -> np.ndarray:
+    """A memory-mapped array as it is; a sharded one put together."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array[:])
