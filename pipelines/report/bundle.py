@@ -12,6 +12,7 @@ import pandas as pd
 from pipelines.cli.summary import split_comparisons
 from pipelines.report.exhibits import EXHIBITS, Exhibit
 from pipelines.report.folder import ReportFolder, json_text
+from pipelines.report.prose.write import write_prose
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
@@ -64,6 +65,7 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
     missing += write_exhibits(folder.write, tables, _taus(run), planned)
     found = results(run, tables, tuple(missing))
+    found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
     folder.write("results.json", json_text(found))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)

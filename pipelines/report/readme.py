@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.prose.write import FILES as PROSE
 from pipelines.report.tables import MAX_CSV_ROWS, TABLES
 from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
 from universality.exhibits.frames import headline_frame
@@ -98,6 +99,7 @@ def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str
             "all times and durations; the only file that differs when a report is written again",
         ),
         ("manifest.json", "sha256 of every other file"),
+        *((name, meaning) for name, meaning in PROSE.items() if name in files),
     ]
     for exhibit in EXHIBITS:
         made = [name for name in files if _belongs(name, exhibit.name)]
