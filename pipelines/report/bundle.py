@@ -15,6 +15,7 @@ from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.prose.write import write_prose
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
+from pipelines.report.results_schema import results_schema
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
 from storage import TableMissing
 
@@ -67,6 +68,7 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
     found = results(run, tables, tuple(missing))
     found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
     folder.write("results.json", json_text(found))
+    folder.write("results.schema.json", json_text(results_schema()))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
     return ReportResult(folder.finish(run.name), tuple(missing))

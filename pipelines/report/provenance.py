@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipelines.cli.summary import summary_values
+from pipelines.report.results_schema import VERSION
 
 if TYPE_CHECKING:
     from storage import Run
@@ -30,7 +31,8 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
         missing: what the report lacks, in words.
 
     Returns:
-        Equal for two computations of the same recipe on the same machine, whenever they ran.
+        Values of :class:`pipelines.report.results_schema.Results`, equal for two computations of the same recipe on the
+        same machine, whenever they ran; the list of limitations is still empty.
     """
     record = run.record
     artifacts = _artifacts(run)
@@ -38,12 +40,14 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
     found = summary_values(headline, features) if headline is not None and features is not None else {}
     return clean(
         {
+            "schema_version": VERSION,
             "run": run.name,
             "status": run.status,
             "recipe_name": record.get("recipe_name"),
             **found,
             "missing": list(missing),
             "warnings": _warnings(artifacts),
+            "limitations": [],
             "seeds": _seeds(record, tables.get("models")),
             "corpus": _corpus(tables.get("documents")),
             "recipe": record.get("recipe"),

@@ -95,6 +95,10 @@ def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str
             "everything in numbers: headline, counts, recipe, seeds, artifact keys, environment, corpus",
         ),
         (
+            "results.schema.json",
+            "JSON schema of results.json, versioned; `universality schema --kind results`",
+        ),
+        (
             "timestamps.json",
             "all times and durations; the only file that differs when a report is written again",
         ),
