@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from pipelines.cli.summary import split_comparisons
+from pipelines.report.data_files import write_data_files
 from pipelines.report.exhibits import EXHIBITS, Exhibit
 from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.prose.write import write_prose
@@ -67,11 +68,13 @@ def write_report(run: Run, out_dir: str | Path) -> ReportResult:
     missing += write_exhibits(folder.write, tables, _taus(run), planned)
     found = results(run, tables, tuple(missing))
     found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
+    write_data_files(folder.write, run, tables, found)
     folder.write("results.json", json_text(found))
     folder.write("results.schema.json", json_text(results_schema()))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
-    return ReportResult(folder.finish(run.name), tuple(missing))
+    keys = {node: entry["key"] for node, entry in found["artifacts"].items()}
+    return ReportResult(folder.finish(run.name, keys), tuple(missing))
 
 
 def write_exhibits(

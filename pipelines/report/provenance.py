@@ -61,14 +61,22 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
 def time_stamps(run: Run, written: float) -> dict[str, Any]:
     """All times of a run and of its report, seconds since 1970 and durations; the only bytes that may differ."""
     record = run.record
-    steps = {}
+    steps: dict[str, Any] = {}
+    by_device: dict[str, float] = {}
     for node, fields in record["nodes"].items():
         if run.store.has(fields["key"]):
             manifest = run.store.get(fields["key"]).manifest
-            timed = {k: v for k, v in manifest["facts"].items() if k in TIMED_FACTS}
+            facts = manifest["facts"]
+            timed = {k: v for k, v in facts.items() if k in TIMED_FACTS}
             steps[node] = {"created": manifest["created"], **timed}
+            device = str(facts.get("device", "unknown"))
+            by_device[device] = by_device.get(device, 0.0) + float(facts.get("wall_s", 0.0))
     times = {name: record.get(name) for name in ("created", "finished", "wall_s")}
-    return clean({"report_written": written, "run": times, "artifacts": steps})
+    # What steps took, whenever and in whichever run they were computed: parallel and reused ones count in full.
+    totals = {name: round(total, 3) for name, total in sorted(by_device.items())}
+    return clean(
+        {"report_written": written, "run": times, "step_seconds_by_device": totals, "artifacts": steps}
+    )
 
 
 def clean(value: Any) -> Any:

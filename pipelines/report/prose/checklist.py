@@ -55,13 +55,13 @@ def _questions(m: Material) -> dict[str, list[tuple[str, str | None]]]:
         ],
         "Compute": [
             ("Which hardware?", "`environment.json` has processor, cores, memory and GPUs."),
-            ("How much compute?", "`timestamps.json` has the time of every step."),
+            ("How much compute?", "`timestamps.json` has the time of every step and sums by device."),
             ("Total compute of the project, failed runs included?", None),
         ],
         "Code and artifacts": [
             ("Which software?", "universality {Version}; `environment.json` has the versions of all packages."),
             ("Can the run be repeated?", "`universality run recipe.resolved.yaml`; equal keys of artifacts "
-             "(`artifacts.json`) mean equal inputs."),
+             "(`manifest.json`) mean equal inputs."),
             ("Are results available in raw form?", "`tables/` (CSV and Parquet, `DATA_DICTIONARY.md`), `graph/`, "
              "`results.json` with `results.schema.json`."),
             ("Where are code, models and dictionaries published, under which licence?", None),

@@ -28,16 +28,14 @@ from synthetic_run import write_synthetic_run
 SMALL = {"n_latents": 60, "n_documents": 96}
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return write_synthetic_run(str(tmp_path_factory.mktemp("store")), **SMALL)
+@pytest.fixture
+def run(small_run: Run) -> Run:
+    return small_run
 
 
-@pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("prose") / "report"
-    write_report(run, out)
-    return out
+@pytest.fixture
+def report(small_report: Path) -> Path:
+    return small_report
 
 
 def _macros(folder: Path) -> dict[str, str]:
@@ -272,14 +270,17 @@ DOCUMENT = r"""\documentclass{article}
     shutil.which("pdflatex") is None or shutil.which("bibtex") is None,
     reason="pdflatex and bibtex are not installed (Debian: texlive-latex-base)",
 )
-def test_text_compiles_with_its_references(report: Path) -> None:
-    (report / "paper.tex").write_text(DOCUMENT)
+def test_text_compiles_with_its_references(report: Path, tmp_path: Path) -> None:
+    for name in ("macros.tex", "methods.tex", "references.bib", "tables/headline.tex"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(report / name, tmp_path / name)
+    (tmp_path / "paper.tex").write_text(DOCUMENT)
     steps = (["pdflatex"], ["bibtex"], ["pdflatex"], ["pdflatex"])
     for step in steps:
         options = ["-interaction=nonstopmode", "-halt-on-error"] if step[0] == "pdflatex" else []
-        done = subprocess.run([*step, *options, "paper"], cwd=report, capture_output=True, check=False)
+        done = subprocess.run([*step, *options, "paper"], cwd=tmp_path, capture_output=True, check=False)
         assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
-    log = (report / "paper.log").read_text(errors="replace")
+    log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "undefined" not in log
     assert "Overfull" not in log.split("headline.tex")[0]
-    assert (report / "paper.pdf").stat().st_size > 20_000
+    assert (tmp_path / "paper.pdf").stat().st_size > 20_000

@@ -32,9 +32,9 @@ def _results(folder: Path, **options: Any) -> dict[str, Any]:
     return json.loads((folder / "report" / "results.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return _results(tmp_path_factory.mktemp("schema"))
+@pytest.fixture
+def found(small_report: Path) -> dict[str, Any]:
+    return json.loads((small_report / "results.json").read_text())
 
 
 def test_results_of_a_run_fit_the_schema_and_survive_the_models(found: dict[str, Any]) -> None:
