@@ -48,7 +48,7 @@ def _questions(m: Material) -> dict[str, list[tuple[str, str | None]]]:
             ("Are the seeds given?", "Root seed {RootSeed}; all seeds derive from it. `results.json`, key `seeds`."),
             ("How were hyperparameters chosen?", None),
             ("Error bars, and what do they vary over?", _intervals(scope)),
-            ("How many runs or models stand behind each number?", "{NumModelsWord} models; counts stand beside every "
+            ("How many runs or models stand behind each number?", "Models: {NumModels}; counts stand beside every "
              "number."),
             ("Which statistical tests, with which correction?", "Shifted-document null of maxima, Benjamini–Hochberg "
              "per pair of models; `methods.md`, section Comparison."),

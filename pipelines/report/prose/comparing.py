@@ -36,7 +36,7 @@ def comparison_paragraphs(m: Material, comparison: str) -> list[list[str]]:
         _chance(compare),
         _levels(several_domains, replicates),
         _clusters(),
-        _verdicts(replicates, neurons, m.recipe.models.n_untrained > 0),
+        _verdicts(replicates, m.recipe.models.n_untrained > 0),
         _controls(replicates, neurons, m.recipe.models.n_untrained > 0),
         _intervals(),
     ]
@@ -54,6 +54,7 @@ def _correlation(compare: CompareConfig) -> list[str]:
         "On the fit rows it is computed exactly, in double precision, and the {NumCandidates} best candidates of every "
         "feature are kept for either direction.",
         *ASSIGNMENTS[compare.method],
+        *(["Staying alone is worth {Unmatched} of correlation."] if compare.unmatched else []),
         "The *held-out* $r$ of a pair is its correlation on the score rows, which had no part in choosing it; all "
         "correlations reported are held out.",
     ]
@@ -108,7 +109,7 @@ def _clusters() -> list[str]:
     ]
 
 
-def _verdicts(replicates: bool, neurons: bool, untrained: bool) -> list[str]:
+def _verdicts(replicates: bool, untrained: bool) -> list[str]:
     reasons = [
         "*contested* (a latent reaches it there, but is the partner of another or was refused by the cluster rule)",
     ]
@@ -119,17 +120,14 @@ def _verdicts(replicates: bool, neurons: bool, untrained: bool) -> list[str]:
         "{TauSquared} of its variance on the score rows, {SplitGain} more than the best single one)",
         "*part_of* (it is a piece of such a combination for one latent there)",
     ]
-    if neurons:
-        beside = " and more than from the untrained model" if untrained else ""
-        reasons.append(
-            "*decodable* (a linear probe predicts it from the other model's raw activations with at least {ProbeShare} "
-            f"of the held-out correlation that the same probe reaches on its own model{beside})"
-        )
+    beside = " and more than from the untrained model" if untrained else ""
     reasons += [
+        "*decodable* (a linear probe predicts it from the other model's raw activations with at least {ProbeShare} "
+        f"of the held-out correlation that the same probe reaches on its own model{beside})",
         "*near_threshold* (the interval of its best $r$ there reaches $\\tau$)",
         "*weak* (beyond chance, but below $\\tau$)",
     ]
-    last = "*absent*" if replicates and neurons else "*untested*, since not all of these could be tested"
+    last = "*absent*" if replicates else "*untested*, since stability in a replicate could not be tested"
     return [
         "For every feature and every model missing from its cluster, the first reason that holds is recorded: "
         f"{'; '.join(reasons)}; otherwise {last}."

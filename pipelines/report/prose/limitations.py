@@ -126,7 +126,7 @@ def _of_the_run(found: Found) -> None:
     unfinished = [item for item in m.missing if item.startswith("step ")]
     if unfinished:
         sentence = (
-            "The run is not finished: {LimitUnfinished} steps have no result, and what needs them is missing."
+            "The run is not finished (steps without a result: {LimitUnfinished}); what needs them is missing."
         )
         found.add("unfinished", sentence, len(unfinished), shown={"": count(len(unfinished))})
     if m.recipe is not None and m.comparisons:
@@ -263,7 +263,7 @@ def _of_headline(found: Found, r: Mapping[Any, Any], tau: float) -> None:
         share = float(r["token_conditional"] / r["features"]) if r["features"] else 0.0
         sentence = (
             "Without token and position means the median $r$ keeps {LimitTokensExplain}% of its size (less than "
-            "{LimitTokensExplainThreshold}%): token identity and position explain most of the agreement."
+            "{LimitTokensExplainThreshold}%): token identity and position account for much of the agreement."
         )
         words = {"": percent(share, 0), "Threshold": percent(TOKENS_EXPLAIN, 0)}
         found.add("tokens_explain", sentence, share, TOKENS_EXPLAIN, shown=words)

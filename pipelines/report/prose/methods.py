@@ -10,6 +10,7 @@ from pipelines.report.prose.comparing import comparison_paragraphs
 from pipelines.report.prose.dictionaries import dictionary_paragraphs
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.results import result_paragraphs
+from pipelines.report.prose.sweeps import sweep_sections
 from pipelines.report.prose.template import Section
 from pipelines.tokens.config import HubTokenizer, TokenizerFile, TrainedTokenizer
 
@@ -34,20 +35,22 @@ def methods_sections(m: Material) -> list[Section]:
             Section(f"Comparison{name}", comparison_paragraphs(m, comparison), scope),
             Section(f"Findings{name}", result_paragraphs(m, comparison), scope),
         ]
-    return sections
+    return [*sections, *sweep_sections(m)]
 
 
 def text_paragraphs(m: Material, recipe: Recipe) -> list[Paragraph]:
     """Corpus, parts, tokenizer and evaluation rows."""
     documents = m.tables.get("documents")
     several = documents is None or documents["domain"].nunique() > 1
+    trained = "training" if isinstance(recipe.models, NativeModels) else "training of dictionaries"
     domains = "labelled with {NumDomains} domains" if several else "without domain labels"
     corpus = [
         "The text is {CorpusSources}.",
         f"It holds {{NumDocuments}} documents ({{NumTokens}} tokens), {domains}.",
         "Sources were cut at line ends into documents of at most {MaxDocumentBytes} bytes, documents below "
         "{MinDocumentBytes} bytes were left out, and of equal documents one was kept.",
-        "Whole documents were dealt to disjoint parts, in every domain: training ({NumDocumentsTraining} documents, "
+        f"Whole documents were dealt to disjoint parts, in every domain: {trained} "
+        "({NumDocumentsTraining} documents, "
         "{NumTokensTraining} tokens, in two disjoint halves of {NumTokensTrainingHalfA} and "
         "{NumTokensTrainingHalfB} tokens), validation ({NumDocumentsValidation} documents, {NumTokensValidation} "
         "tokens), and two evaluation parts, *fit* ({NumDocumentsFit} documents, {NumTokensFit} tokens) and *score* "

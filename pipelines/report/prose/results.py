@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipelines.report.prose.comparison_numbers import LEVELS, QUANTITIES
-from pipelines.report.prose.macros import letters
+from pipelines.report.prose.macros import joined, letters
 from pipelines.report.prose.material import Material
 from universality.verdicts import VERDICTS
 
@@ -43,10 +43,13 @@ def _correlations(m: Material, comparison: str) -> list[str]:
     ]
 
 
-def _levels(m: Material, comparison: str, table: str) -> list[str]:
-    """Levels that a table has, from the finest on; all where there is no table yet."""
+def _levels(m: Material, comparison: str, table: str, class_: str | None = None) -> list[str]:
+    """Levels that a table, or one class in it, has, from the finest on; all where there is no table yet."""
     found = m.of(comparison, table)
-    return [level for level in LEVELS if found is None or (found["level"] == level).any()]
+    if found is None:
+        return list(LEVELS)
+    part = found if class_ is None else found[found["class"] == class_]
+    return [level for level in LEVELS if (part["level"] == level).any()]
 
 
 def _words(quantity: str, headline: pd.DataFrame | None) -> str:
@@ -65,12 +68,13 @@ def _value(quantity: str, headline: pd.DataFrame | None) -> str:
 
 
 def _classes(m: Material, comparison: str) -> list[str]:
-    levels = _levels(m, comparison, "features")
     parts = []
     for name in ("universal", "shared", "specific"):
         title = name.title()
+        levels = _levels(m, comparison, "features", name)
         by_level = ", ".join(f"{{Num{title}{level.title()}}} *{level}*" for level in levels)
-        parts.append(f"{{Num{title}}} features ({{Percent{title}}}%) are *{name}* ({by_level})")
+        shown = f" ({by_level})" if levels else ""
+        parts.append(f"{{Num{title}}} features ({{Percent{title}}}%) are *{name}*{shown}")
     return [f"At $\\tau = {{Tau}}$, {parts[0]}, {parts[1]}, and {parts[2]}."]
 
 
@@ -79,8 +83,7 @@ def _reasons(m: Material, comparison: str) -> list[str]:
     if verdicts is not None and not len(verdicts):
         return ["Every feature has a partner in every model."]
     present = set(verdicts["verdict"]) if verdicts is not None else set(VERDICTS)
-    listed = [f"*{name}* {{PercentVerdict{letters(name)}}}%" for name in VERDICTS if name in present]
+    listed = joined([f"{{PercentVerdict{letters(name)}}}% *{name}*" for name in VERDICTS if name in present])
     return [
-        "The {NumVerdicts} cases of a feature that a model lacks are explained as follows: "
-        f"{', '.join(listed)}."
+        f"The first reasons found for the {{NumVerdicts}} cases of a feature that a model lacks are {listed}."
     ]

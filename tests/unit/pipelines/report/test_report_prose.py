@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipelines.recipe import load_recipe, shipped_recipes
 from pipelines.report.bundle import write_report
 from pipelines.report.prose.citations import WORKS, bibliography, listed
+from pipelines.report.prose.comparing import ASSIGNMENTS
+from pipelines.report.prose.dictionaries import ARCHITECTURES
 from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
-from storage import Run
+from pipelines.steps.sweeping import MEASURED
+from storage import Run, open_store
+from universality.sae.config import SAEArchitecture
 
 SUPPORT = Path(__file__).resolve().parents[3] / "support"
 if str(SUPPORT) not in sys.path:
@@ -284,3 +291,81 @@ def test_text_compiles_with_its_references(report: Path, tmp_path: Path) -> None
     assert "undefined" not in log
     assert "Overfull" not in log.split("headline.tex")[0]
     assert (tmp_path / "paper.pdf").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_shipped_recipe_gives_a_text(name: str, tmp_path: Path) -> None:
+    """Nothing has run yet: what the recipe says is told, and what it cannot know is marked."""
+    recipe = load_recipe(name)
+    nodes = {"comparison/main" if recipe.comparisons else "sweep/size": {"step": "x", "key": "0" * 32}}
+    run = open_store(str(tmp_path / "store")).create_run(
+        name, recipe_name=name, recipe=recipe.model_dump(mode="json"), nodes=nodes, environment={}
+    )
+    write_report(run, tmp_path / "report")
+    text = (tmp_path / "report" / "methods.md").read_text()
+    assert f"Contexts hold {recipe.n_ctx} tokens" in text
+    assert ("pretrained transformers: `" in text) == (recipe.models.kind == "pretrained")
+    assert "**[Missing from this run: VocabSize.]**" in text
+    for sweep in recipe.sweeps:
+        assert f"## Sweep {sweep.id}" in text
+        assert f"were trained at {len(sweep.settings())} points with {sweep.n_seeds} SAE seeds" in text
+    assert json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]
+
+
+def test_every_architecture_has_a_name_and_a_work() -> None:
+    assert set(ARCHITECTURES) == set(get_args(SAEArchitecture))
+    assert {key for _, key in ARCHITECTURES.values()} <= set(WORKS)
+
+
+@pytest.mark.parametrize("method", sorted(ASSIGNMENTS))
+def test_every_way_to_choose_partners_is_told(run: Run, method: str, tmp_path: Path) -> None:
+    store = open_store(run.store.url)
+    record = copy.deepcopy(run.record)
+    record["recipe"]["compare"] |= {"method": method, "unmatched": 0.1}
+    twin = store.create_run(
+        f"by-{method}", recipe_name="x", recipe=record["recipe"], nodes=record["nodes"], environment={}
+    )
+    write_report(twin, tmp_path / "report")
+    text = (tmp_path / "report" / "methods.md").read_text()
+    expected = {
+        "assignment": "Kuhn, 1955",
+        "sinkhorn": "Cuturi, 2013",
+        "max": "one-sided",
+        "mutual": "each other's",
+    }
+    assert [name for name, words in expected.items() if words in text] == [method]
+    assert "Staying alone is worth 0.1 of correlation." in text
+
+
+def test_a_sweep_is_told_with_its_numbers(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    recipe = load_recipe("sweep-demo").model_dump(mode="json")
+    recipe["sweeps"] = recipe["sweeps"][:1]
+    table = pd.DataFrame(
+        {
+            "sweep": "size",
+            "point": ["d_sae 512, k 8", "d_sae 512, k 16", "d_sae 512, k 32"],
+            "architecture": "topk",
+            "d_sae": 512,
+            "sparsity": "k",
+            "seed": 0,
+            "status": ["ok", "ok", "diverged"],
+            **{name: [0.25, 0.125, np.nan] for name in MEASURED},
+            "seed_cosine": np.nan,
+            "frontier": [False, True, False],
+        }
+    )
+    key = "1" * 32
+    with store.create(key, step="sweep", version=1, params={}, inputs={}) as out:
+        out.table("sweeps", table)
+        out.facts(wall_s=1.0)
+    nodes = {"sweep/size": {"step": "sweep", "key": key}}
+    run = store.create_run("s", recipe_name="s", recipe=recipe, nodes=nodes, environment={})
+    write_report(run, tmp_path / "report")
+    macros = _macros(tmp_path / "report")
+    assert macros["NumGoodInSweepSize"] == "2"
+    assert macros["FvuInSweepSize"] == r"\mbox{0.125--0.250}"
+    text = (tmp_path / "report" / "methods.md").read_text()
+    assert "dictionaries (TopK) (Gao et al., 2024) were trained at 6 points with 2 SAE seeds each" in text
+    assert "settings vary: `d_sae` (512 and 1024) and `k` (8, 16 and 32)." in text
+    assert "unexplained variance: d\\_sae 512, k 16 (1 in all)." in text
