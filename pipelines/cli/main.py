@@ -5,7 +5,7 @@ imports what it needs.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -243,7 +243,11 @@ def doctor(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(
+    kind: Annotated[
+        Literal["recipe", "results"], typer.Option(help="Of recipes, or of the results.json of a report.")
+    ] = "recipe",
+) -> None:
     """Print the JSON schema of recipes.
 
     Every key with its meaning, type and default; editors can use it.
@@ -251,7 +255,7 @@ def schema() -> None:
     with told_errors():
         from pipelines.cli.runs import schema_command
 
-        schema_command()
+        schema_command(kind)
 
 
 app.command()(compare)

@@ -131,8 +131,13 @@ def recipes_command(as_json: bool) -> None:
     console().print(table)
 
 
-def schema_command() -> None:
-    """Print the JSON schema of a recipe."""
+def schema_command(kind: str = "recipe") -> None:
+    """Print the JSON schema of a recipe, or of a report's ``results.json``."""
+    if kind == "results":
+        from pipelines.report.results_schema import results_schema
+
+        print_json(results_schema())
+        return
     from pipelines.recipe import Recipe
 
     print_json(Recipe.model_json_schema())

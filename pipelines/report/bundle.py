@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from pipelines.cli.summary import split_comparisons
+from pipelines.report.data_files import write_data_files
 from pipelines.report.evidence import Evidence
 from pipelines.report.exhibit import Exhibit, Page
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.pins import Pins, pinned_rows
+from pipelines.report.prose.write import write_prose
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
+from pipelines.report.results_schema import results_schema
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
 from storage import ArtifactCorrupt, StoreError, TableMissing
 
@@ -88,10 +91,14 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
     missing += write_exhibits(folder.write, tables, _taus(run), planned, options, partial(Evidence, run))
     found = results(run, tables, tuple(missing))
+    found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
+    write_data_files(folder.write, run, tables, found)
     folder.write("results.json", json_text(found))
+    folder.write("results.schema.json", json_text(results_schema()))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
-    return ReportResult(folder.finish(run.name), tuple(missing))
+    keys = {node: entry["key"] for node, entry in found["artifacts"].items()}
+    return ReportResult(folder.finish(run.name, keys), tuple(missing))
 
 
 def write_exhibits(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,10 +54,17 @@ class ReportFolder:
         )
         self.digests[name] = digest
 
-    def finish(self, run_name: str) -> tuple[str, ...]:
-        """Write the manifest; returns the relative paths of all files, the manifest last."""
+    def finish(self, run_name: str, artifacts: Mapping[str, str] | None = None) -> tuple[str, ...]:
+        """Write the manifest; returns the relative paths of all files, the manifest last.
+
+        Args:
+            run_name: name of the run.
+            artifacts: keys of the run's artifacts by node.
+        """
         files = dict(sorted(self.digests.items()))
-        self._manifest({"complete": True, "run": run_name, "files": files})
+        self._manifest(
+            {"complete": True, "run": run_name, "artifacts": dict(artifacts or {}), "files": files}
+        )
         return (*files, MANIFEST)
 
     def _manifest(self, fields: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipelines.cli.summary import summary_values
+from pipelines.report.results_schema import VERSION
 
 if TYPE_CHECKING:
     from storage import Run
@@ -30,7 +31,8 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
         missing: what the report lacks, in words.
 
     Returns:
-        Equal for two computations of the same recipe on the same machine, whenever they ran.
+        Values of :class:`pipelines.report.results_schema.Results`, equal for two computations of the same recipe on the
+        same machine, whenever they ran; the list of limitations is still empty.
     """
     record = run.record
     artifacts = _artifacts(run)
@@ -38,12 +40,14 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
     found = summary_values(headline, features) if headline is not None and features is not None else {}
     return clean(
         {
+            "schema_version": VERSION,
             "run": run.name,
             "status": run.status,
             "recipe_name": record.get("recipe_name"),
             **found,
             "missing": list(missing),
             "warnings": _warnings(artifacts),
+            "limitations": [],
             "seeds": _seeds(record, tables.get("models")),
             "corpus": _corpus(tables.get("documents")),
             "recipe": record.get("recipe"),
@@ -57,14 +61,22 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
 def time_stamps(run: Run, written: float) -> dict[str, Any]:
     """All times of a run and of its report, seconds since 1970 and durations; the only bytes that may differ."""
     record = run.record
-    steps = {}
+    steps: dict[str, Any] = {}
+    by_device: dict[str, float] = {}
     for node, fields in record["nodes"].items():
         if run.store.has(fields["key"]):
             manifest = run.store.get(fields["key"]).manifest
-            timed = {k: v for k, v in manifest["facts"].items() if k in TIMED_FACTS}
+            facts = manifest["facts"]
+            timed = {k: v for k, v in facts.items() if k in TIMED_FACTS}
             steps[node] = {"created": manifest["created"], **timed}
+            device = str(facts.get("device", "unknown"))
+            by_device[device] = by_device.get(device, 0.0) + float(facts.get("wall_s", 0.0))
     times = {name: record.get(name) for name in ("created", "finished", "wall_s")}
-    return clean({"report_written": written, "run": times, "artifacts": steps})
+    # What steps took, whenever and in whichever run they were computed: parallel and reused ones count in full.
+    totals = {name: round(total, 3) for name, total in sorted(by_device.items())}
+    return clean(
+        {"report_written": written, "run": times, "step_seconds_by_device": totals, "artifacts": steps}
+    )
 
 
 def clean(value: Any) -> Any:

@@ -7,35 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines.report.data_files import FILES as DATA
 from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.prose.write import FILES as PROSE
 from pipelines.report.tables import MAX_CSV_ROWS, TABLES
 from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
 from universality.exhibits.frames import headline_frame
-
-#: Columns that carry a definition; the same words wherever they appear.
-GLOSSARY: Mapping[str, str] = {
-    "comparison_id": "which comparison of the recipe the row belongs to",
-    "r": "Pearson correlation on the fit rows, from which pairs were chosen",
-    "r_held_out": "Pearson correlation on the score rows, which chose nothing; all results use it",
-    "r_token": "held-out r after each token id's and each position's mean is removed",
-    "r_low, r_high": "interval of the held-out r, documents resampled",
-    "p, q": "chance of such an r as a maximum over candidates, and its false-discovery rate",
-    "q_domain": "the same against shifts within each domain",
-    "r_document": "held-out r after each document's mean is removed, and with it that of its topic and domain",
-    "cos_procrustes": "cosine of decoder directions after the rotation that best maps raw activations of fit rows",
-    "r_logits": "Pearson r over the vocabulary of the direct effects on the logits",
-    "r_attribution": "held-out r of activation x effect on the token that came next",
-    "level": "what explains a pair: its domain or documents, its token, or neither (context); of a single feature, "
-    "that of its pair with the second dictionary of its model; untested without such a pair or without labels",
-    "class": "universal (all models), shared (some), specific (one)",
-    "verdict": "first reason that holds for a missing partner",
-    "fvu": "fraction of variance unexplained by a dictionary, about the mean (of the domain, where one is named)",
-    "ce_recovered, kl_recovered": "share of the cross-entropy that zeros cost, and of their divergence from the "
-    "model's own predictions, which the dictionary's reconstruction wins back",
-    "margin_a, margin_b": "r minus that of the best alternative, from either side",
-    "status": "alive, rare (fires too seldom to compare) or dead",
-    "model": "m0, m1, … compared; m0r a second dictionary of m0; u0, u1 untrained",
-}
 
 
 def readme_text(
@@ -65,8 +42,7 @@ def readme_text(
         lines += [f"- {pair}: {SHARED_INIT_WORDS}" for pair in doubtful]
         lines += [*(f"- `{w['node']}`: {_plain(w['warning'])}" for w in results["warnings"]), ""]
     lines += ["## Files", "", *_files(tables, files), ""]
-    lines += ["## Columns", "", "| column | meaning |", "| --- | --- |"]
-    lines += [*(f"| `{name}` | {meaning} |" for name, meaning in GLOSSARY.items()), ""]
+    lines += ["`DATA_DICTIONARY.md` says what every column means.", ""]
     return "\n".join(lines)
 
 
@@ -94,10 +70,16 @@ def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str
             "everything in numbers: headline, counts, recipe, seeds, artifact keys, environment, corpus",
         ),
         (
+            "results.schema.json",
+            "JSON schema of results.json, versioned; `universality schema --kind results`",
+        ),
+        (
             "timestamps.json",
             "all times and durations; the only file that differs when a report is written again",
         ),
         ("manifest.json", "sha256 of every other file"),
+        *((name, meaning) for name, meaning in PROSE.items() if name in files),
+        *(row for name, meaning in DATA.items() for row in _data_row(name, meaning, files)),
     ]
     for exhibit in EXHIBITS:
         made = [name for name in files if _belongs(name, exhibit.name)]
@@ -119,6 +101,12 @@ def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str
         f"strings; evidence of single latents and tables of more than {MAX_CSV_ROWS:,} rows come as Parquet only. "
         "The LaTeX tables need `\\usepackage{booktabs}`.",
     ]
+
+
+def _data_row(name: str, meaning: str, files: Sequence[str]) -> list[tuple[str, str]]:
+    """A row for a file, or one for all files of a folder."""
+    made = [f"`{file}`" for file in files if file == name or (name.endswith("/") and file.startswith(name))]
+    return [(", ".join(made), meaning)] if made else []
 
 
 def _belongs(file: str, exhibit: str) -> bool:

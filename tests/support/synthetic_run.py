@@ -88,7 +88,7 @@ def write_synthetic_run(
     run = store.create_run(
         name,
         recipe_name="synthetic",
-        recipe=_recipe(root_seed, n_models, n_untrained, comparisons, replicates),
+        recipe=_recipe(root_seed, n_models, n_untrained, comparisons, replicates, n_latents, n_ctx),
         nodes={node: {"step": fields["step"], "key": fields["key"]} for node, fields in writer.nodes.items()},
         environment={"python": "3.11.0", "platform": "Linux-x86_64", "versions": {"universality": "0.1.0"}},
     )
@@ -194,8 +194,9 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
         sides = [f"latents/{comparison}/{a}", f"latents/{comparison}/{b}"]
         for step in ("similarity", "null", "matching"):
             writer.put(
-                f"{step}/{comparison}/{a}-{b}", step, {}, sides, json={step: {"n": len(pairings[a, b].r)}}
-            )
+                f"{step}/{comparison}/{a}-{b}", step, {}, sides, json={step: {"n": len(pairings[a, b].r)}},
+                facts={"certificate": 1e-9} if step == "matching" else None,
+            )  # fmt: skip
     for a, b in combinations(trained, 2):
         writer.put(
             f"neurons/{comparison}/{a}-{b}", "neurons", {}, [f"activations/{a}/eval", f"activations/{b}/eval"]
@@ -252,16 +253,36 @@ def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[Wo
 
 
 def _recipe(
-    root_seed: int, n_models: int, n_untrained: int, comparisons: tuple[str, ...], replicates: bool
+    root_seed: int,
+    n_models: int,
+    n_untrained: int,
+    comparisons: tuple[str, ...],
+    replicates: bool,
+    n_latents: int,
+    n_ctx: int,
 ) -> dict[str, Any]:
+    """A legal recipe of the run's shape, most defaults left out."""
     return {
         "recipe": "synthetic",
         "description": "planted concepts",
         "root_seed": root_seed,
-        "corpus": {"source": "synthetic"},
-        "models": {"kind": "native", "model_seeds": list(range(n_models)), "n_untrained": n_untrained},
+        "corpus": {"sources": [{"kind": "text", "path": "planted"}]},
+        "n_ctx": n_ctx,
+        "models": {
+            "kind": "native",
+            "architecture": {"d_model": 16, "d_mlp": 64, "n_ctx": n_ctx},
+            "training": {"tokens": 1_000_000},
+            "model_seeds": list(range(n_models)),
+            "n_untrained": n_untrained,
+        },
         "comparisons": [
-            {"id": c, "hook_point": "blocks.0.mlp.hook_post", "replicates": replicates, "neurons": True}
+            {
+                "id": c,
+                "hook_point": "blocks.0.mlp.hook_post",
+                "sae": {"d_sae": n_latents, "k": 8, "tokens": 300_000},
+                "replicates": replicates,
+                "neurons": True,
+            }
             for c in comparisons
         ],
         "compare": {"tau": 0.5, "min_firings": 20, "n_shifts": 20, "alpha": 0.05},

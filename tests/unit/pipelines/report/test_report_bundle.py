@@ -182,7 +182,11 @@ def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> N
 def test_run_without_any_result_gives_a_report_too(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), unfinished=("",), **SMALL)
     result = write_report(run, tmp_path / "report")
-    assert result.files == ("README.md", "results.json", "timestamps.json", "manifest.json")
+    assert {"README.md", "results.json", "methods.md", "timestamps.json", "manifest.json"} <= set(
+        result.files
+    )
+    assert not [name for name in result.files if name.startswith(("tables/", "figures/"))]
+    assert "`methods.tex`" in (tmp_path / "report" / "README.md").read_text()
 
 
 def test_every_comparison_gets_its_exhibits(tmp_path: Path) -> None:

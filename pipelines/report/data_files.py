@@ -1,0 +1,142 @@
+"""Files for other programs: the graph, what every column means, the recipe to run again, the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from pipelines.cli.summary import split_comparisons
+from pipelines.recipe import Recipe
+from pipelines.report.folder import json_text
+from pipelines.report.prose.material import readable_recipe
+from pipelines.report.tables import TABLES
+from universality.exhibits.columns import entry
+
+if TYPE_CHECKING:
+    from storage import Run
+
+Write = Callable[[str, bytes | str], None]
+
+#: Files written here, in the order of the README, with what they hold; a name that ends in "/" stands for its folder.
+FILES: Mapping[str, str] = {
+    "graph/": "the graph of features of each comparison, as GraphML and as node-link JSON: alive features, and all "
+    "assigned pairs",
+    "DATA_DICTIONARY.md": "type, unit, range and meaning of every column of every table, and of the graph",
+    "recipe.resolved.yaml": "the recipe with every default filled in: `universality run recipe.resolved.yaml`",
+    "environment.json": "the machine and the packages that made the run, and the packages that wrote this report",
+}
+#: Attributes of the graph that are no columns of a table.
+_GRAPH_ONLY = {
+    "assigned": ("yes or no", "true, false", "whether partners were chosen one to one"),
+    "kept": (
+        "yes or no",
+        "true, false",
+        "whether q is below alpha and r_held_out at least tau: clusters are made of these",
+    ),
+}
+
+
+def write_data_files(
+    write: Write, run: Run, tables: Mapping[str, pd.DataFrame], results: Mapping[str, Any]
+) -> None:
+    """Write the files of :data:`FILES`; what an unfinished run lacks is left out.
+
+    Args:
+        write: takes a relative path and its content.
+        run: the run; only read.
+        tables: the run's tables by name, as they are written.
+        results: as :func:`pipelines.report.provenance.results` makes them.
+    """
+    recipe = readable_recipe(run)
+    if recipe is not None:
+        write("recipe.resolved.yaml", recipe_yaml(recipe))
+        if "features" in tables and "pairs" in tables:
+            _write_graphs(write, tables, recipe)
+    write("DATA_DICTIONARY.md", data_dictionary(tables))
+    made = {"run": results["environment"], "report": results["written_with"]}
+    write("environment.json", json_text(made))
+
+
+def recipe_yaml(recipe: Recipe) -> str:
+    """A recipe as YAML that :func:`pipelines.recipe.load_recipe` reads back as the same recipe."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    return f"# Every setting of the run, defaults included.\n{text}"
+
+
+def _write_graphs(write: Write, tables: Mapping[str, pd.DataFrame], recipe: Recipe) -> None:
+    import networkx as nx
+
+    from universality.exhibits.graphs import assigned_graph, graphml
+
+    pairs = dict(split_comparisons(tables["pairs"]))
+    for comparison, features in split_comparisons(tables["features"]):
+        mine = pairs.get(comparison, tables["pairs"].iloc[:0])
+        graph = assigned_graph(features, mine, tau=recipe.compare.tau, alpha=recipe.compare.alpha)
+        write(f"graph/{comparison}.graphml", graphml(graph))
+        write(f"graph/{comparison}.json", json_text(nx.node_link_data(graph, edges="edges")))
+
+
+def data_dictionary(tables: Mapping[str, pd.DataFrame]) -> str:
+    """Markdown: a section per table with a row per column; types are those of the Parquet files."""
+    lines = [
+        "# Data dictionary",
+        "",
+        "Tables are in `tables/`. A *row* is one evaluation token; *fit rows* chose pairs, *score rows* (held out) did "
+        "not; *r* is a Pearson correlation over rows, zeros included. Types are those of the Parquet files; columns "
+        "that may be empty say when.",
+        "",
+    ]
+    for name, meaning in TABLES.items():
+        if name in tables:
+            lines += [f"## `{name}`", "", f"{meaning[:1].upper()}{meaning[1:]}.", "", *_HEAD]
+            lines += [_row(name, column, tables[name][column]) for column in tables[name].columns]
+            lines.append("")
+    if "features" in tables and "pairs" in tables:
+        lines += _graph_section(tables)
+    return "\n".join(lines)
+
+
+_HEAD = ("| column | type | unit | range | meaning |", "| --- | --- | --- | --- | --- |")
+
+
+def _row(table: str, column: str, values: pd.Series) -> str:
+    found = entry(table, column)
+    unit, span, meaning = found if found is not None else ("", "", "")
+    return _line(column, _type(values), unit, span, meaning)
+
+
+def _line(name: str, kind: str, unit: str, span: str, meaning: str) -> str:
+    cells = (f"`{name}`", kind, unit, span, meaning)
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+def _type(values: pd.Series) -> str:
+    """``int64``, ``float64``, ``bool`` or ``text``, as Parquet holds it."""
+    name = str(values.dtype).lower()
+    known = ("int", "float", "bool")
+    return name.replace("boolean", "bool") if name.startswith(known) else "text"
+
+
+def _graph_section(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    from universality.exhibits.graphs import EDGE_ATTRIBUTES, NODE_ATTRIBUTES
+
+    lines = [
+        "## Graph",
+        "",
+        "`graph/<comparison>.graphml` and `.json` (node-link). Nodes are alive features with the id `model/latent`, "
+        "edges the rows of `pairs`. What is missing in the table is no attribute.",
+        "",
+        "| attribute | type | unit | range | meaning |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for table, names in (("features", ("model", "latent", *NODE_ATTRIBUTES)), ("pairs", EDGE_ATTRIBUTES)):
+        side = "node" if table == "features" else "edge"
+        for name in names:
+            kind = _type(tables[table][name]) if name in tables[table] else "bool"
+            found = _GRAPH_ONLY.get(name) or entry(table, name) or ("", "", "")
+            unit, span, meaning = found
+            lines.append(_line(f"{side} {name}", kind, unit, span, meaning))
+    return [*lines, ""]

@@ -1,0 +1,1 @@
+"""The text of a report: methods, limitations, checklist and references, each number a macro."""

@@ -1,0 +1,234 @@
+"""Macros of one comparison: its dictionaries, settings and results."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from pipelines.recipe import ComparisonConfig
+from pipelines.report.prose.macros import (
+    Macros,
+    code,
+    count,
+    count_span,
+    letters,
+    percent,
+    real,
+    series,
+    setting,
+    span,
+    words,
+)
+from pipelines.report.prose.material import Material
+from universality.compare.config import CompareConfig
+from universality.verdicts import VERDICTS
+
+#: Quantities of the table ``headline`` as macros call them.
+QUANTITIES = {
+    "features": ("Features", "assigned pairs of features"),
+    "token_conditional": ("TokenConditional", "assigned pairs of features, token and position means removed"),
+    "neurons": ("Neurons", "assigned pairs of neurons"),
+    "ceiling": ("Ceiling", "assigned pairs of features of two dictionaries of one model"),
+    "untrained": ("Untrained", "assigned pairs of features of untrained models"),
+    "null_p95": ("Chance", "maxima under shifted documents"),
+}
+CLASSES = ("universal", "shared", "specific")
+LEVELS = ("context", "token", "domain", "untested")
+#: Indices named in the text, with the digits of their macros.
+INDICES = {
+    "mean_of_median_r": "MeanOfMedianR",
+    "cycle_consistency": "CycleConsistency",
+    "raw_cka": "RawCka",
+    "raw_svcca": "RawSvcca",
+    "neuron_excess": "NeuronExcess",
+    "mppc": "Mppc",
+    "mutual_nearest_fraction": "MutualNearest",
+}
+
+
+def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None:
+    """Add every number of a comparison, under its name where there are several."""
+    macros.scoped(m.scope(comparison))
+    macros.add("Comparison", code(comparison), "id of the comparison")
+    config = m.config(comparison)
+    if config is not None and m.recipe is not None:
+        _dictionary_settings(macros, config)
+        _settings(macros, m.recipe.compare)
+    for table, add in {
+        "models": _dictionaries,
+        "features": _features,
+        "clusters": _clusters,
+        "headline": _headline,
+        "verdicts": _verdicts,
+        "indices": _indices,
+        "k_of_m": _k_of_m,
+    }.items():
+        found = m.of(comparison, table)
+        if found is not None:
+            add(macros, found)
+    pairs = m.of(comparison, "pairs")
+    if pairs is not None and m.recipe is not None:
+        _pairs(macros, pairs, m.recipe.compare)
+    gaps = [
+        facts["certificate"]
+        for node in m.run.record["nodes"]
+        if node.startswith(f"matching/{comparison}/") and "certificate" in (facts := m.facts(node))
+    ]
+    meaning = (
+        "largest gap to the optimum that the assignments leave open, in summed r; facts of steps matching"
+    )
+    macros.add("Certificate", setting(float(f"{max(gaps):.1e}")) if gaps else None, meaning)
+    macros.scoped(None)
+
+
+def _dictionary_settings(macros: Macros, config: ComparisonConfig) -> None:
+    macros.add("HookPoint", code(config.hook_point), "hook_point of the comparison")
+    sae = config.sae
+    if sae is None:
+        return
+    where = "sae of the comparison"
+    macros.add("SaeLr", setting(sae.peak_lr), f"peak learning rate of the dictionaries; {where}")
+    macros.add("SaeBatchRows", count(sae.batch_rows), f"batch_rows; {where}")
+    macros.add("SaeWarmup", percent(sae.warmup, 0), f"warmup, percent of the steps; {where}")
+    macros.add("SaeDecay", percent(sae.decay, 0), f"decay, percent of the steps; {where}")
+    macros.add("SaeDeadAfter", count(sae.dead_after), f"dead_after, rows; {where}")
+
+
+def _settings(macros: Macros, compare: CompareConfig) -> None:
+    where, add = "compare of the recipe", macros.add
+    add("Tau", setting(compare.tau), f"tau; {where}")
+    add("TauSquared", setting(round(compare.tau**2, 6)), f"tau squared; {where}")
+    add("Alpha", setting(compare.alpha), f"alpha; {where}")
+    add("MinFirings", count(compare.min_firings), f"min_firings; {where}")
+    add("NumShifts", count(compare.n_shifts), f"n_shifts; {where}")
+    add("NumCandidates", count(compare.top), f"top; {where}")
+    add("Unmatched", setting(compare.unmatched), f"unmatched; {where}")
+    add("MinStratumLatents", count(compare.min_stratum_latents), f"min_stratum_latents; {where}")
+    add("MinStratumValues", count(compare.min_stratum_values), f"min_stratum_values; {where}")
+    add("NumResamples", count(compare.n_resamples), f"n_resamples; {where}")
+    add("Confidence", percent(compare.confidence, 0), f"confidence, percent; {where}")
+    add("DenseRate", setting(compare.dense_rate), f"dense_rate; {where}")
+    add("SplitPieces", count(compare.split_pieces), f"split_pieces; {where}")
+    add("SplitGain", setting(compare.split_gain), f"split_gain; {where}")
+    add("ProbeShare", setting(compare.probe_share), f"probe_share; {where}")
+    add("ProbeFloor", setting(compare.probe_floor), f"probe_floor; {where}")
+    add("NumRotations", count(compare.n_rotations), f"n_rotations; {where}")
+    add("Taus", series(setting(tau) for tau in compare.taus), f"taus; {where}")
+
+
+def _dictionaries(macros: Macros, models: pd.DataFrame) -> None:
+    primary = models[models["role"] == "primary"]
+    where = "primary dictionaries of table models"
+    if "architecture" not in primary:
+        return
+    macros.add("NumDictionaries", count(len(models)), "dictionaries, all roles; table models")
+    for role, name in {"primary": "Primary", "replicate": "Replicate", "untrained": "Untrained"}.items():
+        n = int((models["role"] == role).sum())
+        macros.add(f"Num{name}Dictionaries", count(n), f"{role} dictionaries; table models")
+    sparsity = list(dict.fromkeys(primary["sparsity"].dropna().astype(str))) if "sparsity" in primary else []
+    macros.add("Sparsity", series(words(s) for s in sparsity), f"sparsity; {where}")
+    macros.add(
+        "NumLatents", count_span(int(n) for n in primary["d_sae"]), f"latents of a dictionary, d_sae; {where}"
+    )
+    macros.add("DIn", count_span(int(n) for n in primary["d_in"]), f"width of the activations, d_in; {where}")
+    tokens = primary["sae_tokens"].dropna()
+    macros.add(
+        "SaeTokens", count_span(int(t) for t in tokens), f"activations trained on, sae_tokens; {where}"
+    )
+    macros.add("Fvu", span(primary["fvu"], 3), f"fraction of variance unexplained, fvu; {where}")
+    macros.add("ActivePerToken", span(primary["l0"], 1), f"active latents per token, l0; {where}")
+    macros.add(
+        "DeadPercent", span(100 * primary["dead_fraction"], 1), f"percent of latents that never fire; {where}"
+    )
+    if "ce_recovered" in primary:
+        recovered = span(100 * primary["ce_recovered"], 1)
+        macros.add("CeRecovered", recovered, f"percent of the loss recovered, ce_recovered; {where}")
+
+
+def _features(macros: Macros, features: pd.DataFrame) -> None:
+    where, alive = "table features", features[features["status"] == "alive"]
+    macros.add("NumLatentsCompared", count(len(features)), f"latents of the compared models; {where}")
+    for status in ("alive", "rare", "dead"):
+        n = int((features["status"] == status).sum())
+        macros.add(f"Num{status.title()}", count(n), f"latents with status {status}; {where}")
+    total = max(len(alive), 1)
+    for name in CLASSES:
+        chosen = alive[alive["class"] == name]
+        title = name.title()
+        macros.add(f"Num{title}", count(len(chosen)), f"alive features of class {name}; {where}")
+        meaning = f"percent of alive features of class {name}; {where}"
+        macros.add(f"Percent{title}", percent(len(chosen) / total), meaning)
+        for level in LEVELS:
+            n = int((chosen["level"] == level).sum())
+            meaning = f"alive features of class {name} and level {level}; {where}"
+            macros.add(f"Num{title}{level.title()}", count(n), meaning)
+
+
+def _pairs(macros: Macros, pairs: pd.DataFrame, compare: CompareConfig) -> None:
+    where = "table pairs"
+    beyond = pairs["q"] < compare.alpha
+    kept = pairs[beyond & (pairs["r_held_out"] >= compare.tau)]
+    macros.add("NumPairs", count(len(pairs)), f"assigned pairs, all pairs of models; {where}")
+    macros.add("NumPairsBeyondChance", count(int(beyond.sum())), f"assigned pairs with q < alpha; {where}")
+    share = percent(float(beyond.mean())) if len(pairs) else None
+    macros.add("PercentPairsBeyondChance", share, f"the same, percent; {where}")
+    meaning = f"assigned pairs with q < alpha and held-out r >= tau; {where}"
+    macros.add("NumPairsKept", count(len(kept)), meaning)
+    for level in LEVELS:
+        n = int((kept["level"] == level).sum())
+        macros.add(f"NumPairsKept{level.title()}", count(n), f"the same, of level {level}; {where}")
+
+
+def _clusters(macros: Macros, clusters: pd.DataFrame) -> None:
+    n = int((clusters["n_models"] >= 2).sum())
+    macros.add("NumClusters", count(n), "clusters of two and more models; table clusters")
+    for name in CLASSES[:2]:
+        n = int((clusters["class"] == name).sum())
+        macros.add(f"Num{name.title()}Clusters", count(n), f"clusters of class {name}; table clusters")
+
+
+def _headline(macros: Macros, headline: pd.DataFrame) -> None:
+    """Value, interval and count per quantity, over all pairs of models and for each."""
+    macros.add("ChanceQuantile", count(95), "the quantile of quantity null_p95, percent; table headline")
+    for row in headline.to_dict("records"):
+        if row["quantity"] not in QUANTITIES:
+            continue
+        name, what = QUANTITIES[row["quantity"]]
+        pair = str(row["pair"])
+        suffix = "" if pair == "overall" else letters(pair)
+        where = f"{what}, {'all pairs of models' if pair == 'overall' else pair}; table headline"
+        kind = "95th percentile" if row["quantity"] == "null_p95" else "median held-out r"
+        macros.add(f"R{name}{suffix}", real(row["value"]), f"{kind} of {where}")
+        macros.add(f"R{name}{suffix}Low", real(row["low"]), f"lower end of the interval of R{name}{suffix}")
+        macros.add(f"R{name}{suffix}High", real(row["high"]), f"upper end of the interval of R{name}{suffix}")
+        macros.add(f"N{name}{suffix}", count(row["n"]), f"number of {where}")
+
+
+def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:
+    where = "table verdicts"
+    meaning = f"alive features times models that lack them; {where}"
+    macros.add("NumVerdicts", count(len(verdicts)), meaning)
+    for verdict in VERDICTS:
+        n = int((verdicts["verdict"] == verdict).sum())
+        name = letters(verdict)
+        macros.add(f"NumVerdict{name}", count(n), f"rows of verdict {verdict}; {where}")
+        if len(verdicts):
+            macros.add(f"PercentVerdict{name}", percent(n / len(verdicts)), f"the same, percent; {where}")
+
+
+def _indices(macros: Macros, indices: pd.DataFrame) -> None:
+    """Indices over all models, or the mean over pairs of models, each beside its chance level."""
+    for index, name in INDICES.items():
+        rows = indices[(indices["name"] == index) & ~indices["pair"].astype(str).str.contains("r|u")]
+        rows = pd.concat([rows, indices[(indices["name"] == index) & (indices["pair"] == "overall")]])
+        rows = rows[~rows.index.duplicated()]
+        if len(rows):
+            where = f"index {index}, mean over pairs of models; table indices"
+            macros.add(name, real(float(rows["value"].mean())), where)
+            macros.add(f"{name}Chance", real(float(rows["chance"].mean())), f"chance level of {where}")
+
+
+def _k_of_m(macros: Macros, k_of_m: pd.DataFrame) -> None:
+    for row in k_of_m.to_dict("records"):
+        k = letters(str(int(row["k"])))
+        meaning = f"percent of alive features in clusters of exactly {row['k']} models; table k_of_m"
+        macros.add(f"PercentModels{k}", percent(row["fraction"]), meaning)

@@ -1,0 +1,184 @@
+r"""Numbers of a report by name: LaTeX macros, and the same values for Markdown.
+
+**Names.** A macro is ``\uf`` and a name of letters: ``\ufNumUniversal``. Digits and signs of ids are spelled out
+(``m0-m1`` is ``MZeroMOne``). Numbers of a comparison have plain names where it is the run's only one; where there are
+several the name goes on with ``In`` and the comparison's id in letters: ``\ufNumUniversalInLayerZero``. Names
+are stable: a later version may add some, and renames none.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from universality.exhibits.latex import number, tex_escape
+
+PREFIX = "uf"
+_DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+
+
+class Value(NamedTuple):
+    """A value in both forms.
+
+    Attributes:
+        tex: LaTeX in ASCII, for text and for math mode.
+        text: Markdown.
+    """
+
+    tex: str
+    text: str
+
+
+class Macro(NamedTuple):
+    """A named value.
+
+    Attributes:
+        name: letters only, without the prefix.
+        value: what it stands for.
+        meaning: what it is, and which table or setting it comes from; plain text.
+    """
+
+    name: str
+    value: Value
+    meaning: str
+
+
+class Macros:
+    """The macros of a report by name, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        """Start without macros."""
+        self.found: dict[str, Macro] = {}
+        self._scope = ""
+
+    def scoped(self, comparison: str | None) -> None:
+        """From here on names belong to a comparison; None for the run, and for the only comparison."""
+        self._scope = "" if comparison is None else f"In{letters(comparison)}"
+
+    def add(self, name: str, value: Value | None, meaning: str) -> None:
+        """Take a value in; None, for what the run does not have, is left out.
+
+        Names that two ids spell alike (``a-b`` and ``a_b``) are told apart by an ``X`` at the end.
+        """
+        if value is None:
+            return
+        full = name + self._scope
+        while full in self.found:
+            full += "X"
+        self.found[full] = Macro(full, value, meaning)
+
+    def get(self, name: str) -> Macro | None:
+        """The macro of the current comparison, else of the run."""
+        return self.found.get(name + self._scope) or self.found.get(name)
+
+    def tex(self) -> str:
+        r"""``macros.tex``: a comment and a ``\newcommand`` per macro, in ASCII."""
+        lines = [
+            "% Numbers of this run, computed from its stored tables; written by the report, not by hand.",
+            r"% \input this before the text. Names: \uf, then letters; with several comparisons, In and the",
+            "% comparison's name. Each comment says what the number is and where it stands.",
+        ]
+        for macro in self.found.values():
+            lines += [
+                f"% {_comment(macro.meaning)}",
+                rf"\newcommand{{\{PREFIX}{macro.name}}}{{{macro.value.tex}}}",
+            ]
+        return "\n".join([*lines, ""])
+
+
+def letters(text: str) -> str:
+    """An id in letters: ``m0-m1`` is ``MZeroMOne``, ``layer_3`` is ``LayerThree``."""
+    parts = re.findall(r"[A-Za-z]+|\d", text)
+    return "".join(_DIGITS[int(p)] if p.isdigit() else p[0].upper() + p[1:] for p in parts)
+
+
+def count(value: float) -> Value:
+    """A whole number, thousands separated."""
+    text = f"{int(value):,}"
+    return Value(text.replace(",", "{,}"), text)
+
+
+def real(value: float | None, digits: int = 2) -> Value | None:
+    """A number with fixed digits; None for None and what is not finite."""
+    if value is None or not math.isfinite(value):
+        return None
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return Value(number(value, digits), text.replace("-", "−"))
+
+
+def percent(share: float | None, digits: int = 1) -> Value | None:
+    """A share in 0..1 as a percentage, without its sign."""
+    return None if share is None else real(100 * share, digits)
+
+
+def setting(value: float | None) -> Value | None:
+    """A setting as it was given: up to six digits, exponents as powers of ten."""
+    if value is None or not math.isfinite(value):
+        return None
+    if float(value).is_integer() and abs(value) < 1e9:
+        return count(int(value))
+    text = f"{value:.6g}"
+    if "e" not in text:
+        return Value(text, text)
+    mantissa, exponent = text.split("e")
+    power = rf"{mantissa}\times 10^{{{int(exponent)}}}"
+    return Value(rf"\ensuremath{{{power}}}", f"{mantissa}e{int(exponent)}")
+
+
+def words(text: str | None) -> Value | None:
+    """Plain text from the run, escaped for both forms."""
+    return None if text is None else Value(tex_escape(text), _markdown(text))
+
+
+def code(text: str | None) -> Value | None:
+    """A name of the program, in typewriter type; LaTeX may break its line after points and underscores."""
+    if text is None:
+        return None
+    tex = tex_escape(text).replace(".", r".\allowbreak{}").replace(r"\_", r"\_\allowbreak{}")
+    return Value(rf"\texttt{{{tex}}}", f"`{text.replace('`', ' ')}`")
+
+
+def series(values: Iterable[Value | None]) -> Value | None:
+    """Several values as a list in prose: ``a``, ``a and b``, ``a, b and c``; None for none."""
+    found = [value for value in values if value is not None]
+    return Value(joined([v.tex for v in found]), joined([v.text for v in found])) if found else None
+
+
+def span(values: Iterable[float | None], digits: int) -> Value | None:
+    """The range of values with fixed digits, or the one value that all round to."""
+    shown = [v for v in values if v is not None and math.isfinite(v)]
+    if not shown:
+        return None
+    low, high = real(min(shown), digits), real(max(shown), digits)
+    return _between(low, high)
+
+
+def count_span(values: Iterable[int]) -> Value | None:
+    """The range of whole numbers, or their one value."""
+    shown = sorted(values)
+    return _between(count(shown[0]), count(shown[-1])) if shown else None
+
+
+def _between(low: Value | None, high: Value | None) -> Value | None:
+    if low is None or high is None:
+        return None
+    # In math mode three hyphens would be minus signs, hence text.
+    return low if low == high else Value(rf"\mbox{{{low.tex}--{high.tex}}}", f"{low.text}–{high.text}")
+
+
+def joined(items: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _markdown(text: str) -> str:
+    plain = " ".join(text.split()).replace("<", "&lt;")
+    return re.sub(r"([\\`*_\[\]|$])", r"\\\1", plain)
+
+
+def _comment(text: str) -> str:
+    return " ".join(text.encode("ascii", "backslashreplace").decode().split())

@@ -1,0 +1,100 @@
+"""Write the text of a report: ``methods``, ``macros.tex``, ``references.bib``, the checklist and the limitations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from pipelines.report.prose.checklist import checklist_text
+from pipelines.report.prose.citations import bibliography, listed
+from pipelines.report.prose.comparison_numbers import add_comparison_numbers
+from pipelines.report.prose.limitations import find_limitations, limitation_sections, limitation_values
+from pipelines.report.prose.macros import Macros
+from pipelines.report.prose.material import Material, material
+from pipelines.report.prose.methods import methods_sections
+from pipelines.report.prose.run_numbers import add_run_numbers
+from pipelines.report.prose.sweeps import add_sweep_numbers
+from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
+
+if TYPE_CHECKING:
+    from storage import Run
+
+#: Files written here, in the order of the README, with what they hold.
+FILES: Mapping[str, str] = {
+    "methods.tex": "methods, findings and limitations for a paper: `\\input{macros}`, then `\\input{methods}`; every "
+    "number is a macro",
+    "methods.md": "the same text, numbers filled in",
+    "macros.tex": "every number of the run as a LaTeX macro, with a comment on what it is",
+    "references.bib": "the works that the text cites",
+    "checklist.md": "reproducibility checklist, filled in where the run knows the answer",
+}
+
+
+def write_prose(
+    write: Callable[[str, str], None],
+    run: Run,
+    tables: Mapping[str, pd.DataFrame],
+    missing: Sequence[str],
+    warnings: Sequence[dict[str, str]],
+) -> list[dict[str, Any]]:
+    """Write the files of :data:`FILES`.
+
+    Args:
+        write: takes a relative path and its text.
+        run: the run; only read.
+        tables: the run's tables by name.
+        missing: what the report lacks, in words.
+        warnings: ``{"node", "warning"}`` of every step that warned.
+
+    Returns:
+        The limitations found: ``id, comparison_id, text, value, threshold``.
+    """
+    m = material(run, tables, list(missing), list(warnings))
+    macros = run_macros(m)
+    found = find_limitations(m, macros)
+    sections = [*_partial(m), *methods_sections(m), *limitation_sections(m, found)]
+    keys = cited(sections)
+    write("macros.tex", macros.tex())
+    write("methods.tex", _TEX_HEAD + tex_text(sections, macros))
+    write("methods.md", _markdown(sections, macros, keys))
+    write("references.bib", bibliography(keys))
+    write("checklist.md", checklist_text(m, macros))
+    return limitation_values(m, found, macros)
+
+
+def run_macros(m: Material) -> Macros:
+    """Every number of a run and of its comparisons."""
+    macros = Macros()
+    add_run_numbers(macros, m)
+    for comparison in m.comparisons:
+        add_comparison_numbers(macros, m, comparison)
+    add_sweep_numbers(macros, m)
+    return macros
+
+
+def _partial(m: Material) -> list[Section]:
+    """A word on top where the run is not finished."""
+    if not m.missing:
+        return []
+    shown = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
+    # Names of steps and tables are the run's own, so they go in as they are and hold no mark.
+    return [
+        Section(
+            "Unfinished run",
+            [["This text is partial: the run is not finished. What it lacks:"]],
+        ),
+        Section("Not there yet", [[item] for item in shown], items=True),
+    ]
+
+
+_TEX_HEAD = (
+    "% Written from a finished run. \\input{macros} first; cite with references.bib.\n"
+    "% Numbers are macros: when the run changes, they change, and the sentences stay.\n\n"
+)
+
+
+def _markdown(sections: Sequence[Section], macros: Macros, keys: Sequence[str]) -> str:
+    references = ["## References", "", *listed(keys), ""] if keys else []
+    return "\n".join(["# Methods and findings", "", markdown_text(sections, macros), *references])

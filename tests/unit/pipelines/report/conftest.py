@@ -1,0 +1,31 @@
+"""One small synthetic run and its report for all tests that only read them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.report.bundle import write_report
+from storage import Run
+
+SUPPORT = Path(__file__).resolve().parents[3] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
+
+from synthetic_run import write_synthetic_run
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three models of 60 latents, 96 documents."""
+    return write_synthetic_run(str(tmp_path_factory.mktemp("store")), n_latents=60, n_documents=96)
+
+
+@pytest.fixture(scope="session")
+def small_report(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report folder of that run."""
+    out = tmp_path_factory.mktemp("reports") / "report"
+    write_report(small_run, out)
+    return out

@@ -1,0 +1,371 @@
+"""The text of a report: one template in two forms, every number a macro, every macro the store's number."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.recipe import load_recipe, shipped_recipes
+from pipelines.report.bundle import write_report
+from pipelines.report.prose.citations import WORKS, bibliography, listed
+from pipelines.report.prose.comparing import ASSIGNMENTS
+from pipelines.report.prose.dictionaries import ARCHITECTURES
+from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
+from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
+from pipelines.steps.sweeping import MEASURED
+from storage import Run, open_store
+from universality.sae.config import SAEArchitecture
+
+SUPPORT = Path(__file__).resolve().parents[3] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
+
+from synthetic_run import write_synthetic_run
+
+SMALL = {"n_latents": 60, "n_documents": 96}
+
+
+@pytest.fixture
+def run(small_run: Run) -> Run:
+    return small_run
+
+
+@pytest.fixture
+def report(small_report: Path) -> Path:
+    return small_report
+
+
+def _macros(folder: Path) -> dict[str, str]:
+    """Names and values of macros.tex, thousands separators taken out."""
+    lines = (folder / "macros.tex").read_bytes().decode("ascii").splitlines()
+    found = [
+        re.fullmatch(r"\\newcommand\{\\uf([A-Za-z]+)\}\{(.*)\}", line) for line in lines if line[0] != "%"
+    ]
+    assert all(found)
+    pairs = [(m[1], m[2].replace("{,}", "").replace(r"\ensuremath{-}", "-")) for m in found if m]
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def _raw(run: Run, node: str, table: str) -> pd.DataFrame:
+    """A table as the step wrote it, read with pandas alone."""
+    artifact = run.store.get(run.record["nodes"][node]["key"])
+    return pd.read_parquet(artifact.table_file(table))
+
+
+def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
+    macros = _macros(report)
+    raw = {
+        name: _raw(run, "comparison/main", name)
+        for name in ("features", "pairs", "headline", "models", "clusters", "verdicts", "indices", "k_of_m")
+    }
+    documents = _raw(run, "tokens", "documents")
+    fit = np.asarray(run.store.get(run.record["nodes"]["tokens"]["key"]).array("row_fit"))
+    features, pairs = raw["features"], raw["pairs"]
+    alive, primary = features[features["status"] == "alive"], raw["models"].query("role == 'primary'")
+    headline = raw["headline"].set_index(["quantity", "pair"])
+    kept = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= 0.5)]
+    expected = {
+        "NumUniversal": str((alive["class"] == "universal").sum()),
+        "NumShared": str((alive["class"] == "shared").sum()),
+        "NumSpecificUntested": str(((alive["class"] == "specific") & (alive["level"] == "untested")).sum()),
+        "PercentUniversal": f"{100 * (alive['class'] == 'universal').mean():.1f}",
+        "NumAlive": str(len(alive)),
+        "NumRare": str((features["status"] == "rare").sum()),
+        "NumPairs": str(len(pairs)),
+        "NumPairsBeyondChance": str((pairs["q"] < 0.05).sum()),
+        "NumPairsKept": str(len(kept)),
+        "NumPairsKeptToken": str((kept["level"] == "token").sum()),
+        "RFeatures": f"{pairs['r_held_out'].median():.2f}",
+        "RFeaturesMZeroMOne": f"{headline.loc[('features', 'm0-m1'), 'value']:.2f}",
+        "RCeilingLow": f"{headline.loc[('ceiling', 'overall'), 'low']:.2f}",
+        "NChance": str(headline.loc[("null_p95", "overall"), "n"]),
+        "NumClusters": str((raw["clusters"]["n_models"] > 1).sum()),
+        "NumVerdictSplit": str((raw["verdicts"]["verdict"] == "split").sum()),
+        "PercentModelsThree": f"{100 * raw['k_of_m'].set_index('k')['fraction'][3]:.1f}",
+        "Fvu": rf"\mbox{{{primary['fvu'].min():.3f}--{primary['fvu'].max():.3f}}}",
+        "NumDocuments": str(len(documents)),
+        "NumTokensScore": str(documents.loc[documents["part"] == "score", "n_tokens"].sum()),
+        "NumFitRows": str(fit.sum()),
+        "NumScoreRows": str((~fit).sum()),
+        "VocabSize": str(len(_raw(run, "tokenizer", "vocabulary"))),
+        "NumShifts": "20",
+        "NumModels": "3",
+    }
+    assert {name: macros[name] for name in expected} == expected
+    assert headline.loc[("features", "overall"), "value"] == pairs["r_held_out"].median()
+
+
+def test_no_number_is_typed_into_the_latex_text(report: Path) -> None:
+    text = (report / "methods.tex").read_bytes().decode("ascii")
+    bare = re.sub(r"\\cite\{[^}]*\}", "", "\n".join(x for x in text.splitlines() if x[:1] != "%"))
+    assert re.findall(r"\d+", bare) == []
+    used = set(re.findall(r"\\uf([A-Za-z]+)\{\}", text))
+    assert len(used) > 80
+    assert used <= set(_macros(report))
+
+
+def test_both_forms_say_the_same(report: Path) -> None:
+    """Macros filled in and marks taken off, LaTeX and Markdown are the same words."""
+    tex = (report / "methods.tex").read_text().split("\\subsection", 1)[1]
+    for name, value in _macros(report).items():
+        tex = tex.replace(rf"\uf{name}{{}}", value)
+    tex = re.sub(r"~?\\cite\{[^}]*\}", "", tex)
+    markdown = (report / "methods.md").read_text().split("## ", 1)[1].split("## References")[0]
+    for work in sorted((w.label for w in WORKS.values()), key=len, reverse=True):
+        markdown = markdown.replace(work, "")
+    assert len(markdown) > 5000
+    assert _letters(tex) == _letters(markdown)
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone, without LaTeX commands."""
+    text = text.replace(r"\times 10^{", "e")
+    plain = re.sub(r"\\(subsection|item|emph|texttt|mbox|ensuremath|begin|end|allowbreak)\b", "", text)
+    plain = plain.replace("{itemize}", "").replace("−", "-")
+    return re.sub(r"[^A-Za-z0-9]", "", plain)
+
+
+def test_the_references_are_those_cited(report: Path) -> None:
+    text = (report / "methods.tex").read_text()
+    keys = {key for group in re.findall(r"\\cite\{([^}]*)\}", text) for key in group.split(",")}
+    entries = (report / "references.bib").read_bytes().decode("ascii")
+    assert set(re.findall(r"^@\w+\{(\w+),", entries, flags=re.M)) == keys
+    assert {"gao2024", "benjamini1995", "bricken2023"} <= keys
+    assert "bussmann2024" not in keys  # an architecture that this run has none of
+
+
+def test_every_work_is_complete() -> None:
+    for key, work in WORKS.items():
+        assert {"author", "title", "year"} <= set(work.fields), key
+        assert work.label.split(",")[0].split()[0] in work.fields["author"], key
+        assert work.fields["year"] in work.label, key
+    assert bibliography(WORKS).isascii()
+    assert "Gonçalo Paulo and Nora Belrose" in "\n".join(listed(WORKS))
+
+
+def test_limitations_come_with_their_numbers(run: Run, report: Path) -> None:
+    found = json.loads((report / "results.json").read_text())["limitations"]
+    by_id = {limit["id"]: limit for limit in found}
+    assert by_id["few_models"]["value"] == 3
+    assert by_id["few_models"]["threshold"] == 5
+    assert by_id["few_models"]["text"].startswith("Only 3 models were compared")
+    assert by_id["warnings"]["value"] == 1
+    models = run.table("models").query("role == 'primary'")
+    recovered = models["ce_recovered"].min()
+    assert (recovered < 0.9) == ("poor_ce_recovered" in by_id)
+    assert by_id["poor_ce_recovered"]["value"] == recovered
+    assert "no_floor" not in by_id
+    markdown = (report / "methods.md").read_text()
+    assert all(f"- {limit['text']}" in markdown for limit in found)
+
+
+def test_controls_that_were_left_out_are_limitations(tmp_path: Path) -> None:
+    run = write_synthetic_run(str(tmp_path / "store"), n_models=2, n_untrained=0, replicates=False, **SMALL)
+    write_report(run, tmp_path / "report")
+    found = {x["id"] for x in json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]}
+    assert {"no_floor", "no_ceiling"} <= found
+    text = (tmp_path / "report" / "methods.md").read_text()
+    assert "replicate, has another seed" not in text
+    assert "otherwise *untested*" in text
+    assert "Missing from this run" not in text
+
+
+def test_several_comparisons_carry_their_names(tmp_path: Path) -> None:
+    run = write_synthetic_run(
+        str(tmp_path / "store"),
+        n_models=2,
+        n_untrained=0,
+        replicates=False,
+        comparisons=("layer0", "layer1"),
+        **SMALL,
+    )
+    write_report(run, tmp_path / "report")
+    macros = _macros(tmp_path / "report")
+    features = run.table("features")
+    for comparison, name in {"layer0": "LayerZero", "layer1": "LayerOne"}.items():
+        mine = features[features["comparison_id"] == comparison]
+        assert macros[f"NumAliveIn{name}"] == str((mine["status"] == "alive").sum())
+    assert "NumAlive" not in macros
+    text = (tmp_path / "report" / "methods.tex").read_text()
+    assert r"\subsection*{Findings (layer1)}" in text
+    assert r"\ufNumAliveInLayerOne{}" in text.split("Findings (layer1)")[1]
+    assert r"\ufNumAliveInLayerZero{}" not in text.split("Findings (layer1)")[1]
+
+
+def test_unfinished_run_says_what_its_text_lacks(tmp_path: Path) -> None:
+    run = write_synthetic_run(str(tmp_path / "store"), unfinished=("comparison/",), **SMALL)
+    write_report(run, tmp_path / "report")
+    text = (tmp_path / "report" / "methods.md").read_text()
+    assert text.startswith("# Methods and findings\n\n## Unfinished run\n")
+    assert "- step comparison/main (planned)" in text
+    assert "**[Missing from this run: NumLatentsCompared, NumAlive, NumRare, NumDead.]**" in text
+    assert "It holds 96 documents" in text  # what is there is told
+    assert (
+        r"\textbf{[Missing from this run: NumLatentsCompared"
+        in (tmp_path / "report" / "methods.tex").read_text()
+    )
+    assert "- [ ] " in (tmp_path / "report" / "checklist.md").read_text()
+
+
+def test_checklist_answers_what_the_run_knows(report: Path) -> None:
+    text = (report / "checklist.md").read_text()
+    assert "- [x] **Are the seeds given?** Root seed 0;" in text
+    assert "- [ ] **Ethics review and broader impact?** TODO (authors)" in text
+    assert "- [ ] **Licences of data and pretrained models?** TODO (authors)" in text
+
+
+def test_values_in_both_forms() -> None:
+    assert count(1234567) == ("1{,}234{,}567", "1,234,567")
+    assert real(-0.001) == ("0.00", "0.00")
+    assert real(-0.251) == (r"\ensuremath{-}0.25", "−0.25")
+    assert real(float("nan")) is None
+    assert setting(6.25e-10) == (r"\ensuremath{6.25\times 10^{-10}}", "6.25e-10")
+    assert setting(0.05) == ("0.05", "0.05")
+    assert span([0.1, 0.1001], 2) == ("0.10", "0.10")
+    assert words("a_b [c](d) 日")[0] == r"a\_b [c](d) \textbackslash{}u\{65E5\}"  # type: ignore[index]
+    assert words("a_b *c* [d]")[1] == r"a\_b \*c\* \[d\]"  # type: ignore[index]
+    assert letters("m0-m10r") == "MZeroMOneZeroR"
+
+
+def test_template_renders_every_mark() -> None:
+    macros = Macros()
+    macros.add("NumModels", count(1500), "models")
+    macros.scoped("a-b")
+    macros.add("Tau", setting(0.5), "tau")
+    macros.scoped("a_b")
+    macros.add("Tau", setting(0.6), "tau")
+    macros.scoped(None)
+    sentence = r"We *compare* {NumModels} models & more [@gao2024; @kuhn1955] at $\tau = {Tau}$."
+    section = Section("A_b", [[sentence]], "a-b")
+    assert tex_text([section], macros) == (
+        "\\subsection*{A\\_b}\n\nWe \\emph{compare} \\ufNumModels{} models \\& more~\\cite{gao2024,kuhn1955} at "
+        "$\\tau = \\ufTauInAB{}$.\n"
+    )
+    assert markdown_text([section], macros) == (
+        "## A_b\n\nWe *compare* 1,500 models & more (Gao et al., 2024; Kuhn, 1955) at $\\tau = 0.5$.\n"
+    )
+    assert cited([section]) == ["gao2024", "kuhn1955"]
+    assert macros.found["TauInABX"].value.text == "0.6"
+    assert "**[Missing from this run: Tau.]**" in markdown_text([section._replace(comparison=None)], macros)
+
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{booktabs}
+\input{macros}
+\begin{document}
+\input{methods}
+\input{tables/headline}
+\bibliographystyle{plain}
+\bibliography{references}
+\end{document}
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("pdflatex") is None or shutil.which("bibtex") is None,
+    reason="pdflatex and bibtex are not installed (Debian: texlive-latex-base)",
+)
+def test_text_compiles_with_its_references(report: Path, tmp_path: Path) -> None:
+    for name in ("macros.tex", "methods.tex", "references.bib", "tables/headline.tex"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(report / name, tmp_path / name)
+    (tmp_path / "paper.tex").write_text(DOCUMENT)
+    steps = (["pdflatex"], ["bibtex"], ["pdflatex"], ["pdflatex"])
+    for step in steps:
+        options = ["-interaction=nonstopmode", "-halt-on-error"] if step[0] == "pdflatex" else []
+        done = subprocess.run([*step, *options, "paper"], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    log = (tmp_path / "paper.log").read_text(errors="replace")
+    assert "undefined" not in log
+    assert "Overfull" not in log.split("headline.tex")[0]
+    assert (tmp_path / "paper.pdf").stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("name", sorted(shipped_recipes()))
+def test_every_shipped_recipe_gives_a_text(name: str, tmp_path: Path) -> None:
+    """Nothing has run yet: what the recipe says is told, and what it cannot know is marked."""
+    recipe = load_recipe(name)
+    nodes = {"comparison/main" if recipe.comparisons else "sweep/size": {"step": "x", "key": "0" * 32}}
+    run = open_store(str(tmp_path / "store")).create_run(
+        name, recipe_name=name, recipe=recipe.model_dump(mode="json"), nodes=nodes, environment={}
+    )
+    write_report(run, tmp_path / "report")
+    text = (tmp_path / "report" / "methods.md").read_text()
+    assert f"Contexts hold {recipe.n_ctx} tokens" in text
+    assert ("pretrained transformers: `" in text) == (recipe.models.kind == "pretrained")
+    assert "**[Missing from this run: VocabSize.]**" in text
+    for sweep in recipe.sweeps:
+        assert f"## Sweep {sweep.id}" in text
+        assert f"were trained at {len(sweep.settings())} points with {sweep.n_seeds} SAE seeds" in text
+    assert json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]
+
+
+def test_every_architecture_has_a_name_and_a_work() -> None:
+    assert set(ARCHITECTURES) == set(get_args(SAEArchitecture))
+    assert {key for _, key in ARCHITECTURES.values()} <= set(WORKS)
+
+
+@pytest.mark.parametrize("method", sorted(ASSIGNMENTS))
+def test_every_way_to_choose_partners_is_told(run: Run, method: str, tmp_path: Path) -> None:
+    store = open_store(run.store.url)
+    record = copy.deepcopy(run.record)
+    record["recipe"]["compare"] |= {"method": method, "unmatched": 0.1}
+    twin = store.create_run(
+        f"by-{method}", recipe_name="x", recipe=record["recipe"], nodes=record["nodes"], environment={}
+    )
+    write_report(twin, tmp_path / "report")
+    text = (tmp_path / "report" / "methods.md").read_text()
+    expected = {
+        "assignment": "Kuhn, 1955",
+        "sinkhorn": "Cuturi, 2013",
+        "max": "one-sided",
+        "mutual": "each other's",
+    }
+    assert [name for name, words in expected.items() if words in text] == [method]
+    assert "Staying alone is worth 0.1 of correlation." in text
+
+
+def test_a_sweep_is_told_with_its_numbers(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    recipe = load_recipe("sweep-demo").model_dump(mode="json")
+    recipe["sweeps"] = recipe["sweeps"][:1]
+    table = pd.DataFrame(
+        {
+            "sweep": "size",
+            "point": ["d_sae 512, k 8", "d_sae 512, k 16", "d_sae 512, k 32"],
+            "architecture": "topk",
+            "d_sae": 512,
+            "sparsity": "k",
+            "seed": 0,
+            "status": ["ok", "ok", "diverged"],
+            **{name: [0.25, 0.125, np.nan] for name in MEASURED},
+            "seed_cosine": np.nan,
+            "frontier": [False, True, False],
+        }
+    )
+    key = "1" * 32
+    with store.create(key, step="sweep", version=1, params={}, inputs={}) as out:
+        out.table("sweeps", table)
+        out.facts(wall_s=1.0)
+    nodes = {"sweep/size": {"step": "sweep", "key": key}}
+    run = store.create_run("s", recipe_name="s", recipe=recipe, nodes=nodes, environment={})
+    write_report(run, tmp_path / "report")
+    macros = _macros(tmp_path / "report")
+    assert macros["NumGoodInSweepSize"] == "2"
+    assert macros["FvuInSweepSize"] == r"\mbox{0.125--0.250}"
+    text = (tmp_path / "report" / "methods.md").read_text()
+    assert "dictionaries (TopK) (Gao et al., 2024) were trained at 6 points with 2 SAE seeds each" in text
+    assert "settings vary: `d_sae` (512 and 1024) and `k` (8, 16 and 32)." in text
+    assert "unexplained variance: d\\_sae 512, k 16 (1 in all)." in text
