@@ -29,3 +29,20 @@ def small_report(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Pa
     out = tmp_path_factory.mktemp("reports") / "report"
     write_report(small_run, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def two_comparisons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """A run of two models with the comparisons layer0 and layer1, without any control, and its report."""
+    folder = tmp_path_factory.mktemp("two")
+    run = write_synthetic_run(
+        str(folder / "store"),
+        n_models=2,
+        n_untrained=0,
+        replicates=False,
+        comparisons=("layer0", "layer1"),
+        n_latents=60,
+        n_documents=96,
+    )
+    write_report(run, folder / "report")
+    return run, folder / "report"

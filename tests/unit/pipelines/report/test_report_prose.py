@@ -181,23 +181,15 @@ def test_controls_that_were_left_out_are_limitations(tmp_path: Path) -> None:
     assert "Missing from this run" not in text
 
 
-def test_several_comparisons_carry_their_names(tmp_path: Path) -> None:
-    run = write_synthetic_run(
-        str(tmp_path / "store"),
-        n_models=2,
-        n_untrained=0,
-        replicates=False,
-        comparisons=("layer0", "layer1"),
-        **SMALL,
-    )
-    write_report(run, tmp_path / "report")
-    macros = _macros(tmp_path / "report")
+def test_several_comparisons_carry_their_names(two_comparisons: tuple[Run, Path]) -> None:
+    run, folder = two_comparisons
+    macros = _macros(folder)
     features = run.table("features")
     for comparison, name in {"layer0": "LayerZero", "layer1": "LayerOne"}.items():
         mine = features[features["comparison_id"] == comparison]
         assert macros[f"NumAliveIn{name}"] == str((mine["status"] == "alive").sum())
     assert "NumAlive" not in macros
-    text = (tmp_path / "report" / "methods.tex").read_text()
+    text = (folder / "methods.tex").read_text()
     assert r"\subsection*{Findings (layer1)}" in text
     assert r"\ufNumAliveInLayerOne{}" in text.split("Findings (layer1)")[1]
     assert r"\ufNumAliveInLayerZero{}" not in text.split("Findings (layer1)")[1]

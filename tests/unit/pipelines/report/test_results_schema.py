@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from pipelines.cli.main import app
 from pipelines.report.bundle import write_report
 from pipelines.report.results_schema import Results, results_schema
+from storage import Run
 
 SUPPORT = Path(__file__).resolve().parents[3] / "support"
 if str(SUPPORT) not in sys.path:
@@ -52,10 +53,10 @@ def test_results_of_an_unfinished_run_fit_too(tmp_path: Path) -> None:
     assert "headline" not in found
 
 
-def test_results_of_several_comparisons_fit_too(tmp_path: Path) -> None:
-    found = _results(tmp_path, n_models=2, n_untrained=0, replicates=False, comparisons=("one", "two"))
+def test_results_of_several_comparisons_fit_too(two_comparisons: tuple[Run, Path]) -> None:
+    found = json.loads((two_comparisons[1] / "results.json").read_text())
     jsonschema.validate(found, results_schema())
-    assert set(found["comparisons"]) == {"one", "two"}
+    assert set(found["comparisons"]) == {"layer0", "layer1"}
 
 
 @pytest.mark.parametrize(
