@@ -38,7 +38,7 @@ class ReportOptions(NamedTuple):
     """How a report is to look.
 
     Attributes:
-        formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`.
+        formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`; none leaves the numbers behind them.
         columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
         pins: pairs to show one by one.
     """
@@ -191,9 +191,10 @@ def _write_exhibit(
                 write(name + suffix, csv_bytes(content))
             elif isinstance(content, str):
                 write(name + suffix, content)
-            else:
+            elif options.formats:
+                figure = content()
                 for form in options.formats:
-                    write(f"{name}{suffix}.{form}", to_file(content, form))
+                    write(f"{name}{suffix}.{form}", to_file(figure, form))
     return missing
 
 

@@ -33,8 +33,8 @@ class Page(NamedTuple):
         return usual if self.columns is None else self.columns
 
 
-#: By suffix, "" for a figure: what is written, a frame as CSV, a figure once in each wanted format.
-Contents = dict[str, "str | pd.DataFrame | Figure"]
+#: By suffix, "" for a figure: what is written, a frame as CSV, a figure in each wanted format, drawn only for one.
+Contents = dict[str, "str | pd.DataFrame | Callable[[], Figure]"]
 
 
 class Exhibit(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -23,7 +24,7 @@ def _correlation(tables: Tables, page: Page) -> Contents:
     if chance is not None:
         line = {"kind": "chance", "measure": "r_held_out", "statistic": "95th percentile", "value": chance}
         lines = pd.concat([lines, pd.DataFrame([line])], ignore_index=True)
-    figure = correlation_figure(histogram, medians, chance, columns=page.spans(2))
+    figure = partial(correlation_figure, histogram, medians, chance, columns=page.spans(2))
     return {"": figure, ".csv": histogram, ".lines.csv": lines}
 
 
@@ -34,7 +35,7 @@ def _classes(tables: Tables, page: Page) -> Contents:
     models = tables["models"]
     primary = [str(m) for m in models.loc[models["role"] == "primary", "model"]]
     matrix = frames.model_matrix(tables["pairs"], primary, tables["baselines"], tables["headline"])
-    figure = classes_figure(curve, matrix, page.tau, columns=page.spans(2))
+    figure = partial(classes_figure, curve, matrix, page.tau, columns=page.spans(2))
     return {"": figure, ".csv": curve, ".matrix.csv": matrix}
 
 
@@ -42,21 +43,21 @@ def _domains(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.domain_figures import domains_figure
 
     frame = frames.domain_frame(tables["domains"])
-    return {"": domains_figure(frame, columns=page.spans(1)), ".csv": frame}
+    return {"": partial(domains_figure, frame, columns=page.spans(1)), ".csv": frame}
 
 
 def _firing_rates(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.dictionaries import firing_rates_figure
 
     frame = frames.firing_rates(tables["features"])
-    return {"": firing_rates_figure(frame, columns=page.spans(1)), ".csv": frame}
+    return {"": partial(firing_rates_figure, frame, columns=page.spans(1)), ".csv": frame}
 
 
 def _frontier(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.sweeps import frontier_figure
 
     points = frames.sweep_points(tables["sweeps"])
-    return {"": frontier_figure(points, tables["sweeps"], columns=page.spans(1)), ".csv": points}
+    return {"": partial(frontier_figure, points, tables["sweeps"], columns=page.spans(1)), ".csv": points}
 
 
 def _membership(tables: Tables, page: Page) -> Contents:
@@ -64,7 +65,7 @@ def _membership(tables: Tables, page: Page) -> Contents:
 
     k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), membership(tables["features"])
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
-    figure = membership_figure(k_of_m, sets, models, columns=page.spans(2))
+    figure = partial(membership_figure, k_of_m, sets, models, columns=page.spans(2))
     return {"": figure, ".csv": sets, ".k_of_m.csv": k_of_m}
 
 
@@ -73,7 +74,7 @@ def _rates(tables: Tables, page: Page) -> Contents:
 
     bins = r_by_rate(tables["pairs"], tables["features"])
     medians, null = median_by_rate(bins), tables["null_rates"].drop(columns="comparison_id", errors="ignore")
-    figure = rates_figure(bins, medians, null, columns=page.spans(1))
+    figure = partial(rates_figure, bins, medians, null, columns=page.spans(1))
     return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
 
 
@@ -83,7 +84,7 @@ def _dictionaries(tables: Tables, page: Page) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
     frame = frames.dictionary_frame(tables["models"])
-    return {"": quality_figure(frame, columns=page.spans(2)), ".csv": frame}
+    return {"": partial(quality_figure, frame, columns=page.spans(2)), ".csv": frame}
 
 
 def _map(tables: Tables, page: Page) -> Contents:
@@ -96,7 +97,7 @@ def _map(tables: Tables, page: Page) -> Contents:
     columns = page.spans(2)
     tau = 0.5 if page.tau is None else page.tau
     links = map_links(tables["pairs"], points, tau=tau, limit=MAX_LINES[columns])
-    return {"": map_figure(points, links, columns=columns), ".csv": points, ".links.csv": links}
+    return {"": partial(map_figure, points, links, columns=columns), ".csv": points, ".links.csv": links}
 
 
 def _cases(tables: Tables, page: Page) -> Contents:
@@ -120,7 +121,7 @@ def _drawn(cases: list[Case], page: Page) -> Contents:
 
     if not cases:
         return {}
-    return {"": cases_figure(cases, columns=page.spans(2)), ".csv": cases_frame(cases)}
+    return {"": partial(cases_figure, cases, columns=page.spans(2)), ".csv": cases_frame(cases)}
 
 
 FIGURES: tuple[Exhibit, ...] = (

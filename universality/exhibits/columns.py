@@ -161,6 +161,18 @@ TABLES: Mapping[str, Mapping[str, Entry]] = {
         "quantile": Entry("share", "above 0, below 1", "which quantile of the chance maxima"),
         "value": Entry("r", R, "the maximum over candidates at that quantile"),
     },
+    "null_rates": {
+        "left": Entry("share", SHARE, "lowest firing rate of the bin"),
+        "right": Entry(
+            "share", SHARE, "firing rate at which the bin ends; it belongs to the next, but for 1"
+        ),
+        "n": Entry(
+            "count", COUNT, "null values: alive latents of the bin times shifts, over all pairs of models"
+        ),
+        "p05": Entry("r", R, "5th percentile of the maximum over candidates under shifted documents"),
+        "p50": Entry("r", R, "its median"),
+        "p95": Entry("r", R, "its 95th percentile"),
+    },
     "candidates": {
         "rank": Entry("rank", "1 to 5", "place among latent_a's candidates in model_b"),
     },
@@ -230,4 +242,5 @@ TABLES: Mapping[str, Mapping[str, Entry]] = {
 
 def entry(table: str, column: str) -> Entry | None:
     """What a column of a table holds, or None where nobody said."""
-    return TABLES.get(table, {}).get(column) or COMMON.get(column)
+    own = TABLES.get("pairs" if table == "pinned" else table, {})
+    return own.get(column) or COMMON.get(column)

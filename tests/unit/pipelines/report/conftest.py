@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.report.bundle import write_report
+from pipelines.report.bundle import ReportResult, write_report
 from storage import Run
 
 SUPPORT = Path(__file__).resolve().parents[3] / "support"
@@ -24,11 +24,16 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
-def small_report(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report folder of that run."""
+def small_written(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ReportResult]:
+    """The report of that run in all formats: its folder, and what was said of it."""
     out = tmp_path_factory.mktemp("reports") / "report"
-    write_report(small_run, out)
-    return out
+    return out, write_report(small_run, out)
+
+
+@pytest.fixture(scope="session")
+def small_report(small_written: tuple[Path, ReportResult]) -> Path:
+    """The report folder of that run."""
+    return small_written[0]
 
 
 @pytest.fixture(scope="session")

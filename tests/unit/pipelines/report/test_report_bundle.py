@@ -26,14 +26,13 @@ SMALL = {"n_latents": 60, "n_documents": 96}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return write_synthetic_run(str(tmp_path_factory.mktemp("store")), **SMALL)
+def run(small_run: Run) -> Run:
+    return small_run
 
 
 @pytest.fixture(scope="module")
-def report(run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ReportResult]:
-    out = tmp_path_factory.mktemp("reports") / "report"
-    return out, write_report(run, out)
+def report(small_written: tuple[Path, ReportResult]) -> tuple[Path, ReportResult]:
+    return small_written
 
 
 def _files(folder: Path) -> dict[str, bytes]:

@@ -32,8 +32,8 @@ SMALL = {"n_latents": 60, "n_documents": 96}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return write_synthetic_run(str(tmp_path_factory.mktemp("store")), **SMALL)
+def run(small_run: Run) -> Run:
+    return small_run
 
 
 def _pins(run: Run) -> dict[str, Any]:

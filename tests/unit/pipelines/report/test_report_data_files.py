@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes, validate_recipe
-from pipelines.report.bundle import write_report
+from pipelines.report.bundle import ReportOptions, write_report
 from pipelines.report.data_files import data_dictionary, recipe_yaml
 from storage import Run
 from universality.exhibits.columns import TABLES, entry
@@ -24,6 +24,9 @@ if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
 from synthetic_run import write_synthetic_run
+
+#: A report without pictures, which take long to draw.
+TEXT = ReportOptions(formats=())
 
 SMALL = {"n_latents": 60, "n_documents": 96}
 
@@ -167,7 +170,7 @@ def test_manifest_and_environment_say_where_it_comes_from(run: Run, report: Path
 
 def test_unfinished_run_has_no_graph_but_its_recipe(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), unfinished=("comparison/",), **SMALL)
-    result = write_report(run, tmp_path / "report")
+    result = write_report(run, tmp_path / "report", TEXT)
     assert "recipe.resolved.yaml" in result.files
     assert not [name for name in result.files if name.startswith("graph/")]
     assert "## Graph" not in (tmp_path / "report" / "DATA_DICTIONARY.md").read_text()

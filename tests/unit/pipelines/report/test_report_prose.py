@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from pipelines.recipe import load_recipe, shipped_recipes
-from pipelines.report.bundle import write_report
+from pipelines.report.bundle import ReportOptions, write_report
 from pipelines.report.prose.citations import WORKS, bibliography, listed
 from pipelines.report.prose.comparing import ASSIGNMENTS
 from pipelines.report.prose.dictionaries import ARCHITECTURES
@@ -31,6 +31,9 @@ if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
 from synthetic_run import write_synthetic_run
+
+#: A report without pictures, which take long to draw.
+TEXT = ReportOptions(formats=())
 
 SMALL = {"n_latents": 60, "n_documents": 96}
 
@@ -172,7 +175,7 @@ def test_limitations_come_with_their_numbers(run: Run, report: Path) -> None:
 
 def test_controls_that_were_left_out_are_limitations(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), n_models=2, n_untrained=0, replicates=False, **SMALL)
-    write_report(run, tmp_path / "report")
+    write_report(run, tmp_path / "report", TEXT)
     found = {x["id"] for x in json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]}
     assert {"no_floor", "no_ceiling"} <= found
     text = (tmp_path / "report" / "methods.md").read_text()
@@ -197,7 +200,7 @@ def test_several_comparisons_carry_their_names(two_comparisons: tuple[Run, Path]
 
 def test_unfinished_run_says_what_its_text_lacks(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), unfinished=("comparison/",), **SMALL)
-    write_report(run, tmp_path / "report")
+    write_report(run, tmp_path / "report", TEXT)
     text = (tmp_path / "report" / "methods.md").read_text()
     assert text.startswith("# Methods and findings\n\n## Unfinished run\n")
     assert "- step comparison/main (planned)" in text
@@ -293,7 +296,7 @@ def test_every_shipped_recipe_gives_a_text(name: str, tmp_path: Path) -> None:
     run = open_store(str(tmp_path / "store")).create_run(
         name, recipe_name=name, recipe=recipe.model_dump(mode="json"), nodes=nodes, environment={}
     )
-    write_report(run, tmp_path / "report")
+    write_report(run, tmp_path / "report", TEXT)
     text = (tmp_path / "report" / "methods.md").read_text()
     assert f"Contexts hold {recipe.n_ctx} tokens" in text
     assert ("pretrained transformers: `" in text) == (recipe.models.kind == "pretrained")
@@ -317,7 +320,7 @@ def test_every_way_to_choose_partners_is_told(run: Run, method: str, tmp_path: P
     twin = store.create_run(
         f"by-{method}", recipe_name="x", recipe=record["recipe"], nodes=record["nodes"], environment={}
     )
-    write_report(twin, tmp_path / "report")
+    write_report(twin, tmp_path / "report", TEXT)
     text = (tmp_path / "report" / "methods.md").read_text()
     expected = {
         "assignment": "Kuhn, 1955",
@@ -353,7 +356,7 @@ def test_a_sweep_is_told_with_its_numbers(tmp_path: Path) -> None:
         out.facts(wall_s=1.0)
     nodes = {"sweep/size": {"step": "sweep", "key": key}}
     run = store.create_run("s", recipe_name="s", recipe=recipe, nodes=nodes, environment={})
-    write_report(run, tmp_path / "report")
+    write_report(run, tmp_path / "report", TEXT)
     macros = _macros(tmp_path / "report")
     assert macros["NumGoodInSweepSize"] == "2"
     assert macros["FvuInSweepSize"] == r"\mbox{0.125--0.250}"

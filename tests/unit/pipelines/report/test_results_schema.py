@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.main import app
-from pipelines.report.bundle import write_report
+from pipelines.report.bundle import ReportOptions, write_report
 from pipelines.report.results_schema import Results, results_schema
 from storage import Run
 
@@ -23,11 +23,14 @@ if str(SUPPORT) not in sys.path:
 
 from synthetic_run import write_synthetic_run
 
+#: A report without pictures, which take long to draw.
+TEXT = ReportOptions(formats=())
+
 SMALL = {"n_latents": 60, "n_documents": 96}
 
 
 def _results(folder: Path, **options: Any) -> dict[str, Any]:
-    write_report(write_synthetic_run(str(folder / "store"), **SMALL, **options), folder / "report")
+    write_report(write_synthetic_run(str(folder / "store"), **SMALL, **options), folder / "report", TEXT)
     shipped = json.loads((folder / "report" / "results.schema.json").read_text())
     assert shipped == results_schema()
     return json.loads((folder / "report" / "results.json").read_text())
