@@ -241,7 +241,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     """The figures and LaTeX tables of a report, as far as the inputs allow."""
     from pandas import DataFrame
 
-    from pipelines.report.bundle import write_exhibits
+    from pipelines.report.making import write_exhibits
 
     written: list[Path] = []
 
@@ -254,7 +254,8 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     tables = {name: table for name in TABLES if len(table := getattr(comparison, name))}
     names = comparison.features["model"].drop_duplicates()
     tables["models"] = DataFrame({"model": names, "role": "primary"})
-    for missing in write_exhibits(write, tables, {"main": comparison.config.tau}, frozenset(TABLES)):
+    made = write_exhibits(write, tables, {"main": comparison.config.tau}, frozenset(TABLES))
+    for missing in made.missing:
         say(f"Not made: {missing}.")
     return written
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from pipelines.cli.summary import split_comparisons
 from pipelines.report.data_files import write_data_files
 from pipelines.report.evidence import Evidence
-from pipelines.report.exhibit import Exhibit, Page
-from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.folder import ReportFolder, json_text
-from pipelines.report.pins import Pins, pinned_rows
+from pipelines.report.making import USUAL, ReportOptions, write_exhibits
+from pipelines.report.page import report_html, report_markdown
+from pipelines.report.paper import floats_tex, paper_tex
+from pipelines.report.pins import pinned_rows
 from pipelines.report.prose.write import write_prose
 from pipelines.report.provenance import results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
-from storage import ArtifactCorrupt, StoreError, TableMissing
+from storage import ArtifactCorrupt, TableMissing
 
 if TYPE_CHECKING:
     from storage import Run
@@ -32,23 +32,6 @@ if TYPE_CHECKING:
 OWNERS = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}
 OWNERS["pinned"] = "(no step)"
 OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout/")
-
-
-class ReportOptions(NamedTuple):
-    """How a report is to look.
-
-    Attributes:
-        formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`; none leaves the numbers behind them.
-        columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
-        pins: pairs to show one by one.
-    """
-
-    formats: tuple[str, ...] = ("pdf", "svg", "png")
-    columns: int | None = None
-    pins: Pins | None = None
-
-
-USUAL = ReportOptions()
 
 
 class ReportResult(NamedTuple):
@@ -89,9 +72,15 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
-    missing += write_exhibits(folder.write, tables, _taus(run), planned, options, partial(Evidence, run))
+    made = write_exhibits(folder.write, tables, _taus(run), planned, options, partial(Evidence, run))
+    missing += made.missing
     found = results(run, tables, tuple(missing))
     found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
+    markdown = report_markdown(found, made.shown, (folder.path / "methods.md").read_text(encoding="utf-8"))
+    folder.write("report.md", markdown)
+    folder.write("report.html", report_html(markdown, run.name, made.shown))
+    folder.write("floats.tex", floats_tex(folder.digests))
+    folder.write("paper.tex", paper_tex())
     write_data_files(folder.write, run, tables, found)
     folder.write("results.json", json_text(found))
     folder.write("results.schema.json", json_text(results_schema()))
@@ -99,35 +88,6 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
     keys = {node: entry["key"] for node, entry in found["artifacts"].items()}
     return ReportResult(folder.finish(run.name, keys), tuple(missing))
-
-
-def write_exhibits(
-    write: Callable[[str, bytes | str], None],
-    tables: Mapping[str, pd.DataFrame],
-    taus: Mapping[str, float],
-    planned: frozenset[str] = frozenset(),
-    options: ReportOptions = USUAL,
-    evidence: Callable[[str], Evidence] | None = None,
-) -> list[str]:
-    """Write every figure and LaTeX table that the given tables allow.
-
-    Args:
-        write: takes a relative path and its content.
-        tables: tables by name, with or without ``comparison_id``.
-        taus: the threshold by comparison id; "main" without ids.
-        planned: tables that there should be; what needs others is left out without a word where they are not given.
-        options: how figures are to look.
-        evidence: gives text and activations by comparison id.
-
-    Returns:
-        What could not be made, and why, in words.
-    """
-    wanted = [exhibit for exhibit in EXHIBITS if planned.union(tables) >= set(exhibit.needs)]
-    return [
-        words
-        for exhibit in wanted
-        for words in _write_exhibit(write, exhibit, tables, taus, options, evidence)
-    ]
 
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
@@ -154,48 +114,6 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
     if "logits" in tables and "vocabulary" in tables:
         tables["logits"] = with_token_text(tables["logits"], tables["vocabulary"])
     return tables, missing
-
-
-def _write_exhibit(
-    write: Callable[[str, bytes | str], None],
-    exhibit: Exhibit,
-    tables: Mapping[str, pd.DataFrame],
-    taus: Mapping[str, float],
-    options: ReportOptions,
-    evidence: Callable[[str], Evidence] | None,
-) -> list[str]:
-    """Write an exhibit for every comparison; answers with what keeps it from being made."""
-    from universality.exhibits.paper import to_file
-
-    lacking = [name for name in exhibit.needs if name not in tables]
-    if lacking:
-        return [f"`{exhibit.name}` (needs {', '.join(lacking)})"]
-    split = {name: dict(split_comparisons(tables[name])) for name in exhibit.needs}
-    comparisons = list(split[exhibit.needs[0]])
-    missing = []
-    for comparison in comparisons:
-        # One comparison keeps plain names, so that a paper's \input paths stay short.
-        name = exhibit.name if len(comparisons) == 1 else f"{exhibit.name}-{comparison}"
-        if any(comparison not in part for part in split.values()):
-            missing.append(f"`{name}` (tables of this comparison)")
-            continue
-        chosen = {table: part[comparison] for table, part in split.items()}
-        source = evidence(comparison) if evidence else None
-        try:
-            contents = exhibit.make(chosen, Page(taus.get(comparison), options.columns, source))
-        except StoreError as damage:
-            missing.append(f"`{name}`: {damage}")
-            continue
-        for suffix, content in contents.items():
-            if isinstance(content, pd.DataFrame):
-                write(name + suffix, csv_bytes(content))
-            elif isinstance(content, str):
-                write(name + suffix, content)
-            elif options.formats:
-                figure = content()
-                for form in options.formats:
-                    write(f"{name}{suffix}.{form}", to_file(figure, form))
-    return missing
 
 
 def _taus(run: Run) -> dict[str, float]:

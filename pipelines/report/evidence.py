@@ -88,7 +88,7 @@ class Evidence:
         contexts = [self._context(place, firings, self.text.domain(place)) for place in rows]
         return Case(f"cluster {row['cluster']}", remark, sides, contexts)
 
-    def strongest(self, row: pd.Series, before: int = 2, after: int = 2) -> tuple[bytes, bytes, bytes]:
+    def strongest(self, row: pd.Series, before: int = 2, after: int = 1) -> tuple[bytes, bytes, bytes]:
         """The token on which a cluster's features together are strongest, as bytes, with some before it and after.
 
         Args:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
+
+from universality.exhibits.latex import Column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,8 +35,43 @@ class Page(NamedTuple):
         return usual if self.columns is None else self.columns
 
 
-#: By suffix, "" for a figure: what is written, a frame as CSV, a figure in each wanted format, drawn only for one.
-Contents = dict[str, "str | pd.DataFrame | Callable[[], Figure]"]
+class Listing(NamedTuple):
+    """A table for readers: as LaTeX in a file of its own, as Markdown in the report's page.
+
+    Attributes:
+        frame: its rows.
+        columns: which columns, in which form.
+        label: for ``\\ref``.
+        groups: words on a line of their own before the row of that position.
+    """
+
+    frame: pd.DataFrame
+    columns: Sequence[Column]
+    label: str
+    groups: Mapping[int, str] | None = None
+
+
+class Shown(NamedTuple):
+    """A figure or table that was made, for the report's page.
+
+    Attributes:
+        name: relative path without suffix.
+        comparison: id of the comparison, where the run has several; else empty.
+        caption: what it shows.
+        markdown: the table, or the link to the picture.
+        svg: the picture; empty for a table.
+    """
+
+    name: str
+    comparison: str
+    caption: str
+    markdown: str
+    svg: str = ""
+
+
+#: By suffix, "" for the exhibit itself: a table for readers, or a figure, which is drawn only where a format is
+#: wanted; a frame of numbers is written as CSV.
+Contents = dict[str, "Listing | pd.DataFrame | Callable[[], Figure]"]
 
 
 class Exhibit(NamedTuple):

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from pipelines.report.exhibit import Exhibit
 from pipelines.report.figures import FIGURES
-from pipelines.report.latex_tables import LATEX_TABLES
+from pipelines.report.reading_tables import READING_TABLES
 
-EXHIBITS: tuple[Exhibit, ...] = (*LATEX_TABLES, *FIGURES)
+EXHIBITS: tuple[Exhibit, ...] = (*READING_TABLES, *FIGURES)

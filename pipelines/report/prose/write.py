@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 #: Files written here, in the order of the README, with what they hold.
 FILES: Mapping[str, str] = {
+    "report.html": "the whole report as one page with its pictures inside; needs nothing else",
+    "report.md": "the same as Markdown",
+    "paper.tex": "a LaTeX document of the whole report that compiles as it is",
+    "floats.tex": "every LaTeX table and figure as a float with caption and label: `\\input{floats}`",
     "methods.tex": "methods, findings and limitations for a paper: `\\input{macros}`, then `\\input{methods}`; every "
     "number is a macro",
     "methods.md": "the same text, numbers filled in",

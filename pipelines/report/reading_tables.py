@@ -1,12 +1,12 @@
-"""LaTeX tables of a report."""
+"""Tables of a report for readers."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from pipelines.report.exhibit import Contents, Exhibit, Page, Tables
+from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Tables
 from universality.exhibits import frames
-from universality.exhibits.latex import Column, booktabs
+from universality.exhibits.latex import Column
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
@@ -30,7 +30,7 @@ def _headline(tables: Tables, page: Page) -> Contents:
         Column("n", "n"),
     ]
     groups = {0: "all pairs of models", len(overall): "SAE features, by pair of models"} if listed else None
-    return {".tex": booktabs(rows, columns, caption=_HEADLINE, label="tab:headline", groups=groups)}
+    return {"": Listing(rows, columns, "tab:headline", groups)}
 
 
 def _domains(tables: Tables, page: Page) -> Contents:
@@ -46,7 +46,7 @@ def _domains(tables: Tables, page: Page) -> Contents:
         Column("untrained_r", "untrained", 2),
         Column("level", "level"),
     ]
-    return {".tex": booktabs(frame, columns, caption=_DOMAINS, label="tab:domains")}
+    return {"": Listing(frame, columns, "tab:domains")}
 
 
 def _models(tables: Tables, page: Page) -> Contents:
@@ -66,7 +66,7 @@ def _models(tables: Tables, page: Page) -> Contents:
         Column("n_dense", "dense"),
         Column("heldout_loss", "loss", 2),
     ]
-    return {".tex": booktabs(frame, columns, caption=_MODELS, label="tab:models")}
+    return {"": Listing(frame, columns, "tab:models")}
 
 
 def _sweeps(tables: Tables, page: Page) -> Contents:
@@ -84,7 +84,7 @@ def _sweeps(tables: Tables, page: Page) -> Contents:
         Column("seed_cosine", "cosine", 2),
         Column("best", "frontier"),
     ]
-    return {".tex": booktabs(points, columns, caption=_SWEEPS, label="tab:sweeps")}
+    return {"": Listing(points, columns, "tab:sweeps")}
 
 
 def _interval(low: float, high: float) -> str | None:
@@ -105,7 +105,7 @@ def _indices(tables: Tables, page: Page) -> Contents:
         Column("floor", "untrained", 2),
         Column("ceiling", "ceiling", 2),
     ]
-    return {".tex": booktabs(frame, columns, caption=_INDICES, label="tab:indices")}
+    return {"": Listing(frame, columns, "tab:indices")}
 
 
 def _verdicts(tables: Tables, page: Page) -> Contents:
@@ -119,7 +119,7 @@ def _verdicts(tables: Tables, page: Page) -> Contents:
         Column("n", "all"),
         Column("percent", "percent", 1),
     ]
-    return {".tex": booktabs(frame, columns, caption=_VERDICTS, label="tab:verdicts")}
+    return {"": Listing(frame, columns, "tab:verdicts")}
 
 
 def _clusters(tables: Tables, page: Page) -> Contents:
@@ -145,7 +145,7 @@ def _clusters(tables: Tables, page: Page) -> Contents:
         Column("token", "strongest at", token=True),
         Column("after", "after", token=True),
     ]
-    return {".tex": booktabs(frame, columns, caption=_CLUSTERS, label="tab:clusters")}
+    return {"": Listing(frame, columns, "tab:clusters")}
 
 
 def _pinned(tables: Tables, page: Page) -> Contents:
@@ -168,7 +168,7 @@ def _pinned(tables: Tables, page: Page) -> Contents:
         Column("margin_b", "of partner", 2),
         Column("level", "level"),
     ]
-    return {".tex": booktabs(frame, columns, caption=_PINNED, label="tab:pinned")}
+    return {"": Listing(frame, columns, "tab:pinned")}
 
 
 _HEADLINE = (
@@ -207,7 +207,7 @@ _SWEEPS = (
     "frontier: no other setting is sparser and explains more."
 )
 
-LATEX_TABLES: tuple[Exhibit, ...] = (
+READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _HEADLINE, _headline),
     Exhibit("tables/models", ("models",), _MODELS, _models),
     Exhibit("tables/domains", ("domains",), _DOMAINS, _domains),

@@ -1,0 +1,75 @@
+"""LaTeX around a report: every table and figure as a float, and a document that compiles as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipelines.report.exhibits import EXHIBITS
+from universality.exhibits.latex import tex_escape
+
+_DOCUMENT = r"""% Compiles as it is: pdflatex paper, bibtex paper, pdflatex paper, pdflatex paper.
+% For a paper of your own take its two \input lines and the packages; figures have their final size.
+\documentclass[10pt]{article}
+\usepackage[T1]{fontenc}
+\usepackage{textcomp}
+\usepackage[textwidth=6.75in,textheight=9.3in]{geometry}
+\usepackage{booktabs}
+\usepackage{graphicx}
+\title{Universality of features: run \ufRunName{}}
+\author{}
+\date{}
+\begin{document}
+\input{macros}
+\maketitle
+\section*{Methods and findings}
+\input{methods}
+\clearpage
+\footnotesize
+\input{floats}
+\clearpage
+\normalsize
+\bibliographystyle{plain}
+\bibliography{references}
+\end{document}
+"""
+
+
+def floats_tex(files: Iterable[str]) -> str:
+    """Every LaTeX table and every figure of a report as floats with captions and labels.
+
+    Args:
+        files: relative paths of what was written.
+
+    Returns:
+        LaTeX in ASCII. Figures come as PDF, at the size at which they were drawn; without PDFs there are none.
+    """
+    written = sorted(files)
+    lines = [r"% Tables and figures; needs booktabs and graphicx. Widths are final: 3.25in or 6.75in."]
+    for exhibit in EXHIBITS:
+        kind, _, name = exhibit.name.partition("/")
+        suffix = ".tex" if kind == "tables" else ".pdf"
+        for path in written:
+            stem = path.removesuffix(suffix)
+            # Of several comparisons each has its own, for example figures/classes-small.
+            if path != stem and (stem == exhibit.name or stem.startswith(f"{exhibit.name}-")):
+                lines += [rf"\input{{{stem}}}"] if kind == "tables" else _figure(stem, name, exhibit.caption)
+    return "\n".join([*lines, ""])
+
+
+def paper_tex() -> str:
+    """A document with the text, the floats and the references of a report."""
+    return _DOCUMENT
+
+
+def _figure(stem: str, name: str, caption: str) -> list[str]:
+    _, _, comparison = stem.removeprefix("figures/").partition("-")
+    label = name.replace("_", "-") + (f"-{comparison}" if comparison else "")
+    words = tex_escape(caption) + (rf" Comparison \texttt{{{tex_escape(comparison)}}}." if comparison else "")
+    return [
+        r"\begin{figure}",
+        r"\centering",
+        rf"\includegraphics{{{stem}.pdf}}",
+        rf"\caption{{{words}}}",
+        rf"\label{{fig:{label}}}",
+        r"\end{figure}",
+    ]
