@@ -11,8 +11,7 @@ import torch
 
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
-from universality.sae.architectures import input_scale, starting_point, top_k_options
-from universality.sae.batched import BatchedTopKStep
+from universality.sae.architectures import autograd_stepper, input_scale, make_stepper, starting_point
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters, Rates
 from universality.sae.stream import RowStream, geometric_median, sample_rows
@@ -91,9 +90,9 @@ def train_saes(
 ) -> tuple[SAETrainingResult, ...]:
     """Train dictionaries of one config from several seeds on the same batches: rows are read and scaled once.
 
-    On the CPU each ends in the bytes of ``train_sae(…, sae_seed=seed, order_seed=order_seed)``. Elsewhere TopK
-    dictionaries take their step as one batched product, ``(n_seeds, n, d_in) @ (n_seeds, d_in, d_sae)``, which rounds
-    differently: there the seeds of a group belong to the identity of its outcome.
+    On the CPU each ends in the bytes of ``train_sae(…, sae_seed=seed, order_seed=order_seed)``. Elsewhere they take
+    their step as one, by products ``(n_seeds, n, d_in) @ (n_seeds, d_in, d_sae)``, which rounds differently: there the
+    seeds of a group belong to the identity of its outcome.
 
     Args:
         activations: as :func:`train_sae` takes them.
@@ -164,8 +163,8 @@ def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
 
 
 def runs_batched(config: SAETrainingConfig, device: torch.device) -> bool:
-    """Whether several seeds take their steps as one; on the CPU each keeps its sparse step and its bytes."""
-    return config.architecture == "topk" and device.type != "cpu"
+    """Whether several seeds take their steps as one; on the CPU each keeps its own step and its bytes."""
+    return device.type != "cpu"
 
 
 def _sample(activations: Any, seed: int) -> np.ndarray:
@@ -208,22 +207,23 @@ class _Group:
             for _ in range(3)
         )
         self._silent = torch.zeros((size, config.d_sae), dtype=torch.int64, device=device)
-        self.trainees = [
-            Trainee(
-                start,
-                (self._p.of_seed(i), self._m.of_seed(i), self._v.of_seed(i)),
-                self._silent[i],
-                config,
-                sae_seed=sae_seeds[i],
-                scale=self.scale,
-                n_steps=self.n_steps,
-            )
-            for i, start in enumerate(starts)
-        ]
         self._batched = None
         if size > 1 and runs_batched(config, self.device):
-            held, options = (self._p, self._m, self._v, self._silent), top_k_options(config, sample.shape[1])
-            self._batched = BatchedTopKStep(*held, **options)
+            self._batched = autograd_stepper(config, self._p, self._m, self._v, self._silent, self.n_steps)
+        self.trainees = [
+            self._trainee(number, start, seed)
+            for number, (start, seed) in enumerate(zip(starts, sae_seeds, strict=True))
+        ]
+
+    def _trainee(self, number: int, start: dict[str, np.ndarray], sae_seed: int) -> Trainee:
+        held = (self._p.of_seed(number), self._m.of_seed(number), self._v.of_seed(number))
+        silent = self._silent[number]
+        if self._batched is None:
+            stepper = make_stepper(self.config, *held, silent, self.n_steps)
+        else:
+            stepper = self._batched.of_seed(number)
+        seeds = {"sae_seed": sae_seed, "scale": self.scale, "n_steps": self.n_steps}
+        return Trainee(start, held, silent, stepper, self.config, **seeds)
 
     @property
     def running(self) -> list[Trainee]:
@@ -252,7 +252,7 @@ class _Group:
         rates = Rates(lr, *config.betas, config.eps, self.done + 1)
         x = torch.from_numpy(np.multiply(batch, self.scale, out=batch)).to(self.device)
         if self._batched is not None and len(self.running) == len(self.trainees):
-            outcomes = self._batched.step(x, self._silent >= config.dead_after, rates)
+            outcomes = self._batched.steps(x, self._silent >= config.dead_after, rates)
             if all(math.isfinite(outcome.loss) for outcome in outcomes):
                 for trainee, outcome in zip(self.trainees, outcomes, strict=True):
                     trainee.record(outcome)
