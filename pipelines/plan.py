@@ -17,6 +17,7 @@ from pipelines.recipe import (
     Recipe,
     dictionary_ids,
     model_ids,
+    trained_configs,
     training_tokens,
     untrained_ids,
 )
@@ -38,7 +39,12 @@ def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
 
     Returns:
         A plan whose node ids name the step and its subject, for example ``sae/main/m0``.
+
+    Raises:
+        InputError: a dictionary that cannot be trained on the device.
     """
+    for config in trained_configs(recipe):
+        config.check_device(device)
     layout = _Layout(recipe, device)
     nodes = [*_data_nodes(layout), *_transformer_nodes(layout)]
     for comparison in recipe.comparisons:

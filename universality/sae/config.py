@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from universality.errors import InputError, must_be
+
 SAEArchitecture = Literal["topk", "batch_topk", "matryoshka", "relu", "relu_2023", "gated", "jumprelu"]
 TOP_K_FAMILY = ("topk", "batch_topk", "matryoshka")
 #: Numbers that only some architectures have; the others neither take nor write them.
@@ -21,6 +23,8 @@ BELONGS: dict[str, tuple[str, ...]] = {
     "bandwidth": ("jumprelu",),
     "sparsity_warmup": ("relu", "relu_2023", "gated", "jumprelu"),
 }
+#: Settings that came later: written only where they are not these, so that older keys stay.
+LATER = {"precision": "float32"}
 #: Peak learning rates without a rule for the size; where each comes from is in ``docs/DICTIONARIES.md``.
 PEAK_LR = {"relu": 5e-5, "relu_2023": 1e-3, "gated": 3e-4, "jumprelu": 7e-5}
 
@@ -106,6 +110,11 @@ class SAETrainingConfig(BaseModel):
         le=1,
         description="relu, relu_2023, gated, jumprelu: share of steps with a rising penalty.",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Matrix products of the training: bfloat16 is for a GPU alone. Selection, losses, weights and Adam "
+        "are float32 in both.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +130,7 @@ class SAETrainingConfig(BaseModel):
         foreign = {name for name, owners in BELONGS.items() if self.architecture not in owners}
         if self.architecture == "topk":
             foreign.add("architecture")
+        foreign |= {name for name, usual in LATER.items() if getattr(self, name) == usual}
         return {name: value for name, value in write(self).items() if name not in foreign}
 
     @model_validator(mode="after")
@@ -160,6 +170,16 @@ class SAETrainingConfig(BaseModel):
                 f"resample_at must be rising between 0 and 1; got {list(shares)}. They are shares of the training."
             )
         return self
+
+    def check_device(self, device: str) -> None:
+        """Refuse to train where the precision makes no sense.
+
+        Raises:
+            InputError: bfloat16 on the CPU.
+        """
+        if self.precision == "bfloat16" and device == "cpu":
+            remedy = "Train on a GPU, or leave it out: products in bfloat16 are about 200 times slower here."
+            raise InputError(must_be("precision", "a dictionary", "float32 on the CPU", "bfloat16", remedy))
 
     @property
     def prefixes(self) -> tuple[int, ...]:

@@ -24,7 +24,6 @@ from universality.sae.stepper import (
     Parameters,
     Rates,
     StepOutcome,
-    affine,
     auxiliary_loss,
     batch_spread,
     decode_slots,
@@ -290,7 +289,7 @@ class TorchStep(AutogradStep):
     ) -> Losses:
         """What the batch costs; values are (..., n, k)."""
         seen = x - leaves["b_dec"].unsqueeze(-2)
-        pre = torch.relu(affine(leaves["b_enc"], seen, leaves["W_enc_rows"].mT))
+        pre = torch.relu(self.affine(leaves["b_enc"], seen, leaves["W_enc_rows"].mT))
         values, indices = pre.topk(self.k, dim=-1, sorted=False)
         error = seen - decode_slots(indices, values, leaves["W_dec"])
         loss = fvu = error.square().sum(dim=(-2, -1)) / batch_spread(x)

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -122,6 +122,8 @@ class AutogradStep:
     """Whether the decoder's rows stay unit vectors."""
     clip: float | None = None
     """Largest norm of the whole gradient of a seed."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What products of matrices are rounded to; what they are added to and all that follows is float32."""
 
     def __init__(self, p: Parameters, m: Parameters, v: Parameters, silent: torch.Tensor):
         self.p, self.m, self.v, self.silent = p, m, v, silent
@@ -165,6 +167,14 @@ class AutogradStep:
     ) -> Losses:
         """What the batch costs; ``dead`` bool (..., d_sae), None for none; t is the number of the step."""
         raise NotImplementedError
+
+    def affine(self, bias: torch.Tensor | None, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """:func:`affine` in the precision in force."""
+        if self.precision == "float32":
+            return affine(bias, rows, weights)
+        # What autocast does to a product and its gradients, said of these alone; a bias is not rounded.
+        product = (rows.bfloat16() @ weights.bfloat16()).to(weights.dtype)
+        return product if bias is None else product + bias.unsqueeze(-2)
 
     def observe(self, values: torch.Tensor) -> None:
         """Look at the active values of a batch that was trained on."""

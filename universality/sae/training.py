@@ -68,7 +68,7 @@ def train_sae(
         The outcome; numbers that stop being finite are a status.
 
     Raises:
-        InputError: activations that are no (n, d_in) rows or not finite, or a foreign state.
+        InputError: activations that are no (n, d_in) rows or not finite, a foreign state, or bfloat16 on the CPU.
 
     Source: Gao et al. 2024 (TopK, aux-k, unit-norm decoder, tied initialisation); Bricken et al. 2023
         (geometric median, gradient parallel to the decoder removed); the other architectures' in
@@ -129,6 +129,7 @@ def _train(
     progress: Callable[..., None] | None = None,
     device: str = "cpu",
 ) -> tuple[SAETrainingResult, ...]:
+    config.check_device(torch.device(device).type)
     sample = _sample(activations, order_seed)
     identity = {**identity, "rows": [int(size) for size in activations.shape]}
     group = _Group(sample, config, sae_seeds, device)

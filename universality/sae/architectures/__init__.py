@@ -84,7 +84,13 @@ def autograd_stepper(
     n_steps: int,
 ) -> AutogradStep:
     """The step of the config's architecture under autograd, of one seed or of all along a leading axis."""
-    held = (p, m, v, silent)
+    made = _autograd_stepper(config, (p, m, v, silent), n_steps)
+    made.precision = config.precision
+    return made
+
+
+def _autograd_stepper(config: SAETrainingConfig, held: tuple[Any, ...], n_steps: int) -> AutogradStep:
+    p = held[0]
     if config.architecture in TOP_K_FAMILY:
         kind = TorchStep if config.architecture == "topk" else BatchTopKStep
         return kind(*held, **top_k_options(config, p.W_dec.shape[-1], n_steps))

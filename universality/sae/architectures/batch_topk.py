@@ -8,7 +8,7 @@ from typing import Self
 
 import torch
 
-from universality.sae.stepper import AutogradStep, Losses, Parameters, affine, auxiliary_loss, batch_spread
+from universality.sae.stepper import AutogradStep, Losses, Parameters, auxiliary_loss, batch_spread
 
 THRESHOLD_STEPS = 100
 """Steps that the running mean of the threshold looks back, at most: a decay of 0.99, as in the authors' code."""
@@ -107,14 +107,14 @@ class BatchTopKStep(RunningThreshold, AutogradStep):
     ) -> Losses:
         """What the batch costs; values are (..., n * k)."""
         W_dec, error = leaves["W_dec"], x - leaves["b_dec"].unsqueeze(-2)
-        pre = torch.relu(affine(leaves["b_enc"], error, leaves["W_enc_rows"].mT))
+        pre = torch.relu(self.affine(leaves["b_enc"], error, leaves["W_enc_rows"].mT))
         positive = pre.flatten(-2)
         values, places = positive.topk(len(x) * self.k, dim=-1, sorted=False)
         acts = torch.zeros_like(positive).scatter(-1, places, values).view_as(pre)
         parts, spread = [], batch_spread(x)
         sizes = [last - first for first, last in pairwise((0, *self.prefixes))]
         for part, rows in zip(acts.split(sizes, dim=-1), W_dec.split(sizes, dim=-2), strict=True):
-            error = error - affine(None, part, rows)
+            error = error - self.affine(None, part, rows)
             parts.append(error.square().sum(dim=(-2, -1)) / spread)
         loss = torch.stack(parts).mean(dim=0)
         loss = loss + auxiliary_loss(W_dec, pre, error, dead, self.aux_k, self.c)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from universality.sae.architectures.penalised import PenalisedStep, fired
-from universality.sae.stepper import Losses, Parameters, affine, batch_spread
+from universality.sae.stepper import Losses, Parameters, batch_spread
 
 
 def _window(pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> torch.Tensor:
@@ -87,10 +87,10 @@ class JumpReLUStep(PenalisedStep):
     ) -> Losses:
         """What the batch costs; values are (..., n, d_sae)."""
         b_dec, threshold = leaves["b_dec"], leaves["log_threshold"].exp().unsqueeze(-2)
-        pre = torch.relu(affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
+        pre = torch.relu(self.affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
         acts: torch.Tensor = _Jump.apply(pre, threshold, self.bandwidth)  # pyright: ignore[reportAssignmentType]
         fires: torch.Tensor = _Fires.apply(pre, threshold, self.bandwidth)  # pyright: ignore[reportAssignmentType]
-        squared = (x - affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=(-2, -1))
+        squared = (x - self.affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=(-2, -1))
         l0 = fires.sum(dim=(-2, -1)) / len(x)
         penalty = l0 if self.target_l0 is None else (l0 / self.target_l0 - 1).square()
         loss = squared / len(x) + self.weight(t) * penalty

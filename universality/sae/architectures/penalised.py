@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from universality.sae.architectures.resampling import resample
-from universality.sae.stepper import AutogradStep, Losses, Parameters, affine, batch_spread
+from universality.sae.stepper import AutogradStep, Losses, Parameters, batch_spread
 
 RESAMPLE_BLOCK = 1024
 """Rows whose losses are measured together: bounds the dense activations."""
@@ -60,8 +60,8 @@ class ReLUStep(PenalisedStep):
     ) -> Losses:
         """What the batch costs; values are (..., n, d_sae)."""
         W_dec = leaves["W_dec"]
-        acts = torch.relu(affine(leaves["b_enc"], x, leaves["W_enc_rows"].mT))
-        squared = (x - affine(leaves["b_dec"], acts, W_dec)).square().sum(dim=(-2, -1))
+        acts = torch.relu(self.affine(leaves["b_enc"], x, leaves["W_enc_rows"].mT))
+        squared = (x - self.affine(leaves["b_dec"], acts, W_dec)).square().sum(dim=(-2, -1))
         norms = W_dec.norm(dim=-1)
         # A matrix times a vector, whose bytes older trainings have, knows no leading axis.
         costs = acts @ norms if norms.ndim == 1 else (acts @ norms.unsqueeze(-1)).squeeze(-1)
@@ -84,8 +84,8 @@ class ReLU2023Step(PenalisedStep):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Each row's loss, its squared error (..., n), and the activations (..., n, d_sae)."""
         b_dec = leaves["b_dec"]
-        acts = torch.relu(affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
-        squared = (x - affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=-1)
+        acts = torch.relu(self.affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
+        squared = (x - self.affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=-1)
         return squared + self.weight(t) * acts.sum(dim=-1), squared, acts
 
     def losses(
@@ -123,12 +123,12 @@ class GatedStep(PenalisedStep):
         """What the batch costs; values are (..., n, d_sae)."""
         W_dec, b_dec = leaves["W_dec"], leaves["b_dec"]
         b_enc, r_mag, b_mag = (leaves[name].unsqueeze(-2) for name in ("b_enc", "r_mag", "b_mag"))
-        shared = affine(None, x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT)
+        shared = self.affine(None, x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT)
         gate = shared + b_enc
         opened = torch.relu(gate)
         acts = (gate > 0) * torch.relu(shared * r_mag.exp() + b_mag)
-        squared = (x - affine(b_dec, acts, W_dec)).square().sum(dim=(-2, -1))
-        by_gate = (x - affine(b_dec.detach(), opened, W_dec.detach())).square().sum(dim=(-2, -1))
+        squared = (x - self.affine(b_dec, acts, W_dec)).square().sum(dim=(-2, -1))
+        by_gate = (x - self.affine(b_dec.detach(), opened, W_dec.detach())).square().sum(dim=(-2, -1))
         loss = (squared + self.weight(t) * opened.sum(dim=(-2, -1)) + by_gate) / len(x)
         return Losses(loss, squared / batch_spread(x), fired(acts), acts)
 

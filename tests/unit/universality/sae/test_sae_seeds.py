@@ -124,10 +124,14 @@ def test_the_gradient_of_each_seed_is_cut_by_its_own_norm():
     assert [float(norm) for norm in norms] == pytest.approx([1.0, 0.5, 0.0], rel=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", OWN)
-def test_batched_steps_stay_on_their_device(name):
+def test_batched_steps_stay_on_their_device(name, precision):
     p = stacked(name, "meta")
-    run, dead = stepper(name, p), torch.ones((SEEDS, D_SAE), dtype=torch.bool, device="meta")
+    run, dead = (
+        stepper(name, p, precision=precision),
+        torch.ones((SEEDS, D_SAE), dtype=torch.bool, device="meta"),
+    )
     leaves = {key: value.detach().requires_grad_() for key, value in p.named().items()}
     found = run.losses(leaves, torch.empty((16, D_IN), device="meta"), dead)
     grads = torch.autograd.grad(found.loss.sum(), list(leaves.values()))
@@ -138,7 +142,10 @@ def test_batched_steps_stay_on_their_device(name):
     assert {value.device.type for value in state(run).values()} == {"meta"}
     with FakeTensorMode(), torch.no_grad():
         p = Parameters.of({key: torch.empty(t.shape, device="cuda") for key, t in p.named().items()})
-        run, dead = stepper(name, p), torch.ones((SEEDS, D_SAE), dtype=torch.bool, device="cuda")
+        run, dead = (
+            stepper(name, p, precision=precision),
+            torch.ones((SEEDS, D_SAE), dtype=torch.bool, device="cuda"),
+        )
         found = run.losses(p.named(), torch.empty((16, D_IN), device="cuda"), dead)
         assert {part.device.type for part in found} == {"cuda"}
         run.apply(p.zeros_like().named(), RATES)
