@@ -72,6 +72,11 @@ class _Layout:
         """What changes the bytes of a gradient besides the recipe's science."""
         return {"device": self.device, "threads": self.recipe.threads}
 
+    @property
+    def fused(self) -> dict[str, Any]:
+        """What a dictionary's training adds: rounding differs where its optimiser is compiled."""
+        return {"compile": True} if self.recipe.compile and self.device != "cpu" else {}
+
     def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
         params = {**params, **self.compute}
         return Node(
@@ -273,7 +278,7 @@ def _dictionary_nodes(layout: _Layout, comparison: ComparisonConfig, dictionary:
             "root_seed": layout.recipe.root_seed,
         }
         more, inputs = _training_source(layout.recipe, model, half)
-        sae = layout.training_node(node_id, "sae", {**params, **more}, inputs)
+        sae = layout.training_node(node_id, "sae", {**params, **more, **layout.fused}, inputs)
     inputs = {
         "sae": sae.id,
         "activations": f"activations/{model}/eval",
@@ -324,6 +329,7 @@ def _sweep_nodes(layout: _Layout, sweep: SweepConfig) -> list[Node]:
             "n_seeds": sweep.n_seeds,
             "root_seed": recipe.root_seed,
             **more,
+            **layout.fused,
         }
         sae = layout.training_node(f"sweep_sae/{sweep.id}/{number}", "sweep_sae", params, sources)
         judged = {

@@ -234,6 +234,11 @@ class Recipe(_Frozen):
     threads: int = Field(
         1, ge=1, description="threads of each training step: gradients differ in bytes between thread counts"
     )
+    compile: bool = Field(
+        False,
+        description="compile the optimiser of dictionaries that are trained on a GPU; without a compiler it runs "
+        "uncompiled and the run says so. Bytes differ, so it is part of their keys; on the CPU it changes nothing",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, Self
 
@@ -70,6 +70,16 @@ class Rates:
     eps: float
     t: int
 
+    @property
+    def moving(self) -> tuple[float, float]:
+        """What :func:`update` multiplies the ratio of moments with, and what it divides the second by."""
+        return -self.lr / (1 - self.beta1**self.t), 1 - self.beta2**self.t
+
+    @property
+    def constants(self) -> tuple[float, float, float]:
+        """What no step changes: decays and epsilon."""
+        return self.beta1, self.beta2, self.eps
+
     def packed(self) -> np.ndarray:
         """As :func:`kernels.adam_row` takes them."""
         corrected = (self.lr / (1 - self.beta1**self.t), 1 / math.sqrt(1 - self.beta2**self.t))
@@ -127,6 +137,7 @@ class AutogradStep:
 
     def __init__(self, p: Parameters, m: Parameters, v: Parameters, silent: torch.Tensor):
         self.p, self.m, self.v, self.silent = p, m, v, silent
+        self.update: Callable[..., None] = update
 
     def of_seed(self, number: int) -> Self:
         """The step of one seed of several, on views of its weights and its state."""
@@ -190,7 +201,8 @@ class AutogradStep:
         """Adam, in place; the decoder's rows stay unit vectors where the architecture says so."""
         if self.clip is not None:
             grads = clipped(grads, self.clip, self.silent.ndim - 1)
-        adam(self.p, self.m, self.v, grads, rates, unit_decoder=self.unit_decoder)
+        held = (part.named() for part in (self.p, self.m, self.v))
+        self.update(*held, grads, rates.moving, rates.constants, self.unit_decoder)
 
 
 def clipped(grads: Mapping[str, torch.Tensor], largest: float, leading: int) -> dict[str, torch.Tensor]:
@@ -200,32 +212,54 @@ def clipped(grads: Mapping[str, torch.Tensor], largest: float, leading: int) -> 
     return {name: g * share.reshape(share.shape + (1,) * (g.ndim - leading)) for name, g in grads.items()}
 
 
-def adam(
-    p: Parameters,
-    m: Parameters,
-    v: Parameters,
+def update(
+    weights: Mapping[str, torch.Tensor],
+    means: Mapping[str, torch.Tensor],
+    squares: Mapping[str, torch.Tensor],
     grads: Mapping[str, torch.Tensor],
-    rates: Rates,
-    *,
+    rates: tuple[float | torch.Tensor, float | torch.Tensor],
+    constants: tuple[float, float, float],
     unit_decoder: bool,
 ) -> None:
     """One step of Adam, in place, with any leading axes; with a unit decoder its rows stay unit vectors.
 
     Of such a row the part of the gradient along it is removed before, and the row is rescaled after.
 
+    Args:
+        weights, means, squares, grads: by name; weights and Adam's moments are changed.
+        rates, constants: ``moving`` and ``constants`` of :class:`Rates`; compiled, the first are scalar tensors.
+        unit_decoder: whether the rows of ``W_dec`` are unit vectors.
+
     Source: Kingma and Ba 2015; Bricken et al. 2023 for the decoder.
     """
-    correct1, correct2 = 1 - rates.beta1**rates.t, 1 - rates.beta2**rates.t
-    means, squares = m.named(), v.named()
-    for name, weight in p.named().items():
-        grad, unit = grads[name], name == "W_dec" and unit_decoder
-        if unit:
-            grad = grad - (grad * weight).sum(dim=-1, keepdim=True) * weight
-        means[name].mul_(rates.beta1).add_(grad, alpha=1 - rates.beta1)
-        squares[name].mul_(rates.beta2).addcmul_(grad, grad, value=1 - rates.beta2)
-        bound = (squares[name] / correct2).sqrt_().add_(rates.eps)
-        weight.addcdiv_(means[name], bound, value=-rates.lr / correct1)
-        if unit:
+    if unit_decoder:
+        grads = {**grads, "W_dec": across(grads["W_dec"], weights["W_dec"])}
+    advance(weights, means, squares, grads, rates, constants, unit_decoder)
+
+
+def across(grad: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
+    """A gradient without its part along the unit rows (..., d_in) that it is of."""
+    return grad - (grad * units).sum(dim=-1, keepdim=True) * units
+
+
+def advance(
+    weights: Mapping[str, torch.Tensor],
+    means: Mapping[str, torch.Tensor],
+    squares: Mapping[str, torch.Tensor],
+    grads: Mapping[str, torch.Tensor],
+    rates: tuple[float | torch.Tensor, float | torch.Tensor],
+    constants: tuple[float, float, float],
+    unit_decoder: bool,
+) -> None:
+    """:func:`update` by gradients that lie across unit rows already."""
+    (step, correct2), (beta1, beta2, eps) = rates, constants
+    for name, weight in weights.items():
+        grad = grads[name]
+        means[name].mul_(beta1).add_(grad, alpha=1 - beta1)
+        squares[name].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        bound = (squares[name] / correct2).sqrt_().add_(eps)
+        weight.addcdiv_(means[name], bound, value=step)  # pyright: ignore[reportArgumentType,reportCallIssue]
+        if name == "W_dec" and unit_decoder:
             weight.div_(weight.norm(dim=-1, keepdim=True).clamp_min(1e-30))
 
 

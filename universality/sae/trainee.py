@@ -37,6 +37,7 @@ class SAETrainingResult:
         init_cosine: (d_sae,) cosine of each decoder row to its own initialisation, in [-1, 1].
         history: ``loss``, ``fvu`` and ``l0`` of every step, float32 (n_steps,).
         tokens: rows trained on.
+        warnings: what did not go as asked, in sentences.
     """
 
     status: Literal["ok", "diverged", "dead"]
@@ -47,6 +48,7 @@ class SAETrainingResult:
     init_cosine: np.ndarray
     history: dict[str, np.ndarray]
     tokens: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def max_init_cosine(self) -> float:
@@ -140,7 +142,7 @@ class Trainee:
         self.history = {name: np.asarray(arrays[name]).tolist() for name in HISTORY}
         self.diverged = self.done < done
 
-    def result(self) -> SAETrainingResult:
+    def result(self, warnings: tuple[str, ...] = ()) -> SAETrainingResult:
         """What the training came to."""
         tail = max(1, round(REPORTED_TAIL * self.n_steps))
         last = {name: values[-tail:] or [math.nan] for name, values in self.history.items()}
@@ -157,4 +159,5 @@ class Trainee:
             init_cosine=(now * self._first).sum(axis=1) / np.where(norms > 0, norms, 1.0),
             history={name: np.array(values, dtype=np.float32) for name, values in self.history.items()},
             tokens=self.done * self.config.batch_rows,
+            warnings=warnings,
         )

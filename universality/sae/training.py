@@ -13,6 +13,7 @@ from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
 from universality.sae.architectures import autograd_stepper, input_scale, make_stepper, starting_point
 from universality.sae.config import SAETrainingConfig
+from universality.sae.fused import FusedUpdate
 from universality.sae.stepper import Parameters, Rates
 from universality.sae.stream import RowStream, geometric_median, sample_rows
 from universality.sae.trainee import SAETrainingResult, Trainee
@@ -28,7 +29,7 @@ State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 class TrainingOptions(TypedDict, total=False):
     """How a training is run.
 
-    With one number of CPU threads none but the device has an influence on the result's bytes.
+    With one number of CPU threads none but the device and ``compile`` has an influence on the result's bytes.
 
     Attributes:
         state: what ``on_state`` received, to resume.
@@ -36,6 +37,8 @@ class TrainingOptions(TypedDict, total=False):
         progress: called as ``progress(done_rows, all_rows, fvu=…, dead=…)`` every 10 steps; of several seeds the mean
             fvu and the sum of dead latents. Where it raises an interrupt the state is saved before that goes on.
         device: ``"cpu"`` (the default) or a torch device.
+        compile: whether the optimiser of a step under autograd is compiled, where there is a compiler; it rounds
+            otherwise. The kernels of the top-k family on the CPU are compiled anyway.
     """
 
     state: State | None
@@ -43,6 +46,7 @@ class TrainingOptions(TypedDict, total=False):
     state_every: int
     progress: Callable[..., None] | None
     device: str
+    compile: bool
 
 
 def train_sae(
@@ -128,11 +132,12 @@ def _train(
     state_every: int = 200,
     progress: Callable[..., None] | None = None,
     device: str = "cpu",
+    compile: bool = False,  # noqa: A002 - the name that torch has for it
 ) -> tuple[SAETrainingResult, ...]:
     config.check_device(torch.device(device).type)
     sample = _sample(activations, order_seed)
     identity = {**identity, "rows": [int(size) for size in activations.shape]}
-    group = _Group(sample, config, sae_seeds, device)
+    group = _Group(sample, config, sae_seeds, device, FusedUpdate() if compile else None)
     if state is not None:
         group.restore(state, identity)
     stream = RowStream(activations, config.batch_rows, derive_seed(order_seed, "sae-order"))
@@ -153,7 +158,7 @@ def _train(
                         on_state(group.arrays(), {"step": group.done, **identity})
                     raise
     group.close()
-    return tuple(trainee.result() for trainee in group.trainees)
+    return tuple(trainee.result(group.warnings) for trainee in group.trainees)
 
 
 def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
@@ -195,8 +200,15 @@ def _initialise(centre: np.ndarray, d_sae: int, sae_seed: int) -> dict[str, np.n
 class _Group:
     """Dictionaries of one config that see the same batches."""
 
-    def __init__(self, sample: np.ndarray, config: SAETrainingConfig, sae_seeds: Sequence[int], device: str):
-        self.config, self.device = config, torch.device(device)
+    def __init__(
+        self,
+        sample: np.ndarray,
+        config: SAETrainingConfig,
+        sae_seeds: Sequence[int],
+        device: str,
+        fused: FusedUpdate | None,
+    ):
+        self.config, self.device, self._fused = config, torch.device(device), fused
         self.n_steps = max(1, math.ceil(config.tokens / config.batch_rows))
         self.scale = np.float32(input_scale(sample, config.architecture) if config.normalise else 1.0)
         centre = geometric_median(sample * self.scale).astype(np.float32)
@@ -210,7 +222,8 @@ class _Group:
         self._silent = torch.zeros((size, config.d_sae), dtype=torch.int64, device=device)
         self._batched = None
         if size > 1 and runs_batched(config, self.device):
-            self._batched = autograd_stepper(config, self._p, self._m, self._v, self._silent, self.n_steps)
+            held = (self._p, self._m, self._v, self._silent)
+            self._batched = autograd_stepper(config, *held, self.n_steps, fused)
         self.trainees = [
             self._trainee(number, start, seed)
             for number, (start, seed) in enumerate(zip(starts, sae_seeds, strict=True))
@@ -220,11 +233,16 @@ class _Group:
         held = (self._p.of_seed(number), self._m.of_seed(number), self._v.of_seed(number))
         silent = self._silent[number]
         if self._batched is None:
-            stepper = make_stepper(self.config, *held, silent, self.n_steps)
+            stepper = make_stepper(self.config, *held, silent, self.n_steps, self._fused)
         else:
             stepper = self._batched.of_seed(number)
         seeds = {"sae_seed": sae_seed, "scale": self.scale, "n_steps": self.n_steps}
         return Trainee(start, held, silent, stepper, self.config, **seeds)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What did not go as asked."""
+        return () if self._fused is None or self._fused.warning is None else (self._fused.warning,)
 
     @property
     def running(self) -> list[Trainee]:

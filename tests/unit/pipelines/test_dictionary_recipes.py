@@ -65,6 +65,16 @@ def test_bfloat16_is_planned_for_a_gpu_alone():
     assert planned([f"{SAE}.precision=float32"]).keys() == planned().keys()
 
 
+def test_a_compiled_optimiser_is_in_the_keys_of_dictionaries_on_a_gpu_alone():
+    assert planned(["compile=true"]).keys() == planned().keys()
+    before, after = planned(device="cuda"), planned(["compile=true"], "cuda")
+    moved = {node for node, key in before.keys().items() if key != after.keys()[node]}
+    assert "sae/main/m0" in moved
+    assert not any(node.startswith(("tok", "transformer", "activations")) for node in moved)
+    assert after["sae/main/m0"].params["compile"] is True
+    assert "compile" not in after["latents/main/m0"].params
+
+
 def test_a_missed_target_is_told():
     recipe = SAETrainingConfig(d_sae=64, tokens=10, architecture="jumprelu", target_l0=8)
     assert missed_target(recipe, 5.0) is missed_target(recipe, 15.9) is None

@@ -15,6 +15,7 @@ from universality.sae.architectures.jumprelu import JumpReLUStep
 from universality.sae.architectures.penalised import GatedStep, ReLU2023Step, ReLUStep
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.fused import FusedUpdate
 from universality.sae.step import CPUStep, TorchStep
 from universality.sae.stepper import AutogradStep, Parameters, Stepper
 from universality.sae.topk import TopK, runs_kernels
@@ -66,10 +67,11 @@ def make_stepper(
     v: Parameters,
     silent: torch.Tensor,
     n_steps: int,
+    fused: FusedUpdate | None = None,
 ) -> Stepper:
     """The step of the config's architecture where the weights lie: on the CPU kernels for all with a k, or autograd."""
     if config.architecture not in TOP_K_FAMILY or not runs_kernels(p.W_dec):
-        return autograd_stepper(config, p, m, v, silent, n_steps)
+        return autograd_stepper(config, p, m, v, silent, n_steps, fused)
     kind = CPUStep if config.architecture == "topk" else BatchCPUStep
     options = top_k_options(config, p.W_dec.shape[-1], n_steps)
     return kind(p, m, v, silent, **options, threads=torch.get_num_threads())
@@ -82,10 +84,11 @@ def autograd_stepper(
     v: Parameters,
     silent: torch.Tensor,
     n_steps: int,
+    fused: FusedUpdate | None = None,
 ) -> AutogradStep:
     """The step of the config's architecture under autograd, of one seed or of all along a leading axis."""
     made = _autograd_stepper(config, (p, m, v, silent), n_steps)
-    made.precision = config.precision
+    made.precision, made.update = config.precision, fused or made.update
     return made
 
 
