@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import ceil
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -24,7 +25,8 @@ BELONGS: dict[str, tuple[str, ...]] = {
     "sparsity_warmup": ("relu", "relu_2023", "gated", "jumprelu"),
 }
 #: Settings that came later: written only where they are not these, so that older keys stay.
-LATER = {"precision": "float32"}
+BUFFER_MB = 256
+LATER = {"precision": "float32", "buffer_mb": BUFFER_MB}
 #: Peak learning rates without a rule for the size; where each comes from is in ``docs/DICTIONARIES.md``.
 PEAK_LR = {"relu": 5e-5, "relu_2023": 1e-3, "gated": 3e-4, "jumprelu": 7e-5}
 
@@ -114,6 +116,11 @@ class SAETrainingConfig(BaseModel):
         "float32",
         description="Matrix products of the training: bfloat16 is for a GPU alone. Selection, losses, weights and Adam "
         "are float32 in both.",
+    )
+    buffer_mb: int = Field(
+        BUFFER_MB,
+        ge=1,
+        description="Megabytes of rows, as float32, that are shuffled together; more of them mix batches better.",
     )
 
     @model_validator(mode="before")
@@ -212,6 +219,16 @@ class SAETrainingConfig(BaseModel):
         shares = (0.2, 0.4, 0.6) if self.resample_at is None else self.resample_at
         steps = sorted({round(share * n_steps) for share in shares} - {0, n_steps})
         return {step: max(1, (step - last) * self.batch_rows // 2) for last, step in pairwise((0, *steps))}
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return max(1, ceil(self.tokens / self.batch_rows))
+
+    @property
+    def buffer_bytes(self) -> int:
+        """The shuffle buffer in bytes."""
+        return self.buffer_mb * 1_000_000
 
     @property
     def expected_l0(self) -> float:

@@ -12,11 +12,10 @@ import torch
 
 from universality.sae.architectures import folded
 from universality.sae.architectures.penalised import ReLU2023Step
-from universality.sae.architectures.resampling import rows_to_measure
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters, Rates, StepOutcome, Stepper
-from universality.sae.stream import sample_rows
+from universality.sae.stream import rows_to_measure, sample_rows
 from universality.seeds import derive_seed, generator
 
 REPORTED_TAIL = 0.05

@@ -15,12 +15,9 @@ from universality.sae.architectures import autograd_stepper, input_scale, make_s
 from universality.sae.config import SAETrainingConfig
 from universality.sae.fused import FusedUpdate
 from universality.sae.stepper import Parameters, Rates
-from universality.sae.stream import RowStream, geometric_median, sample_rows
+from universality.sae.stream import SAMPLE_ROWS, geometric_median, sample_rows, training_stream
 from universality.sae.trainee import SAETrainingResult, Trainee
 from universality.seeds import derive_seed, generator
-
-SAMPLE_ROWS = 8192
-"""Rows that the scale and the initial bias are estimated on."""
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""
@@ -140,7 +137,7 @@ def _train(
     group = _Group(sample, config, sae_seeds, device, FusedUpdate() if compile else None)
     if state is not None:
         group.restore(state, identity)
-    stream = RowStream(activations, config.batch_rows, derive_seed(order_seed, "sae-order"))
+    stream = training_stream(activations, config, order_seed)
     with flushed_denormals():
         while group.done < group.n_steps and group.running:
             group.step(stream.batch(group.done * config.batch_rows, config.batch_rows))
@@ -209,7 +206,7 @@ class _Group:
         fused: FusedUpdate | None,
     ):
         self.config, self.device, self._fused = config, torch.device(device), fused
-        self.n_steps = max(1, math.ceil(config.tokens / config.batch_rows))
+        self.n_steps = config.n_steps
         self.scale = np.float32(input_scale(sample, config.architecture) if config.normalise else 1.0)
         centre = geometric_median(sample * self.scale).astype(np.float32)
         starts = [starting_point(_initialise(centre, config.d_sae, seed), config) for seed in sae_seeds]

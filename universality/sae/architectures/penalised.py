@@ -10,9 +10,7 @@ import torch
 
 from universality.sae.architectures.resampling import resample
 from universality.sae.stepper import AutogradStep, Losses, Parameters, batch_spread
-
-RESAMPLE_BLOCK = 1024
-"""Rows whose losses are measured together: bounds the dense activations."""
+from universality.sae.stream import MEASURED_BLOCK
 
 
 class PenalisedStep(AutogradStep):
@@ -99,7 +97,7 @@ class ReLU2023Step(PenalisedStep):
         """Let latents silent for as many rows start afresh from ``rows (n, d_in)``; how many did. For one seed."""
         dead = torch.nonzero(self.silent >= silent_for).flatten()
         leaves = self.p.named()
-        losses = torch.cat([self.row_losses(leaves, block, t)[0] for block in rows.split(RESAMPLE_BLOCK)])
+        losses = torch.cat([self.row_losses(leaves, block, t)[0] for block in rows.split(MEASURED_BLOCK)])
         changed = resample(self.p, (self.m, self.v), dead, rows, losses, rng)
         self.silent[changed] = 0
         return len(changed)
