@@ -11,8 +11,8 @@ from typing import Any
 from pipelines.engine.plan import Estimate
 from pipelines.recipe import NativeModels, Recipe, model_ids, trained_configs, training_tokens
 from universality.layout import MAX_FEATURES
-from universality.sae.config import TOP_K_FAMILY
-from universality.sae.stream import BUFFER_BYTES
+from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.stream import MEASURED_BLOCK, SAMPLE_ROWS, rows_to_measure
 
 #: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.
 CPU_FLOPS = 2.5e10
@@ -21,8 +21,6 @@ GPU_FLOPS = 2e13
 DENSE_FACTOR = 7.5
 #: Seconds to import torch and transformer-lens, once per worker; charged to the steps that need them.
 IMPORT_SECONDS = 1.0
-#: Rows of a dictionary's sample, as universality.sae.training has it, whose import is heavy.
-SAMPLE_ROWS = 8192
 #: Seconds to import umap-learn, which compiles as it is imported.
 EMBEDDING_IMPORT_SECONDS = 8.0
 #: Resident bytes of a process with torch loaded.
@@ -100,26 +98,51 @@ def _activations(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimat
 
 
 def _sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
-    config = params["config"]
-    weights = 8 * sizes.d_in * config["d_sae"]
-    seconds = 5 * 2 * sizes.d_in * config["d_sae"] * config["tokens"] / (2 * _flops(params))
-    memory = BASE_MEMORY + 4 * weights + min(BUFFER_BYTES, 4 * sizes.d_in * training_tokens(sizes.recipe))
-    sparse = TOP_K_FAMILY if params.get("device") != "cuda" else ("topk",)
-    if config.get("architecture", "topk") not in sparse:
-        # Dense activations and gradients, (batch_rows, d_sae) each.
+    config, d_in = SAETrainingConfig.model_validate(params["config"]), sizes.d_in
+    weights = 8 * d_in * config.d_sae
+    seconds = 5 * 2 * d_in * config.d_sae * config.tokens / (2 * _flops(params))
+    memory = BASE_MEMORY + 4 * weights + min(config.buffer_bytes, 4 * d_in * training_tokens(sizes.recipe))
+    if _dense(config, params):
         seconds *= DENSE_FACTOR
-        memory += 6 * 4 * config["batch_rows"] * config["d_sae"]
+    times, rows = _fresh_starts(sizes, config)
+    seconds += times * 2 * 2 * d_in * config.d_sae * rows / _flops(params)
+    memory += max(_held_by_a_step(config, params), _held_by_a_fresh_start(sizes, config))
     if "live" in params:
-        seconds += 2 * sizes.block_flops * _computed_rows(sizes, params) / _flops(params)
+        seconds += 2 * sizes.block_flops * _computed_rows(sizes, config, params) / _flops(params)
         batch = params["live"]["batch_contexts"] * sizes.recipe.n_ctx
         memory += 4 * sizes.parameters + 4 * batch * (4 * sizes.d_model + sizes.d_mlp)
     return Estimate(IMPORT_SECONDS + seconds, weights, memory)
 
 
+def _dense(config: SAETrainingConfig, params: dict[str, Any]) -> bool:
+    """Whether activations and gradients are dense, in the measure of :data:`DENSE_FACTOR`."""
+    return config.architecture not in (TOP_K_FAMILY if params.get("device") != "cuda" else ("topk",))
+
+
+def _held_by_a_step(config: SAETrainingConfig, params: dict[str, Any]) -> int:
+    """Bytes of dense activations and gradients, (batch_rows, d_sae) each."""
+    return 6 * 4 * config.batch_rows * config.d_sae if _dense(config, params) else 0
+
+
+def _fresh_starts(sizes: _Sizes, config: SAETrainingConfig) -> tuple[int, int]:
+    """How often dead latents start afresh, and the rows that losses are measured on each time."""
+    return len(config.resampling(config.n_steps)), min(
+        rows_to_measure(sizes.d_in), training_tokens(sizes.recipe)
+    )
+
+
+def _held_by_a_fresh_start(sizes: _Sizes, config: SAETrainingConfig) -> int:
+    """Bytes of these rows as read, scaled and centred, and of the dense activations of a block of them."""
+    times, rows = _fresh_starts(sizes, config)
+    return 4 * (3 * rows * sizes.d_in + 3 * MEASURED_BLOCK * config.d_sae) if times else 0
+
+
 def _sweep_sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     one, n_seeds = _sae(sizes, node_id, params), params["n_seeds"]
-    weights = 4 * one.bytes  # with gradients and moments, of the other seeds
-    memory = one.memory + (n_seeds - 1) * weights
+    own = 4 * one.bytes  # with gradients and moments, of the other seeds
+    if params.get("device") == "cuda":  # where all take their step as one
+        own += _held_by_a_step(SAETrainingConfig.model_validate(params["config"]), params)
+    memory = one.memory + (n_seeds - 1) * own
     return Estimate(IMPORT_SECONDS + n_seeds * (one.seconds - IMPORT_SECONDS), n_seeds * one.bytes, memory)
 
 
@@ -133,13 +156,15 @@ def _sweep(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:
     return Estimate(1.0, 20_000, BASE_MEMORY)
 
 
-def _computed_rows(sizes: _Sizes, params: dict[str, Any]) -> int:
-    """Rows that a live training computes: its sample, the look at the norms, and every filling of the buffer."""
-    n_rows, tokens = params["live"]["max_tokens"], params["config"]["tokens"]
-    sample = min(SAMPLE_ROWS * sizes.recipe.n_ctx, n_rows)  # every row of it from another context, at worst
+def _computed_rows(sizes: _Sizes, config: SAETrainingConfig, params: dict[str, Any]) -> int:
+    """Rows that a live training computes: samples, the look at the norms, and every filling of the buffer."""
+    n_rows, n_ctx = params["live"]["max_tokens"], sizes.recipe.n_ctx
+    times, measured = _fresh_starts(sizes, config)
+    # Every row of a sample from another context, at worst.
+    samples = min(SAMPLE_ROWS * n_ctx, n_rows) + times * min(measured * n_ctx, n_rows)
     norms = 0 if params.get("max_norm") is None else n_rows
     # Data that fit the buffer are computed once for all passes.
-    return sample + norms + (n_rows if 4 * sizes.d_in * n_rows <= BUFFER_BYTES else tokens)
+    return samples + norms + (n_rows if 4 * sizes.d_in * n_rows <= config.buffer_bytes else config.tokens)
 
 
 def _loaded_sae(sizes: _Sizes, node_id: str, params: dict[str, Any]) -> Estimate:

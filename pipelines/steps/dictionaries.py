@@ -39,7 +39,8 @@ def sae(ctx: StepContext) -> None:
     recipe, seed = SAETrainingConfig(**p["config"]), derive_seed(p["root_seed"], "sae", *p["sae_seed"])
     source = training_source(ctx)
     with resumable(ctx) as options:
-        result = train_sae(source.rows, recipe, sae_seed=seed, device=ctx.device, **options)
+        options |= {"device": ctx.device, "compile": p.get("compile", False)}
+        result = train_sae(source.rows, recipe, sae_seed=seed, **options)
     if result.status != "ok":
         dear = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
         raise TrainingDiverged(
@@ -57,7 +58,7 @@ def sae(ctx: StepContext) -> None:
     ctx.out.facts(**{f"training_{name}": value for name, value in quality.items()})
     mixing, poor = mixing_of(source.rows, recipe, seed)
     missed = missed_target(recipe, result.l0)
-    warnings = [*([] if missed is None else [missed]), *source.warnings, *poor]
+    warnings = [*([] if missed is None else [missed]), *source.warnings, *poor, *result.warnings]
     ctx.out.facts(**source.facts, **mixing, **({"warnings": warnings} if warnings else {}))
     for warning in warnings:
         logger.warning("%s", warning)

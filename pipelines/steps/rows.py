@@ -63,14 +63,13 @@ def live_rows(ctx: StepContext) -> Any:
 def mixing_of(rows: Any, config: SAETrainingConfig, sae_seed: int) -> tuple[dict[str, float], list[str]]:
     """How well the batches of a training are mixed, and a warning where they are not."""
     from universality.sae.mixing import POORLY_MIXED, measure_mixing
-    from universality.sae.stream import RowStream
-    from universality.seeds import derive_seed
+    from universality.sae.stream import training_stream
 
-    # The stream that train_sae makes of this seed.
-    stream = RowStream(rows, config.batch_rows, derive_seed(sae_seed, "sae-order"))
-    found = measure_mixing(stream, config.batch_rows, max(1, math.ceil(config.tokens / config.batch_rows)))
+    found = measure_mixing(training_stream(rows, config, sae_seed), config.batch_rows, config.n_steps)
     facts = {f"mixing_{name}": value for name, value in found._asdict().items()}
     if found.chunks >= POORLY_MIXED:
         return facts, []
     told = f"Batches are poorly mixed: they touch {found.chunks:.0%} of the chunks of text that chance would."
-    return facts, [f"{told} Lower batch_rows, or read at a narrower hook point."]
+    whole = math.ceil(4 * len(rows) * int(rows.shape[1]) / 1_000_000)
+    remedy = f"Raise buffer_mb (now {config.buffer_mb}; {whole} hold all rows), or lower batch_rows."
+    return facts, [f"{told} {remedy}"]

@@ -38,6 +38,7 @@ def sweep_sae(ctx: StepContext) -> None:
             sae_seeds=seeds,
             order_seed=order,
             device=ctx.device,
+            compile=p.get("compile", False),
             **options,
         )
     for number, result in enumerate(found):
@@ -45,10 +46,9 @@ def sweep_sae(ctx: StepContext) -> None:
     # One point that diverges is a finding of the sweep, not its end.
     ctx.out.json("status", [result.status for result in found])
     failed = {result.status for result in found} - {"ok"}
-    if failed:
-        ctx.out.facts(
-            warnings=[f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."]
-        )
+    told = [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
+    if warnings := [*told, *found[0].warnings]:
+        ctx.out.facts(warnings=warnings)
 
 
 @step("sweep_quality", version=1)

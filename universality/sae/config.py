@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import ceil
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from universality.errors import InputError, must_be
 
 SAEArchitecture = Literal["topk", "batch_topk", "matryoshka", "relu", "relu_2023", "gated", "jumprelu"]
 TOP_K_FAMILY = ("topk", "batch_topk", "matryoshka")
@@ -21,6 +24,9 @@ BELONGS: dict[str, tuple[str, ...]] = {
     "bandwidth": ("jumprelu",),
     "sparsity_warmup": ("relu", "relu_2023", "gated", "jumprelu"),
 }
+#: Settings that came later: written only where they are not these, so that older keys stay.
+BUFFER_MB = 256
+LATER = {"precision": "float32", "buffer_mb": BUFFER_MB}
 #: Peak learning rates without a rule for the size; where each comes from is in ``docs/DICTIONARIES.md``.
 PEAK_LR = {"relu": 5e-5, "relu_2023": 1e-3, "gated": 3e-4, "jumprelu": 7e-5}
 
@@ -106,6 +112,16 @@ class SAETrainingConfig(BaseModel):
         le=1,
         description="relu, relu_2023, gated, jumprelu: share of steps with a rising penalty.",
     )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        description="Matrix products of the training: bfloat16 is for a GPU alone. Selection, losses, weights and Adam "
+        "are float32 in both.",
+    )
+    buffer_mb: int = Field(
+        BUFFER_MB,
+        ge=1,
+        description="Megabytes of rows, as float32, that are shuffled together; more of them mix batches better.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -121,6 +137,7 @@ class SAETrainingConfig(BaseModel):
         foreign = {name for name, owners in BELONGS.items() if self.architecture not in owners}
         if self.architecture == "topk":
             foreign.add("architecture")
+        foreign |= {name for name, usual in LATER.items() if getattr(self, name) == usual}
         return {name: value for name, value in write(self).items() if name not in foreign}
 
     @model_validator(mode="after")
@@ -161,6 +178,16 @@ class SAETrainingConfig(BaseModel):
             )
         return self
 
+    def check_device(self, device: str) -> None:
+        """Refuse to train where the precision makes no sense.
+
+        Raises:
+            InputError: bfloat16 on the CPU.
+        """
+        if self.precision == "bfloat16" and device == "cpu":
+            remedy = "Train on a GPU, or leave it out: products in bfloat16 are about 200 times slower here."
+            raise InputError(must_be("precision", "a dictionary", "float32 on the CPU", "bfloat16", remedy))
+
     @property
     def prefixes(self) -> tuple[int, ...]:
         """The nested dictionaries in force; for all but matryoshka the whole alone."""
@@ -192,6 +219,16 @@ class SAETrainingConfig(BaseModel):
         shares = (0.2, 0.4, 0.6) if self.resample_at is None else self.resample_at
         steps = sorted({round(share * n_steps) for share in shares} - {0, n_steps})
         return {step: max(1, (step - last) * self.batch_rows // 2) for last, step in pairwise((0, *steps))}
+
+    @property
+    def n_steps(self) -> int:
+        """Optimiser steps of the whole training."""
+        return max(1, ceil(self.tokens / self.batch_rows))
+
+    @property
+    def buffer_bytes(self) -> int:
+        """The shuffle buffer in bytes."""
+        return self.buffer_mb * 1_000_000
 
     @property
     def expected_l0(self) -> float:

@@ -285,13 +285,16 @@ class TorchStep(AutogradStep):
         self.k, self.aux_k, self.c = k, aux_k, aux_coefficient
 
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """Loss, fvu, and the indices and values of the active latents."""
-        pre = torch.addmm(leaves["b_enc"], x - leaves["b_dec"], leaves["W_enc_rows"].T)
-        indices, values = top_k(pre, self.k)
-        error = x - leaves["b_dec"] - decode_slots(indices, values, leaves["W_dec"])
-        squared = error.square().sum()
-        loss = fvu = squared / batch_spread(x)
+        """What the batch costs; values are (..., n, k)."""
+        seen = x - leaves["b_dec"].unsqueeze(-2)
+        pre = torch.relu(self.affine(leaves["b_enc"], seen, leaves["W_enc_rows"].mT))
+        values, indices = pre.topk(self.k, dim=-1, sorted=False)
+        error = seen - decode_slots(indices, values, leaves["W_dec"])
+        loss = fvu = error.square().sum(dim=(-2, -1)) / batch_spread(x)
         loss = loss + auxiliary_loss(leaves["W_dec"], pre, error, dead, self.aux_k, self.c)
-        return loss, fvu, indices, values
+        hits = torch.zeros_like(self.silent).scatter_add(
+            -1, indices.flatten(-2), (values > 0).flatten(-2).long()
+        )
+        return Losses(loss, fvu, hits > 0, values)

@@ -7,12 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from universality.seeds import generator
+from universality.sae.config import BUFFER_MB, SAETrainingConfig
+from universality.seeds import derive_seed, generator
 
 CHUNK_ROWS = 128
 """Rows that are read together: sequential reads from disk, and far more chunks per buffer than tokens apart."""
-BUFFER_BYTES = 256_000_000
+BUFFER_BYTES = BUFFER_MB * 1_000_000
 """Bytes of the shuffle buffer, as float32."""
+SAMPLE_ROWS = 8192
+"""Rows that the scale and the initial bias of a dictionary are estimated on."""
+MEASURED_ROWS, MEASURED_BYTES = 1 << 16, 1 << 27
+"""Rows that losses are measured on before dead latents start afresh, at most (ours; the paper takes 819,200), and
+their bytes."""
+MEASURED_BLOCK = 1024
+"""Of them those whose losses are measured together: bounds the dense activations."""
 
 
 class RowStream:
@@ -112,6 +120,12 @@ class RowStream:
         self._read_chunks = chosen
 
 
+def training_stream(rows: Any, config: SAETrainingConfig, order_seed: int) -> RowStream:
+    """The stream that a training of the config reads."""
+    seed = derive_seed(order_seed, "sae-order")
+    return RowStream(rows, config.batch_rows, seed, buffer_bytes=config.buffer_bytes)
+
+
 def chunk_starts(rows: Any) -> np.ndarray:
     """Where the chunks of some rows begin, and their number at the end, int64 (n_chunks + 1,)."""
     own = getattr(rows, "boundaries", None)
@@ -125,6 +139,11 @@ def read_chunks(rows: Any, numbers: np.ndarray) -> Iterator[np.ndarray]:
         return
     for number in numbers:
         yield rows[int(number) * CHUNK_ROWS : (int(number) + 1) * CHUNK_ROWS]
+
+
+def rows_to_measure(d_in: int) -> int:
+    """Rows that losses are measured on before dead latents start afresh, where there are as many."""
+    return max(1024, min(MEASURED_ROWS, MEASURED_BYTES // (4 * d_in)))
 
 
 def sample_rows(rows: Any, count: int, seed: int) -> np.ndarray:

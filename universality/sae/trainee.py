@@ -10,13 +10,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from universality.sae.architectures import folded, make_stepper
+from universality.sae.architectures import folded
 from universality.sae.architectures.penalised import ReLU2023Step
-from universality.sae.architectures.resampling import rows_to_measure
 from universality.sae.base import SparseAutoencoder
 from universality.sae.config import SAETrainingConfig
-from universality.sae.stepper import Parameters, Rates, StepOutcome
-from universality.sae.stream import sample_rows
+from universality.sae.stepper import Parameters, Rates, StepOutcome, Stepper
+from universality.sae.stream import rows_to_measure, sample_rows
 from universality.seeds import derive_seed, generator
 
 REPORTED_TAIL = 0.05
@@ -37,6 +36,7 @@ class SAETrainingResult:
         init_cosine: (d_sae,) cosine of each decoder row to its own initialisation, in [-1, 1].
         history: ``loss``, ``fvu`` and ``l0`` of every step, float32 (n_steps,).
         tokens: rows trained on.
+        warnings: what did not go as asked, in sentences.
     """
 
     status: Literal["ok", "diverged", "dead"]
@@ -47,6 +47,7 @@ class SAETrainingResult:
     init_cosine: np.ndarray
     history: dict[str, np.ndarray]
     tokens: int
+    warnings: tuple[str, ...] = ()
 
     @property
     def max_init_cosine(self) -> float:
@@ -61,6 +62,7 @@ class Trainee:
         initial: weights to start from, by name.
         held: where they lie, and Adam's two moments: tensors of the same names, written to in place.
         silent: int64 (d_sae,), rows since a latent last fired.
+        stepper: takes its steps on these.
         config: architecture, size and optimiser.
         sae_seed: of the rows that dead latents start afresh from.
         scale: factor on the rows.
@@ -72,6 +74,7 @@ class Trainee:
         initial: Mapping[str, np.ndarray],
         held: tuple[Parameters, Parameters, Parameters],
         silent: torch.Tensor,
+        stepper: Stepper,
         config: SAETrainingConfig,
         *,
         sae_seed: int,
@@ -79,13 +82,12 @@ class Trainee:
         n_steps: int,
     ):
         self.config, self.sae_seed, self.scale, self.n_steps = config, sae_seed, scale, n_steps
-        (self.p, self.m, self.v), self.silent = held, silent
+        (self.p, self.m, self.v), self.silent, self.stepper = held, silent, stepper
         for name, value in self.p.named().items():
             value.copy_(torch.from_numpy(initial[name]))
         self._first = initial["W_dec"]
         self.diverged = False
         self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
-        self.stepper = make_stepper(config, self.p, self.m, self.v, self.silent, n_steps)
         self._resampling = config.resampling(n_steps)
 
     @property
@@ -139,7 +141,7 @@ class Trainee:
         self.history = {name: np.asarray(arrays[name]).tolist() for name in HISTORY}
         self.diverged = self.done < done
 
-    def result(self) -> SAETrainingResult:
+    def result(self, warnings: tuple[str, ...] = ()) -> SAETrainingResult:
         """What the training came to."""
         tail = max(1, round(REPORTED_TAIL * self.n_steps))
         last = {name: values[-tail:] or [math.nan] for name, values in self.history.items()}
@@ -156,4 +158,5 @@ class Trainee:
             init_cosine=(now * self._first).sum(axis=1) / np.where(norms > 0, norms, 1.0),
             history={name: np.array(values, dtype=np.float32) for name, values in self.history.items()},
             tokens=self.done * self.config.batch_rows,
+            warnings=warnings,
         )

@@ -11,16 +11,13 @@ import torch
 
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
-from universality.sae.architectures import input_scale, starting_point, top_k_options
-from universality.sae.batched import BatchedTopKStep
+from universality.sae.architectures import autograd_stepper, input_scale, make_stepper, starting_point
 from universality.sae.config import SAETrainingConfig
+from universality.sae.fused import FusedUpdate
 from universality.sae.stepper import Parameters, Rates
-from universality.sae.stream import RowStream, geometric_median, sample_rows
+from universality.sae.stream import SAMPLE_ROWS, geometric_median, sample_rows, training_stream
 from universality.sae.trainee import SAETrainingResult, Trainee
 from universality.seeds import derive_seed, generator
-
-SAMPLE_ROWS = 8192
-"""Rows that the scale and the initial bias are estimated on."""
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""
@@ -29,7 +26,7 @@ State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 class TrainingOptions(TypedDict, total=False):
     """How a training is run.
 
-    With one number of CPU threads none but the device has an influence on the result's bytes.
+    With one number of CPU threads none but the device and ``compile`` has an influence on the result's bytes.
 
     Attributes:
         state: what ``on_state`` received, to resume.
@@ -37,6 +34,8 @@ class TrainingOptions(TypedDict, total=False):
         progress: called as ``progress(done_rows, all_rows, fvu=…, dead=…)`` every 10 steps; of several seeds the mean
             fvu and the sum of dead latents. Where it raises an interrupt the state is saved before that goes on.
         device: ``"cpu"`` (the default) or a torch device.
+        compile: whether the optimiser of a step under autograd is compiled, where there is a compiler; it rounds
+            otherwise. The kernels of the top-k family on the CPU are compiled anyway.
     """
 
     state: State | None
@@ -44,6 +43,7 @@ class TrainingOptions(TypedDict, total=False):
     state_every: int
     progress: Callable[..., None] | None
     device: str
+    compile: bool
 
 
 def train_sae(
@@ -69,7 +69,7 @@ def train_sae(
         The outcome; numbers that stop being finite are a status.
 
     Raises:
-        InputError: activations that are no (n, d_in) rows or not finite, or a foreign state.
+        InputError: activations that are no (n, d_in) rows or not finite, a foreign state, or bfloat16 on the CPU.
 
     Source: Gao et al. 2024 (TopK, aux-k, unit-norm decoder, tied initialisation); Bricken et al. 2023
         (geometric median, gradient parallel to the decoder removed); the other architectures' in
@@ -91,9 +91,9 @@ def train_saes(
 ) -> tuple[SAETrainingResult, ...]:
     """Train dictionaries of one config from several seeds on the same batches: rows are read and scaled once.
 
-    On the CPU each ends in the bytes of ``train_sae(…, sae_seed=seed, order_seed=order_seed)``. Elsewhere TopK
-    dictionaries take their step as one batched product, ``(n_seeds, n, d_in) @ (n_seeds, d_in, d_sae)``, which rounds
-    differently: there the seeds of a group belong to the identity of its outcome.
+    On the CPU each ends in the bytes of ``train_sae(…, sae_seed=seed, order_seed=order_seed)``. Elsewhere they take
+    their step as one, by products ``(n_seeds, n, d_in) @ (n_seeds, d_in, d_sae)``, which rounds differently: there the
+    seeds of a group belong to the identity of its outcome.
 
     Args:
         activations: as :func:`train_sae` takes them.
@@ -129,13 +129,15 @@ def _train(
     state_every: int = 200,
     progress: Callable[..., None] | None = None,
     device: str = "cpu",
+    compile: bool = False,  # noqa: A002 - the name that torch has for it
 ) -> tuple[SAETrainingResult, ...]:
+    config.check_device(torch.device(device).type)
     sample = _sample(activations, order_seed)
     identity = {**identity, "rows": [int(size) for size in activations.shape]}
-    group = _Group(sample, config, sae_seeds, device)
+    group = _Group(sample, config, sae_seeds, device, FusedUpdate() if compile else None)
     if state is not None:
         group.restore(state, identity)
-    stream = RowStream(activations, config.batch_rows, derive_seed(order_seed, "sae-order"))
+    stream = training_stream(activations, config, order_seed)
     with flushed_denormals():
         while group.done < group.n_steps and group.running:
             group.step(stream.batch(group.done * config.batch_rows, config.batch_rows))
@@ -153,7 +155,7 @@ def _train(
                         on_state(group.arrays(), {"step": group.done, **identity})
                     raise
     group.close()
-    return tuple(trainee.result() for trainee in group.trainees)
+    return tuple(trainee.result(group.warnings) for trainee in group.trainees)
 
 
 def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
@@ -164,8 +166,8 @@ def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
 
 
 def runs_batched(config: SAETrainingConfig, device: torch.device) -> bool:
-    """Whether several seeds take their steps as one; on the CPU each keeps its sparse step and its bytes."""
-    return config.architecture == "topk" and device.type != "cpu"
+    """Whether several seeds take their steps as one; on the CPU each keeps its own step and its bytes."""
+    return device.type != "cpu"
 
 
 def _sample(activations: Any, seed: int) -> np.ndarray:
@@ -195,9 +197,16 @@ def _initialise(centre: np.ndarray, d_sae: int, sae_seed: int) -> dict[str, np.n
 class _Group:
     """Dictionaries of one config that see the same batches."""
 
-    def __init__(self, sample: np.ndarray, config: SAETrainingConfig, sae_seeds: Sequence[int], device: str):
-        self.config, self.device = config, torch.device(device)
-        self.n_steps = max(1, math.ceil(config.tokens / config.batch_rows))
+    def __init__(
+        self,
+        sample: np.ndarray,
+        config: SAETrainingConfig,
+        sae_seeds: Sequence[int],
+        device: str,
+        fused: FusedUpdate | None,
+    ):
+        self.config, self.device, self._fused = config, torch.device(device), fused
+        self.n_steps = config.n_steps
         self.scale = np.float32(input_scale(sample, config.architecture) if config.normalise else 1.0)
         centre = geometric_median(sample * self.scale).astype(np.float32)
         starts = [starting_point(_initialise(centre, config.d_sae, seed), config) for seed in sae_seeds]
@@ -208,22 +217,29 @@ class _Group:
             for _ in range(3)
         )
         self._silent = torch.zeros((size, config.d_sae), dtype=torch.int64, device=device)
-        self.trainees = [
-            Trainee(
-                start,
-                (self._p.of_seed(i), self._m.of_seed(i), self._v.of_seed(i)),
-                self._silent[i],
-                config,
-                sae_seed=sae_seeds[i],
-                scale=self.scale,
-                n_steps=self.n_steps,
-            )
-            for i, start in enumerate(starts)
-        ]
         self._batched = None
         if size > 1 and runs_batched(config, self.device):
-            held, options = (self._p, self._m, self._v, self._silent), top_k_options(config, sample.shape[1])
-            self._batched = BatchedTopKStep(*held, **options)
+            held = (self._p, self._m, self._v, self._silent)
+            self._batched = autograd_stepper(config, *held, self.n_steps, fused)
+        self.trainees = [
+            self._trainee(number, start, seed)
+            for number, (start, seed) in enumerate(zip(starts, sae_seeds, strict=True))
+        ]
+
+    def _trainee(self, number: int, start: dict[str, np.ndarray], sae_seed: int) -> Trainee:
+        held = (self._p.of_seed(number), self._m.of_seed(number), self._v.of_seed(number))
+        silent = self._silent[number]
+        if self._batched is None:
+            stepper = make_stepper(self.config, *held, silent, self.n_steps, self._fused)
+        else:
+            stepper = self._batched.of_seed(number)
+        seeds = {"sae_seed": sae_seed, "scale": self.scale, "n_steps": self.n_steps}
+        return Trainee(start, held, silent, stepper, self.config, **seeds)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What did not go as asked."""
+        return () if self._fused is None or self._fused.warning is None else (self._fused.warning,)
 
     @property
     def running(self) -> list[Trainee]:
@@ -252,7 +268,7 @@ class _Group:
         rates = Rates(lr, *config.betas, config.eps, self.done + 1)
         x = torch.from_numpy(np.multiply(batch, self.scale, out=batch)).to(self.device)
         if self._batched is not None and len(self.running) == len(self.trainees):
-            outcomes = self._batched.step(x, self._silent >= config.dead_after, rates)
+            outcomes = self._batched.steps(x, self._silent >= config.dead_after, rates)
             if all(math.isfinite(outcome.loss) for outcome in outcomes):
                 for trainee, outcome in zip(self.trainees, outcomes, strict=True):
                     trainee.record(outcome)

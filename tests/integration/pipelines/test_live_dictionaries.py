@@ -109,6 +109,11 @@ def test_poor_mixing_is_told():
     facts, warnings = mixing_of(wide, config, 1)
     assert facts["mixing_chunks"] < 0.1
     assert "poorly mixed" in warnings[0]
+    assert "Raise buffer_mb (now 256; 13108 hold all rows), or lower batch_rows." in warnings[0]
+    larger = config.model_copy(update={"buffer_mb": 8000})
+    mixed, quiet = mixing_of(wide, larger, 1)
+    assert mixed["mixing_chunks"] > 0.9
+    assert quiet == []
     assert mixing_of(narrow, config, 1)[1] == []
 
 

@@ -9,6 +9,7 @@ from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionaries import missed_target
 from storage import artifact_key, open_store
+from universality.errors import InputError
 from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
 
 SAE = "comparisons.0.sae"
@@ -53,6 +54,25 @@ def test_naming_the_default_architecture_changes_no_key():
 def test_a_k_left_over_is_refused_by_name():
     with pytest.raises(RecipeError, match="k must be absent from relu"):
         load_recipe("tiny", [f"{SAE}.architecture=relu"])
+
+
+def test_bfloat16_is_planned_for_a_gpu_alone():
+    changes = [f"{SAE}.precision=bfloat16"]
+    with pytest.raises(InputError, match="must be float32 on the CPU; got bfloat16"):
+        planned(changes)
+    found, usual = planned(changes, "cuda").keys(), planned(device="cuda").keys()
+    assert found["sae/main/m0"] != usual["sae/main/m0"]
+    assert planned([f"{SAE}.precision=float32"]).keys() == planned().keys()
+
+
+def test_a_compiled_optimiser_is_in_the_keys_of_dictionaries_on_a_gpu_alone():
+    assert planned(["compile=true"]).keys() == planned().keys()
+    before, after = planned(device="cuda"), planned(["compile=true"], "cuda")
+    moved = {node for node, key in before.keys().items() if key != after.keys()[node]}
+    assert "sae/main/m0" in moved
+    assert not any(node.startswith(("tok", "transformer", "activations")) for node in moved)
+    assert after["sae/main/m0"].params["compile"] is True
+    assert "compile" not in after["latents/main/m0"].params
 
 
 def test_a_missed_target_is_told():

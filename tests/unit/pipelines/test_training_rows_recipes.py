@@ -102,3 +102,30 @@ def test_show_says_which_rows_were_trained_on():
     assert (
         "from 4 on, special tokens too, rows of at most 2.5 times the median norm; activations live." in told
     )
+
+
+def test_the_buffer_is_planned_for():
+    assert moved("comparisons.0.sae.buffer_mb=256") == set()
+    assert "sae/main/m0" in moved("comparisons.0.sae.buffer_mb=4")
+    usual, small = (
+        planned(*more)["sae/main/m0"].estimate for more in ([], ["comparisons.0.sae.buffer_mb=4"])
+    )
+    assert usual.memory - small.memory == 40_000 * 64 * 4 - 4_000_000
+    long = ["comparisons.0.sae.tokens=400000", "activation_tokens=40000", LIVE]
+    read_again = planned(*long, "comparisons.0.sae.buffer_mb=4")["sae/main/m0"].estimate
+    assert read_again.seconds > planned(*long)["sae/main/m0"].estimate.seconds, "each pass is computed"
+
+
+@pytest.mark.parametrize("source", ["stored", "live"])
+def test_fresh_starts_of_dead_latents_are_planned_for(source):
+    relu = [
+        f"activation_source={source}", "comparisons.0.sae.architecture=relu_2023", "comparisons.0.sae.k=null",
+        "comparisons.0.sae.batch_rows=64",
+    ]  # fmt: skip
+    never, once, often = (
+        planned(*relu, f"comparisons.0.sae.resample_at={shares}")["sae/main/m0"].estimate
+        for shares in ([], [0.5], [0.2, 0.4])
+    )
+    assert often.seconds - once.seconds == pytest.approx(once.seconds - never.seconds)
+    assert once.seconds > never.seconds
+    assert once.memory == often.memory > never.memory + 2 * 40_000 * 64 * 4

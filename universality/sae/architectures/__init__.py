@@ -14,9 +14,10 @@ from universality.sae.architectures.batch_topk import BatchTopKStep, RunningThre
 from universality.sae.architectures.jumprelu import JumpReLUStep
 from universality.sae.architectures.penalised import GatedStep, ReLU2023Step, ReLUStep
 from universality.sae.base import SparseAutoencoder
-from universality.sae.config import SAETrainingConfig
+from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.fused import FusedUpdate
 from universality.sae.step import CPUStep, TorchStep
-from universality.sae.stepper import Parameters, Stepper
+from universality.sae.stepper import AutogradStep, Parameters, Stepper
 from universality.sae.topk import TopK, runs_kernels
 
 FREE_DECODER_NORM = 0.1
@@ -49,11 +50,14 @@ def starting_point(shared: dict[str, np.ndarray], config: SAETrainingConfig) -> 
     return shared
 
 
-def top_k_options(config: SAETrainingConfig, d_in: int) -> dict[str, Any]:
-    """The numbers that every step of the top-k family takes."""
+def top_k_options(config: SAETrainingConfig, d_in: int, n_steps: int) -> dict[str, Any]:
+    """The numbers that the steps of the top-k family take."""
     assert config.k is not None
     aux_k = min(d_in // 2, config.d_sae) if config.aux_k is None else config.aux_k
-    return {"k": config.k, "aux_k": aux_k, "aux_coefficient": config.aux_coefficient}
+    options = {"k": config.k, "aux_k": aux_k, "aux_coefficient": config.aux_coefficient}
+    if config.architecture == "topk":
+        return options
+    return {**options, "prefixes": config.prefixes, "decay": threshold_decay(n_steps)}
 
 
 def make_stepper(
@@ -63,20 +67,36 @@ def make_stepper(
     v: Parameters,
     silent: torch.Tensor,
     n_steps: int,
+    fused: FusedUpdate | None = None,
 ) -> Stepper:
     """The step of the config's architecture where the weights lie: on the CPU kernels for all with a k, or autograd."""
-    held = (p, m, v, silent)
-    if config.architecture in ("topk", "batch_topk", "matryoshka"):
-        options = top_k_options(config, p.W_dec.shape[1])
-        threads = torch.get_num_threads()
-        if config.architecture != "topk":
-            options |= {"prefixes": config.prefixes, "decay": threshold_decay(n_steps)}
-            if runs_kernels(p.W_dec):
-                return BatchCPUStep(*held, **options, threads=threads)
-            return BatchTopKStep(*held, **options)
-        if p.W_dec.device.type == "cpu":
-            return CPUStep(*held, **options, threads=threads)
-        return TorchStep(*held, **options)
+    if config.architecture not in TOP_K_FAMILY or not runs_kernels(p.W_dec):
+        return autograd_stepper(config, p, m, v, silent, n_steps, fused)
+    kind = CPUStep if config.architecture == "topk" else BatchCPUStep
+    options = top_k_options(config, p.W_dec.shape[-1], n_steps)
+    return kind(p, m, v, silent, **options, threads=torch.get_num_threads())
+
+
+def autograd_stepper(
+    config: SAETrainingConfig,
+    p: Parameters,
+    m: Parameters,
+    v: Parameters,
+    silent: torch.Tensor,
+    n_steps: int,
+    fused: FusedUpdate | None = None,
+) -> AutogradStep:
+    """The step of the config's architecture under autograd, of one seed or of all along a leading axis."""
+    made = _autograd_stepper(config, (p, m, v, silent), n_steps)
+    made.precision, made.update = config.precision, fused or made.update
+    return made
+
+
+def _autograd_stepper(config: SAETrainingConfig, held: tuple[Any, ...], n_steps: int) -> AutogradStep:
+    p = held[0]
+    if config.architecture in TOP_K_FAMILY:
+        kind = TorchStep if config.architecture == "topk" else BatchTopKStep
+        return kind(*held, **top_k_options(config, p.W_dec.shape[-1], n_steps))
     penalty = {
         "coefficient": config.penalty_coefficient,
         "warmup_steps": round(config.sparsity_warmup * n_steps),

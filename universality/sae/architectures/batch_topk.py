@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Self
 
 import torch
 
@@ -29,19 +30,22 @@ class RunningThreshold:
     Args:
         decay: in [0, 1).
         device: where it lies.
+        leading: axes of seeds, each of which has its own.
     """
 
-    def __init__(self, decay: float, device: torch.device | str = "cpu"):
+    def __init__(self, decay: float, device: torch.device | str = "cpu", leading: Sequence[int] = ()):
         self.decay = decay
         # Sum of the weighted minima and of their weights, so that early means are not drawn to 0.
-        self.running = torch.zeros(2, dtype=torch.float32, device=device)
+        self.running = torch.zeros((*leading, 2), dtype=torch.float32, device=device)
 
     def observe(self, values: torch.Tensor) -> None:
         """Add the smallest active of a batch's values; a batch without any changes nothing."""
         if not values.numel():
             return
-        lowest = torch.where(values > 0, values, torch.inf).amin()
-        seen = torch.stack([lowest, torch.ones_like(lowest)]).to(self.running)
+        lowest = (
+            torch.where(values > 0, values, torch.inf).flatten(self.running.ndim - 1).amin(-1, keepdim=True)
+        )
+        seen = torch.cat([lowest, torch.ones_like(lowest)], dim=-1).to(self.running)
         moved = self.decay * self.running + (1 - self.decay) * seen
         self.running.copy_(torch.where(torch.isfinite(lowest), moved, self.running))
 
@@ -51,8 +55,8 @@ class RunningThreshold:
 
     @property
     def threshold(self) -> torch.Tensor:
-        """The running mean, a scalar; 0 before the first batch."""
-        return self.running[0] / self.running[1].clamp_min(1e-30)
+        """The running mean, a scalar per seed; 0 before the first batch."""
+        return self.running[..., 0] / self.running[..., 1].clamp_min(1e-30)
 
 
 class BatchTopKStep(RunningThreshold, AutogradStep):
@@ -89,24 +93,29 @@ class BatchTopKStep(RunningThreshold, AutogradStep):
         decay: float,
     ):
         AutogradStep.__init__(self, p, m, v, silent)
-        RunningThreshold.__init__(self, decay, p.b_enc.device)
+        RunningThreshold.__init__(self, decay, p.b_enc.device, silent.shape[:-1])
         self.k, self.aux_k, self.c, self.prefixes = k, aux_k, aux_coefficient, tuple(prefixes)
 
+    def of_seed(self, number: int) -> Self:
+        """The step of one seed of several, on views of its weights and its state."""
+        own = super().of_seed(number)
+        own.running = self.running[number]
+        return own
+
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """Loss, fvu, and the indices and values (n * k,) of the active latents."""
-        W_dec = leaves["W_dec"]
-        pre = torch.addmm(leaves["b_enc"], x - leaves["b_dec"], leaves["W_enc_rows"].T)
-        positive = torch.relu(pre).flatten()
-        values, places = positive.topk(len(x) * self.k, sorted=False)
-        acts = torch.zeros_like(positive).scatter(0, places, values).view_as(pre)
-        error, spread = x - leaves["b_dec"], batch_spread(x)
-        parts = []
+        """What the batch costs; values are (..., n * k)."""
+        W_dec, error = leaves["W_dec"], x - leaves["b_dec"].unsqueeze(-2)
+        pre = torch.relu(self.affine(leaves["b_enc"], error, leaves["W_enc_rows"].mT))
+        positive = pre.flatten(-2)
+        values, places = positive.topk(len(x) * self.k, dim=-1, sorted=False)
+        acts = torch.zeros_like(positive).scatter(-1, places, values).view_as(pre)
+        parts, spread = [], batch_spread(x)
         sizes = [last - first for first, last in pairwise((0, *self.prefixes))]
-        for part, rows in zip(acts.split(sizes, dim=1), W_dec.split(sizes), strict=True):
-            error = error - part @ rows
-            parts.append(error.square().sum() / spread)
-        loss = torch.stack(parts).mean()
+        for part, rows in zip(acts.split(sizes, dim=-1), W_dec.split(sizes, dim=-2), strict=True):
+            error = error - self.affine(None, part, rows)
+            parts.append(error.square().sum(dim=(-2, -1)) / spread)
+        loss = torch.stack(parts).mean(dim=0)
         loss = loss + auxiliary_loss(W_dec, pre, error, dead, self.aux_k, self.c)
-        return loss, parts[-1], places % pre.shape[1], values
+        return Losses(loss, parts[-1], (acts > 0).any(dim=-2), values)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from universality.sae.architectures.penalised import PenalisedStep, every_latent
+from universality.sae.architectures.penalised import PenalisedStep, fired
 from universality.sae.stepper import Losses, Parameters, batch_spread
 
 
@@ -16,7 +16,10 @@ def _window(pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> tor
 
 
 class _Jump(torch.autograd.Function):
-    """``pre * (pre > threshold)``; gradient of the threshold ``-threshold * K / bandwidth``."""
+    """``pre * (pre > threshold)``; gradient of the threshold ``-threshold * K / bandwidth``.
+
+    ``pre`` (..., n, d_sae), ``threshold`` (..., 1, d_sae).
+    """
 
     @staticmethod
     def forward(ctx: Any, pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> torch.Tensor:
@@ -28,7 +31,7 @@ class _Jump(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         (pre, threshold), (grad,) = ctx.saved_tensors, grads
         slope = -threshold * _window(pre, threshold, ctx.bandwidth)
-        return grad * (pre > threshold), (grad * slope).sum(0), None
+        return grad * (pre > threshold), (grad * slope).sum(-2, keepdim=True), None
 
 
 class _Fires(torch.autograd.Function):
@@ -43,7 +46,7 @@ class _Fires(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, torch.Tensor, None]:
         (pre, threshold), (grad,) = ctx.saved_tensors, grads
-        return None, -(grad * _window(pre, threshold, ctx.bandwidth)).sum(0), None
+        return None, -(grad * _window(pre, threshold, ctx.bandwidth)).sum(-2, keepdim=True), None
 
 
 class JumpReLUStep(PenalisedStep):
@@ -80,15 +83,15 @@ class JumpReLUStep(PenalisedStep):
         self.target_l0, self.bandwidth = target_l0, bandwidth
 
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """Loss, fvu, and the indices and values (n, d_sae)."""
-        b_dec, threshold = leaves["b_dec"], leaves["log_threshold"].exp()
-        pre = torch.relu(torch.addmm(leaves["b_enc"], x - b_dec, leaves["W_enc_rows"].T))
+        """What the batch costs; values are (..., n, d_sae)."""
+        b_dec, threshold = leaves["b_dec"], leaves["log_threshold"].exp().unsqueeze(-2)
+        pre = torch.relu(self.affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
         acts: torch.Tensor = _Jump.apply(pre, threshold, self.bandwidth)  # pyright: ignore[reportAssignmentType]
         fires: torch.Tensor = _Fires.apply(pre, threshold, self.bandwidth)  # pyright: ignore[reportAssignmentType]
-        squared = (x - torch.addmm(b_dec, acts, leaves["W_dec"])).square().sum()
-        l0 = fires.sum() / len(x)
+        squared = (x - self.affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=(-2, -1))
+        l0 = fires.sum(dim=(-2, -1)) / len(x)
         penalty = l0 if self.target_l0 is None else (l0 / self.target_l0 - 1).square()
         loss = squared / len(x) + self.weight(t) * penalty
-        return loss, squared / batch_spread(x), every_latent(acts), acts
+        return Losses(loss, squared / batch_spread(x), fired(acts), acts)

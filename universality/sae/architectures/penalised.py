@@ -10,9 +10,7 @@ import torch
 
 from universality.sae.architectures.resampling import resample
 from universality.sae.stepper import AutogradStep, Losses, Parameters, batch_spread
-
-RESAMPLE_BLOCK = 1024
-"""Rows whose losses are measured together: bounds the dense activations."""
+from universality.sae.stream import MEASURED_BLOCK
 
 
 class PenalisedStep(AutogradStep):
@@ -56,15 +54,18 @@ class ReLUStep(PenalisedStep):
     unit_decoder, clip = False, 1.0
 
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """Loss, fvu, and the indices and values (n, d_sae)."""
+        """What the batch costs; values are (..., n, d_sae)."""
         W_dec = leaves["W_dec"]
-        acts = torch.relu(torch.addmm(leaves["b_enc"], x, leaves["W_enc_rows"].T))
-        squared = (x - torch.addmm(leaves["b_dec"], acts, W_dec)).square().sum()
-        penalty = (acts @ W_dec.norm(dim=1)).sum()
+        acts = torch.relu(self.affine(leaves["b_enc"], x, leaves["W_enc_rows"].mT))
+        squared = (x - self.affine(leaves["b_dec"], acts, W_dec)).square().sum(dim=(-2, -1))
+        norms = W_dec.norm(dim=-1)
+        # A matrix times a vector, whose bytes older trainings have, knows no leading axis.
+        costs = acts @ norms if norms.ndim == 1 else (acts @ norms.unsqueeze(-1)).squeeze(-1)
+        penalty = costs.sum(dim=-1)
         loss = (squared + self.weight(t) * penalty) / len(x)
-        return loss, squared / batch_spread(x), every_latent(acts), acts
+        return Losses(loss, squared / batch_spread(x), fired(acts), acts)
 
 
 class ReLU2023Step(PenalisedStep):
@@ -79,24 +80,24 @@ class ReLU2023Step(PenalisedStep):
     def row_losses(
         self, leaves: dict[str, torch.Tensor], x: torch.Tensor, t: int
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Each row's loss, its squared error (n,), and the activations (n, d_sae)."""
+        """Each row's loss, its squared error (..., n), and the activations (..., n, d_sae)."""
         b_dec = leaves["b_dec"]
-        acts = torch.relu(torch.addmm(leaves["b_enc"], x - b_dec, leaves["W_enc_rows"].T))
-        squared = (x - torch.addmm(b_dec, acts, leaves["W_dec"])).square().sum(dim=1)
-        return squared + self.weight(t) * acts.sum(dim=1), squared, acts
+        acts = torch.relu(self.affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
+        squared = (x - self.affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=-1)
+        return squared + self.weight(t) * acts.sum(dim=-1), squared, acts
 
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """Loss, fvu, and the indices and values (n, d_sae)."""
+        """What the batch costs; values are (..., n, d_sae)."""
         loss, squared, acts = self.row_losses(leaves, x, t)
-        return loss.mean(), squared.sum() / batch_spread(x), every_latent(acts), acts
+        return Losses(loss.mean(dim=-1), squared.sum(dim=-1) / batch_spread(x), fired(acts), acts)
 
     def resample(self, rows: torch.Tensor, silent_for: int, t: int, rng: np.random.Generator) -> int:
-        """Let the latents that were silent for as many rows start afresh from ``rows (n, d_in)``; how many did."""
+        """Let latents silent for as many rows start afresh from ``rows (n, d_in)``; how many did. For one seed."""
         dead = torch.nonzero(self.silent >= silent_for).flatten()
         leaves = self.p.named()
-        losses = torch.cat([self.row_losses(leaves, block, t)[0] for block in rows.split(RESAMPLE_BLOCK)])
+        losses = torch.cat([self.row_losses(leaves, block, t)[0] for block in rows.split(MEASURED_BLOCK)])
         changed = resample(self.p, (self.m, self.v), dead, rows, losses, rng)
         self.silent[changed] = 0
         return len(changed)
@@ -115,20 +116,21 @@ class GatedStep(PenalisedStep):
     """
 
     def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor, t: int = 1
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """Loss, fvu, and the indices and values (n, d_sae)."""
+        """What the batch costs; values are (..., n, d_sae)."""
         W_dec, b_dec = leaves["W_dec"], leaves["b_dec"]
-        shared = (x - b_dec) @ leaves["W_enc_rows"].T
-        gate = shared + leaves["b_enc"]
+        b_enc, r_mag, b_mag = (leaves[name].unsqueeze(-2) for name in ("b_enc", "r_mag", "b_mag"))
+        shared = self.affine(None, x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT)
+        gate = shared + b_enc
         opened = torch.relu(gate)
-        acts = (gate > 0) * torch.relu(shared * leaves["r_mag"].exp() + leaves["b_mag"])
-        squared = (x - torch.addmm(b_dec, acts, W_dec)).square().sum()
-        by_gate = (x - torch.addmm(b_dec.detach(), opened, W_dec.detach())).square().sum()
-        loss = (squared + self.weight(t) * opened.sum() + by_gate) / len(x)
-        return loss, squared / batch_spread(x), every_latent(acts), acts
+        acts = (gate > 0) * torch.relu(shared * r_mag.exp() + b_mag)
+        squared = (x - self.affine(b_dec, acts, W_dec)).square().sum(dim=(-2, -1))
+        by_gate = (x - self.affine(b_dec.detach(), opened, W_dec.detach())).square().sum(dim=(-2, -1))
+        loss = (squared + self.weight(t) * opened.sum(dim=(-2, -1)) + by_gate) / len(x)
+        return Losses(loss, squared / batch_spread(x), fired(acts), acts)
 
 
-def every_latent(acts: torch.Tensor) -> torch.Tensor:
-    """Numbers of the latents of dense activations, (n, d_sae) without memory of its own."""
-    return torch.arange(acts.shape[1], device=acts.device).expand_as(acts)
+def fired(acts: torch.Tensor) -> torch.Tensor:
+    """Which latents of dense activations (..., n, d_sae) are active in some row, bool (..., d_sae)."""
+    return (acts > 0).any(dim=-2)

@@ -9,15 +9,6 @@ from universality.sae.stepper import Parameters
 
 ENCODER_SHARE = 0.2
 """Norm of a new encoder row, as a share of the mean norm of the living ones (the paper's)."""
-MOST_ROWS = 1 << 16
-"""Rows that losses are measured on, at most (ours; the paper takes 819,200)."""
-ROW_BYTES = 1 << 27
-"""Bytes of these rows, at most."""
-
-
-def rows_to_measure(d_in: int) -> int:
-    """How many rows :func:`resample` is to be given, where there are as many."""
-    return max(1024, min(MOST_ROWS, ROW_BYTES // (4 * d_in)))
 
 
 def resample(

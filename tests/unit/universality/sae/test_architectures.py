@@ -54,7 +54,7 @@ def stepper(name, p, **changes):
 def test_loss_and_gradients_are_those_of_the_dense_formula(name, t):
     p, x = parameters(name), torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=2)).double()
     leaves = [{key: value.clone().requires_grad_() for key, value in p.named().items()} for _ in range(2)]
-    loss, fvu, _, values = stepper(name, p).losses(leaves[0], x, torch.zeros(0, dtype=torch.int64), t=t)
+    loss, fvu, _, values = stepper(name, p).losses(leaves[0], x, None, t=t)
     acts, wanted = dense(name, leaves[1], x, OWN[name], weight=min(1, t / 5))
     torch.testing.assert_close(loss, wanted, rtol=1e-12, atol=0)
     assert int((values > 0).sum()) == int((acts > 0).sum())
@@ -73,8 +73,8 @@ def test_dead_latents_explain_the_residual_and_nothing_else_learns_from_that(nam
     p, x = parameters(name), torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=2)).double()
     leaves = [{key: value.clone().requires_grad_() for key, value in p.named().items()} for _ in range(2)]
     dead, run = torch.tensor([3, 50, 51, 52]), stepper(name, p, aux_k=4)
-    with_aux = run.losses(leaves[0], x, dead)[0]
-    without = run.losses(leaves[1], x, dead[:0])[0]
+    with_aux = run.losses(leaves[0], x, torch.zeros(D_SAE, dtype=torch.bool).index_fill(0, dead, True)).loss
+    without = run.losses(leaves[1], x, None).loss
     acts, _ = dense(name, p.named(), x, OWN[name])
     error = x - p.b_dec - acts @ p.W_dec
     pre = ((x - p.b_dec) @ p.W_enc_rows[dead].T + p.b_enc[dead]).clamp_min(0)
@@ -101,7 +101,7 @@ def test_the_threshold_is_the_running_mean_of_the_smallest_active_value():
     run, lowest = stepper("batch_topk", p), []
     for seed in range(3):
         x = torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=seed)).double()
-        lowest.append(float(run.losses(p.named(), x, torch.zeros(0, dtype=torch.int64))[3].min()))
+        lowest.append(float(run.losses(p.named(), x, None).values.min()))
         run.observe(torch.tensor([lowest[-1], 9.0, 0.0]))
     run.observe(torch.zeros(3))  # a batch in which nothing fires
     decay = threshold_decay(100)
@@ -129,7 +129,7 @@ def test_only_the_free_decoder_has_its_gradient_cut_and_only_a_free_decoder_grow
 def test_steps_stay_on_their_device(name):
     p = parameters(name, torch.float32, "meta")
     run, x = stepper(name, p), torch.empty(16, D_IN, device="meta")
-    dead = torch.empty(4, dtype=torch.int64, device="meta")
+    dead = torch.ones(D_SAE, dtype=torch.bool, device="meta")
     leaves = {key: value.detach().requires_grad_() for key, value in p.named().items()}
     loss, _, _, values = run.losses(leaves, x, dead)
     grads = torch.autograd.grad(loss, list(leaves.values()))
@@ -139,7 +139,7 @@ def test_steps_stay_on_their_device(name):
     with FakeTensorMode(), torch.no_grad():
         p = Parameters.of({key: torch.empty(t.shape, device="cuda") for key, t in p.named().items()})
         run = stepper(name, p)
-        dead = torch.zeros(4, dtype=torch.int64, device="cuda")
+        dead = torch.ones(D_SAE, dtype=torch.bool, device="cuda")
         found = run.losses(p.named(), torch.empty(16, D_IN, device="cuda"), dead)
         assert {part.device.type for part in found} == {"cuda"}
         run.apply(p.zeros_like().named(), Rates(1e-3, 0.9, 0.99, 1e-8, 1))

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from universality.sae.architectures.penalised import ReLU2023Step
-from universality.sae.architectures.resampling import resample, rows_to_measure
+from universality.sae.architectures.resampling import resample
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters
+from universality.sae.stream import rows_to_measure
 from universality.sae.training import train_sae
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "support"))

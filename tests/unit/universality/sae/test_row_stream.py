@@ -5,7 +5,16 @@ import zlib
 import numpy as np
 import pytest
 
-from universality.sae.stream import CHUNK_ROWS, RowStream, geometric_median, sample_rows
+from universality.sae.config import SAETrainingConfig
+from universality.sae.stream import (
+    BUFFER_BYTES,
+    CHUNK_ROWS,
+    RowStream,
+    geometric_median,
+    sample_rows,
+    training_stream,
+)
+from universality.sae.training import train_sae
 
 
 class Sharded:
@@ -153,3 +162,36 @@ def test_data_that_fit_the_buffer_are_read_once():
     whole = stream.batch(0, 5 * 512)
     assert Counted.n_read == 4
     assert sorted(whole[1024:1536, 0]) == list(range(512))
+
+
+class Counted:
+    """Rows that count how many of them are read by slices."""
+
+    def __init__(self, rows):
+        self._rows, self.shape, self.read = rows, rows.shape, 0
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, which):
+        self.read += which.stop - which.start if isinstance(which, slice) else 0
+        return self._rows[which]
+
+
+def test_a_training_reads_the_stream_of_its_config_and_seed():
+    rows = np.random.default_rng(0).standard_normal((6000, 64)).astype(np.float32)
+    usual = SAETrainingConfig(d_sae=64, k=4, tokens=2000, batch_rows=100)
+    small = usual.model_copy(update={"buffer_mb": 1})
+    assert usual.buffer_bytes == BUFFER_BYTES == 256_000_000
+    assert "buffer_mb" not in usual.model_dump()
+    assert small.model_dump()["buffer_mb"] == 1
+    read = {}
+    for config in (usual, small):
+        stream = training_stream(rows, config, order_seed=3)
+        read[config.buffer_mb] = places = [stream.places(i * 100, 100) for i in range(20)]
+        counted = Counted(rows)
+        train_sae(counted, config, sae_seed=3)
+        # Buffers of 30 chunks, as far as 2,000 rows reach, or all 47 at once.
+        assert counted.read == (30 * 128 if config is small else 47 * 128)
+        assert len(np.unique(np.concatenate(places))) == 2000
+    assert not np.array_equal(read[256], read[1])

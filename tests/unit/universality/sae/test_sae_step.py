@@ -149,7 +149,7 @@ def test_loss_gradients_and_adam_stay_on_the_meta_device():
     run = stepper(TorchStep, p, 3, 0.5)
     leaves = {name: value.detach().requires_grad_() for name, value in p.named().items()}
     x = torch.empty(16, D_IN, device="meta")
-    loss, *_ = run.losses(leaves, x, DEAD.to("meta"))
+    loss, *_ = run.losses(leaves, x, torch.ones(D_SAE, dtype=torch.bool, device="meta"))
     grads = torch.autograd.grad(loss, list(leaves.values()))
     run.apply(dict(zip(leaves, grads, strict=True)), Rates(1e-3, 0.9, 0.99, 1e-8, 1))
     assert all(value.device.type == "meta" for value in p.named().values())
@@ -165,7 +165,7 @@ def test_losses_and_adam_stay_on_a_fake_gpu():
             b_dec=torch.empty(D_IN, device="cuda"),
         )
         run = stepper(TorchStep, p, 3, 0.5)
-        dead = torch.zeros(4, dtype=torch.int64, device="cuda")
-        loss, fvu, indices, values = run.losses(p.named(), torch.empty(16, D_IN, device="cuda"), dead)
-        assert {part.device.type for part in (loss, fvu, indices, values)} == {"cuda"}
+        dead = torch.ones(D_SAE, dtype=torch.bool, device="cuda")
+        found = run.losses(p.named(), torch.empty(16, D_IN, device="cuda"), dead)
+        assert {part.device.type for part in found} == {"cuda"}
         run.apply(p.zeros_like().named(), Rates(1e-3, 0.9, 0.99, 1e-8, 1))

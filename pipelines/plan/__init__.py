@@ -1,0 +1,37 @@
+"""From a recipe to the plan of its run: which steps, on what, under which ids."""
+
+from __future__ import annotations
+
+from pipelines.engine.plan import Plan
+from pipelines.plan.comparing import comparison_nodes
+from pipelines.plan.dictionaries import sweep_nodes
+from pipelines.plan.layout import BATCH_CONTEXTS, Layout
+from pipelines.plan.sources import SHARD_ROWS, data_nodes, transformer_nodes
+from pipelines.recipe import Recipe, trained_configs
+
+__all__ = ["BATCH_CONTEXTS", "SHARD_ROWS", "build_plan"]
+
+
+def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
+    """Lay out every node of a run.
+
+    Args:
+        recipe: what to compute.
+        device: where transformers and dictionaries are trained and run, ``"cpu"`` or ``"cuda"``. It is part of their
+            params, because it changes bytes.
+
+    Returns:
+        A plan whose node ids name the step and its subject, for example ``sae/main/m0``.
+
+    Raises:
+        InputError: a dictionary that cannot be trained on the device.
+    """
+    for config in trained_configs(recipe):
+        config.check_device(device)
+    layout = Layout(recipe, device)
+    nodes = [*data_nodes(layout), *transformer_nodes(layout)]
+    for comparison in recipe.comparisons:
+        nodes += comparison_nodes(layout, comparison)
+    for sweep in recipe.sweeps:
+        nodes += sweep_nodes(layout, sweep)
+    return Plan(nodes)

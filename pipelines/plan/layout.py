@@ -1,0 +1,63 @@
+"""What every node of a plan is made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines import estimates
+from pipelines.engine.plan import Node
+from pipelines.recipe import Recipe, model_ids, untrained_ids
+
+#: Contexts per forward pass when activations are read.
+BATCH_CONTEXTS = 32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A recipe on a device: what every node of its run is made with."""
+
+    recipe: Recipe
+    device: str
+
+    @property
+    def trained(self) -> list[str]:
+        """Ids of the compared transformers."""
+        return model_ids(self.recipe)
+
+    @property
+    def untrained(self) -> list[str]:
+        """Ids of the untrained transformers."""
+        return untrained_ids(self.recipe)
+
+    @property
+    def compute(self) -> dict[str, Any]:
+        """What changes the bytes of a gradient besides the recipe's science."""
+        return {"device": self.device, "threads": self.recipe.threads}
+
+    @property
+    def fused(self) -> dict[str, Any]:
+        """What a dictionary's training adds: rounding differs where its optimiser is compiled."""
+        return {"compile": True} if self.recipe.compile and self.device != "cpu" else {}
+
+    def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
+        """A node whose bytes depend on device and threads."""
+        params = {**params, **self.compute}
+        return Node(
+            node_id,
+            step,
+            params,
+            inputs,
+            threads=self.recipe.threads,
+            device=self.device,
+            estimate=estimates.of(self.recipe, step, node_id, params),
+        )
+
+    def node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
+        """A node of the CPU."""
+        return Node(node_id, step, params, inputs, estimate=estimates.of(self.recipe, step, node_id, params))
+
+
+def as_json(config: Any) -> Any:
+    """A config as JSON values."""
+    return config.model_dump(mode="json")

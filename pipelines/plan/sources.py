@@ -1,0 +1,131 @@
+"""Nodes of the text, the transformers and their activations."""
+
+from __future__ import annotations
+
+from pipelines.corpus import corpus_fingerprint
+from pipelines.engine.plan import Node
+from pipelines.plan.layout import BATCH_CONTEXTS, Layout, as_json
+from pipelines.recipe import NativeModels, dictionary_ids, training_tokens
+
+#: Rows per shard of stored activations.
+SHARD_ROWS = 65_536
+
+
+def data_nodes(layout: Layout) -> list[Node]:
+    """Corpus, tokenizer and tokens."""
+    recipe = layout.recipe
+    split = recipe.split
+    tokens = {
+        "n_ctx": recipe.n_ctx,
+        "fit_tokens": split.fit_tokens,
+        "score_tokens": split.score_tokens,
+        "balance": split.balance,
+        "validation_tokens": split.validation_tokens,
+    }
+    seed = {"root_seed": recipe.root_seed}
+    # Files may change under the same path: what they hold is part of the key.
+    corpus = {
+        "corpus": as_json(recipe.corpus),
+        "fingerprint": corpus_fingerprint(recipe.corpus),
+        "split": as_json(split),
+        **seed,
+    }
+    return [
+        layout.node("corpus", "corpus", corpus, {}),
+        layout.node("tokenizer", "tokenizer", {"tokenizer": as_json(recipe.tokenizer)}, {"corpus": "corpus"}),
+        layout.node(
+            "tokens", "tokens", {"tokens": tokens, **seed}, {"corpus": "corpus", "tokenizer": "tokenizer"}
+        ),
+    ]
+
+
+def transformer_nodes(layout: Layout) -> list[Node]:
+    """Every transformer that something reads, and its activations."""
+    recipe, models = layout.recipe, layout.recipe.models
+    hooks = sorted({reader.hook_point for reader in (*recipe.comparisons, *recipe.sweeps)})
+    nodes: list[Node] = []
+    used = used_models(layout)
+    sources = {_shuffled_from(layout, index) for index, u in enumerate(layout.untrained) if u in used}
+    for index, model in enumerate(layout.trained):
+        if model not in used and not (models.floor == "shuffled" and model in sources):
+            continue
+        if isinstance(models, NativeModels):
+            model_seed = models.model_seeds[index]
+            data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
+            nodes.append(_native(layout, model, models, model_seed, data_seed))
+        else:
+            spec = {**as_json(models.models[index]), "untrained_seed": None}
+            nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
+    for index, model in enumerate(layout.untrained):
+        if model not in used:
+            continue
+        if models.floor == "shuffled":
+            source = _shuffled_from(layout, index)
+            params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
+            inputs = {"transformer": f"transformer/{source}", "tokens": "tokens"}
+            nodes.append(layout.training_node(f"transformer/{model}", "shuffled", params, inputs))
+        elif isinstance(models, NativeModels):
+            nodes.append(_native(layout, model, models, f"untrained-{index}", None))
+        else:
+            spec = {**as_json(models.models[0]), "untrained_seed": index}
+            nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
+    trained_on = {
+        activations_of(dictionary)
+        for c in recipe.comparisons
+        for dictionary in dictionary_ids(recipe, c)
+        if dictionary not in c.loaded
+    } | {(sweep.model, "sae_a") for sweep in recipe.sweeps}
+    for model in [*layout.trained, *layout.untrained]:
+        if model not in used:
+            continue
+        stored = recipe.activation_source == "stored"
+        parts = [part for part in ("sae_a", "sae_b") if stored and (model, part) in trained_on]
+        for part in [*parts, "eval"]:
+            evaluation = part == "eval"
+            params = {
+                "part": part,
+                "hook_points": hooks,
+                "max_tokens": None if evaluation else training_tokens(recipe),
+                "dtype": "float32" if evaluation else recipe.activation_dtype,
+                "batch_contexts": BATCH_CONTEXTS,
+                "shard_rows": SHARD_ROWS,
+                **({} if evaluation else recipe.training_rows.positions),
+            }
+            inputs = {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
+            nodes.append(layout.training_node(f"activations/{model}/{part}", "activations", params, inputs))
+    return nodes
+
+
+def used_models(layout: Layout) -> set[str]:
+    """Transformers whose activations something reads: all where models are compared, else those of sweeps."""
+    if layout.recipe.comparisons:
+        return {*layout.trained, *layout.untrained}
+    return {sweep.model for sweep in layout.recipe.sweeps}
+
+
+def _shuffled_from(layout: Layout, index: int) -> str:
+    """The trained model whose weights the untrained one of that number has in another order."""
+    return layout.trained[index % len(layout.trained)]
+
+
+def _native(
+    layout: Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None
+) -> Node:
+    """A native transformer; without a data seed it keeps its random weights."""
+    params = {
+        "architecture": {
+            **as_json(models.architecture),
+            "n_ctx": max(models.architecture.n_ctx, layout.recipe.n_ctx),
+        },
+        "training": None if data_seed is None else as_json(models.training),
+        "model_seed": model_seed,
+        "data_seed": data_seed,
+        "root_seed": layout.recipe.root_seed,
+    }
+    inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
+    return layout.training_node(f"transformer/{model}", "transformer", params, inputs)
+
+
+def activations_of(dictionary: str) -> tuple[str, str]:
+    """The model and the half of its documents that a dictionary is trained on; a replicate has the other half."""
+    return dictionary.removesuffix("r"), "sae_b" if dictionary.endswith("r") else "sae_a"

@@ -1,0 +1,51 @@
+"""Recipes: one YAML file says everything that can change a result.
+
+A recipe composes the configs that their modules own. How it is executed (workers, scheduler, device of the embedded
+cluster, verbosity) is no part of it: that stands on the command line and never in an artifact key.
+"""
+
+from __future__ import annotations
+
+from pipelines.recipe.files import (
+    load_recipe,
+    shipped_recipes,
+    validate_recipe,
+)
+from pipelines.recipe.parts import (
+    ComparisonConfig,
+    EvidenceConfig,
+    Floor,
+    LoadedSAE,
+    NativeModels,
+    PretrainedModel,
+    PretrainedModels,
+    TrainingRowsConfig,
+)
+from pipelines.recipe.whole import (
+    Recipe,
+    dictionary_ids,
+    model_ids,
+    trained_configs,
+    training_tokens,
+    untrained_ids,
+)
+
+__all__ = [
+    "ComparisonConfig",
+    "EvidenceConfig",
+    "Floor",
+    "LoadedSAE",
+    "NativeModels",
+    "PretrainedModel",
+    "PretrainedModels",
+    "Recipe",
+    "TrainingRowsConfig",
+    "dictionary_ids",
+    "load_recipe",
+    "model_ids",
+    "shipped_recipes",
+    "trained_configs",
+    "training_tokens",
+    "untrained_ids",
+    "validate_recipe",
+]

@@ -1,0 +1,144 @@
+"""Recipes from files: found, overridden, checked, and explained where they are not legal."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pipelines.errors import RecipeError
+from pipelines.recipe.whole import Recipe
+from universality.errors import must_be
+
+
+def shipped_recipes() -> dict[str, str]:
+    """Name and description of every recipe that ships with the package."""
+    return {
+        path.name.removesuffix(".yaml"): str(_parse(path.read_text(), path.name).get("description", ""))
+        for path in sorted(resources.files("pipelines").joinpath("recipes").iterdir(), key=lambda p: p.name)
+        if path.name.endswith(".yaml")
+    }
+
+
+def load_recipe(name_or_path: str, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe by the name of a shipped one or by path, and apply ``a.b=c`` overrides.
+
+    Args:
+        name_or_path: ``quickstart`` or ``my/recipe.yaml``.
+        overrides: each ``dotted.path=value``; the value is YAML, list positions are numbers
+            (``comparisons.0.sae.k=32``).
+
+    Raises:
+        RecipeError: no such recipe, no YAML, an unknown key (with the nearest legal one) or an illegal value; the
+            message names the file and the path inside it.
+    """
+    text, where = _source(name_or_path)
+    data = _parse(text, where)
+    for override in overrides:
+        _apply(data, override)
+    return validate_recipe(data, where)
+
+
+def validate_recipe(data: dict[str, Any], where: str) -> Recipe:
+    """Check a recipe given as plain data; ``where`` names it in messages."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, where)) from None
+
+
+def _source(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or path.is_file():
+        if not path.is_file():
+            raise RecipeError(
+                must_be("recipe", "the command line", "an existing file", name_or_path, "Check the path.")
+            )
+        return path.read_text(encoding="utf-8"), str(path)
+    shipped = resources.files("pipelines").joinpath("recipes", f"{name_or_path}.yaml")
+    if not shipped.is_file():
+        names = list(shipped_recipes())
+        near = difflib.get_close_matches(name_or_path, names, 1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise RecipeError(
+            must_be(
+                "recipe",
+                "the command line",
+                f"a file or one of {', '.join(names)}",
+                name_or_path,
+                f"{hint}`universality recipes` lists them.",
+            )
+        )
+    return shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml"
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
+        problem = getattr(error, "problem", None) or "not readable"
+        raise RecipeError(f"{place}: the file must be YAML; {problem}. Fix the line and run again.") from None
+    if not isinstance(data, dict):
+        raise RecipeError(
+            must_be("content", where, "a mapping of keys", type(data).__name__, "See `universality schema`.")
+        )
+    return data
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    """Set one dotted path; only existing parents are walked, so that a typo is not silently created."""
+    path, sign, raw = override.partition("=")
+    if not sign or not path:
+        raise RecipeError(
+            must_be(
+                "--set", "the command line", "of the form a.b=value", override, "Write --set compare.tau=0.6."
+            )
+        )
+    node: Any = data
+    *parents, last = path.split(".")
+    for depth, part in enumerate(parents):
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, dict):
+            node = node.setdefault(part, {})
+        else:
+            at = ".".join(parents[: depth + 1])
+            raise RecipeError(f"--set {override}: {at} does not exist in the recipe. Check the path.")
+    value = yaml.safe_load(raw) if raw else None
+    if isinstance(node, list) and last.isdigit() and int(last) < len(node):
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise RecipeError(f"--set {override}: {path} does not exist in the recipe. Check the path.")
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines = [f"{where} is not a legal recipe:"]
+    for item in error.errors():
+        # Discriminator tags stand in pydantic's loc but not in the file.
+        loc = [str(part) for part in item["loc"] if part not in {"native", "pretrained"}]
+        path = ".".join(loc) or "(top level)"
+        if item["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(loc[-1], _legal_keys(), 1, cutoff=0.6)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            lines.append(f"  {path}: unknown key.{hint}")
+        else:
+            value = repr(item.get("input"))
+            shown = f"; got {value}" if item["type"] != "missing" and len(value) < 80 else ""
+            lines.append(f"  {path}: {item['msg']}{shown}")
+    lines.append("`universality schema` prints every key with its meaning.")
+    return "\n".join(lines)
+
+
+def _legal_keys() -> list[str]:
+    """Every property name anywhere in the schema, for did-you-mean."""
+    schema = Recipe.model_json_schema()
+    models = [schema, *schema.get("$defs", {}).values()]
+    return sorted({key for model in models for key in model.get("properties", {})})

@@ -1,0 +1,175 @@
+"""What a recipe is made of: the transformers, comparisons, and which rows and contexts count."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from universality.sae.config import SAETrainingConfig
+from universality.transformers.config import TrainingConfig, TransformerConfig
+
+
+class Frozen(BaseModel):
+    """Never changed, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Floor = Annotated[
+    Literal["random", "shuffled"],
+    Field(
+        description="what the untrained models u0, u1, … are: fresh random weights, or the weights of m0, m1, … with "
+        "the entries of every tensor in another order"
+    ),
+]
+
+
+class NativeModels(Frozen):
+    """Transformers trained here, one per model seed."""
+
+    kind: Literal["native"] = "native"
+    architecture: TransformerConfig = Field(
+        description="shape of every transformer; d_vocab is the tokenizer's"
+    )
+    training: TrainingConfig = Field(description="how every transformer is trained")
+    model_seeds: tuple[int, ...] = Field(
+        min_length=1, description="one transformer per seed; a seed stands for its initialisation"
+    )
+    data_seeds: tuple[int, ...] | None = Field(
+        None, description="order of the training data per model; default: one per model, from its model seed"
+    )
+    n_untrained: int = Field(
+        0, ge=0, description="transformers with random weights for the floor (0, or at least 2)"
+    )
+
+    floor: Floor = "random"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> NativeModels:
+        if len(set(self.model_seeds)) != len(self.model_seeds):
+            raise ValueError("model_seeds must differ: a model compared with itself agrees perfectly")
+        if self.data_seeds is not None and len(self.data_seeds) != len(self.model_seeds):
+            raise ValueError("data_seeds must have one entry per model seed")
+        if self.n_untrained == 1:
+            raise ValueError("n_untrained must be 0 or at least 2: the floor is a comparison of two")
+        return self
+
+
+class PretrainedModel(Frozen):
+    """One model from the hub or a local folder."""
+
+    name: str = Field(description="hub id or folder made by save_pretrained")
+    revision: str | None = Field(None, description="hub revision (branch, tag or commit)")
+
+
+class PretrainedModels(Frozen):
+    """Transformers trained elsewhere, one per seed of a public family or any local folders."""
+
+    kind: Literal["pretrained"]
+    models: tuple[PretrainedModel, ...] = Field(min_length=1, description="the models, in order m0, m1, …")
+    n_untrained: int = Field(
+        0, ge=0, description="models of the first one's shape with random weights (0, or at least 2)"
+    )
+
+    floor: Floor = "random"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> PretrainedModels:
+        named = [(m.name, m.revision) for m in self.models]
+        if len(set(named)) != len(named):
+            raise ValueError("models must differ: a model compared with itself agrees perfectly")
+        if self.n_untrained == 1:
+            raise ValueError("n_untrained must be 0 or at least 2: the floor is a comparison of two")
+        return self
+
+
+class LoadedSAE(Frozen):
+    """A dictionary that was trained elsewhere."""
+
+    model: str = Field(
+        pattern=r"^[mu]\d+r?$",
+        description="whose activations it reads: m0, m1, …; m0r: a second dictionary of m0; u0: of an untrained model",
+    )
+    path: str | None = Field(
+        None,
+        description="folder of one dictionary: ours, SAELens, dictionary_learning, sparsify or Gemma Scope; or hub",
+    )
+    hub: str | None = Field(
+        None,
+        pattern=r"^[\w.-]+/[\w.-]+$",
+        description="repository owner/name of the Hugging Face hub that holds the dictionary, in place of path",
+    )
+    subfolder: str | None = Field(
+        None, min_length=1, description="folder of the dictionary inside the hub repository; default its root"
+    )
+    revision: str | None = Field(
+        None,
+        description="branch, tag or commit of the hub repository; default main. What counts is the commit it means "
+        "when the run is planned",
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LoadedSAE:
+        if (self.path is None) == (self.hub is None):
+            got = "both" if self.path else "neither"
+            raise ValueError(f"the dictionary of {self.model} must have either path or hub; got {got}")
+        if self.hub is None and (self.subfolder or self.revision):
+            raise ValueError(f"subfolder and revision of {self.model} belong to hub; path needs neither")
+        return self
+
+
+class ComparisonConfig(Frozen):
+    """One dictionary per model at one hook point, compared over the same rows."""
+
+    id: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in every table")
+    hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
+    sae: SAETrainingConfig | None = Field(
+        None, description="how a dictionary is trained for every model that `saes` does not name"
+    )
+    saes: tuple[LoadedSAE, ...] = Field((), description="dictionaries from elsewhere, beside trained ones")
+    replicates: bool = Field(
+        True,
+        description="train a second dictionary per model, other seed, disjoint half of the documents: the ceiling",
+    )
+    neurons: bool = Field(True, description="compare the raw activation basis too: the neuron baseline")
+
+    @property
+    def loaded(self) -> dict[str, LoadedSAE]:
+        """Dictionaries from elsewhere, by id."""
+        return {entry.model: entry for entry in self.saes}
+
+
+class TrainingRowsConfig(Frozen):
+    """Which rows dictionaries are trained on; evaluation rows are always all but special tokens and first positions."""
+
+    first_position: int = Field(
+        1,
+        ge=0,
+        description="first position of a context that counts in training; position 0 is the separator, an attention "
+        "sink of outlier norm, and counts only with special_tokens",
+    )
+    special_tokens: bool = Field(
+        False, description="whether positions that hold a special token (separators) count in training"
+    )
+    max_norm: float | None = Field(
+        None,
+        ge=1,
+        description="leave rows out of training whose norm exceeds this multiple of the median norm; default none",
+    )
+
+    @property
+    def positions(self) -> dict[str, Any]:
+        """What is said of positions beyond the defaults, for params: empty where nothing is."""
+        said = {"first_position": self.first_position, "special_tokens": self.special_tokens}
+        usual = {"first_position": 1, "special_tokens": False}
+        return {} if said == usual else {"positions": said}
+
+
+class EvidenceConfig(Frozen):
+    """How many contexts are kept per latent."""
+
+    n_top: int = Field(10, ge=1, description="contexts with the highest activation")
+    n_per_quantile: int = Field(2, ge=0, description="contexts per tenth of the activation range")
+    n_random: int = Field(5, ge=0, description="contexts drawn from all firing rows")
+    n_logits: int = Field(10, ge=0, description="tokens raised and lowered most, each")

@@ -1,0 +1,152 @@
+"""The recipe as a whole, the ids that follow from it, and what must hold between its parts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.corpus.config import CorpusConfig, SplitConfig
+from pipelines.recipe.parts import (
+    ComparisonConfig,
+    EvidenceConfig,
+    Frozen,
+    NativeModels,
+    PretrainedModels,
+    TrainingRowsConfig,
+)
+from pipelines.sweeps import SweepConfig
+from pipelines.tokens.config import TokenizerConfig, TrainedTokenizer
+from universality.compare.config import CompareConfig
+from universality.sae.config import SAETrainingConfig
+
+
+class Recipe(Frozen):
+    """Everything that can change a result, and nothing else."""
+
+    recipe: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the recipe")
+    description: str = Field("", description="one sentence for `universality recipes`")
+    root_seed: int = Field(0, ge=0, description="every other seed is hashed from it, a purpose and ids")
+    corpus: CorpusConfig = Field(default_factory=CorpusConfig, description="the text")
+    split: SplitConfig = Field(default_factory=SplitConfig, description="parts of the corpus, by document")
+    tokenizer: TokenizerConfig = Field(
+        default_factory=TrainedTokenizer, description="one tokenizer for all models"
+    )
+    n_ctx: int = Field(128, ge=8, description="tokens per context, the first one included")
+    models: Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")] = Field(
+        description="the transformers"
+    )
+    comparisons: tuple[ComparisonConfig, ...] = Field(
+        (), description="what is compared; may be empty where there are sweeps"
+    )
+    sweeps: tuple[SweepConfig, ...] = Field(
+        (), description="dictionaries of many settings on one model each, to choose from"
+    )
+    compare: CompareConfig = Field(
+        default_factory=lambda: CompareConfig.model_validate({}), description="thresholds, nulls, intervals"
+    )
+    evidence: EvidenceConfig = Field(
+        default_factory=lambda: EvidenceConfig.model_validate({}), description="contexts kept per latent"
+    )
+    activation_dtype: Literal["float32", "float16"] = Field(
+        "float32", description="how training activations are stored; evaluation rows are always float32"
+    )
+    activation_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="training activations per half at most; dictionaries that want more pass over them again",
+    )
+    activation_source: Literal["stored", "live"] = Field(
+        "stored",
+        description="training activations from disk, read by every dictionary of a model, or live: computed by the "
+        "transformer as each dictionary reads them, in float32, nothing on disk",
+    )
+    training_rows: TrainingRowsConfig = Field(
+        default_factory=lambda: TrainingRowsConfig.model_validate({}),
+        description="which rows dictionaries are trained on",
+    )
+    threads: int = Field(
+        1, ge=1, description="threads of each training step: gradients differ in bytes between thread counts"
+    )
+    compile: bool = Field(
+        False,
+        description="compile the optimiser of dictionaries that are trained on a GPU; without a compiler it runs "
+        "uncompiled and the run says so. Bytes differ, so it is part of their keys; on the CPU it changes nothing",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        ids = [c.id for c in self.comparisons]
+        if len(set(ids)) != len(ids):
+            raise ValueError(f"comparison ids must differ; got {ids}")
+        if isinstance(self.models, NativeModels) and self.models.architecture.n_ctx < self.n_ctx:
+            raise ValueError(
+                f"n_ctx must be at most the architecture's n_ctx ({self.models.architecture.n_ctx}); got {self.n_ctx}"
+            )
+        if self.training_rows.first_position >= self.n_ctx:
+            first = self.training_rows.first_position
+            raise ValueError(f"training_rows.first_position must be below n_ctx ({self.n_ctx}); got {first}")
+        if not self.comparisons and not self.sweeps:
+            raise ValueError("comparisons (or sweeps) must name something to do; got neither")
+        if self.comparisons and len(model_ids(self)) < 2:
+            raise ValueError("a comparison needs at least two models")
+        names = [sweep.id for sweep in self.sweeps]
+        if len(set(names)) != len(names):
+            raise ValueError(f"sweep ids must differ; got {names}")
+        known = [*model_ids(self), *untrained_ids(self)]
+        for sweep in self.sweeps:
+            if sweep.model not in known:
+                raise ValueError(
+                    f"model of sweep {sweep.id!r} must be one of {', '.join(known)}; got {sweep.model!r}"
+                )
+        for comparison in self.comparisons:
+            _check_dictionaries(self, comparison)
+        return self
+
+
+def model_ids(recipe: Recipe) -> list[str]:
+    """Ids of the compared transformers, ``m0, m1, …`` in the recipe's order."""
+    models = recipe.models
+    count = len(models.model_seeds) if isinstance(models, NativeModels) else len(models.models)
+    return [f"m{i}" for i in range(count)]
+
+
+def trained_configs(recipe: Recipe) -> list[SAETrainingConfig]:
+    """How dictionaries are trained, of all comparisons and all points of sweeps."""
+    compared = [c.sae for c in recipe.comparisons if c.sae is not None]
+    return compared + [config for sweep in recipe.sweeps for _, config in sweep.settings()]
+
+
+def training_tokens(recipe: Recipe) -> int:
+    """Positions per half of the SAE documents that dictionaries are trained on, at most."""
+    wanted = max((config.tokens for config in trained_configs(recipe)), default=0)
+    return min(wanted, recipe.activation_tokens or wanted)
+
+
+def untrained_ids(recipe: Recipe) -> list[str]:
+    """Ids of the untrained transformers, ``u0, u1, …``."""
+    return [f"u{i}" for i in range(recipe.models.n_untrained)]
+
+
+def dictionary_ids(recipe: Recipe, comparison: ComparisonConfig) -> list[str]:
+    """Ids of a comparison's dictionaries: of every model, its second one, and of every untrained model."""
+    models = model_ids(recipe)
+    return [*models, *(f"{m}r" for m in models if comparison.replicates), *untrained_ids(recipe)]
+
+
+def _check_dictionaries(recipe: Recipe, comparison: ComparisonConfig) -> None:
+    """Every dictionary of a comparison is either loaded or trained."""
+    wanted, loaded = dictionary_ids(recipe, comparison), [entry.model for entry in comparison.saes]
+    if len(set(loaded)) != len(loaded):
+        raise ValueError(f"saes of comparison {comparison.id!r} must name a model once; got {loaded}")
+    unknown = [name for name in loaded if name not in wanted]
+    if unknown:
+        raise ValueError(
+            f"saes of comparison {comparison.id!r} must name dictionaries among {', '.join(wanted)}; got {unknown}"
+        )
+    missing = [name for name in wanted if name not in loaded]
+    if missing and comparison.sae is None:
+        raise ValueError(
+            f"comparison {comparison.id!r} has no dictionary for {', '.join(missing)}: name it in saes, say in sae how "
+            "it is trained, or switch replicates (or n_untrained) off"
+        )

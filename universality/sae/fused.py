@@ -1,0 +1,62 @@
+"""Adam and the decoder's projection compiled into few kernels, where a compiler is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+import torch
+
+from universality.sae.stepper import across, advance, update
+
+
+class FusedUpdate:
+    """:func:`universality.sae.stepper.update` by ``torch.compile``; in plain operations where that fails.
+
+    What changes from step to step is a tensor, so that shapes alone are compiled for. The projection is compiled on its
+    own: with the step in one piece, torch's compiler for the CPU fails (2.13).
+
+    Attributes:
+        warning: why nothing is compiled, in one sentence; None while all is well.
+    """
+
+    def __init__(self) -> None:
+        self.warning: str | None = None
+        self._across, self._advance = _compiled(across), _compiled(advance)
+
+    def __call__(
+        self,
+        weights: Mapping[str, torch.Tensor],
+        means: Mapping[str, torch.Tensor],
+        squares: Mapping[str, torch.Tensor],
+        grads: Mapping[str, torch.Tensor],
+        rates: tuple[float, float],
+        constants: tuple[float, float, float],
+        unit_decoder: bool,
+    ) -> None:
+        """As :func:`universality.sae.stepper.update`."""
+        held = (weights, means, squares)
+        if self.warning is None:
+            from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
+
+            moving = torch.tensor(rates, device=weights["W_dec"].device).unbind()
+            try:
+                ready = dict(grads)
+                if unit_decoder:
+                    ready["W_dec"] = self._across(grads["W_dec"], weights["W_dec"])
+                self._advance(*held, ready, moving, constants, unit_decoder)
+                return
+            except (TorchDynamoException, FailOnRecompileLimitHit) as error:
+                # Raised while compiling: nothing has been changed yet.
+                reason = str(error).strip().split("\n")[0]
+                self.warning = f"The optimiser could not be compiled and ran uncompiled: {reason}"
+        update(*held, grads, rates, constants, unit_decoder)
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A compiled copy: torch keeps few compiled forms of one code object, which many trainings would soon use up."""
+    assert isinstance(function, FunctionType)
+    return torch.compile(
+        FunctionType(function.__code__.replace(), function.__globals__), fullgraph=True, dynamic=False
+    )
