@@ -23,6 +23,8 @@ BEFORE, AFTER = 24, 16
 #: Contexts of a cluster; and of a pair, by choice of rows.
 N_CONTEXTS = 3
 PAIR_CONTEXTS = (("both", 2, ""), ("a_only", 1, "A only"), ("b_only", 1, "B only"))
+#: Letters of LaTeX before a token, of it, and after it; what is not ASCII is written out and takes eight.
+ROOM = (16, 24, 16)
 #: Rows looked through for contexts that differ.
 LOOK = 2_000
 #: Features of a cluster that are drawn, at most.
@@ -88,24 +90,22 @@ class Evidence:
         contexts = [self._context(place, firings, self.text.domain(place)) for place in rows]
         return Case(f"cluster {row['cluster']}", remark, sides, contexts)
 
-    def strongest(self, row: pd.Series, before: int = 2, after: int = 1) -> tuple[bytes, bytes, bytes]:
-        """The token on which a cluster's features together are strongest, as bytes, with some before it and after.
+    def strongest(self, row: pd.Series) -> tuple[bytes, bytes, bytes]:
+        """The token on which a cluster's features together are strongest, as bytes, with what stands around it.
 
         Args:
             row: of the table ``clusters``.
-            before, after: tokens, as far as the context reaches.
         """
         members = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
         rows, _ = consensus_rows([self.firing(model, int(latent)) for model, latent in members])
         text = self.text
         place, context = int(text.row_position[rows[0]]), text.contexts[int(text.row_context[rows[0]])]
         pieces = [text.token_bytes[token] for token in context]
-        parts = (
-            pieces[max(place - before, 0) : place],
-            pieces[place : place + 1],
-            pieces[place + 1 : place + 1 + after],
+        before, after = (
+            b"".join(pieces[max(place - BEFORE, 0) : place]),
+            b"".join(pieces[place + 1 : place + AFTER]),
         )
-        return b"".join(parts[0]), b"".join(parts[1]), b"".join(parts[2])
+        return around(before, pieces[place], after)
 
     def pair(self, row: pd.Series) -> Case:
         """A pair of latents with contexts where both fire, and where only one does.
@@ -132,6 +132,27 @@ class Evidence:
         window = self.text.window(row, BEFORE, AFTER)
         shares = np.stack([side.at(window.rows) / (side.maximum or 1.0) for side in firings])
         return Context(window.tokens, shares, window.peak, note)
+
+
+def around(before: bytes, token: bytes, after: bytes) -> tuple[bytes, bytes, bytes]:
+    """A token and as much of its neighbourhood as columns of LaTeX have room for (:data:`ROOM`)."""
+    left, shown, right = (part.decode("utf-8", errors="surrogateescape") for part in (before, token, after))
+    kept = _start(left[::-1], ROOM[0])[::-1], _start(shown, ROOM[1]), _start(right, ROOM[2])
+    left, shown, right = (part.encode("utf-8", errors="surrogateescape") for part in kept)
+    return left, shown, right
+
+
+def _start(text: str, room: int) -> str:
+    """The first characters that fit."""
+    for n, character in enumerate(text):
+        room -= _letters(character)
+        if room < 0:
+            return text[:n]
+    return text
+
+
+def _letters(text: str) -> int:
+    return sum(1 if " " <= character <= "~" else 8 for character in text)
 
 
 def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6) -> pd.DataFrame:

@@ -69,7 +69,7 @@ class Shown(NamedTuple):
     svg: str = ""
 
 
-#: By suffix, "" for the exhibit itself: a table for readers, or a figure, which is drawn only where a format is
+#: By suffix, "" or "-page2" for the exhibit itself: a table for readers, or a figure, drawn only where a format is
 #: wanted; a frame of numbers is written as CSV.
 Contents = dict[str, "Listing | pd.DataFrame | Callable[[], Figure]"]
 

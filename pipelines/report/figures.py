@@ -107,7 +107,7 @@ def _cases(tables: Tables, page: Page) -> Contents:
         return {}
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     chosen = clusters_to_show(tables["clusters"], tables["features"])
-    return _drawn([page.evidence.cluster(row, models) for _, row in chosen.iterrows()], page)
+    return _drawn([page.evidence.cluster(row, models) for _, row in chosen.iterrows()], page, n_pages=1)
 
 
 def _pinned(tables: Tables, page: Page) -> Contents:
@@ -116,12 +116,15 @@ def _pinned(tables: Tables, page: Page) -> Contents:
     return _drawn([page.evidence.pair(row) for _, row in tables["pinned"].iterrows()], page)
 
 
-def _drawn(cases: list[Case], page: Page) -> Contents:
-    from universality.exhibits.cases import cases_figure, cases_frame
+def _drawn(cases: list[Case], page: Page, n_pages: int | None = None) -> Contents:
+    from universality.exhibits.cases import cases_figure, cases_frame, pages_of
 
-    if not cases:
-        return {}
-    return {"": partial(cases_figure, cases, columns=page.spans(2)), ".csv": cases_frame(cases)}
+    columns = page.spans(2)
+    contents: Contents = {}
+    for number, part in enumerate(pages_of(cases, columns)[:n_pages]):
+        suffix = f"-page{number + 1}" if number else ""
+        contents |= {suffix: partial(cases_figure, part, columns=columns), f"{suffix}.csv": cases_frame(part)}
+    return contents
 
 
 FIGURES: tuple[Exhibit, ...] = (

@@ -127,6 +127,6 @@ def _written(
             # The page has the picture inside, whatever files were asked for.
             files = {form: to_file(figure, form) for form in {"svg": 0, **dict.fromkeys(options.formats)}}
             for form in options.formats:
-                write(f"{name}.{form}", files[form])
-            shown.append(Shown(name, comparison, caption, "", files["svg"].decode("utf-8")))
+                write(f"{name}{suffix}.{form}", files[form])
+            shown.append(Shown(name + suffix, comparison, caption, "", files["svg"].decode("utf-8")))
     return shown

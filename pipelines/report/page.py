@@ -14,8 +14,8 @@ SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "Do the models agree?",
         "Every feature of one model is assigned at most one partner in another. The correlation of a pair, on text "
-        "that had no part in choosing it, is set beside chance, beside raw neurons, beside untrained models (what needs no "
-        "training) and beside two dictionaries of one model (the most that can be expected).",
+        "that had no part in choosing it, is set beside chance, beside raw neurons, beside untrained models (what "
+        "needs no training) and beside two dictionaries of one model (the most that can be expected).",
         ("figures/correlation", "tables/headline", "figures/r_by_rate", "tables/indices"),
     ),
     (
@@ -145,7 +145,8 @@ def _short(part: Mapping[str, Any]) -> list[str]:
 
 
 def _is_of(item: Shown, name: str) -> bool:
-    return item.name == (f"{name}-{item.comparison}" if item.comparison else name)
+    own = f"{name}-{item.comparison}" if item.comparison else name
+    return re.sub(r"-page\d+$", "", item.name) == own
 
 
 def _exhibit(item: Shown) -> list[str]:

@@ -62,9 +62,12 @@ def paper_tex() -> str:
 
 
 def _figure(stem: str, name: str, caption: str) -> list[str]:
-    _, _, comparison = stem.removeprefix("figures/").partition("-")
-    label = name.replace("_", "-") + (f"-{comparison}" if comparison else "")
+    _, _, rest = stem.removeprefix("figures/").partition("-")
+    comparison, _, part = f"-{rest}".partition("-page")
+    comparison = comparison.removeprefix("-")
+    label = name.replace("_", "-") + (f"-{rest}" if rest else "")
     words = tex_escape(caption) + (rf" Comparison \texttt{{{tex_escape(comparison)}}}." if comparison else "")
+    words += f" (Part {part}.)" if part else ""
     return [
         r"\begin{figure}",
         r"\centering",

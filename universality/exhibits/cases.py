@@ -25,6 +25,8 @@ from universality.exhibits.text import MAX_ALPHA, MIN_ALPHA, runs_right_to_left
 SIZE, LINE, BAR, GAP = 6.5, 0.135, 0.026, 0.075
 #: Lines of text per context, at most: what does not fit is cut at the end that is further from the peak.
 MAX_LINES = 2
+#: Inches of a figure that leave room for its caption.
+PAGE_HEIGHT = 8.2
 
 
 class Context(NamedTuple):
@@ -84,6 +86,24 @@ def cases_frame(cases: Sequence[Case]) -> pd.DataFrame:
         for (name, _), share in zip(case.sides, context.shares[:, place], strict=True)
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def pages_of(cases: Sequence[Case], columns: int, height: float = PAGE_HEIGHT) -> list[list[Case]]:
+    """Cases by page, in their order; a page holds at least one."""
+    pages: list[list[Case]] = []
+    used = 0.0
+    inner = WIDTHS[columns] - 0.1
+    with mpl.rc_context(STYLE), no_word_on_weights():
+        ruler = _Ruler()
+        for case in cases:
+            block = [_laid(context, ruler, inner) for context in case.contexts]
+            own = _head(case, ruler, inner) + _height(case, block)
+            if not pages or used + own > height:
+                pages.append([])
+                used = 0.0
+            pages[-1].append(case)
+            used += own
+    return pages
 
 
 def cases_figure(cases: Sequence[Case], *, columns: int = 2) -> Figure:

@@ -113,7 +113,7 @@ def _sized(match: re.Match[str]) -> str:
 
 def _without_formulas(markdown: str) -> str:
     """Formulas of one line as Unicode; code stays as it is."""
-    pieces = re.split(r"(`+[^`]*`+|\$[^$\n]+\$)", markdown)
+    pieces = re.split(r"(`+[^`]*`+|(?<!\\)\$[^$\n]+(?<!\\)\$)", markdown)
     return "".join(
         _formula(piece[1:-1]) if piece.startswith("$") and len(piece) > 2 else piece for piece in pieces
     )

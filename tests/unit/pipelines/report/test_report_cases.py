@@ -116,6 +116,22 @@ def test_pinned_pairs_are_shown_in_their_order_with_disagreement(run: Run, repor
         assert f"{row.model_a}:{row.latent_a} & {row.model_b}:{row.latent_b} & " in source
 
 
+def test_many_pins_take_several_pages(run: Run, tmp_path: Path) -> None:
+    rows = run.table("pairs").iloc[:30]
+    columns = ["comparison_id", "model_a", "latent_a", "model_b", "latent_b"]
+    pins = _pins(run) | {"pairs": json.loads(rows[columns].to_json(orient="records"))}
+    write_report(run, tmp_path / "report", ReportOptions(("svg",), None, Pins.model_validate(pins)))
+    pages = sorted(
+        (tmp_path / "report/figures").glob("pinned*.csv"), key=lambda path: (len(path.name), path.name)
+    )
+    assert [path.name for path in pages][:2] == ["pinned.csv", "pinned-page2.csv"]
+    shown = [case for path in pages for case in pd.read_csv(path)["case"].drop_duplicates()]
+    expected = [f"{r.model_a}:{r.latent_a} and {r.model_b}:{r.latent_b}" for r in rows.itertuples()]
+    assert shown == expected
+    markdown = (tmp_path / "report/report.md").read_text(encoding="utf-8")
+    assert markdown.count("](figures/pinned") == len(pages)
+
+
 def test_clusters_to_show_are_universal_cohesive_and_of_different_domains() -> None:
     rows = [
         (0, "universal", "token", 0.9), (1, "universal", "token", 0.8), (2, "universal", "token", 0.7),
