@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from dashboards import words
 from universality.exhibits import frames
+from universality.exhibits.settings import settings_beside
 
 #: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
 QUALITY: dict[str, str] = {
@@ -26,34 +26,9 @@ QUALITY: dict[str, str] = {
 }
 
 
-def flattened(recipe: Any, prefix: str = "") -> dict[str, str]:
-    """A recipe as ``{"models.training.lr": "0.006"}``; entries of a list are named by their id or number.
-
-    Values are JSON, lists of plain values stay whole.
-    """
-    if isinstance(recipe, Mapping) and (recipe or not prefix):
-        pairs = [(str(key), value) for key, value in recipe.items()]
-    elif isinstance(recipe, list) and any(isinstance(entry, Mapping) for entry in recipe):
-        pairs = [(_name(entry, number), entry) for number, entry in enumerate(recipe)]
-    else:
-        return {prefix: json.dumps(recipe, ensure_ascii=False, sort_keys=True)}
-    flat: dict[str, str] = {}
-    for key, value in pairs:
-        flat |= flattened(value, f"{prefix}.{key}" if prefix else key)
-    return flat
-
-
-def _name(entry: Any, number: int) -> str:
-    known = entry.get("id") if isinstance(entry, Mapping) else None
-    return str(number if known is None else known)
-
-
 def recipe_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
     """Settings whose values differ: setting, a, b; in the order of the recipes, None where one has no such key."""
-    flat_a, flat_b = flattened(a), flattened(b)
-    keys = [key for key in flat_a | flat_b if flat_a.get(key) != flat_b.get(key)]
-    rows = [(key, flat_a.get(key), flat_b.get(key)) for key in keys]
-    return pd.DataFrame(rows, columns=["setting", "a", "b"])
+    return settings_beside({"a": a, "b": b})
 
 
 def headlines(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -176,6 +176,9 @@ def report(
     columns: Annotated[
         int | None, typer.Option("--columns", min=1, max=2, help="Columns that every figure spans.")
     ] = None,
+    runs: Annotated[
+        list[str] | None, typer.Option("--runs", metavar="RUN", help="Other runs beside it; may be repeated.")
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option("--pairs", metavar="FILE", help="Pinned pairs of the dashboard, to be shown."),
@@ -189,7 +192,7 @@ def report(
     with told_errors(verbose):
         from pipelines.cli.outputs import report_command
 
-        report_command(run_name, store, out, formats=formats, columns=columns, pairs=pairs)
+        report_command(run_name, store, out, formats=formats, columns=columns, pairs=pairs, runs=runs or [])
 
 
 @app.command()

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,14 @@ from universality.errors import InputError, must_be
 
 
 def report_command(
-    run_name: str | None, store_url: str, out: Path, *, formats: str, columns: int | None, pairs: Path | None
+    run_name: str | None,
+    store_url: str,
+    out: Path,
+    *,
+    formats: str,
+    columns: int | None,
+    pairs: Path | None,
+    runs: Sequence[str],
 ) -> None:
     """Write the report of a run; its files are listed on stdout.
 
@@ -28,8 +36,11 @@ def report_command(
     from pipelines.report.bundle import ReportOptions, write_report
     from pipelines.report.pins import read_pins
 
-    options = ReportOptions(chosen_formats(formats), columns, read_pins(pairs) if pairs else None)
     run = open_named(run_name, store_url)
+    names = dict.fromkeys(name for text in runs for name in text.split(",") if name)
+    others = tuple(open_named(name, store_url) for name in names if name != run.name)
+    pins = read_pins(pairs) if pairs else None
+    options = ReportOptions(chosen_formats(formats), columns, pins, others)
     result = write_report(run, out, options)
     for path in result.files:
         typer.echo(out / path)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from pipelines.report.beside import Side, side_values, sides_of, write_beside
 from pipelines.report.data_files import write_data_files
 from pipelines.report.evidence import Evidence
 from pipelines.report.folder import ReportFolder, json_text
-from pipelines.report.making import USUAL, ReportOptions, write_exhibits
+from pipelines.report.making import USUAL, Made, ReportOptions, Write, write_exhibits
 from pipelines.report.page import report_html, report_markdown
 from pipelines.report.paper import floats_tex, paper_tex
 from pipelines.report.pins import pinned_rows
 from pipelines.report.prose.write import write_prose
-from pipelines.report.provenance import results, time_stamps
+from pipelines.report.provenance import clean, results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
@@ -73,13 +74,15 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
     made = write_exhibits(folder.write, tables, _taus(run), planned, options, partial(Evidence, run))
-    missing += made.missing
+    beside = _beside(run, tables, options, folder.write, made, missing)
     found = results(run, tables, tuple(missing))
+    if beside:
+        found["beside"] = clean(side_values(beside))
     found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
     markdown = report_markdown(found, made.shown, (folder.path / "methods.md").read_text(encoding="utf-8"))
     folder.write("report.md", markdown)
     folder.write("report.html", report_html(markdown, run.name, made.shown))
-    folder.write("floats.tex", floats_tex(folder.digests))
+    folder.write("floats.tex", floats_tex(folder.digests, made.shown))
     folder.write("paper.tex", paper_tex())
     write_data_files(folder.write, run, tables, found)
     folder.write("results.json", json_text(found))
@@ -88,6 +91,31 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
     keys = {node: entry["key"] for node, entry in found["artifacts"].items()}
     return ReportResult(folder.finish(run.name, keys), tuple(missing))
+
+
+def _beside(
+    run: Run,
+    tables: Mapping[str, pd.DataFrame],
+    options: ReportOptions,
+    write: Write,
+    made: Made,
+    missing: list[str],
+) -> list[Side]:
+    """Set the run's comparisons beside each other and beside those of other runs; ``made`` and ``missing`` grow."""
+    sides, recipes = sides_of(run, tables, _taus(run)), {run.name: run.record.get("recipe") or {}}
+    for other in options.runs:
+        others, _ = _read_tables(other)
+        found = sides_of(other, others, _taus(other))
+        if not found:
+            made.missing.append(f"run `{other.name}` beside it (it has no finished comparison)")
+        sides += found
+        recipes[other.name] = other.record.get("recipe") or {}
+    if len(sides) > 1:
+        together = write_beside(write, sides, recipes, options)
+        made.shown.extend(together.shown)
+        made.missing.extend(together.missing)
+    missing += made.missing
+    return sides if len(sides) > 1 else []
 
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:

@@ -24,7 +24,7 @@ BEFORE, AFTER = 24, 16
 N_CONTEXTS = 3
 PAIR_CONTEXTS = (("both", 2, ""), ("a_only", 1, "A only"), ("b_only", 1, "B only"))
 #: Letters of LaTeX before a token, of it, and after it; what is not ASCII is written out and takes eight.
-ROOM = (16, 24, 16)
+ROOM = (15, 24, 15)
 #: Rows looked through for contexts that differ.
 LOOK = 2_000
 #: Features of a cluster that are drawn, at most.

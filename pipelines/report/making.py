@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -17,6 +17,9 @@ from storage import StoreError
 from universality.exhibits.latex import booktabs
 from universality.exhibits.markdown import markdown_table
 
+if TYPE_CHECKING:
+    from storage import Run
+
 Write = Callable[[str, "bytes | str"], None]
 
 
@@ -27,11 +30,13 @@ class ReportOptions(NamedTuple):
         formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`; none leaves the numbers behind them.
         columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
         pins: pairs to show one by one.
+        runs: other runs to set beside it.
     """
 
     formats: tuple[str, ...] = ("pdf", "svg", "png")
     columns: int | None = None
     pins: Pins | None = None
+    runs: tuple[Run, ...] = ()
 
 
 USUAL = ReportOptions()
@@ -104,14 +109,26 @@ def _each_comparison(
             made.missing.append(f"`{name}`: {damage}")
             continue
         made.shown.extend(
-            _written(write, name, comparison if several else "", exhibit.caption, contents, options)
+            write_contents(write, name, comparison if several else "", exhibit.caption, contents, options)
         )
 
 
-def _written(
+def write_contents(
     write: Write, name: str, comparison: str, caption: str, contents: Contents, options: ReportOptions
 ) -> list[Shown]:
-    """Write the contents of one exhibit; what of it the page shows."""
+    """Write the contents of one exhibit.
+
+    Args:
+        write: takes a relative path and its content.
+        name: relative path without suffix.
+        comparison: which comparison it is of, where there are several; else empty.
+        caption: what it shows.
+        contents: what it is made of.
+        options: how figures are to look.
+
+    Returns:
+        What of it the page shows.
+    """
     from universality.exhibits.paper import to_file
 
     shown = []

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.report.beside import CAPTIONS, pictures_beside
 from pipelines.report.exhibit import Shown
 from universality.exhibits.markdown import code, page, plain
 
@@ -68,6 +69,7 @@ def report_markdown(found: Mapping[str, Any], shown: Sequence[Shown], methods: s
             "",
         ]
     lines += ["## In short", "", *in_short(found), ""]
+    lines += _side_by_side(shown)
     for heading, words, names in SECTIONS:
         parts = [item for name in names for item in shown if _is_of(item, name)]
         if parts:
@@ -83,6 +85,20 @@ def report_markdown(found: Mapping[str, Any], shown: Sequence[Shown], methods: s
         "",
     ]
     return "\n".join(lines)
+
+
+def _side_by_side(shown: Sequence[Shown]) -> list[str]:
+    together = [item for name in CAPTIONS for item in shown if item.name == name]
+    if not together:
+        return []
+    lines = ["## Beside each other", "", "What was asked for differently, and what came out differently.", ""]
+    for item in together:
+        lines += _exhibit(item)
+    for _, caption, parts in pictures_beside(shown):
+        names = ", ".join(code(item.comparison) for item in parts)
+        pictures = " ".join(f"![{plain(item.comparison)}]({_path(item)})" for item in parts)
+        lines += [pictures, "", f"*{plain(caption)}* From left to right: {names}.", ""]
+    return lines
 
 
 def report_html(markdown: str, run: str, shown: Sequence[Shown]) -> str:

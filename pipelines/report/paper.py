@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from pipelines.report.beside import CAPTIONS, pictures_beside
+from pipelines.report.exhibit import Shown
 from pipelines.report.exhibits import EXHIBITS
 from universality.exhibits.latex import tex_escape
 
@@ -34,17 +36,26 @@ _DOCUMENT = r"""% Compiles as it is: pdflatex paper, bibtex paper, pdflatex pape
 """
 
 
-def floats_tex(files: Iterable[str]) -> str:
+def floats_tex(files: Iterable[str], shown: Sequence[Shown] = ()) -> str:
     """Every LaTeX table and every figure of a report as floats with captions and labels.
 
     Args:
         files: relative paths of what was written.
+        shown: figures and tables of the report, among them those of several runs.
 
     Returns:
         LaTeX in ASCII. Figures come as PDF, at the size at which they were drawn; without PDFs there are none.
     """
     written = sorted(files)
     lines = [r"% Tables and figures; needs booktabs and graphicx. Widths are final: 3.25in or 6.75in."]
+    for name in CAPTIONS:
+        if name.startswith("tables/") and f"{name}.tex" in written:
+            lines.append(rf"\input{{{name}}}")
+        elif f"{name}.pdf" in written:
+            lines += _figure(name, "beside", CAPTIONS[name])
+    for name, caption, parts in pictures_beside(shown):
+        if all(f"{item.name}.pdf" in written for item in parts):
+            lines += _row(name, caption, parts)
     for exhibit in EXHIBITS:
         kind, _, name = exhibit.name.partition("/")
         suffix = ".tex" if kind == "tables" else ".pdf"
@@ -59,6 +70,19 @@ def floats_tex(files: Iterable[str]) -> str:
 def paper_tex() -> str:
     """A document with the text, the floats and the references of a report."""
     return _DOCUMENT
+
+
+def _row(name: str, caption: str, parts: Sequence[Shown]) -> list[str]:
+    """The same figure of several runs, side by side as far as the page is wide."""
+    labels = ", ".join(rf"\texttt{{{tex_escape(item.comparison)}}}" for item in parts)
+    return [
+        r"\begin{figure}",
+        r"\centering",
+        "\n".join(rf"\includegraphics{{{item.name}.pdf}}" for item in parts),
+        rf"\caption{{{tex_escape(caption)} From left to right: {labels}.}}",
+        rf"\label{{fig:beside-{name.replace('_', '-')}}}",
+        r"\end{figure}",
+    ]
 
 
 def _figure(stem: str, name: str, caption: str) -> list[str]:

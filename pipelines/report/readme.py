@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipelines.report.beside import CAPTIONS
 from pipelines.report.data_files import FILES as DATA
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.prose.write import FILES as PROSE
@@ -81,6 +82,11 @@ def _files(tables: Mapping[str, pd.DataFrame], files: Sequence[str]) -> list[str
         *((name, meaning) for name, meaning in PROSE.items() if name in files),
         *(row for name, meaning in DATA.items() for row in _data_row(name, meaning, files)),
     ]
+    for name, caption in CAPTIONS.items():
+        made = [file for file in files if file.startswith(f"{name}.")]
+        if made:
+            rows.append((", ".join(f"`{file}`" for file in sorted(made, key=_picture_first)), caption))
+    rows += _data_row("beside/", "the same figures of every run, one column wide", files)
     for exhibit in EXHIBITS:
         made = [name for name in files if _belongs(name, exhibit.name)]
         if made:

@@ -107,6 +107,13 @@ class ArtifactEntry(_Model):
     )
 
 
+class BesideEntry(ComparisonResults):
+    """A comparison that the report sets beside others."""
+
+    run: str = Field(description="name of its run")
+    comparison_id: str = Field(description="its id in the run")
+
+
 class Results(_Model):
     """Everything about a run but its times."""
 
@@ -120,6 +127,9 @@ class Results(_Model):
     counts: Counts | None = Field(None, description="of the first comparison; absent where none has finished")
     comparisons: dict[str, ComparisonResults] | None = Field(
         None, description="by comparison, where there are several"
+    )
+    beside: list[BesideEntry] | None = Field(
+        None, description="comparisons beside each other, this run's first; absent where there is one alone"
     )
     missing: list[str] = Field(description="what the report lacks, in words; empty for a finished run")
     warnings: list[StepWarning] = Field(description="warnings of steps")

@@ -132,6 +132,7 @@ def booktabs(
         r"\centering",
         rf"\caption{{{tex_escape(caption)}}}",
         rf"\label{{{label}}}",
+        *([r"\setlength{\tabcolsep}{3pt}"] if len(columns) > 9 else []),
         rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",

@@ -146,6 +146,7 @@ code {{ font: .9em ui-monospace, "DejaVu Sans Mono", monospace; background: #f3f
 table {{ border-collapse: collapse; font-size: .86rem; margin: .6rem 0; }}
 th, td {{ padding: .22rem .6rem; text-align: left; border-bottom: 1px solid #e6e6e6; }}
 thead th {{ border-bottom: 1.5px solid #222; white-space: nowrap; }}
+.figure {{ display: inline-block; vertical-align: top; max-width: 100%; }}
 .figure svg {{ display: block; max-width: 100%; height: auto; margin: .6rem 0; }}
 a {{ color: #00598c; }}
 @media print {{ body {{ max-width: none; margin: 0; }} h2, h3 {{ break-after: avoid; }} }}

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.beside import class_shares, curves, flattened, headlines, quality, recipe_differences
+from dashboards.beside import class_shares, curves, headlines, quality, recipe_differences
+from universality.exhibits.settings import flattened
 
 
 def test_settings_that_differ_are_named_by_their_path():

@@ -184,7 +184,13 @@ def test_a_damaged_run_gives_what_is_whole_and_exit_3(tmp_path: Path) -> None:
     damaged.write_bytes(bytes(data))
     with pytest.raises(typer.Exit) as stopped:
         report_command(
-            run.name, str(tmp_path / "store"), tmp_path / "out", formats="svg", columns=None, pairs=None
+            run.name,
+            str(tmp_path / "store"),
+            tmp_path / "out",
+            formats="svg",
+            columns=None,
+            pairs=None,
+            runs=[],
         )
     assert stopped.value.exit_code == 3
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")

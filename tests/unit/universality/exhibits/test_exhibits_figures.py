@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from universality.exhibits import frames
+from universality.exhibits.beside import beside_figure, classes_beside, curves_beside, headlines_beside
 from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
 from universality.exhibits.dictionaries import firing_rates_figure, quality_figure
 from universality.exhibits.domain_figures import domains_figure
@@ -153,6 +154,18 @@ def _map(n: int) -> Drawing:
     return partial(map_figure, points, map_links(pairs, points, tau=0.5, limit=80))
 
 
+def _beside(names: list[str]) -> Drawing:
+    quantities = list(frames.QUANTITIES)
+    headline = pd.DataFrame({"quantity": quantities, "pair": "overall", "value": np.linspace(0.1, 0.9, 6)})
+    headline = headline.assign(low=headline["value"] - 0.02, high=headline["value"] + 0.02, n=100)
+    rows = [("m0", "alive", kind, "token") for kind in ("universal", "shared", "specific") for _ in range(30)]
+    features = pd.DataFrame(rows, columns=["model", "status", "class", "level"])
+    curve = pd.DataFrame({"tau": [0.2, 0.9], "class": "universal", "level": "token", "n_features": [9, 1]})
+    curve = pd.concat([curve, curve.assign(**{"class": "specific"})[::-1]])
+    parts = (headlines_beside, headline), (classes_beside, features), (curves_beside, curve)
+    return partial(beside_figure, *(make(dict.fromkeys(names, table)) for make, table in parts))
+
+
 ALL = ("ceiling", "features", "neurons", "untrained")
 FIGURES = {
     "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
@@ -192,6 +205,10 @@ FIGURES = {
     "quality, not measured": lambda: _quality(["m0"], "primary", float("nan")),
     "map": lambda: _map(400),
     "map, none": lambda: _map(0),
+    "beside": lambda: _beside(
+        ["quickstart-1", "a run with a very long name that nobody could read in a key at all"]
+    ),
+    "beside, seven": lambda: _beside([f"run {i}" for i in range(7)]),
     "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
 }
 
