@@ -284,7 +284,7 @@ def show_agreement(view: View, found: Found, sides: list[Side]) -> None:
         frame = agreement_frame(names, r, assigned)
         left, right = st.columns([3, 2], vertical_alignment="center")
         with left:
-            st.altair_chart(agreement_chart(frame))
+            st.altair_chart(agreement_chart(frame), width="content")
         with right:
             for pair, value in zip(linked["id"], linked["r_held_out"], strict=True):
                 pair_link(view, str(pair), f"{pair}, r {words.number(value)}")
