@@ -11,6 +11,7 @@ import pytest
 
 from dashboards.screenshots import chromium, screens, settle
 from dashboards.server import serve
+from pipelines.report.pins import pinned_rows, read_pins
 from storage import open_run
 from universality.exhibits.frames import domain_frame
 
@@ -205,6 +206,40 @@ def test_filters_keep_the_selection_and_stand_in_the_address(watched):
     settle(page)
     assert watched.param("pair") == pair
     assert page.get_by_role("textbox", name="Search").input_value() == "no such text anywhere"
+    watched.assert_clean()
+
+
+def test_pinned_pairs_become_the_file_that_reports_read(watched, store):
+    page = watched.page
+    watched.open("pairs?run=synthetic")
+    click_row(page, 1)
+    pair = watched.param("pair")
+    page.locator("h1").click()
+    page.keyboard.press("i")
+    settle(page)
+    assert watched.param("pins") == f"synthetic;main/{pair}"
+    page.get_by_role("button", name="Next").click()
+    settle(page)
+    page.get_by_role("button", name="Pin to report").click()
+    settle(page)
+    page.get_by_role("link", name="Overview").click()
+    settle(page)
+    sidebar = page.locator("[data-testid=stSidebar]")
+    assert "Pinned pairs (2)" in sidebar.inner_text()
+    sidebar.get_by_role("link", name=pair).click()
+    settle(page)
+    assert watched.param("pair") == pair
+    link = page.url
+    watched.assert_clean()
+    page.goto(link)
+    settle(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="pinned.json").click()
+    assert download.value.suggested_filename == "pinned.json"
+    pins = read_pins(Path(download.value.path()))
+    rows = pinned_rows(pins, "synthetic", open_run("synthetic", store).table("pairs"))
+    assert len(rows) == 2
+    assert "{model_a}:{latent_a}-{model_b}:{latent_b}".format(**rows.iloc[0]) == pair
     watched.assert_clean()
 
 
