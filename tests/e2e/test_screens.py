@@ -52,18 +52,6 @@ def tour(at: AppTest, **params: dict[str, str]):
         yield page, turned(at, page, **params.get(page, {}))
 
 
-def test_a_full_run_needs_no_apology(at_full):
-    for page, at in tour(at_full):
-        assert len(at.title) == 1, page
-        assert not at.error, page
-        assert not at.info, page
-
-
-def test_a_tiny_run_is_drawn(tiny, monkeypatch):
-    for page, at in tour(opened(tiny, monkeypatch)):
-        assert not at.error, page
-
-
 def test_overview_tells_the_headline_of_the_tables(full, at_full):
     at = at_full
     headline = open_run(None, full).table("headline")
@@ -382,13 +370,6 @@ def test_a_run_without_positions_says_which_command_makes_them(tmp_path, monkeyp
         assert "has no positions" in sentences(at), page
         assert any(f"--name old --store {tmp_path}" in code.value for code in at.code), page
         assert not at.get("echarts_chart")
-
-
-def test_an_empty_store_says_what_to_do(tmp_path, monkeypatch):
-    for page, at in tour(opened(str(tmp_path / "nothing"), monkeypatch)):
-        assert "holds no run yet" in sentences(at), page
-        assert any("universality run quickstart" in code.value for code in at.code), page
-    assert not (tmp_path / "nothing").exists()
 
 
 @pytest.mark.parametrize("url", ["nonsense://somewhere", "s3://", "/dev/null/x"])

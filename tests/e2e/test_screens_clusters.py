@@ -14,7 +14,7 @@ SUPPORT = Path(__file__).resolve().parents[1] / "support"
 if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
-from silent_run import write_silent_run
+from run_variants import write_silent_run
 from synthetic_run import write_synthetic_run
 from visits import CONTEXT, TINY, checked, damage, html, opened, sentences, turned
 

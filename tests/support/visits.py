@@ -51,10 +51,11 @@ def html(at: AppTest) -> str:
     return "\n".join(element.proto.body for element in at.get("html"))
 
 
-def damage(url: str, *steps: str) -> None:
-    """Flip a byte in the middle of every table, array and text of some steps."""
-    run = open_run(None, url)
-    for name, node in run.record["nodes"].items():
+def damage(url: str, *steps: str, run: str | None = None) -> None:
+    """Flip a byte in the middle of every table, array and text of some steps of a run; of the newest where none is
+    named.
+    """
+    for name, node in open_run(run, url).record["nodes"].items():
         if name.startswith(steps):
             folder = Path(url) / "artifacts" / node["key"]
             for path in folder.rglob("*"):

@@ -1,4 +1,4 @@
-"""A finished run in which no latent ever fires: what the comparison itself makes of silent dictionaries."""
+"""Synthetic runs of unusual content: one in which no latent ever fires, and one with a sweep."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from storage import Run
 from universality.compare import compare
 
 
-def write_silent_run(url: str) -> Run:
-    """A synthetic run whose activations are all zero, compared anew; its evidence and its places have no rows."""
-    run = write_synthetic_run(url, **TINY)
+def write_silent_run(url: str, **content: bool) -> Run:
+    """A run whose activations are all zero, as the comparison itself tells it; evidence and places have no rows."""
+    run = write_synthetic_run(url, **TINY, **content)
     tokens = run.artifact("tokens")
     models = [node.rpartition("/")[2] for node in run.nodes("latents/")]
     silent = sp.csr_array(run.artifact("latents/main/m0").csr("acts").shape, dtype="float32")
@@ -42,6 +42,30 @@ def write_silent_run(url: str) -> Run:
     for model in models:
         _exchange(run, f"latents/main/{model}", acts=silent)
     return run
+
+
+def add_sweep(run: Run, name: str = "size") -> None:
+    """Four points of two dictionaries each; one point ended badly."""
+    rows = []
+    for number, (l0, fvu) in enumerate([(8.0, 0.4), (16.0, 0.3), (16.5, 0.35), (0.0, 1.0)]):
+        status = "ok" if l0 else "diverged"
+        point = {
+            "sweep": name,
+            "point": f"k {8 << number}",
+            "architecture": "topk",
+            "d_sae": 64 << number % 2,
+        }
+        point |= {"sparsity": f"k {8 << number}", "seed_cosine": 0.5, "frontier": number < 2}
+        measured = {"l0": l0, "dead_fraction": 0.1, "n_dense": 1, "ce_recovered": 0.9, "kl_recovered": 0.8}
+        rows += [
+            {**point, **measured, "seed": seed, "status": status, "fvu": fvu + 0.01 * seed} for seed in (0, 1)
+        ]
+    key = hashlib.blake2b(f"{run.name} {name}".encode(), digest_size=16).hexdigest()
+    with run.store.create(key, step="sweep", version=1, params={}, inputs={}) as out:
+        out.table("sweeps", pd.DataFrame(rows))
+    run.update(
+        nodes={**run.record["nodes"], f"sweep/{name}": {"step": "sweep", "key": key, "status": "done"}}
+    )
 
 
 def _exchange(
