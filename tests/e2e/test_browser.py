@@ -20,6 +20,7 @@ if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
 import synthetic_text
+from run_variants import add_sweep
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, EVIL, LITERAL, Watched, click_row
 
@@ -37,6 +38,8 @@ def store(tmp_path_factory) -> str:
             url, n_models=2, n_latents=80, n_documents=120, n_untrained=0, replicates=False
         )
     write_synthetic_run(url, "other", 2, 24, 1, n_documents=40, n_untrained=0, replicates=False)
+    add_sweep(run, EVIL)
+    run.update(recipe_name=EVIL, recipe={**run.record["recipe"], "description": EVIL + LITERAL[0]})
     run.append_event({"event": "warning", "node": "tokens", "message": EVIL})
     run.append_event({"event": "failed", "node": "tokens", "error": EVIL + LITERAL[0]})
     return url
@@ -79,13 +82,32 @@ def telling_pair(store: str, domain: str) -> str:
     return f"{row['model_a']}:{row['latent_a']}-{row['model_b']}:{row['latent_b']}"
 
 
+def hostile_addresses(store: str) -> dict[str, str]:
+    """Screens with contexts, and where they show a feature that fires on hostile text."""
+    feature = telling_pair(store, "hostile").split("-")[0]
+    features = open_run("synthetic", store).table("features")
+    row = features[features["model"] + ":" + features["latent"].astype(str) == feature].iloc[0]
+    found = {screen: f"{screen}?feature={feature}" for screen in ("specific", "feature")}
+    return {**found, "clusters": f"clusters?cluster={row['cluster']}"}
+
+
+def assert_literal(page) -> None:
+    """More contexts, with every hostile token in them as it is written."""
+    page.get_by_text("More", exact=True).first.click()
+    settle(page)
+    seen = page.inner_text("body")
+    assert [text for text in LITERAL if text not in seen] == []
+    assert "\u202e" not in seen
+
+
 def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
+    hostile = hostile_addresses(store)
     for scheme in ("light", "dark"):
         context = browser.new_context(color_scheme=scheme, viewport={"width": 1440, "height": 1400})
         watched = Watched(context.new_page(), address).listen()
         grounds = set()
-        paths = list(screens(open_run("synthetic", store)).values())
-        for path in paths if scheme == "light" else paths[:2]:
+        paths = screens(open_run("synthetic", store)) | hostile
+        for screen, path in list(paths.items())[: None if scheme == "light" else 2]:
             watched.open(path)
             assert watched.page.locator("h1").count() == 1
             assert watched.page.locator("[data-testid=stException]").count() == 0
@@ -97,6 +119,8 @@ def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
                 "document.documentElement.scrollWidth > document.documentElement.clientWidth"
             )
             assert not wide, f"{path} scrolls sideways"
+            if screen in hostile:
+                assert_literal(watched.page)
         watched.assert_clean()
         (ground,) = grounds
         light = sum(int(part) for part in re.findall(r"\d+", ground)[:3]) > 3 * 128
@@ -123,15 +147,19 @@ def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
     watched.open(f"pairs?pair={quote(telling_pair(store, EVIL))}")
     assert EVIL in page.inner_text("body")
     watched.assert_clean()
-    watched.open("specific?feature=m0:1")
-    assert page.locator(".uv-context").count() > 0
-    watched.assert_clean()
     watched.open("runs")
     assert EVIL + LITERAL[0] in page.inner_text("body")
     page.get_by_text("1 warning").click()
     settle(page)
     watched.assert_clean()
+    watched.open("runs?a=other&b=synthetic")
+    assert "Settings that differ" in page.inner_text("body")
+    watched.assert_clean()
+    watched.open("sweeps")
+    assert f"Sweep {EVIL}" in page.inner_text("body")
+    watched.assert_clean()
     watched.open("")
+    assert f"recipe {EVIL}" in page.inner_text("body")
     page.get_by_text("Every model's best feature by domain").click()
     settle(page)
     order = domain_frame(open_run("synthetic", store).table("domains"))["domain"].tolist()

@@ -45,7 +45,12 @@ def write_silent_run(url: str, **content: bool) -> Run:
 
 
 def add_sweep(run: Run, name: str = "size") -> None:
-    """Four points of two dictionaries each; one point ended badly."""
+    """The step ``sweep/size`` of four points with two dictionaries each, one of which ended badly.
+
+    Args:
+        run: gets it.
+        name: what the table calls the sweep.
+    """
     rows = []
     for number, (l0, fvu) in enumerate([(8.0, 0.4), (16.0, 0.3), (16.5, 0.35), (0.0, 1.0)]):
         status = "ok" if l0 else "diverged"
@@ -63,9 +68,7 @@ def add_sweep(run: Run, name: str = "size") -> None:
     key = hashlib.blake2b(f"{run.name} {name}".encode(), digest_size=16).hexdigest()
     with run.store.create(key, step="sweep", version=1, params={}, inputs={}) as out:
         out.table("sweeps", pd.DataFrame(rows))
-    run.update(
-        nodes={**run.record["nodes"], f"sweep/{name}": {"step": "sweep", "key": key, "status": "done"}}
-    )
+    run.update(nodes={**run.record["nodes"], "sweep/size": {"step": "sweep", "key": key, "status": "done"}})
 
 
 def _exchange(

@@ -21,7 +21,15 @@ BROWSER = [
 
 EVIL = "<img src=x onerror=alert(1)>![i](http://example.invalid/d.png):red[d]"
 LITERAL = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "![i](http://example.invalid/x.png)"]
-LITERAL += ["</div>", ":red[danger]", "=HYPERLINK(", "⟨RLO⟩evil⟨PDF⟩", "zero⟨ZWSP⟩width", "$x^2$"]
+LITERAL += [
+    "</div>",
+    ":red[danger]",
+    "=HYPERLINK(",
+    "⟨RLO⟩evil⟨PDF⟩",
+    "zero⟨ZWSP⟩width",
+    "$x^2$",
+    "… (10000 bytes)",
+]
 
 #: Streamlit looks for its own base path below the page's name first, and logs the 404 that it expects.
 PROBE = re.compile(r"/[a-z]+/_stcore/(health|host-config)")
