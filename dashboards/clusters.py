@@ -131,7 +131,8 @@ class Absence:
         if self.candidate is None:
             return "absent: no candidate was recorded"
         judged = f"below the threshold {tau:.2f}" if self.r < tau else f"reaches the threshold {tau:.2f}"
-        return f"absent: best candidate {self.candidate}, fit r = {words.number(self.r)} ({judged})"
+        digits = 3 if abs(self.r - tau) < 0.01 else 2  # so that 0.497 is not said to be 0.50 and below it
+        return f"absent: best candidate {self.candidate}, fit r = {words.number(self.r, digits)} ({judged})"
 
 
 def absences(view: View, members: pd.DataFrame) -> list[Absence]:

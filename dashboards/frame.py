@@ -7,6 +7,7 @@ import shlex
 import streamlit as st
 
 from dashboards.components.panels import explain_damage, explain_unreachable, nothing
+from dashboards.components.pin_panel import show_pins
 from dashboards.data import View, comparisons_of, get_view, list_runs, open_cached_store
 from storage import Run, StoreError
 
@@ -55,7 +56,9 @@ def _choose(url: str, runs: list[Run]) -> View:
         comparison = known[0]
         if len(known) > 1:
             comparison = st.selectbox("Comparison", known, key="comparison", bind="query-params")
-    return get_view(url, run, comparison)
+        view = get_view(url, run, comparison)
+        show_pins(view)
+    return view
 
 
 def current_view() -> View:

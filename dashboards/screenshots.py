@@ -85,6 +85,7 @@ def screens(run: Run) -> dict[str, str]:
     wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}}
     wanted |= {"lens": {"text": LENS_TEXT, "token": "4"}, "map": {"feature": pair.split("-")[0]}, "graph": {}}
     wanted |= {"runs": {}}
+    wanted |= {"sweeps": {}} if run.nodes("sweep/") else {}
     wanted |= {"clusters": {"cluster": telling_cluster(run)}, "feature": {"feature": side_a(pair)}}
     addresses = {}
     for page, params in wanted.items():

@@ -58,6 +58,16 @@ def pairs_of(view: View) -> pd.DataFrame:
     )
 
 
+def find_pair(view: View, pair: str) -> pd.Series | None:
+    """The row of an assigned pair; either order of the two sides will do. None where there is none."""
+    pairs = pairs_of(view)
+    found = pairs[pairs["id"] == pair]
+    if found.empty and (match := PAIR_ID.match(pair)):
+        turned = f"{match['model_b']}:{match['latent_b']}-{match['model_a']}:{match['latent_a']}"
+        found = pairs[pairs["id"] == turned]
+    return None if found.empty else found.iloc[0]
+
+
 @dataclass(frozen=True)
 class PairFilter:
     """What of the pairs is wanted; the defaults keep everything."""

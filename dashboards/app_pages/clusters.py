@@ -12,6 +12,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
+from dashboards.pins import address
 
 
 def filters(clusters: pd.DataFrame, n_models: int) -> tuple[ClusterFilter, str]:
@@ -101,7 +102,7 @@ def selected(view: View, clusters: pd.DataFrame, cluster: str, ids: list[str]) -
         else:
             st.caption(f"Cluster {ids.index(cluster) + 1:,} of {len(ids):,} in this order")
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        link_popover({"run": view.name, "comparison": view.comparison, "cluster": cluster})
+        link_popover({"run": view.name, "comparison": view.comparison, "cluster": cluster, **address(view)})
         download_members(found)
         step_buttons(ids, param="cluster", key="cluster")
     show_cluster(view, found)

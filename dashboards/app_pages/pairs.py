@@ -6,12 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import words
-from dashboards.components.pair_detail import download_pair, find_pair, show_pair
+from dashboards.components.pair_detail import download_pair, show_pair
 from dashboards.components.panels import nothing, panel
+from dashboards.components.pin_panel import pin_button
 from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
-from dashboards.tables import PAIR_ORDERS, PairFilter, pairs_of, sort_pairs
+from dashboards.pins import address
+from dashboards.tables import PAIR_ORDERS, PairFilter, find_pair, pairs_of, sort_pairs
 
 ALL = "All pairs of models"
 CHANCE = {"Any": None, "Beyond chance": True, "Within chance": False}
@@ -110,7 +112,7 @@ def selected(view: View, pair: str, ids: list[str]) -> None:
     if row is None:
         nothing("The address names a pair that this run has not.", "Choose one in the table.")
         return
-    left, right = st.columns([3, 2], vertical_alignment="center")
+    left, right = st.columns([2, 3], vertical_alignment="center")
     with left:
         if pair not in ids:
             st.caption(
@@ -119,7 +121,8 @@ def selected(view: View, pair: str, ids: list[str]) -> None:
         else:
             st.caption(f"Pair {ids.index(pair) + 1:,} of {len(ids):,} in this order")
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        link_popover({"run": view.name, "comparison": view.comparison, "pair": pair})
+        pin_button(view, [str(row["id"])], key="pair_pin", shortcut="I")
+        link_popover({"run": view.name, "comparison": view.comparison, "pair": pair, **address(view)})
         download_pair(row)
         step_buttons(ids, param="pair", key="pair")
     show_pair(view, row)

@@ -117,7 +117,10 @@ def main() -> None:
     with panel(border=False):
         features = specific_of(view)
         if features.empty:
-            nothing("Every feature that could be compared has a partner in some other model.")
+            if (view.table("features")["status"] == "alive").any():
+                nothing("Every feature that could be compared has a partner in some other model.")
+            else:
+                nothing("No feature of this run fires often enough to be compared.")
             return
         summary(features)
         found = filtered(view, features)

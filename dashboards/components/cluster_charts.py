@@ -65,4 +65,6 @@ def agreement_chart(frame: pd.DataFrame) -> Drawing:
         base.transform_filter(~of_pairs).mark_text(fontSize=13, fontStyle="italic"),
     ]
     layers = [cells, *(text.encode(text="text:N", color=colour) for text in texts)]
-    return alt.layer(*layers).properties(height=60 + 46 * len(order), padding=PADDING)
+    return alt.layer(*layers).properties(
+        width=60 + 84 * len(order), height=40 + 46 * len(order), padding=PADDING
+    )

@@ -27,6 +27,7 @@ from dashboards.components.markup import (
 )
 from dashboards.components.markup import token_list as token_rows
 from dashboards.components.panels import nothing, panel
+from dashboards.components.pin_panel import pin_button
 from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import listed_tokens, show_profile
 from dashboards.data import View
@@ -284,10 +285,12 @@ def show_agreement(view: View, found: Found, sides: list[Side]) -> None:
         frame = agreement_frame(names, r, assigned)
         left, right = st.columns([3, 2], vertical_alignment="center")
         with left:
-            st.altair_chart(agreement_chart(frame))
+            st.altair_chart(agreement_chart(frame), width="content")
         with right:
             for pair, value in zip(linked["id"], linked["r_held_out"], strict=True):
                 pair_link(view, str(pair), f"{pair}, r {words.number(value)}")
+            if len(linked):
+                pin_button(view, linked["id"].tolist(), key="cluster_pin")
             rest = len(names) * (len(names) - 1) // 2 - len(linked)
             if rest:
                 st.caption(f"{words.counted(rest, 'pair')} inside without an assignment")

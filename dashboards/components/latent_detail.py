@@ -6,13 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboards import words
+from dashboards.components import pair_charts
 from dashboards.components.contexts import Side
 from dashboards.components.feature_detail import feature_badges, show_verdicts
 from dashboards.components.links import cluster_link, feature_link, pair_link
 from dashboards.components.markup import Fact, badge, facts, heading, legend, remark
 from dashboards.components.panels import explain_older, nothing, panel
 from dashboards.components.selection import choosing_table, csv_bytes
-from dashboards.components.sides import show_contexts_panel, show_profiles
+from dashboards.components.sides import show_contexts_panel, show_profile, show_tokens
 from dashboards.data import View
 from dashboards.neighbours import neighbours_of
 from dashboards.progress import command
@@ -75,8 +76,11 @@ def _facts(row: pd.Series) -> list[Fact]:
 def show_text_statistics(view: View, side: Side) -> None:
     """Histogram and tokens beside the domains it fires in."""
     left, right = st.columns(2)
-    with left:
-        show_profiles(view, [side])
+    with left, panel():
+        histogram = view.of_latent("histograms", side.model, side.latent)
+        frame = pair_charts.shares_of_maximum(histogram, view.text.n_rows)
+        show_profile(side, frame, pair_charts.common_limits([frame]))
+        show_tokens(view, side, {side.letter: view.of_latent("logits", side.model, side.latent)})
     with (
         right,
         panel("Domains", "Share of its whole activation, and how well it tells the domain from the rest."),

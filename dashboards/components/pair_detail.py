@@ -12,18 +12,8 @@ from dashboards.components.panels import panel
 from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import show_contexts_panel, show_joint, show_profiles, side_of
 from dashboards.data import View
-from dashboards.tables import PAIR_ID, candidates_of, find_feature, pairs_of
+from dashboards.tables import candidates_of, find_feature
 from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, SIDE_COLOURS
-
-
-def find_pair(view: View, pair: str) -> pd.Series | None:
-    """The row of an assigned pair; either order of the two sides will do. None where there is none."""
-    pairs = pairs_of(view)
-    found = pairs[pairs["id"] == pair]
-    if found.empty and (match := PAIR_ID.match(pair)):
-        turned = f"{match['model_b']}:{match['latent_b']}-{match['model_a']}:{match['latent_a']}"
-        found = pairs[pairs["id"] == turned]
-    return None if found.empty else found.iloc[0]
 
 
 def show_pair(view: View, row: pd.Series) -> None:

@@ -119,7 +119,7 @@ def shareable_link(params: dict[str, str]) -> str:
     """
     parts = urlsplit(str(st.context.url or ""))
     kept = {name: value for name, value in params.items() if value}
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":"), ""))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":/;"), ""))
 
 
 def fitting(frame: pd.DataFrame, most: int = 10) -> int | Literal["content"]:

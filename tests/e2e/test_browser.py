@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from dashboards.screenshots import chromium, find_chromium, screens, settle
+from dashboards.screenshots import chromium, screens, settle
 from dashboards.server import serve
+from pipelines.report.pins import pinned_rows, read_pins
 from storage import open_run
 from universality.exhibits.frames import domain_frame
 
@@ -21,73 +20,11 @@ if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
 import synthetic_text
+from run_variants import add_sweep
 from synthetic_run import write_synthetic_run
+from watched import BROWSER, EVIL, LITERAL, Watched, click_row
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
-    pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed"),
-]
-
-EVIL = "<img src=x onerror=alert(1)>![i](http://example.invalid/d.png):red[d]"
-LITERAL = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "![i](http://example.invalid/x.png)"]
-LITERAL += ["</div>", ":red[danger]", "=HYPERLINK(", "⟨RLO⟩evil⟨PDF⟩", "zero⟨ZWSP⟩width", "$x^2$"]
-
-
-#: Streamlit looks for its own base path below the page's name first, and logs the 404 that it expects.
-PROBE = re.compile(r"/[a-z]+/_stcore/(health|host-config)")
-
-
-@dataclass
-class Watched:
-    """A page and everything that went wrong on it."""
-
-    page: object
-    address: str
-    errors: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    dialogs: list[str] = field(default_factory=list)
-
-    def listen(self) -> Watched:
-        self.page.on("console", self._console)
-        self.page.on("pageerror", lambda e: self.errors.append(str(e)))
-        self.page.on("request", lambda r: self.requests.append(r.url))
-        self.page.on("websocket", lambda w: self.requests.append(w.url))
-        self.page.on("dialog", self._dialog)
-        return self
-
-    def _console(self, message) -> None:
-        if message.type == "error" and not PROBE.fullmatch(urlsplit(message.location.get("url", "")).path):
-            self.errors.append(f"{message.text} {message.location}")
-
-    def _dialog(self, dialog) -> None:
-        self.dialogs.append(dialog.message)
-        dialog.dismiss()
-
-    def open(self, path: str = "") -> None:
-        self.page.goto(f"{self.address}/{path}")
-        settle(self.page)
-
-    def param(self, name: str) -> str | None:
-        return parse_qs(urlsplit(self.page.url).query).get(name, [None])[0]
-
-    def assert_clean(self) -> None:
-        """Nothing failed, nothing left the machine, and nothing of the corpus became an element or ran."""
-        assert self.errors == []
-        assert self.dialogs == []
-        strangers = [
-            u
-            for u in self.requests
-            if urlsplit(u).hostname != "127.0.0.1" and not u.startswith(("data:", "blob:"))
-        ]
-        assert strangers == []
-        assert [
-            u for u in self.requests if urlsplit(u).path.rsplit("/", 1)[-1] in ("x", "x.png", "d.png")
-        ] == []
-        assert (
-            self.page.locator("img[src='x'], img[src*='example.invalid'], a[href^='javascript']").count() == 0
-        )
-        assert self.page.locator("script", has_text="alert(1)").count() == 0
+pytestmark = BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +38,8 @@ def store(tmp_path_factory) -> str:
             url, n_models=2, n_latents=80, n_documents=120, n_untrained=0, replicates=False
         )
     write_synthetic_run(url, "other", 2, 24, 1, n_documents=40, n_untrained=0, replicates=False)
+    add_sweep(run, EVIL)
+    run.update(recipe_name=EVIL, recipe={**run.record["recipe"], "description": EVIL + LITERAL[0]})
     run.append_event({"event": "warning", "node": "tokens", "message": EVIL})
     run.append_event({"event": "failed", "node": "tokens", "error": EVIL + LITERAL[0]})
     return url
@@ -143,13 +82,32 @@ def telling_pair(store: str, domain: str) -> str:
     return f"{row['model_a']}:{row['latent_a']}-{row['model_b']}:{row['latent_b']}"
 
 
+def hostile_addresses(store: str) -> dict[str, str]:
+    """Screens with contexts, and where they show a feature that fires on hostile text."""
+    feature = telling_pair(store, "hostile").split("-")[0]
+    features = open_run("synthetic", store).table("features")
+    row = features[features["model"] + ":" + features["latent"].astype(str) == feature].iloc[0]
+    found = {screen: f"{screen}?feature={feature}" for screen in ("specific", "feature")}
+    return {**found, "clusters": f"clusters?cluster={row['cluster']}"}
+
+
+def assert_literal(page) -> None:
+    """More contexts, with every hostile token in them as it is written."""
+    page.get_by_text("More", exact=True).first.click()
+    settle(page)
+    seen = page.inner_text("body")
+    assert [text for text in LITERAL if text not in seen] == []
+    assert "\u202e" not in seen
+
+
 def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
+    hostile = hostile_addresses(store)
     for scheme in ("light", "dark"):
         context = browser.new_context(color_scheme=scheme, viewport={"width": 1440, "height": 1400})
         watched = Watched(context.new_page(), address).listen()
         grounds = set()
-        paths = list(screens(open_run("synthetic", store)).values())
-        for path in paths if scheme == "light" else paths[:2]:
+        paths = screens(open_run("synthetic", store)) | hostile
+        for screen, path in list(paths.items())[: None if scheme == "light" else 2]:
             watched.open(path)
             assert watched.page.locator("h1").count() == 1
             assert watched.page.locator("[data-testid=stException]").count() == 0
@@ -161,6 +119,8 @@ def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
                 "document.documentElement.scrollWidth > document.documentElement.clientWidth"
             )
             assert not wide, f"{path} scrolls sideways"
+            if screen in hostile:
+                assert_literal(watched.page)
         watched.assert_clean()
         (ground,) = grounds
         light = sum(int(part) for part in re.findall(r"\d+", ground)[:3]) > 3 * 128
@@ -187,15 +147,19 @@ def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
     watched.open(f"pairs?pair={quote(telling_pair(store, EVIL))}")
     assert EVIL in page.inner_text("body")
     watched.assert_clean()
-    watched.open("specific?feature=m0:1")
-    assert page.locator(".uv-context").count() > 0
-    watched.assert_clean()
     watched.open("runs")
     assert EVIL + LITERAL[0] in page.inner_text("body")
     page.get_by_text("1 warning").click()
     settle(page)
     watched.assert_clean()
+    watched.open("runs?a=other&b=synthetic")
+    assert "Settings that differ" in page.inner_text("body")
+    watched.assert_clean()
+    watched.open("sweeps")
+    assert f"Sweep {EVIL}" in page.inner_text("body")
+    watched.assert_clean()
     watched.open("")
+    assert f"recipe {EVIL}" in page.inner_text("body")
     page.get_by_text("Every model's best feature by domain").click()
     settle(page)
     order = domain_frame(open_run("synthetic", store).table("domains"))["domain"].tolist()
@@ -216,13 +180,6 @@ def hover(page, chart, band: int, n_bands: int) -> str:
             if tip.count() and EVIL in tip.inner_text():
                 return tip.inner_text()
     return ""
-
-
-def click_row(page, number: int) -> None:
-    """Click the selection box of a row of the first table."""
-    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    page.mouse.click(box["x"] + 16, box["y"] + 37 + 35 * number + 17)
-    settle(page)
 
 
 def test_a_click_selects_and_the_address_remembers(watched):
@@ -277,6 +234,40 @@ def test_filters_keep_the_selection_and_stand_in_the_address(watched):
     settle(page)
     assert watched.param("pair") == pair
     assert page.get_by_role("textbox", name="Search").input_value() == "no such text anywhere"
+    watched.assert_clean()
+
+
+def test_pinned_pairs_become_the_file_that_reports_read(watched, store):
+    page = watched.page
+    watched.open("pairs?run=synthetic")
+    click_row(page, 1)
+    pair = watched.param("pair")
+    page.locator("h1").click()
+    page.keyboard.press("i")
+    settle(page)
+    assert watched.param("pins") == f"synthetic;main/{pair}"
+    page.get_by_role("button", name="Next").click()
+    settle(page)
+    page.get_by_role("button", name="Pin to report").click()
+    settle(page)
+    page.get_by_role("link", name="Overview").click()
+    settle(page)
+    sidebar = page.locator("[data-testid=stSidebar]")
+    assert "Pinned pairs (2)" in sidebar.inner_text()
+    sidebar.get_by_role("link", name=pair).click()
+    settle(page)
+    assert watched.param("pair") == pair
+    link = page.url
+    watched.assert_clean()
+    page.goto(link)
+    settle(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="pinned.json").click()
+    assert download.value.suggested_filename == "pinned.json"
+    pins = read_pins(Path(download.value.path()))
+    rows = pinned_rows(pins, "synthetic", open_run("synthetic", store).table("pairs"))
+    assert len(rows) == 2
+    assert "{model_a}:{latent_a}-{model_b}:{latent_b}".format(**rows.iloc[0]) == pair
     watched.assert_clean()
 
 

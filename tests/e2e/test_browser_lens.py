@@ -8,18 +8,17 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parent / "support"):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
 
-import test_browser
 from synthetic_run import write_synthetic_run
+from watched import BROWSER, Watched
 
 from dashboards.screenshots import chromium, settle
 from dashboards.server import serve
 
-pytestmark = test_browser.pytestmark
+pytestmark = BROWSER
 
 EVIL = "</div><img src=x onerror=alert(1)>![i](x.png)\t\u202ee"
 
@@ -32,7 +31,7 @@ def watched(tmp_path_factory):
     )
     with serve(url) as address, chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1400})
-        yield test_browser.Watched(page, address).listen()
+        yield Watched(page, address).listen()
 
 
 def strip(page) -> str:

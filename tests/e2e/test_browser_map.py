@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashboards.screenshots import chromium, find_chromium, settle
+from dashboards.screenshots import chromium, settle
 from dashboards.server import serve
 from storage import open_run
 
@@ -19,14 +17,9 @@ if str(SUPPORT) not in sys.path:
 
 import synthetic_text
 from synthetic_run import write_synthetic_run
+from watched import BROWSER, EVIL, Watched
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
-    pytest.mark.skipif(find_chromium() is None, reason="Chromium is not installed"),
-]
-
-EVIL = "<img src=x onerror=alert(1)>![i](http://example.invalid/d.png):red[d]"
+pytestmark = BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -46,34 +39,14 @@ def store(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(store):
+def watched(store):
     with serve(store) as address, chromium() as browser:
-        opened = browser.new_page(viewport={"width": 1440, "height": 1300})
-        opened.errors, opened.strangers, opened.address = [], [], address
-        opened.on("pageerror", lambda error: opened.errors.append(str(error)))
-        opened.on("dialog", lambda dialog: (opened.errors.append(dialog.message), dialog.dismiss()))
-        opened.on("console", lambda m: opened.errors.append(m.text) if _is_error(m) else None)
-        opened.on("request", lambda r: opened.strangers.append(r.url) if _is_stranger(r.url) else None)
-        yield opened
+        yield Watched(browser.new_page(viewport={"width": 1440, "height": 1300}), address).listen()
 
 
-def _is_error(message) -> bool:
-    # Streamlit looks for its own base path below the page's name first, and logs the 404 that it expects.
-    return message.type == "error" and "/_stcore/" not in message.location.get("url", "")
-
-
-def _is_stranger(url: str) -> bool:
-    return urlsplit(url).hostname != "127.0.0.1" and not url.startswith(("data:", "blob:"))
-
-
-def show(page, path: str) -> None:
-    page.goto(f"{page.address}/{path}")
-    settle(page)
-    page.wait_for_selector("[data-testid=stEChartsChart] canvas, canvas")
-
-
-def param(page, name: str) -> str | None:
-    return parse_qs(urlsplit(page.url).query).get(name, [None])[0]
+def show(watched, path: str) -> None:
+    watched.open(path)
+    watched.page.wait_for_selector("[data-testid=stEChartsChart] canvas, canvas")
 
 
 def pixel(page, frame, row) -> tuple[float, float]:
@@ -100,7 +73,8 @@ def evil_features(store: str):
     return features[features["top_domain"].fillna("").str.startswith(EVIL)]
 
 
-def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(page, store):
+def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(watched, store):
+    page = watched.page
     places = open_run(None, store).table("positions")
     evil = evil_features(store)
     row = alone(
@@ -108,7 +82,7 @@ def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(page, st
         (places["model"] + places["latent"].astype(str)).isin(evil["model"] + evil["latent"].astype(str)),
     )
     feature = f"{row['model']}:{row['latent']}"
-    show(page, "map?colour=Domain")
+    show(watched, "map?colour=Domain")
     across, down = pixel(page, places, row)
     page.mouse.move(across, down)
     page.wait_for_timeout(300)
@@ -118,21 +92,22 @@ def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(page, st
     page.mouse.click(across, down)
     page.wait_for_function("location.search.includes('feature=')")
     settle(page)
-    assert param(page, "feature") == feature
+    assert watched.param("feature") == feature
     assert feature in page.inner_text(".uv-heading")
     page.reload()
     settle(page)
     assert feature in page.inner_text(".uv-heading")
-    assert param(page, "colour") == "Domain"
-    clean(page)
+    assert watched.param("colour") == "Domain"
+    watched.assert_clean()
 
 
-def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(page, store):
+def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(watched, store):
+    page = watched.page
     places = open_run(None, store).table("cluster_positions")
     counts = evil_features(store)["cluster"].value_counts()
     row = alone(places, places["cluster"].isin(counts.index[counts == 2]))
     cluster = str(int(row["cluster"]))
-    show(page, "graph?link=1.0")
+    show(watched, "graph?link=1.0")
     page.mouse.move(*pixel(page, places, row))
     page.wait_for_timeout(300)
     shown = page.inner_text("body")
@@ -141,18 +116,12 @@ def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(page
     page.mouse.click(*pixel(page, places, row))
     page.wait_for_function("location.search.includes('cluster=')")
     settle(page)
-    assert param(page, "cluster") == cluster
+    assert watched.param("cluster") == cluster
     page.get_by_role("radio", name="Cohesion", exact=True).click()
     settle(page)
-    assert param(page, "size") == "Cohesion"
+    assert watched.param("size") == "Cohesion"
     assert f"Cluster {cluster}" in page.inner_text(".uv-heading")
     with page.expect_download() as download:
         page.get_by_role("button", name="GraphML").click()
     assert b"<graphml" in Path(download.value.path()).read_bytes()
-    clean(page)
-
-
-def clean(page) -> None:
-    assert page.errors == []
-    assert page.strangers == []
-    assert page.locator("img[src='x'], img[src*='example.invalid']").count() == 0
+    watched.assert_clean()

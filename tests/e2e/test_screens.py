@@ -14,7 +14,6 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
-import dashboards
 from storage import open_run, open_store
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
@@ -22,12 +21,9 @@ if str(SUPPORT) not in sys.path:
     sys.path.append(str(SUPPORT))
 
 from synthetic_run import write_synthetic_run
+from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned
 
-APP = Path(dashboards.__file__).with_name("app.py")
-PAGES = ["overview", "pairs", "specific", "lens", "map", "graph", "runs"]
-CONTEXT = '<div class="uv-context">'
-BROKEN = "This part could not be drawn"
-TINY = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}
+PAGES = ["overview", "pairs", "clusters", "specific", "feature", "lens", "map", "graph", "runs"]
 
 
 @pytest.fixture(scope="module")
@@ -49,57 +45,11 @@ def at_full(full, monkeypatch) -> AppTest:
     return opened(full, monkeypatch)
 
 
-def opened(url: str, monkeypatch, **params: str) -> AppTest:
-    """The overview of a store."""
-    monkeypatch.setattr(sys, "argv", ["app.py", "--store", url])
-    at = AppTest.from_file(APP, default_timeout=120)
-    for name, value in params.items():
-        at.query_params[name] = value
-    return checked(at.run())
-
-
-def turned(at: AppTest, page: str, **params: str) -> AppTest:
-    """The same visitor on another page, by a link with these parameters."""
-    at.switch_page(f"app_pages/{page}.py")
-    for name, value in params.items():
-        at.query_params[name] = value
-    return checked(at.run())
-
-
-def checked(at: AppTest) -> AppTest:
-    """No exception reached the visitor, and no panel gave up for a reason it does not know."""
-    assert not at.exception, at.exception
-    assert not [e.value for e in at.error if BROKEN in e.value], [c.value for c in at.code]
-    return at
-
-
 def tour(at: AppTest, **params: dict[str, str]):
     """Every page after each other, with the parameters given for it."""
     yield "overview", at
     for page in PAGES[1:]:
         yield page, turned(at, page, **params.get(page, {}))
-
-
-def sentences(at: AppTest) -> str:
-    return "\n".join(
-        e.value for kind in (at.info, at.error, at.warning, at.caption, at.markdown) for e in kind
-    )
-
-
-def html(at: AppTest) -> str:
-    return "\n".join(element.proto.body for element in at.get("html"))
-
-
-def test_a_full_run_needs_no_apology(at_full):
-    for page, at in tour(at_full):
-        assert len(at.title) == 1, page
-        assert not at.error, page
-        assert not at.info, page
-
-
-def test_a_tiny_run_is_drawn(tiny, monkeypatch):
-    for page, at in tour(opened(tiny, monkeypatch)):
-        assert not at.error, page
 
 
 def test_overview_tells_the_headline_of_the_tables(full, at_full):
@@ -422,13 +372,6 @@ def test_a_run_without_positions_says_which_command_makes_them(tmp_path, monkeyp
         assert not at.get("echarts_chart")
 
 
-def test_an_empty_store_says_what_to_do(tmp_path, monkeypatch):
-    for page, at in tour(opened(str(tmp_path / "nothing"), monkeypatch)):
-        assert "holds no run yet" in sentences(at), page
-        assert any("universality run quickstart" in code.value for code in at.code), page
-    assert not (tmp_path / "nothing").exists()
-
-
 @pytest.mark.parametrize("url", ["nonsense://somewhere", "s3://", "/dev/null/x"])
 def test_a_store_that_cannot_be_opened_is_a_sentence(url, monkeypatch):
     at = opened(url, monkeypatch)
@@ -448,27 +391,13 @@ def test_an_unfinished_run_shows_what_there_is(tmp_path, unfinished, monkeypatch
             assert len(at.info) <= 3, page
 
 
-def _damage(url: str, *steps: str) -> None:
-    """Flip a byte in the middle of every table, array and text of some steps."""
-    run = open_run(None, url)
-    for name, node in run.record["nodes"].items():
-        if name.startswith(steps):
-            folder = Path(url) / "artifacts" / node["key"]
-            for path in folder.rglob("*"):
-                if path.is_file() and path.name != "manifest.json" and path.stat().st_size:
-                    data = bytearray(path.read_bytes())
-                    data[len(data) // 2] ^= 0xFF
-                    path.chmod(0o644)
-                    path.write_bytes(data)
-
-
 @pytest.mark.parametrize(
     "steps", [("comparison",), ("evidence", "latents"), ("tokens", "tokenizer"), ("layout",)]
 )
 def test_damage_is_told_and_never_drawn(tmp_path, steps, monkeypatch):
     write_synthetic_run(str(tmp_path), **TINY)
     pair = _id(_best_pair(str(tmp_path)))
-    _damage(str(tmp_path), *steps)
+    damage(str(tmp_path), *steps)
     told = ""
     params = {"pairs": {"pair": pair}, "specific": {"feature": pair.split("-")[0]}}
     for page, at in tour(opened(str(tmp_path), monkeypatch), **params):

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parent / "support"):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
 
 from synthetic_run import write_synthetic_run
-from test_screens import TINY, _damage, checked, opened, sentences, turned
+from visits import TINY, checked, damage, opened, sentences, turned
 
 from storage import open_run
 
@@ -62,10 +61,10 @@ def test_one_run_cannot_be_compared(tmp_path, monkeypatch):
     assert "Two are needed" in sentences(beside(str(tmp_path), monkeypatch, a="synthetic"))
 
 
-def test_damage_on_one_side_is_told(tmp_path, monkeypatch):
+def testdamage_on_one_side_is_told(tmp_path, monkeypatch):
     write_synthetic_run(str(tmp_path), "one", **TINY)
     write_synthetic_run(str(tmp_path), "two", root_seed=1, **TINY)
-    _damage(str(tmp_path), "comparison")
+    damage(str(tmp_path), "comparison")
     at = beside(str(tmp_path), monkeypatch, a="one", b="two")
     assert "is damaged" in sentences(at)
 

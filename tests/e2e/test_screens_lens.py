@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).resolve().parent
-for folder in (HERE, HERE.parent / "support"):
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
 
 from synthetic_run import write_synthetic_run
-from test_screens import APP, _damage, checked, html, opened, sentences, turned
+from visits import APP, checked, damage, html, opened, sentences, turned
 
 from dashboards.lens import MAX_CHARACTERS
 from storage import open_run
@@ -104,9 +103,9 @@ def test_a_run_without_weights_or_of_public_models_says_so(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("step", ["transformer", "sae", "tokenizer"])
-def test_damaged_weights_are_told(tmp_path, monkeypatch, step):
+def testdamaged_weights_are_told(tmp_path, monkeypatch, step):
     write_synthetic_run(str(tmp_path), **SMALL, loadable=True)
-    _damage(str(tmp_path), step)
+    damage(str(tmp_path), step)
     shown = turned(opened(str(tmp_path), monkeypatch), "lens", text="hello")
     assert "is damaged" in sentences(shown)
     assert 'class="uv-piece' not in html(shown)

@@ -1,0 +1,121 @@
+"""Pairs that the visitor pinned for a report: held by the session, carried by links, handed over as a file.
+
+The store is never written. An address names its run, so that pins never come to stand for pairs of another one.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import streamlit as st
+
+from dashboards.data import View, comparisons_of
+from dashboards.tables import PAIR_ID, find_pair
+
+#: Pins of one run; more would make links that some programs cut.
+MAX_PINS = 30
+#: Query parameter of the pins.
+PARAM = "pins"
+_STATE = "pins_by_run"
+_LOST = "pins_lost"
+
+
+class Pin(NamedTuple):
+    """One pinned pair: its comparison, and its id as the table has it ("m0:12-m1:7")."""
+
+    comparison: str
+    pair: str
+
+
+def pins_of(view: View) -> tuple[Pin, ...]:
+    """The pins of the run that is shown, in the order in which they were set."""
+    return st.session_state.get(_STATE, {}).get(view.name, ())
+
+
+def adopt(view: View) -> None:
+    """Take the pins of the address, once a session: from then on the session knows better.
+
+    Raises:
+        StoreError: the pairs of the run cannot be read.
+    """
+    if _STATE in st.session_state:
+        return
+    run, *named = st.query_params.get(PARAM, "").split(";")
+    wanted = list(dict.fromkeys(named)) if run == view.name else []
+    found = [pin for name in wanted[:MAX_PINS] if (pin := _existing(view, *name.partition("/")[::2]))]
+    st.session_state[_STATE] = {view.name: tuple(dict.fromkeys(found))}
+    st.session_state[_LOST] = len(named) - len(found)
+
+
+def lost() -> int:
+    """How many pins of the address were none of this run."""
+    return st.session_state.get(_LOST, 0)
+
+
+def _existing(view: View, comparison: str, pair: str) -> Pin | None:
+    if comparison not in comparisons_of(view.record):
+        return None
+    row = find_pair(replace(view, comparison=comparison), pair)
+    return None if row is None else Pin(comparison, str(row["id"]))
+
+
+def add(view: View, pairs: Iterable[str]) -> None:
+    """Pin assigned pairs of the comparison that is shown, as many as still fit; those pinned already stay."""
+    new = [Pin(view.comparison, pair) for pair in pairs]
+    _keep(view, tuple(dict.fromkeys([*pins_of(view), *new]))[:MAX_PINS])
+
+
+def remove(view: View, gone: Iterable[Pin]) -> None:
+    """Take pins back."""
+    away = set(gone)
+    _keep(view, tuple(pin for pin in pins_of(view) if pin not in away))
+
+
+def _keep(view: View, pins: tuple[Pin, ...]) -> None:
+    st.session_state[_STATE] = {**st.session_state.get(_STATE, {}), view.name: pins}
+    st.session_state[_LOST] = 0
+    for name, value in address(view).items() or {PARAM: ""}.items():
+        if value:
+            st.query_params[name] = value
+        else:
+            st.query_params.pop(name, None)
+
+
+def address(view: View) -> dict[str, str]:
+    """The query parameter that brings the pins back; empty without any."""
+    pins = pins_of(view)
+    return {PARAM: ";".join([view.name, *("/".join(pin) for pin in pins)])} if pins else {}
+
+
+def pins_file(run: str, pins: Sequence[Pin]) -> bytes:
+    """The pins as ``universality report --pairs`` reads them.
+
+    Args:
+        run: name of the run.
+        pins: whose ids are those of its tables.
+    """
+    return json.dumps(
+        {"kind": "universality-pins", "schema": 1, "run": run, "pairs": [_sides(pin) for pin in pins]},
+        indent=2,
+    ).encode()
+
+
+def _sides(pin: Pin) -> dict[str, str | int]:
+    ((model_a, latent_a, model_b, latent_b),) = PAIR_ID.findall(pin.pair)
+    return {
+        "comparison_id": pin.comparison,
+        "model_a": model_a,
+        "latent_a": int(latent_a),
+        "model_b": model_b,
+        "latent_b": int(latent_b),
+    }
+
+
+def report_command(view: View) -> str:
+    """The command that writes a report with the pinned pairs in it."""
+    words = ["universality", "report", view.name, "--out", "report", "--pairs", "pinned.json"]
+    return shlex.join([*words, *(() if view.url == "runs" else ("--store", view.url))])

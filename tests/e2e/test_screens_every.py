@@ -1,0 +1,162 @@
+"""Each screen over a full, a tiny, a silent, an empty and a damaged store: drawn, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from storage import Run, open_run
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+if str(SUPPORT) not in sys.path:
+    sys.path.append(str(SUPPORT))
+
+from run_variants import add_sweep, write_silent_run
+from synthetic_run import write_synthetic_run
+from visits import CONTEXT, TINY, damage, html, opened, sentences, turned
+
+#: What stands on the screen when there is something to show; a name in brackets is a kind of element.
+DRAWN = {
+    "overview": "[vega_lite_chart]",
+    "pairs": CONTEXT,
+    "clusters": CONTEXT,
+    "specific": CONTEXT,
+    "feature": CONTEXT,
+    "lens": 'class="uv-lens"',
+    "graph": "[echarts_chart]",
+    "map": "[echarts_chart]",
+    "runs": "[dataframe]",
+    "beside": "[vega_lite_chart]",
+    "sweeps": "[vega_lite_chart]",
+}
+#: What is said when no latent fires. Runs and their comparison have enough to show.
+SILENT = {
+    "overview": "0 alive features together",
+    "pairs": "No two models of this run have a matched pair",
+    "clusters": "there is no cluster",
+    "specific": "No feature of this run fires often enough",
+    "feature": "Dead: it never fires",
+    "lens": "no feature that models share",
+    "graph": "there is no graph",
+    "map": "No feature of this run fires often enough",
+    "runs": "Done.",
+    "beside": "Settings that differ",
+    "sweeps": "has no finished sweep",
+}
+
+
+def links(run: Run) -> dict[str, dict[str, str]]:
+    """For every screen an address that shows the most of it."""
+    pairs, features, clusters = (run.table(name) for name in ("pairs", "features", "clusters"))
+    alone = features[(features["class"] == "specific") & (features["status"] == "alive")].head(1)
+    chosen = {"feature": "m0:1", "cluster": "0", "pair": "m0:1-m1:1"}
+    if len(pairs):
+        best = pairs.loc[pairs["r_held_out"].idxmax()]
+        chosen["feature"] = f"{best['model_a']}:{best['latent_a']}"
+        chosen["pair"] = f"{chosen['feature']}-{best['model_b']}:{best['latent_b']}"
+        chosen["cluster"] = str(clusters.loc[clusters["n_models"].idxmax(), "cluster"])
+    lonely = f"{alone['model'].iloc[0]}:{alone['latent'].iloc[0]}" if len(alone) else "m0:1"
+    return {
+        "overview": {},
+        "pairs": {"pair": chosen["pair"]},
+        "clusters": {"cluster": chosen["cluster"]},
+        "specific": {"feature": lonely},
+        "feature": {"feature": chosen["feature"]},
+        "lens": {"text": "hello", "token": "2"},
+        "graph": {"cluster": chosen["cluster"]},
+        "map": {"feature": chosen["feature"]},
+        "runs": {},
+        "beside": {"a": "other", "b": "synthetic"},
+        "sweeps": {},
+    }
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("full") / "store")
+    write_synthetic_run(url, "other", root_seed=1, **TINY)
+    add_sweep(write_synthetic_run(url, n_latents=60, n_documents=100, loadable=True))
+    return url
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("tiny") / "store")
+    write_synthetic_run(url, "other", root_seed=1, **TINY)
+    add_sweep(write_synthetic_run(url, **TINY, loadable=True))
+    return url
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory) -> str:
+    url = str(tmp_path_factory.mktemp("silent") / "store")
+    write_synthetic_run(url, "other", root_seed=1, **TINY)
+    write_silent_run(url, loadable=True)
+    return url
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory) -> tuple[str, dict[str, dict[str, str]]]:
+    """Every file of both runs has a flipped byte; the addresses are those of before."""
+    url = str(tmp_path_factory.mktemp("damaged") / "store")
+    write_synthetic_run(url, "other", root_seed=1, **TINY)
+    run = write_synthetic_run(url, **TINY, loadable=True)
+    add_sweep(run)
+    found = links(run)
+    damage(url, "", run="other")
+    damage(url, "", run="synthetic")
+    return url, found
+
+
+def visit(url: str, screen: str, params: dict[str, str], monkeypatch):
+    """The screen as a link opens it; that nothing raised was checked on the way."""
+    at = opened(url, monkeypatch, run="synthetic")
+    page = "runs" if screen == "beside" else screen
+    return at if page == "overview" else turned(at, page, run="synthetic", **params)
+
+
+def drawn(at, screen: str) -> bool:
+    mark = DRAWN[screen]
+    return bool(at.get(mark[1:-1])) if mark.startswith("[") else mark in html(at)
+
+
+@pytest.mark.parametrize("screen", DRAWN)
+def test_a_full_run_is_drawn_without_an_apology(full, screen, monkeypatch):
+    at = visit(full, screen, links(open_run("synthetic", full))[screen], monkeypatch)
+    assert len(at.title) == 1
+    assert drawn(at, screen)
+    assert not at.error
+    assert not at.info
+
+
+@pytest.mark.parametrize("screen", DRAWN)
+def test_a_tiny_run_is_drawn(tiny, screen, monkeypatch):
+    at = visit(tiny, screen, links(open_run("synthetic", tiny))[screen], monkeypatch)
+    assert drawn(at, screen)
+    assert not at.error
+
+
+@pytest.mark.parametrize("screen", DRAWN)
+def test_a_run_in_which_nothing_fires_is_told(silent, screen, monkeypatch):
+    at = visit(silent, screen, links(open_run("synthetic", silent))[screen], monkeypatch)
+    assert SILENT[screen] in sentences(at) + html(at)
+    assert not at.error
+
+
+@pytest.mark.parametrize("screen", DRAWN)
+def test_damage_is_told_on_every_screen(damaged, screen, monkeypatch):
+    url, found = damaged
+    at = visit(url, screen, found[screen], monkeypatch)
+    assert "is damaged" in sentences(at) or screen == "runs"
+    assert not drawn(at, screen) or screen == "runs"
+
+
+@pytest.mark.parametrize("screen", DRAWN)
+def test_an_empty_store_says_what_to_do(tmp_path, screen, monkeypatch):
+    url = str(tmp_path / "nothing")
+    at = visit(url, screen, {"a": "x", "b": "y"} if screen == "beside" else {}, monkeypatch)
+    assert "holds no run yet" in sentences(at)
+    assert any("universality run quickstart" in code.value for code in at.code)
+    assert not Path(url).exists()

@@ -1,0 +1,66 @@
+"""A visitor of the screens without a browser: opens pages, checks that nothing failed, reads what they say."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+import dashboards
+from storage import open_run
+
+APP = Path(dashboards.__file__).with_name("app.py")
+CONTEXT = '<div class="uv-context">'
+BROKEN = "This part could not be drawn"
+#: Arguments of the smallest synthetic run.
+TINY = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}
+
+
+def opened(url: str, monkeypatch, **params: str) -> AppTest:
+    """The overview of a store."""
+    monkeypatch.setattr(sys, "argv", ["app.py", "--store", url])
+    at = AppTest.from_file(APP, default_timeout=120)
+    for name, value in params.items():
+        at.query_params[name] = value
+    return checked(at.run())
+
+
+def turned(at: AppTest, page: str, **params: str) -> AppTest:
+    """The same visitor on another page, by a link with these parameters."""
+    at.switch_page(f"app_pages/{page}.py")
+    for name, value in params.items():
+        at.query_params[name] = value
+    return checked(at.run())
+
+
+def checked(at: AppTest) -> AppTest:
+    """No exception reached the visitor, and no panel gave up for a reason it does not know."""
+    assert not at.exception, at.exception
+    assert not [e.value for e in at.error if BROKEN in e.value], [c.value for c in at.code]
+    return at
+
+
+def sentences(at: AppTest) -> str:
+    return "\n".join(
+        e.value for kind in (at.info, at.error, at.warning, at.caption, at.markdown) for e in kind
+    )
+
+
+def html(at: AppTest) -> str:
+    return "\n".join(element.proto.body for element in at.get("html"))
+
+
+def damage(url: str, *steps: str, run: str | None = None) -> None:
+    """Flip a byte in the middle of every table, array and text of some steps of a run; of the newest where none is
+    named.
+    """
+    for name, node in open_run(run, url).record["nodes"].items():
+        if name.startswith(steps):
+            folder = Path(url) / "artifacts" / node["key"]
+            for path in folder.rglob("*"):
+                if path.is_file() and path.name != "manifest.json" and path.stat().st_size:
+                    data = bytearray(path.read_bytes())
+                    data[len(data) // 2] ^= 0xFF
+                    path.chmod(0o644)
+                    path.write_bytes(data)
