@@ -46,7 +46,7 @@ def report_command(
         typer.echo(out / path)
     say(f"Report of run {run.name}: {len(result.files)} files in {out}. Start with {out / 'README.md'}.")
     if result.missing:
-        say(f"The run is not complete: {len(result.missing)} things are missing, README.md lists them.")
+        say(f"The report is not complete: README.md lists what is missing ({len(result.missing)}).")
         raise typer.Exit(3)
 
 

@@ -65,7 +65,7 @@ def report_markdown(found: Mapping[str, Any], shown: Sequence[Shown], methods: s
     lines = [f"# Do these models learn the same features? Run {plain(str(found['run']))}", ""]
     if found["missing"]:
         lines += [
-            f"**This run is not complete; {len(found['missing'])} things are missing (see `README.md`).**",
+            f"**This report is not complete: `README.md` lists what is missing ({len(found['missing'])}).**",
             "",
         ]
     lines += ["## In short", "", *in_short(found), ""]

@@ -33,7 +33,7 @@ def readme_text(
     lines = [f"# Report of run {results['run']}", ""]
     lines += [f"Recipe `{results['recipe_name']}`, status **{results['status']}**.", ""]
     if missing:
-        lines += ["## Missing", "", "The run is not complete; this report lacks:", ""]
+        lines += ["## Missing", "", "This report lacks:", ""]
         lines += [*(f"- {item}" for item in missing), ""]
     if "headline" in tables:
         lines += ["## Headline", "", *_headline(tables["headline"]), ""]

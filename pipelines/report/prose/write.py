@@ -80,9 +80,9 @@ def run_macros(m: Material) -> Macros:
 
 def _partial(m: Material) -> list[Section]:
     """A word on top where the run is not finished."""
-    if not m.missing:
-        return []
     shown = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
+    if not shown:
+        return []
     # Names of steps and tables are the run's own, so they go in as they are and hold no mark.
     return [
         Section(

@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from pipelines.cli.outputs import report_command
+from pipelines.report.bundle import write_report
+from pipelines.report.making import ReportOptions
 from storage import Run
 
 SUPPORT = Path(__file__).resolve().parents[3] / "support"
@@ -88,3 +90,16 @@ def test_results_hold_both_and_fit_their_schema(written: tuple[list[Run], Path])
     readme = (out / "README.md").read_text(encoding="utf-8")
     assert "`beside/two/classes.svg`" in readme
     assert "`figures/beside.svg`" in readme
+
+
+def test_a_run_without_results_beside_it_is_told_and_the_rest_is_whole(tmp_path: Path) -> None:
+    store = str(tmp_path / "store")
+    run = write_synthetic_run(store, name="one", **SMALL)
+    other = write_synthetic_run(store, name="two", root_seed=1, unfinished=("comparison/",), **SMALL)
+    result = write_report(run, tmp_path / "out", ReportOptions(formats=(), runs=(other,)))
+    assert result.missing == ("run `two` beside it (it has no finished comparison)",)
+    methods = (tmp_path / "out/methods.tex").read_text(encoding="ascii")
+    # The run itself is finished, and its text says nothing else; an empty list would stop LaTeX.
+    assert "Unfinished" not in methods
+    assert r"\begin{itemize}" + "\n" + r"\end{itemize}" not in methods
+    assert not (tmp_path / "out/tables/beside.csv").exists()

@@ -92,6 +92,6 @@ def test_a_run_without_results_says_so() -> None:
     found = {"run": "a_b", "missing": ["x"], "headline": {}, "counts": {}}
     markdown = report_markdown(found, [], "# Methods and findings")
     assert "The run has no finished comparison." in markdown
-    assert "1 things are missing" in markdown
+    assert "lists what is missing (1)" in markdown
     assert in_short({"comparisons": {"one": {}, "two": {}}})[0] == "**one**"
     assert report_html(markdown, "a_b", []).count("<h2>") >= 2
