@@ -100,6 +100,7 @@ def assert_literal(page) -> None:
     assert "\u202e" not in seen
 
 
+@pytest.mark.slow
 def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
     hostile = hostile_addresses(store)
     for scheme in ("light", "dark"):

@@ -38,7 +38,7 @@ def folders(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("floor", ["random", "shuffled"])
+@pytest.mark.parametrize("floor", [pytest.param("random", marks=pytest.mark.slow), "shuffled"])
 def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
     paths, texts, root = folders
     recipe = {
