@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dashboards import words
-from universality.exhibits import frames
-from universality.exhibits.settings import settings_beside
 
 #: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
 QUALITY: dict[str, str] = {
@@ -24,11 +21,6 @@ QUALITY: dict[str, str] = {
     "sae_tokens": "SAE tokens",
     "heldout_loss": "loss of the transformer",
 }
-
-
-def recipe_differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> pd.DataFrame:
-    """Settings whose values differ: setting, a, b; in the order of the recipes, None where one has no such key."""
-    return settings_beside({"a": a, "b": b})
 
 
 def headlines(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -51,24 +43,6 @@ def headlines(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     )
     frame.insert(0, "quantity", [words.QUANTITIES[str(name)][0] for name in frame.index])
     return frame.reset_index(drop=True)
-
-
-def class_shares(bars: pd.DataFrame, name: str) -> pd.DataFrame:
-    """``class_bars`` of all models together, under one name: model, class, level, n, fraction."""
-    whole = bars.groupby(["class", "level"], sort=False, as_index=False)["n"].sum()
-    return whole.assign(model=name, fraction=whole["n"] / max(whole["n"].sum(), 1))
-
-
-def curves(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Share of features by class over the threshold: side, tau, class, fraction (from tables ``tau_curve``)."""
-    parts = [
-        frames.class_curve(table)
-        .groupby(["tau", "class"], sort=False, as_index=False)["fraction"]
-        .sum()
-        .assign(side=side)
-        for side, table in tables.items()
-    ]
-    return pd.concat(parts, ignore_index=True)
 
 
 def quality(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ _SIDES = ["A", "B"]
 
 
 def curves_chart(frame: pd.DataFrame) -> Drawing:
-    """Share of features by class over the threshold; A solid, B dashed (columns of ``beside.curves``)."""
+    """Share of features by class over the threshold; A solid, B dashed (columns of ``curves_beside``)."""
     dashes = alt.Scale(domain=_SIDES, range=[[1, 0], [5, 4]])
     return (
         alt.Chart(frame)

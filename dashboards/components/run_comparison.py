@@ -15,6 +15,7 @@ from dashboards.components.selection import csv_bytes, fitting, link_popover
 from dashboards.data import View, comparisons_of, get_view
 from dashboards.tables import agreement_of, class_bars_of
 from storage import Run
+from universality.exhibits.beside_frames import class_shares, curves_beside, settings_beside
 
 number = st.column_config.NumberColumn
 
@@ -62,7 +63,7 @@ def recipes(views: dict[str, View]) -> None:
     """Settings that differ."""
     with panel("Settings that differ", "From the recipes as they were run."):
         one, two = (view.record.get("recipe") or {} for view in views.values())
-        frame = beside.recipe_differences(one, two)
+        frame = settings_beside({"a": one, "b": two})
         if frame.empty:
             nothing("The recipes do not differ.")
             return
@@ -95,12 +96,12 @@ def drawn(views: dict[str, View]) -> None:
     """Classes, tau curves and histograms on the same axes."""
     left, right = st.columns(2)
     with left, panel("Classes by level", "All models together, at each run's own threshold."):
-        bars = pd.concat([beside.class_shares(class_bars_of(v), side) for side, v in views.items()])
+        bars = pd.concat([class_shares(class_bars_of(v)).assign(model=side) for side, v in views.items()])
         st.altair_chart(charts.class_bars_chart(bars))
         st.html(charts.class_legend(bars))
     with right, panel("Classes over the threshold"):
         tables = {side: view.table("tau_curve") for side, view in views.items()}
-        st.altair_chart(beside_charts.curves_chart(beside.curves(tables)))
+        st.altair_chart(beside_charts.curves_chart(curves_beside(tables)))
         st.html(beside_charts.curves_legend())
     with panel("How well matched features agree", "Heights follow a square root."):
         found = pd.concat([agreement_of(view)[0].assign(side=side) for side, view in views.items()])

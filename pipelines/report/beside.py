@@ -12,9 +12,14 @@ from pipelines.cli.summary import count_values, headline_values, split_compariso
 from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Shown
 from pipelines.report.figures import FIGURES
 from pipelines.report.making import Made, ReportOptions, Write, write_contents
-from universality.exhibits.beside import beside_figure, classes_beside, curves_beside, headlines_beside
+from universality.exhibits.beside import beside_figure
+from universality.exhibits.beside_frames import (
+    classes_beside,
+    curves_beside,
+    headlines_beside,
+    settings_beside,
+)
 from universality.exhibits.latex import Column
-from universality.exhibits.settings import settings_beside
 
 if TYPE_CHECKING:
     from storage import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,7 +73,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
-    made = write_exhibits(folder.write, tables, _taus(run), planned, options, partial(Evidence, run))
+    made = write_exhibits(folder.write, tables, _taus(run), planned, options, cache(partial(Evidence, run)))
     beside = _beside(run, tables, options, folder.write, made, missing)
     found = results(run, tables, tuple(missing))
     if beside:

@@ -77,10 +77,9 @@ class Evidence:
             row: of the table ``clusters``.
             models: ids of all models, for their colours.
         """
-        members = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
-        firings = [self.firing(model, int(latent)) for model, latent in members]
+        members, firings, strongest = self._members(row)
         colours = model_colours(models)
-        rows = self._distinct(consensus_rows(firings)[0], N_CONTEXTS)
+        rows = self._distinct(strongest, N_CONTEXTS)
         rate = 100 * float(np.mean([side.rate for side in firings]))
         remark = (
             f"{row['class']}, {row['level']}; {row['n_models']}/{len(models)} models; cohesion "
@@ -96,10 +95,8 @@ class Evidence:
         Args:
             row: of the table ``clusters``.
         """
-        members = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
-        rows, _ = consensus_rows([self.firing(model, int(latent)) for model, latent in members])
-        text = self.text
-        place, context = int(text.row_position[rows[0]]), text.contexts[int(text.row_context[rows[0]])]
+        best, text = self._members(row)[2][0], self.text
+        place, context = int(text.row_position[best]), text.contexts[int(text.row_context[best])]
         pieces = [text.token_bytes[token] for token in context]
         before, after = (
             b"".join(pieces[max(place - BEFORE, 0) : place]),
@@ -123,6 +120,13 @@ class Evidence:
         remark = f"held-out r {row['r_held_out']:.2f}, {row['level']}, q {row['q']:.2g}"
         sides = [(f"{'AB'[n]} = {name}", SIDE_COLOURS["ab"[n]]) for n, name in enumerate(names)]
         return Case(" and ".join(names), remark, sides, contexts)
+
+    def _members(self, row: pd.Series) -> tuple[list[tuple[str, int]], list[Firing], np.ndarray]:
+        """The features of a cluster, where each fires, and the rows in the order of their mean share."""
+        names = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
+        members = [(model, int(latent)) for model, latent in names]
+        firings = [self.firing(*member) for member in members]
+        return members, firings, consensus_rows(firings)[0]
 
     def _distinct(self, rows: np.ndarray, limit: int) -> list[int]:
         text = self.text

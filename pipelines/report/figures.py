@@ -73,7 +73,7 @@ def _rates(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.rate_figures import median_by_rate, r_by_rate, rates_figure
 
     bins = r_by_rate(tables["pairs"], tables["features"])
-    medians, null = median_by_rate(bins), tables["null_rates"].drop(columns="comparison_id", errors="ignore")
+    medians, null = median_by_rate(bins), tables["null_rates"]
     figure = partial(rates_figure, bins, medians, null, columns=page.spans(1))
     return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
 
@@ -95,8 +95,7 @@ def _map(tables: Tables, page: Page) -> Contents:
         return {}
     points = map_points(tables["positions"], tables["features"], (models[0], models[1]))
     columns = page.spans(2)
-    tau = 0.5 if page.tau is None else page.tau
-    links = map_links(tables["pairs"], points, tau=tau, limit=MAX_LINES[columns])
+    links = map_links(tables["pairs"], points, MAX_LINES[columns])
     return {"": partial(map_figure, points, links, columns=columns), ".csv": points, ".links.csv": links}
 
 
@@ -169,7 +168,7 @@ FIGURES: tuple[Exhibit, ...] = (
         "figures/map",
         ("positions", "features", "pairs"),
         "Features of the first two models on their common map (UMAP of activation similarity), side by side; lines "
-        "join assigned pairs at or above tau and beyond chance.",
+        "join assigned pairs within one cluster.",
         _map,
     ),
     Exhibit(

@@ -133,18 +133,19 @@ def _short(part: Mapping[str, Any]) -> list[str]:
         lines.append(f"- Of {n:,} features {shares}.")
         universal = levels.get("universal") or {}
         words = [
-            f"{universal[level]:,} by {reason}" for level, reason in _REASONS.items() if universal.get(level)
+            f"{universal[level]:,} {reason}" for level, reason in _REASONS.items() if universal.get(level)
         ]
         if words:
             lines.append(
-                f"- Of the {sum(universal.values()):,} universal ones explained: {', '.join(words)}."
+                f"- What explains the {sum(universal.values()):,} universal ones: {', '.join(words)}."
             )
     value = medians.get("features")
     if value is not None:
         around = [
             f"{words} {medians[name]:.2f}"
             for name, words in (
-                ("null_p95", "chance stays below"), ("untrained", "untrained models reach"),
+                ("null_p95", "95 % of the best of all candidates by chance stay below"),
+                ("untrained", "untrained models reach"),
                 ("neurons", "raw neurons"), ("ceiling", "two dictionaries of one model"),
             )
             if medians.get(name) is not None
@@ -154,8 +155,8 @@ def _short(part: Mapping[str, Any]) -> list[str]:
         )
     if medians.get("token_conditional") is not None:
         lines.append(
-            f"- With each token's and position's mean removed it is {medians['token_conditional']:.2f}: the rest is "
-            "what single tokens and positions explain."
+            f"- With each token's and position's mean removed it is {medians['token_conditional']:.2f}: what "
+            "remains is agreement that neither token nor position alone explains."
         )
     return lines
 

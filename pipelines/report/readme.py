@@ -33,7 +33,12 @@ def readme_text(
     lines = [f"# Report of run {results['run']}", ""]
     lines += [f"Recipe `{results['recipe_name']}`, status **{results['status']}**.", ""]
     if missing:
-        lines += ["## Missing", "", "This report lacks:", ""]
+        lines += [
+            "## Missing",
+            "",
+            "`universality run` on the same recipe computes steps that are missing and reuses the rest. Lacking:",
+            "",
+        ]
         lines += [*(f"- {item}" for item in missing), ""]
     if "headline" in tables:
         lines += ["## Headline", "", *_headline(tables["headline"]), ""]

@@ -1,8 +1,6 @@
-"""Several comparisons beside each other: what was asked for differently, and what came out differently."""
+"""The figure of several comparisons beside each other."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from universality.exhibits import frames
 from universality.exhibits.colours import CLASS_COLOURS, LEVEL_INK, OKABE_ITO, tint
 from universality.exhibits.frames import CLASSES, LEVELS
 from universality.exhibits.paper import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
@@ -32,70 +29,15 @@ _SHORT = {
 }
 
 
-def headlines_beside(headlines: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """The overall numbers of several comparisons.
-
-    Args:
-        headlines: tables ``headline`` by the name of their comparison.
-
-    Returns:
-        quantity, label, side, value, low, high, n; quantities in reading order, sides in that of the argument.
-    """
-    parts = []
-    for side, table in headlines.items():
-        frame = frames.headline_frame(table)
-        parts.append(frame.loc[frame["pair"] == "overall"].drop(columns="pair").assign(side=side))
-    columns = ["quantity", "label", "side", "value", "low", "high", "n"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    whole = pd.concat(parts, ignore_index=True)
-    place = whole["quantity"].map({name: number for number, name in enumerate(frames.QUANTITIES)})
-    return whole.loc[place.sort_values(kind="stable").index, columns].reset_index(drop=True)
-
-
-def classes_beside(features: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Alive features by class and level, all models of a comparison together.
-
-    Args:
-        features: tables ``features`` by the name of their comparison.
-
-    Returns:
-        side, class, level, n, fraction (of the comparison's alive features, 0..1); zeros included.
-    """
-    parts = []
-    for side, table in features.items():
-        whole = frames.class_bars(table).groupby(["class", "level"], sort=False, as_index=False)["n"].sum()
-        parts.append(whole.assign(side=side, fraction=whole["n"] / max(int(whole["n"].sum()), 1)))
-    columns = ["side", "class", "level", "n", "fraction"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
-
-
-def curves_beside(tau_curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Share of universal features over the threshold.
-
-    Args:
-        tau_curves: tables ``tau_curve`` by the name of their comparison.
-
-    Returns:
-        side, tau, fraction (of all alive features, 0..1).
-    """
-    parts = []
-    for side, table in tau_curves.items():
-        curve = frames.class_curve(table)
-        shares = curve.loc[curve["class"] == "universal"].groupby("tau", as_index=False)["fraction"].sum()
-        parts.append(shares.assign(side=side))
-    return pd.concat(parts, ignore_index=True)[["side", "tau", "fraction"]]
-
-
 def beside_figure(
     headlines: pd.DataFrame, classes: pd.DataFrame, curves: pd.DataFrame, *, columns: int = 2
 ) -> Figure:
     """Medians with intervals, classes by level, and universal features over tau, of several comparisons.
 
     Args:
-        headlines: as :func:`headlines_beside` makes it.
-        classes: as :func:`classes_beside` makes it.
-        curves: as :func:`curves_beside` makes it.
+        headlines: as :func:`universality.exhibits.beside_frames.headlines_beside` makes it.
+        classes: as :func:`universality.exhibits.beside_frames.classes_beside` makes it.
+        curves: as :func:`universality.exhibits.beside_frames.curves_beside` makes it.
         columns: of the page; in two the parts stand side by side, in one below each other.
 
     Returns:
@@ -182,6 +124,7 @@ def _stack(axes: Axes, classes: pd.DataFrame, sides: list[str]) -> None:
 
 
 def _curves(axes: Axes, curves: pd.DataFrame, sides: list[str]) -> None:
+    curves = curves[curves["class"] == "universal"]
     for number, side in enumerate(sides):
         mine = curves[curves["side"] == side].sort_values("tau")
         axes.plot(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -94,7 +95,7 @@ def pages_of(cases: Sequence[Case], columns: int, height: float = PAGE_HEIGHT) -
     used = 0.0
     inner = WIDTHS[columns] - 0.1
     with mpl.rc_context(STYLE), no_word_on_weights():
-        ruler = _Ruler()
+        ruler = _ruler()
         for case in cases:
             block = [_laid(context, ruler, inner) for context in case.contexts]
             own = _head(case, ruler, inner) + _height(case, block)
@@ -120,7 +121,7 @@ def cases_figure(cases: Sequence[Case], *, columns: int = 2) -> Figure:
     width = WIDTHS[columns]
     inner = width - 0.1
     with mpl.rc_context(STYLE), no_word_on_weights():
-        ruler = _Ruler()
+        ruler = _ruler()
         blocks = [[_laid(context, ruler, inner) for context in case.contexts] for case in cases]
         heights = [
             _head(case, ruler, inner) + _height(case, block)
@@ -145,6 +146,12 @@ class _Word(NamedTuple):
     left: float
     width: float
     lead: float
+
+
+@cache
+def _ruler() -> _Ruler:
+    """One for all figures, so that a text is measured once."""
+    return _Ruler()
 
 
 class _Ruler:

@@ -23,34 +23,42 @@ def map_points(positions: pd.DataFrame, features: pd.DataFrame, models: tuple[st
 
     Args:
         positions: table ``positions``: model, latent, x, y.
-        features: table ``features``: model, latent, class.
+        features: table ``features``: model, latent, class, cluster.
         models: which two.
 
     Returns:
-        model, latent, x, y, class; of the first model before the second.
+        model, latent, x, y, class, cluster; of the first model before the second.
     """
-    mine = positions.merge(features[["model", "latent", "class"]], on=["model", "latent"], how="left")
-    parts = [mine.loc[mine["model"] == model, ["model", "latent", "x", "y", "class"]] for model in models]
+    mine = positions.merge(
+        features[["model", "latent", "class", "cluster"]], on=["model", "latent"], how="left"
+    )
+    parts = [
+        mine.loc[mine["model"] == model, ["model", "latent", "x", "y", "class", "cluster"]]
+        for model in models
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def map_links(
-    pairs: pd.DataFrame, points: pd.DataFrame, *, tau: float, alpha: float = 0.05, limit: int
-) -> pd.DataFrame:
-    """Matched pairs of features that both stand on the map: held-out r of at least tau, beyond chance.
+def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Assigned pairs of features that are in one cluster and both stand on the map.
+
+    Args:
+        pairs: table ``pairs``.
+        points: as :func:`map_points` makes it.
+        limit: lines drawn, at most.
 
     Returns:
-        latent_a, latent_b, r_held_out, x_a, y_a, x_b, y_b, drawn; by falling r. At most ``limit`` are drawn.
+        latent_a, latent_b, r_held_out, x_a, y_a, x_b, y_b, drawn; by falling r.
     """
     models = list(dict.fromkeys(points["model"].astype(str)))
     columns = ["latent_a", "latent_b", "r_held_out", "x_a", "y_a", "x_b", "y_b"]
     if len(models) < 2:
         return pd.DataFrame({name: np.zeros(0) for name in columns}).assign(drawn=np.zeros(0, bool))
-    kept = pairs.loc[(pairs["q"] < alpha) & (pairs["r_held_out"] >= tau)]
-    kept = kept.loc[(kept["model_a"] == models[0]) & (kept["model_b"] == models[1])]
+    kept = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
     for side, model in zip("ab", models, strict=False):
-        here = points.loc[points["model"] == model, ["latent", "x", "y"]]
+        here = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]]
         kept = kept.merge(here.rename(columns=lambda name, side=side: f"{name}_{side}"), on=f"latent_{side}")
+    kept = kept.loc[kept["cluster_a"] == kept["cluster_b"]]
     kept = kept.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)[columns]
     chosen = np.unique(np.linspace(0, len(kept) - 1, min(limit, len(kept))).round().astype(int))
     return kept.assign(drawn=np.isin(np.arange(len(kept)), chosen))

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.beside import class_shares, curves, headlines, quality, recipe_differences
-from universality.exhibits.settings import flattened
+from dashboards.beside import headlines, quality
+from universality.exhibits.beside_frames import class_shares, curves_beside, flattened, settings_beside
 
 
 def test_settings_that_differ_are_named_by_their_path():
@@ -24,12 +24,12 @@ def test_settings_that_differ_are_named_by_their_path():
         "seeds": [0, 2],
     }
     b["new"] = "<b>"
-    found = recipe_differences(a, b)
+    found = settings_beside({"a": a, "b": b})
     assert found["setting"].tolist() == ["models.training.lr", "comparisons.main.k", "seeds", "new"]
     assert found["a"].tolist()[:3] == ["0.1", "8", "[0, 1]"]
     assert found["b"].tolist() == ["0.2", "16", "[0, 2]", '"<b>"']
     assert found["a"].isna().tolist() == [False, False, False, True]
-    assert recipe_differences(a, a).empty
+    assert settings_beside({"a": a, "b": a}).empty
 
 
 def test_an_empty_part_is_a_setting_too():
@@ -69,7 +69,7 @@ def test_shares_are_of_all_models_together():
             "n": [1, 1, 2, 4],
         }
     )
-    found = class_shares(bars, "A")
+    found = class_shares(bars)
     assert dict(zip(found["class"], found["fraction"], strict=True)) == {
         "universal": 3 / 8,
         "specific": 5 / 8,
@@ -78,7 +78,7 @@ def test_shares_are_of_all_models_together():
         {"tau": [0.2, 0.2, 0.5], "class": ["shared", "shared", "shared"], "level": ["token", "context", "token"],
          "n_features": [1, 2, 4]}
     )  # fmt: skip
-    both = curves({"A": curve, "B": curve.head(2)})
+    both = curves_beside({"A": curve, "B": curve.head(2)})
     shared = both[both["class"] == "shared"]
     assert shared[["side", "tau", "fraction"]].to_numpy().tolist() == [
         ["A", 0.2, 1.0],

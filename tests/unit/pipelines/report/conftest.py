@@ -51,3 +51,15 @@ def two_comparisons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path
     )
     write_report(run, folder / "report")
     return run, folder / "report"
+
+
+@pytest.fixture
+def run(small_run: Run) -> Run:
+    """The small run, for tests that only read it."""
+    return small_run
+
+
+@pytest.fixture
+def report(small_report: Path) -> Path:
+    """Its report folder."""
+    return small_report

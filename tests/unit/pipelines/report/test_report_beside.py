@@ -52,7 +52,15 @@ def test_each_run_has_its_own_numbers(written: tuple[list[Run], Path]) -> None:
             assert row[kind] == pytest.approx(100 * (features["class"] == kind).mean())
         assert row["models"] == run.table("models")["role"].eq("primary").sum()
     assert pd.isna(table.loc["two", "ceiling"])
-    curves = pd.read_csv(out / "figures/beside.curves.csv")
+    drawn = pd.read_csv(out / "figures/beside.classes.csv").set_index(["side", "class", "level"])["n"]
+    medians = pd.read_csv(out / "figures/beside.headline.csv").set_index(["side", "quantity"])["value"]
+    for run in runs:
+        features = run.table("features").query("status == 'alive'")
+        for (kind, level), n in features.groupby(["class", "level"]).size().items():
+            assert drawn[run.name, kind, level] == n
+        assert drawn[run.name].sum() == len(features)
+        assert medians[run.name, "features"] == pytest.approx(table.loc[run.name, "features"], rel=1e-12)
+    curves = pd.read_csv(out / "figures/beside.curves.csv").query("`class` == 'universal'")
     for run in runs:
         curve = run.table("tau_curve")
         for tau, mine in curve.groupby("tau"):

@@ -31,16 +31,6 @@ TEXT = ReportOptions(formats=())
 SMALL = {"n_latents": 60, "n_documents": 96}
 
 
-@pytest.fixture
-def run(small_run: Run) -> Run:
-    return small_run
-
-
-@pytest.fixture
-def report(small_report: Path) -> Path:
-    return small_report
-
-
 def _graphs(report: Path) -> list[nx.Graph]:
     """Both files as networkx reads them."""
     stored = json.loads((report / "graph" / "main.json").read_text())

@@ -82,6 +82,14 @@ def test_hostile_cells_are_shown_as_they_are() -> None:
     assert "−0.5" in cells
 
 
+def test_markup_that_got_into_the_text_is_shown_and_not_interpreted() -> None:
+    html = page("<script>alert(1)</script>\n\nwords <img src=x onerror=alert(1)>", "<b>", {})
+    found = _read(html)
+    assert not {tag for tag, _ in found.tags} & {"script", "img", "b"}
+    assert "<script>alert(1)</script>" in "".join(found.text)
+    assert "<img src=x onerror=alert(1)>" in "".join(found.text)
+
+
 def test_formulas_are_readable_without_a_script() -> None:
     html = page(r"at $\tau \geq 0.5$ with $d_\mathrm{in} = 4$, `$5 and $6`", "t", {})
     text = "".join(_read(html.split("<body>")[1]).text)

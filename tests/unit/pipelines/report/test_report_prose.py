@@ -38,16 +38,6 @@ TEXT = ReportOptions(formats=())
 SMALL = {"n_latents": 60, "n_documents": 96}
 
 
-@pytest.fixture
-def run(small_run: Run) -> Run:
-    return small_run
-
-
-@pytest.fixture
-def report(small_report: Path) -> Path:
-    return small_report
-
-
 def _macros(folder: Path) -> dict[str, str]:
     """Names and values of macros.tex, thousands separators taken out."""
     lines = (folder / "macros.tex").read_bytes().decode("ascii").splitlines()

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from universality.exhibits import frames
-from universality.exhibits.beside import beside_figure, classes_beside, curves_beside, headlines_beside
+from universality.exhibits.beside import beside_figure
+from universality.exhibits.beside_frames import classes_beside, curves_beside, headlines_beside
 from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
 from universality.exhibits.dictionaries import firing_rates_figure, quality_figure
 from universality.exhibits.domain_figures import domains_figure
@@ -146,12 +147,13 @@ def _quality(names: list[str], role: str, l0: float) -> Drawing:
 def _map(n: int) -> Drawing:
     rng = np.random.default_rng(n)
     features = pd.DataFrame({"model": ["m0"] * n + ["m1"] * n, "latent": np.tile(np.arange(n), 2)})
+    features["cluster"] = features["latent"]
     features["class"] = rng.choice(["universal", "shared", "specific"], 2 * n)
     places = features[["model", "latent"]].assign(x=rng.normal(size=2 * n), y=rng.normal(size=2 * n))
     points = map_points(places, features, ("m0", "m1"))
     sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)}
     pairs = pd.DataFrame({**sides, "r_held_out": rng.uniform(0, 1, n), "q": 0.01})
-    return partial(map_figure, points, map_links(pairs, points, tau=0.5, limit=80))
+    return partial(map_figure, points, map_links(pairs, points, 80))
 
 
 def _beside(names: list[str]) -> Drawing:

@@ -50,21 +50,22 @@ def test_the_median_over_bins_is_that_of_the_pairs_to_a_bins_width() -> None:
     assert (found["n"] == n).all()
 
 
-def test_lines_join_matched_pairs_of_both_models_alone() -> None:
+def test_lines_join_assigned_pairs_of_one_cluster_alone() -> None:
     n = 50
     features = pd.DataFrame({"model": np.repeat(["m0", "m1", "m2"], n), "latent": np.tile(np.arange(n), 3)})
     features["class"] = "shared"
-    positions = features[["model", "latent"]].assign(x=np.arange(3.0 * n), y=1.0).drop(index=[0])
+    # Latent i of m0 and its partner n - 1 - i of m1 are of one cluster from 25 on; the others stand alone.
+    alone = np.arange(1000, 1000 + 3 * n)
+    own = np.where(features["model"] == "m1", n - 1 - features["latent"], features["latent"])
+    features["cluster"] = np.where((own >= 25) & (features["model"] != "m2"), own, alone)
+    positions = features[["model", "latent"]].assign(x=np.arange(3.0 * n), y=1.0).drop(index=[30])
     points = map_points(positions, features, ("m0", "m1"))
     assert set(points["model"]) == {"m0", "m1"}
     assert len(points) == 2 * n - 1
     sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)[::-1]}
-    pairs = pd.DataFrame(
-        {**sides, "r_held_out": np.linspace(0, 1, n), "q": np.where(np.arange(n) == 40, 0.5, 0.01)}
-    )
-    links = map_links(pairs, points, tau=0.5, limit=10)
-    wanted = [i for i in range(n) if np.linspace(0, 1, n)[i] >= 0.5 and i != 40]
-    assert sorted(links["latent_a"]) == wanted
+    pairs = pd.DataFrame({**sides, "r_held_out": np.linspace(0, 1, n)})
+    links = map_links(pairs, points, 10)
+    assert sorted(links["latent_a"]) == [i for i in range(25, n) if i != 30]
     assert links["r_held_out"].is_monotonic_decreasing
     assert (links["x_a"] == links["latent_a"]).all()
     assert (links["x_b"] == n + links["latent_b"]).all()
