@@ -37,7 +37,7 @@ def pins_of(view: View) -> tuple[Pin, ...]:
 
 
 def adopt(view: View) -> None:
-    """Take the pins of the address, once a session: from then on the session knows better.
+    """Take the pins of the address, once a session: from then on the session knows better, and writes the address.
 
     Raises:
         StoreError: the pairs of the run cannot be read.
@@ -78,11 +78,16 @@ def remove(view: View, gone: Iterable[Pin]) -> None:
 def _keep(view: View, pins: tuple[Pin, ...]) -> None:
     st.session_state[_STATE] = {**st.session_state.get(_STATE, {}), view.name: pins}
     st.session_state[_LOST] = 0
-    for name, value in address(view).items() or {PARAM: ""}.items():
-        if value:
-            st.query_params[name] = value
-        else:
-            st.query_params.pop(name, None)
+
+
+def draw_carrier(view: View) -> None:
+    """Put the pins into the address of every page.
+
+    Streamlit drops the parameters of an address from page to page, but those of a widget: hence a hidden one.
+    """
+    with st.container(key="uv_carrier"):
+        st.session_state[PARAM] = address(view).get(PARAM, "")
+        st.text_input("Pins", key=PARAM, bind="query-params", label_visibility="collapsed")
 
 
 def address(view: View) -> dict[str, str]:

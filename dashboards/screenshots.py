@@ -10,7 +10,7 @@ import argparse
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,16 +56,23 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+#: True once the page has been drawn and nothing has moved on it for a while, however slow the machine is.
+_STILL = """() => {
+  const now = performance.now();
+  if (window.uvMoved === undefined)
+    new MutationObserver(() => { window.uvMoved = performance.now(); })
+      .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
+  if (window.uvMoved === undefined || !document.querySelector('[data-testid=stAppViewContainer] h1')
+      || document.querySelector('[data-testid=stStatusWidget],[data-testid=stSkeleton]')
+      || document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'notRunning')
+    window.uvMoved = now;
+  return now - window.uvMoved > 700;
+}"""
+
+
 def settle(page: Page) -> None:
-    """Wait until the page has been drawn: no script running, no placeholder, charts there."""
-    page.wait_for_selector("[data-testid=stAppViewContainer] h1", timeout=60_000)
-    page.wait_for_function(
-        """() => !document.querySelector('[data-testid=stStatusWidget]')
-              && !document.querySelector('[data-testid=stSkeleton]')
-              && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'running'""",
-        timeout=60_000,
-    )
-    page.wait_for_timeout(700)
+    """Wait until the page has been drawn: no script running, no placeholder, nothing that moves."""
+    page.wait_for_function(_STILL, polling=50, timeout=120_000)
 
 
 def shoot(page: Page, address: str, out: Path) -> None:
@@ -85,13 +92,39 @@ def screens(run: Run) -> dict[str, str]:
     wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}}
     wanted |= {"lens": {"text": LENS_TEXT, "token": "4"}, "map": {"feature": pair.split("-")[0]}, "graph": {}}
     wanted |= {"runs": {}}
-    wanted |= {"sweeps": {}} if run.nodes("sweep/") else {}
     wanted |= {"clusters": {"cluster": telling_cluster(run)}, "feature": {"feature": side_a(pair)}}
     addresses = {}
     for page, params in wanted.items():
         given = {name: value for name, value in params.items() if value}
         addresses[page or "overview"] = f"{page}?{urlencode({'run': run.name, **given})}"
-    return addresses
+    return addresses | _of_other_runs(run)
+
+
+def _of_other_runs(run: Run) -> dict[str, str]:
+    """Sweeps, and two runs side by side, where the store has a run for them."""
+    known = [run, *(other for other in reversed(run.store.runs()) if other.name != run.name)]
+    found = {}
+    swept = next((other for other in known if _has(other, "sweeps")), None)
+    if swept is not None:
+        found["sweeps"] = f"sweeps?{urlencode({'run': swept.name})}"
+    other = _to_compare(run, known[1:]) if _has(run, "headline") else None
+    if other is not None:
+        found["beside"] = f"runs?{urlencode({'run': run.name, 'a': run.name, 'b': other.name})}"
+    return found
+
+
+def _to_compare(run: Run, others: Iterable[Run]) -> Run | None:
+    """The first finished run, rather one that came out differently."""
+    mine, finished = run.table("headline"), [other for other in others if _has(other, "headline")]
+    differing = (other for other in finished if not other.table("headline").equals(mine))
+    return next(differing, finished[0] if finished else None)
+
+
+def _has(run: Run, table: str) -> bool:
+    try:
+        return bool(len(run.table(table)))
+    except LookupError:
+        return False
 
 
 def telling_pair(run: Run) -> str:

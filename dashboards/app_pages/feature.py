@@ -49,8 +49,9 @@ def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
         if row is not None:
             link_popover({"run": view.name, "comparison": view.comparison, "feature": feature})
             download_latent(row)
-            mine = features.loc[(features["model"] == row["model"]).to_numpy(), "latent"]
-            step_buttons([f"{row['model']}:{i}" for i in sorted(mine)], param="feature", key="latent")
+            model = row["model"]
+            mine = features.loc[(features["model"] == model).to_numpy(), "latent"]
+            step_buttons([f"{model}:{i}" for i in sorted(mine)], param="feature", key="latent")
 
 
 def main() -> None:

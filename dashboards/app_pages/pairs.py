@@ -28,7 +28,7 @@ def filters(pairs: pd.DataFrame) -> tuple[PairFilter, str]:
         "in every model; put it in double quotes to find it in the text.",
         bind="query-params",
     )  # fmt: skip
-    couples = list(dict.fromkeys(pairs["model_a"] + "-" + pairs["model_b"]))
+    couples = ["-".join(pair) for pair in pairs[["model_a", "model_b"]].drop_duplicates().to_numpy().tolist()]
     couple = first[1].selectbox("Models", [ALL, *couples], key="models", bind="query-params")
     order = first[2].selectbox("Order", list(PAIR_ORDERS), key="order", bind="query-params")
     second = st.columns([2, 1.4, 2, 2, 2], vertical_alignment="bottom")

@@ -64,7 +64,7 @@ def agreement_chart(frame: pd.DataFrame) -> Drawing:
         base.transform_filter(of_pairs).mark_text(fontSize=13),
         base.transform_filter(~of_pairs).mark_text(fontSize=13, fontStyle="italic"),
     ]
-    layers = [cells, *(text.encode(text="text:N", color=colour) for text in texts)]
+    layers = [cells, *(text.encode(text=alt.Text("text:N"), color=colour) for text in texts)]
     return alt.layer(*layers).properties(
         width=60 + 84 * len(order), height=40 + 46 * len(order), padding=PADDING
     )

@@ -221,7 +221,7 @@ def models_legend(found: Found, sides: list[Side]) -> str:
     for model in found.models:
         mine = [side for side in sides if side.model == model]
         entries += [swatch(side.colour, side.name, underline=True) for side in mine]
-        entries += [] if mine else [swatch(found.colours[model], f"{model} absent", underline=True, ink=0.25)]
+        entries += [] if mine else [swatch(found.colours[model], f"{model} absent", underline=True, ink=0.5)]
     return legend(
         [
             *entries,

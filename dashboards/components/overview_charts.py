@@ -9,11 +9,17 @@ from typing import TypeAlias
 
 import altair as alt
 import pandas as pd
+from altair.utils.schemapi import disable_debug_mode
 
 from dashboards import words
 from dashboards.components.markup import legend, remark, swatch
 from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, model_colours
 from universality.exhibits.frames import CLASSES, LEVELS
+
+# Altair checks every piece of a chart against its schema as it is put together, which takes longer than all else on
+# a page. The whole chart is still checked once, when it is turned into JSON. For the same reason channels are objects
+# (``alt.X2("right:Q")``): each one that is given as a bare string has the whole schema hashed.
+disable_debug_mode()
 
 #: One ramp for both themes: the cells bring their own background, so text on them needs no theme.
 RAMP = ("#eef4f9", "#c0daec", "#74aed4", "#2a7cb5", "#054a82")
@@ -105,7 +111,7 @@ def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
     if tau is None:
         return areas.properties(height=HEIGHT, padding=PADDING)
     rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 3], color="#777777", size=1.5)
-    rule = rule.encode(x="tau:Q", tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
+    rule = rule.encode(x=alt.X("tau:Q"), tooltip=alt.Tooltip("tau:Q", title="threshold of this run"))
     return alt.layer(areas, rule).properties(height=HEIGHT, padding=PADDING)
 
 
@@ -195,12 +201,12 @@ def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, low
         ),
     ]
     if chance is not None:
-        place = alt.Chart(pd.DataFrame({"r": [chance], "text": ["chance, 95 %"]})).encode(x="r:Q")
+        place = alt.Chart(pd.DataFrame({"r": [chance], "text": ["chance, 95 %"]})).encode(x=alt.X("r:Q"))
         layers.append(place.mark_rule(strokeDash=[4, 3], color=KIND_COLOURS["chance"], size=1.5))
         text = place.mark_text(
             align="left", baseline="top", dx=4, dy=2, color=KIND_COLOURS["chance"], fontSize=12
         )
-        layers.append(text.encode(text="text:N", y=alt.value(0)))
+        layers.append(text.encode(text=alt.Text("text:N"), y=alt.value(0)))
     return alt.layer(*layers).properties(height=HEIGHT, padding=PADDING)
 
 
@@ -235,7 +241,7 @@ def matrix_chart(frame: pd.DataFrame) -> Drawing:
     )
     dark = alt.expr.isValid(alt.datum.r) & (alt.datum.r > 0.5)
     texts = base.mark_text(fontSize=13).encode(
-        text="text:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value("#1f2d3a"))
+        text=alt.Text("text:N"), color=alt.condition(dark, alt.value("#ffffff"), alt.value("#1f2d3a"))
     )
     return (cells + texts).properties(height=HEIGHT, padding=PADDING)
 
@@ -259,9 +265,9 @@ def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
         ],
     )
     bars = base.mark_bar(color=KIND_COLOURS["features"], cornerRadiusEnd=2, size=48)
-    return (bars + base.mark_text(dy=-8, color="#808080", fontSize=12).encode(text="text:N")).properties(
-        height=HEIGHT
-    )
+    return (
+        bars + base.mark_text(dy=-8, color="#808080", fontSize=12).encode(text=alt.Text("text:N"))
+    ).properties(height=HEIGHT)
 
 
 _DOMAIN_POINTS = {
@@ -289,7 +295,7 @@ def domain_chart(frame: pd.DataFrame) -> Drawing:
     ranges = (
         alt.Chart(frame.dropna(subset=["r"]))
         .mark_rule(color=KIND_COLOURS["features"], opacity=0.35, size=5)
-        .encode(y=y, x=alt.X("r_low:Q", title="median r over models"), x2="r_high:Q")
+        .encode(y=y, x=alt.X("r_low:Q", title="median r over models"), x2=alt.X2("r_high:Q"))
     )
     dots = (
         alt.Chart(long)

@@ -51,7 +51,7 @@ def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, floa
         .mark_bar(color=colour, opacity=0.85, binSpacing=0)
         .encode(
             x=alt.X("left:Q", title="activation, share of maximum", scale=alt.Scale(domain=[0, 1])),
-            x2="right:Q",
+            x2=alt.X2("right:Q"),
             y=alt.Y(
                 "share:Q",
                 title="share of rows",
@@ -100,9 +100,9 @@ def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
         .mark_rect()
         .encode(
             x=alt.X("a0:Q", scale=scale, axis=axis, title=f"{name_a}, share of maximum"),
-            x2="a1:Q",
+            x2=alt.X2("a1:Q"),
             y=alt.Y("b0:Q", scale=scale, axis=axis, title=f"{name_b}, share of maximum"),
-            y2="b1:Q",
+            y2=alt.Y2("b1:Q"),
             color=alt.Color(
                 "count:Q",
                 scale=alt.Scale(type="log", scheme="viridis"),
@@ -117,7 +117,7 @@ def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
     )
     edge = pd.DataFrame({"zero": [(_ZERO[1]) / 2]})
     rules = alt.Chart(edge).mark_rule(color="#888888", opacity=0.5, strokeDash=[2, 2])
-    return (cells + rules.encode(x="zero:Q") + rules.encode(y="zero:Q")).properties(
+    return (cells + rules.encode(x=alt.X("zero:Q")) + rules.encode(y=alt.Y("zero:Q"))).properties(
         height=330, padding=PADDING
     )
 

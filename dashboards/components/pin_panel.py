@@ -49,6 +49,7 @@ def show_pins(view: View) -> None:
     """The pinned pairs of the run, with what makes a report of them; nothing where there is none."""
     with panel(border=False):
         pins.adopt(view)
+        pins.draw_carrier(view)
     held = pins.pins_of(view)
     if pins.lost():
         st.caption(

@@ -187,21 +187,18 @@ def test_a_click_selects_and_the_address_remembers(watched):
     page = watched.page
     watched.open("pairs?run=synthetic")
     assert watched.param("pair") is None
-    click_row(page, 2)
+    click_row(watched, 2)
     first = watched.param("pair")
     assert first is not None
     assert page.locator(".uv-context").count() > 0
-    page.get_by_role("button", name="Next").click()
-    settle(page)
+    watched.moves(page.get_by_role("button", name="Next").click)
     second = watched.param("pair")
     assert second not in (None, first)
     page.go_back()
-    settle(page)
-    assert watched.param("pair") == first
+    watched.becomes("pair", first)
     page.locator("h1").click()
     page.keyboard.press("n")
-    settle(page)
-    assert watched.param("pair") == second
+    watched.becomes("pair", second)
     page.get_by_role("button", name="Link").click()
     link = page.locator("[data-testid=stPopoverBody] code").inner_text()
     assert parse_qs(urlsplit(link).query)["pair"] == [second]
@@ -209,8 +206,7 @@ def test_a_click_selects_and_the_address_remembers(watched):
     settle(page)
     assert second.split("-")[0] in page.inner_text(".uv-heading >> nth=0")
     page.keyboard.press("p")
-    settle(page)
-    assert watched.param("pair") == first
+    watched.becomes("pair", first)
     assert first.split("-")[0] in page.inner_text(".uv-heading >> nth=0")
     watched.assert_clean()
 
@@ -218,22 +214,20 @@ def test_a_click_selects_and_the_address_remembers(watched):
 def test_filters_keep_the_selection_and_stand_in_the_address(watched):
     page = watched.page
     watched.open("pairs")
-    click_row(page, 0)
+    click_row(watched, 0)
     pair = watched.param("pair")
     page.get_by_role("textbox", name="Search").fill(pair.split("-")[0])
     page.keyboard.press("Enter")
-    settle(page)
+    watched.becomes("find", pair.split("-")[0])
     assert watched.param("pair") == pair
-    assert watched.param("find") == pair.split("-")[0]
     assert "hidden by the filters" not in page.inner_text("body")
     page.get_by_role("textbox", name="Search").fill("no such text anywhere")
     page.keyboard.press("Enter")
-    settle(page)
+    watched.becomes("find", "no such text anywhere")
     assert watched.param("pair") == pair
     assert "hidden by the filters" in page.inner_text("body")
     page.reload()
-    settle(page)
-    assert watched.param("pair") == pair
+    watched.becomes("pair", pair)
     assert page.get_by_role("textbox", name="Search").input_value() == "no such text anywhere"
     watched.assert_clean()
 
@@ -241,23 +235,25 @@ def test_filters_keep_the_selection_and_stand_in_the_address(watched):
 def test_pinned_pairs_become_the_file_that_reports_read(watched, store):
     page = watched.page
     watched.open("pairs?run=synthetic")
-    click_row(page, 1)
+    click_row(watched, 1)
     pair = watched.param("pair")
     page.locator("h1").click()
     page.keyboard.press("i")
-    settle(page)
-    assert watched.param("pins") == f"synthetic;main/{pair}"
-    page.get_by_role("button", name="Next").click()
-    settle(page)
-    page.get_by_role("button", name="Pin to report").click()
-    settle(page)
+    watched.becomes("pins", f"synthetic;main/{pair}")
+    watched.moves(page.get_by_role("button", name="Next").click)
+    watched.moves(page.get_by_role("button", name="Pin to report").click)
+    pins = watched.param("pins")
+    assert pins == f"synthetic;main/{pair};main/{watched.param('pair')}"
+    before = page.evaluate("history.length")
     page.get_by_role("link", name="Overview").click()
-    settle(page)
+    watched.becomes("pair", None)
+    assert watched.param("pins") == pins
+    assert page.evaluate("history.length") == before + 1
     sidebar = page.locator("[data-testid=stSidebar]")
     assert "Pinned pairs (2)" in sidebar.inner_text()
+    assert not page.get_by_role("textbox", name="Pins").is_visible()
     sidebar.get_by_role("link", name=pair).click()
-    settle(page)
-    assert watched.param("pair") == pair
+    watched.becomes("pair", pair)
     link = page.url
     watched.assert_clean()
     page.goto(link)
@@ -275,7 +271,7 @@ def test_pinned_pairs_become_the_file_that_reports_read(watched, store):
 def test_the_run_stays_chosen_from_page_to_page(watched, store):
     page = watched.page
     watched.open("runs")
-    click_row(page, 1)
+    click_row(watched, 1)
     assert watched.param("run") == "other"
     page.get_by_role("link", name="Pairs").click()
     settle(page)

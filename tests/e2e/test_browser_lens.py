@@ -48,12 +48,10 @@ def test_typed_markup_is_shown_and_a_link_restores_it(watched):
     shown = EVIL.replace("\t", "⇥").replace("\u202e", "⟨RLO⟩")
     assert strip(page).replace("┊", "") == shown
     assert watched.param("text") == EVIL
-    page.get_by_role("button", name="Next").click()
-    settle(page)
+    watched.moves(page.get_by_role("button", name="Next").click)
     page.locator("h1").click()
     page.keyboard.press("n")
-    settle(page)
-    assert watched.param("token") == "2"
+    watched.becomes("token", "2")
     page.get_by_role("button", name="Link").click()
     link = page.locator("[data-testid=stPopoverBody] code").inner_text()
     assert parse_qs(urlsplit(link).query)["text"] == [EVIL]

@@ -91,8 +91,7 @@ def test_a_click_on_the_map_names_a_feature_and_the_address_restores_it(watched,
     assert EVIL in shown
     page.mouse.click(across, down)
     page.wait_for_function("location.search.includes('feature=')")
-    settle(page)
-    assert watched.param("feature") == feature
+    watched.becomes("feature", feature)
     assert feature in page.inner_text(".uv-heading")
     page.reload()
     settle(page)
@@ -115,11 +114,9 @@ def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(watc
     assert EVIL in shown
     page.mouse.click(*pixel(page, places, row))
     page.wait_for_function("location.search.includes('cluster=')")
-    settle(page)
-    assert watched.param("cluster") == cluster
+    watched.becomes("cluster", cluster)
     page.get_by_role("radio", name="Cohesion", exact=True).click()
-    settle(page)
-    assert watched.param("size") == "Cohesion"
+    watched.becomes("size", "Cohesion")
     assert f"Cluster {cluster}" in page.inner_text(".uv-heading")
     with page.expect_download() as download:
         page.get_by_role("button", name="GraphML").click()

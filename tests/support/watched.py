@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -68,6 +69,22 @@ class Watched:
     def param(self, name: str) -> str | None:
         return parse_qs(urlsplit(self.page.url).query).get(name, [None])[0]
 
+    def becomes(self, name: str, value: str | None) -> None:
+        """Wait until a parameter of the address has a value, and then until the page has been drawn."""
+        self.page.wait_for_function(
+            "([name, value]) => new URLSearchParams(location.search).get(name) === value",
+            arg=[name, value],
+            timeout=60_000,
+        )
+        settle(self.page)
+
+    def moves(self, act: Callable[[], None]) -> None:
+        """Act, wait until the address is another one, and then until the page has been drawn."""
+        before = self.page.url
+        act()
+        self.page.wait_for_function("before => location.href !== before", arg=before, timeout=60_000)
+        settle(self.page)
+
     def assert_clean(self) -> None:
         """Nothing failed, nothing left the machine, and nothing of the corpus became an element or ran."""
         assert self.errors == []
@@ -87,8 +104,7 @@ class Watched:
         assert self.page.locator("script", has_text="alert(1)").count() == 0
 
 
-def click_row(page, number: int) -> None:
-    """Click the selection box of a row of the first table."""
-    box = page.locator("[data-testid=stDataFrame]").first.bounding_box()
-    page.mouse.click(box["x"] + 16, box["y"] + 37 + 35 * number + 17)
-    settle(page)
+def click_row(watched: Watched, number: int) -> None:
+    """Click the selection box of a row of the first table, which names it in the address."""
+    box = watched.page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    watched.moves(lambda: watched.page.mouse.click(box["x"] + 16, box["y"] + 37 + 35 * number + 17))
