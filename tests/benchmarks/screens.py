@@ -18,7 +18,9 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
 
 from enlarged_run import enlarge
+from run_variants import add_sweep
 from synthetic_run import write_synthetic_run
+from visits import TINY
 
 from dashboards.screenshots import chromium, screens, settle
 from dashboards.server import serve
@@ -112,8 +114,10 @@ def stored(given: list[str]) -> Iterator[tuple[str, str | None]]:
         yield given[0], given[1] if len(given) > 1 else None
         return
     with tempfile.TemporaryDirectory() as folder:
+        write_synthetic_run(folder, "other", root_seed=1, **TINY)
         run = write_synthetic_run(folder, "large", 5, 400, n_documents=320, n_untrained=0, replicates=False)
         enlarge(run, 50, 50_000)
+        add_sweep(run)
         yield folder, "large"
 
 
