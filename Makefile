@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
 .PHONY: demo test test-slow check bench install dev screenshots clean
@@ -23,8 +24,9 @@ dev: $(VENV)/.dev
 demo: $(VENV)/.base
 	$(BIN)/universality run quickstart
 
+# WORKERS processes share the test files out among them; a file's tests stay together with what they set up.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 # Kills, two executors over a whole run, many planted worlds.
 test-slow: $(VENV)/.dev

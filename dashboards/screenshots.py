@@ -56,22 +56,23 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-#: True once the page has been drawn and nothing has moved on it for a while, however slow the machine is.
+#: True once the page has been drawn and nothing has moved on it for 14 looks in a row: looks and not seconds, so that a
+#: page that gets no time of a busy machine does not pass for one that stands still.
 _STILL = """() => {
-  const now = performance.now();
-  if (window.uvMoved === undefined)
-    new MutationObserver(() => { window.uvMoved = performance.now(); })
+  if (window.uvLooks === undefined)
+    new MutationObserver(() => { window.uvLooks = 0; })
       .observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
-  if (window.uvMoved === undefined || !document.querySelector('[data-testid=stAppViewContainer] h1')
-      || document.querySelector('[data-testid=stStatusWidget],[data-testid=stSkeleton]')
-      || document.querySelector('[data-testid=stApp]')?.dataset.testScriptState !== 'notRunning')
-    window.uvMoved = now;
-  return now - window.uvMoved > 700;
+  const drawn = document.querySelector('[data-testid=stAppViewContainer] h1')
+      && !document.querySelector('[data-testid=stStatusWidget],[data-testid=stSkeleton]')
+      && document.querySelector('[data-testid=stApp]')?.dataset.testScriptState === 'notRunning';
+  window.uvLooks = drawn ? (window.uvLooks || 0) + 1 : 0;
+  return window.uvLooks > 14;
 }"""
 
 
 def settle(page: Page) -> None:
     """Wait until the page has been drawn: no script running, no placeholder, nothing that moves."""
+    page.evaluate("if (window.uvLooks !== undefined) window.uvLooks = 0")
     page.wait_for_function(_STILL, polling=50, timeout=120_000)
 
 

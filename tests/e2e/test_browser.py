@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+import synthetic_text
+from run_variants import add_sweep
+from synthetic_run import write_synthetic_run
+from watched import BROWSER, EVIL, LITERAL, Watched, click_row
 
 from dashboards.screenshots import chromium, screens, settle
 from dashboards.server import serve
 from pipelines.report.pins import pinned_rows, read_pins
 from storage import open_run
 from universality.exhibits.frames import domain_frame
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-import synthetic_text
-from run_variants import add_sweep
-from synthetic_run import write_synthetic_run
-from watched import BROWSER, EVIL, LITERAL, Watched, click_row
 
 pytestmark = BROWSER
 
@@ -273,11 +267,9 @@ def test_the_run_stays_chosen_from_page_to_page(watched, store):
     watched.open("runs")
     click_row(watched, 1)
     assert watched.param("run") == "other"
-    page.get_by_role("link", name="Pairs").click()
-    settle(page)
+    watched.moves(page.get_by_role("link", name="Pairs").click)
     assert f"of {len(open_run('other', store).table('pairs')):,} pairs" in page.inner_text("body")
-    page.get_by_role("link", name="Overview").click()
-    settle(page)
+    watched.moves(page.get_by_role("link", name="Overview").click)
     assert "Run other" in page.inner_text("body")
     assert watched.param("run") == "other"
     watched.assert_clean()

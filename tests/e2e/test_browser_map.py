@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
+import synthetic_text
+from synthetic_run import write_synthetic_run
+from watched import BROWSER, EVIL, Watched
 
 from dashboards.screenshots import chromium, settle
 from dashboards.server import serve
 from storage import open_run
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-import synthetic_text
-from synthetic_run import write_synthetic_run
-from watched import BROWSER, EVIL, Watched
 
 pytestmark = BROWSER
 

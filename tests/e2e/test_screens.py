@@ -13,15 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
-
-from storage import open_run, open_store
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
 from synthetic_run import write_synthetic_run
 from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned
+
+from storage import open_run, open_store
 
 PAGES = ["overview", "pairs", "clusters", "specific", "feature", "lens", "map", "graph", "runs"]
 

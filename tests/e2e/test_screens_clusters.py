@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-from dashboards.clusters import Absence
-from storage import open_run
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
 from run_variants import write_silent_run
 from synthetic_run import write_synthetic_run
 from visits import CONTEXT, TINY, checked, damage, html, opened, sentences, turned
+
+from dashboards.clusters import Absence
+from storage import open_run
 
 
 @pytest.fixture(scope="module")

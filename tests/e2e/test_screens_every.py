@@ -6,16 +6,12 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from storage import Run, open_run
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
 from run_variants import add_sweep, write_silent_run
+from streamlit.testing.v1 import AppTest
 from synthetic_run import write_synthetic_run
 from visits import CONTEXT, TINY, damage, html, opened, sentences, turned
+
+from storage import Run, open_run
 
 #: What stands on the screen when there is something to show; a name in brackets is a kind of element.
 DRAWN = {
@@ -110,11 +106,26 @@ def damaged(tmp_path_factory) -> tuple[str, dict[str, dict[str, str]]]:
     return url, found
 
 
-def visit(url: str, screen: str, params: dict[str, str], monkeypatch):
-    """The screen as a link opens it; that nothing raised was checked on the way."""
-    at = opened(url, monkeypatch, run="synthetic")
-    page = "runs" if screen == "beside" else screen
-    return at if page == "overview" else turned(at, page, run="synthetic", **params)
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory) -> str:
+    return str(tmp_path_factory.mktemp("empty") / "nothing")
+
+
+@pytest.fixture(scope="module")
+def visitor():
+    """One visitor of each store, who goes from screen to screen."""
+    known: dict[str, AppTest] = {}
+    with pytest.MonkeyPatch.context() as patch:
+
+        def visit(url: str, screen: str, params: dict[str, str]) -> AppTest:
+            """The screen as a link opens it; that nothing raised was checked on the way."""
+            if url not in known:
+                known[url] = opened(url, patch, run="synthetic")
+            patch.setattr(sys, "argv", ["app.py", "--store", url])
+            known[url].query_params.clear()
+            return turned(known[url], "runs" if screen == "beside" else screen, run="synthetic", **params)
+
+        yield visit
 
 
 def drawn(at, screen: str) -> bool:
@@ -123,8 +134,8 @@ def drawn(at, screen: str) -> bool:
 
 
 @pytest.mark.parametrize("screen", DRAWN)
-def test_a_full_run_is_drawn_without_an_apology(full, screen, monkeypatch):
-    at = visit(full, screen, links(open_run("synthetic", full))[screen], monkeypatch)
+def test_a_full_run_is_drawn_without_an_apology(full, screen, visitor):
+    at = visitor(full, screen, links(open_run("synthetic", full))[screen])
     assert len(at.title) == 1
     assert drawn(at, screen)
     assert not at.error
@@ -132,31 +143,30 @@ def test_a_full_run_is_drawn_without_an_apology(full, screen, monkeypatch):
 
 
 @pytest.mark.parametrize("screen", DRAWN)
-def test_a_tiny_run_is_drawn(tiny, screen, monkeypatch):
-    at = visit(tiny, screen, links(open_run("synthetic", tiny))[screen], monkeypatch)
+def test_a_tiny_run_is_drawn(tiny, screen, visitor):
+    at = visitor(tiny, screen, links(open_run("synthetic", tiny))[screen])
     assert drawn(at, screen)
     assert not at.error
 
 
 @pytest.mark.parametrize("screen", DRAWN)
-def test_a_run_in_which_nothing_fires_is_told(silent, screen, monkeypatch):
-    at = visit(silent, screen, links(open_run("synthetic", silent))[screen], monkeypatch)
+def test_a_run_in_which_nothing_fires_is_told(silent, screen, visitor):
+    at = visitor(silent, screen, links(open_run("synthetic", silent))[screen])
     assert SILENT[screen] in sentences(at) + html(at)
     assert not at.error
 
 
 @pytest.mark.parametrize("screen", DRAWN)
-def test_damage_is_told_on_every_screen(damaged, screen, monkeypatch):
+def test_damage_is_told_on_every_screen(damaged, screen, visitor):
     url, found = damaged
-    at = visit(url, screen, found[screen], monkeypatch)
+    at = visitor(url, screen, found[screen])
     assert "is damaged" in sentences(at) or screen == "runs"
     assert not drawn(at, screen) or screen == "runs"
 
 
 @pytest.mark.parametrize("screen", DRAWN)
-def test_an_empty_store_says_what_to_do(tmp_path, screen, monkeypatch):
-    url = str(tmp_path / "nothing")
-    at = visit(url, screen, {"a": "x", "b": "y"} if screen == "beside" else {}, monkeypatch)
+def test_an_empty_store_says_what_to_do(nothing, screen, visitor):
+    at = visitor(nothing, screen, {"a": "x", "b": "y"} if screen == "beside" else {})
     assert "holds no run yet" in sentences(at)
     assert any("universality run quickstart" in code.value for code in at.code)
-    assert not Path(url).exists()
+    assert not Path(nothing).exists()

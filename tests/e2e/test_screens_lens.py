@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
 from synthetic_run import write_synthetic_run
 from visits import APP, checked, damage, html, opened, sentences, turned
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
+from synthetic_run import write_synthetic_run
+from visits import TINY, checked, damage, opened, sentences, turned
 
 from dashboards.pins import MAX_PINS, Pin, pins_file
 from pipelines.report.pins import pinned_rows, read_pins
 from storage import open_run
-
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
-from visits import TINY, checked, damage, opened, sentences, turned
 
 
 @pytest.fixture(scope="module")

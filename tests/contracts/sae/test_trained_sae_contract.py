@@ -1,19 +1,14 @@
 """What every trained architecture promises: one class, run on all of them."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from dense_architectures import train_dense
+from dense_topk import planted_directions, planted_rows
 
 from universality.sae import load_sae, save_sae
 from universality.sae.config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from dense_architectures import train_dense
-from dense_topk import planted_directions, planted_rows
 
 D_IN, D_SAE, STEPS, BATCH, LR = 32, 80, 470, 128, 1e-2
 ROWS, TRUTH = planted_rows(6000, D_IN, 64, 4, seed=0), planted_directions(D_IN, 64, seed=0)

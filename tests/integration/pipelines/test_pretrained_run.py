@@ -38,7 +38,8 @@ def folders(tmp_path_factory):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("floor", [pytest.param("random", marks=pytest.mark.slow), "shuffled"])
+@pytest.mark.slow
+@pytest.mark.parametrize("floor", ["random", "shuffled"])
 def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
     paths, texts, root = folders
     recipe = {

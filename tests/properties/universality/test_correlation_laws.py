@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from functools import reduce
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import sparse
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from random_latents import latents, pearson, varies
+from scipy import sparse
 
 from universality.correlation import (
     CrossMoments,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
+from dense_topk import planted_rows
 from scipy import sparse
 
 from universality.compare import CompareConfig, SharedInitialisation, compare, flagged_pairs
@@ -16,9 +15,6 @@ from universality.errors import InputError
 from universality.sae.config import SAETrainingConfig
 from universality.sae.training import train_sae
 from universality.seeds import generator
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
-from dense_topk import planted_rows
 
 CONFIG = CompareConfig(n_shifts=10, n_resamples=20, taus=(0.5,), n_rotations=1, min_firings=5)
 N, D_IN, D_SAE, VOCAB = 3000, 12, 20, 30

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from scipy import sparse
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "support"))
 from random_latents import latents, pearson
+from scipy import sparse
 
 from universality.errors import InputError
 from universality.intervals import centred_interval, document_bootstrap

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-from pipelines.report.bundle import ReportResult, write_report
-from storage import Run
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
 from synthetic_run import write_synthetic_run
+
+from pipelines.report.bundle import ReportOptions, ReportResult, write_report
+from storage import Run
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +31,10 @@ def small_report(small_written: tuple[Path, ReportResult]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def two_comparisons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
-    """A run of two models with the comparisons layer0 and layer1, without any control, and its report."""
+def two_comparisons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, ReportResult]:
+    """A run of two models with the comparisons layer0 and layer1, without any control, its report (one format, one
+    width), and what was said of it.
+    """
     folder = tmp_path_factory.mktemp("two")
     run = write_synthetic_run(
         str(folder / "store"),
@@ -49,8 +45,8 @@ def two_comparisons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path
         n_latents=60,
         n_documents=96,
     )
-    write_report(run, folder / "report")
-    return run, folder / "report"
+    result = write_report(run, folder / "report", ReportOptions(formats=("svg",), columns=1))
+    return run, folder / "report", result
 
 
 @pytest.fixture

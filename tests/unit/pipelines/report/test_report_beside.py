@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import jsonschema
 import pandas as pd
 import pytest
+from synthetic_run import write_synthetic_run
 
 from pipelines.cli.outputs import report_command
 from pipelines.report.bundle import write_report
 from pipelines.report.making import ReportOptions
 from storage import Run
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
 
 SMALL = {"n_latents": 60, "n_documents": 96}
 

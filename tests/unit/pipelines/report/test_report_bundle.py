@@ -6,21 +6,15 @@ import csv
 import hashlib
 import io
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from synthetic_run import write_synthetic_run
 
-from pipelines.report.bundle import ReportOptions, ReportResult, write_report
+from pipelines.report.bundle import ReportResult, write_report
 from storage import Run, TableMissing
 from universality.errors import InputError
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
 
 SMALL = {"n_latents": 60, "n_documents": 96}
 
@@ -188,24 +182,16 @@ def test_run_without_any_result_gives_a_report_too(tmp_path: Path) -> None:
     assert "`methods.tex`" in (tmp_path / "report" / "README.md").read_text()
 
 
-def test_every_comparison_gets_its_exhibits(tmp_path: Path) -> None:
-    run = write_synthetic_run(
-        str(tmp_path / "store"),
-        n_models=2,
-        n_untrained=0,
-        replicates=False,
-        comparisons=("one", "two"),
-        **SMALL,
-    )
-    result = write_report(run, tmp_path / "report", ReportOptions(formats=("svg",)))
-    for comparison in ("one", "two"):
+def test_every_comparison_gets_its_exhibits(two_comparisons: tuple[Run, Path, ReportResult]) -> None:
+    _, folder, result = two_comparisons
+    for comparison in ("layer0", "layer1"):
         for name in ("figures/classes-{}.svg", "figures/correlation-{}.lines.csv", "tables/headline-{}.tex"):
             assert name.format(comparison) in result.files
     assert result.missing == ()
-    readme = (tmp_path / "report" / "README.md").read_text(encoding="utf-8")
-    assert "Comparison `two`:" in readme
-    found = json.loads((tmp_path / "report" / "results.json").read_text(encoding="utf-8"))
-    assert set(found["comparisons"]) == {"one", "two"}
+    readme = (folder / "README.md").read_text(encoding="utf-8")
+    assert "Comparison `layer1`:" in readme
+    found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    assert set(found["comparisons"]) == {"layer0", "layer1"}
 
 
 def test_folder_with_other_files_is_left_alone(run: Run, tmp_path: Path) -> None:

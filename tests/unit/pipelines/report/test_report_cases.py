@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
+from synthetic_run import write_synthetic_run
 
 from pipelines.cli.outputs import chosen_formats, report_command
 from pipelines.report.bundle import ReportOptions, write_report
@@ -21,12 +21,6 @@ from storage import Run
 from universality.errors import InputError
 from universality.exhibits.paper import FORMATS, WIDTHS
 from universality.exhibits.text import visible
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
 
 SMALL = {"n_latents": 60, "n_documents": 96}
 
@@ -120,7 +114,7 @@ def test_many_pins_take_several_pages(run: Run, tmp_path: Path) -> None:
     rows = run.table("pairs").iloc[:30]
     columns = ["comparison_id", "model_a", "latent_a", "model_b", "latent_b"]
     pins = _pins(run) | {"pairs": json.loads(rows[columns].to_json(orient="records"))}
-    write_report(run, tmp_path / "report", ReportOptions(("svg",), None, Pins.model_validate(pins)))
+    write_report(run, tmp_path / "report", ReportOptions(("svg",), 1, Pins.model_validate(pins)))
     pages = sorted(
         (tmp_path / "report/figures").glob("pinned*.csv"), key=lambda path: (len(path.name), path.name)
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 import re
-import sys
 from pathlib import Path
 
 import networkx as nx
 import pandas as pd
 import pytest
+from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes, validate_recipe
 from pipelines.report.bundle import ReportOptions, write_report
@@ -18,12 +18,6 @@ from pipelines.report.data_files import data_dictionary, recipe_yaml
 from storage import Run
 from universality.exhibits.columns import TABLES, entry
 from universality.exhibits.columns_common import COMMON
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
 
 #: A report without pictures, which take long to draw.
 TEXT = ReportOptions(formats=())

@@ -7,16 +7,16 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import load_recipe, shipped_recipes
-from pipelines.report.bundle import ReportOptions, write_report
+from pipelines.report.bundle import ReportOptions, ReportResult, write_report
 from pipelines.report.prose.citations import WORKS, bibliography, listed
 from pipelines.report.prose.comparing import ASSIGNMENTS
 from pipelines.report.prose.dictionaries import ARCHITECTURES
@@ -25,12 +25,6 @@ from pipelines.report.prose.template import Section, cited, markdown_text, tex_t
 from pipelines.steps.sweeping import MEASURED
 from storage import Run, open_store
 from universality.sae.config import SAEArchitecture
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
 
 #: A report without pictures, which take long to draw.
 TEXT = ReportOptions(formats=())
@@ -174,8 +168,8 @@ def test_controls_that_were_left_out_are_limitations(tmp_path: Path) -> None:
     assert "Missing from this run" not in text
 
 
-def test_several_comparisons_carry_their_names(two_comparisons: tuple[Run, Path]) -> None:
-    run, folder = two_comparisons
+def test_several_comparisons_carry_their_names(two_comparisons: tuple[Run, Path, ReportResult]) -> None:
+    run, folder, _ = two_comparisons
     macros = _macros(folder)
     features = run.table("features")
     for comparison, name in {"layer0": "LayerZero", "layer1": "LayerOne"}.items():

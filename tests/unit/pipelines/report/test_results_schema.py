@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from synthetic_run import write_synthetic_run
 from typer.testing import CliRunner
 
 from pipelines.cli.main import app
-from pipelines.report.bundle import ReportOptions, write_report
+from pipelines.report.bundle import ReportOptions, ReportResult, write_report
 from pipelines.report.results_schema import Results, results_schema
 from storage import Run
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_run import write_synthetic_run
 
 #: A report without pictures, which take long to draw.
 TEXT = ReportOptions(formats=())
@@ -56,7 +50,7 @@ def test_results_of_an_unfinished_run_fit_too(tmp_path: Path) -> None:
     assert "headline" not in found
 
 
-def test_results_of_several_comparisons_fit_too(two_comparisons: tuple[Run, Path]) -> None:
+def test_results_of_several_comparisons_fit_too(two_comparisons: tuple[Run, Path, ReportResult]) -> None:
     found = json.loads((two_comparisons[1] / "results.json").read_text())
     jsonschema.validate(found, results_schema())
     assert set(found["comparisons"]) == {"layer0", "layer1"}

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from scipy import sparse
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
 from random_latents import latents, pearson, varies, zipf_sparse
+from scipy import sparse
 
 from universality.correlation import (
     TopSimilarity,

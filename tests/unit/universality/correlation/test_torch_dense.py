@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from random_latents import latents, zipf_sparse
 from scipy import sparse
 from torch._subclasses.fake_tensor import FakeTensorMode
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from random_latents import latents, zipf_sparse
 
 from universality.correlation import correlate, correlate_dense, torch_blocks, torch_dense
 from universality.correlation.layout import sides

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import io
 import logging
-import sys
-from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+from synthetic_text import HOSTILE, WORDS
 
 from universality.exhibits.cases import Case, Context, cases_figure, cases_frame
 from universality.exhibits.glyphs import BASE, drawable
 from universality.exhibits.paper import WIDTHS, to_file
 from universality.exhibits.text import token_strings
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_text import HOSTILE, WORDS
 
 
 def _case(tokens: list[str], peak: int = 0, n_sides: int = 2) -> Case:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,9 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from synthetic_text import HOSTILE, WORDS
 
 from universality.exhibits.latex import Column, booktabs, number, tex_escape, tex_token
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_text import HOSTILE, WORDS
 
 #: What may stand in the body of a token: plain characters, a character by number, a visible space.
 TOKEN = re.compile(r"\\texttt\{(?:[A-Za-z0-9()\[\]:;./=+*@]|\\symbol\{\d+\}|\\textvisiblespace\{\})*\}")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from html.parser import HTMLParser
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from synthetic_text import HOSTILE
 
 from universality.errors import InputError
 from universality.exhibits.text import (
@@ -23,12 +22,6 @@ from universality.exhibits.text import (
     token_strip,
     visible,
 )
-
-SUPPORT = Path(__file__).resolve().parents[3] / "support"
-if str(SUPPORT) not in sys.path:
-    sys.path.append(str(SUPPORT))
-
-from synthetic_text import HOSTILE
 
 
 class _Page(HTMLParser):

@@ -1,11 +1,10 @@
 """Losses and gradients of the trained architectures against dense formulas in float64; folding; devices; configs."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from dense_architectures import LEAST, dense
+from dense_topk import planted_rows
 from pydantic import ValidationError
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -13,10 +12,6 @@ from universality.sae.architectures import folded, make_stepper
 from universality.sae.architectures.batch_topk import threshold_decay
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters, Rates
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_architectures import LEAST, dense
-from dense_topk import planted_rows
 
 D_IN, D_SAE = 32, 80
 OWN = {

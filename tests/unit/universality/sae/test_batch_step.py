@@ -1,12 +1,11 @@
 """The sparse step of BatchTopK and Matryoshka: selection, gradients, optimiser and state are the dense ones."""
 
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dense_topk import planted_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +15,6 @@ from universality.sae.architectures.batch_step import BatchCPUStep, Candidates
 from universality.sae.architectures.batch_topk import BatchTopKStep
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters, Rates
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_topk import planted_rows
 
 N, D_IN, D_SAE, K = 150, 24, 70, 5
 DEAD = torch.tensor([0, 3, 4, 17, 40, 69])

@@ -1,19 +1,14 @@
 """Rows of an outlier norm: which they are, and that a dictionary is spoilt by them and not without them."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from dense_topk import planted_rows
 
 from universality.errors import InputError
 from universality.sae.config import SAETrainingConfig
 from universality.sae.outliers import InlierRows
 from universality.sae.stream import RowStream
 from universality.sae.training import train_sae
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_topk import planted_rows
 
 CLEAN = planted_rows(6000, 32, 64, 4, seed=0)
 RNG = np.random.default_rng(1)

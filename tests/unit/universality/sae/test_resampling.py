@@ -1,11 +1,9 @@
 """Dead latents that start afresh: by whose definition, from which rows, and to what good."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from dense_topk import planted_directions, planted_rows
 
 from universality.sae.architectures.penalised import ReLU2023Step
 from universality.sae.architectures.resampling import resample
@@ -13,9 +11,6 @@ from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import Parameters
 from universality.sae.stream import rows_to_measure
 from universality.sae.training import train_sae
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_topk import planted_directions, planted_rows
 
 D_IN, D_SAE, KILLED = 32, 80, 50
 ROWS, TRUTH = planted_rows(6000, D_IN, 64, 4, seed=0), planted_directions(D_IN, 64, seed=0)

@@ -1,20 +1,16 @@
 """The compiled optimiser: it is the plain one, compiled once for all steps, and nothing breaks without a compiler."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dense_topk import planted_rows
 
 from universality.sae.config import SAETrainingConfig
 from universality.sae.fused import FusedUpdate
 from universality.sae.stepper import AutogradStep, Parameters, Rates, update
 from universality.sae.training import train_sae, train_saes
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_topk import planted_rows
 
 ROWS = planted_rows(2000, 24, 50, 4, seed=0)
 RATES = Rates(2e-3, 0.9, 0.99, 1e-8, 1)

@@ -1,11 +1,10 @@
 """Products of matrices in bfloat16: what is rounded, what is not, how good it gets, and where it is refused."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from dense_architectures import LEAST
+from dense_topk import planted_rows
 
 from universality.errors import InputError
 from universality.sae import training
@@ -13,10 +12,6 @@ from universality.sae.architectures import autograd_stepper
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import AutogradStep, Parameters, Rates
 from universality.sae.training import train_sae, train_saes
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_architectures import LEAST
-from dense_topk import planted_rows
 
 D_IN, D_SAE = 32, 80
 ROWS = planted_rows(6000, D_IN, 64, 4, seed=0)

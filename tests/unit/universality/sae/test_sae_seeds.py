@@ -1,12 +1,12 @@
 """Several seeds on the same batches: who diverges stops alone, and one batched step is the steps one by one."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from dense_architectures import LEAST
+from dense_topk import planted_rows
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.errors import InputError
@@ -15,10 +15,6 @@ from universality.sae.architectures import autograd_stepper
 from universality.sae.config import SAETrainingConfig
 from universality.sae.stepper import AutogradStep, Parameters, Rates
 from universality.sae.training import train_sae, train_saes
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_architectures import LEAST
-from dense_topk import planted_rows
 
 D_IN, D_SAE, K, SEEDS = 24, 70, 5, 3
 ROWS = planted_rows(3000, D_IN, 50, 4, seed=0)

@@ -1,17 +1,12 @@
 """The sparse step: its gradients, its optimiser and its auxiliary loss equal those of the dense reference."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from dense_topk import DenseTopK, planted_rows
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.sae.step import CPUStep, Parameters, Rates, TorchStep
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_topk import DenseTopK, planted_rows
 
 D_IN, D_SAE, K = 24, 70, 5
 

@@ -1,18 +1,13 @@
 """Training: what it reaches, that it resumes to the same bytes, and what it refuses."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from dense_topk import DenseTopK, planted_rows
 
 from universality.errors import InputError
 from universality.sae.config import SAETrainingConfig
 from universality.sae.training import schedule, train_sae
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "support"))
-from dense_topk import DenseTopK, planted_rows
 
 D_IN, D_SAE, K = 32, 128, 4
 ROWS = planted_rows(6000, D_IN, 64, 4, seed=0)
