@@ -10,7 +10,7 @@ from dashboards.components import overview_charts as charts
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.tables import agreement_of, class_bars_of, matrix_of
-from universality.exhibits import frames
+from universality.exhibits import dictionary_frames, finding_frames, frames
 
 
 def draw(view: View) -> None:
@@ -98,7 +98,7 @@ def domains(view: View) -> None:
         if table.empty:
             nothing("The text of this run has no domain labels.")
             return
-        frame = frames.domain_frame(table)
+        frame = finding_frames.domain_frame(table)
         st.altair_chart(charts.domain_chart(frame))
         st.html(charts.domain_legend())
         with st.expander("Every model's best feature by domain"):
@@ -180,6 +180,6 @@ def dictionaries(view: View) -> None:
             },
         )  # fmt: skip
         st.markdown("**How often latents fire**")
-        rates = frames.firing_rates(view.table("features"))
+        rates = dictionary_frames.firing_rates(view.table("features"))
         st.html(charts.model_legend(rates))
         st.altair_chart(charts.firing_rate_chart(rates))

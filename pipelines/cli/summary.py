@@ -113,7 +113,7 @@ def print_summary(
 
 def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The points of every sweep, means over its seeds, as JSON values by the sweep's id."""
-    from universality.exhibits.frames import sweep_points
+    from universality.exhibits.dictionary_frames import sweep_points
 
     return {
         name: [
@@ -126,7 +126,7 @@ def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
     """Print every sweep's points by sparsity; a star marks those that no other beats."""
-    from universality.exhibits.frames import sweep_points
+    from universality.exhibits.dictionary_frames import sweep_points
 
     for name, found in split_comparisons(sweeps):
         table = plain_table(

@@ -92,13 +92,14 @@ def write_beside(
         recipes: resolved recipes by run; of more than one their differences are listed.
         options: how figures are to look.
     """
-    made = Made([], [])
+    made = Made([], [], {})
     page = Page(None, options.columns)
     together: dict[str, Contents] = {"figures/beside": _figure(sides, page), "tables/beside": _table(sides)}
     if len(recipes) > 1 and len(differences := settings_beside(recipes)):
         columns = [Column(name, name) for name in differences.columns]
         together["tables/settings"] = {"": Listing(differences, columns, "tab:settings"), ".csv": differences}
     for name, contents in together.items():
+        made.keep_numbers(name, contents)
         made.shown.extend(write_contents(write, name, "", CAPTIONS[name], contents, options))
     if len(recipes) > 1:
         for exhibit in FIGURES:

@@ -84,7 +84,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     folder.write("report.html", report_html(markdown, run.name, made.shown))
     folder.write("floats.tex", floats_tex(folder.digests, made.shown))
     folder.write("paper.tex", paper_tex())
-    write_data_files(folder.write, run, tables, found)
+    write_data_files(folder.write, run, tables, made.numbers, found)
     folder.write("results.json", json_text(found))
     folder.write("results.schema.json", json_text(results_schema()))
     folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
@@ -114,6 +114,7 @@ def _beside(
         together = write_beside(write, sides, recipes, options)
         made.shown.extend(together.shown)
         made.missing.extend(together.missing)
+        made.numbers.update(together.numbers)
     missing += made.missing
     return sides if len(sides) > 1 else []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,20 +11,21 @@ import yaml
 from pipelines.cli.summary import split_comparisons
 from pipelines.recipe import Recipe
 from pipelines.report.folder import json_text
+from pipelines.report.making import Write
 from pipelines.report.prose.material import readable_recipe
 from pipelines.report.tables import TABLES
 from universality.exhibits.columns import entry
+from universality.exhibits.columns_figures import FIGURES, figure_entry
 
 if TYPE_CHECKING:
     from storage import Run
-
-Write = Callable[[str, bytes | str], None]
 
 #: Files written here, in the order of the README, with what they hold; a name that ends in "/" stands for its folder.
 FILES: Mapping[str, str] = {
     "graph/": "the graph of features of each comparison, as GraphML and as node-link JSON: alive features, and all "
     "assigned pairs",
-    "DATA_DICTIONARY.md": "type, unit, range and meaning of every column of every table, and of the graph",
+    "DATA_DICTIONARY.md": "type, unit, range and meaning of every column of every table, of the numbers "
+    "behind the figures, and of the graph",
     "recipe.resolved.yaml": "the recipe with every default filled in: `universality run recipe.resolved.yaml`",
     "environment.json": "the machine and the packages that made the run, and the packages that wrote this report",
 }
@@ -40,7 +41,11 @@ _GRAPH_ONLY = {
 
 
 def write_data_files(
-    write: Write, run: Run, tables: Mapping[str, pd.DataFrame], results: Mapping[str, Any]
+    write: Write,
+    run: Run,
+    tables: Mapping[str, pd.DataFrame],
+    numbers: Mapping[str, pd.DataFrame],
+    results: Mapping[str, Any],
 ) -> None:
     """Write the files of :data:`FILES`; what an unfinished run lacks is left out.
 
@@ -48,6 +53,7 @@ def write_data_files(
         write: takes a relative path and its content.
         run: the run; only read.
         tables: the run's tables by name, as they are written.
+        numbers: the frames behind figures, as :class:`pipelines.report.making.Made` has them.
         results: as :func:`pipelines.report.provenance.results` makes them.
     """
     recipe = readable_recipe(run)
@@ -55,7 +61,7 @@ def write_data_files(
         write("recipe.resolved.yaml", recipe_yaml(recipe))
         if "features" in tables and "pairs" in tables:
             _write_graphs(write, tables, recipe)
-    write("DATA_DICTIONARY.md", data_dictionary(tables))
+    write("DATA_DICTIONARY.md", data_dictionary(tables, numbers))
     made = {"run": results["environment"], "report": results["written_with"]}
     write("environment.json", json_text(made))
 
@@ -79,8 +85,13 @@ def _write_graphs(write: Write, tables: Mapping[str, pd.DataFrame], recipe: Reci
         write(f"graph/{comparison}.json", json_text(nx.node_link_data(graph, edges="edges")))
 
 
-def data_dictionary(tables: Mapping[str, pd.DataFrame]) -> str:
-    """Markdown: a section per table with a row per column; types are those of the Parquet files."""
+def data_dictionary(tables: Mapping[str, pd.DataFrame], numbers: Mapping[str, pd.DataFrame]) -> str:
+    """Markdown: a section per table with a row per column; types are those of the Parquet files.
+
+    Args:
+        tables: the run's tables by name.
+        numbers: the frames behind figures by key of :data:`universality.exhibits.columns_figures.FIGURES`.
+    """
     lines = [
         "# Data dictionary",
         "",
@@ -94,9 +105,32 @@ def data_dictionary(tables: Mapping[str, pd.DataFrame]) -> str:
             lines += [f"## `{name}`", "", f"{meaning[:1].upper()}{meaning[1:]}.", "", *_HEAD]
             lines += [_row(name, column, tables[name][column]) for column in tables[name].columns]
             lines.append("")
+    lines += _figures_section(numbers)
     if "features" in tables and "pairs" in tables:
         lines += _graph_section(tables)
     return "\n".join(lines)
+
+
+def _figures_section(numbers: Mapping[str, pd.DataFrame]) -> list[str]:
+    if not numbers:
+        return []
+    lines = [
+        "## Figures",
+        "",
+        "Files in `figures/`: the numbers behind the figure of that name. Where a run has several comparisons or a "
+        "figure several pages, the name says so before the first point, and the columns are the same.",
+        "",
+    ]
+    for name, frame in numbers.items():
+        known = FIGURES.get(name)
+        lines += [f"### `figures/{name}.csv`", ""]
+        lines += [f"A row: {known.meaning}.", ""] if known is not None else []
+        lines += _HEAD
+        for column in frame.columns:
+            unit, span, meaning = figure_entry(name, column) or ("", "", "")
+            lines.append(_line(column, _type(frame[column]), unit, span, meaning))
+        lines.append("")
+    return lines
 
 
 _HEAD = ("| column | type | unit | range | meaning |", "| --- | --- | --- | --- | --- |")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pipelines.report.exhibit import Contents, Exhibit, Page, Tables
-from universality.exhibits import frames
+from universality.exhibits import dictionary_frames, finding_frames, frames
 
 if TYPE_CHECKING:
     from universality.exhibits.cases import Case
@@ -42,21 +42,21 @@ def _classes(tables: Tables, page: Page) -> Contents:
 def _domains(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.domain_figures import domains_figure
 
-    frame = frames.domain_frame(tables["domains"])
+    frame = finding_frames.domain_frame(tables["domains"])
     return {"": partial(domains_figure, frame, columns=page.spans(1)), ".csv": frame}
 
 
 def _firing_rates(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.dictionaries import firing_rates_figure
 
-    frame = frames.firing_rates(tables["features"])
+    frame = dictionary_frames.firing_rates(tables["features"])
     return {"": partial(firing_rates_figure, frame, columns=page.spans(1)), ".csv": frame}
 
 
 def _frontier(tables: Tables, page: Page) -> Contents:
     from universality.exhibits.sweeps import frontier_figure
 
-    points = frames.sweep_points(tables["sweeps"])
+    points = dictionary_frames.sweep_points(tables["sweeps"])
     return {"": partial(frontier_figure, points, tables["sweeps"], columns=page.spans(1)), ".csv": points}
 
 
@@ -83,7 +83,7 @@ def _dictionaries(tables: Tables, page: Page) -> Contents:
 
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
-    frame = frames.dictionary_frame(tables["models"])
+    frame = dictionary_frames.dictionary_frame(tables["models"])
     return {"": partial(quality_figure, frame, columns=page.spans(2)), ".csv": frame}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -48,10 +49,21 @@ class Made(NamedTuple):
     Attributes:
         shown: figures and tables in the order of the report.
         missing: what could not be made, and why, in words.
+        numbers: the frames behind figures by key of :data:`universality.exhibits.columns_figures.FIGURES`, of one
+            comparison each.
     """
 
     shown: list[Shown]
     missing: list[str]
+    numbers: dict[str, pd.DataFrame]
+
+    def keep_numbers(self, name: str, contents: Contents) -> None:
+        """Remember what stands behind a figure."""
+        if name.startswith("figures/"):
+            for suffix, content in contents.items():
+                if isinstance(content, pd.DataFrame):
+                    part = re.sub(r"^-page\d+", "", suffix).removesuffix(".csv")
+                    self.numbers.setdefault(name.removeprefix("figures/") + part, content)
 
 
 def write_exhibits(
@@ -72,7 +84,7 @@ def write_exhibits(
         options: how figures are to look.
         evidence: gives text and activations by comparison id.
     """
-    made = Made([], [])
+    made = Made([], [], {})
     for exhibit in EXHIBITS:
         lacking = [name for name in exhibit.needs if name not in tables]
         if not lacking:
@@ -108,6 +120,7 @@ def _each_comparison(
         except StoreError as damage:
             made.missing.append(f"`{name}`: {damage}")
             continue
+        made.keep_numbers(exhibit.name, contents)
         made.shown.extend(
             write_contents(write, name, comparison if several else "", exhibit.caption, contents, options)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Tables
-from universality.exhibits import frames
+from universality.exhibits import dictionary_frames, finding_frames, frames
 from universality.exhibits.latex import Column
 
 #: Models with a column of their own, at most; clusters listed.
@@ -34,7 +34,7 @@ def _headline(tables: Tables, page: Page) -> Contents:
 
 
 def _domains(tables: Tables, page: Page) -> Contents:
-    frame = frames.domain_frame(tables["domains"])
+    frame = finding_frames.domain_frame(tables["domains"])
     columns = [
         Column("domain", "domain"),
         Column("auroc", "AUROC", 2),
@@ -52,7 +52,7 @@ def _domains(tables: Tables, page: Page) -> Contents:
 def _models(tables: Tables, page: Page) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
-    frame = frames.dictionary_frame(tables["models"])
+    frame = dictionary_frames.dictionary_frame(tables["models"])
     columns = [
         Column("model", "model"),
         Column("role", "role"),
@@ -70,7 +70,7 @@ def _models(tables: Tables, page: Page) -> Contents:
 
 
 def _sweeps(tables: Tables, page: Page) -> Contents:
-    points = frames.sweep_points(tables["sweeps"])
+    points = dictionary_frames.sweep_points(tables["sweeps"])
     points["best"] = points["frontier"].map({True: "yes", False: ""})
     columns = [
         Column("architecture", "architecture"),
@@ -93,7 +93,7 @@ def _interval(low: float, high: float) -> str | None:
 
 def _indices(tables: Tables, page: Page) -> Contents:
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
-    frame = frames.index_frame(tables["indices"], models)
+    frame = finding_frames.index_frame(tables["indices"], models)
     frame["over"] = [f"{n} pairs" if n else "all models" for n in frame["pairs"]]
     frame["interval"] = [_interval(low, high) for low, high in zip(frame["low"], frame["high"], strict=True)]
     columns = [
@@ -109,7 +109,7 @@ def _indices(tables: Tables, page: Page) -> Contents:
 
 
 def _verdicts(tables: Tables, page: Page) -> Contents:
-    frame = frames.verdict_frame(tables["features"])
+    frame = finding_frames.verdict_frame(tables["features"])
     models = [name for name in frame.columns if name not in ("verdict", "n", "share")]
     frame["percent"] = 100 * frame["share"]
     shown = models if len(models) <= MAX_MODELS_LISTED else []

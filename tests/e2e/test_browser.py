@@ -16,7 +16,7 @@ from dashboards.screenshots import chromium, screens, settle
 from dashboards.server import serve
 from pipelines.report.pins import pinned_rows, read_pins
 from storage import open_run
-from universality.exhibits.frames import domain_frame
+from universality.exhibits.finding_frames import domain_frame
 
 pytestmark = BROWSER
 

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from universality.exhibits.colours import VERDICT_COLOURS
-
 #: Quantities of the headline, in reading order, and how they are called.
 QUANTITIES: dict[str, str] = {
     "features": "SAE features",
@@ -220,150 +218,6 @@ def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def firing_rates(features: pd.DataFrame, *, per_decade: int = 4) -> pd.DataFrame:
-    """Histogram of firing rates per model, in bins of equal width on a logarithmic axis.
-
-    Args:
-        features: the table ``features``.
-        per_decade: bins per factor of ten.
-
-    Returns:
-        ``model, left, right, n, fraction``: half-open bins ``[left, right)`` up to 1 (which the last one includes), the
-        same for all models, and before them a bin ``[0, 0]`` of latents that never fire. ``fraction`` is of the model's
-        latents and sums to 1.
-    """
-    rate = features["firing_rate"].to_numpy(float)
-    lowest = min(-1, int(np.floor(np.log10(rate[rate > 0].min(initial=1.0)) * per_decade)))
-    edges = 10.0 ** (np.arange(lowest, 1) / per_decade)
-    parts = []
-    for model, mine in features.groupby("model", sort=False):
-        own = mine["firing_rate"].to_numpy(float)
-        # The lowest edge is rounded, and must not lose the rate that it was made from.
-        n = np.append((own == 0).sum(), np.histogram(own[own > 0].clip(edges[0]), edges)[0])
-        bins = {"left": np.append(0.0, edges[:-1]), "right": np.append(0.0, edges[1:])}
-        parts.append(pd.DataFrame({"model": model, **bins, "n": n, "fraction": n / max(len(own), 1)}))
-    columns = ["model", "left", "right", "n", "fraction"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-
-
-def dictionary_frame(models: pd.DataFrame) -> pd.DataFrame:
-    """One row per dictionary, with those columns of the table ``models`` that papers list."""
-    wanted = [
-        "model", "role", "architecture", "d_sae", "sparsity", "fvu", "l0", "ce_recovered", "kl_recovered", "n_alive",
-        "n_dense", "dead_fraction", "heldout_loss", "sae_tokens",
-    ]  # fmt: skip
-    # Runs of earlier versions lack some.
-    return models.reindex(columns=wanted).reset_index(drop=True)
-
-
-def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """One row per point of a sweep: means over the seeds that ended well.
-
-    Args:
-        sweeps: rows of one sweep in the table ``sweeps``.
-
-    Returns:
-        ``point, series`` (architecture and size), ``architecture, d_sae, sparsity, l0, fvu, ce_recovered,
-        kl_recovered, dead_fraction, n_dense, seed_cosine, n_seeds`` (that ended well), ``frontier``; in the order of
-        the sweep. Numbers of a point without such a seed are NaN.
-    """
-    measured = ["l0", "fvu", "ce_recovered", "kl_recovered", "dead_fraction", "n_dense"]
-    fixed = ["architecture", "d_sae", "sparsity", "seed_cosine", "frontier"]
-    good = sweeps["status"] == "ok"
-    values = sweeps[measured].astype(float).where(good).assign(point=sweeps["point"], n_seeds=good)
-    means = values.groupby("point", sort=False).agg({**dict.fromkeys(measured, "mean"), "n_seeds": "sum"})
-    frame = sweeps.groupby("point", sort=False)[fixed].first().join(means).reset_index()
-    series = frame["architecture"].astype(str) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
-    order = ["point", "series", *fixed[:3], *measured, "seed_cosine", "n_seeds", "frontier"]
-    return frame.assign(series=series)[order]
-
-
-def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Every index once: the value over all models where there is one, else the median over pairs of models.
-
-    Args:
-        indices: table ``indices``: name, pair, value, chance, low, high, n.
-        models: ids of the compared models; every other side of a pair is a second dictionary or untrained.
-
-    Returns:
-        name, pairs (how many; 0 for a value over all models), value, chance, low, high, ceiling, floor. Low and high
-        are the interval of a value over all models, else the range over pairs; ceiling is the median over pairs of
-        two dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of
-        the table.
-    """
-    kinds = [_kind_of_pair(str(pair), frozenset(models)) for pair in indices["pair"]]
-    rows = []
-    for name, mine in indices.assign(kind=kinds).groupby("name", sort=False):
-        values = dict(iter(mine.groupby("kind")))
-        around = [
-            values[kind]["value"].median() if kind in values else np.nan for kind in ("ceiling", "floor")
-        ]
-        if "overall" in values:
-            one = values["overall"].iloc[0]
-            rows.append((name, 0, *(one[c] for c in ("value", "chance", "low", "high")), *around))
-        elif "models" in values:
-            value, chance = values["models"]["value"], values["models"]["chance"]
-            rows.append(
-                (name, len(value), value.median(), chance.median(), value.min(), value.max(), *around)
-            )
-    return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
-
-
-def _kind_of_pair(pair: str, models: frozenset[str]) -> str:
-    a, _, b = pair.partition("-")
-    if not b:
-        return "overall"
-    return {2: "models", 1: "ceiling", 0: "floor"}[(a in models) + (b in models)]
-
-
-def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:
-    """Specific features by the reason that holds for them, per model and together.
-
-    Args:
-        features: table ``features``: model, class, verdict.
-
-    Returns:
-        verdict, one column of counts per model, n, share (of all specific features, 0..1); in the order in which
-        reasons are tested, those that never hold left out.
-    """
-    specific = features.loc[features["class"] == "specific"]
-    models = list(dict.fromkeys(features["model"].astype(str)))
-    verdict = specific["verdict"].astype(object).where(specific["verdict"].notna(), "untested")
-    counts = pd.crosstab(verdict, specific["model"].astype(object)).reindex(columns=models, fill_value=0)
-    order = [name for name in VERDICT_COLOURS if name in counts.index]
-    frame = counts.loc[[*order, *[name for name in counts.index if name not in order]]]
-    n = frame.sum(axis=1)
-    frame = frame.assign(n=n, share=_share(n, n.sum()))
-    return frame.rename_axis("verdict").rename_axis(None, axis=1).reset_index()
-
-
-def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
-    """One row per domain: how well its best latents know it, and whether models share them.
-
-    Args:
-        domains: table ``domains``, one row per domain and model.
-
-    Returns:
-        domain, n_models, n_rows, medians over models of mcc, sensitivity, specificity, auroc, r, r_token,
-        neuron_r and untrained_r, the range r_low..r_high of r over models, and level (the most frequent one);
-        domains by falling r.
-    """
-    middle = ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"]
-    columns = ["domain", "n_models", "n_rows", *middle, "r_low", "r_high", "level"]
-    if domains.empty:
-        return pd.DataFrame(columns=columns)
-    numbers = domains[middle].apply(pd.to_numeric, errors="coerce").astype(float)
-    groups = domains.assign(**{name: numbers[name] for name in middle}).groupby(
-        "domain", observed=True, sort=True
-    )
-    frame = groups[middle].median()
-    frame["n_models"] = groups["model"].nunique()
-    frame["n_rows"] = groups["n_rows"].max()
-    frame["r_low"], frame["r_high"] = groups["r"].min(), groups["r"].max()
-    frame["level"] = groups["level"].agg(_most_frequent)
-    return frame.reset_index().sort_values("r", ascending=False, kind="stable", ignore_index=True)[columns]
-
-
 def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     """Assigned pairs with what is known of both sides, best held-out r first.
 
@@ -426,8 +280,3 @@ def _bins(
             "fraction": fraction,
         }
     )
-
-
-def _most_frequent(values: pd.Series) -> str:
-    counts = values.dropna().astype(str).value_counts()
-    return str(sorted(counts[counts == counts.max()].index)[0]) if len(counts) else ""

@@ -111,6 +111,9 @@ def test_the_report_has_the_frontier_and_misses_nothing(folder, run):
     names = {path.relative_to(folder / "report").as_posix() for path in (folder / "report").rglob("*.*")}
     assert {"figures/frontier.pdf", "figures/frontier.csv", "tables/sweeps.tex", "tables/sweeps.csv"} <= names
     assert "Missing" not in (folder / "report" / "README.md").read_text()
+    dictionary = (folder / "report" / "DATA_DICTIONARY.md").read_text()
+    assert "### `figures/frontier.csv`" in dictionary
+    assert "|  |" not in dictionary
     stored = pd.read_parquet(folder / "report" / "tables" / "sweeps.parquet")
     pd.testing.assert_frame_equal(stored, run.table("sweeps"), check_dtype=False)
 

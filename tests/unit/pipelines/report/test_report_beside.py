@@ -46,6 +46,11 @@ def test_each_run_has_its_own_numbers(written: tuple[list[Run], Path]) -> None:
             assert row[kind] == pytest.approx(100 * (features["class"] == kind).mean())
         assert row["models"] == run.table("models")["role"].eq("primary").sum()
     assert pd.isna(table.loc["two", "ceiling"])
+    dictionary = (out / "DATA_DICTIONARY.md").read_text()
+    assert {f"### `figures/beside.{part}.csv`" for part in ("headline", "classes", "curves")} <= set(
+        dictionary.splitlines()
+    )
+    assert "|  |" not in dictionary
     drawn = pd.read_csv(out / "figures/beside.classes.csv").set_index(["side", "class", "level"])["n"]
     medians = pd.read_csv(out / "figures/beside.headline.csv").set_index(["side", "quantity"])["value"]
     for run in runs:

@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from universality.exhibits import frames
+from universality.exhibits import dictionary_frames, finding_frames, frames
 from universality.exhibits.beside import beside_figure
 from universality.exhibits.beside_frames import classes_beside, curves_beside, headlines_beside
 from universality.exhibits.colours import OKABE_ITO, model_colours, rgba, tint
@@ -70,7 +70,7 @@ def _domains(names: list[str]) -> pd.DataFrame:
         ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"], 0.5
     )
     table = pd.DataFrame({"domain": names, "model": "m0", "n_rows": 10, **values, "level": "context"})
-    return frames.domain_frame(table)
+    return finding_frames.domain_frame(table)
 
 
 def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Drawing:
@@ -97,13 +97,14 @@ def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Drawing:
     ]
     others = ["ce_recovered", "kl_recovered", "dead_fraction", "n_dense", "seed_cosine"]
     sweeps = pd.DataFrame(rows).assign(**dict.fromkeys(others, 0.5))
-    return partial(frontier_figure, frames.sweep_points(sweeps), sweeps)
+    return partial(frontier_figure, dictionary_frames.sweep_points(sweeps), sweeps)
 
 
 def _rates(models: list[str], rates: list[float]) -> Drawing:
     rows = [(model, rate) for model in models for rate in rates]
     return partial(
-        firing_rates_figure, frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"]))
+        firing_rates_figure,
+        dictionary_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])),
     )
 
 
@@ -140,7 +141,8 @@ def _quality(names: list[str], role: str, l0: float) -> Drawing:
         "dead_fraction": 0.0,
     }
     return partial(
-        quality_figure, frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers}))
+        quality_figure,
+        dictionary_frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers})),
     )
 
 
@@ -252,7 +254,7 @@ def test_drawing_leaves_no_global_state() -> None:
         "before = [mpl.rcParams[n] for n in names]\n"
         "import pandas as pd\n"
         "from universality.exhibits.domain_figures import domains_figure\n"
-        "from universality.exhibits.frames import domain_frame\n"
+        "from universality.exhibits.finding_frames import domain_frame\n"
         "domains_figure(domain_frame(pd.DataFrame()))\n"
         "assert [mpl.rcParams[n] for n in names] == before\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
