@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from PIL import Image
+
 from dashboards.server import serve
 from storage import Run, open_run
 
@@ -85,6 +87,9 @@ def shoot(page: Page, address: str, out: Path) -> None:
     page.set_viewport_size({"width": WIDTH, "height": max(int(tall) + 10, HEIGHT)})
     settle(page)
     page.screenshot(path=str(out))
+    with Image.open(out) as picture:  # 256 colours are enough for a screen, at less than half the size
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(out, optimize=True)
 
 
 def screens(run: Run) -> dict[str, str]:

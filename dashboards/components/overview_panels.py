@@ -143,6 +143,14 @@ def domain_table(table: pd.DataFrame) -> None:
         st.caption("Select a row to open its pair.")
 
 
+_DICTIONARIES = {
+    "How good they are": ("model", "role", "n_alive", "n_rare", "n_dead", "n_dense", "fvu", "l0", "ce_recovered",
+                          "kl_recovered"),
+    "How they were made": ("model", "heldout_loss", "train_tokens", "architecture", "d_sae", "sparsity", "sae_tokens",
+                           "model_seed", "sae_seed", "max_init_cosine"),
+}  # fmt: skip
+
+
 def dictionaries(view: View) -> None:
     """Models, SAEs and their quality."""
     with panel(
@@ -152,33 +160,33 @@ def dictionaries(view: View) -> None:
         models = view.table("models").copy()
         models["role"] = models["role"].map(words.ROLES).fillna(models["role"])
         number = st.column_config.NumberColumn
-        st.dataframe(
-            models,
-            hide_index=True,
-            column_order=[
-                "model", "role", "n_alive", "n_rare", "n_dead", "n_dense", "fvu", "l0", "ce_recovered", "kl_recovered",
-                "heldout_loss", "architecture", "d_sae", "sparsity", "max_init_cosine", "train_tokens", "sae_tokens",
-                "model_seed", "sae_seed",
-            ],
-            column_config={
-                "model_seed": "model seed",
-                "sae_seed": "SAE seed",
-                "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
-                "heldout_loss": number("loss", format="%.2f", help="of the transformer, held out, nats per token"),
-                "sae_tokens": number("SAE tokens", format="compact"),
-                "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
-                "l0": number("L0", format="%.1f", help="latents that fire per token"),
-                "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-                "kl_recovered": number(
-                    "KL recovered", format="%.2f", help="predictions kept with the SAE spliced in, against zeros"
-                ),
-                "n_alive": number("alive", format="localized"),
-                "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
-                "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
-                "n_dead": number("dead", format="localized", help="never fire"),
-                "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
-            },
-        )  # fmt: skip
+        columns = {
+            "model_seed": "model seed",
+            "sae_seed": "SAE seed",
+            "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
+            "heldout_loss": number(
+                "loss", format="%.2f", help="of the transformer, held out, nats per token"
+            ),
+            "sae_tokens": number("SAE tokens", format="compact"),
+            "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
+            "l0": number("L0", format="%.1f", help="latents that fire per token"),
+            "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
+            "kl_recovered": number(
+                "KL recovered", format="%.2f", help="predictions kept with the SAE spliced in, against zeros"
+            ),
+            "d_sae": number("latents", format="localized"),
+            "n_alive": number("alive", format="localized"),
+            "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
+            "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
+            "n_dead": number("dead", format="localized", help="never fire"),
+            "max_init_cosine": number(
+                "init cosine", format="%.2f", help="nearest any latent stayed to its start"
+            ),
+        }
+        # Two tables, since one would be wider than the page.
+        for title, chosen in _DICTIONARIES.items():
+            st.markdown(f"**{title}**")
+            st.dataframe(models, hide_index=True, column_order=chosen, column_config=columns)
         st.markdown("**How often latents fire**")
         rates = dictionary_frames.firing_rates(view.table("features"))
         st.html(charts.model_legend(rates))

@@ -124,12 +124,15 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
 
     wanted = name or default_name(recipe, plan)
     nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
-    values = recipe.model_dump(mode="json")
     try:
         run = store.run(wanted)
     except RunMissing:
         return store.create_run(
-            wanted, recipe_name=recipe.recipe, recipe=values, nodes=nodes, environment=environment()
+            wanted,
+            recipe_name=recipe.recipe,
+            recipe=recipe.resolved(),
+            nodes=nodes,
+            environment=environment(),
         )
     if run.record["recipe_name"] != recipe.recipe:
         raise RecipeError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -18,7 +18,7 @@ from pipelines.recipe.parts import (
 from pipelines.sweeps import SweepConfig
 from pipelines.tokens.config import TokenizerConfig, TrainedTokenizer
 from universality.compare.config import CompareConfig
-from universality.sae.config import SAETrainingConfig
+from universality.sae.config import RESOLVED, SAETrainingConfig
 
 
 class Recipe(Frozen):
@@ -73,6 +73,10 @@ class Recipe(Frozen):
         description="compile the optimiser of dictionaries that are trained on a GPU; without a compiler it runs "
         "uncompiled and the run says so. Bytes differ, so it is part of their keys; on the CPU it changes nothing",
     )
+
+    def resolved(self) -> dict[str, Any]:
+        """Every setting with its value, as JSON has it; read again it is the same recipe."""
+        return self.model_dump(mode="json", context=RESOLVED)
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

@@ -68,7 +68,7 @@ def write_data_files(
 
 def recipe_yaml(recipe: Recipe) -> str:
     """A recipe as YAML that :func:`pipelines.recipe.load_recipe` reads back as the same recipe."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.safe_dump(recipe.resolved(), sort_keys=False, allow_unicode=True, width=110)
     return f"# Every setting of the run, defaults included.\n{text}"
 
 

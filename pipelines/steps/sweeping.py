@@ -67,7 +67,7 @@ def sweep_quality(ctx: StepContext) -> None:
     ctx.out.json("quality", rows)
 
 
-@step("sweep", version=1)
+@step("sweep", version=2)
 def sweep(ctx: StepContext) -> None:
     """The table ``sweeps``: one row per dictionary, and which points nothing beats."""
     from pandas import DataFrame

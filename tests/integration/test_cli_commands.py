@@ -26,7 +26,7 @@ class Recipe:
     def __init__(self, name="toy"):
         self.recipe = name
 
-    def model_dump(self, mode):
+    def resolved(self):
         return {"recipe": self.recipe}
 
 

@@ -186,7 +186,9 @@ TABLES: Mapping[str, Mapping[str, Entry]] = {
         "seed_cosine": Entry(
             "cosine", R, "mean over latents of the largest decoder cosine to another seed's dictionary"
         ),
-        "frontier": Entry("yes or no", "true, false", "whether no other point is sparser and explains more"),
+        "frontier": Entry(
+            "yes or no", "true, false", "whether no other point is as sparse (within 1 %) and explains more"
+        ),
     },
     "cluster_links": {
         "cluster_a": Entry("id", ID, "a cluster of two and more models"),

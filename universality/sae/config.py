@@ -6,7 +6,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, model_serializer, model_validator
 
 from universality.errors import InputError, must_be
 
@@ -26,7 +26,9 @@ BELONGS: dict[str, tuple[str, ...]] = {
 }
 #: Settings that came later: written only where they are not these, so that older keys stay.
 BUFFER_MB = 256
-LATER = {"precision": "float32", "buffer_mb": BUFFER_MB}
+LATER = {"architecture": "topk", "precision": "float32", "buffer_mb": BUFFER_MB}
+#: Context of ``model_dump`` for readers, who want these too.
+RESOLVED = {"resolved": True}
 #: Peak learning rates without a rule for the size; where each comes from is in ``docs/DICTIONARIES.md``.
 PEAK_LR = {"relu": 5e-5, "relu_2023": 1e-3, "gated": 3e-4, "jumprelu": 7e-5}
 
@@ -132,12 +134,14 @@ class SAETrainingConfig(BaseModel):
         return {"eps": 1e-8, **betas, **given}
 
     @model_serializer(mode="wrap")
-    def _only_what_counts(self, write: Any) -> dict[str, Any]:
-        """Without the numbers of other architectures, so that they never change the key of an artifact."""
+    def _only_what_counts(self, write: Any, info: SerializationInfo) -> dict[str, Any]:
+        """Without the numbers of other architectures, so that they never change the key of an artifact.
+
+        With the context :data:`RESOLVED`, every setting that the architecture has.
+        """
         foreign = {name for name, owners in BELONGS.items() if self.architecture not in owners}
-        if self.architecture == "topk":
-            foreign.add("architecture")
-        foreign |= {name for name, usual in LATER.items() if getattr(self, name) == usual}
+        if info.context != RESOLVED:
+            foreign |= {name for name, usual in LATER.items() if getattr(self, name) == usual}
         return {name: value for name, value in write(self).items() if name not in foreign}
 
     @model_validator(mode="after")

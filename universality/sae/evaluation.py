@@ -103,18 +103,22 @@ class Quality:
         }
 
 
-def frontier(l0: np.ndarray, fvu: np.ndarray) -> np.ndarray:
-    """Which points nothing beats: no other has an l0 and an fvu at most theirs, and one of them smaller.
+def frontier(l0: np.ndarray, fvu: np.ndarray, *, slack: float = 0.01) -> np.ndarray:
+    """Which points nothing beats: no other has an l0 and an fvu at most theirs and one of them smaller, or a smaller
+    fvu at nearly the same l0.
 
     Args:
         l0: (n,) active latents per row. fvu: (n,) fraction of variance unexplained. NaN: not measured.
+        slack: by which share the other's l0 may be larger where its fvu is smaller. Two TopK dictionaries of one k have
+            l0 that differ by chance, in latents that were chosen with nothing to add.
 
     Returns:
         bool (n,); points that were not measured are not on the frontier, and beat nobody.
     """
     sparser, better = l0[:, None] <= l0, fvu[:, None] <= fvu
     strictly = (l0[:, None] < l0) | (fvu[:, None] < fvu)
-    return ~(sparser & better & strictly).any(axis=0) & ~np.isnan(l0) & ~np.isnan(fvu)
+    beside = (l0[:, None] <= (1 + slack) * l0) & (fvu[:, None] < fvu)
+    return ~((sparser & better & strictly) | beside).any(axis=0) & ~np.isnan(l0) & ~np.isnan(fvu)
 
 
 def mean_max_cosine(decoder: np.ndarray, other: np.ndarray, *, block: int = 2048) -> float:

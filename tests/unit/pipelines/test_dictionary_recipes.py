@@ -6,11 +6,11 @@ import pytest
 from pipelines.engine.step import StepContext, find_step
 from pipelines.errors import RecipeError, TrainingDiverged
 from pipelines.plan import build_plan
-from pipelines.recipe import load_recipe
+from pipelines.recipe import load_recipe, validate_recipe
 from pipelines.steps.dictionaries import missed_target
 from storage import artifact_key, open_store
 from universality.errors import InputError
-from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.config import BELONGS, TOP_K_FAMILY, SAETrainingConfig
 
 SAE = "comparisons.0.sae"
 NO_K = [f"{SAE}.k=null"]
@@ -49,6 +49,20 @@ def test_naming_the_default_architecture_changes_no_key():
     named = planned([f"{SAE}.architecture=topk"])
     assert named.keys() == planned().keys()
     assert "architecture" not in named["sae/main/m0"].params["config"]
+
+
+@pytest.mark.parametrize("name", ["topk", *CHANGES])
+def test_a_resolved_recipe_says_every_setting_and_is_the_same_recipe(name):
+    recipe = load_recipe("tiny", [f"{SAE}.architecture={name}", *CHANGES.get(name, [])])
+    said = recipe.resolved()
+    sae = said["comparisons"][0]["sae"]
+    assert (sae["architecture"], sae["precision"], sae["buffer_mb"]) == (name, "float32", 256)
+    assert set(sae) == set(SAETrainingConfig.model_fields) - {
+        setting for setting, owners in BELONGS.items() if name not in owners
+    }
+    again = validate_recipe(said, "again")
+    assert again == recipe
+    assert build_plan(again).keys() == build_plan(recipe).keys()
 
 
 def test_a_k_left_over_is_refused_by_name():
