@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from pipelines.cli.runs import open_named
-from pipelines.cli.terminal import EXIT_FAILED, print_json, say
+from pipelines.cli.terminal import EXIT_FAILED, EXIT_USAGE, print_json, say
 from pipelines.cli.view import counted, size
 
 
@@ -19,6 +19,9 @@ def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
     if run_name is None:
         keys, owner = store.keys(), {}
         missing: list[str] = []
+        if not keys and not store.runs():
+            say(f"There is no store at {store.url}: it holds no run and no artifact. Check --store.")
+            raise typer.Exit(EXIT_USAGE)
     else:
         nodes = open_named(run_name, store_url).record["nodes"]
         owner = {node["key"]: node_id for node_id, node in nodes.items()}

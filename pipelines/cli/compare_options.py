@@ -29,14 +29,14 @@ def compare(
     ] = None,
     domains: Annotated[
         MaybePath,
-        typer.Option(
-            "--domains", metavar="NPY", help="Label of each row: number or text; unlocks the level domain."
-        ),
+        typer.Option("--domains", metavar="NPY", help="Label of each row: number or text; unlocks levels."),
     ] = None,
     tokens: Annotated[
         MaybePath,
         typer.Option(
-            "--tokens", metavar="NPY", help="Token id of each row; unlocks the levels token and context."
+            "--tokens",
+            metavar="NPY",
+            help="Token id of each row; with --domains unlocks the levels token, context.",
         ),
     ] = None,
     positions: Annotated[

@@ -19,6 +19,7 @@ from pipelines.sweeps import SweepConfig
 from pipelines.tokens.config import TokenizerConfig, TrainedTokenizer
 from universality.compare.config import CompareConfig
 from universality.sae.config import RESOLVED, SAETrainingConfig
+from universality.transformers.hook_points import slip_in
 
 
 class Recipe(Frozen):
@@ -97,6 +98,16 @@ class Recipe(Frozen):
         names = [sweep.id for sweep in self.sweeps]
         if len(set(names)) != len(names):
             raise ValueError(f"sweep ids must differ; got {names}")
+        if isinstance(self.models, PretrainedModels) and isinstance(self.tokenizer, TrainedTokenizer):
+            raise ValueError(
+                "tokenizer must be that of the pretrained models; got kind train. Say tokenizer: {kind: hub, name: "
+                f"{self.models.models[0].name}}}: their weights know no other token ids."
+            )
+        if isinstance(self.models, NativeModels):
+            for asked in (*self.comparisons, *self.sweeps):
+                slip = slip_in(asked.hook_point, self.models.architecture.n_layers)
+                if slip is not None:
+                    raise ValueError(f"hook_point of {asked.id!r} {slip}")
         known = [*model_ids(self), *untrained_ids(self)]
         for sweep in self.sweeps:
             if sweep.model not in known:

@@ -87,7 +87,7 @@ def similarity(ctx: StepContext) -> None:
     ctx.out.table("candidates", _labelled(table, ctx.params["comparison_id"]))
 
 
-@step("null", version=1)
+@step("null", version=2)
 def null(ctx: StepContext) -> None:
     """Chance: every latent's maximum under shifts of whole documents, on the score rows."""
     from universality.compare.chance import pair_null

@@ -2,7 +2,8 @@
 
 Without a store, a run of 5 models x 20,000 latents and 50,000 pairs is written and measured. Prints one row per screen:
 seconds from opening its address to its first content (the server has just been started), the same when it is opened
-again, and seconds from one filter or selection until nothing on the page moves any more. The text lens, which runs the
+again, and seconds from one filter or selection until its answer (the name of what was selected, or any other table than
+before) and until nothing on the page moves any more. The text lens, which runs the
 models, is measured on a given store only: the written run has no weights.
 """
 
@@ -28,12 +29,16 @@ from storage import open_run
 
 #: Notes when the first content stood on the page, and when anything on it moved last.
 WATCH = """
-window.first = 0; window.last = 0;
+window.first = 0; window.last = 0; window.answer = 0; window.before = null;
+const words = ['.uv-heading', '[data-testid=stCaptionContainer]'].map(part => '[data-testid=stMain] ' + part).join();
+const said = () => [...document.querySelectorAll(words)].map(part => part.innerText).join();
+window.act = () => { window.before = said(); window.answer = 0; };
 const content = ['[data-testid=stDataFrame]', '[data-testid=stMetric]', '.uv-lead', '.uv-facts', '.uv-lens', 'canvas']
   .map(part => '[data-testid=stMain] ' + part).join();
 new MutationObserver(seen => {
   const main = document.querySelector('[data-testid=stMain]');
   if (main && seen.some(m => main.contains(m.target))) window.last = performance.now();
+  if (window.before !== null && !window.answer && said() !== window.before) window.answer = performance.now();
   if (!window.first && document.querySelector(content)) window.first = performance.now();
 }).observe(document, {subtree: true, childList: true, attributes: true, characterData: true});
 """
@@ -71,12 +76,14 @@ ACTIONS: dict[str, list[tuple[str, str, Callable[[Any], None]]]] = {
 }  # fmt: skip
 
 
-def acted(page: Any, act: Callable[[Any], None]) -> float:
-    """Seconds from an action until nothing moves any more."""
+def acted(page: Any, act: Callable[[Any], None]) -> tuple[float, float]:
+    """Seconds from an action until its answer, and until nothing moves any more; 0 for an answer in charts alone."""
+    page.evaluate("window.act()")
     start = page.evaluate("performance.now()")
     act(page)
     page.wait_for_function(f"performance.now() - Math.max(window.last, {start}) > {QUIET}", timeout=60_000)
-    return (page.evaluate("window.last") - start) / 1_000
+    answer, last = page.evaluate("[window.answer, window.last]")
+    return max(answer - start, 0) / 1_000, (last - start) / 1_000
 
 
 def opened(page: Any, address: str) -> float:
@@ -103,8 +110,9 @@ def measure(store: str, name: str | None, *, lens: bool) -> Iterator[str]:
             for where, what, act in ACTIONS.get(screen, []):
                 bare = f"{path.partition('?')[0]}?run={run.name}"
                 opened(page, f"{address}/{bare if where == 'list' else path}")
-                done.append(f"{what} {acted(page, act):.2f}")
-            yield f"| {screen} | {times[0]:.2f} | {times[1]:.2f} | {', '.join(done)} |"
+                answer, last = acted(page, act)
+                done.append(f"{what} {f'{answer:.2f}, ' if answer else ''}{last:.2f}")
+            yield f"| {screen} | {times[0]:.2f} | {times[1]:.2f} | {'; '.join(done)} |"
 
 
 @contextmanager

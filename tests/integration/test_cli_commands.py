@@ -235,6 +235,12 @@ def test_status_while_a_run_is_running(call, url):
     assert "train/2: 10 %" in text
 
 
+def test_verify_of_no_store_is_no_success(call, url):
+    code, _, err = call("verify")
+    assert code == 2
+    assert f"There is no store at {url}" in err
+
+
 def test_verify_finds_a_flipped_byte_and_says_what_to_do(call, as_recipe, url):
     plan = toys.results_plan("main")
     as_recipe(plan)

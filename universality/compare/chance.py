@@ -27,7 +27,7 @@ class PairNull:
     Attributes:
         plain_a: (n_shifts, n_a) each latent's maximum over the latents of b, rows shifted anywhere; 0 where
             the latent is not alive. plain_b: (n_shifts, n_b) the same for b.
-        domain_a, domain_b: the same with rows shifted within their domain only, or None without domains.
+        domain_a, domain_b: the same with rows shifted within their domain only, or None without at least two domains.
     """
 
     plain_a: np.ndarray
@@ -103,7 +103,10 @@ def pair_null(
         return mirrored.swapped()
     left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)
     documents = rows.documents[rows.score]
-    kinds = {"plain": None} if rows.domains is None else {"plain": None, "domain": rows.domains[rows.score]}
+    kinds: dict[str, np.ndarray | None] = {"plain": None}
+    # A single label tells no domain from another: as without labels, no level can be tested.
+    if rows.domains is not None and np.unique(rows.domains[rows.score]).size > 1:
+        kinds["domain"] = rows.domains[rows.score]
     found = {}
     for kind, domains in kinds.items():
         rng = generator(root_seed, f"null-{kind}", *pair)

@@ -172,6 +172,8 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
         kept = above if not name else above & (level == name[1:])
         if name == "_untested" and not kept.any():
             continue
+        if name in ("_context", "_token", "_domain") and above.any() and (level[above] == "untested").all():
+            continue  # not 0: nobody could tell
         draws = (matching.resampled >= config.tau) & (beyond if not name else beyond & (level == name[1:]))[
             :, None
         ]

@@ -63,8 +63,8 @@ def compare(
         acts: model id -> scipy sparse (n_rows, d_sae) activations, the same rows in the same order; any
             number of models from two on; dictionaries may differ in size.
         documents: (n_rows,) int, document of each row: splits, nulls and intervals go by document.
-        domains: (n_rows,) labels (str or int); unlock the level ``domain`` and the table ``domains``.
-        tokens: (n_rows,) int token ids; unlock the levels ``token`` and ``context``.
+        domains: (n_rows,) labels (str or int), two or more of them; unlock levels and the table ``domains``.
+        tokens: (n_rows,) int token ids; with labels, unlock the levels ``token`` and ``context``.
         positions: (n_rows,) int positions in the context; sharpen them.
         raw: model id -> (n_rows, d_in) raw activations; unlock neurons and, with ``untrained_raw``, the
             verdict ``decodable``.

@@ -60,6 +60,20 @@ def test_an_unknown_recipe_names_the_nearest(tmp_path):
         load_recipe(str(tmp_path / "none.yaml"))
 
 
+def test_a_misnamed_hook_point_is_refused_before_anything_is_trained():
+    with pytest.raises(RecipeError, match=r"hook_point of 'main' .*Did you mean blocks\.0\.mlp\.hook_post"):
+        load_recipe("tiny", ["comparisons.0.hook_point=blocks.0.mlp.hook_pots"])
+    with pytest.raises(RecipeError, match="one of the blocks 0 to 0"):
+        load_recipe("tiny", ["comparisons.0.hook_point=blocks.1.mlp.hook_post"])
+
+
+def test_pretrained_models_are_never_fed_the_ids_of_a_tokenizer_trained_here():
+    with pytest.raises(
+        RecipeError, match=r"must be that of the pretrained models; got kind train.*pythia-70m"
+    ):
+        load_recipe("pythia-seeds", ["tokenizer={kind: train, vocab_size: 2048}"])
+
+
 def test_broken_yaml_names_the_line(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("recipe: x\nmodels: [1, 2\n")

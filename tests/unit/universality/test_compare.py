@@ -89,6 +89,16 @@ def test_tokens_without_domains_give_r_token_but_no_level() -> None:
     assert set(comparison.pairs["level"]) == {"untested"}
 
 
+def test_one_label_for_all_rows_is_as_good_as_none() -> None:
+    tokens = world().tokens
+    comparison = run(tokens=tokens, domains=np.zeros(len(tokens), int))
+    assert set(comparison.pairs["level"]) == {"untested"}
+    assert comparison.pairs["q_domain"].isna().all()
+    names = set(comparison.indices["name"])
+    assert {"shared_fraction", "shared_fraction_untested"} <= names
+    assert not {"shared_fraction_context", "shared_fraction_token", "shared_fraction_domain"} & names
+
+
 def test_levels_follow_their_definition() -> None:
     nan = float("nan")
     q = np.array([0.01, 0.01, 0.2, nan, 0.01, 0.2, 0.01, 0.01, 0.01, nan])
