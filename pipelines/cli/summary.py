@@ -107,6 +107,8 @@ def print_summary(
         for pair in flagged_pairs(of_indices[name]) if name in of_indices else []:
             console.print(f"[bold red]Warning:[/] {escape(pair)}: {SHARED_INIT_WORDS}")
         console.print(counts_table(of_features[name]))
+        if name in of_indices and (shares := shares_table(of_indices[name], of_features[name])) is not None:
+            console.print(shares)
         if name in of_domains and len(of_domains[name]):
             console.print(domains_table(of_domains[name]))
 
@@ -196,6 +198,25 @@ def counts_table(features: pd.DataFrame) -> RenderableType:
         share = f"{100 * n / total:.1f} %"
         table.add_row(name, f"{n:,}", share, *(f"{by_level.get(level, 0):,}" for level in levels))
     return titled(f"Features by class and level ({status})", table)
+
+
+def shares_table(indices: pd.DataFrame, features: pd.DataFrame) -> RenderableType | None:
+    """Matched shares of two models by level beside those of untrained models and of two dictionaries of one model.
+
+    Returns:
+        Medians over pairs of models; None where the table has no such index.
+    """
+    from universality.exhibits.finding_frames import index_frame
+
+    models = [str(model) for model in features["model"].drop_duplicates()]
+    frame = index_frame(indices[indices["name"].str.startswith("shared_fraction")], models)
+    if frame.empty:
+        return None
+    table = plain_table("level", ">two models", ">untrained (floor)", ">one model (ceiling)", ">chance")
+    for row in frame.to_dict("records"):
+        level = str(row["name"]).removeprefix("shared_fraction").lstrip("_") or "any"
+        table.add_row(level, *(_r(row[key]) for key in ("value", "floor", "ceiling", "chance")))
+    return titled("Share of latents matched beyond chance with r at the threshold or above", table)
 
 
 def domains_table(domains: pd.DataFrame) -> RenderableType:

@@ -51,6 +51,20 @@ def test_a_pair_of_one_start_is_marked_loudly():
     assert "Warning: a[b]-c: both" in stream.getvalue()
 
 
+def test_shares_stand_beside_those_of_untrained_models():
+    features = pd.DataFrame({"model": ["m0", "m1"]})
+    rows = [("shared_fraction", "m0-m1", 0.43), ("shared_fraction", "u0-u1", 0.38), ("shared_fraction", "m0-m0r", 0.61),
+            ("shared_fraction_context", "m0-m1", 0.1), ("mppc", "m0-m1", 0.9)]  # fmt: skip
+    indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(chance=0.0, low=0.0, high=1.0, n=9)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(summary.shares_table(indices, features))
+    lines = [line.split() for line in console.export_text().splitlines()]
+    assert ["any", "0.43", "0.38", "0.61", "0.00"] in lines
+    assert ["context", "0.10", "-", "-", "0.00"] in lines
+    assert not [line for line in lines if line[:1] == ["mppc"]]
+    assert summary.shares_table(indices.iloc[-1:], features) is None
+
+
 def test_headline_holds_every_quantity_and_overall_first():
     values = summary.headline_values(HEADLINE.drop(columns="comparison_id"))
     assert list(values) == ["features", "neurons", "null_p95", "ceiling", "untrained", "token_conditional"]
