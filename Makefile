@@ -47,7 +47,7 @@ bench: $(VENV)/.dev
 # Remakes docs/images from the newest run in ./runs. Needs Chromium, and fonts for all scripts of the demo text
 # (Debian: chromium fonts-noto-core fonts-wqy-zenhei).
 screenshots: $(VENV)/.dev
-	$(BIN)/python -m dashboards.screenshots --store runs --out docs/images
+	$(BIN)/python -m tools.screenshots --store runs --out docs/images
 
 clean:
 	rm -rf $(VENV) build *.egg-info

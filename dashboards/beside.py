@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboards import words
+from results import words
 
 #: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
 QUALITY: dict[str, str] = {

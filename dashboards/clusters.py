@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.data import BY_VIEW, View
 from dashboards.tables import feature_keys, found_features
+from results import words
 
 #: name in the menu -> columns and their directions
 CLUSTER_ORDERS: dict[str, tuple[list[str], list[bool]]] = {

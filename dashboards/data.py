@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards.progress import READY
+from results.evaluation_text import EvaluationText
+from results.progress import READY
 from storage import RunMissing, StoreError, TableMissing, open_store
-from universality.exhibits.windows import EvaluationText
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,7 +15,7 @@ import streamlit as st
 from jaxtyping import Float
 
 from dashboards.data import BY_VIEW, View
-from universality.exhibits.text import token_strings
+from results.token_text import token_strings
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.data import BY_VIEW, View
 from dashboards.tables import pairs_of
-from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
-from universality.exhibits.graphs import graphml, named_graph
+from results import words
+from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
+from results.graph_export import graphml, named_graph
 
 #: Points that are drawn at once; of more a sample is.
 MAX_POINTS = 10_000

@@ -33,7 +33,7 @@ def arguments(argv: Sequence[str] | None = None) -> Arguments:
 def foreign_rooms() -> str:
     """A sentence if another package hides one of our rooms; empty if all is well."""
     home = Path(__file__).resolve().parent.parent
-    for room in ("universality", "storage"):
+    for room in ("universality", "storage", "results"):
         spec = importlib.util.find_spec(room)
         if spec is None or spec.origin is None or Path(spec.origin).resolve().parent.parent != home:
             place = spec.origin if spec else "nowhere"

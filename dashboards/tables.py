@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.data import BY_VIEW, View
-from universality.exhibits import frames
+from results import frames
 
 PAIR_ID = re.compile(r"^(?P<model_a>[^:\s]+):(?P<latent_a>\d+)-(?P<model_b>[^:\s]+):(?P<latent_b>\d+)$")
 FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")

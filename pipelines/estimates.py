@@ -10,8 +10,8 @@ from typing import Any
 
 from pipelines.engine.plan import Estimate
 from pipelines.recipe import NativeModels, Recipe, model_ids, trained_configs, training_tokens
-from universality.layout import MAX_FEATURES
-from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
+from universality.feature_map import MAX_FEATURES
+from universality.sae.sae_config import TOP_K_FAMILY, SAETrainingConfig
 from universality.sae.stream import MEASURED_BLOCK, SAMPLE_ROWS, rows_to_measure
 
 #: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.

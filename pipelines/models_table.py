@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from storage import Artifact
-    from universality.compare.config import CompareConfig
+    from universality.compare.compare_config import CompareConfig
     from universality.compare.statistics import LatentStatistics
 
 
@@ -109,7 +109,7 @@ def sparsity_words(trained: Mapping[str, Any], k: int | None) -> str | None:
         if trained.get(name) is not None:
             return f"{name} {trained[name]:g}"
     if trained.get("architecture") in ("relu", "relu_2023"):
-        from universality.sae.config import SAETrainingConfig
+        from universality.sae.sae_config import SAETrainingConfig
 
         return f"l1_coefficient {SAETrainingConfig(**trained).penalty_coefficient:g}"
     k = trained.get("k", k)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
         StoreError,
         TableMissing,
     )
+    from storage.garbage import GcResult
     from storage.keys import artifact_key, canonical_json
     from storage.locks import Holder
     from storage.runs import Run
     from storage.shards import ShardedRows
     from storage.store import Store, open_run, open_store
-    from storage.sweep import GcResult
     from storage.verification import Problem
     from storage.writer import ArtifactWriter
 
@@ -36,7 +36,7 @@ _HOMES = {
     "Artifact": "artifact",
     "ArtifactWriter": "writer",
     "Checkpoint": "checkpoint",
-    "GcResult": "sweep",
+    "GcResult": "garbage",
     "Holder": "locks",
     "Problem": "verification",
     "Run": "runs",

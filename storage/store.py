@@ -17,7 +17,7 @@ from storage.runs import RUNS, Run, encode_record
 from storage.writer import ArtifactWriter
 
 if TYPE_CHECKING:
-    from storage.sweep import GcResult
+    from storage.garbage import GcResult
     from storage.verification import Problem
 
 DEFAULT_STORE = "runs"
@@ -106,7 +106,7 @@ class Store:
 
     def gc(self, dry_run: bool = False) -> GcResult:
         """Remove artifacts of no run, attempts of dead writers, and checkpoints of nothing."""
-        from storage.sweep import gc
+        from storage.garbage import gc
 
         result = gc(self, dry_run=dry_run)
         self._manifests.clear()

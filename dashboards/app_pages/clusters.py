@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.clusters import CLUSTER_ORDERS, ClusterFilter, clusters_of, has_cluster, sort_clusters
 from dashboards.components.cluster_detail import download_members, find_cluster, show_cluster
 from dashboards.components.panels import nothing, panel
@@ -13,6 +12,7 @@ from dashboards.components.selection import csv_bytes, link_popover, selectable_
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.pins import address
+from results import words
 
 
 def filters(clusters: pd.DataFrame, n_models: int) -> tuple[ClusterFilter, str]:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.links import page_button
 from dashboards.components.markup import Fact, badge, escape, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing, panel
@@ -17,7 +16,8 @@ from dashboards.components.selection import csv_bytes, link_popover
 from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.places import MAX_NODES, clusters_of, graph_file
-from universality.exhibits.colours import CLASS_COLOURS, GREY
+from results import words
+from results.colours import CLASS_COLOURS, GREY
 
 NOTE = (
     "Every node is a cluster: features of at least two models that count as one. It stands at the mean of its members' "

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.lens_strip import labels, marks, strip, strip_legend
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import (
@@ -31,6 +30,7 @@ from dashboards.lens import (
     read,
     trained_here,
 )
+from results import words
 
 #: Tokens on which a cluster must fire before its correlation says anything.
 ENOUGH = 3

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.links import page_button
 from dashboards.components.markup import Fact, badge, escape, facts, heading, legend, swatch
 from dashboards.components.panels import nothing, panel
@@ -16,7 +15,8 @@ from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.places import COLOURINGS, MAX_POINTS, Group, colour_groups, features_of, sampled, telling
 from dashboards.tables import FEATURE_ID, found_features
-from universality.exhibits.colours import CLASS_COLOURS, GREY
+from results import words
+from results.colours import CLASS_COLOURS, GREY
 
 NOTE = (
     "UMAP of the correlations of all alive features of all models, computed once by the run. Near means alike; "

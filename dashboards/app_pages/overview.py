@@ -5,14 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
-from dashboards.cautions import cautions
 from dashboards.components.markup import escape
 from dashboards.components.panels import panel
 from dashboards.data import View
 from dashboards.frame import current_view
-from dashboards.progress import READY
-from universality.exhibits import frames
+from results import frames, words
+from results.cautions import cautions
+from results.progress import READY
 
 
 def head(view: View) -> None:

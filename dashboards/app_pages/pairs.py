@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.pair_detail import download_pair, show_pair
 from dashboards.components.panels import nothing, panel
 from dashboards.components.pin_panel import pin_button
@@ -14,6 +13,7 @@ from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.pins import address
 from dashboards.tables import PAIR_ORDERS, PairFilter, find_pair, pairs_of, sort_pairs
+from results import words
 
 ALL = "All pairs of models"
 CHANCE = {"Any": None, "Beyond chance": True, "Within chance": False}

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.panels import nothing, panel
 from dashboards.components.run_comparison import show_two
 from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
-from dashboards.progress import READY, Progress, command, fold, recipe_yaml
+from results import words
+from results.progress import READY, Progress, command, fold, recipe_yaml
 from storage import Run
 
 #: Seconds between two looks at a run that is being computed.

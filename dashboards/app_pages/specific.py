@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components import pair_charts
 from dashboards.components.feature_detail import show_feature
 from dashboards.components.panels import nothing, panel
@@ -13,6 +12,7 @@ from dashboards.components.selection import csv_bytes, link_popover, selectable_
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.tables import among, find_feature, found_features, specific_of
+from results import words
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),

@@ -9,7 +9,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes
 from dashboards.components.sweep_chart import frontier_chart
 from dashboards.frame import current_view
-from universality.exhibits.dictionary_frames import sweep_points
+from results.dictionary_frames import sweep_points
 
 RECIPE = """sweeps:
   - id: size

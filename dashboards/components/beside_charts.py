@@ -7,8 +7,8 @@ import pandas as pd
 
 from dashboards.components.markup import legend, remark, swatch
 from dashboards.components.overview_charts import HEIGHT, PADDING, Drawing
-from universality.exhibits.colours import CLASS_COLOURS, SIDE_COLOURS
-from universality.exhibits.frames import CLASSES
+from results.colours import CLASS_COLOURS, SIDE_COLOURS
+from results.frames import CLASSES
 
 _SIDES = ["A", "B"]
 

@@ -6,8 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboards import words
 from dashboards.components.overview_charts import PADDING, RAMP, Drawing
+from results import words
 
 
 def agreement_frame(names: list[str], r: np.ndarray, assigned: set[frozenset[str]]) -> pd.DataFrame:

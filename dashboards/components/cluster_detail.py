@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.clusters import Absence, absences, members_of
 from dashboards.components import pair_charts
 from dashboards.components.cluster_charts import agreement_chart, agreement_frame
@@ -32,10 +31,11 @@ from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import listed_tokens, show_profile
 from dashboards.data import View
 from dashboards.tables import feature_keys
-from universality.exhibits.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, model_colours
-from universality.exhibits.firing import consensus_rows, correlations, distinct, firing
-from universality.exhibits.text import Channel, token_strip
-from universality.exhibits.windows import EvaluationText
+from results import words
+from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, model_colours
+from results.evaluation_text import EvaluationText
+from results.firing import consensus_rows, correlations, distinct, firing
+from results.token_text import Channel, token_strip
 
 #: Columns beside each other; more models stand in further rows.
 ABREAST = 5

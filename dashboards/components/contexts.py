@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.markup import context_rows, escape, legend, remark, swatch
 from dashboards.components.panels import nothing
-from universality.exhibits.colours import SIDE_COLOURS
-from universality.exhibits.firing import Firing, distinct, rows_of_choice
-from universality.exhibits.text import Channel, token_strip
-from universality.exhibits.windows import EvaluationText
+from results import words
+from results.colours import SIDE_COLOURS
+from results.evaluation_text import EvaluationText
+from results.firing import Firing, distinct, rows_of_choice
+from results.token_text import Channel, token_strip
 
 #: Contexts shown at first, and after a click on *More*.
 LIMIT = 8

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components.contexts import Side
 from dashboards.components.links import feature_link
 from dashboards.components.markup import Fact, badge, facts, heading
@@ -13,7 +12,8 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.sides import show_contexts_panel, show_profiles, side_of
 from dashboards.data import View
 from dashboards.tables import candidates_of
-from universality.exhibits.colours import CLASS_COLOURS, GREY, SIDE_COLOURS, VERDICT_COLOURS
+from results import words
+from results.colours import CLASS_COLOURS, GREY, SIDE_COLOURS, VERDICT_COLOURS
 
 ALONE = "nothing"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components import pair_charts
 from dashboards.components.contexts import Side
 from dashboards.components.feature_detail import feature_badges, show_verdicts
@@ -16,10 +15,11 @@ from dashboards.components.selection import choosing_table, csv_bytes
 from dashboards.components.sides import show_contexts_panel, show_profile, show_tokens
 from dashboards.data import View
 from dashboards.neighbours import neighbours_of
-from dashboards.progress import command
 from dashboards.tables import candidates_of, partners_of
-from universality.exhibits.colours import GREY, LEVEL_COLOURS, model_colours
-from universality.exhibits.firing import firing
+from results import words
+from results.colours import GREY, LEVEL_COLOURS, model_colours
+from results.firing import firing
+from results.progress import command
 
 #: Other models beside each other.
 ABREAST = 4

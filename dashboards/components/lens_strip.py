@@ -9,8 +9,8 @@ import numpy as np
 
 from dashboards.components.markup import escape, legend, remark
 from dashboards.lens import Agreement
-from universality.exhibits.colours import GREY, model_colours, rgba
-from universality.exhibits.text import MAX_ALPHA, MIN_ALPHA, NEWLINE_MARK, runs_right_to_left
+from results.colours import GREY, model_colours, rgba
+from results.token_text import MAX_ALPHA, MIN_ALPHA, NEWLINE_MARK, runs_right_to_left
 
 #: Clusters with a label of their own; seven colours go round twice, and the letters tell the two rounds apart.
 LABELLED = 14

@@ -10,7 +10,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from universality.exhibits.colours import rgba
+from results.colours import rgba
 
 
 def escape(text: object) -> str:

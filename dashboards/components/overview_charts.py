@@ -1,4 +1,4 @@
-"""Charts of the overview: tidy frames of ``universality.exhibits.frames`` in, Altair charts out.
+"""Charts of the overview: tidy frames of ``results.frames`` in, Altair charts out.
 
 Legends are drawn as HTML beside the charts (they wrap, and are never cut), so charts have none of their own.
 """
@@ -11,10 +11,10 @@ import altair as alt
 import pandas as pd
 from altair.utils.schemapi import disable_debug_mode
 
-from dashboards import words
 from dashboards.components.markup import legend, remark, swatch
-from universality.exhibits.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, model_colours
-from universality.exhibits.frames import CLASSES, LEVELS
+from results import words
+from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, model_colours
+from results.frames import CLASSES, LEVELS
 
 # Altair checks every piece of a chart against its schema as it is put together, which takes longer than all else on
 # a page. The whole chart is still checked once, when it is turned into JSON. For the same reason channels are objects

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components import overview_charts as charts
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.tables import agreement_of, class_bars_of, matrix_of
-from universality.exhibits import dictionary_frames, finding_frames, frames
+from results import dictionary_frames, finding_frames, frames, words
 
 
 def draw(view: View) -> None:

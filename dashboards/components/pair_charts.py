@@ -8,8 +8,8 @@ import pandas as pd
 
 from dashboards.components.markup import legend, swatch
 from dashboards.components.overview_charts import PADDING, Drawing
-from universality.exhibits.colours import VERDICT_COLOURS
-from universality.exhibits.firing import N_BINS
+from results.colours import VERDICT_COLOURS
+from results.firing import N_BINS
 
 #: Place of the cells of exact zeros, left of and below the others, with a gap.
 _ZERO = (-0.075, -0.03)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards import pins, words
+from dashboards import pins
 from dashboards.components.links import page_button
 from dashboards.components.panels import panel
 from dashboards.data import View, comparisons_of
+from results import words
 
 #: Pins that are shown at once; of more the list scrolls.
 SHOWN = 6

@@ -16,8 +16,8 @@ import streamlit as st
 from dashboards.components.panels import nothing
 from dashboards.data import View
 from dashboards.places import Group
-from dashboards.progress import command
-from universality.exhibits.colours import CLASS_COLOURS, GREY
+from results.colours import CLASS_COLOURS, GREY
+from results.progress import command
 
 HEIGHT = 640
 #: The ring around what the address names; it reads on light and on dark.

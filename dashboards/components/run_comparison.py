@@ -14,8 +14,8 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes, fitting, link_popover
 from dashboards.data import View, comparisons_of, get_view
 from dashboards.tables import agreement_of, class_bars_of
+from results.side_by_side import class_shares, curves_beside, settings_beside
 from storage import Run
-from universality.exhibits.beside_frames import class_shares, curves_beside, settings_beside
 
 number = st.column_config.NumberColumn
 

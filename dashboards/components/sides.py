@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards import words
 from dashboards.components import pair_charts
 from dashboards.components.contexts import (
     CHOICES,
@@ -19,8 +18,9 @@ from dashboards.components.contexts import (
 from dashboards.components.markup import Fact, facts, heading, token_list
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
-from universality.exhibits.firing import Firing, firing, joint_histogram
-from universality.exhibits.windows import EvaluationText
+from results import words
+from results.evaluation_text import EvaluationText
+from results.firing import Firing, firing, joint_histogram
 
 TOKENS_SHOWN = 8
 STORED = ("quantiles", "random")

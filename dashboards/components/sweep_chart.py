@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from dashboards.components.overview_charts import Drawing
-from universality.exhibits.colours import OKABE_ITO
+from results.colours import OKABE_ITO
 
 COLOURS = [OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")]
 SHAPES = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "stroke"]
@@ -16,7 +16,7 @@ def frontier_chart(points: pd.DataFrame, sweeps: pd.DataFrame) -> Drawing:
     """FVU over L0, both logarithmic: a line per architecture and size, filled marks where nothing beats a point.
 
     Args:
-        points: as :func:`universality.exhibits.dictionary_frames.sweep_points` makes it.
+        points: as :func:`results.dictionary_frames.sweep_points` makes it.
         sweeps: the dictionaries of that sweep, drawn as dots.
     """
     drawn = points.dropna(subset=["l0", "fvu"])

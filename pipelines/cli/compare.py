@@ -263,7 +263,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
 def _write_graph(graph: nx.Graph, out: Path) -> list[Path]:
     import networkx as nx
 
-    from universality.exhibits.graphs import graphml, named_graph
+    from results.graph_export import graphml, named_graph
 
     named, path = named_graph(graph), out / "graph.graphml"
     path.write_bytes(graphml(named))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-ROOMS = ("universality", "storage", "pipelines", "dashboards")
+ROOMS = ("universality", "storage", "results", "pipelines", "dashboards")
 
 
 def foreign_rooms(rooms: Iterable[str] = ROOMS, home: Path | None = None) -> dict[str, str]:

@@ -52,7 +52,7 @@ def report_command(
 
 def chosen_formats(text: str) -> tuple[str, ...]:
     """Formats of figures from a list with commas, in its order and each once."""
-    from universality.exhibits.paper import FORMATS
+    from pipelines.report.figures.canvas import FORMATS
 
     names = dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip())
     if not names or not set(names) <= set(FORMATS):

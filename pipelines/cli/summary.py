@@ -115,7 +115,7 @@ def print_summary(
 
 def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The points of every sweep, means over its seeds, as JSON values by the sweep's id."""
-    from universality.exhibits.dictionary_frames import sweep_points
+    from results.dictionary_frames import sweep_points
 
     return {
         name: [
@@ -128,7 +128,7 @@ def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
     """Print every sweep's points by sparsity; a star marks those that no other beats."""
-    from universality.exhibits.dictionary_frames import sweep_points
+    from results.dictionary_frames import sweep_points
 
     for name, found in split_comparisons(sweeps):
         table = plain_table(
@@ -206,7 +206,7 @@ def shares_table(indices: pd.DataFrame, features: pd.DataFrame) -> RenderableTyp
     Returns:
         Medians over pairs of models; None where the table has no such index.
     """
-    from universality.exhibits.finding_frames import index_frame
+    from results.finding_frames import index_frame
 
     models = [str(model) for model in features["model"].drop_duplicates()]
     frame = index_frame(indices[indices["name"].str.startswith("shared_fraction")], models)

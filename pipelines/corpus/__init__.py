@@ -1,6 +1,6 @@
 """Text in, labelled and split documents out.
 
-``pipelines.corpus.config`` holds the configs (light); the functions load on first use.
+``pipelines.corpus.corpus_config`` holds the configs (light); the functions load on first use.
 """
 
 from __future__ import annotations

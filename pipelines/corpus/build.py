@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from pipelines.corpus.config import CorpusConfig, SplitConfig
+from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
 from pipelines.corpus.read import read_corpus
 from pipelines.corpus.split import PARTS, split_corpus
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from pipelines.corpus import demo_readers as readers
-from pipelines.corpus.config import DemoMix
+from pipelines.corpus.corpus_config import DemoMix
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, nearest
 from pipelines.corpus.scripts import SCRIPTS, majority_script

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from pipelines.corpus.config import JsonLines, ParquetFiles, TextFolder
+from pipelines.corpus.corpus_config import JsonLines, ParquetFiles, TextFolder
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, missing_column
 from universality.errors import must_be

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pipelines.corpus.config import CorpusConfig, DemoMix, HubDataset, Source
+from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, Source
 from pipelines.corpus.files import matching_files
 from pipelines.corpus.packages import PACKAGES
 

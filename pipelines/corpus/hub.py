@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.corpus.config import HubDataset
+from pipelines.corpus.corpus_config import HubDataset
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, SourceMissing, nearest
 from pipelines.corpus.files import row_unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.corpus.config import CorpusConfig, DemoMix
+from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.packages import INSTALL
 from universality.errors import must_be

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipelines.corpus import demo, pins
-from pipelines.corpus.config import (
+from pipelines.corpus.corpus_config import (
     CorpusConfig,
     DemoMix,
     HubDataset,

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from pipelines.corpus.config import SplitConfig
+from pipelines.corpus.corpus_config import SplitConfig
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.read import Corpus
 from universality.errors import must_be

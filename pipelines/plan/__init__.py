@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pipelines.engine.plan import Plan
-from pipelines.plan.comparing import comparison_nodes
-from pipelines.plan.dictionaries import sweep_nodes
-from pipelines.plan.layout import BATCH_CONTEXTS, Layout
+from pipelines.plan.comparison_nodes import comparison_nodes
+from pipelines.plan.dictionary_nodes import sweep_nodes
+from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout
 from pipelines.plan.sources import SHARD_ROWS, data_nodes, transformer_nodes
 from pipelines.recipe import Recipe, trained_configs
 

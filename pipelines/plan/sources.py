@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.corpus import corpus_fingerprint
 from pipelines.engine.plan import Node
-from pipelines.plan.layout import BATCH_CONTEXTS, Layout, as_json
+from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, dictionary_ids, training_tokens
 
 #: Rows per shard of stored activations.

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from universality.sae.config import SAETrainingConfig
-from universality.transformers.config import TrainingConfig, TransformerConfig
+from universality.sae.sae_config import SAETrainingConfig
+from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 
 class Frozen(BaseModel):

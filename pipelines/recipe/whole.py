@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.corpus.config import CorpusConfig, SplitConfig
+from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
 from pipelines.recipe.parts import (
     ComparisonConfig,
     EvidenceConfig,
@@ -15,10 +15,10 @@ from pipelines.recipe.parts import (
     PretrainedModels,
     TrainingRowsConfig,
 )
-from pipelines.sweeps import SweepConfig
-from pipelines.tokens.config import TokenizerConfig, TrainedTokenizer
-from universality.compare.config import CompareConfig
-from universality.sae.config import RESOLVED, SAETrainingConfig
+from pipelines.sweep_config import SweepConfig
+from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
+from universality.compare.compare_config import CompareConfig
+from universality.sae.sae_config import RESOLVED, SAETrainingConfig
 from universality.transformers.hook_points import slip_in
 
 

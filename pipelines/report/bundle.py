@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from pipelines.report.beside import Side, side_values, sides_of, write_beside
 from pipelines.report.data_files import write_data_files
 from pipelines.report.evidence import Evidence
 from pipelines.report.folder import ReportFolder, json_text
@@ -22,6 +21,7 @@ from pipelines.report.prose.write import write_prose
 from pipelines.report.provenance import clean, results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
+from pipelines.report.side_by_side import Side, side_values, sides_of, write_beside
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
 from storage import ArtifactCorrupt, TableMissing
 

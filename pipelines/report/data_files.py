@@ -14,8 +14,8 @@ from pipelines.report.folder import json_text
 from pipelines.report.making import Write
 from pipelines.report.prose.material import readable_recipe
 from pipelines.report.tables import TABLES
-from universality.exhibits.columns import entry
-from universality.exhibits.columns_figures import FIGURES, figure_entry
+from results.schema import entry
+from results.schema_figures import FIGURES, figure_entry
 
 if TYPE_CHECKING:
     from storage import Run
@@ -75,7 +75,7 @@ def recipe_yaml(recipe: Recipe) -> str:
 def _write_graphs(write: Write, tables: Mapping[str, pd.DataFrame], recipe: Recipe) -> None:
     import networkx as nx
 
-    from universality.exhibits.graphs import assigned_graph, graphml
+    from results.graph_export import assigned_graph, graphml
 
     pairs = dict(split_comparisons(tables["pairs"]))
     for comparison, features in split_comparisons(tables["features"]):
@@ -90,7 +90,7 @@ def data_dictionary(tables: Mapping[str, pd.DataFrame], numbers: Mapping[str, pd
 
     Args:
         tables: the run's tables by name.
-        numbers: the frames behind figures by key of :data:`universality.exhibits.columns_figures.FIGURES`.
+        numbers: the frames behind figures by key of :data:`results.schema_figures.FIGURES`.
     """
     lines = [
         "# Data dictionary",
@@ -155,7 +155,7 @@ def _type(values: pd.Series) -> str:
 
 
 def _graph_section(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    from universality.exhibits.graphs import EDGE_ATTRIBUTES, NODE_ATTRIBUTES
+    from results.graph_export import EDGE_ATTRIBUTES, NODE_ATTRIBUTES
 
     lines = [
         "## Graph",

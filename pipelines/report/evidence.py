@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from universality.exhibits.cases import Case, Context
-from universality.exhibits.colours import SIDE_COLOURS, model_colours
-from universality.exhibits.firing import Firing, consensus_rows, distinct, firing, rows_of_choice
-from universality.exhibits.windows import EvaluationText
+from pipelines.report.figures.case_figures import Case, Context
+from results.colours import SIDE_COLOURS, model_colours
+from results.evaluation_text import EvaluationText
+from results.firing import Firing, consensus_rows, distinct, firing, rows_of_choice
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from universality.exhibits.latex import Column
+from pipelines.report.latex import Column
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

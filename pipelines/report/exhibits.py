@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.report.exhibit import Exhibit
-from pipelines.report.figures import FIGURES
-from pipelines.report.reading_tables import READING_TABLES
+from pipelines.report.figure_exhibits import FIGURES
+from pipelines.report.table_exhibits import READING_TABLES
 
 EXHIBITS: tuple[Exhibit, ...] = (*READING_TABLES, *FIGURES)

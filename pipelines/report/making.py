@@ -12,11 +12,11 @@ from pipelines.cli.summary import split_comparisons
 from pipelines.report.evidence import Evidence
 from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Shown
 from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.latex import booktabs
+from pipelines.report.markdown import markdown_table
 from pipelines.report.pins import Pins
 from pipelines.report.tables import csv_bytes
 from storage import StoreError
-from universality.exhibits.latex import booktabs
-from universality.exhibits.markdown import markdown_table
 
 if TYPE_CHECKING:
     from storage import Run
@@ -28,7 +28,8 @@ class ReportOptions(NamedTuple):
     """How a report is to look.
 
     Attributes:
-        formats: of figures, some of :data:`universality.exhibits.paper.FORMATS`; none leaves the numbers behind them.
+        formats: of figures, some of :data:`pipelines.report.figures.canvas.FORMATS`; none leaves the numbers behind
+            them.
         columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
         pins: pairs to show one by one.
         runs: other runs to set beside it.
@@ -49,7 +50,7 @@ class Made(NamedTuple):
     Attributes:
         shown: figures and tables in the order of the report.
         missing: what could not be made, and why, in words.
-        numbers: the frames behind figures by key of :data:`universality.exhibits.columns_figures.FIGURES`, of one
+        numbers: the frames behind figures by key of :data:`results.schema_figures.FIGURES`, of one
             comparison each.
     """
 
@@ -142,7 +143,7 @@ def write_contents(
     Returns:
         What of it the page shows.
     """
-    from universality.exhibits.paper import to_file
+    from pipelines.report.figures.canvas import to_file
 
     shown = []
     for suffix, content in contents.items():

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.report.beside import CAPTIONS, pictures_beside
 from pipelines.report.exhibit import Shown
-from universality.exhibits.markdown import code, page, plain
+from pipelines.report.markdown import code, page, plain
+from pipelines.report.side_by_side import CAPTIONS, pictures_beside
 
 #: Parts of the page: heading, what it is about, and its exhibits.
 SECTIONS: tuple[tuple[str, str, tuple[str, ...]], ...] = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipelines.report.beside import CAPTIONS, pictures_beside
 from pipelines.report.exhibit import Shown
 from pipelines.report.exhibits import EXHIBITS
-from universality.exhibits.latex import tex_escape
+from pipelines.report.latex import tex_escape
+from pipelines.report.side_by_side import CAPTIONS, pictures_beside
 
 _DOCUMENT = r"""% Compiles as it is: pdflatex paper, bibtex paper, pdflatex paper, pdflatex paper.
 % For a paper of your own take its two \input lines and the packages; figures have their final size.

@@ -7,13 +7,13 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.report.beside import CAPTIONS
 from pipelines.report.data_files import FILES as DATA
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.prose.write import FILES as PROSE
+from pipelines.report.side_by_side import CAPTIONS
 from pipelines.report.tables import MAX_CSV_ROWS, TABLES
+from results.frames import headline_frame
 from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
-from universality.exhibits.frames import headline_frame
 
 
 def readme_text(

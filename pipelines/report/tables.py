@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from universality.exhibits.text import is_invisible
+from results.token_text import is_invisible
 
 #: Tables in the order of the README, with what a row is.
 TABLES: Mapping[str, str] = {

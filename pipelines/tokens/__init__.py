@@ -1,6 +1,6 @@
 """Tokenizer, contexts and evaluation rows.
 
-``pipelines.tokens.config`` holds the configs (light); the functions load on first use.
+``pipelines.tokens.tokenizer_config`` holds the configs (light); the functions load on first use.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pipelines.tokens.build import TokenizerResult, TokensResult, build_tokenizer, build_tokens
     from pipelines.tokens.encode import TokenLists, encode_documents
+    from pipelines.tokens.evaluation_rows import evaluation_rows
     from pipelines.tokens.packing import context_blocks, pack
-    from pipelines.tokens.rows import evaluation_rows
     from pipelines.tokens.tokenizer import train_tokenizer
     from pipelines.tokens.vocabulary import vocabulary_table
 
@@ -38,7 +38,7 @@ _HOMES = {
     "build_tokens": "build",
     "context_blocks": "packing",
     "encode_documents": "encode",
-    "evaluation_rows": "rows",
+    "evaluation_rows": "evaluation_rows",
     "pack": "packing",
     "train_tokenizer": "tokenizer",
     "vocabulary_table": "vocabulary",

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from pipelines.corpus.split import TRAIN_PARTS
-from pipelines.tokens.config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.encode import TokenLists, encode_documents
 from pipelines.tokens.errors import PackingError
+from pipelines.tokens.evaluation_rows import choose_documents, evaluation_rows
 from pipelines.tokens.packing import Packed, context_blocks, pack
-from pipelines.tokens.rows import choose_documents, evaluation_rows
 from pipelines.tokens.tokenizer import bos_id, tokenizer_json
+from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.vocabulary import vocabulary_table
 from universality.errors import must_be
 from universality.seeds import generator

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipelines.tokens.config import HubTokenizer, TokenizerConfig, TokenizerFile, TrainedTokenizer
 from pipelines.tokens.errors import TokenizerError
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TokenizerFile, TrainedTokenizer
 from universality.errors import must_be
 
 SEPARATOR = "<|endoftext|>"

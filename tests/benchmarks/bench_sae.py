@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from dense_topk import DenseTopK, planted_rows
 
 from universality.sae.architectures import make_stepper
-from universality.sae.config import SAETrainingConfig
-from universality.sae.stepper import Parameters, Rates, Stepper
+from universality.sae.autograd_step import Parameters, Rates, Stepper
+from universality.sae.sae_config import SAETrainingConfig
 
 SIZES = [(256, 1024, 16), (512, 4096, 32), (512, 16384, 32)]
 BATCH = 1024

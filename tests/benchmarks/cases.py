@@ -86,7 +86,7 @@ def correlate(folder: str, d: int, rows: int, threads: int) -> dict:
 
 def maxima(folder: str, d: int, rows: int, threads: int) -> dict:
     """One shift of the null: sides laid out before, as for many shifts."""
-    from universality.correlation.layout import sides
+    from universality.correlation.operands import sides
     from universality.correlation.sparse_pairwise import max_between, max_correlation
 
     a, b = _read(folder, d, rows)

@@ -23,9 +23,9 @@ from run_variants import add_sweep
 from synthetic_run import write_synthetic_run
 from visits import TINY
 
-from dashboards.screenshots import chromium, screens, settle
-from dashboards.server import serve
 from storage import open_run
+from tools.screenshots import chromium, screens, settle
+from tools.server import serve
 
 #: Notes when the first content stood on the page, and when anything on it moved last.
 WATCH = """

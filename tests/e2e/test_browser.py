@@ -12,11 +12,11 @@ from run_variants import add_sweep
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, EVIL, LITERAL, Watched, click_row
 
-from dashboards.screenshots import chromium, screens, settle
-from dashboards.server import serve
 from pipelines.report.pins import pinned_rows, read_pins
+from results.finding_frames import domain_frame
 from storage import open_run
-from universality.exhibits.finding_frames import domain_frame
+from tools.screenshots import chromium, screens, settle
+from tools.server import serve
 
 pytestmark = BROWSER
 

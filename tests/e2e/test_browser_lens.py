@@ -8,8 +8,8 @@ import pytest
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, Watched
 
-from dashboards.screenshots import chromium, settle
-from dashboards.server import serve
+from tools.screenshots import chromium, settle
+from tools.server import serve
 
 pytestmark = BROWSER
 

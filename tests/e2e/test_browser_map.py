@@ -9,9 +9,9 @@ import synthetic_text
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, EVIL, Watched
 
-from dashboards.screenshots import chromium, settle
-from dashboards.server import serve
 from storage import open_run
+from tools.screenshots import chromium, settle
+from tools.server import serve
 
 pytestmark = BROWSER
 

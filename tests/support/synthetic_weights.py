@@ -11,8 +11,8 @@ D_MLP = 64
 
 def transformer(model_seed: int, d_vocab: int, n_ctx: int) -> dict[str, dict[str, Any]]:
     """Content of a ``transformer`` artifact whose neurons are as many as the dictionaries read."""
-    from universality.transformers.config import TransformerConfig
     from universality.transformers.native import build, weights
+    from universality.transformers.transformer_config import TransformerConfig
 
     shape = {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_mlp": D_MLP, "d_vocab": d_vocab, "n_ctx": n_ctx}
     model = build(TransformerConfig(**shape), model_seed)

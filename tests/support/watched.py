@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashboards.screenshots import find_chromium, settle
+from tools.screenshots import find_chromium, settle
 
 #: What every test of the screens in a real browser is marked with.
 BROWSER = [

@@ -9,15 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from universality.compare.api import compare
     from universality.compare.assembly import Comparison, assemble
     from universality.compare.chance import PairNull, pair_null
-    from universality.compare.config import CompareConfig
+    from universality.compare.compare_config import CompareConfig
     from universality.compare.marks import SharedInitialisation, flagged_pairs
     from universality.compare.neurons import NeuronMatching, pair_neurons
     from universality.compare.pairing import PairMatching, pair_matching, pair_similarity
     from universality.compare.stages import Stages, plan_pairs
     from universality.compare.statistics import LatentStatistics, latent_statistics
-    from universality.compare.whole import compare
 
 __all__ = [
     "CompareConfig",
@@ -42,13 +42,13 @@ __all__ = [
 _HOMES = {
     "assembly": ("Comparison", "assemble"),
     "chance": ("PairNull", "pair_null"),
-    "config": ("CompareConfig",),
+    "compare_config": ("CompareConfig",),
     "neurons": ("NeuronMatching", "pair_neurons"),
     "pairing": ("PairMatching", "pair_matching", "pair_similarity"),
     "marks": ("SharedInitialisation", "flagged_pairs"),
     "stages": ("Stages", "plan_pairs"),
     "statistics": ("LatentStatistics", "latent_statistics"),
-    "whole": ("compare",),
+    "api": ("compare",),
 }
 
 

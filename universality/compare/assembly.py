@@ -20,8 +20,8 @@ from universality.compare.clusters import (
     number_nodes,
     tau_curve,
 )
-from universality.compare.config import CompareConfig
-from universality.compare.function import Functions
+from universality.compare.compare_config import CompareConfig
+from universality.compare.effects import Functions
 from universality.compare.headline import (
     baseline_table,
     headline_table,
@@ -29,10 +29,10 @@ from universality.compare.headline import (
     null_quantile_table,
     null_rate_table,
 )
-from universality.compare.missing import verdict_table
 from universality.compare.neurons import index_table
 from universality.compare.pairing import candidate_table
 from universality.compare.stages import Stages
+from universality.compare.verdict_inputs import verdict_table
 from universality.domains import best_latents, domain_table, nearest_neurons
 from universality.graph import build_graph, cycle_consistency
 from universality.indices import Index
@@ -58,7 +58,7 @@ class Comparison:
             verdict (first in order over the models missing from its cluster; missing if universal),
             max_activation, top_domain. Cluster, class, level and verdict are missing for latents not alive.
         pairs: one row per assigned pair of two models; see :class:`PairMatching`, and
-            :meth:`universality.compare.function.Functions.columns` for what the pair does.
+            :meth:`universality.compare.effects.Functions.columns` for what the pair does.
         verdicts: model, latent, other_model, verdict, statistic.
         clusters: cluster, class, level, n_models, completeness, cohesion, members.
         graph: nodes ``(model, latent)``, edges of the clusters.

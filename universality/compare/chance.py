@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.compare.statistics import LatentStatistics, only
 from universality.nulls import benjamini_hochberg, p_values, shift_null, strata
 from universality.rows import Rows

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from universality.blas import on_one_blas_thread
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.compare.pairing import Resampler
 from universality.correlation import correlate_dense, correlate_pairs
 from universality.indices import Index, raw_indices

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.compare.levels import beyond_documents, beyond_tokens, levels
 from universality.compare.statistics import LatentStatistics, only
 from universality.compare.token_interval import evenly, resampled_conditional

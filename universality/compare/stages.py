@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from universality.compare.chance import PairNull
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.compare.neurons import NeuronMatching
 from universality.compare.pairing import BestPartners, PairMatching, swapped_similarity
 from universality.compare.statistics import LatentStatistics

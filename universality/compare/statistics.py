@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.rows import Rows
 
 STATUSES = ("alive", "rare", "dead")

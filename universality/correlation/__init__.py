@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from universality.correlation.column import ColumnMoments, column_moments, correlate_column
     from universality.correlation.conditional import conditional_correlation
-    from universality.correlation.dense import correlate_dense
     from universality.correlation.inputs import LatentMoments, latent_moments, pivots
     from universality.correlation.moments import CrossMoments
+    from universality.correlation.neurons import correlate_dense
+    from universality.correlation.one_latent import ColumnMoments, column_moments, correlate_column
     from universality.correlation.pairs import PairStatistics, correlate_pairs
     from universality.correlation.sparse_pairwise import correlate, max_correlation, pairs_above
     from universality.correlation.top import TopSimilarity
 
 _HOMES = {
-    "ColumnMoments": "column",
-    "column_moments": "column",
-    "correlate_column": "column",
+    "ColumnMoments": "one_latent",
+    "column_moments": "one_latent",
+    "correlate_column": "one_latent",
     "conditional_correlation": "conditional",
-    "correlate_dense": "dense",
+    "correlate_dense": "neurons",
     "LatentMoments": "inputs",
     "latent_moments": "inputs",
     "pivots": "inputs",

@@ -163,7 +163,7 @@ def _ratio(
 
 
 def _dense(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray, groups: _Groups) -> np.ndarray:
-    from universality.correlation.dense import column_moments
+    from universality.correlation.neurons import column_moments
 
     mean_x, mean_y = column_moments(x, "A").mean, column_moments(y, "B").mean
     out = np.zeros(ia.size)

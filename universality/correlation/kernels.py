@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from universality.correlation.lists import offer
 from universality.correlation.prefetch import prefetch
+from universality.correlation.top_lists import offer
 
 SHIFT = 4
 BLOCK = 1 << SHIFT

@@ -174,7 +174,7 @@ def _statistics(
 
 
 def _dense_pairs(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray) -> PairStatistics:
-    from universality.correlation.dense import column_moments
+    from universality.correlation.neurons import column_moments
 
     mx, my = column_moments(x), column_moments(y)
     products, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)

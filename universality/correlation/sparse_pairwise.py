@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from universality.correlation import kernels, lists
+from universality.correlation import kernels
+from universality.correlation import top_lists as lists
 from universality.correlation.inputs import Matrix, is_dense
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
-from universality.correlation.layout import Side, padding, scratch, sides, work_ranges
-from universality.correlation.lists import Lists
+from universality.correlation.operands import Side, padding, scratch, sides, work_ranges
 from universality.correlation.threads import n_threads, over_blocks
 from universality.correlation.top import TopSimilarity, from_lists
+from universality.correlation.top_lists import Lists
 from universality.errors import InputError, must_be
 
 _LIST_BYTES = 1 << 31  # private lists of all threads together
@@ -53,7 +54,7 @@ def correlate(
 
         return correlate_on(A, B, top=top, device=device, threads=threads)
     if is_dense(A) and is_dense(B):
-        from universality.correlation.dense import correlate_dense
+        from universality.correlation.neurons import correlate_dense
 
         return correlate_dense(A, B, top=top)
     left, right = sides(A, B)
@@ -125,7 +126,7 @@ def max_correlation(A: Matrix, B: Matrix, threads: int | None = None) -> tuple[n
         InputError: different rows, or not finite.
     """
     if is_dense(A) and is_dense(B):
-        from universality.correlation.dense import max_correlation_dense
+        from universality.correlation.neurons import max_correlation_dense
 
         return max_correlation_dense(A, B)
     left, right = sides(A, B)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from universality.correlation import layout
-from universality.correlation.dense import ColumnMoments
+from universality.correlation import operands as layout
+from universality.correlation.neurons import ColumnMoments
 from universality.correlation.threads import blocks
 
 _UNDERFLOW = 1e-27  # more than products too small for float32 can add up to

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from universality.correlation.dense import column_moments
 from universality.correlation.inputs import Csr, Matrix, check_same_rows, is_dense
-from universality.correlation.layout import Side, sides
+from universality.correlation.neurons import column_moments
+from universality.correlation.operands import Side, sides
 from universality.correlation.pairs import pair_products
 from universality.correlation.sparse_pairwise import exact_lists
 from universality.correlation.threads import n_threads

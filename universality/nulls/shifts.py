@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from universality.correlation.dense import column_moments, max_dense
 from universality.correlation.inputs import Matrix, check_same_rows, is_dense
+from universality.correlation.neurons import column_moments, max_dense
 from universality.correlation.sparse_pairwise import max_between, sides
 from universality.errors import InputError, must_be
 

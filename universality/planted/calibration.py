@@ -15,13 +15,13 @@ import numpy as np
 import pandas as pd
 
 from universality.compare.chance import PairNull, pair_null
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.compare.pairing import pair_matching, pair_similarity
 from universality.compare.stages import Pair, Stages, plan_pairs
 from universality.compare.statistics import LatentStatistics, latent_statistics, only
 from universality.correlation import TopSimilarity, correlate_pairs
-from universality.planted.config import PlantConfig
 from universality.planted.judging import judge, true_pairs
+from universality.planted.planted_config import PlantConfig
 from universality.planted.world import Planted, plant
 from universality.rows import Rows, split_documents
 from universality.seeds import derive_seed

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from universality.planted.config import PlantConfig
 from universality.planted.events import Events, document_events, draw_rates, mask_events
+from universality.planted.planted_config import PlantConfig
 from universality.planted.text import Text
 from universality.seeds import generator
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from universality.planted.config import PlantConfig
+from universality.planted.planted_config import PlantConfig
 from universality.seeds import generator
 
 

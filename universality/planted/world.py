@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.planted.config import PlantConfig
 from universality.planted.events import Events, mask_events, observe
 from universality.planted.features import Feature, decoy_tokens, plant_features
+from universality.planted.planted_config import PlantConfig
 from universality.planted.text import Text, plant_text
 from universality.seeds import generator
 

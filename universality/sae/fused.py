@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from universality.sae.stepper import across, advance, update
+from universality.sae.autograd_step import across, advance, update
 
 
 class FusedUpdate:
-    """:func:`universality.sae.stepper.update` by ``torch.compile``; in plain operations where that fails.
+    """:func:`universality.sae.autograd_step.update` by ``torch.compile``; in plain operations where that fails.
 
     What changes from step to step is a tensor, so that shapes alone are compiled for. The projection is compiled on its
     own: with the step in one piece, torch's compiler for the CPU fails (2.13).
@@ -35,7 +35,7 @@ class FusedUpdate:
         constants: tuple[float, float, float],
         unit_decoder: bool,
     ) -> None:
-        """As :func:`universality.sae.stepper.update`."""
+        """As :func:`universality.sae.autograd_step.update`."""
         held = (weights, means, squares)
         if self.warning is None:
             from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from universality.sae.config import BUFFER_MB, SAETrainingConfig
+from universality.sae.sae_config import BUFFER_MB, SAETrainingConfig
 from universality.seeds import derive_seed, generator
 
 CHUNK_ROWS = 128

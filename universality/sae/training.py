@@ -12,11 +12,11 @@ import torch
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
 from universality.sae.architectures import autograd_stepper, input_scale, make_stepper, starting_point
-from universality.sae.config import SAETrainingConfig
+from universality.sae.autograd_step import Parameters, Rates
 from universality.sae.fused import FusedUpdate
-from universality.sae.stepper import Parameters, Rates
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import SAMPLE_ROWS, geometric_median, sample_rows, training_stream
-from universality.sae.trainee import SAETrainingResult, Trainee
+from universality.sae.training_state import SAETrainingResult, Trainee
 from universality.seeds import derive_seed, generator
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]

@@ -13,7 +13,7 @@ from transformer_lens.model_bridge.sources.native import boot as boot_native
 
 from universality.errors import InputError, must_be
 from universality.seeds import generator
-from universality.transformers.config import TransformerConfig
+from universality.transformers.transformer_config import TransformerConfig
 
 
 def bridge_config(config: TransformerConfig, model_seed: int | None = None) -> TransformerBridgeConfig:

@@ -14,9 +14,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
 from universality.seeds import generator
-from universality.transformers.config import TrainingConfig
 from universality.transformers.native import load_weights, weights
 from universality.transformers.objective import NextTokenLoss
+from universality.transformers.transformer_config import TrainingConfig
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""

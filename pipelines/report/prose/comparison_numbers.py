@@ -19,7 +19,7 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
-from universality.compare.config import CompareConfig
+from universality.compare.compare_config import CompareConfig
 from universality.verdicts import VERDICTS
 
 #: Quantities of the table ``headline`` as macros call them.

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from universality.exhibits.latex import number, tex_escape
+from pipelines.report.latex import number, tex_escape
 
 PREFIX = "uf"
 _DIGITS = ("Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")

@@ -6,13 +6,13 @@ Which sentences stand there follows from the recipe and from what was measured; 
 from __future__ import annotations
 
 from pipelines.recipe import NativeModels, PretrainedModels, Recipe
-from pipelines.report.prose.comparing import comparison_paragraphs
-from pipelines.report.prose.dictionaries import dictionary_paragraphs
+from pipelines.report.prose.comparison_methods import comparison_paragraphs
+from pipelines.report.prose.dictionary_methods import dictionary_paragraphs
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.results import result_paragraphs
-from pipelines.report.prose.sweeps import sweep_sections
+from pipelines.report.prose.sweep_results import sweep_sections
 from pipelines.report.prose.template import Section
-from pipelines.tokens.config import HubTokenizer, TokenizerFile, TrainedTokenizer
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
 
 Paragraph = list[str]
 

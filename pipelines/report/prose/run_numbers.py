@@ -19,8 +19,8 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
-from pipelines.tokens.config import HubTokenizer, TokenizerFile
-from universality.transformers.config import TrainingConfig, TransformerConfig
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
+from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 #: Parts of the corpus as a macro and as prose call them; the training part is both halves.
 PARTS = {

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from pipelines.report.latex import tex_escape
 from pipelines.report.prose.citations import WORKS
 from pipelines.report.prose.macros import PREFIX, Macros
-from universality.exhibits.latex import tex_escape
 
 _MARK = re.compile(r" ?\[@[^\]]+\]|\{[A-Z][A-Za-z]*\}|\$[^$]+\$|\*[^*\s][^*]*\*")
 _MACRO = re.compile(r"\{([A-Z][A-Za-z]*)\}")

@@ -15,7 +15,7 @@ from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material, material
 from pipelines.report.prose.methods import methods_sections
 from pipelines.report.prose.run_numbers import add_run_numbers
-from pipelines.report.prose.sweeps import add_sweep_numbers
+from pipelines.report.prose.sweep_results import add_sweep_numbers
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
 
 if TYPE_CHECKING:

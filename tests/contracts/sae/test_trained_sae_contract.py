@@ -7,7 +7,7 @@ from dense_architectures import train_dense
 from dense_topk import planted_directions, planted_rows
 
 from universality.sae import load_sae, save_sae
-from universality.sae.config import SAETrainingConfig
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
 
 D_IN, D_SAE, STEPS, BATCH, LR = 32, 80, 470, 128, 1e-2

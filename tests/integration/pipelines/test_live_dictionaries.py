@@ -13,9 +13,9 @@ from pipelines.engine.runner import run_plan
 from pipelines.engine.step import StepContext
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
-from pipelines.steps.rows import live_rows, mixing_of
+from pipelines.steps.step_rows import live_rows, mixing_of
 from storage import open_run, open_store
-from universality.sae.config import SAETrainingConfig
+from universality.sae.sae_config import SAETrainingConfig
 
 HOOK = "blocks.0.mlp.hook_post"
 SMALL = ["models.n_untrained=0", "comparisons.0.replicates=false", "comparisons.0.neurons=false"]

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.recipe import load_recipe
-from pipelines.steps.dictionaries import open_sae
+from pipelines.steps.dictionary_steps import open_sae
 from storage import open_run
 from universality.compare import compare
 from universality.sae import SparseAutoencoder

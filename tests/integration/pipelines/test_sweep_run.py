@@ -12,7 +12,7 @@ import yaml
 from streamlit.testing.v1 import AppTest
 
 from pipelines.recipe import load_recipe
-from pipelines.steps.dictionaries import open_sae
+from pipelines.steps.dictionary_steps import open_sae
 from storage import open_run
 from universality.sae.evaluation import frontier
 

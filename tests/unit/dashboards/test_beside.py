@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dashboards.beside import headlines, quality
-from universality.exhibits.beside_frames import class_shares, curves_beside, flattened, settings_beside
+from results.side_by_side import class_shares, curves_beside, flattened, settings_beside
 
 
 def test_settings_that_differ_are_named_by_their_path():

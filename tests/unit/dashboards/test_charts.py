@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from dashboards.components import overview_charts, pair_charts
-from universality.exhibits import frames
-from universality.exhibits.firing import N_BINS
+from results import frames
+from results.firing import N_BINS
 
 
 def rows_of(chart) -> list[dict]:

@@ -4,7 +4,7 @@ import pytest
 
 from dashboards.components.plane import graph_spec, points_spec
 from dashboards.places import COLOURINGS, NO_PARTNER, Group, colour_groups, sampled, telling
-from universality.exhibits.colours import CLASS_COLOURS, OKABE_ITO
+from results.colours import CLASS_COLOURS, OKABE_ITO
 
 
 def features(n: int = 60) -> pd.DataFrame:

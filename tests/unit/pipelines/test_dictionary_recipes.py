@@ -7,10 +7,10 @@ from pipelines.engine.step import StepContext, find_step
 from pipelines.errors import RecipeError, TrainingDiverged
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe, validate_recipe
-from pipelines.steps.dictionaries import missed_target
+from pipelines.steps.dictionary_steps import missed_target
 from storage import artifact_key, open_store
 from universality.errors import InputError
-from universality.sae.config import BELONGS, TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.sae_config import BELONGS, TOP_K_FAMILY, SAETrainingConfig
 
 SAE = "comparisons.0.sae"
 NO_K = [f"{SAE}.k=null"]

@@ -13,12 +13,12 @@ from universality.sae.architectures.batch_step import BatchCPUStep
 from universality.sae.architectures.batch_topk import BatchTopKStep, RunningThreshold, threshold_decay
 from universality.sae.architectures.jumprelu import JumpReLUStep
 from universality.sae.architectures.penalised import GatedStep, ReLU2023Step, ReLUStep
+from universality.sae.autograd_step import AutogradStep, Parameters, Stepper
 from universality.sae.base import SparseAutoencoder
-from universality.sae.config import TOP_K_FAMILY, SAETrainingConfig
 from universality.sae.fused import FusedUpdate
-from universality.sae.step import CPUStep, TorchStep
-from universality.sae.stepper import AutogradStep, Parameters, Stepper
+from universality.sae.sae_config import TOP_K_FAMILY, SAETrainingConfig
 from universality.sae.topk import TopK, runs_kernels
+from universality.sae.topk_kernel_step import CPUStep, TorchStep
 
 FREE_DECODER_NORM = 0.1
 """Norm of a free decoder's rows at the start (ours, of the 0.05 to 1 of the April 2024 update)."""

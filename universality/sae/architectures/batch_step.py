@@ -10,9 +10,9 @@ import torch
 
 from universality.sae import kernels, selection
 from universality.sae.architectures.batch_topk import RunningThreshold
+from universality.sae.autograd_step import Parameters, Rates, StepOutcome
 from universality.sae.auxiliary import DenseAuxiliary
-from universality.sae.step import CPUStep, Slots, strongest_dead
-from universality.sae.stepper import Parameters, Rates, StepOutcome
+from universality.sae.topk_kernel_step import CPUStep, Slots, strongest_dead
 
 
 class BatchCPUStep(RunningThreshold, CPUStep):

@@ -8,7 +8,7 @@ from typing import Self
 
 import torch
 
-from universality.sae.stepper import AutogradStep, Losses, Parameters, auxiliary_loss, batch_spread
+from universality.sae.autograd_step import AutogradStep, Losses, Parameters, auxiliary_loss, batch_spread
 
 THRESHOLD_STEPS = 100
 """Steps that the running mean of the threshold looks back, at most: a decay of 0.99, as in the authors' code."""

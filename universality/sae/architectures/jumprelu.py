@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from universality.sae.architectures.penalised import PenalisedStep, fired
-from universality.sae.stepper import Losses, Parameters, batch_spread
+from universality.sae.autograd_step import Losses, Parameters, batch_spread
 
 
 def _window(pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from universality.sae.architectures.resampling import resample
-from universality.sae.stepper import AutogradStep, Losses, Parameters, batch_spread
+from universality.sae.autograd_step import AutogradStep, Losses, Parameters, batch_spread
 from universality.sae.stream import MEASURED_BLOCK
 
 

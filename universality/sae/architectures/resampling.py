@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from universality.sae.stepper import Parameters
+from universality.sae.autograd_step import Parameters
 
 ENCODER_SHARE = 0.2
 """Norm of a new encoder row, as a share of the mean norm of the living ones (the paper's)."""

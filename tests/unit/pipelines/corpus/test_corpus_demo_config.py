@@ -4,13 +4,14 @@ import sys
 import pytest
 
 from pipelines.corpus import demo, packages, pins, read_corpus
-from pipelines.corpus.config import CorpusConfig, DemoMix
+from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.errors import CorpusError, SourceMissing
 
 
 def test_configs_are_light():
     code = (
-        "import sys, pipelines.corpus, pipelines.tokens, pipelines.corpus.config, pipelines.tokens.config\n"
+        "import sys, pipelines.corpus, pipelines.tokens\n"
+        "import pipelines.corpus.corpus_config, pipelines.tokens.tokenizer_config\n"
         "heavy = {'pandas', 'numpy', 'pyarrow', 'tokenizers', 'transformers', 'datasets', 'torch'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipelines.corpus import corpus_fingerprint, read_corpus
 from pipelines.corpus import files as corpus_files
-from pipelines.corpus.config import CorpusConfig, JsonLines, ParquetFiles, TextFolder
+from pipelines.corpus.corpus_config import CorpusConfig, JsonLines, ParquetFiles, TextFolder
 from pipelines.corpus.errors import CorpusError
 
 PROSE = "The quick brown fox jumps over the lazy dog, number {i}, and then it sleeps for a while.\n"

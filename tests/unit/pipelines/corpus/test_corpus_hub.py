@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipelines.corpus import read_corpus
-from pipelines.corpus.config import CorpusConfig, HubDataset
+from pipelines.corpus.corpus_config import CorpusConfig, HubDataset
 from pipelines.corpus.errors import CorpusError, SourceMissing
 
 ROWS = pd.DataFrame(

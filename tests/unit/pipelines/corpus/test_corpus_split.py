@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.corpus.config import SplitConfig
+from pipelines.corpus.corpus_config import SplitConfig
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.read import Corpus
 from pipelines.corpus.split import PARTS, TRAIN_PARTS, fair_shares, split_corpus

@@ -15,9 +15,9 @@ from synthetic_run import write_synthetic_run
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes, validate_recipe
 from pipelines.report.bundle import ReportOptions, write_report
 from pipelines.report.data_files import data_dictionary, recipe_yaml
+from results.schema import TABLES, entry
+from results.schema_common import COMMON
 from storage import Run
-from universality.exhibits.columns import TABLES, entry
-from universality.exhibits.columns_common import COMMON
 
 #: A report without pictures, which take long to draw.
 TEXT = ReportOptions(formats=())
@@ -92,7 +92,7 @@ def test_a_column_without_an_entry_is_seen() -> None:
 
 
 def test_columns_of_sweeps_are_described() -> None:
-    from pipelines.steps.sweeping import MEASURED
+    from pipelines.steps.sweep_steps import MEASURED
 
     fixed = [
         "sweep",

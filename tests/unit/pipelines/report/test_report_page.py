@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipelines.report.latex import Column
+from pipelines.report.markdown import markdown_table, page
 from pipelines.report.page import in_short, report_html, report_markdown
 from storage import Run
-from universality.exhibits.latex import Column
-from universality.exhibits.markdown import markdown_table, page
 
 EVIL = "<script>alert(1)</script> ![i](http://example.invalid/x.png) [a](javascript:b) a|b `c` **d** $x$ &amp; http://e.x"
 

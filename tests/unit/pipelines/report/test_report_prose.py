@@ -18,13 +18,13 @@ from synthetic_run import write_synthetic_run
 from pipelines.recipe import load_recipe, shipped_recipes
 from pipelines.report.bundle import ReportOptions, ReportResult, write_report
 from pipelines.report.prose.citations import WORKS, bibliography, listed
-from pipelines.report.prose.comparing import ASSIGNMENTS
-from pipelines.report.prose.dictionaries import ARCHITECTURES
+from pipelines.report.prose.comparison_methods import ASSIGNMENTS
+from pipelines.report.prose.dictionary_methods import ARCHITECTURES
 from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
-from pipelines.steps.sweeping import MEASURED
+from pipelines.steps.sweep_steps import MEASURED
 from storage import Run, open_store
-from universality.sae.config import SAEArchitecture
+from universality.sae.sae_config import SAEArchitecture
 
 #: A report without pictures, which take long to draw.
 TEXT = ReportOptions(formats=())

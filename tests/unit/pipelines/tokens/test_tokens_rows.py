@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipelines.tokens import evaluation_rows, pack
 from pipelines.tokens.encode import TokenLists
-from pipelines.tokens.rows import choose_documents
+from pipelines.tokens.evaluation_rows import choose_documents
 
 BOS = 0
 

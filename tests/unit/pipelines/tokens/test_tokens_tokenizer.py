@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from pipelines.tokens import encode_documents, train_tokenizer, vocabulary_table
-from pipelines.tokens.config import HubTokenizer, TokenizerFile, TrainedTokenizer
 from pipelines.tokens.errors import TokenizerError
 from pipelines.tokens.tokenizer import bos_id, tokenizer_json
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
 from pipelines.tokens.vocabulary import byte_of_character, token_bytes
 from universality.transformers.tokenizer import load_tokenizer
 

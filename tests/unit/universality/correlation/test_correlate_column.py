@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from universality.correlation import column, column_moments, correlate_column, correlate_pairs
+from universality.correlation import column_moments, correlate_column, correlate_pairs
+from universality.correlation import one_latent as column
 from universality.errors import InputError
 
 

@@ -13,7 +13,7 @@ from scipy import sparse
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.correlation import correlate, correlate_dense, torch_blocks, torch_dense
-from universality.correlation.layout import sides
+from universality.correlation.operands import sides
 from universality.correlation.torch_blocks import Sizes
 from universality.correlation.torch_dense import correlate_on
 from universality.errors import InputError

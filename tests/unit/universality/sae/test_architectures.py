@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.sae.architectures import folded, make_stepper
 from universality.sae.architectures.batch_topk import threshold_decay
-from universality.sae.config import SAETrainingConfig
-from universality.sae.stepper import Parameters, Rates
+from universality.sae.autograd_step import Parameters, Rates
+from universality.sae.sae_config import SAETrainingConfig
 
 D_IN, D_SAE = 32, 80
 OWN = {

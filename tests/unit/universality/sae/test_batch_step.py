@@ -9,12 +9,13 @@ from dense_topk import planted_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from universality.sae import selection, step
+from universality.sae import selection
+from universality.sae import topk_kernel_step as step
 from universality.sae.architectures import make_stepper
 from universality.sae.architectures.batch_step import BatchCPUStep, Candidates
 from universality.sae.architectures.batch_topk import BatchTopKStep
-from universality.sae.config import SAETrainingConfig
-from universality.sae.stepper import Parameters, Rates
+from universality.sae.autograd_step import Parameters, Rates
+from universality.sae.sae_config import SAETrainingConfig
 
 N, D_IN, D_SAE, K = 150, 24, 70, 5
 DEAD = torch.tensor([0, 3, 4, 17, 40, 69])

@@ -5,8 +5,8 @@ import pytest
 from dense_topk import planted_rows
 
 from universality.errors import InputError
-from universality.sae.config import SAETrainingConfig
 from universality.sae.outliers import InlierRows
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import RowStream
 from universality.sae.training import train_sae
 

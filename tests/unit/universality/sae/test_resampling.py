@@ -7,8 +7,8 @@ from dense_topk import planted_directions, planted_rows
 
 from universality.sae.architectures.penalised import ReLU2023Step
 from universality.sae.architectures.resampling import resample
-from universality.sae.config import SAETrainingConfig
-from universality.sae.stepper import Parameters
+from universality.sae.autograd_step import Parameters
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import rows_to_measure
 from universality.sae.training import train_sae
 

@@ -5,7 +5,7 @@ import zlib
 import numpy as np
 import pytest
 
-from universality.sae.config import SAETrainingConfig
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import (
     BUFFER_BYTES,
     CHUNK_ROWS,

@@ -7,9 +7,9 @@ import pytest
 import torch
 from dense_topk import planted_rows
 
-from universality.sae.config import SAETrainingConfig
+from universality.sae.autograd_step import AutogradStep, Parameters, Rates, update
 from universality.sae.fused import FusedUpdate
-from universality.sae.stepper import AutogradStep, Parameters, Rates, update
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
 
 ROWS = planted_rows(2000, 24, 50, 4, seed=0)

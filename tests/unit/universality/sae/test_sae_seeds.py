@@ -12,8 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from universality.errors import InputError
 from universality.sae import training
 from universality.sae.architectures import autograd_stepper
-from universality.sae.config import SAETrainingConfig
-from universality.sae.stepper import AutogradStep, Parameters, Rates
+from universality.sae.autograd_step import AutogradStep, Parameters, Rates
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
 
 D_IN, D_SAE, K, SEEDS = 24, 70, 5, 3

@@ -6,7 +6,7 @@ import torch
 from dense_topk import DenseTopK, planted_rows
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from universality.sae.step import CPUStep, Parameters, Rates, TorchStep
+from universality.sae.topk_kernel_step import CPUStep, Parameters, Rates, TorchStep
 
 D_IN, D_SAE, K = 24, 70, 5
 
@@ -97,7 +97,7 @@ def test_many_steps_follow_the_dense_reference(kind):
 
 
 def test_threads_tiles_and_batches_share_the_work_without_changing_it(monkeypatch):
-    from universality.sae import step
+    from universality.sae import topk_kernel_step as step
 
     x = torch.from_numpy(planted_rows(500, D_IN, 50, 4, seed=5))
     outcomes = []

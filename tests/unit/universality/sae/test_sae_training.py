@@ -6,7 +6,7 @@ import torch
 from dense_topk import DenseTopK, planted_rows
 
 from universality.errors import InputError
-from universality.sae.config import SAETrainingConfig
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import schedule, train_sae
 
 D_IN, D_SAE, K = 32, 128, 4

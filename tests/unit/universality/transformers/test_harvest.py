@@ -6,7 +6,6 @@ import torch
 from scipy import special
 
 from universality.errors import InputError
-from universality.transformers.config import TransformerConfig
 from universality.transformers.harvest import (
     SplicedLosses,
     check_hook_points,
@@ -16,6 +15,7 @@ from universality.transformers.harvest import (
     spliced_losses,
 )
 from universality.transformers.native import build
+from universality.transformers.transformer_config import TransformerConfig
 
 BASE = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 31, "n_ctx": 10}
 TOKENS = np.random.default_rng(0).integers(0, 31, (7, 10)).astype(np.int32)

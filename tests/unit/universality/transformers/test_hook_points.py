@@ -2,9 +2,9 @@
 
 import pytest
 
-from universality.transformers.config import TransformerConfig
 from universality.transformers.hook_points import slip_in
 from universality.transformers.native import build
+from universality.transformers.transformer_config import TransformerConfig
 
 SHAPE = {"d_vocab": 64, "n_layers": 2, "d_model": 16, "n_heads": 2, "d_mlp": 32, "n_ctx": 16}
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from universality.errors import InputError
-from universality.sae.config import SAETrainingConfig
 from universality.sae.outliers import InlierRows
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import RowStream
 from universality.sae.training import train_sae
 from universality.transformers import live
-from universality.transformers.config import TransformerConfig
 from universality.transformers.harvest import harvest
 from universality.transformers.live import LiveRows
 from universality.transformers.native import build
+from universality.transformers.transformer_config import TransformerConfig
 
 HOOK = "blocks.1.hook_resid_post"
 SHAPE = {"n_layers": 2, "d_model": 16, "n_heads": 2, "d_mlp": 24, "d_vocab": 40, "n_ctx": 12}

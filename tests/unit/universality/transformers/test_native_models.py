@@ -6,9 +6,9 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.errors import InputError
-from universality.transformers.config import TransformerConfig
 from universality.transformers.native import build, load_weights, shuffle_weights, weights
 from universality.transformers.objective import NextTokenLoss, UnembedCrossEntropy
+from universality.transformers.transformer_config import TransformerConfig
 from universality.transformers.twin import site_of, twin_of
 
 BASE = {"n_layers": 2, "d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 31, "n_ctx": 10}

@@ -8,9 +8,9 @@ import torch
 
 from universality.denormals import denormals_are_flushed
 from universality.errors import InputError
-from universality.transformers.config import TrainingConfig, TransformerConfig
 from universality.transformers.native import build, weights
 from universality.transformers.training import heldout_loss, schedule, train
+from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 SHAPE = TransformerConfig(n_layers=1, d_model=16, n_heads=2, d_mlp=24, d_vocab=20, n_ctx=12)
 CONFIG = TrainingConfig(tokens=12 * 4 * 60, batch_contexts=4, lr=1e-2)

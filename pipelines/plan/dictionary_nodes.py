@@ -1,0 +1,102 @@
+"""Nodes of dictionaries: trained or loaded, and those of sweeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.engine.plan import Node
+from pipelines.hub import sae_commit, sae_files
+from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
+from pipelines.plan.sources import activations_of
+from pipelines.recipe import ComparisonConfig, LoadedSAE, Recipe, training_tokens
+from pipelines.sweep_config import SweepConfig
+
+
+def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, dictionary: str) -> list[Node]:
+    """The dictionary, trained or loaded, and its latents."""
+    c, (model, half) = comparison.id, activations_of(dictionary)
+    node_id = f"sae/{c}/{dictionary}"
+    if dictionary in comparison.loaded:
+        params = {**_loaded_from(comparison.loaded[dictionary]), "hook_point": comparison.hook_point}
+        sae = layout.node(node_id, "loaded_sae", params, {"activations": f"activations/{model}/eval"})
+    else:
+        params = {
+            "config": as_json(comparison.sae),
+            "hook_point": comparison.hook_point,
+            "sae_seed": [dictionary],
+            "root_seed": layout.recipe.root_seed,
+        }
+        more, inputs = _training_source(layout.recipe, model, half)
+        sae = layout.training_node(node_id, "sae", {**params, **more, **layout.fused}, inputs)
+    inputs = {
+        "sae": sae.id,
+        "activations": f"activations/{model}/eval",
+        "transformer": f"transformer/{model}",
+        "tokens": "tokens",
+        "tokenizer": "tokenizer",
+    }
+    latents = layout.training_node(
+        f"latents/{c}/{dictionary}", "latents", {"hook_point": comparison.hook_point}, inputs
+    )
+    return [sae, latents]
+
+
+def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
+    """Params that pin a dictionary from elsewhere: a folder and a branch may hold something else tomorrow."""
+    if entry.path is not None:
+        return {"path": entry.path, "files": sae_files(entry.path)}
+    hub = str(entry.hub)
+    return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision)}
+
+
+def _training_source(recipe: Recipe, model: str, half: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Params and inputs that say which rows a dictionary is trained on."""
+    rows = recipe.training_rows
+    params: dict[str, Any] = {} if rows.max_norm is None else {"max_norm": rows.max_norm}
+    if recipe.activation_source == "stored":
+        return params, {"activations": f"activations/{model}/{half}"}
+    params["live"] = {
+        "part": half,
+        "max_tokens": training_tokens(recipe),
+        "batch_contexts": BATCH_CONTEXTS,
+        **rows.positions,
+    }
+    return params, {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
+
+
+def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
+    """Training and quality of every point, and the table of them all."""
+    recipe, model, points = layout.recipe, sweep.model, sweep.settings()
+    shared = {"sweep": sweep.id, "hook_point": sweep.hook_point}
+    more, sources = _training_source(recipe, model, "sae_a")
+    nodes: list[Node] = []
+    inputs: dict[str, str] = {}
+    for number, (_, config) in enumerate(points):
+        params = {
+            **shared,
+            "config": as_json(config),
+            "n_seeds": sweep.n_seeds,
+            "root_seed": recipe.root_seed,
+            **more,
+            **layout.fused,
+        }
+        sae = layout.training_node(f"sweep_sae/{sweep.id}/{number}", "sweep_sae", params, sources)
+        judged = {
+            "sae": sae.id,
+            "activations": f"activations/{model}/eval",
+            "transformer": f"transformer/{model}",
+            "tokens": "tokens",
+            "tokenizer": "tokenizer",
+        }
+        params = {
+            "hook_point": sweep.hook_point,
+            "dense_rate": recipe.compare.dense_rate,
+            "config": {"d_sae": config.d_sae},
+            "n_seeds": sweep.n_seeds,
+        }
+        quality = layout.training_node(f"sweep_quality/{sweep.id}/{number}", "sweep_quality", params, judged)
+        nodes += [sae, quality]
+        inputs |= {f"sae/{number}": sae.id, f"quality/{number}": quality.id}
+    listed = [[name, as_json(config)] for name, config in points]
+    params = {"sweep": sweep.id, "points": listed, "n_seeds": sweep.n_seeds}
+    return [*nodes, layout.node(f"sweep/{sweep.id}", "sweep", params, inputs)]

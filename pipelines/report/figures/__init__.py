@@ -1,0 +1,1 @@
+"""Figures of a report: tidy frames in, matplotlib figures out."""

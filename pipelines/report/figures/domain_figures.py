@@ -1,0 +1,96 @@
+"""The figure of domains: do the models' best latents for Arabic, DNA, base64, … agree?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipelines.report.figures.canvas import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from results.colours import KIND_COLOURS
+
+
+class _Mark(NamedTuple):
+    column: str
+    words: str
+    marker: str
+    colour: str
+    filled: bool
+
+
+_MARKS = (
+    _Mark("r", "r across models, and its range", "o", KIND_COLOURS["features"], True),
+    _Mark("r_token", "token and position means removed", "s", KIND_COLOURS["features"], False),
+    _Mark("neuron_r", "nearest neuron", "D", KIND_COLOURS["neurons"], True),
+    _Mark("untrained_r", "untrained models", "x", KIND_COLOURS["untrained"], True),
+)
+
+
+def domains_figure(domains: pd.DataFrame, *, columns: int = 1) -> Figure:
+    """Cross-model r of each domain's best latents beside its controls.
+
+    Args:
+        domains: as :func:`results.finding_frames.domain_frame` makes it.
+        columns: of the page that it spans.
+
+    Returns:
+        A row per domain in the frame's order; shapes tell the quantities apart without colour. A
+        quantity that was measured nowhere is left out.
+    """
+    marks = [mark for mark in _MARKS if domains[mark.column].notna().any()]
+    row_height, bottom, key = 0.165, 0.36, 0.14 * max(len(marks), 1)
+    n = max(len(domains), 1)
+    names = [_short(str(name)) for name in domains["domain"]]
+    left = 0.16 + 0.058 * max((len(name) for name in names), default=8)
+    width = WIDTHS[columns]
+    with mpl.rc_context(STYLE):
+        figure = new_figure(width, bottom + n * row_height + 0.1 + key)
+        axes = axes_at(figure, left, bottom, width - left - 0.12, n * row_height + 0.1)
+        low = min(0.0, float(np.nanmin(domains[[m.column for m in marks]].to_numpy(float), initial=0.0)))
+        axes.set_xlim(low - 0.03, 1.03)
+        axes.set_ylim(n - 0.2, -0.8)
+        _rows(axes, domains, names, marks)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
+        axes.set_xlabel("held-out correlation r", labelpad=2)
+        axes.grid(axis="x", color=FAINT, lw=0.5)
+        axes.set_axisbelow(True)
+        axes.spines["left"].set_visible(False)
+        _key(axes_at(figure, left, bottom + n * row_height + 0.1, width - left - 0.12, key), marks)
+    return figure
+
+
+def _rows(axes: Axes, domains: pd.DataFrame, names: list[str], marks: list[_Mark]) -> None:
+    y = np.arange(len(domains))
+    axes.set_yticks(y, names)
+    axes.tick_params(axis="y", length=0)
+    axes.hlines(y, *axes.get_xlim(), color=FAINT, lw=0.5, zorder=0)
+    axes.hlines(
+        y, domains["r_low"], domains["r_high"], color=KIND_COLOURS["features"], lw=1.6, alpha=0.45, zorder=2
+    )
+    for z, mark in enumerate(reversed(marks)):
+        _draw(axes, domains[mark.column].to_numpy(float), y, mark, 3 + z)
+
+
+def _draw(axes: Axes, x: np.ndarray, y: np.ndarray, mark: _Mark, zorder: int) -> None:
+    face = mark.colour if mark.filled else "white"
+    axes.plot(
+        x, y, mark.marker, ms=4.2 if mark.marker != "D" else 3.4, mfc=face, mec=mark.colour, mew=0.9, ls="none",
+        zorder=zorder, clip_on=False,
+    )  # fmt: skip
+
+
+def _key(axes: Axes, marks: list[_Mark]) -> None:
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(max(len(marks), 1) - 0.3, -0.7)
+    for i, mark in enumerate(marks):
+        _draw(axes, np.array([0.03]), np.array([i]), mark, 3)
+        axes.text(0.08, i, mark.words, va="center_baseline", color=INK if i == 0 else MUTED, fontsize=6.5)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 16 else f"{name[:15]}…"

@@ -1,0 +1,145 @@
+"""Which models a cluster reaches: how many, and which of them together."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from pipelines.report.figures.canvas import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from results.colours import CLASS_COLOURS
+
+#: Sets of models drawn, at most.
+MAX_SETS = {1: 12, 2: 18}
+
+
+def membership(features: pd.DataFrame) -> pd.DataFrame:
+    """Clusters by the set of models that they reach.
+
+    Args:
+        features: table ``features``: model, status, cluster.
+
+    Returns:
+        models (ids in the table's order, joined by a space), n_models, n_clusters, n_features; sets of more models
+        first, then those of more clusters. Features without a partner are clusters of one.
+    """
+    alive = features.loc[(features["status"] == "alive") & features["cluster"].notna(), ["cluster", "model"]]
+    order = {model: place for place, model in enumerate(dict.fromkeys(features["model"].astype(str)))}
+    sets = alive.groupby("cluster")["model"].agg(
+        lambda models: " ".join(sorted({str(m) for m in models}, key=order.__getitem__))
+    )
+    sizes = alive.groupby("cluster").size()
+    frame = (
+        pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"].agg(["size", "sum"])
+    )
+    frame = frame.rename(columns={"size": "n_clusters", "sum": "n_features"}).reset_index()
+    frame.insert(1, "n_models", frame["models"].str.count(" ").astype("int64") + 1)
+    keys = ["n_models", "n_clusters", "models"]
+    return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)
+
+
+def membership_figure(
+    k_of_m: pd.DataFrame, sets: pd.DataFrame, models: list[str], *, columns: int = 2
+) -> Figure:
+    """Features by the number of models that their cluster reaches, and clusters by the set of models.
+
+    Args:
+        k_of_m: as :func:`results.frames.k_of_m_frame` makes it.
+        sets: as :func:`membership` makes it.
+        models: ids of all models, in their order.
+        columns: of the page; in two the parts stand side by side, in one below each other.
+
+    Returns:
+        Left or above, bars of exactly k models and a line of k or more. Right or below, one bar per set of models,
+        dots naming its members; of very many sets those with most clusters, and how many are left out.
+    """
+    shown = sets.loc[sets["n_clusters"].nlargest(MAX_SETS[columns]).index].sort_index()
+    rows, tall, below = 0.14 * max(len(models), 1), 1.3, 0.4
+    names = 0.2 + 0.058 * max((len(name) for name in models), default=2)
+    upset = rows + 0.08 + tall
+    with mpl.rc_context(STYLE):
+        if columns == 2:
+            figure = new_figure(WIDTHS[2], 0.24 + upset + 0.2)
+            curve = axes_at(figure, 0.5, below, 2.0, upset - below + 0.2)
+            left, width, floor = 2.85 + names, WIDTHS[2] - 2.95 - names, 0.2
+        else:
+            figure = new_figure(WIDTHS[1], 0.24 + upset + 0.35 + below + 1.3)
+            curve = axes_at(figure, 0.5, upset + 0.45 + below, 2.6, 1.15)
+            left, width, floor = 0.35 + names, WIDTHS[1] - 0.45 - names, 0.2
+        _curve(curve, k_of_m, len(models))
+        places = np.arange(len(shown))
+        _bars(axes_at(figure, left, floor + rows + 0.08, width, tall), shown, places, len(models))
+        _dots(axes_at(figure, left, floor, width, rows), shown, places, models)
+        if len(shown) < len(sets):
+            words = f"{len(sets) - len(shown):,} smaller sets are not drawn"
+            figure.text(
+                left / figure.get_figwidth(), 0.05 / figure.get_figheight(), words, color=MUTED, fontsize=6.5
+            )
+    return figure
+
+
+def _curve(axes: Axes, k_of_m: pd.DataFrame, n_models: int) -> None:
+    axes.set_title("features by number of models", loc="left", pad=5, fontweight="bold")
+    if k_of_m.empty:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, "no features", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+        return
+    k, share = k_of_m["k"].to_numpy(int), k_of_m["fraction"].to_numpy(float)
+    axes.bar(k, share, width=0.62, color=[_colour(n, n_models) for n in k], zorder=2)
+    axes.plot(k, k_of_m["at_least"], color=INK, lw=0.9, marker="o", ms=3, mfc="white", mew=0.8, zorder=3)
+    if len(k) <= 8:
+        for place, value in zip(k, share, strict=True):
+            inside = value > 0.12
+            axes.text(
+                place, value / 2 if inside else value + 0.015, f"{100 * value:.0f} %", ha="center", fontsize=6.5,
+                va="center" if inside else "bottom", color="white" if inside else INK, zorder=4,
+            )  # fmt: skip
+    axes.set_xlim(k.min() - 0.6, k.max() + 0.6)
+    axes.set_ylim(0, 1.08)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
+    axes.set_xticks(k[:: 1 + (len(k) - 1) // 10])
+    axes.set_xlabel("models k; bars: exactly k, line: k or more", labelpad=2)
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    axes.set_axisbelow(True)
+
+
+def _bars(axes: Axes, shown: pd.DataFrame, places: np.ndarray, n_models: int) -> None:
+    axes.set_title("clusters by set of models", loc="left", pad=5, fontweight="bold")
+    counts = shown["n_clusters"].to_numpy(int)
+    top = max(counts.max(initial=0), 1)
+    axes.bar(places, counts, width=0.62, color=[_colour(n, n_models) for n in shown["n_models"]], zorder=2)
+    for place, count in zip(places, counts, strict=True):
+        size = 6.5 if len(places) <= 10 else 5.2
+        axes.text(place, count + 0.02 * top, f"{count:,}", ha="center", va="bottom", fontsize=size)
+    axes.set_xlim(-0.6, max(len(places), 4) - 0.4)
+    axes.set_ylim(0, 1.16 * top)
+    ticks = [int(t) for t in MaxNLocator(4, integer=True).tick_values(0, top) if 0 <= t <= top]
+    axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.grid(axis="y", color=FAINT, lw=0.5)
+    axes.set_axisbelow(True)
+
+
+def _dots(axes: Axes, shown: pd.DataFrame, places: np.ndarray, models: list[str]) -> None:
+    axes.set_xlim(-0.6, max(len(places), 4) - 0.4)
+    axes.set_ylim(len(models) - 0.5, -0.5)
+    axes.set_yticks(range(len(models)), models)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for row in range(0, len(models), 2):
+        axes.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", lw=0, zorder=0)
+    for place, members in zip(places, shown["models"].str.split(), strict=True):
+        rows = [models.index(model) for model in members]
+        axes.plot([place] * len(models), range(len(models)), "o", ms=3.4, color="#D4D4D4", zorder=1)
+        axes.plot([place, place], [min(rows), max(rows)], color=INK, lw=1.0, zorder=2)
+        axes.plot([place] * len(rows), rows, "o", ms=3.4, color=INK, zorder=3)
+
+
+def _colour(n_models: int, all_models: int) -> str:
+    name = "specific" if n_models == 1 else "universal" if n_models == all_models else "shared"
+    return CLASS_COLOURS[name]

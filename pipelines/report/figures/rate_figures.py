@@ -1,0 +1,156 @@
+"""Correlation against firing rate: is it only the frequent latents that agree, and where does chance lie?"""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from pipelines.report.figures.canvas import DASHES, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from results.colours import GREY, OKABE_ITO, tint
+
+_BLUES = LinearSegmentedColormap.from_list("density", [tint(OKABE_ITO["blue"], 0.22), "#00436B"])
+
+
+def r_by_rate(
+    pairs: pd.DataFrame, features: pd.DataFrame, *, per_decade: int = 8, step: float = 0.04
+) -> pd.DataFrame:
+    """Assigned pairs by firing rate and held-out r; each counts for both of its latents.
+
+    Args:
+        pairs: table ``pairs``: model_a, latent_a, model_b, latent_b, r_held_out.
+        features: table ``features``: model, latent, firing_rate.
+        per_decade: bins of the firing rate per factor of ten.
+        step: width of the bins of r.
+
+    Returns:
+        left, right (firing rate), bottom, top (r), n; half-open bins that hold anything, in the order of left and
+        bottom.
+    """
+    rates = features.set_index(["model", "latent"])["firing_rate"]
+    parts = []
+    for side in "ab":
+        keys = pd.MultiIndex.from_frame(pairs[[f"model_{side}", f"latent_{side}"]])
+        parts.append(
+            pd.DataFrame({"rate": rates.reindex(keys).to_numpy(float), "r": pairs["r_held_out"].to_numpy()})
+        )
+    both = pd.concat(parts, ignore_index=True).dropna()
+    both = both[both["rate"] > 0]
+    across = np.floor(np.log10(both["rate"]) * per_decade + 1e-9).clip(upper=-1).astype("int64")
+    up = np.floor(both["r"] / step + 1e-9).clip(upper=round(1 / step) - 1).astype("int64")
+    counts = pd.DataFrame({"across": across, "up": up}).groupby(["across", "up"]).size()
+    place = counts.index.to_frame(index=False) if len(counts) else pd.DataFrame({"across": [], "up": []})
+    return pd.DataFrame(
+        {
+            "left": 10.0 ** (place["across"] / per_decade),
+            "right": 10.0 ** ((place["across"] + 1) / per_decade),
+            "bottom": (place["up"] * step).round(9),
+            "top": ((place["up"] + 1) * step).round(9),
+            "n": counts.to_numpy(),
+        }
+    )
+
+
+def rates_figure(
+    bins: pd.DataFrame, medians: pd.DataFrame, null: pd.DataFrame, *, columns: int = 1
+) -> Figure:
+    """Held-out r of assigned pairs over the firing rate, with the chance band.
+
+    Args:
+        bins: as :func:`r_by_rate` makes it.
+        medians: as :func:`median_by_rate` makes it.
+        null: table ``null_rates``.
+        columns: of the page that it spans.
+
+    Returns:
+        Ink is the number of pairs (logarithmic), the line their median, the grey band the middle 90 % of the maximum
+        over candidates under shifted documents.
+    """
+    width, height, key = WIDTHS[columns], 1.9, 0.5
+    with mpl.rc_context(STYLE):
+        figure = new_figure(width, 0.36 + height + key)
+        axes = axes_at(figure, 0.52, 0.36, width - 0.72, height)
+        if len(bins):
+            _density(axes, bins)
+            axes.plot(medians["rate"], medians["r"], color=INK, lw=1.2, zorder=5)
+        if len(null):
+            _band(axes, null)
+        _scale(axes, bins, null)
+        axes.set_xlabel("firing rate (share of tokens)", labelpad=2)
+        axes.set_ylabel("held-out r")
+        _key(axes_at(figure, 0.52, 0.42 + height, width - 0.72, key - 0.08), bins)
+    return figure
+
+
+def median_by_rate(bins: pd.DataFrame) -> pd.DataFrame:
+    """Median r per bin of the firing rate, interpolated within its bin of r.
+
+    Returns:
+        rate (geometric middle of the bin), r, n; bins of fewer than 5 are left out.
+    """
+    rows = []
+    for _, mine in bins.groupby("left"):
+        n = int(mine["n"].sum())
+        if n >= 5:
+            ordered = mine.sort_values("bottom")
+            reached = ordered["n"].cumsum().to_numpy()
+            at = int(np.searchsorted(reached, n / 2))
+            before = reached[at - 1] if at else 0
+            inside = (n / 2 - before) / ordered["n"].iloc[at]
+            low, high = ordered["bottom"].iloc[at], ordered["top"].iloc[at]
+            rows.append(
+                (np.sqrt(mine["left"].iloc[0] * mine["right"].iloc[0]), low + inside * (high - low), n)
+            )
+    return pd.DataFrame(rows, columns=["rate", "r", "n"])
+
+
+def _density(axes: Axes, bins: pd.DataFrame) -> None:
+    scale = LogNorm(1, max(int(bins["n"].max()), 2))
+    left, right, bottom, top = (bins[name].to_numpy(float) for name in ("left", "right", "bottom", "top"))
+    corners = np.stack([left, bottom, left, top, right, top, right, bottom], axis=1).reshape(-1, 4, 2)
+    axes.add_collection(
+        PolyCollection(list(corners), facecolors=_BLUES(scale(bins["n"])), edgecolors="none", zorder=2)
+    )
+
+
+def _band(axes: Axes, null: pd.DataFrame) -> None:
+    edges = np.append(null["left"], null["right"].iloc[-1])
+    low, middle, high = (np.append(null[name], null[name].iloc[-1]) for name in ("p05", "p50", "p95"))
+    axes.fill_between(edges, low, high, step="post", color=GREY, alpha=0.35, lw=0, zorder=3)
+    axes.step(edges, high, where="post", color=INK, lw=0.8, ls=DASHES, zorder=4)
+    axes.step(edges, middle, where="post", color=MUTED, lw=0.6, zorder=4)
+
+
+def _scale(axes: Axes, bins: pd.DataFrame, null: pd.DataFrame) -> None:
+    lefts = [frame["left"].min() for frame in (bins, null) if len(frame)]
+    lowest = min([*lefts, 0.1])
+    axes.set_xscale("log")
+    axes.set_xlim(lowest, 1)
+    # Powers in words: the report's style parses no formulas.
+    n_decades = int(np.floor(-np.log10(lowest) + 1e-9))
+    decades = 10.0 ** -np.arange(0, n_decades + 1, 1 + n_decades // 6)
+    axes.set_xticks(decades, [f"{100 * rate:g}%" for rate in decades])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_ylim(min(0.0, float(bins["bottom"].min()) if len(bins) else 0.0), 1)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
+
+
+def _key(axes: Axes, bins: pd.DataFrame) -> None:
+    axes.set_axis_off()
+    axes.set_xlim(0, 1)
+    axes.set_ylim(2.6, -0.6)
+    most = int(bins["n"].max()) if len(bins) else 1
+    axes.fill_between([0, 0.04], -0.35, 0.35, color=_BLUES(0.0), lw=0)
+    axes.fill_between([0.04, 0.08], -0.35, 0.35, color=_BLUES(1.0), lw=0)
+    axes.plot([0, 0.08], [1, 1], color=INK, lw=1.2)
+    axes.fill_between([0, 0.08], 1.65, 2.35, color=GREY, alpha=0.35, lw=0)
+    axes.plot([0, 0.08], [1.65, 1.65], color=INK, lw=0.8, ls=DASHES)
+    for row, words in enumerate(
+        (f"1 to {most:,} assigned pairs", "their median", "chance, middle 90 % (dashed: 95th percentile)")
+    ):
+        axes.text(0.11, row, words, va="center_baseline", fontsize=6.5)

@@ -1,0 +1,63 @@
+"""Steps from text to token contexts and evaluation rows."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+
+from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
+from pipelines.engine.step import StepContext, step
+from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig
+
+#: Contexts per shard of a training part.
+SHARD_CONTEXTS = 16_384
+
+
+@step("corpus", version=1)
+def corpus(ctx: StepContext) -> None:
+    """Read the sources and deal their documents to parts."""
+    from pipelines.corpus import build_corpus
+
+    result = build_corpus(
+        CorpusConfig(**ctx.params["corpus"]), SplitConfig(**ctx.params["split"]), ctx.params["root_seed"]
+    )
+    ctx.out.table("texts", result.texts)
+    ctx.out.json("corpus", result.manifest)
+    ctx.out.facts(**result.manifest)
+
+
+@step("tokenizer", version=1)
+def tokenizer(ctx: StepContext) -> None:
+    """Train or load the tokenizer."""
+    from pipelines.tokens import build_tokenizer
+
+    config = TypeAdapter(TokenizerConfig).validate_python(ctx.params["tokenizer"])
+    result = build_tokenizer(ctx.inputs["corpus"].table("texts"), config)
+    ctx.out.bytes("tokenizer.json", result.content)
+    ctx.out.table("vocabulary", result.vocabulary)
+    ctx.out.json("tokenizer", result.facts)
+    ctx.out.facts(**result.facts)
+
+
+@step("tokens", version=1)
+def tokens(ctx: StepContext) -> None:
+    """Pack every part into contexts and lay out the evaluation rows."""
+    from pipelines.tokens import TokenizerResult, build_tokens
+
+    made = ctx.inputs["tokenizer"]
+    result = build_tokens(
+        ctx.inputs["corpus"].table("texts"),
+        TokenizerResult(made.bytes("tokenizer.json"), made.table("vocabulary"), made.json("tokenizer")),
+        TokensConfig(**ctx.params["tokens"]),
+        ctx.params["root_seed"],
+    )
+    for name, array in result.arrays.items():
+        ctx.out.array(name, array)
+    for name, blocks in result.streams.items():
+        with ctx.out.stream(
+            name, "int32", (ctx.params["tokens"]["n_ctx"],), shard_rows=SHARD_CONTEXTS
+        ) as stream:
+            for block in blocks:
+                stream.write(block)
+    ctx.out.json("domains", result.domains)
+    ctx.out.table("documents", result.documents)
+    ctx.out.facts(**result.facts)

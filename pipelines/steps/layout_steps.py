@@ -1,0 +1,49 @@
+"""Steps that compute what people look at: positions, so that every picture of a run is the same."""
+
+from __future__ import annotations
+
+from pipelines.engine.step import StepContext, step
+
+
+@step("layout", version=1)
+def layout(ctx: StepContext) -> None:
+    """Where alive features and clusters stand on the map, and which clusters are near each other.
+
+    Tables: ``positions`` (model, latent, x, y), ``cluster_positions`` (cluster, x, y) and ``cluster_links`` (cluster_a,
+    cluster_b, r) of clusters with at least two models. Where more features are alive than are embedded, the tables
+    hold a sample of whole clusters; the facts ``n_alive`` and ``n_embedded`` say so.
+    """
+    import numpy as np
+    from pandas import DataFrame
+    from scipy import sparse
+
+    from universality.feature_map import LINK_R, feature_map, group_links, group_positions
+    from universality.seeds import derive_seed
+
+    p = ctx.params
+    features = ctx.inputs["comparison"].table(
+        "features", columns=["model", "latent", "status", "cluster", "n_models"]
+    )
+    alive = features[features["status"] == "alive"].reset_index(drop=True)
+    parts = [
+        sparse.csc_matrix(ctx.inputs[f"latents/{model}"].csc("acts"))[:, latents.to_numpy()]
+        for model, latents in alive.groupby("model", sort=False)["latent"]
+    ]
+    columns = sparse.csc_matrix(sparse.hstack(parts)) if parts else sparse.csc_matrix((0, 0))
+    ctx.progress(1, 3)
+    groups = alive["cluster"].to_numpy(np.int64)
+    seed = derive_seed(p["root_seed"], "layout", p["comparison_id"])
+    found = feature_map(columns, seed=seed, groups=groups, threads=ctx.threads)
+    ctx.progress(2, 3)
+    joined = np.where(alive["n_models"].to_numpy(np.int64) >= 2, groups, -1)[found.kept]
+    clusters, xy = group_positions(joined, found.xy)
+    a, b, r = group_links(joined, found.neighbours, found.r)
+    tables = {
+        "positions": alive.loc[found.kept, ["model", "latent"]].assign(x=found.xy[:, 0], y=found.xy[:, 1]),
+        "cluster_positions": DataFrame({"cluster": clusters, "x": xy[:, 0], "y": xy[:, 1]}),
+        "cluster_links": DataFrame({"cluster_a": a, "cluster_b": b, "r": r}),
+    }
+    for name, table in tables.items():
+        table.insert(0, "comparison_id", p["comparison_id"])
+        ctx.out.table(name, table.reset_index(drop=True))
+    ctx.out.facts(n_alive=len(alive), n_embedded=len(found.kept), least_link_r=LINK_R)

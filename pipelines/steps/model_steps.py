@@ -1,0 +1,228 @@
+"""Steps that make transformers and read their activations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipelines.engine.interrupts import resumable
+from pipelines.engine.step import StepContext, step
+from pipelines.errors import TrainingDiverged
+from universality.errors import InputError, must_be
+from universality.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from storage import Artifact
+
+#: Which positions of a batch of contexts become rows: ``keep(number of the first context, contexts) -> mask``.
+KeptRows = Callable[[int, np.ndarray], np.ndarray]
+
+#: Contexts on which the held-out loss is measured.
+VALIDATION_CONTEXTS = 512
+
+
+@step("transformer", version=1)
+def transformer(ctx: StepContext) -> None:
+    """Train one transformer from its model seed (or leave it at its random weights)."""
+    from universality.transformers.native import build, weights
+    from universality.transformers.training import heldout_loss, train
+    from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
+
+    p = ctx.params
+    tokens = ctx.inputs["tokens"]
+    architecture = {**p["architecture"], "d_vocab": ctx.inputs["tokenizer"].json("tokenizer")["d_vocab"]}
+    seed = derive_seed(p["root_seed"], "model-init", p["model_seed"])
+    model = build(TransformerConfig(**architecture), seed, device=ctx.device)
+    validation = tokens.array("validation_contexts")[:VALIDATION_CONTEXTS]
+    if p["training"] is None:
+        facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
+        losses = np.zeros(0, np.float32)
+    else:
+        with resumable(ctx) as options:
+            result = train(
+                model,
+                tokens.array("train_contexts"),
+                validation,
+                TrainingConfig(**p["training"]),
+                data_seed=derive_seed(p["root_seed"], "data-order", p["data_seed"]),
+                **options,
+            )
+        if result.status != "ok":
+            raise TrainingDiverged(
+                f"Training of {ctx.node_id} diverged after {result.tokens} tokens (loss not finite). "
+                "Lower models.training.lr or raise its warm-up."
+            )
+        facts = {"heldout_loss": result.heldout_loss, "tokens": result.tokens}
+        losses = result.losses
+    ctx.out.tensors("weights", weights(model))
+    ctx.out.json("config", architecture)
+    ctx.out.array("losses", losses)
+    ctx.out.json("training", facts)
+    ctx.out.facts(**facts)
+
+
+@step("pretrained", version=1)
+def pretrained(ctx: StepContext) -> None:
+    """Pin a model from the hub or a folder: its resolved revision and the digest of its weights."""
+    from pipelines.hub import describe_pretrained
+
+    p = ctx.params
+    facts = describe_pretrained(p["name"], p["revision"])
+    d_vocab = ctx.inputs["tokenizer"].json("tokenizer")["d_vocab"]
+    if d_vocab > facts["d_vocab"]:
+        remedy = "Set tokenizer to {kind: hub, name: the model's own}."
+        raise InputError(
+            must_be(
+                "tokens", f"the tokenizer of {ctx.node_id}", f"at most {facts['d_vocab']}", d_vocab, remedy
+            )
+        )
+    ctx.out.json("pretrained", {**p, **facts})
+    ctx.out.facts(**facts)
+
+
+@step("shuffled", version=1)
+def shuffled(ctx: StepContext) -> None:
+    """A trained transformer with the entries of every weight tensor in another order: a floor."""
+    from universality.transformers.native import shuffle_weights, weights
+    from universality.transformers.training import heldout_loss
+
+    source, seed = ctx.inputs["transformer"], derive_seed(ctx.params["root_seed"], *ctx.params["shuffle"])
+    if source.has("pretrained"):
+        # Public weights are never copied: they are shuffled again wherever they are opened.
+        ctx.out.json("pretrained", {**source.json("pretrained"), "shuffle_seed": seed})
+        return
+    model = open_transformer(source, ctx.device)
+    shuffle_weights(model, seed)
+    validation = ctx.inputs["tokens"].array("validation_contexts")[:VALIDATION_CONTEXTS]
+    facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
+    ctx.out.tensors("weights", weights(model))
+    ctx.out.json("config", source.json("config"))
+    ctx.out.json("training", facts)
+    ctx.out.facts(**facts)
+
+
+def open_transformer(artifact: Artifact, device: str) -> Any:
+    """The transformer bridge of a ``transformer`` or ``pretrained`` artifact, in evaluation mode."""
+    if artifact.has("pretrained"):
+        from pipelines.hub import load_pretrained
+
+        spec = artifact.json("pretrained")
+        pinned = {name: spec[name] for name in ("revision", "untrained_seed", "digest")}
+        model = load_pretrained(spec["name"], device=device, **pinned)
+        if spec.get("shuffle_seed") is not None:
+            from universality.transformers.native import shuffle_weights
+
+            shuffle_weights(model, spec["shuffle_seed"])
+        return model
+    from universality.transformers.native import restored
+
+    return restored(artifact.json("config"), artifact.tensors("weights"), device=device)
+
+
+@step("activations", version=1)
+def activations(ctx: StepContext) -> None:
+    """Activations at the hook points for one part of the corpus, rows in order, sharded."""
+    from universality.transformers.harvest import harvest
+
+    p = ctx.params
+    tokens = ctx.inputs["tokens"]
+    contexts = part_contexts(tokens, p["part"], p["max_tokens"])
+    keep = (
+        _evaluation_rows(tokens)
+        if p["part"] == "eval"
+        else positions_that_count(ctx.inputs["tokenizer"], p.get("positions"))
+    )
+    model = open_transformer(ctx.inputs["transformer"], ctx.device)
+    if p["part"] == "eval":
+        _keep_logit_maps(ctx, model, p["hook_points"])
+    dtype, size = np.dtype(p["dtype"]), p["batch_contexts"]
+    streams: dict[str, Any] = {}
+    n_rows = 0
+    with ExitStack() as stack:
+        for start in range(0, len(contexts), size):
+            batch = np.asarray(contexts[start : start + size])
+            kept = keep(start, batch)
+            for found in harvest(model, batch, p["hook_points"], batch_contexts=size, device=ctx.device):
+                for hook_point, values in found.items():
+                    if hook_point not in streams:
+                        stream = ctx.out.stream(
+                            hook_point, dtype, values.shape[2:], shard_rows=p["shard_rows"]
+                        )
+                        streams[hook_point] = stack.enter_context(stream)
+                    streams[hook_point].write(_as_dtype(values[kept], dtype, ctx.node_id))
+            n_rows += int(kept.sum())
+            ctx.progress(start + len(batch), len(contexts))
+    ctx.out.facts(n_rows=n_rows)
+
+
+def _keep_logit_maps(ctx: StepContext, model: Any, hook_points: Sequence[str]) -> None:
+    """Beside the activations, what the comparison needs to know of their effect on the logits."""
+    from universality.errors import InputError
+    from universality.transformers.harvest import logit_weights
+
+    for hook_point in hook_points:
+        try:
+            ctx.out.array(f"logit_map.{hook_point}", logit_weights(model, hook_point))
+        except InputError as error:  # no linear path from there to the logits: said, not guessed
+            ctx.out.facts(**{f"logit_map.{hook_point}": str(error)})
+
+
+def part_contexts(tokens: Artifact, part: str, max_tokens: int | None) -> Any:
+    """The first contexts of a part of the corpus that hold ``max_tokens`` positions after their first; default all."""
+    contexts = tokens.array(f"{part}_contexts")
+    return contexts if max_tokens is None else contexts[: -(-int(max_tokens) // (contexts.shape[1] - 1))]
+
+
+def positions_that_count(tokenizer: Artifact, positions: Mapping[str, Any] | None) -> KeptRows:
+    """What the dictionaries are trained on; without a policy of its own, as :func:`training_rows`."""
+    if positions is None:
+        return training_rows(special_tokens(tokenizer))
+    special = np.empty(0, np.int64) if positions["special_tokens"] else special_tokens(tokenizer)
+    return training_rows(special, positions["first_position"])
+
+
+def training_rows(special: np.ndarray, first_position: int = 1) -> KeptRows:
+    """Neither the first position nor a special token.
+
+    The first position holds an attention sink with an outlier norm, and separators carry no text; evaluation rows
+    leave both out in the same way.
+    """
+
+    def keep(start: int, batch: np.ndarray) -> np.ndarray:
+        kept = ~np.isin(batch, special)
+        kept[:, :first_position] = False
+        return kept
+
+    return keep
+
+
+def _evaluation_rows(tokens: Artifact) -> KeptRows:
+    """Exactly the evaluation rows, in their order."""
+    context, position = tokens.array("row_context"), tokens.array("row_position")
+
+    def keep(start: int, batch: np.ndarray) -> np.ndarray:
+        low, high = np.searchsorted(context, [start, start + len(batch)])
+        kept = np.zeros(batch.shape, dtype=bool)
+        kept[context[low:high] - start, position[low:high]] = True
+        return kept
+
+    return keep
+
+
+def special_tokens(tokenizer: Artifact) -> np.ndarray:
+    """Ids of the special tokens."""
+    vocabulary = tokenizer.table("vocabulary", columns=["token", "special"])
+    return vocabulary.loc[vocabulary["special"], "token"].to_numpy()
+
+
+def _as_dtype(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:
+    cast = values.astype(dtype, copy=False)
+    if dtype == np.float16 and not np.isfinite(cast).all():
+        raise OverflowError(
+            f"Activations of {where} must fit float16; got {float(np.abs(values).max()):.3g}. "
+            "Set activation_dtype: float32."
+        )
+    return cast

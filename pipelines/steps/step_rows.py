@@ -1,0 +1,75 @@
+"""The rows that a dictionary is trained on: which, from where, and how well its batches mix them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipelines.engine.step import StepContext
+from pipelines.steps.model_steps import open_transformer, part_contexts, positions_that_count
+
+if TYPE_CHECKING:
+    from universality.sae.sae_config import SAETrainingConfig
+
+#: Share of rows of an outlier norm above which leaving them out is told.
+MANY_OUTLIERS = 0.01
+
+
+class TrainingSource(NamedTuple):
+    """Rows, what is worth knowing of them, and what is wrong with them."""
+
+    rows: Any
+    facts: dict[str, Any]
+    warnings: list[str]
+
+
+def training_source(ctx: StepContext) -> TrainingSource:
+    """The rows of a ``sae`` node: its stored activations, or computed from its transformer as they are read."""
+    p = ctx.params
+    rows = live_rows(ctx) if "live" in p else ctx.inputs["activations"].array(p["hook_point"])
+    if p.get("max_norm") is None:
+        return TrainingSource(rows, {"training_rows": len(rows)}, [])
+    from universality.sae.outliers import InlierRows
+
+    found = InlierRows(rows, p["max_norm"])
+    facts = {
+        "training_rows": len(found),
+        "rows_left_out": found.n_left_out,
+        "median_norm": found.median_norm,
+    }
+    share = found.n_left_out / len(rows)
+    told = (
+        f"{share:.1%} of the rows have more than {p['max_norm']:g} times the median norm and were left out."
+    )
+    warnings = [f"{told} Look at their tokens, or raise max_norm."] if share > MANY_OUTLIERS else []
+    return TrainingSource(found, facts, warnings)
+
+
+def live_rows(ctx: StepContext) -> Any:
+    """The rows that the step ``activations`` would have stored for this dictionary."""
+    from universality.transformers.live import LiveRows
+
+    p = ctx.params["live"]
+    keep = positions_that_count(ctx.inputs["tokenizer"], p.get("positions"))
+    return LiveRows(
+        open_transformer(ctx.inputs["transformer"], ctx.device),
+        part_contexts(ctx.inputs["tokens"], p["part"], p["max_tokens"]),
+        ctx.params["hook_point"],
+        lambda contexts: keep(0, contexts),
+        batch_contexts=p["batch_contexts"],
+    )
+
+
+def mixing_of(rows: Any, config: SAETrainingConfig, sae_seed: int) -> tuple[dict[str, float], list[str]]:
+    """How well the batches of a training are mixed, and a warning where they are not."""
+    from universality.sae.mixing import POORLY_MIXED, measure_mixing
+    from universality.sae.stream import training_stream
+
+    found = measure_mixing(training_stream(rows, config, sae_seed), config.batch_rows, config.n_steps)
+    facts = {f"mixing_{name}": value for name, value in found._asdict().items()}
+    if found.chunks >= POORLY_MIXED:
+        return facts, []
+    told = f"Batches are poorly mixed: they touch {found.chunks:.0%} of the chunks of text that chance would."
+    whole = math.ceil(4 * len(rows) * int(rows.shape[1]) / 1_000_000)
+    remedy = f"Raise buffer_mb (now {config.buffer_mb}; {whole} hold all rows), or lower batch_rows."
+    return facts, [f"{told} {remedy}"]

@@ -1,0 +1,106 @@
+"""Steps that train and judge the dictionaries of a sweep."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipelines.engine.interrupts import resumable
+from pipelines.engine.step import StepContext, step
+from pipelines.models_table import sparsity_words
+from pipelines.steps.dictionary_steps import measured, open_sae, spliced, write_sae
+from pipelines.steps.step_rows import training_source
+from universality.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from storage import Artifact
+
+
+#: What is known of a dictionary whose training ended well.
+MEASURED = ("l0", "fvu", "dead_fraction", "n_dense", "ce_recovered", "kl_recovered")
+
+
+@step("sweep_sae", version=1)
+def sweep_sae(ctx: StepContext) -> None:
+    """Train the dictionaries of one point, one per seed; all points see the same batches."""
+    from universality.sae.sae_config import SAETrainingConfig
+    from universality.sae.training import train_saes
+
+    p = ctx.params
+    seeds = [derive_seed(p["root_seed"], "sweep-sae", p["sweep"], number) for number in range(p["n_seeds"])]
+    order = derive_seed(p["root_seed"], "sweep-order", p["sweep"])
+    with resumable(ctx) as options:
+        found = train_saes(
+            training_source(ctx).rows,
+            SAETrainingConfig(**p["config"]),
+            sae_seeds=seeds,
+            order_seed=order,
+            device=ctx.device,
+            compile=p.get("compile", False),
+            **options,
+        )
+    for number, result in enumerate(found):
+        write_sae(ctx.out, result.sae, str(number))
+    # One point that diverges is a finding of the sweep, not its end.
+    ctx.out.json("status", [result.status for result in found])
+    failed = {result.status for result in found} - {"ok"}
+    told = [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
+    if warnings := [*told, *found[0].warnings]:
+        ctx.out.facts(warnings=warnings)
+
+
+@step("sweep_quality", version=1)
+def sweep_quality(ctx: StepContext) -> None:
+    """Quality of a point's dictionaries on the score rows, as the step ``latents`` measures it."""
+    sae = ctx.inputs["sae"]
+    rows = []
+    for number, status in enumerate(sae.json("status")):
+        rows.append({"seed": number, "status": status, **dict.fromkeys(MEASURED)})
+        if status == "ok":  # the weights of others say nothing
+            dictionary = open_sae(sae, str(number))
+            quality = measured(ctx, dictionary)
+            dense = int((quality.firing_rates() > ctx.params["dense_rate"]).sum())
+            found = {**quality.result(), **spliced(ctx, dictionary), "n_dense": dense}
+            rows[-1] |= {name: found[name] for name in MEASURED}
+    ctx.out.json("quality", rows)
+
+
+@step("sweep", version=2)
+def sweep(ctx: StepContext) -> None:
+    """The table ``sweeps``: one row per dictionary, and which points nothing beats."""
+    from pandas import DataFrame
+
+    from universality.sae.evaluation import frontier
+
+    rows, means = [], []
+    for number, (name, config) in enumerate(ctx.params["points"]):
+        quality = ctx.inputs[f"quality/{number}"].json("quality")
+        good = [row for row in quality if row["status"] == "ok"]
+        means.append(
+            [float(np.mean([row[key] for row in good])) if good else np.nan for key in ("l0", "fvu")]
+        )
+        shared = {
+            "sweep": ctx.params["sweep"],
+            "point": name,
+            "architecture": config.get("architecture", "topk"),
+            "d_sae": config["d_sae"],
+            "sparsity": sparsity_words(config, None),
+            "seed_cosine": _seed_cosine(ctx.inputs[f"sae/{number}"], [row["seed"] for row in good]),
+        }
+        rows += [{**shared, **row} for row in quality]
+    best = frontier(*np.array(means, dtype=np.float64).reshape(-1, 2).T)
+    n_seeds = ctx.params["n_seeds"]
+    table = DataFrame(rows).assign(frontier=np.repeat(best, n_seeds))
+    kinds = {**dict.fromkeys([*MEASURED, "seed_cosine"], float), "n_dense": "Int64", "sparsity": object}
+    ctx.out.table("sweeps", table.astype(kinds))
+
+
+def _seed_cosine(sae: Artifact, seeds: list[int]) -> float | None:
+    """Mean over pairs of seeds, both ways, of a latent's largest decoder cosine to the other's; None for one seed."""
+    from universality.sae.evaluation import mean_max_cosine
+
+    decoders = [open_sae(sae, str(number)).W_dec.numpy() for number in seeds]
+    found = [mean_max_cosine(a, b) for x, y in combinations(decoders, 2) for a, b in ((x, y), (y, x))]
+    return float(np.mean(found)) if found else None

@@ -1,0 +1,77 @@
+"""Sweeps: dictionaries of many settings on the activations of one model, to choose from before models are compared."""
+
+from __future__ import annotations
+
+import difflib
+from itertools import product
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from universality.sae.sae_config import SAETrainingConfig
+
+#: Words of a point that has no settings of its own.
+BASE = "base"
+
+
+class SweepConfig(BaseModel):
+    """Dictionaries of many settings, each from the same seeds on the same rows of one model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in the table sweeps")
+    hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
+    model: str = Field(
+        "m0", pattern=r"^[mu]\d+$", description="whose activations they read: m0, m1, … or u0, … (untrained)"
+    )
+    sae: dict[str, Any] = Field(description="settings of every dictionary, as `sae` of a comparison has them")
+    vary: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        description="settings to vary, each with its values: every combination is trained",
+    )
+    points: tuple[dict[str, Any], ...] = Field(
+        (),
+        description="settings that belong together, for example of several architectures; combined with vary",
+    )
+    n_seeds: int = Field(1, ge=1, description="dictionaries per point, from SAE seeds that all points share")
+
+    @model_validator(mode="after")
+    def _legal(self) -> SweepConfig:
+        keys = [*self.sae, *self.vary, *(key for point in self.points for key in point)]
+        for key in keys:
+            if key not in SAETrainingConfig.model_fields:
+                near = difflib.get_close_matches(key, SAETrainingConfig.model_fields, 1)
+                hint = f" Did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"sweep {self.id!r}: {key!r} is no setting of a dictionary.{hint}")
+        empty = [key for key, values in self.vary.items() if not values]
+        if empty:
+            raise ValueError(f"sweep {self.id!r}: vary.{empty[0]} must have a value; got none. Leave it out.")
+        twice = [key for key in self.vary if any(key in point for point in self.points)]
+        if twice:
+            raise ValueError(f"sweep {self.id!r}: {twice[0]} must be in vary or in points; got it in both")
+        configs = [config for _, config in self.settings()]
+        same = [i for i, config in enumerate(configs) if config in configs[:i]]
+        if same:
+            name = self.settings()[same[0]][0]
+            raise ValueError(f"sweep {self.id!r}: points must differ; got {name!r} twice")
+        return self
+
+    def settings(self) -> list[tuple[str, SAETrainingConfig]]:
+        """Every point: what is its own in words ("k 8, d_sae 512"), and its config.
+
+        Raises:
+            ValueError: a combination that is no legal dictionary; the message names it.
+        """
+        found = []
+        for point in self.points or ({},):
+            for values in product(*self.vary.values()):
+                own = {**point, **dict(zip(self.vary, values, strict=True))}
+                name = ", ".join(f"{key} {value}" for key, value in own.items()) or BASE
+                try:
+                    found.append((name, SAETrainingConfig.model_validate({**self.sae, **own})))
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    where = ".".join(str(part) for part in first["loc"])
+                    said = f"{where}: {first['msg']}" if where else first["msg"]
+                    raise ValueError(f"sweep {self.id!r}, point {name!r}: {said}") from None
+        return found

@@ -1,0 +1,284 @@
+"""Figures: nothing overlaps, nothing hangs over the edge, and the same figure is the same file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from pipelines.report.figures.agreement_figures import bands, classes_figure, correlation_figure
+from pipelines.report.figures.canvas import FORMATS, WIDTHS, to_file
+from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
+from pipelines.report.figures.domain_figures import domains_figure
+from pipelines.report.figures.frontier_figure import frontier_figure
+from pipelines.report.figures.map_figures import map_figure, map_links, map_points
+from pipelines.report.figures.membership_figure import membership, membership_figure
+from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate, rates_figure
+from pipelines.report.figures.side_by_side_figure import beside_figure
+from results import dictionary_frames, finding_frames, frames
+from results.colours import OKABE_ITO, model_colours, rgba, tint
+from results.side_by_side import classes_beside, curves_beside, headlines_beside
+
+Drawing = Callable[..., Figure]
+
+
+def _baselines(kinds: tuple[str, ...], centre: float, token: bool) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    parts = []
+    for kind in kinds:
+        r = np.clip(rng.normal(centre, 0.1, 1500), -0.2, 1.0)
+        columns = {"model_a": "m0", "model_b": "m0r" if kind == "ceiling" else "m1"}
+        parts.append(
+            pd.DataFrame({"kind": kind, **columns, "r_held_out": r, "r_token": r * 0.5 if token else np.nan})
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _nulls(scale: float) -> pd.DataFrame:
+    quantile = np.arange(1, 100) / 100
+    return pd.DataFrame({"pair": "m0-m1", "kind": "plain", "quantile": quantile, "value": quantile * scale})
+
+
+def _curve(levels: tuple[str, ...]) -> pd.DataFrame:
+    rows = []
+    for tau in (0.2, 0.5, 0.9):
+        rows += [
+            (tau, kind, level, int(100 * (1 - tau))) for kind in ("universal", "shared") for level in levels
+        ]
+        rows.append((tau, "specific", "untested", int(500 * tau)))
+    return frames.class_curve(pd.DataFrame(rows, columns=["tau", "class", "level", "n_features"]))
+
+
+def _matrix(n_models: int, ceiling: bool = True) -> pd.DataFrame:
+    models = [f"m{i}" for i in range(n_models)]
+    rows = [(a, b, r) for i, (a, b) in enumerate(combinations(models, 2)) for r in (0.1 * (i % 10), 0.99)]
+    pairs = pd.DataFrame(rows, columns=["model_a", "model_b", "r_held_out"])
+    return frames.model_matrix(pairs, models, _baselines(("ceiling",), 0.7, True) if ceiling else None)
+
+
+def _domains(names: list[str]) -> pd.DataFrame:
+    values = dict.fromkeys(
+        ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"], 0.5
+    )
+    table = pd.DataFrame({"domain": names, "model": "m0", "n_rows": 10, **values, "level": "context"})
+    return finding_frames.domain_frame(table)
+
+
+def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Drawing:
+    baselines = _baselines(kinds, centre, token)
+    nulls = _nulls(scale or 0.1) if scale else _nulls(0.1).iloc[:0]
+    histogram, medians = frames.r_histogram(baselines, nulls), frames.medians(baselines)
+    return partial(correlation_figure, histogram, medians, scale)
+
+
+def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Drawing:
+    rows = [
+        {
+            "point": f"{name} {i}",
+            "architecture": name,
+            "d_sae": d_sae,
+            "sparsity": "k 8",
+            "seed": seed,
+            "fvu": value,
+        }
+        | {"l0": 4.0 * (1 + i) + seed, "status": "diverged" if np.isnan(value) else "ok", "frontier": i == 0}
+        for name, d_sae in kinds
+        for i, value in enumerate(fvu)
+        for seed in (0, 1)
+    ]
+    others = ["ce_recovered", "kl_recovered", "dead_fraction", "n_dense", "seed_cosine"]
+    sweeps = pd.DataFrame(rows).assign(**dict.fromkeys(others, 0.5))
+    return partial(frontier_figure, dictionary_frames.sweep_points(sweeps), sweeps)
+
+
+def _rates(models: list[str], rates: list[float]) -> Drawing:
+    rows = [(model, rate) for model in models for rate in rates]
+    return partial(
+        firing_rates_figure,
+        dictionary_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])),
+    )
+
+
+def _membership(n_models: int, n_clusters: int) -> Drawing:
+    models = [f"m{i}" for i in range(n_models)]
+    rng = np.random.default_rng(n_clusters)
+    rows = [(m, "alive", c) for c in range(n_clusters) for m in models if rng.random() < 0.4]
+    features = pd.DataFrame(rows, columns=["model", "status", "cluster"])
+    sets = membership(features)
+    k = sets.groupby("n_models")["n_features"].sum()
+    counts = pd.DataFrame(
+        {"k": k.index, "n_clusters": 1, "n_features": k.to_numpy(), "fraction": k / k.sum()}
+    )
+    return partial(membership_figure, frames.k_of_m_frame(counts), sets, models)
+
+
+def _rate_bins(n: int) -> Drawing:
+    rng = np.random.default_rng(n)
+    latents = np.arange(n)
+    rate = {"firing_rate": 10.0 ** rng.uniform(-4, 0, 2 * n)}
+    features = pd.DataFrame({"model": ["m0"] * n + ["m1"] * n, "latent": np.tile(latents, 2), **rate})
+    sides = {"model_a": "m0", "latent_a": latents, "model_b": "m1", "latent_b": latents}
+    bins = r_by_rate(pd.DataFrame({**sides, "r_held_out": rng.uniform(-0.1, 1, n)}), features)
+    left = 10.0 ** (np.arange(-12, 0) / 4)
+    null = pd.DataFrame({"left": left, "right": left * 10**0.25, "n": 9, "p05": 0.05, "p50": 0.1, "p95": 0.2})
+    return partial(rates_figure, bins, median_by_rate(bins), null if n else null.iloc[:0])
+
+
+def _quality(names: list[str], role: str, l0: float) -> Drawing:
+    numbers = {
+        "fvu": 0.1,
+        "ce_recovered": -0.3 if role == "untrained" else 0.9,
+        "l0": l0,
+        "dead_fraction": 0.0,
+    }
+    return partial(
+        quality_figure,
+        dictionary_frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers})),
+    )
+
+
+def _map(n: int) -> Drawing:
+    rng = np.random.default_rng(n)
+    features = pd.DataFrame({"model": ["m0"] * n + ["m1"] * n, "latent": np.tile(np.arange(n), 2)})
+    features["cluster"] = features["latent"]
+    features["class"] = rng.choice(["universal", "shared", "specific"], 2 * n)
+    places = features[["model", "latent"]].assign(x=rng.normal(size=2 * n), y=rng.normal(size=2 * n))
+    points = map_points(places, features, ("m0", "m1"))
+    sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)}
+    pairs = pd.DataFrame({**sides, "r_held_out": rng.uniform(0, 1, n), "q": 0.01})
+    return partial(map_figure, points, map_links(pairs, points, 80))
+
+
+def _beside(names: list[str]) -> Drawing:
+    quantities = list(frames.QUANTITIES)
+    headline = pd.DataFrame({"quantity": quantities, "pair": "overall", "value": np.linspace(0.1, 0.9, 6)})
+    headline = headline.assign(low=headline["value"] - 0.02, high=headline["value"] + 0.02, n=100)
+    rows = [("m0", "alive", kind, "token") for kind in ("universal", "shared", "specific") for _ in range(30)]
+    features = pd.DataFrame(rows, columns=["model", "status", "class", "level"])
+    curve = pd.DataFrame({"tau": [0.2, 0.9], "class": "universal", "level": "token", "n_features": [9, 1]})
+    curve = pd.concat([curve, curve.assign(**{"class": "specific"})[::-1]])
+    parts = (headlines_beside, headline), (classes_beside, features), (curves_beside, curve)
+    return partial(beside_figure, *(make(dict.fromkeys(names, table)) for make, table in parts))
+
+
+ALL = ("ceiling", "features", "neurons", "untrained")
+FIGURES = {
+    "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
+    "correlation, low chance": lambda: _correlation(ALL, 0.02, True, 0.01),
+    "correlation, high chance": lambda: _correlation(ALL, 0.99, False, 0.9),
+    "correlation, middling": lambda: _correlation(ALL, 0.58, True, 0.2),
+    "correlation, features alone": lambda: _correlation(("features",), 0.5, False, None),
+    "classes": lambda: partial(classes_figure, _curve(("context", "token", "domain")), _matrix(3), 0.5),
+    "classes, untested": lambda: partial(
+        classes_figure, _curve(("untested",)), _matrix(2, ceiling=False), None
+    ),
+    "classes, six models": lambda: partial(classes_figure, _curve(("context", "untested")), _matrix(6), 0.2),
+    "classes, twelve models": lambda: partial(classes_figure, _curve(()), _matrix(12), 0.9),
+    "domains": lambda: partial(
+        domains_figure, _domains(["arabic", "dna", "a very long name of a domain", "x"])
+    ),
+    "domains, thirty": lambda: partial(domains_figure, _domains([f"domain {i}" for i in range(30)])),
+    "domains, features alone": lambda: partial(
+        domains_figure, _domains(["x", "y"]).assign(neuron_r=np.nan, untrained_r=np.nan)
+    ),
+    "firing rates": lambda: _rates(["m0", "m1"], [0.0, 1e-4, 0.003, 0.02, 1.0]),
+    "firing rates, nine models": lambda: _rates([f"m{i}" for i in range(9)], [1e-6, 0.5]),
+    "firing rates, all silent": lambda: _rates(["m0"], [0.0, 0.0]),
+    "frontier": lambda: _frontier(
+        [("topk", 512), ("batch_topk", 512), ("matryoshka", 16384)], [0.1, 0.06, 0.03]
+    ),
+    "frontier, one point": lambda: _frontier([("relu", 64)], [0.5]),
+    "frontier, far apart": lambda: _frontier([("relu", 64), ("topk", 9)], [0.9, 0.0004]),
+    "frontier, nothing measured": lambda: _frontier([("relu", 64)], [np.nan]),
+    "membership": lambda: _membership(3, 200),
+    "membership, twelve models": lambda: _membership(12, 3000),
+    "membership, none": lambda: _membership(2, 0),
+    "rates": lambda: _rate_bins(2000),
+    "rates, none": lambda: _rate_bins(0),
+    "quality": lambda: _quality(["m0", "m1", "m2"], "primary", 16.0),
+    "quality, untrained": lambda: _quality(["u0", "a rather long name"], "untrained", 1234.5),
+    "quality, not measured": lambda: _quality(["m0"], "primary", float("nan")),
+    "map": lambda: _map(400),
+    "map, none": lambda: _map(0),
+    "beside": lambda: _beside(
+        ["quickstart-1", "a run with a very long name that nobody could read in a key at all"]
+    ),
+    "beside, seven": lambda: _beside([f"run {i}" for i in range(7)]),
+    "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
+}
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("name", list(FIGURES))
+def test_no_words_overlap_or_leave_the_page(name: str, columns: int) -> None:
+    figure = FIGURES[name]()(columns=columns)
+    assert figure.get_figwidth() == WIDTHS[columns]
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    words = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]  # type: ignore[attr-defined]
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in words]  # type: ignore[attr-defined]
+    page = figure.bbox
+    for text, box in boxes:
+        inside = box.x0 >= page.x0 and box.x1 <= page.x1 and box.y0 >= page.y0 and box.y1 <= page.y1
+        assert inside, f"{text!r} leaves the page"
+    for (one, a), (two, b) in combinations(boxes, 2):
+        over = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        assert min(over) <= 0.5, f"{one!r} overlaps {two!r}"
+
+
+def test_equal_figures_are_equal_files_with_truetype_fonts_and_no_date() -> None:
+    figures = [FIGURES["classes"]()(columns=2) for _ in range(2)]
+    for form in FORMATS:
+        assert to_file(figures[0], form) == to_file(figures[1], form)
+    first = to_file(figures[0], "pdf")
+    assert b"CreationDate" not in first
+    assert b"/FontFile2" in first
+    assert b"/Type3" not in first
+
+
+def test_drawing_leaves_no_global_state() -> None:
+    code = (
+        "import sys, matplotlib as mpl\n"
+        "names = [n for n in mpl.rcParams if n != 'backend']  # reading that one would import pyplot\n"
+        "before = [mpl.rcParams[n] for n in names]\n"
+        "import pandas as pd\n"
+        "from pipelines.report.figures.domain_figures import domains_figure\n"
+        "from results.finding_frames import domain_frame\n"
+        "domains_figure(domain_frame(pd.DataFrame()))\n"
+        "assert [mpl.rcParams[n] for n in names] == before\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_bands_stack_to_all_features_from_universal_to_specific() -> None:
+    found = bands(_curve(("context", "token")))
+    assert [(name, level) for name, level, _ in found] == [
+        ("universal", "context"),
+        ("universal", "token"),
+        ("shared", "context"),
+        ("shared", "token"),
+        ("specific", "untested"),
+    ]
+    assert np.sum([share for _, _, share in found], axis=0) == pytest.approx(np.ones(3))
+
+
+def test_colours() -> None:
+    assert rgba("#0072B2", 0.5) == "rgba(0,114,178,0.5)"
+    assert rgba("#0072B2", 7) == "rgba(0,114,178,1)"
+    assert tint("#0072B2", 0.0) == "#FFFFFF"
+    assert tint("#0072B2", 1.0) == "#0072B2"
+    assert len(set(model_colours([f"m{i}" for i in range(7)]).values())) == 7
+    assert set(model_colours(["m0"]).values()) <= set(OKABE_ITO.values())

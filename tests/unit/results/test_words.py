@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from results import words
+from results.colours import VERDICT_COLOURS
+from results.frames import CLASSES, LEVELS, QUANTITIES
+
+
+def test_every_thing_of_the_tables_has_words():
+    assert set(words.QUANTITIES) == set(QUANTITIES)
+    assert set(words.CLASSES) == set(CLASSES)
+    assert set(words.LEVELS) == set(LEVELS)
+    assert set(words.VERDICTS) == set(words.STATISTICS) == set(VERDICT_COLOURS)
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.nan, pd.NA])
+@pytest.mark.parametrize(
+    "say",
+    [words.number, words.probability, words.rate, words.share, words.duration, words.roughly, words.size],
+)
+def test_what_is_missing_is_a_dash(say, missing):
+    assert say(missing) == "–"
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        (words.number(-0.126), "−0.13"),
+        (words.number(np.float32(0.5), 1), "0.5"),
+        (words.probability(0.00037), "0.00037"),
+        (words.probability(0.000012), "1.2e-05"),
+        (words.rate(0.0251), "2.5 %"),
+        (words.rate(0.0001), "1 in 10,000"),
+        (words.rate(0.0), "0"),
+        (words.share(0.904), "90 %"),
+        (words.duration(3.25), "3.2 s"),
+        (words.duration(59.7), "1 min 0 s"),
+        (words.duration(3600 * 2 + 61), "2 h 1 min"),
+        (words.roughly(3), "10 s"),
+        (words.roughly(1061), "18 min"),
+        (words.roughly(7200), "2.0 h"),
+        (words.size(1_500_000), "1.5 MB"),
+        (words.size(12), "12 B"),
+        (words.counted(1, "pair"), "1 pair"),
+        (words.counted(2000, "pair"), "2,000 pairs"),
+    ],
+)
+def test_numbers_are_written_as_people_write_them(said, text):
+    assert said == text
+
+
+def test_flags_come_apart():
+    assert words.flags("dense;positional") == ["dense", "positional"]
+    assert words.flags("") == words.flags(None) == words.flags(float("nan")) == []

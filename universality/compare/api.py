@@ -1,0 +1,188 @@
+"""The whole comparison on arrays in memory: the stages of a run, one after the other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from universality.compare.assembly import Comparison, assemble
+from universality.compare.chance import pair_null
+from universality.compare.compare_config import CompareConfig
+from universality.compare.inputs import (
+    checked_logits,
+    checked_matrices,
+    checked_models,
+    checked_names,
+    checked_raw,
+    checked_weights,
+)
+from universality.compare.marks import SHARED_INIT_WORDS, SharedInitialisation, flagged_pairs
+from universality.compare.neurons import pair_neurons
+from universality.compare.pairing import pair_matching, pair_similarity
+from universality.compare.stages import Stages, plan_pairs, replicate_names
+from universality.compare.statistics import latent_statistics
+from universality.errors import InputError, must_be
+from universality.rows import Rows, split_documents
+
+Sparse = sparse.spmatrix | sparse.sparray
+
+
+def compare(
+    acts: Mapping[str, Sparse],
+    *,
+    documents: Any,
+    domains: Any = None,
+    tokens: Any = None,
+    positions: Any = None,
+    raw: Mapping[str, Any] | None = None,
+    replicates: Mapping[str, Sparse] | None = None,
+    untrained: Mapping[str, Sparse] | None = None,
+    untrained_raw: Mapping[str, Any] | None = None,
+    weights: Mapping[str, Any] | None = None,
+    logits: Mapping[str, Any] | None = None,
+    next_tokens: Any = None,
+    fit: Any = None,
+    root_seed: int = 0,
+    tau: float | None = None,
+    min_firings: int | None = None,
+    n_shifts: int | None = None,
+    n_ctx: int | None = None,
+    config: CompareConfig | None = None,
+    threads: int | None = None,
+) -> Comparison:
+    """Which latents of independently trained models are the same feature, beyond chance, and at what level?
+
+    Documents are split in two; candidates and the one-to-one assignment come from the fit half, every
+    reported score, null and interval from the other. See docs/METHOD.md for the order of all steps.
+
+    Args:
+        acts: model id -> scipy sparse (n_rows, d_sae) activations, the same rows in the same order; any
+            number of models from two on; dictionaries may differ in size.
+        documents: (n_rows,) int, document of each row: splits, nulls and intervals go by document.
+        domains: (n_rows,) labels (str or int), two or more of them; unlock levels and the table ``domains``.
+        tokens: (n_rows,) int token ids; with labels, unlock the levels ``token`` and ``context``.
+        positions: (n_rows,) int positions in the context; sharpen them.
+        raw: model id -> (n_rows, d_in) raw activations; unlock neurons and, with ``untrained_raw``, the
+            verdict ``decodable``.
+        replicates: model id (or "<model>r") -> activations of a second dictionary of the same model; unlock
+            the ceiling, the verdict ``unstable``, and levels of single features.
+        untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
+        untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
+        weights: model and replicate id -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape; unlock
+            the weight indices of ceiling pairs and, with ``raw``, the column ``cos_procrustes`` of ``pairs``.
+        logits: model id -> (d_in, d_vocab) linear map from its raw activations to the logits (``W_out @ W_U``
+            of a last MLP, ``W_U`` of the residual stream); unlocks ``r_logits``, with ``weights``.
+        next_tokens: (n_rows,) int id of the token that came next, -1 where none did; unlocks ``r_attribution``.
+        fit: (n_rows,) bool, True on fit rows, instead of a split of its own.
+        root_seed: every random act derives its own seed from it, its purpose and the ids concerned.
+        tau, min_firings, n_shifts: shortcuts for fields of ``config``.
+        n_ctx: tokens per context, if rows come from contexts.
+        config: all settings; see :class:`CompareConfig`.
+        threads: threads of the kernels; no byte of the result depends on it.
+
+    Returns:
+        A :class:`Comparison`. Whatever an input was missing for is ``untested`` or left out, never guessed.
+
+    Raises:
+        InputError: rows that do not match, values that are not finite, fewer than two models or documents,
+            unknown or repeated ids.
+    """
+    matrices = checked_models(acts)
+    n_rows = next(iter(matrices.values())).shape[0]
+    settings = _settings(config, tau, min_firings, n_shifts)
+    rows = _rows(n_rows, documents, domains, tokens, positions, n_ctx, fit, root_seed, next_tokens)
+    models = tuple(matrices)
+    named = replicate_names(replicates or {}, models)
+    ghosts = checked_matrices(untrained or {}, "untrained", n_rows)
+    again = checked_matrices(
+        {named[key][0]: m for key, m in (replicates or {}).items()}, "replicates", n_rows
+    )
+    checked_names(models, tuple(name for name, _ in named.values()), tuple(ghosts))
+    raw_of = checked_raw(raw, "raw", models, n_rows)
+    ghost_raw = checked_raw(
+        untrained_raw, "untrained_raw", tuple(ghosts) or tuple(untrained_raw or {}), n_rows
+    )
+    every = {**matrices, **again, **ghosts}
+    known_weights = checked_weights(weights, every, raw_of)
+    known_logits = checked_logits(logits, models, rows, known_weights)
+    replicate_of = dict(named.values())
+    plan = plan_pairs(models, replicate_of, tuple(ghosts))
+    statistics = {name: latent_statistics(m, rows, settings.min_firings) for name, m in every.items()}
+    similarities, nulls, matchings = {}, {}, {}
+    for pair in plan.all:
+        a, b = (every[name] for name in pair)
+        known = (rows, statistics[pair[0]], statistics[pair[1]])
+        similarities[pair] = pair_similarity(a, b, *known, settings, threads=threads)
+        nulls[pair] = pair_null(a, b, *known, settings, pair=pair, root_seed=root_seed, threads=threads)
+        matchings[pair] = pair_matching(
+            a, b, *known, similarities[pair], nulls[pair], settings,
+            pair=pair, root_seed=root_seed, token_interval=pair in plan.features, threads=threads,
+        )  # fmt: skip
+    neurons = {
+        pair: pair_neurons(raw_of[pair[0]], raw_of[pair[1]], rows, settings, pair=pair, root_seed=root_seed)
+        for pair in plan.features
+        if pair[0] in raw_of and pair[1] in raw_of
+    }
+    comparison = assemble(
+        Stages(
+            models=models,
+            replicate_of=replicate_of,
+            untrained=tuple(ghosts),
+            acts={**matrices, **ghosts},
+            rows=rows,
+            statistics=statistics,
+            similarities=similarities,
+            nulls=nulls,
+            matchings=matchings,
+            config=settings,
+            root_seed=root_seed,
+            neurons=neurons,
+            raw=raw_of,
+            untrained_raw=ghost_raw,
+            weights=known_weights,
+            logits=known_logits,
+            threads=threads,
+        )
+    )
+    for name in flagged_pairs(comparison.indices):
+        warnings.warn(f"{name}: {SHARED_INIT_WORDS}", SharedInitialisation, stacklevel=2)
+    return comparison
+
+
+def _settings(
+    config: CompareConfig | None, tau: float | None, min_firings: int | None, n_shifts: int | None
+) -> CompareConfig:
+    given = {"tau": tau, "min_firings": min_firings, "n_shifts": n_shifts}
+    base = config.model_dump() if config else {}
+    return CompareConfig(**{**base, **{name: value for name, value in given.items() if value is not None}})
+
+
+def _rows(
+    n_rows: int,
+    documents: Any,
+    domains: Any,
+    tokens: Any,
+    positions: Any,
+    n_ctx: int | None,
+    fit: Any,
+    root_seed: int,
+    next_tokens: Any,
+) -> Rows:
+    documents = np.asarray(documents)
+    if documents.ndim != 1 or documents.size != n_rows:
+        remedy = "Give the document of each row of the activations."
+        raise InputError(must_be("shape", "documents", f"({n_rows},)", documents.shape, remedy))
+    mask = split_documents(documents, root_seed, domains) if fit is None else np.asarray(fit)
+    return Rows(
+        documents,
+        mask,
+        domains=domains,
+        tokens=tokens,
+        positions=positions,
+        n_ctx=n_ctx,
+        next_tokens=next_tokens,
+    )

@@ -1,0 +1,133 @@
+"""The same correlations for dense arrays (neurons): blocked float64 products, never the whole matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from universality.correlation import top_lists as lists
+from universality.correlation.inputs import check_same_rows
+from universality.correlation.threads import blocks
+from universality.correlation.top import TopSimilarity, from_lists
+from universality.errors import InputError, must_be
+
+_ROWS, _COLUMNS = 4096, 2048
+
+
+@dataclass(frozen=True)
+class ColumnMoments:
+    """Moments of dense columns.
+
+    Attributes:
+        mean: (d,). scale: (d,) reciprocal centred norm, 0 where not alive.
+        count: (d,) values other than 0. alive: (d,) not constant.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    count: np.ndarray
+    alive: np.ndarray
+
+
+def column_moments(x: np.ndarray, where: str = "X") -> ColumnMoments:
+    """Two passes over row blocks, float64, centred.
+
+    Raises:
+        InputError: not two-dimensional, or not finite.
+    """
+    if len(x.shape) != 2:
+        raise InputError(must_be("shape", where, "(n_rows, d)", x.shape, "Pass a two-dimensional array."))
+    n, d = x.shape
+    total, square, count = np.zeros(d), np.zeros(d), np.zeros(d, dtype=np.int64)
+    low, high = np.full(d, np.inf), np.full(d, -np.inf)
+    for first, last in blocks(n, _ROWS):
+        block = np.asarray(x[first:last], np.float64)
+        total += block.sum(axis=0)
+        count += np.count_nonzero(block, axis=0)
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    if not np.isfinite(total).all():
+        raise InputError(
+            must_be("every value", where, "finite", "NaN or infinite values", "Replace or drop them.")
+        )
+    mean = total / max(n, 1)
+    for first, last in blocks(n, _ROWS):
+        square += ((np.asarray(x[first:last], np.float64) - mean) ** 2).sum(axis=0)
+    alive = (low < high) & (square > 0)
+    scale = np.where(alive, 1.0 / np.sqrt(np.where(alive, square, 1.0)), 0.0)
+    return ColumnMoments(mean, scale, count, alive)
+
+
+def _correlations(
+    x: np.ndarray, y: np.ndarray, mx: ColumnMoments, my: ColumnMoments, rows: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield ``(first column of x, r (block, d_y))``; row ``rows[i]`` of y meets row i of x."""
+    for left, right in blocks(x.shape[1], _COLUMNS):
+        r = np.zeros((right - left, y.shape[1]))
+        for first, last in blocks(x.shape[0], _ROWS):
+            bx = np.asarray(x[first:last], np.float64)[:, left:right] - mx.mean[left:right]
+            by = np.asarray(y[first:last] if rows is None else y[rows[first:last]], np.float64) - my.mean
+            r += bx.T @ by
+        yield left, np.clip(r * np.outer(mx.scale[left:right], my.scale), -1.0, 1.0)
+
+
+def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimilarity:
+    """Exact Pearson correlation of dense columns, the best ``top`` both ways; see :func:`correlate`.
+
+    Args:
+        X: (n_rows, d_x) array or memory map, read in row blocks.
+        Y: (n_rows, d_y), the same rows in the same order.
+        top: length of each column's list, >= 1.
+
+    Returns:
+        A :class:`TopSimilarity`. Time grows with ``n_rows * d_x * d_y``; memory with ``2048 * d_y``.
+
+    Raises:
+        InputError: different rows, not finite, or ``top < 1``.
+    """
+    if top < 1:
+        raise InputError(must_be("top", "correlate_dense", ">= 1", top, "Ask for at least one candidate."))
+    n = check_same_rows(X, Y)
+    mx, my = column_moments(X, "X"), column_moments(Y, "Y")
+    ids_x, ids_y = np.flatnonzero(mx.alive), np.flatnonzero(my.alive)
+    lists_x, lists_y = lists.empty_lists(mx.alive.size, top), lists.empty_lists(my.alive.size, top)
+    for first, r in _correlations(X, Y, mx, my):
+        here = ids_x[(ids_x >= first) & (ids_x < first + r.shape[0])]
+        lists.offer_dense(r, first, here, ids_y, lists_x, lists_y)
+    lists.finish(lists_x)
+    lists.finish(lists_y)
+    best_x, best_y = ((kept.partner[:, :top], kept.r[:, :top]) for kept in (lists_x, lists_y))
+    return from_lists(best_x, best_y, mx.alive, my.alive, n_rows=n, top=top)
+
+
+def max_correlation_dense(
+    X: np.ndarray,
+    Y: np.ndarray,
+    rows: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each dense column's highest correlation with any column of the other side; constant columns give 0.
+
+    Args:
+        X: (n_rows, d_x) array or memory map.
+        Y: (n_rows, d_y).
+        rows: (n_rows,) row of Y that meets each row of X; by default the same row.
+
+    Returns:
+        ``(max_x (d_x,), max_y (d_y,))`` in [-1, 1].
+    """
+    check_same_rows(X, Y)
+    return max_dense(X, Y, column_moments(X, "X"), column_moments(Y, "Y"), rows)
+
+
+def max_dense(
+    x: np.ndarray, y: np.ndarray, mx: ColumnMoments, my: ColumnMoments, rows: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`max_correlation_dense` with moments that are known already."""
+    if not (mx.alive.any() and my.alive.any()):
+        return np.zeros(x.shape[1]), np.zeros(y.shape[1])
+    max_x, max_y = np.zeros(x.shape[1]), np.full(y.shape[1], -np.inf)
+    for first, r in _correlations(x, y, mx, my, rows):
+        max_x[first : first + r.shape[0]] = r.max(axis=1)
+        max_y = np.maximum(max_y, r.max(axis=0))
+    return max_x, max_y

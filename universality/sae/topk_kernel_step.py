@@ -1,0 +1,300 @@
+"""One optimiser step of a TopK dictionary: sparse kernels on the CPU, autograd elsewhere.
+
+``loss = sum ||x - recon||^2 / sum ||x - mean||^2 + c * sum ||e - recon_aux||^2 / sum ||e||^2`` over the
+batch, with ``e = x - recon`` held constant and ``recon_aux`` made, without bias, of the ``aux_k`` largest
+dead latents (Gao et al. 2024, appendix A.2). Dividing by the batch's own variance makes the learning rate
+independent of the scale of the data. The decoder's rows stay unit vectors: the gradient along a row is
+removed before Adam, and the row rescaled after it (Bricken et al. 2023).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from universality.sae import kernels
+from universality.sae.autograd_step import (
+    AutogradStep,
+    Losses,
+    Parameters,
+    Rates,
+    StepOutcome,
+    auxiliary_loss,
+    batch_spread,
+    decode_slots,
+)
+from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
+from universality.sae.topk import top_k
+
+TILE_BYTES = 1 << 25
+"""Pre-activations held at one time: inside a last-level cache, and enough rows for a fast product."""
+WORTH_SHARING = 1 << 19
+"""Pre-activations of a batch below which waking a second thread costs more than it saves."""
+LATENT_PARTS = 16
+"""Ranges of latents that threads share; fixed, so that sums do not depend on the number of threads."""
+
+
+class Slots:
+    """Active latents of a batch and what they leave of their target, in buffers that are used again.
+
+    Attributes:
+        indices, values, slopes: (n, k); ``rows`` (n * k,) are the rows of the slots.
+        errors: (levels, n, d_in), by level what the latents are told: that level's error and those of all after it.
+        squared: (levels, n), squared norms of the levels' own errors. The last level is the whole dictionary; here
+            there is no other.
+        ends: rising, the latents before which each level ends.
+    """
+
+    def __init__(self, n: int, k: int, d_in: int, ends: Sequence[int]):
+        self.indices, self.values = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
+        self.slopes, self.rows = np.empty((n, k), np.float32), np.repeat(np.arange(n, dtype=np.int32), k)
+        self.errors = np.empty((len(ends), n, d_in), np.float32)
+        self.squared = np.zeros((len(ends), n), np.float32)
+        self.ends = tuple(ends)
+
+    @property
+    def error(self) -> np.ndarray:
+        """What the whole dictionary leaves of the target, (n, d_in)."""
+        return self.errors[-1]
+
+    def groups(self, d_sae: int, scale: float) -> list[tuple]:
+        """By level, sorted by latent, as :func:`kernels.update_latents` takes a group."""
+        starts, entries = np.empty(d_sae + 1, np.int64), np.empty(self.indices.size, np.int64)
+        kernels.group_by_latent(self.indices, starts, entries)
+        slots = starts, entries, self.rows, self.values.ravel(), self.slopes.ravel()
+        return [(*slots, error, np.float32(scale)) for error in self.errors]
+
+
+class CPUStep:
+    """Buffers and kernels of a step on the CPU.
+
+    No dense gradient of activations or weights is formed. ``threads`` share rows and latents; the bytes of
+    the result depend on their number only through the encoder's matrix product.
+
+    Args:
+        p, m, v: weights and Adam's moments, changed in place.
+        silent: int64 (d_sae,), rows since a latent last fired; changed in place.
+        k, aux_k, aux_coefficient: as in the config.
+        threads: threads to use.
+    """
+
+    def __init__(
+        self,
+        p: Parameters,
+        m: Parameters,
+        v: Parameters,
+        silent: torch.Tensor,
+        *,
+        k: int,
+        aux_k: int,
+        aux_coefficient: float,
+        threads: int = 1,
+    ):
+        self.p, self.m, self.v, self.silent = p, m, v, silent
+        self.k, self.aux_k, self.c, self.threads = k, aux_k, aux_coefficient, threads
+        self.d_sae, self.d_in = p.W_dec.shape
+        self._pool = (
+            ThreadPoolExecutor(threads, initializer=torch.set_flush_denormal, initargs=(True,))
+            if threads > 1
+            else None
+        )
+        self._slots, self._tile = self._fresh(0), torch.empty((0, self.d_sae))
+
+    def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
+        """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
+        seen = x - self.p.b_dec
+        main, aux, dense = self._buffers(len(x)), *self._auxiliary(len(x), dead)
+        self._explain(seen, main, aux, dense, dead)
+        return self._learn(seen, main, aux, dense, rates)
+
+    def extra_state(self) -> dict[str, torch.Tensor]:
+        """Nothing beyond weights and moments."""
+        return {}
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _fresh(self, n: int) -> Slots:
+        """Buffers for the active latents of n rows."""
+        return Slots(n, self.k, self.d_in, (self.d_sae,))
+
+    def _buffers(self, n: int) -> Slots:
+        """Buffers for a batch of n rows; fresh ones only when n changes."""
+        if self._slots.errors.shape[1] != n:
+            self._slots = self._fresh(n)
+            self._tile = torch.empty((min(n, max(64, TILE_BYTES // (4 * self.d_sae))), self.d_sae))
+        return self._slots
+
+    def _auxiliary(self, n: int, dead: torch.Tensor) -> tuple[Slots, DenseAuxiliary]:
+        """What models the residual: sparse slots, or dense products where few latents are dead; the other is empty."""
+        k = min(self.aux_k, len(dead)) if self.c else 0
+        few = len(dead) <= DENSE_DEAD * k
+        sparse = Slots(n, 0 if few else k, self.d_in, (self.d_sae,))
+        return sparse, DenseAuxiliary(self.p.W_dec, dead if few else dead[:0], k if few else 0)
+
+    def _tiles(self, seen: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """First row, rows and pre-activations of a tile at a time; they share one buffer."""
+        for start in range(0, len(seen), len(self._tile)):
+            tile = seen[start : start + len(self._tile)]
+            pre = torch.addmm(self.p.b_enc, tile, self.p.W_enc_rows.T, out=self._tile[: len(tile)])
+            yield start, tile, pre
+
+    def _explain(
+        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor
+    ) -> None:
+        """Encode, select and decode the batch, tile by tile."""
+        for start, tile, pre in self._tiles(seen):
+            self._fill(tile, pre, start, main, aux, dead)
+            error = torch.from_numpy(main.error[start : start + len(tile)])
+            dense.add(pre.index_select(1, dense.dead), error, tile)
+
+    def _learn(
+        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, rates: Rates
+    ) -> StepOutcome:
+        """The losses of what the slots hold, and the step that follows from them."""
+        n, variance = len(seen), _variance(seen)
+        squares = [float(squared.sum(dtype=np.float64)) for squared in main.squared]
+        aux_squared = dense.squared + float(aux.squared.sum(dtype=np.float64))
+        wanted = (dense.k or aux.indices.shape[1]) and squares[-1] > 0
+        aux_scale = self.c / squares[-1] if wanted else 0.0
+        outcome = StepOutcome(
+            loss=sum(squares) / (len(squares) * variance) + aux_scale * aux_squared,
+            fvu=squares[-1] / variance,
+            l0=float(np.count_nonzero(main.values)) / n,
+        )
+        if math.isfinite(outcome.loss):
+            scale = -2 / (len(squares) * variance)
+            groups, aux_groups = main.groups(self.d_sae, scale), aux.groups(self.d_sae, -2 * aux_scale)
+            levels = list(zip(main.ends, groups, strict=True))
+            extra = dense.extra(self.d_sae, -2 * aux_scale)
+            direct = main.errors[0].sum(axis=0) * np.float32(scale)
+            self._update(seen.numpy(), levels, aux_groups[0], extra, direct, rates)
+            starts = groups[0][0]
+            self.silent += n
+            self.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
+        return outcome
+
+    def _share(self, n: int, parts: int, n_work: int, work: Callable[[int, int, int], None]) -> None:
+        """Call ``work(part, first, last)`` on ``parts`` ranges of ``n``, on all threads where that pays."""
+        cuts = [n * part // parts for part in range(parts + 1)]
+        ranges = [(part, cuts[part], cuts[part + 1]) for part in range(parts) if cuts[part] < cuts[part + 1]]
+        if self._pool is None or n_work < WORTH_SHARING:
+            for part in ranges:
+                work(*part)
+        else:
+            list(self._pool.map(lambda part: work(*part), ranges))
+
+    def _fill(
+        self, seen: torch.Tensor, pre: torch.Tensor, start: int, main: Slots, aux: Slots, dead: torch.Tensor
+    ) -> None:
+        """Select and decode one tile of rows."""
+        target = seen.numpy()
+
+        def work(_: int, first: int, last: int) -> None:
+            here = slice(start + first, start + last)
+            indices, values = top_k(pre[first:last], self.k)
+            main.indices[here], main.values[here] = indices.numpy(), values.numpy()
+            self._decode(main, here, target[first:last])
+            if aux.indices.size:
+                strongest_dead(pre[first:last], dead, aux, here)
+                self._decode(aux, here, main.error[here])
+
+        self._share(len(seen), self.threads, len(seen) * self.d_sae, work)
+
+    def _decode(self, slots: Slots, here: slice, target: np.ndarray) -> None:
+        """What the slots of some rows leave of their target (rows, d_in)."""
+        kernels.row_errors(
+            slots.indices[here],
+            slots.values[here],
+            self.p.W_dec.numpy(),
+            target,
+            slots.error[here],
+            slots.slopes[here],
+            slots.squared[-1, here],
+        )
+
+    def _update(
+        self,
+        seen: np.ndarray,
+        levels: Sequence[tuple[int, tuple]],
+        aux: tuple,
+        extra: tuple,
+        grad_b_dec: np.ndarray,
+        rates: Rates,
+    ) -> None:
+        """Gradients and Adam; ``levels`` are (end, group): which slots the latents before that end learn from."""
+        p, m, v = ({k: t.numpy() for k, t in held.named().items()} for held in (self.p, self.m, self.v))
+        weights = (p["W_enc_rows"], p["W_dec"])
+        moments = (m["W_enc_rows"], v["W_enc_rows"], m["W_dec"], v["W_dec"])
+        grad_b_enc = np.empty(self.d_sae, np.float32)
+        through = np.zeros((LATENT_PARTS, len(levels), self.d_in), np.float32)
+        packed = rates.packed()
+
+        def work(part: int, first: int, last: int) -> None:
+            for (end, group), out in zip(levels, through[part], strict=True):
+                low, first = first, max(first, min(last, end))
+                if low < first:
+                    groups = (group, aux)
+                    kernels.update_latents(
+                        low, first, seen, groups, extra, weights, moments, packed, grad_b_enc, out
+                    )
+
+        self._share(self.d_sae, LATENT_PARTS, len(seen) * self.d_sae, work)
+        # b_dec is subtracted before the encoder and added after the decoder.
+        grad_b_dec = grad_b_dec - through.sum(axis=(0, 1))
+        kernels.adam_row(p["b_dec"], grad_b_dec, m["b_dec"], v["b_dec"], packed, False)
+        kernels.adam_row(p["b_enc"], grad_b_enc, m["b_enc"], v["b_enc"], packed, False)
+
+
+def strongest_dead(pre: torch.Tensor, dead: torch.Tensor, slots: Slots, here: slice) -> None:
+    """Fill the slots of rows ``here`` with the largest dead latents of their pre-activations (rows, d_sae)."""
+    indices, values = top_k(pre.index_select(1, dead), slots.indices.shape[1])
+    slots.values[here] = values.numpy()
+    named = dead[indices.long().clamp_min(0)]
+    slots.indices[here] = torch.where(indices >= 0, named, -1).numpy()
+
+
+def _variance(rows: torch.Tensor) -> float:
+    """``sum ||row - mean||^2``, at least 1e-30; float64, for the difference of two sums loses digits."""
+    spread = float(torch.linalg.vector_norm(rows, dtype=torch.float64)) ** 2
+    mean = rows.mean(0, dtype=torch.float64)
+    return max(spread - len(rows) * float(mean @ mean), 1e-30)
+
+
+class TorchStep(AutogradStep):
+    """The same step in torch operations, for any device and as the dense reference of the tests."""
+
+    def __init__(
+        self,
+        p: Parameters,
+        m: Parameters,
+        v: Parameters,
+        silent: torch.Tensor,
+        *,
+        k: int,
+        aux_k: int,
+        aux_coefficient: float,
+    ):
+        super().__init__(p, m, v, silent)
+        self.k, self.aux_k, self.c = k, aux_k, aux_coefficient
+
+    def losses(
+        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
+    ) -> Losses:
+        """What the batch costs; values are (..., n, k)."""
+        seen = x - leaves["b_dec"].unsqueeze(-2)
+        pre = torch.relu(self.affine(leaves["b_enc"], seen, leaves["W_enc_rows"].mT))
+        values, indices = pre.topk(self.k, dim=-1, sorted=False)
+        error = seen - decode_slots(indices, values, leaves["W_dec"])
+        loss = fvu = error.square().sum(dim=(-2, -1)) / batch_spread(x)
+        loss = loss + auxiliary_loss(leaves["W_dec"], pre, error, dead, self.aux_k, self.c)
+        hits = torch.zeros_like(self.silent).scatter_add(
+            -1, indices.flatten(-2), (values > 0).flatten(-2).long()
+        )
+        return Losses(loss, fvu, hits > 0, values)
