@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 from synthetic_run import write_synthetic_run
-from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned
+from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
 from storage import open_run, open_store
 
@@ -37,7 +37,7 @@ def tiny(tmp_path_factory) -> str:
 
 @pytest.fixture
 def at_full(full, monkeypatch) -> AppTest:
-    return opened(full, monkeypatch)
+    return visitor(full, monkeypatch)
 
 
 def tour(at: AppTest, **params: dict[str, str]):
@@ -48,7 +48,7 @@ def tour(at: AppTest, **params: dict[str, str]):
 
 
 def test_overview_tells_the_headline_of_the_tables(full, at_full):
-    at = at_full
+    at = checked(at_full.run())
     headline = open_run(None, full).table("headline")
     headline = headline[(headline["pair"] == "overall") & (headline["comparison_id"] == "main")]
     expected = headline.set_index("quantity")["value"]["features"]
@@ -58,7 +58,7 @@ def test_overview_tells_the_headline_of_the_tables(full, at_full):
 
 
 def test_the_comparison_in_the_address_is_the_one_shown(full, monkeypatch):
-    at = turned(opened(full, monkeypatch, comparison="late"), "pairs", comparison="late")
+    at = opened(full, monkeypatch, "pairs", comparison="late")
     pairs = open_run(None, full).table("pairs")
     assert f"**{(pairs['comparison_id'] == 'late').sum():,}** of" in sentences(at)
 
@@ -212,7 +212,7 @@ def test_filters_keep_exactly_what_they_say(full, at_full):
 
 
 def test_a_domain_leads_to_its_pair(full, at_full):
-    assert not at_full.get("page_link")
+    assert not checked(at_full.run()).get("page_link")
     at_full.session_state["domains_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     checked(at_full.run())
     (link,) = at_full.get("page_link")
@@ -359,7 +359,7 @@ def test_the_graph_of_features_can_be_downloaded(full):
 
 def test_a_run_without_positions_says_which_command_makes_them(tmp_path, monkeypatch):
     write_synthetic_run(str(tmp_path), "old", unfinished=("layout",), **TINY)
-    at = opened(str(tmp_path), monkeypatch)
+    at = visitor(str(tmp_path), monkeypatch)
     for page in ("map", "graph"):
         turned(at, page)
         assert "has no positions" in sentences(at), page
@@ -433,13 +433,13 @@ def test_a_running_run_shows_its_progress_and_command(tmp_path, monkeypatch):
         run.append_event({"event": "run_started"})
         run.append_event({"event": "started", "node": "tokens"})
         run.append_event({"event": "progress", "node": "tokens", "done": 1, "total": 4})
-        at = turned(opened(str(tmp_path), monkeypatch), "runs")
+        at = opened(str(tmp_path), monkeypatch, "runs")
         running = [frame.value for frame in at.dataframe if "share" in frame.value.columns]
         assert running[0]["share"].tolist() == [25.0]
     assert any(
         f"universality run quickstart --name live --store {tmp_path}" in code.value for code in at.code
     )
-    at = turned(opened(str(tmp_path), monkeypatch), "runs")
+    at = opened(str(tmp_path), monkeypatch, "runs")
     assert "Interrupted" in sentences(at)
 
 

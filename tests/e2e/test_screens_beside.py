@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from synthetic_run import write_synthetic_run
-from visits import TINY, checked, damage, opened, sentences, turned
+from visits import TINY, checked, damage, opened, sentences
 
 from storage import open_run
 
@@ -19,7 +19,7 @@ def store(tmp_path_factory) -> str:
 
 
 def beside(url: str, monkeypatch, **params: str):
-    return turned(opened(url, monkeypatch), "runs", **params)
+    return opened(url, monkeypatch, "runs", **params)
 
 
 def test_two_runs_are_compared_by_their_address(store, monkeypatch):

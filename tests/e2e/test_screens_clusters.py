@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from run_variants import write_silent_run
 from synthetic_run import write_synthetic_run
-from visits import CONTEXT, TINY, checked, damage, html, opened, sentences, turned
+from visits import CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
 from dashboards.clusters import Absence
 from storage import open_run
@@ -25,7 +25,7 @@ def run(full):
 
 @pytest.fixture
 def at_full(full, monkeypatch):
-    return opened(full, monkeypatch)
+    return visitor(full, monkeypatch)
 
 
 def ids(at) -> list[str]:
@@ -150,7 +150,7 @@ def test_several_members_of_one_model_are_all_listed(tmp_path, monkeypatch):
         return frame.assign(cluster=frame["cluster"].mask(moved, cluster))
 
     monkeypatch.setattr(data.View, "table", table)
-    at = turned(opened(str(tmp_path), monkeypatch), "clusters", cluster=str(cluster))
+    at = opened(str(tmp_path), monkeypatch, "clusters", cluster=str(cluster))
     pieces = {f"{row['model']}:{row['latent']}" for row in (member, other)}
     assert pieces <= set(links(at))
     assert all(html(at).count(f">{piece}</span>") for piece in pieces)
@@ -229,7 +229,7 @@ def test_a_run_without_candidates_says_which_command_computes_them(full, run, mo
         data.View, "optional", lambda v, name: None if name == "candidates" else real(v, name)
     )
     row = run.table("features").query("`class` == 'shared'").iloc[0]
-    at = turned(opened(full, monkeypatch), "feature", feature=f"{row['model']}:{row['latent']}")
+    at = opened(full, monkeypatch, "feature", feature=f"{row['model']}:{row['latent']}")
     assert "made by an earlier version" in sentences(at)
     assert any("universality run synthetic" in code.value for code in at.code)
     at = turned(at, "clusters", cluster=str(row["cluster"]))
@@ -238,7 +238,7 @@ def test_a_run_without_candidates_says_which_command_computes_them(full, run, mo
 
 def test_a_run_in_which_nothing_fires_is_a_sentence(tmp_path, monkeypatch):
     write_silent_run(str(tmp_path))
-    at = turned(opened(str(tmp_path), monkeypatch), "clusters")
+    at = opened(str(tmp_path), monkeypatch, "clusters")
     assert "there is no cluster" in sentences(at)
     at = turned(at, "feature", feature="m0:1")
     assert "Dead: it never fires" in sentences(at)
@@ -255,7 +255,7 @@ def test_damage_is_told_on_both_pages(tmp_path, steps, told, monkeypatch):
     feature = run.table("clusters")["members"].iloc[0].split(";")[0]
     damage(str(tmp_path), *steps)
     for page, params in (("clusters", {"cluster": cluster}), ("feature", {"feature": feature})):
-        at = turned(opened(str(tmp_path), monkeypatch), page, **params)
+        at = opened(str(tmp_path), monkeypatch, page, **params)
         assert told in sentences(at), page
         assert CONTEXT not in html(at), page
 
@@ -263,7 +263,7 @@ def test_damage_is_told_on_both_pages(tmp_path, steps, told, monkeypatch):
 def test_an_unfinished_run_says_that_steps_are_missing(tmp_path, monkeypatch):
     run = write_synthetic_run(str(tmp_path), unfinished=("evidence",), **TINY)
     row = run.table("clusters").iloc[0]
-    at = turned(opened(str(tmp_path), monkeypatch), "clusters", cluster=str(row["cluster"]))
+    at = opened(str(tmp_path), monkeypatch, "clusters", cluster=str(row["cluster"]))
     assert not at.error
     assert "has not finished" in sentences(at)
     at = turned(at, "feature", feature=row["members"].split(";")[0])

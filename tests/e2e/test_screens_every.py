@@ -119,11 +119,13 @@ def visitor():
 
         def visit(url: str, screen: str, params: dict[str, str]) -> AppTest:
             """The screen as a link opens it; that nothing raised was checked on the way."""
+            page, params = "runs" if screen == "beside" else screen, {"run": "synthetic", **params}
             if url not in known:
-                known[url] = opened(url, patch, run="synthetic")
+                known[url] = opened(url, patch, page, **params)
+                return known[url]
             patch.setattr(sys, "argv", ["app.py", "--store", url])
             known[url].query_params.clear()
-            return turned(known[url], "runs" if screen == "beside" else screen, run="synthetic", **params)
+            return turned(known[url], page, **params)
 
         yield visit
 

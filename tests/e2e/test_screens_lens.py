@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from synthetic_run import write_synthetic_run
-from visits import APP, checked, damage, html, opened, sentences, turned
+from visits import APP, checked, damage, html, opened, sentences
 
 from dashboards.lens import MAX_CHARACTERS
 from storage import open_run
@@ -32,7 +32,7 @@ def store(tmp_path_factory) -> str:
 
 @pytest.fixture
 def at(store, monkeypatch):
-    return turned(opened(store, monkeypatch), "lens", text="hello", token="2")
+    return opened(store, monkeypatch, "lens", text="hello", token="2")
 
 
 def test_a_text_is_read_by_every_model(store, at):
@@ -63,20 +63,20 @@ def test_another_token_is_chosen_with_the_keys(at):
 
 @pytest.mark.parametrize("token", ["99", "0", "-1", "x", "9" * 30, "²"])
 def test_a_link_to_no_token_is_a_sentence(store, monkeypatch, token):
-    shown = turned(opened(store, monkeypatch), "lens", text="hello", token=token)
+    shown = opened(store, monkeypatch, "lens", text="hello", token=token)
     assert "a token that this text has not" in sentences(shown)
 
 
 def test_text_beyond_one_context_is_left_out_and_counted(store, monkeypatch):
-    shown = turned(opened(store, monkeypatch), "lens", text="a" * 40)
+    shown = opened(store, monkeypatch, "lens", text="a" * 40)
     assert html(shown).count('class="uv-piece') == 31
     assert "the last 9 of this text are left out" in sentences(shown)
-    shown = turned(opened(store, monkeypatch), "lens", text="b" * (MAX_CHARACTERS + 500))
+    shown = opened(store, monkeypatch, "lens", text="b" * (MAX_CHARACTERS + 500))
     assert not shown.error
 
 
 def test_typed_markup_is_escaped(store, monkeypatch):
-    shown = turned(opened(store, monkeypatch), "lens", text=EVIL[:31])
+    shown = opened(store, monkeypatch, "lens", text=EVIL[:31])
     assert "<img" not in html(shown)
     assert "&lt;" in html(shown)
     assert not [value for value in (m.value for m in shown.markdown) if "onerror" in value]
@@ -84,14 +84,14 @@ def test_typed_markup_is_escaped(store, monkeypatch):
 
 def test_a_run_without_weights_or_of_public_models_says_so(tmp_path, monkeypatch):
     write_synthetic_run(str(tmp_path / "bare"), **SMALL)
-    shown = turned(opened(str(tmp_path / "bare"), monkeypatch), "lens", text="hello")
+    shown = opened(str(tmp_path / "bare"), monkeypatch, "lens", text="hello")
     assert "has not finished" in sentences(shown)
     run = write_synthetic_run(str(tmp_path / "public"), **SMALL)
     node = run.record["nodes"]["transformer/m0"]
     with run.store.create("f" * 32, step="pretrained", version=1, params={}, inputs={}) as out:
         out.json("pretrained", {"name": "somebody/model"})
     run.update(nodes={**run.record["nodes"], "transformer/m0": {**node, "key": "f" * 32}})
-    shown = turned(opened(str(tmp_path / "public"), monkeypatch), "lens", text="hello")
+    shown = opened(str(tmp_path / "public"), monkeypatch, "lens", text="hello")
     assert "models that were trained here" in sentences(shown)
     assert not shown.text_area
 
@@ -100,7 +100,7 @@ def test_a_run_without_weights_or_of_public_models_says_so(tmp_path, monkeypatch
 def testdamaged_weights_are_told(tmp_path, monkeypatch, step):
     write_synthetic_run(str(tmp_path), **SMALL, loadable=True)
     damage(str(tmp_path), step)
-    shown = turned(opened(str(tmp_path), monkeypatch), "lens", text="hello")
+    shown = opened(str(tmp_path), monkeypatch, "lens", text="hello")
     assert "is damaged" in sentences(shown)
     assert 'class="uv-piece' not in html(shown)
 

@@ -53,7 +53,7 @@ def param(at) -> str | None:
 
 def test_a_pair_is_pinned_and_taken_back(store, ids, monkeypatch):
     first, second = ids["main"][:2]
-    at = turned(opened(store, monkeypatch), "pairs", pair=first)
+    at = opened(store, monkeypatch, "pairs", pair=first)
     assert "Pinned pairs" not in sentences(at)
     checked(at.button(key="pair_pin").click().run())
     assert at.button(key="pair_pin").label == "Unpin"
@@ -81,7 +81,7 @@ def test_the_pairs_of_a_cluster_are_pinned_together(store, ids, monkeypatch):
     members = set(row["members"].split(";"))
     inside = {pair for pair in ids["main"] if set(pair.split("-")) <= members}
     assert len(inside) == 3
-    at = turned(opened(store, monkeypatch), "clusters", cluster=str(row["cluster"]))
+    at = opened(store, monkeypatch, "clusters", cluster=str(row["cluster"]))
     checked(at.button(key="cluster_pin").click().run())
     assert {pin.pair for pin in pinned(at)} == inside
     checked(at.button(key="cluster_pin").click().run())
@@ -91,7 +91,9 @@ def test_the_pairs_of_a_cluster_are_pinned_together(store, ids, monkeypatch):
 def test_a_link_brings_the_pins_of_every_comparison_back(store, ids, monkeypatch):
     wanted = (Pin("late", ids["late"][0]), Pin("main", ids["main"][0]))
     a, b = wanted[1].pair.split("-")
-    at = opened(store, monkeypatch, run="synthetic", pins=f"synthetic;late/{wanted[0].pair};main/{b}-{a}")
+    at = opened(
+        store, monkeypatch, "specific", run="synthetic", pins=f"synthetic;late/{wanted[0].pair};main/{b}-{a}"
+    )
     assert pinned(at) == wanted
     assert any("late" in link.proto.label for link in at.sidebar.get("page_link"))
 
@@ -101,17 +103,19 @@ def test_a_link_brings_the_pins_of_every_comparison_back(store, ids, monkeypatch
     ["main/m0:999999-m1:1", "none/m0:1-m1:1", "<script>", "main/![i](http://example.invalid/x.png)", ""],
 )
 def test_pins_that_are_none_of_this_run_are_a_sentence(store, ids, tail, monkeypatch):
-    at = opened(store, monkeypatch, run="synthetic", pins=f"synthetic;main/{ids['main'][0]};{tail}")
+    at = opened(
+        store, monkeypatch, "specific", run="synthetic", pins=f"synthetic;main/{ids['main'][0]};{tail}"
+    )
     assert len(pinned(at)) == 1
     assert "1 pin of the address: not of this run" in sentences(at)
 
 
 def test_pins_stay_with_their_run(store, ids, monkeypatch):
     pin = f"synthetic;main/{ids['main'][0]}"
-    at = opened(store, monkeypatch, run="older", pins=pin)
+    at = opened(store, monkeypatch, "specific", run="older", pins=pin)
     assert not pinned(at)
     assert "1 pin of the address: not of this run" in sentences(at)
-    at = turned(opened(store, monkeypatch, run="synthetic", pins=pin), "runs")
+    at = opened(store, monkeypatch, "runs", run="synthetic", pins=pin)
     checked(at.selectbox(key="run").set_value("older").run())
     assert not pinned(at)
     checked(at.selectbox(key="run").set_value("synthetic").run())
@@ -121,7 +125,11 @@ def test_pins_stay_with_their_run(store, ids, monkeypatch):
 def test_there_is_a_most_that_a_link_holds(store, ids, monkeypatch):
     many = ids["main"][: MAX_PINS + 2]
     at = opened(
-        store, monkeypatch, run="synthetic", pins=";".join(["synthetic", *(f"main/{p}" for p in many)])
+        store,
+        monkeypatch,
+        "specific",
+        run="synthetic",
+        pins=";".join(["synthetic", *(f"main/{p}" for p in many)]),
     )
     assert [pin.pair for pin in pinned(at)] == many[:MAX_PINS]
     at = turned(at, "pairs", pair=many[-1])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 import dashboards
@@ -16,11 +18,21 @@ BROKEN = "This part could not be drawn"
 #: Arguments of the smallest synthetic run.
 TINY = {"n_models": 2, "n_latents": 20, "n_documents": 24, "n_untrained": 0, "replicates": False}
 
+# Streamlit asks every installed package for components, anew for each visitor; the answer is always the same.
+manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_component_manifests)
 
-def opened(url: str, monkeypatch, **params: str) -> AppTest:
-    """The overview of a store."""
+
+def visitor(url: str, monkeypatch) -> AppTest:
+    """A visitor of a store who has opened no page yet."""
     monkeypatch.setattr(sys, "argv", ["app.py", "--store", url])
-    at = AppTest.from_file(APP, default_timeout=120)
+    return AppTest.from_file(APP, default_timeout=120)
+
+
+def opened(url: str, monkeypatch, page: str = "overview", **params: str) -> AppTest:
+    """A page of a store, opened by a link with these parameters: no other page was drawn before it."""
+    at = visitor(url, monkeypatch)
+    if page != "overview":
+        return turned(at, page, **params)
     for name, value in params.items():
         at.query_params[name] = value
     return checked(at.run())
