@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from storage.artifact import Artifact
@@ -81,7 +81,14 @@ class Store:
         return self.files.names("artifacts") if self.files.is_local else self.keys()
 
     def create(
-        self, key: str, *, step: str, version: int, params: Mapping[str, Any], inputs: Mapping[str, str]
+        self,
+        key: str,
+        *,
+        step: str,
+        version: int,
+        params: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        tables: Collection[str] | None = None,
     ) -> ArtifactWriter:
         """A writer for a new artifact, to be used in a ``with`` block.
 
@@ -91,8 +98,10 @@ class Store:
             version: the step's version.
             params: the step's params.
             inputs: key of each input artifact by local name.
+            tables: the tables that may be written; None for any.
         """
-        return ArtifactWriter(self.files, key, step=step, version=version, params=params, inputs=inputs)
+        head = {"step": step, "version": version, "params": params, "inputs": inputs}
+        return ArtifactWriter(self.files, key, **head, tables=tables)
 
     def checkpoint(self, key: str) -> Checkpoint:
         """The checkpoint of an artifact to be; cleared when the artifact is committed."""

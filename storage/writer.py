@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,10 @@ class ArtifactWriter:
         version: int,
         params: Mapping[str, Any],
         inputs: Mapping[str, str],
+        tables: Collection[str] | None = None,
     ) -> None:
         self.key = check_key(key)
+        self._tables = tables
         self.committed = False
         self._files = files
         self._head = {
@@ -89,7 +91,18 @@ class ArtifactWriter:
         save_csr(self._place("sparse", name), matrix)
 
     def table(self, name: str, table: Any) -> None:
-        """Store a DataFrame (without its index) or a pyarrow Table as Parquet."""
+        """Store a DataFrame (without its index) or a pyarrow Table as Parquet.
+
+        Raises:
+            InvalidName: a table that the step does not declare: a run would join its rows to another step's.
+        """
+        if self._tables is not None and name not in self._tables:
+            declared = ", ".join(sorted(self._tables)) or "none"
+            remedy = "Declare it where the step is registered, under a name that no other step's table has."
+            step = f"step {self._head['step']!r}"
+            raise InvalidName(
+                must_be("table", step, f"one that it declares ({declared})", repr(name), remedy)
+            )
         from storage.tables import save_table
 
         save_table(self._place("tables", name), table)

@@ -4,10 +4,10 @@
 >>> outcome = run_plan(plan, store, run, executor=SerialExecutor())    # doctest: +SKIP
 """
 
-from pipelines.engine.plan import Estimate, Node, Plan, bottom_levels, critical_path
+from pipelines.engine.plan import Node, Plan, bottom_levels, critical_path
 from pipelines.engine.runner import RunOutcome, run_plan
 from pipelines.engine.serial import SerialExecutor
-from pipelines.engine.step import Step, StepContext, find_step, registered_steps, step
+from pipelines.engine.step import Estimate, Step, StepContext, find_step, registered_steps, step
 
 # The Dask executor is imported where it is used (pipelines.engine.cluster): a run that finds everything
 # in the store must not pay for starting Dask.

@@ -9,25 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipelines.engine.step import find_step
+from pipelines.engine.step import Estimate, find_step
 from universality.errors import InputError, must_be
 
 DEVICES = ("cpu", "cuda")
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a node is expected to cost; guides order and packing, never results.
-
-    Attributes:
-        seconds: wall time on the node's own threads and device.
-        bytes: size of the output artifact.
-        memory: peak resident memory of the process in bytes.
-    """
-
-    seconds: float = 0.0
-    bytes: int = 0
-    memory: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,16 +117,33 @@ class Plan:
         """Artifact key by node id: step version, params and input keys, hashed.
 
         Local input names are part of the key; node ids, threads, device and estimates are not.
+
+        Raises:
+            InputError: a step that is not registered, or a table that two steps of the plan would write.
         """
         if self._keys is None:
             from storage import artifact_key
 
+            self._refuse_shared_tables()
             keys: dict[str, str] = {}
             for node in self:
                 inputs = {local: keys[source] for local, source in node.inputs.items()}
                 keys[node.id] = artifact_key(node.step, find_step(node.step).version, node.params, inputs)
             self._keys = keys
         return dict(self._keys)
+
+    def _refuse_shared_tables(self) -> None:
+        """A run joins the tables of its nodes by name, so each table must have one step."""
+        owners: dict[str, str] = {}
+        for name in dict.fromkeys(node.step for node in self):
+            for table in find_step(name).tables:
+                owner = owners.setdefault(table, name)
+                if owner != name:
+                    both, remedy = (
+                        f"two: {owner!r} and {name!r}",
+                        "Give the table of one of them another name.",
+                    )
+                    raise InputError(must_be("steps", f"the run's table {table!r}", "one", both, remedy))
 
     def digest(self) -> str:
         """Eight hex characters over all node ids and keys: equal exactly for equal plans."""

@@ -1,13 +1,14 @@
 """Steps: named, versioned functions that turn input artifacts into one output artifact.
 
 A step is ordinary code with a decorator. Its ``version`` is part of every artifact key that it makes;
-code itself is never hashed, so a change that moves results must raise the version.
+code itself is never hashed, so a change that moves results must raise the version. The decorator also says
+what the step costs, which :class:`Estimate` guides order and packing, and which tables of a run are its own.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -56,16 +57,43 @@ class StepContext:
         self._report(done, total, facts)
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What a node is expected to cost; guides order and packing, never results.
+
+    Attributes:
+        seconds: wall time on the node's own threads and device.
+        bytes: size of the output artifact.
+        memory: peak resident memory of the process in bytes.
+    """
+
+    seconds: float = 0.0
+    bytes: int = 0
+    memory: int = 0
+
+
 StepFunction = Callable[[StepContext], None]
+#: A step's cost: from the sizes of what is planned (whatever the planner passes on) and the params of a node.
+CostRule = Callable[[Any, Mapping[str, Any]], Estimate]
 
 
 @dataclass(frozen=True)
 class Step:
-    """A registered step."""
+    """A registered step.
+
+    Attributes:
+        name: unique over the program.
+        version: part of the key of every artifact of the step.
+        function: computes one artifact.
+        cost: expected cost of one node, asked when a run is planned.
+        tables: names of the run tables whose rows the step writes; no other step of the run may write them.
+    """
 
     name: str
     version: int
     function: StepFunction
+    cost: CostRule
+    tables: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -76,12 +104,17 @@ class Step:
 _STEPS: dict[str, Step] = {}
 
 
-def step(name: str, version: int) -> Callable[[StepFunction], StepFunction]:
+def step(
+    name: str, version: int, *, cost: CostRule, tables: Sequence[str] = ()
+) -> Callable[[StepFunction], StepFunction]:
     """Register a function as the step ``name``.
 
     Args:
         name: unique over the program.
         version: 1, 2, …; raise it when the step's results change for equal params and inputs.
+        cost: ``cost(sizes, params)``; must not import what is heavy, because planning calls it.
+        tables: the run tables that the step writes. A run joins the rows of all its nodes' tables of one name, so
+            a table has one step: writing another one, or planning two steps that share one, is an error.
 
     Returns:
         A decorator that registers its function and returns it unchanged.
@@ -95,18 +128,13 @@ def step(name: str, version: int) -> Callable[[StepFunction], StepFunction]:
         )
 
     def register(function: StepFunction) -> StepFunction:
-        known = _STEPS.get(name)
-        if known is not None and _place(known.function) != _place(function):
+        namesake = _STEPS.get(name)
+        if namesake is not None and _place(namesake.function) != _place(function):
+            taken = f"{name!r}, the name of {_place(namesake.function)}"
             raise InputError(
-                must_be(
-                    "name",
-                    f"step {_place(function)}",
-                    "unique",
-                    f"{name!r}, which {_place(known.function)} holds",
-                    "Rename one of them.",
-                )
+                must_be("name", f"step {_place(function)}", "unique", taken, "Rename one of them.")
             )
-        _STEPS[name] = Step(name, version, function)
+        _STEPS[name] = Step(name, version, function, cost, tuple(tables))
         return function
 
     return register
@@ -125,15 +153,8 @@ def find_step(name: str, module: str | None = None) -> Step:
     if name not in _STEPS:
         importlib.import_module(module or SHIPPED_STEPS)
     if name not in _STEPS:
-        raise InputError(
-            must_be(
-                "step",
-                "the plan",
-                f"one of {sorted(_STEPS)}",
-                name,
-                "Import the module that registers it, or correct the name.",
-            )
-        )
+        remedy = "Import the module that registers it, or correct the name."
+        raise InputError(must_be("step", "the plan", f"one of {sorted(_STEPS)}", name, remedy))
     return _STEPS[name]
 
 

@@ -98,7 +98,12 @@ def _compute(
     with (
         _told_warnings(node.id, emit),
         store.create(
-            task["key"], step=step.name, version=step.version, params=node.params, inputs=task["inputs"]
+            task["key"],
+            step=step.name,
+            version=step.version,
+            params=node.params,
+            inputs=task["inputs"],
+            tables=step.tables,
         ) as out,
     ):
         step.function(

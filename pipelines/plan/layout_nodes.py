@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from pipelines import estimates
 from pipelines.engine.plan import Node
+from pipelines.engine.step import find_step
+from pipelines.estimates import Sizes
 from pipelines.recipe import Recipe, model_ids, untrained_ids
 
 #: Contexts per forward pass when activations are read.
@@ -40,22 +42,25 @@ class Layout:
         """What a dictionary's training adds: rounding differs where its optimiser is compiled."""
         return {"compile": True} if self.recipe.compile and self.device != "cpu" else {}
 
+    @cached_property
+    def sizes(self) -> Sizes:
+        """What the cost rules of steps read."""
+        return Sizes(self.recipe)
+
     def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
         """A node whose bytes depend on device and threads."""
-        params = {**params, **self.compute}
-        return Node(
-            node_id,
-            step,
-            params,
-            inputs,
-            threads=self.recipe.threads,
-            device=self.device,
-            estimate=estimates.of(self.recipe, step, node_id, params),
-        )
+        compute = {"threads": self.recipe.threads, "device": self.device}
+        return self._priced(node_id, step, {**params, **self.compute}, inputs, **compute)
 
     def node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
         """A node of the CPU."""
-        return Node(node_id, step, params, inputs, estimate=estimates.of(self.recipe, step, node_id, params))
+        return self._priced(node_id, step, params, inputs)
+
+    def _priced(
+        self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **compute: Any
+    ) -> Node:
+        estimate = find_step(step).cost(self.sizes, params)
+        return Node(node_id, step, params, inputs, estimate=estimate, **compute)
 
 
 def as_json(config: Any) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.engine.step import StepContext, step
+from pipelines.engine.step import Estimate, StepContext, step
+from pipelines.estimates import Sizes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -73,7 +75,13 @@ def _same_ancestry(ctx: StepContext) -> None:
             raise ValueError(f"Side {side} of {ctx.node_id} must be encoded over the run's tokens {key}.")
 
 
-@step("similarity", version=1)
+def similarity_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """One product of the latents that fire together in a fit row, for each such row."""
+    products = sizes.rows / 2 * sizes.k**2
+    return Estimate(0.5 + products / 3e8, 16 * 64 * sizes.d_sae, sizes.two_sides)
+
+
+@step("similarity", version=1, cost=similarity_cost, tables=["candidates"])
 def similarity(ctx: StepContext) -> None:
     """Best candidates of both sides, on the fit rows."""
     from universality.compare.pairing import candidate_table, pair_similarity
@@ -87,7 +95,14 @@ def similarity(ctx: StepContext) -> None:
     ctx.out.table("candidates", _labelled(table, ctx.params["comparison_id"]))
 
 
-@step("null", version=2)
+def null_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """The same products on the score rows, for each shift and both ways."""
+    shifts = 2 * params["compare"]["n_shifts"]
+    seconds = 0.5 + shifts * sizes.rows / 2 * sizes.k**2 / 3e8
+    return Estimate(seconds, 16 * shifts * sizes.d_sae, sizes.two_sides)
+
+
+@step("null", version=2, cost=null_cost)
 def null(ctx: StepContext) -> None:
     """Chance: every latent's maximum under shifts of whole documents, on the score rows."""
     from universality.compare.chance import pair_null
@@ -106,7 +121,13 @@ def null(ctx: StepContext) -> None:
     ctx.out.tensors("null", found.to_arrays())
 
 
-@step("matching", version=2)
+def comparing_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """A few passes over the latents of two dictionaries."""
+    return Estimate(2.0 + sizes.rows * sizes.k / 3e6, 100 * sizes.d_sae, sizes.two_sides)
+
+
+# Not named "pairs": replicate and untrained pairs are no rows of the run's table of pairs.
+@step("matching", version=2, cost=comparing_cost, tables=["matched"])
 def matching(ctx: StepContext) -> None:
     """Assign on the fit rows, measure every assigned pair on the score rows."""
     from universality.compare.chance import PairNull
@@ -126,13 +147,12 @@ def matching(ctx: StepContext) -> None:
         root_seed=sides.root_seed,
         threads=ctx.threads,
     )
-    # Not named "pairs": replicate and untrained pairs are no rows of the run's table of pairs.
     ctx.out.table("matched", found.to_tables()["pairs"])
     ctx.out.tensors("matching", found.to_arrays())
     ctx.out.facts(certificate=found.certificate, n_pairs=len(found.pairs))
 
 
-@step("neurons", version=1)
+@step("neurons", version=1, cost=comparing_cost, tables=["neuron_pairs", "raw_indices"])
 def neurons(ctx: StepContext) -> None:
     """The baseline: the same estimator on the raw coordinates of two models."""
     from universality.compare.compare_config import CompareConfig
@@ -153,7 +173,14 @@ def neurons(ctx: StepContext) -> None:
     ctx.out.tensors("neurons", found.to_arrays())
 
 
-@step("comparison", version=4)
+#: The tables of ``universality.compare`` and two of quality; ``candidates`` stand in the artifacts of the similarities.
+COMPARISON_TABLES = (
+    "features", "pairs", "verdicts", "clusters", "indices", "headline", "baselines", "null_quantiles",
+    "null_rates", "tau_curve", "k_of_m", "domains", "models", "dictionary_domains",
+)  # fmt: skip
+
+
+@step("comparison", version=4, cost=comparing_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
@@ -248,7 +275,10 @@ def _weights(dictionary: Artifact) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(tensors["W_dec"]), np.asarray(tensors["W_enc"]).T
 
 
-@step("evidence", version=1)
+EVIDENCE_TABLES = ("contexts", "histograms", "latent_domains", "logits")
+
+
+@step("evidence", version=1, cost=comparing_cost, tables=EVIDENCE_TABLES)
 def evidence(ctx: StepContext) -> None:
     """What people read of each latent: contexts, histograms, logits, domains."""
     from scipy import sparse

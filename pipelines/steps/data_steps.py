@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import TypeAdapter
 
 from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
-from pipelines.engine.step import StepContext, step
+from pipelines.engine.step import Estimate, StepContext, step
+from pipelines.estimates import BASE_MEMORY
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig
 
 #: Contexts per shard of a training part.
 SHARD_CONTEXTS = 16_384
 
 
-@step("corpus", version=1)
+def text_cost(sizes: Any, params: Any) -> Estimate:
+    """Cost of any step over the whole text, whatever its size: seconds beside the trainings."""
+    return Estimate(seconds=4.0, bytes=20_000_000, memory=BASE_MEMORY)
+
+
+@step("corpus", version=1, cost=text_cost, tables=["texts"])
 def corpus(ctx: StepContext) -> None:
     """Read the sources and deal their documents to parts."""
     from pipelines.corpus import build_corpus
@@ -25,7 +33,7 @@ def corpus(ctx: StepContext) -> None:
     ctx.out.facts(**result.manifest)
 
 
-@step("tokenizer", version=1)
+@step("tokenizer", version=1, cost=text_cost, tables=["vocabulary"])
 def tokenizer(ctx: StepContext) -> None:
     """Train or load the tokenizer."""
     from pipelines.tokens import build_tokenizer
@@ -38,7 +46,7 @@ def tokenizer(ctx: StepContext) -> None:
     ctx.out.facts(**result.facts)
 
 
-@step("tokens", version=1)
+@step("tokens", version=1, cost=text_cost, tables=["documents"])
 def tokens(ctx: StepContext) -> None:
     """Pack every part into contexts and lay out the evaluation rows."""
     from pipelines.tokens import TokenizerResult, build_tokens

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
+from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
 from pipelines.steps.model_steps import open_transformer, special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, training_source
 from universality.errors import InputError, must_be
@@ -29,7 +30,7 @@ ENCODE_ROWS = 8192
 SPLICED_CONTEXTS = 64
 
 
-@step("sae", version=1)
+@step("sae", version=1, cost=sae_cost)
 def sae(ctx: StepContext) -> None:
     """Train one dictionary on the activations of one model."""
     from universality.sae.sae_config import SAETrainingConfig
@@ -72,7 +73,7 @@ def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:
     return f"l0 ended at {l0:.3g}; target_l0 is {wanted:g}. Train on more tokens, or raise lr or bandwidth."
 
 
-@step("loaded_sae", version=1)
+@step("loaded_sae", version=1, cost=loaded_sae_cost)
 def loaded_sae(ctx: StepContext) -> None:
     """Take over a dictionary that was trained elsewhere."""
     from pipelines.hub import fetch_sae, sae_files, sae_source
@@ -111,7 +112,7 @@ def open_sae(artifact: Artifact, name: str = "") -> SparseAutoencoder:
     return SparseAutoencoder.from_tensors(artifact.json(f"sae_config{name}"), artifact.tensors(f"sae{name}"))
 
 
-@step("latents", version=2)
+@step("latents", version=2, cost=latents_cost)
 def latents(ctx: StepContext) -> None:
     """Sparse latents over the evaluation rows, and the dictionary's quality on the score rows."""
     from scipy import sparse

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.engine.interrupts import resumable
-from pipelines.engine.step import StepContext, step
+from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.errors import TrainingDiverged
+from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
 from universality.errors import InputError, must_be
 from universality.seeds import derive_seed
 
@@ -24,7 +25,15 @@ KeptRows = Callable[[int, np.ndarray], np.ndarray]
 VALIDATION_CONTEXTS = 512
 
 
-@step("transformer", version=1)
+def transformer_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Forward and backward passes over the training tokens: three forward passes each; Adam's moments in memory."""
+    training = params.get("training")
+    tokens = training["tokens"] if training else 0
+    seconds = IMPORT_SECONDS + 3 * sizes.token_flops * tokens / flops(params)
+    return Estimate(seconds, 4 * sizes.parameters, BASE_MEMORY + 16 * sizes.parameters)
+
+
+@step("transformer", version=1, cost=transformer_cost)
 def transformer(ctx: StepContext) -> None:
     """Train one transformer from its model seed (or leave it at its random weights)."""
     from universality.transformers.native import build, weights
@@ -64,7 +73,7 @@ def transformer(ctx: StepContext) -> None:
     ctx.out.facts(**facts)
 
 
-@step("pretrained", version=1)
+@step("pretrained", version=1, cost=transformer_cost)
 def pretrained(ctx: StepContext) -> None:
     """Pin a model from the hub or a folder: its resolved revision and the digest of its weights."""
     from pipelines.hub import describe_pretrained
@@ -83,7 +92,7 @@ def pretrained(ctx: StepContext) -> None:
     ctx.out.facts(**facts)
 
 
-@step("shuffled", version=1)
+@step("shuffled", version=1, cost=transformer_cost)
 def shuffled(ctx: StepContext) -> None:
     """A trained transformer with the entries of every weight tensor in another order: a floor."""
     from universality.transformers.native import shuffle_weights, weights
@@ -122,7 +131,18 @@ def open_transformer(artifact: Artifact, device: str) -> Any:
     return restored(artifact.json("config"), artifact.tensors("weights"), device=device)
 
 
-@step("activations", version=1)
+def activations_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """A forward pass over the part's tokens, and the writing of what is kept."""
+    tokens = params["max_tokens"] or sizes.rows
+    width = 2 if params["dtype"] == "float16" else 4
+    size = tokens * sizes.d_in * width * len(params["hook_points"])
+    if params["part"] == "eval":  # the maps to the logits beside them
+        size += 4 * sizes.d_in * sizes.vocabulary * len(params["hook_points"])
+    seconds = IMPORT_SECONDS + 2 * sizes.block_flops * tokens / flops(params) + size / 3e8
+    return Estimate(seconds, size, BASE_MEMORY)
+
+
+@step("activations", version=1, cost=activations_cost)
 def activations(ctx: StepContext) -> None:
     """Activations at the hook points for one part of the corpus, rows in order, sharded."""
     from universality.transformers.harvest import harvest

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.engine.interrupts import resumable
-from pipelines.engine.step import StepContext, step
+from pipelines.engine.step import Estimate, StepContext, step
+from pipelines.estimates import BASE_MEMORY, Sizes
 from pipelines.models_table import sparsity_words
+from pipelines.steps.dictionary_costs import sweep_quality_cost, sweep_sae_cost
 from pipelines.steps.dictionary_steps import measured, open_sae, spliced, write_sae
 from pipelines.steps.step_rows import training_source
 from universality.seeds import derive_seed
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 MEASURED = ("l0", "fvu", "dead_fraction", "n_dense", "ce_recovered", "kl_recovered")
 
 
-@step("sweep_sae", version=1)
+@step("sweep_sae", version=1, cost=sweep_sae_cost)
 def sweep_sae(ctx: StepContext) -> None:
     """Train the dictionaries of one point, one per seed; all points see the same batches."""
     from universality.sae.sae_config import SAETrainingConfig
@@ -51,7 +53,7 @@ def sweep_sae(ctx: StepContext) -> None:
         ctx.out.facts(warnings=warnings)
 
 
-@step("sweep_quality", version=1)
+@step("sweep_quality", version=1, cost=sweep_quality_cost)
 def sweep_quality(ctx: StepContext) -> None:
     """Quality of a point's dictionaries on the score rows, as the step ``latents`` measures it."""
     sae = ctx.inputs["sae"]
@@ -67,7 +69,12 @@ def sweep_quality(ctx: StepContext) -> None:
     ctx.out.json("quality", rows)
 
 
-@step("sweep", version=2)
+def sweep_cost(sizes: Sizes, params: Any) -> Estimate:
+    """A table of a few dozen rows, and the decoders' cosines between seeds."""
+    return Estimate(1.0, 20_000, BASE_MEMORY)
+
+
+@step("sweep", version=2, cost=sweep_cost, tables=["sweeps"])
 def sweep(ctx: StepContext) -> None:
     """The table ``sweeps``: one row per dictionary, and which points nothing beats."""
     from pandas import DataFrame

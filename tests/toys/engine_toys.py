@@ -15,26 +15,31 @@ import pandas as pd
 from pipelines.engine import Estimate, Node, Plan, step
 
 
+def free(sizes, params):
+    """Cost of every toy; plans of toys state their own estimates."""
+    return Estimate()
+
+
 def pause():
     """As long as the environment says: what is slow in one call may be fast in the next, with equal keys."""
     time.sleep(float(os.environ.get("TOY_PAUSE", "0")))
 
 
-@step("toy-draw", version=1)
+@step("toy-draw", version=1, cost=free, tables=["draws"])
 def draw(ctx):
     pause()
     ctx.out.array("x", np.random.default_rng(ctx.params["seed"]).normal(size=ctx.params["n"]))
     ctx.out.table("draws", pd.DataFrame({"node": [ctx.node_id], "n": [ctx.params["n"]]}))
 
 
-@step("toy-sum", version=1)
+@step("toy-sum", version=1, cost=free)
 def add(ctx):
     total = sum(np.asarray(artifact.array("x")) for artifact in ctx.inputs.values())
     ctx.out.array("x", total)
     ctx.progress(1, 1, mean=total.mean())
 
 
-@step("toy-train", version=1)
+@step("toy-train", version=1, cost=free)
 def train(ctx):
     """Each value depends on all before it, so a wrong resume shows in the bytes."""
     state = np.array(ctx.inputs["start"].array("x"))
@@ -51,13 +56,13 @@ def train(ctx):
     ctx.out.array("x", state)
 
 
-@step("toy-fail", version=1)
+@step("toy-fail", version=1, cost=free)
 def fail(ctx):
     ctx.out.array("half", np.zeros(3))
     raise ValueError(ctx.params["message"])
 
 
-@step("toy-warn", version=1)
+@step("toy-warn", version=1, cost=free)
 def warn(ctx):
     logging.getLogger("toy").warning("logged %d", 7)
     with warnings.catch_warnings():
@@ -66,7 +71,7 @@ def warn(ctx):
     ctx.out.json("none", {})
 
 
-@step("toy-report", version=1)
+@step("toy-report", version=1, cost=free)
 def report(ctx):
     """Tell what the process looks like."""
     threads = [ctx.threads]
@@ -87,7 +92,7 @@ def report(ctx):
     )
 
 
-@step("toy-die", version=1)
+@step("toy-die", version=1, cost=free)
 def die(ctx):
     """Take the process down, as the kernel does for lack of memory, until the file has enough letters."""
     path = Path(ctx.params["deaths"])
@@ -153,7 +158,7 @@ def make_run(store, plan, name="toy"):
         return store.create_run(name, recipe_name="toy", recipe={}, nodes=nodes)
 
 
-@step("toy-results", version=1)
+@step("toy-results", version=1, cost=free, tables=["headline", "features"])
 def results(ctx):
     """The tables of a finished comparison, small."""
     comparison = ctx.params["comparison"]

@@ -1,6 +1,7 @@
 """Plans: order, keys, and the numbers that guide the schedule."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,22 @@ from pipelines.engine.step import _STEPS, find_step
 from universality.errors import InputError
 
 
-@step("plan-test", version=1)
+def _free(sizes, params):
+    return Estimate()
+
+
+@step("plan-test", version=1, cost=_free)
 def _nothing(ctx):
+    pass
+
+
+@step("plan-test-rows", version=1, cost=_free, tables=["rows", "sums"])
+def _rows(ctx):
+    pass
+
+
+@step("plan-test-more-rows", version=1, cost=_free, tables=["rows"])
+def _more_rows(ctx):
     pass
 
 
@@ -79,7 +94,7 @@ def test_key_depends_on_ancestry_only():
 
 def test_raised_version_changes_the_key(monkeypatch):
     before = Plan(DIAMOND).keys()
-    monkeypatch.setitem(_STEPS, "plan-test", type(find_step("plan-test"))("plan-test", 2, _nothing))
+    monkeypatch.setitem(_STEPS, "plan-test", replace(find_step("plan-test"), version=2))
     after = Plan(DIAMOND).keys()
     assert all(after[name] != before[name] for name in before)
 
@@ -92,13 +107,27 @@ def test_node_survives_json():
 def test_step_names_are_unique_and_versions_positive():
     with pytest.raises(InputError, match="must be unique"):
 
-        @step("plan-test", version=1)
+        @step("plan-test", version=1, cost=_free)
         def _other(ctx):
             pass
 
     for bad in (0, True, "1"):
         with pytest.raises(InputError, match="version"):
-            step("bad", version=bad)
+            step("bad", version=bad, cost=_free)
+
+
+def test_a_step_without_a_cost_cannot_be_registered():
+    with pytest.raises(TypeError, match="cost"):
+        step("unpriced", version=1)  # pyright: ignore[reportCallIssue]
+
+
+def test_a_table_has_one_step_in_a_run():
+    one, again = (Node(name, "plan-test-rows", {"id": name}) for name in "ab")
+    assert len(Plan([one, again]).keys()) == 2
+    with pytest.raises(
+        InputError, match="table 'rows' must be one; got two: 'plan-test-rows' and 'plan-test-more"
+    ):
+        Plan([one, Node("c", "plan-test-more-rows")]).keys()
 
 
 def test_unknown_step_lists_the_known_ones():

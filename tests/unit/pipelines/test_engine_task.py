@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from pipelines.engine import task
+from pipelines.engine import Estimate, Node, Plan, step, task
 from pipelines.engine.runner import _signals_as_interrupt
 from universality.errors import InputError
 
@@ -48,6 +49,20 @@ def test_failures_are_worded():
     assert task._failure(KeyError("x"))["error"] == "KeyError: 'x'"
     assert task._failure(RuntimeError())["error"] == "RuntimeError: no message"
     assert "fewer workers" in task._failure(MemoryError("2 GB"))["error"]
+
+
+@step("task-test-writes", version=1, cost=lambda sizes, params: Estimate(), tables=["rows"])
+def _writes(ctx):
+    ctx.out.table(ctx.params["table"], pd.DataFrame({"a": [1]}))
+
+
+@pytest.mark.parametrize(("table", "status"), [("rows", "done"), ("features", "failed")])
+def test_a_step_writes_only_tables_of_its_own(tmp_path, table, status):
+    node = Node("n", "task-test-writes", {"table": table})
+    outcome = task.execute(task.describe_task(str(tmp_path), node, Plan([node]).keys()), lambda event: None)
+    assert outcome["status"] == status
+    said = "table of step 'task-test-writes' must be one that it declares (rows); got 'features'"
+    assert (said in outcome.get("error", "")) == (status == "failed")
 
 
 def test_peak_memory_follows_what_a_step_holds():
