@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pandas as pd
 
-from pipelines.recipe import ComparisonConfig
 from pipelines.report.prose.macros import (
+    Field,
     Macros,
     code,
     count,
@@ -16,6 +18,7 @@ from pipelines.report.prose.macros import (
     series,
     setting,
     span,
+    whole_percent,
     words,
 )
 from pipelines.report.prose.material import Material
@@ -44,6 +47,34 @@ INDICES = {
     "mutual_nearest_fraction": "MutualNearest",
 }
 
+_DICTIONARY_SETTINGS = (
+    Field("SaeLr", setting, "peak_lr", "peak learning rate of the dictionaries"),
+    Field("SaeBatchRows", count, "batch_rows"),
+    Field("SaeWarmup", whole_percent, "warmup", "warmup, percent of the steps"),
+    Field("SaeDecay", whole_percent, "decay", "decay, percent of the steps"),
+    Field("SaeDeadAfter", count, "dead_after", "dead_after, rows"),
+)
+_COMPARE_SETTINGS = (
+    Field("Tau", setting, "tau"),
+    Field("TauSquared", lambda tau: setting(round(tau**2, 6)), "tau", "tau squared"),
+    Field("Alpha", setting, "alpha"),
+    Field("MinFirings", count, "min_firings"),
+    Field("NumShifts", count, "n_shifts"),
+    Field("NumCandidates", count, "top"),
+    Field("Unmatched", setting, "unmatched"),
+    Field("MinStratumLatents", count, "min_stratum_latents"),
+    Field("MinStratumValues", count, "min_stratum_values"),
+    Field("NumResamples", count, "n_resamples"),
+    Field("Confidence", whole_percent, "confidence", "confidence, percent"),
+    Field("DenseRate", setting, "dense_rate"),
+    Field("SplitPieces", count, "split_pieces"),
+    Field("SplitGain", setting, "split_gain"),
+    Field("ProbeShare", setting, "probe_share"),
+    Field("ProbeFloor", setting, "probe_floor"),
+    Field("NumRotations", count, "n_rotations"),
+    Field("Taus", lambda taus: series(setting(tau) for tau in taus), "taus"),
+)
+
 
 def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None:
     """Add every number of a comparison, under its name where there are several."""
@@ -51,20 +82,24 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
     macros.add("Comparison", code(comparison), "id of the comparison")
     config = m.config(comparison)
     if config is not None and m.recipe is not None:
-        _dictionary_settings(macros, config)
-        _settings(macros, m.recipe.compare)
+        macros.add("HookPoint", code(config.hook_point), "hook_point of the comparison")
+        if config.sae is not None:
+            macros.add_fields(config.sae, "; sae of the comparison", _DICTIONARY_SETTINGS)
+        macros.add_fields(m.recipe.compare, "; compare of the recipe", _COMPARE_SETTINGS)
+    features = m.of(comparison, "features")
+    models = [] if features is None else [str(model) for model in features["model"].unique()]
     for table, add in {
         "models": _dictionaries,
         "features": _features,
         "clusters": _clusters,
         "headline": _headline,
         "verdicts": _verdicts,
-        "indices": _indices,
+        "indices": partial(_indices, models=models),
         "k_of_m": _k_of_m,
     }.items():
-        found = m.of(comparison, table)
-        if found is not None:
-            add(macros, found)
+        rows = m.of(comparison, table)
+        if rows is not None:
+            add(macros, rows)
     pairs = m.of(comparison, "pairs")
     if pairs is not None and m.recipe is not None:
         _pairs(macros, pairs, m.recipe.compare)
@@ -80,41 +115,6 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
     macros.scoped(None)
 
 
-def _dictionary_settings(macros: Macros, config: ComparisonConfig) -> None:
-    macros.add("HookPoint", code(config.hook_point), "hook_point of the comparison")
-    sae = config.sae
-    if sae is None:
-        return
-    where = "sae of the comparison"
-    macros.add("SaeLr", setting(sae.peak_lr), f"peak learning rate of the dictionaries; {where}")
-    macros.add("SaeBatchRows", count(sae.batch_rows), f"batch_rows; {where}")
-    macros.add("SaeWarmup", percent(sae.warmup, 0), f"warmup, percent of the steps; {where}")
-    macros.add("SaeDecay", percent(sae.decay, 0), f"decay, percent of the steps; {where}")
-    macros.add("SaeDeadAfter", count(sae.dead_after), f"dead_after, rows; {where}")
-
-
-def _settings(macros: Macros, compare: CompareConfig) -> None:
-    where, add = "compare of the recipe", macros.add
-    add("Tau", setting(compare.tau), f"tau; {where}")
-    add("TauSquared", setting(round(compare.tau**2, 6)), f"tau squared; {where}")
-    add("Alpha", setting(compare.alpha), f"alpha; {where}")
-    add("MinFirings", count(compare.min_firings), f"min_firings; {where}")
-    add("NumShifts", count(compare.n_shifts), f"n_shifts; {where}")
-    add("NumCandidates", count(compare.top), f"top; {where}")
-    add("Unmatched", setting(compare.unmatched), f"unmatched; {where}")
-    add("MinStratumLatents", count(compare.min_stratum_latents), f"min_stratum_latents; {where}")
-    add("MinStratumValues", count(compare.min_stratum_values), f"min_stratum_values; {where}")
-    add("NumResamples", count(compare.n_resamples), f"n_resamples; {where}")
-    add("Confidence", percent(compare.confidence, 0), f"confidence, percent; {where}")
-    add("DenseRate", setting(compare.dense_rate), f"dense_rate; {where}")
-    add("SplitPieces", count(compare.split_pieces), f"split_pieces; {where}")
-    add("SplitGain", setting(compare.split_gain), f"split_gain; {where}")
-    add("ProbeShare", setting(compare.probe_share), f"probe_share; {where}")
-    add("ProbeFloor", setting(compare.probe_floor), f"probe_floor; {where}")
-    add("NumRotations", count(compare.n_rotations), f"n_rotations; {where}")
-    add("Taus", series(setting(tau) for tau in compare.taus), f"taus; {where}")
-
-
 def _dictionaries(macros: Macros, models: pd.DataFrame) -> None:
     primary = models[models["role"] == "primary"]
     where = "primary dictionaries of table models"
@@ -126,19 +126,13 @@ def _dictionaries(macros: Macros, models: pd.DataFrame) -> None:
         macros.add(f"Num{name}Dictionaries", count(n), f"{role} dictionaries; table models")
     sparsity = list(dict.fromkeys(primary["sparsity"].dropna().astype(str))) if "sparsity" in primary else []
     macros.add("Sparsity", series(words(s) for s in sparsity), f"sparsity; {where}")
-    macros.add(
-        "NumLatents", count_span(int(n) for n in primary["d_sae"]), f"latents of a dictionary, d_sae; {where}"
-    )
-    macros.add("DIn", count_span(int(n) for n in primary["d_in"]), f"width of the activations, d_in; {where}")
-    tokens = primary["sae_tokens"].dropna()
-    macros.add(
-        "SaeTokens", count_span(int(t) for t in tokens), f"activations trained on, sae_tokens; {where}"
-    )
+    tokens, dead = primary["sae_tokens"].dropna(), 100 * primary["dead_fraction"]
+    macros.add("NumLatents", count_span(primary["d_sae"]), f"latents of a dictionary, d_sae; {where}")
+    macros.add("DIn", count_span(primary["d_in"]), f"width of the activations, d_in; {where}")
+    macros.add("SaeTokens", count_span(tokens), f"activations trained on, sae_tokens; {where}")
     macros.add("Fvu", span(primary["fvu"], 3), f"fraction of variance unexplained, fvu; {where}")
     macros.add("ActivePerToken", span(primary["l0"], 1), f"active latents per token, l0; {where}")
-    macros.add(
-        "DeadPercent", span(100 * primary["dead_fraction"], 1), f"percent of latents that never fire; {where}"
-    )
+    macros.add("DeadPercent", span(dead, 1), f"percent of latents that never fire; {where}")
     if "ce_recovered" in primary:
         recovered = span(100 * primary["ce_recovered"], 1)
         macros.add("CeRecovered", recovered, f"percent of the loss recovered, ce_recovered; {where}")
@@ -215,12 +209,11 @@ def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:
             macros.add(f"PercentVerdict{name}", percent(n / len(verdicts)), f"the same, percent; {where}")
 
 
-def _indices(macros: Macros, indices: pd.DataFrame) -> None:
+def _indices(macros: Macros, indices: pd.DataFrame, models: list[str]) -> None:
     """Indices over all models, or the mean over pairs of models, each beside its chance level."""
+    compared = indices["pair"].isin(["overall", *(f"{a}-{b}" for a in models for b in models)])
     for index, name in INDICES.items():
-        rows = indices[(indices["name"] == index) & ~indices["pair"].astype(str).str.contains("r|u")]
-        rows = pd.concat([rows, indices[(indices["name"] == index) & (indices["pair"] == "overall")]])
-        rows = rows[~rows.index.duplicated()]
+        rows = indices[compared & (indices["name"] == index)]
         if len(rows):
             where = f"index {index}, mean over pairs of models; table indices"
             macros.add(name, real(float(rows["value"].mean())), where)

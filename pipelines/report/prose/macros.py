@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from pipelines.report.latex import number, tex_escape
 
@@ -45,12 +46,28 @@ class Macro(NamedTuple):
     meaning: str
 
 
+class Field(NamedTuple):
+    """A setting that becomes a macro.
+
+    Attributes:
+        name: of the macro.
+        form: how its value is written.
+        path: of the setting in its config, for example ``corpus.max_document_bytes``.
+        meaning: what it is, where the path does not say so.
+    """
+
+    name: str
+    form: Callable[[Any], Value | None]
+    path: str
+    meaning: str = ""
+
+
 class Macros:
     """The macros of a report by name, in the order in which they were added."""
 
     def __init__(self) -> None:
         """Start without macros."""
-        self.found: dict[str, Macro] = {}
+        self.by_name: dict[str, Macro] = {}
         self._scope = ""
 
     def scoped(self, comparison: str | None) -> None:
@@ -65,13 +82,26 @@ class Macros:
         if value is None:
             return
         full = name + self._scope
-        while full in self.found:
+        while full in self.by_name:
             full += "X"
-        self.found[full] = Macro(full, value, meaning)
+        self.by_name[full] = Macro(full, value, meaning)
+
+    def add_fields(self, config: Any, where: str, fields: Iterable[Field]) -> None:
+        """Take in settings of a config; ``where`` it stands goes on with the meaning of each."""
+        for name, form, path, meaning in fields:
+            self.add(name, form(attrgetter(path)(config)), f"{meaning or path}{where}")
 
     def get(self, name: str) -> Macro | None:
         """The macro of the current comparison, else of the run."""
-        return self.found.get(name + self._scope) or self.found.get(name)
+        return self.by_name.get(name + self._scope) or self.by_name.get(name)
+
+    def __getitem__(self, name: str) -> Macro:
+        """The macro of the current comparison, else of the run.
+
+        Raises:
+            KeyError: the run has no such number.
+        """
+        return self.by_name.get(name + self._scope) or self.by_name[name]
 
     def tex(self) -> str:
         r"""``macros.tex``: a comment and a ``\newcommand`` per macro, in ASCII."""
@@ -80,7 +110,7 @@ class Macros:
             r"% \input this before the text. Names: \uf, then letters; with several comparisons, In and the",
             "% comparison's name. Each comment says what the number is and where it stands.",
         ]
-        for macro in self.found.values():
+        for macro in self.by_name.values():
             lines += [
                 f"% {_comment(macro.meaning)}",
                 rf"\newcommand{{\{PREFIX}{macro.name}}}{{{macro.value.tex}}}",
@@ -115,6 +145,11 @@ def percent(share: float | None, digits: int = 1) -> Value | None:
     return None if share is None else real(100 * share, digits)
 
 
+def whole_percent(share: float | None) -> Value | None:
+    """A share in 0..1 as a percentage without digits after the point, without its sign."""
+    return percent(share, 0)
+
+
 def setting(value: float | None) -> Value | None:
     """A setting as it was given: up to six digits, exponents as powers of ten."""
     if value is None or not math.isfinite(value):
@@ -144,8 +179,8 @@ def code(text: str | None) -> Value | None:
 
 def series(values: Iterable[Value | None]) -> Value | None:
     """Several values as a list in prose: ``a``, ``a and b``, ``a, b and c``; None for none."""
-    found = [value for value in values if value is not None]
-    return Value(joined([v.tex for v in found]), joined([v.text for v in found])) if found else None
+    given = [value for value in values if value is not None]
+    return Value(joined([v.tex for v in given]), joined([v.text for v in given])) if given else None
 
 
 def span(values: Iterable[float | None], digits: int) -> Value | None:
@@ -157,7 +192,7 @@ def span(values: Iterable[float | None], digits: int) -> Value | None:
     return _between(low, high)
 
 
-def count_span(values: Iterable[int]) -> Value | None:
+def count_span(values: Iterable[float]) -> Value | None:
     """The range of whole numbers, or their one value."""
     shown = sorted(values)
     return _between(count(shown[0]), count(shown[-1])) if shown else None

@@ -1,135 +1,142 @@
-"""The methods of a run as template text: what was done, in the order in which it was done.
-
-Which sentences stand there follows from the recipe and from what was measured; every number in them is a macro.
-"""
+"""The text of a run: which template stands where, and the facts that decide which of its sentences are there."""
 
 from __future__ import annotations
 
-from pipelines.recipe import NativeModels, PretrainedModels, Recipe
-from pipelines.report.prose.comparison_methods import comparison_paragraphs
-from pipelines.report.prose.dictionary_methods import dictionary_paragraphs
-from pipelines.report.prose.material import Material
-from pipelines.report.prose.results import result_paragraphs
-from pipelines.report.prose.sweep_results import sweep_sections
-from pipelines.report.prose.template import Section
-from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
+import re
+from typing import Any
 
-Paragraph = list[str]
+import pandas as pd
+
+from pipelines.recipe import NativeModels
+from pipelines.report.prose.comparison_numbers import LEVELS, QUANTITIES
+from pipelines.report.prose.macros import Macros
+from pipelines.report.prose.material import Material
+from pipelines.report.prose.sweep_numbers import scope
+from pipelines.report.prose.template import Section, filled, markdown_sentence, sections, unknown
+from pipelines.sweep_config import SweepConfig
+from universality.verdicts import VERDICTS
+
+#: What an architecture is called, and the work that describes it.
+ARCHITECTURES: dict[str, tuple[str, str]] = {
+    "topk": ("TopK", "gao2024"),
+    "batch_topk": ("BatchTopK", "bussmann2024"),
+    "matryoshka": ("Matryoshka BatchTopK", "bussmann2025"),
+    "relu": ("ReLU (norm-weighted penalty)", "conerly2024"),
+    "relu_2023": ("ReLU", "bricken2023"),
+    "gated": ("Gated", "rajamanoharan2024gated"),
+    "jumprelu": ("JumpReLU", "rajamanoharan2024jumprelu"),
+}
+TODO = "TODO (authors)"
 
 
 def methods_sections(m: Material) -> list[Section]:
-    """The text of a run without its limitations."""
-    if m.recipe is None:
-        words = "The recipe of this run cannot be read by this version, so its methods cannot be written."
-        return [Section("Methods", [[words]])]
-    sections = [
-        Section("Text and tokens", text_paragraphs(m, m.recipe)),
-        Section("Transformers", [model_sentences(m.recipe)]),
-    ]
-    several = len(m.comparisons) > 1
-    for comparison in m.comparisons:
-        name = f" ({comparison})" if several else ""
-        scope = m.scope(comparison)
-        sections += [
-            Section(f"Sparse autoencoders{name}", dictionary_paragraphs(m, comparison), scope),
-            Section(f"Comparison{name}", comparison_paragraphs(m, comparison), scope),
-            Section(f"Findings{name}", result_paragraphs(m, comparison), scope),
-        ]
-    return [*sections, *sweep_sections(m)]
+    """The text of a run without its limitations: a word on top where it is not finished, methods, findings, sweeps."""
+    unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
+    text = sections("methods", recipe=m.recipe, several_domains=_several_domains(m), unfinished=unfinished)
+    if m.recipe is not None:
+        for comparison in m.comparisons:
+            text += sections("comparison", m.scope(comparison), **_comparison_facts(m, comparison))
+        for sweep in m.recipe.sweeps:
+            text += sections("sweep", scope(sweep.id), **_sweep_facts(m, sweep))
+    return text
 
 
-def text_paragraphs(m: Material, recipe: Recipe) -> list[Paragraph]:
-    """Corpus, parts, tokenizer and evaluation rows."""
-    documents = m.tables.get("documents")
-    several = documents is None or documents["domain"].nunique() > 1
-    trained = "training" if isinstance(recipe.models, NativeModels) else "training of dictionaries"
-    domains = "labelled with {NumDomains} domains" if several else "without domain labels"
-    corpus = [
-        "The text is {CorpusSources}.",
-        f"It holds {{NumDocuments}} documents ({{NumTokens}} tokens), {domains}.",
-        "Sources were cut at line ends into documents of at most {MaxDocumentBytes} bytes, documents below "
-        "{MinDocumentBytes} bytes were left out, and of equal documents one was kept.",
-        f"Whole documents were dealt to disjoint parts, in every domain: {trained} "
-        "({NumDocumentsTraining} documents, "
-        "{NumTokensTraining} tokens, in two disjoint halves of {NumTokensTrainingHalfA} and "
-        "{NumTokensTrainingHalfB} tokens), validation ({NumDocumentsValidation} documents, {NumTokensValidation} "
-        "tokens), and two evaluation parts, *fit* ({NumDocumentsFit} documents, {NumTokensFit} tokens) and *score* "
-        "({NumDocumentsScore} documents, {NumTokensScore} tokens).",
-    ]
-    if recipe.split.repeats:
-        corpus.append("Documents of some domains were repeated a fixed number of times, in training only.")
-    elif recipe.split.max_repeats > 1 and several:
-        corpus.append(
-            "Documents of domains below {MinDomainShare}% of the training bytes were repeated up to {MaxRepeats} "
-            "times, in training only."
-        )
-    tokens = [
-        _tokenizer(recipe),
-        "Contexts hold {ContextLength} tokens, of which the first is a separator.",
-        "All models are compared on the same {NumRows} evaluation tokens of these two parts: {NumFitRows} *fit rows*, "
-        "on which partners are chosen, and {NumScoreRows} *score rows*, on which every correlation, chance level and "
-        "interval below is computed.",
-        "Separators and the first position of every context are no evaluation tokens, and no document has tokens in "
-        "both sets.",
-    ]
-    return [corpus, tokens]
+def checklist_text(m: Material, macros: Macros) -> str:
+    """A checklist along the lines of NeurIPS and ACL: Markdown, ticked where the run knows the answer."""
+
+    def item(match: re.Match[str]) -> str:
+        question, answer = match[1], match[2].strip()
+        answered = bool(answer) and not unknown(answer, macros)
+        return f"- [{'x' if answered else ' '}] {question} {markdown_sentence(answer, macros) if answered else TODO}"
+
+    text = filled("checklist.md", alone=len(m.comparisons) == 1, licences=_licences(m))
+    return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, re.sub(r"\n  +", " ", text), flags=re.M)
 
 
-def _tokenizer(recipe: Recipe) -> str:
-    made = {
-        TrainedTokenizer: "a byte-level byte-pair encoding [@sennrich2016] with {VocabSize} entries, learned from the "
-        "training part",
-        TokenizerFile: "the tokenizer {TokenizerName} with {VocabSize} entries",
-        HubTokenizer: "the tokenizer {TokenizerName} with {VocabSize} entries",
+def _licences(m: Material) -> list[str]:
+    """What the corpus step knows; nothing where the text came from the user, or where models did."""
+    native = m.recipe is not None and isinstance(m.recipe.models, NativeModels)
+    packages = (m.facts("corpus").get("packages") or []) if native else []
+    return [f"{p['package']} {p['version']}: {p['licence']}" for p in packages]
+
+
+def _several_domains(m: Material) -> bool:
+    """Whether the text has labels to tell domains apart; before it is read, it may."""
+    return "documents" not in m.tables or m.tables["documents"]["domain"].nunique() > 1
+
+
+def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
+    """What ``comparison.md.j2`` is given. A table that is still to come counts as having everything."""
+    config, recipe = m.config(comparison), m.recipe
+    pairs, features = m.of(comparison, "pairs"), m.of(comparison, "features")
+    return {
+        "recipe": recipe,
+        "config": config,
+        "suffix": f" ({comparison})" if len(m.comparisons) > 1 else "",
+        "several_domains": _several_domains(m),
+        "replicates": config is not None and config.replicates,
+        "neurons": config is not None and config.neurons,
+        "untrained": recipe is not None and recipe.models.n_untrained > 0,
+        "quantities": {quantity: name for quantity, (name, _) in QUANTITIES.items()},
+        "pair_levels": _levels(pairs),
+        "class_levels": {
+            name: _levels(None if features is None else features[features["class"] == name])
+            for name in ("universal", "shared", "specific")
+        },
+        **_dictionary_facts(m.of(comparison, "models")),
+        **_headline_facts(m.of(comparison, "headline")),
+        **_verdict_facts(m.of(comparison, "verdicts")),
     }
-    return f"All models share one tokenizer, {made[type(recipe.tokenizer)]}."
 
 
-def model_sentences(recipe: Recipe) -> Paragraph:
-    """The transformers compared, and the floor."""
-    models = recipe.models
-    if isinstance(models, PretrainedModels):
-        found = ["We compared {NumModelsWord} pretrained transformers: {ModelNames}."]
-    else:
-        found = _native(models)
-    if models.n_untrained:
-        floor = {
-            "random": "of the same shape with untrained, random weights",
-            "shuffled": "made from the trained ones by permuting the entries of every weight tensor",
-        }[models.floor]
-        found.append(f"As a floor, {{NumUntrained}} further models {floor} went through the same pipeline.")
-    return found
+def _dictionary_facts(models: pd.DataFrame | None) -> dict[str, Any]:
+    """What the compared dictionaries are called, whom they are due to, and what was measured of them."""
+    facts: dict[str, Any] = {"kinds": [], "cite": "", "sparsity": False}
+    facts["ce_recovered"] = models is None or _has(models, "ce_recovered")
+    if models is not None and "architecture" in models:
+        primary = models[models["role"] == "primary"]
+        facts |= _named(dict.fromkeys(primary["architecture"].astype(str)))
+        facts["sparsity"] = _has(primary, "sparsity")
+    return facts
 
 
-def _native(models: NativeModels) -> Paragraph:
-    shape, training = models.architecture, models.training
-    layers = "one layer" if shape.n_layers == 1 else "{NumLayers} layers"
-    heads = r"{NumHeads} attention heads of width {DHead} per layer"
-    mlp = "no MLPs" if shape.attn_only else r"MLPs of width $d_\mathrm{mlp} = {DMlp}$ ({ActivationFunction})"
-    fall = {
-        "cosine": ", and a cosine decay to {ModelFinalLr}% of the peak",
-        "linear": ", and a linear decay to {ModelFinalLr}% of the peak",
-        "none": ", and a constant rate afterwards",
-    }[training.decay]
-    clip = "; gradients were clipped to a norm of {ModelGradientClip}" if training.gradient_clip else ""
-    if len(models.model_seeds) == 1:
-        opening = "One transformer was trained, from model seed {ModelSeeds}."
-    elif models.data_seeds is None:
-        opening = (
-            "We trained {NumModelsWord} transformers that differ in their initialisation and in the order of their "
-            "training data (model seeds {ModelSeeds})."
-        )
-    else:
-        opening = (
-            "We trained {NumModelsWord} transformers from model seeds {ModelSeeds}, which set their initialisation, "
-            "and data seeds {DataSeeds}, which set the order of their training data."
-        )
-    which = "It has" if len(models.model_seeds) == 1 else "All have"
-    return [
-        opening,
-        rf"{which} {layers}, a residual stream of width $d_\mathrm{{model}} = {{DModel}}$, {heads}, and {mlp}.",
-        "Training minimised the next-token cross-entropy over {ModelTokens} tokens with AdamW [@loshchilov2019]: peak "
-        r"learning rate {ModelLr}, $\beta = ({ModelBetaOne}, {ModelBetaTwo})$, weight decay {ModelWeightDecay}, "
-        f"{{ModelBatchContexts}} contexts per step, a warm-up over {{ModelWarmup}}% of the steps{fall}{clip}.",
-        "The cross-entropy on validation text is {HeldoutLoss} nats per token.",
-    ]
+def _named(architectures: dict[str, None]) -> dict[str, Any]:
+    """Names of architectures, and their citation."""
+    keys = [ARCHITECTURES[name][1] for name in architectures if name in ARCHITECTURES]
+    return {
+        "kinds": [ARCHITECTURES.get(name, (name, ""))[0] for name in architectures],
+        "cite": f" [{'; '.join(f'@{key}' for key in keys)}]" if keys else "",
+    }
+
+
+def _has(table: pd.DataFrame, column: str) -> bool:
+    return column in table and bool(table[column].notna().any())
+
+
+def _levels(table: pd.DataFrame | None) -> list[str]:
+    """Levels that a table has, the finest first."""
+    return [level for level in LEVELS if table is None or (table["level"] == level).any()]
+
+
+def _headline_facts(headline: pd.DataFrame | None) -> dict[str, Any]:
+    """Quantities that were measured, and those of them that have no interval."""
+    if headline is None:
+        return {"measured": set(QUANTITIES), "without_interval": set()}
+    overall = headline[headline["pair"] == "overall"]
+    lacking = overall[["low", "high"]].isna().any(axis=1)
+    return {"measured": set(headline["quantity"]), "without_interval": set(overall.loc[lacking, "quantity"])}
+
+
+def _verdict_facts(verdicts: pd.DataFrame | None) -> dict[str, Any]:
+    """Reasons that were given, in the order in which they are tested."""
+    return {"reasons": [name for name in VERDICTS if verdicts is None or (verdicts["verdict"] == name).any()]}
+
+
+def _sweep_facts(m: Material, sweep: SweepConfig) -> dict[str, Any]:
+    """What ``sweep.md.j2`` is given."""
+    table = m.tables.get("sweeps")
+    return {
+        "sweep": sweep,
+        "any_frontier": table is None or bool(table.loc[table["sweep"] == sweep.id, "frontier"].any()),
+        **_named(dict.fromkeys(str(sae.architecture) for _, sae in sweep.settings())),
+    }

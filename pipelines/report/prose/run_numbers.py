@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipelines.recipe import NativeModels, PretrainedModels, Recipe, model_ids
 from pipelines.report.prose.macros import (
+    Field,
     Macros,
     Value,
     code,
@@ -16,11 +17,12 @@ from pipelines.report.prose.macros import (
     series,
     setting,
     span,
+    whole_percent,
     words,
 )
 from pipelines.report.prose.material import Material
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
-from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
+from universality.transformers.transformer_config import TransformerConfig
 
 #: Parts of the corpus as a macro and as prose call them; the training part is both halves.
 PARTS = {
@@ -33,6 +35,26 @@ PARTS = {
 }
 _COUNTS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
+_DOCUMENTS = (
+    Field("MaxDocumentBytes", count, "corpus.max_document_bytes"),
+    Field("MinDocumentBytes", count, "corpus.min_document_bytes"),
+)
+_TRAINING_ROWS = (
+    Field("FirstPosition", count, "training_rows.first_position"),
+    Field("MaxNorm", setting, "training_rows.max_norm"),
+)
+_MODEL_TRAINING = (
+    Field("ModelLr", setting, "lr", "lr, the peak learning rate"),
+    Field("ModelBetaOne", lambda betas: setting(betas[0]), "betas", "first of betas"),
+    Field("ModelBetaTwo", lambda betas: setting(betas[1]), "betas", "second of betas"),
+    Field("ModelWeightDecay", setting, "weight_decay"),
+    Field("ModelWarmup", whole_percent, "warmup", "warmup, percent of the steps"),
+    Field("ModelDecay", words, "decay"),
+    Field("ModelFinalLr", whole_percent, "final_lr", "final_lr, percent of the peak"),
+    Field("ModelBatchContexts", count, "batch_contexts"),
+    Field("ModelGradientClip", setting, "gradient_clip"),
+)
+
 
 def add_run_numbers(macros: Macros, m: Material) -> None:
     """Add every number that belongs to no comparison."""
@@ -42,9 +64,8 @@ def add_run_numbers(macros: Macros, m: Material) -> None:
     _text(macros, m)
     if m.recipe is None:
         return
-    macros.add(
-        "RootSeed", count(m.recipe.root_seed), "root_seed of the recipe; all other seeds derive from it"
-    )
+    meaning = "root_seed of the recipe; all other seeds derive from it"
+    macros.add("RootSeed", count(m.recipe.root_seed), meaning)
     _recipe_text(macros, m.recipe)
     _models(macros, m, m.recipe)
 
@@ -68,51 +89,37 @@ def _text(macros: Macros, m: Material) -> None:
         macros.add("NumDuplicates", count(dropped["duplicate"]), meaning)
     rows = m.evaluation_rows()
     if rows is not None:
+        fit, score = rows
         meaning = "evaluation tokens shared by all models; array row_fit of step tokens"
-        macros.add("NumRows", count(sum(rows)), meaning)
-        macros.add("NumFitRows", count(rows[0]), "evaluation tokens on which pairs are chosen; row_fit true")
-        macros.add(
-            "NumScoreRows", count(rows[1]), "evaluation tokens on which pairs are scored; row_fit false"
-        )
+        macros.add("NumRows", count(fit + score), meaning)
+        macros.add("NumFitRows", count(fit), "evaluation tokens on which pairs are chosen; row_fit true")
+        macros.add("NumScoreRows", count(score), "evaluation tokens on which pairs are scored; row_fit false")
 
 
 def _documents(macros: Macros, documents: pd.DataFrame) -> None:
-    where = "table documents"
+    where, n_tokens = "table documents", documents["n_tokens"]
     macros.add("NumDocuments", count(len(documents)), f"documents of the corpus; {where}")
-    macros.add(
-        "NumTokens", count(documents["n_tokens"].sum()), f"tokens of the corpus, repeats aside; {where}"
-    )
+    macros.add("NumTokens", count(n_tokens.sum()), f"tokens of the corpus, repeats aside; {where}")
     macros.add("NumDomains", count(documents["domain"].nunique()), f"domains of the corpus; {where}")
     for name, parts in PARTS.items():
-        part = documents[documents["part"].isin(parts)]
-        macros.add(f"NumDocuments{name}", count(len(part)), f"documents of {' and '.join(parts)}; {where}")
-        meaning = f"tokens of {' and '.join(parts)}, repeats aside; {where}"
-        macros.add(f"NumTokens{name}", count(part["n_tokens"].sum()), meaning)
+        inside, listed = documents["part"].isin(parts), " and ".join(parts)
+        macros.add(f"NumDocuments{name}", count(inside.sum()), f"documents of {listed}; {where}")
+        meaning = f"tokens of {listed}, repeats aside; {where}"
+        macros.add(f"NumTokens{name}", count(n_tokens[inside].sum()), meaning)
 
 
 def _recipe_text(macros: Macros, recipe: Recipe) -> None:
-    add = macros.add
-    add(
-        "MaxDocumentBytes", count(recipe.corpus.max_document_bytes), "corpus.max_document_bytes of the recipe"
-    )
-    add(
-        "MinDocumentBytes", count(recipe.corpus.min_document_bytes), "corpus.min_document_bytes of the recipe"
-    )
-    add("MinDomainShare", percent(recipe.split.min_share, 0), "split.min_share of the recipe, percent")
-    add("MaxRepeats", count(recipe.split.max_repeats), "split.max_repeats of the recipe")
-    add(
-        "ContextLength",
-        count(recipe.n_ctx),
-        "n_ctx of the recipe: tokens per context, the separator included",
-    )
-    add("CorpusSources", series(_source(s) for s in recipe.corpus.sources), "corpus.sources of the recipe")
-    rows = recipe.training_rows
-    add("FirstPosition", count(rows.first_position), "training_rows.first_position of the recipe")
-    add("MaxNorm", setting(rows.max_norm), "training_rows.max_norm of the recipe")
+    add, where = macros.add, " of the recipe"
+    macros.add_fields(recipe, where, _DOCUMENTS)
+    add("MinDomainShare", percent(recipe.split.min_share, 0), f"split.min_share{where}, percent")
+    add("MaxRepeats", count(recipe.split.max_repeats), f"split.max_repeats{where}")
+    add("ContextLength", count(recipe.n_ctx), f"n_ctx{where}: tokens per context, the separator included")
+    add("CorpusSources", series(_source(s) for s in recipe.corpus.sources), f"corpus.sources{where}")
+    macros.add_fields(recipe, where, _TRAINING_ROWS)
     tokenizer = recipe.tokenizer
     if isinstance(tokenizer, (TokenizerFile, HubTokenizer)):
         name = tokenizer.path if isinstance(tokenizer, TokenizerFile) else tokenizer.name
-        add("TokenizerName", code(name), "tokenizer of the recipe")
+        add("TokenizerName", code(name), f"tokenizer{where}")
 
 
 def _source(source: object) -> Value | None:
@@ -139,12 +146,12 @@ def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
         add("ModelSeeds", series(count(s) for s in models.model_seeds), "models.model_seeds of the recipe")
         if models.data_seeds is not None:
             add("DataSeeds", series(count(s) for s in models.data_seeds), "models.data_seeds of the recipe")
-        _architecture(macros, models.architecture)
-        _training(macros, models.training)
+        _shape(macros, models.architecture)
+        macros.add_fields(models.training, "; models.training of the recipe", _MODEL_TRAINING)
     _trained(macros, m)
 
 
-def _architecture(macros: Macros, shape: TransformerConfig) -> None:
+def _shape(macros: Macros, shape: TransformerConfig) -> None:
     where = "models.architecture of the recipe"
     d_head = shape.d_head or shape.d_model // shape.n_heads
     macros.add("NumLayers", count(shape.n_layers), f"n_layers; {where}")
@@ -156,20 +163,6 @@ def _architecture(macros: Macros, shape: TransformerConfig) -> None:
     macros.add("ActivationFunction", code(shape.act_fn), f"act_fn; {where}")
 
 
-def _training(macros: Macros, training: TrainingConfig) -> None:
-    where, add = "models.training of the recipe", macros.add
-    add("ModelLr", setting(training.lr), f"lr, the peak learning rate; {where}")
-    betas = [setting(beta) for beta in training.betas]
-    add("ModelBetaOne", betas[0], f"first of betas; {where}")
-    add("ModelBetaTwo", betas[1], f"second of betas; {where}")
-    add("ModelWeightDecay", setting(training.weight_decay), f"weight_decay; {where}")
-    add("ModelWarmup", percent(training.warmup, 0), f"warmup, percent of the steps; {where}")
-    add("ModelDecay", words(training.decay), f"decay; {where}")
-    add("ModelFinalLr", percent(training.final_lr, 0), f"final_lr, percent of the peak; {where}")
-    add("ModelBatchContexts", count(training.batch_contexts), f"batch_contexts; {where}")
-    add("ModelGradientClip", setting(training.gradient_clip), f"gradient_clip; {where}")
-
-
 def _trained(macros: Macros, m: Material) -> None:
     """What training gave, of the compared models; the same in every comparison."""
     models = m.tables.get("models")
@@ -177,9 +170,7 @@ def _trained(macros: Macros, m: Material) -> None:
         return
     primary = models[models["role"] == "primary"].drop_duplicates("model")
     tokens = primary["train_tokens"].dropna() if "train_tokens" in primary else []
-    macros.add(
-        "ModelTokens", count_span(int(t) for t in tokens), "train_tokens of compared models; table models"
-    )
+    macros.add("ModelTokens", count_span(tokens), "train_tokens of compared models; table models")
     if "heldout_loss" in primary:
         losses = span(primary["heldout_loss"].dropna(), 2)
         macros.add("HeldoutLoss", losses, "heldout_loss of compared models, nats per token; table models")

@@ -1,7 +1,8 @@
 r"""One text, two renderings: LaTeX with macros, and Markdown with the numbers filled in.
 
-A sentence is plain English with four marks: ``{NumModels}`` a macro, ``[@gao2024; @song2025]`` citations, ``$r$`` math
-(the same in both forms), ``*alive*`` emphasis.
+Texts are the files ``templates/*.md.j2``. Jinja decides which sentences stand there; what it leaves is plain English
+with four marks: ``{NumModels}`` a macro, ``[@gao2024; @song2025]`` citations, ``$r$`` math (the same in both forms),
+``*alive*`` emphasis. A sentence begins on a line of its own, and lines that begin with spaces go on with it.
 A sentence that needs a number which the run does not have is replaced by words that say so.
 """
 
@@ -9,11 +10,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipelines.report.latex import tex_escape
 from pipelines.report.prose.citations import WORKS
-from pipelines.report.prose.macros import PREFIX, Macros
+from pipelines.report.prose.macros import PREFIX, Macros, joined, letters
 
 _MARK = re.compile(r" ?\[@[^\]]+\]|\{[A-Z][A-Za-z]*\}|\$[^$]+\$|\*[^*\s][^*]*\*")
 _MACRO = re.compile(r"\{([A-Z][A-Za-z]*)\}")
@@ -25,7 +29,7 @@ class Section(NamedTuple):
 
     Attributes:
         title: its heading.
-        paragraphs: sentences of each paragraph, in template form.
+        paragraphs: sentences of each paragraph, with their marks.
         comparison: whose numbers it uses first; None for the run's, and for the only comparison's.
         items: whether paragraphs are the items of a list.
     """
@@ -34,6 +38,53 @@ class Section(NamedTuple):
     paragraphs: Sequence[Sequence[str]]
     comparison: str | None = None
     items: bool = False
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("pipelines.report"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters |= {"listed": joined, "letters": letters}
+    return templates
+
+
+def filled(name: str, **context: Any) -> str:
+    """The template ``templates/NAME.j2``, filled in.
+
+    Args:
+        name: its file without ``.j2``.
+        context: what it is given; a name that it does not get is an error.
+    """
+    return _templates().get_template(f"{name}.j2").render(context)
+
+
+def sections(name: str, comparison: str | None = None, **context: Any) -> list[Section]:
+    """The sections of a template, their sentences still with marks.
+
+    Args:
+        name: of the template, without ``.md.j2``.
+        comparison: as :class:`Section` has it.
+        context: what the template is given.
+    """
+    parts = re.split(r"^## ", filled(f"{name}.md", **context), flags=re.M)[1:]
+    return [_section(*part.split("\n", 1), comparison) for part in parts]
+
+
+def _section(title: str, body: str, comparison: str | None) -> Section:
+    items = body.lstrip().startswith("- ")
+    blocks = re.split(r"^- " if items else r"\n\s*\n", body, flags=re.M)
+    return Section(title, [_sentences(block) for block in blocks if block.strip()], comparison, items)
+
+
+def _sentences(block: str) -> list[str]:
+    """Sentences that begin on lines of their own."""
+    lines = re.split(r"\n(?! )", block.strip())
+    return [" ".join(part.strip() for part in line.split("\n")) for line in lines]
 
 
 def cited(sections: Sequence[Section]) -> list[str]:
@@ -84,7 +135,15 @@ def tex_sentence(sentence: str, macros: Macros) -> str:
     lacking = unknown(sentence, macros)
     if lacking:
         return rf"\textbf{{[{tex_escape(_lacks(lacking))}]}}"
-    return _marked(sentence, tex_escape, lambda mark: _tex_mark(mark, macros))
+
+    def mark(text: str) -> str:
+        if "[@" in text:
+            return rf"~\cite{{{','.join(_KEY.findall(text))}}}"
+        if text.startswith("*"):
+            return rf"\emph{{{tex_escape(text[1:-1])}}}"
+        return _MACRO.sub(lambda name: rf"\{PREFIX}{macros[name[1]].name}{{}}", text)
+
+    return _marked(sentence, tex_escape, mark)
 
 
 def markdown_sentence(sentence: str, macros: Macros) -> str:
@@ -92,7 +151,13 @@ def markdown_sentence(sentence: str, macros: Macros) -> str:
     lacking = unknown(sentence, macros)
     if lacking:
         return f"**[{_lacks(lacking)}]**"
-    return _marked(sentence, str, lambda mark: _markdown_mark(mark, macros))
+
+    def mark(text: str) -> str:
+        if "[@" in text:
+            return f" ({'; '.join(WORKS[key].label for key in _KEY.findall(text))})"
+        return text if text.startswith("*") else _MACRO.sub(lambda name: macros[name[1]].value.text, text)
+
+    return _marked(sentence, str, mark)
 
 
 def _lacks(names: Sequence[str]) -> str:
@@ -100,34 +165,8 @@ def _lacks(names: Sequence[str]) -> str:
 
 
 def _marked(sentence: str, plain: Callable[[str], str], mark: Callable[[str], str]) -> str:
-    out, end = [], 0
-    for found in _MARK.finditer(sentence):
-        out += [plain(sentence[end : found.start()]), mark(found.group())]
-        end = found.end()
-    return "".join([*out, plain(sentence[end:])])
-
-
-def _tex_mark(mark: str, macros: Macros) -> str:
-    if "[@" in mark:
-        return rf"~\cite{{{','.join(_KEY.findall(mark))}}}"
-    if mark.startswith("*"):
-        return rf"\emph{{{tex_escape(mark[1:-1])}}}"
-
-    def command(found: re.Match[str]) -> str:
-        macro = macros.get(found[1])
-        assert macro is not None, "sentences with unknown macros are replaced before"
-        return rf"\{PREFIX}{macro.name}{{}}"
-
-    return _MACRO.sub(command, mark)
-
-
-def _markdown_mark(mark: str, macros: Macros) -> str:
-    if "[@" in mark:
-        return f" ({'; '.join(WORKS[key].label for key in _KEY.findall(mark))})"
-
-    def value(found: re.Match[str]) -> str:
-        macro = macros.get(found[1])
-        assert macro is not None, "sentences with unknown macros are replaced before"
-        return macro.value.text
-
-    return mark if mark.startswith("*") else _MACRO.sub(value, mark)
+    pieces, end = [], 0
+    for match in _MARK.finditer(sentence):
+        pieces += [plain(sentence[end : match.start()]), mark(match.group())]
+        end = match.end()
+    return "".join([*pieces, plain(sentence[end:])])

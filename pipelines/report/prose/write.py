@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipelines.report.prose.checklist import checklist_text
 from pipelines.report.prose.citations import bibliography, listed
 from pipelines.report.prose.comparison_numbers import add_comparison_numbers
 from pipelines.report.prose.limitations import find_limitations, limitation_sections, limitation_values
 from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material, material
-from pipelines.report.prose.methods import methods_sections
+from pipelines.report.prose.methods import checklist_text, methods_sections
 from pipelines.report.prose.run_numbers import add_run_numbers
-from pipelines.report.prose.sweep_results import add_sweep_numbers
+from pipelines.report.prose.sweep_numbers import add_sweep_numbers
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def write_prose(
     m = material(run, tables, list(missing), list(warnings))
     macros = run_macros(m)
     found = find_limitations(m, macros)
-    sections = [*_partial(m), *methods_sections(m), *limitation_sections(m, found)]
+    sections = [*methods_sections(m), *limitation_sections(m, found)]
     keys = cited(sections)
     write("macros.tex", macros.tex())
     write("methods.tex", _TEX_HEAD + tex_text(sections, macros))
@@ -76,21 +75,6 @@ def run_macros(m: Material) -> Macros:
         add_comparison_numbers(macros, m, comparison)
     add_sweep_numbers(macros, m)
     return macros
-
-
-def _partial(m: Material) -> list[Section]:
-    """A word on top where the run is not finished."""
-    shown = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
-    if not shown:
-        return []
-    # Names of steps and tables are the run's own, so they go in as they are and hold no mark.
-    return [
-        Section(
-            "Unfinished run",
-            [["This text is partial: the run is not finished. What it lacks:"]],
-        ),
-        Section("Not there yet", [[item] for item in shown], items=True),
-    ]
 
 
 _TEX_HEAD = (

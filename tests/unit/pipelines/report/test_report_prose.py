@@ -18,12 +18,12 @@ from synthetic_run import write_synthetic_run
 from pipelines.recipe import load_recipe, shipped_recipes
 from pipelines.report.bundle import ReportOptions, ReportResult, write_report
 from pipelines.report.prose.citations import WORKS, bibliography, listed
-from pipelines.report.prose.comparison_methods import ASSIGNMENTS
-from pipelines.report.prose.dictionary_methods import ARCHITECTURES
 from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
+from pipelines.report.prose.methods import ARCHITECTURES
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
 from pipelines.steps.sweep_steps import MEASURED
 from storage import Run, open_store
+from universality.matching.match import METHODS
 from universality.sae.sae_config import SAEArchitecture
 
 #: A report without pictures, which take long to draw.
@@ -235,7 +235,7 @@ def test_template_renders_every_mark() -> None:
         "## A_b\n\nWe *compare* 1,500 models & more (Gao et al., 2024; Kuhn, 1955) at $\\tau = 0.5$.\n"
     )
     assert cited([section]) == ["gao2024", "kuhn1955"]
-    assert macros.found["TauInABX"].value.text == "0.6"
+    assert macros.by_name["TauInABX"].value.text == "0.6"
     assert "**[Missing from this run: Tau.]**" in markdown_text([section._replace(comparison=None)], macros)
 
 
@@ -288,7 +288,7 @@ def test_every_architecture_has_a_name_and_a_work() -> None:
     assert {key for _, key in ARCHITECTURES.values()} <= set(WORKS)
 
 
-@pytest.mark.parametrize("method", sorted(ASSIGNMENTS))
+@pytest.mark.parametrize("method", METHODS)
 def test_every_way_to_choose_partners_is_told(run: Run, method: str, tmp_path: Path) -> None:
     store = open_store(run.store.url)
     record = copy.deepcopy(run.record)
