@@ -1,10 +1,9 @@
-"""Figures of the report: tidy frames in, matplotlib figures out. Colours repeat what rows, ink and numbers say."""
+"""How far models agree: correlations beside their controls, and classes. Colours repeat what rows and ink say."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,16 +13,25 @@ from matplotlib.patches import Rectangle
 
 from pipelines.report.figures.canvas import (
     DASHES,
-    FAINT,
     INK,
     MUTED,
-    ONE_COLUMN,
-    STYLE,
     WIDTHS,
     axes_at,
     new_figure,
+    styled,
 )
-from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, OKABE_ITO, tint
+from pipelines.report.figures.parts import (
+    class_colour,
+    dash_key,
+    grid,
+    heading,
+    message,
+    note,
+    percent_ticks,
+    tau_axis,
+    unit_ticks,
+)
+from results.colours import KIND_COLOURS, OKABE_ITO, tint
 from results.frames import CLASSES, KINDS, LEVELS, MEASURES
 
 _MEASURE_TITLES = {"r_held_out": "raw", "r_token": "token and position means removed"}
@@ -34,6 +42,7 @@ _BLUES = LinearSegmentedColormap.from_list("ink", ["#FFFFFF", tint(OKABE_ITO["bl
 _PAPER = {"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8}
 
 
+@styled
 def correlation_figure(
     histogram: pd.DataFrame, medians: pd.DataFrame, null_p95: float | None = None, *, columns: int = 2
 ) -> Figure:
@@ -60,34 +69,30 @@ def correlation_figure(
     pitch, bottom, title, width = 0.51, 0.4, 0.24, 2.75 if columns == 2 else 2.2
     heights = [len(rows) * pitch + title for rows in blocks]
     stacked = max(heights) if columns == 2 else sum(heights) + 0.16 * (len(blocks) - 1)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(WIDTHS[columns], bottom + stacked)
-        top = bottom + stacked
-        for number, rows in enumerate(blocks):
-            left = 0.95 + (number * 2.95 if columns == 2 else 0)
-            for place, kind in enumerate(rows):
-                y = top - title - (place + 1) * pitch + 0.07
-                axes = axes_at(figure, left, y, width, pitch - 0.07)
-                axes.set_xlim(low, 1.0)
-                axes.set_ylim(0, 1.15)
-                measure = MEASURES[number]
-                _ridge(axes, histogram, medians, kind, measure)
-                _ridge_axes(axes, last=place == len(rows) - 1)
-                if null_p95 is not None and measure == "r_held_out":
-                    axes.axvline(null_p95, color=INK, lw=0.8, ls=DASHES, zorder=4)
-                if number == 0 or columns == 1:
-                    _row_label(axes, kind, medians, measure)
-                if place == 0:
-                    axes.set_title(_MEASURE_TITLES[measure], loc="left", pad=5, fontweight="bold")
-            if columns == 1:
-                top -= heights[number] + 0.16
-        if kinds and null_p95 is not None:
-            _dash_key(
-                figure.axes[0], f"chance, {'95th percentile' if columns == 2 else 'p95'}: {null_p95:.2f}"
-            )
-        words = "correlation r of assigned pairs, held-out documents"
-        centre = 3.8 if columns == 2 else (ONE_COLUMN + 0.3) / 2
-        figure.text(centre / WIDTHS[columns], 0.07 / figure.get_figheight(), words, ha="center")
+    figure = new_figure(WIDTHS[columns], bottom + stacked)
+    top = bottom + stacked
+    for number, rows in enumerate(blocks):
+        left = 0.95 + (number * 2.95 if columns == 2 else 0)
+        for place, kind in enumerate(rows):
+            y = top - title - (place + 1) * pitch + 0.07
+            axes = axes_at(figure, left, y, width, pitch - 0.07)
+            axes.set_xlim(low, 1.0)
+            axes.set_ylim(0, 1.15)
+            measure = MEASURES[number]
+            _ridge(axes, histogram, medians, kind, measure)
+            _ridge_axes(axes, last=place == len(rows) - 1)
+            if null_p95 is not None and measure == "r_held_out":
+                axes.axvline(null_p95, color=INK, lw=0.8, ls=DASHES, zorder=4)
+            if number == 0 or columns == 1:
+                _row_label(axes, kind, medians, measure)
+            if place == 0:
+                axes.set_title(_MEASURE_TITLES[measure], loc="left", pad=5, fontweight="bold")
+        if columns == 1:
+            top -= heights[number] + 0.16
+    if kinds and null_p95 is not None:
+        dash_key(figure.axes[0], f"chance, {'95th percentile' if columns == 2 else 'p95'}: {null_p95:.2f}")
+    centre = 3.8 if columns == 2 else (WIDTHS[1] + 0.3) / 2
+    note(figure, centre, 0.07, "correlation r of assigned pairs, held-out documents", ha="center")
     return figure
 
 
@@ -99,19 +104,16 @@ def _ridge(axes: Axes, histogram: pd.DataFrame, medians: pd.DataFrame, kind: str
     """One filled histogram with its median; a word in its place where the measure was not taken."""
     part = histogram.loc[(histogram["kind"] == kind) & (histogram["measure"] == measure)]
     if part.empty:
-        word = "not defined" if kind == "chance" else "not measured"
-        axes.text(
-            0.5, 0.42, word, transform=axes.transAxes, ha="center", va="center", color=MUTED, style="italic"
-        )
+        message(axes, "not defined" if kind == "chance" else "not measured", 0.42, style="italic")
         return
     height = part["fraction"].to_numpy(float)
     edges = np.append(part["left"].to_numpy(float), part["right"].to_numpy(float)[-1])
     height = height / max(height.max(), 1e-12)
     axes.stairs(height, edges, fill=True, color=tint(KIND_COLOURS[kind], 0.5), zorder=2)
     axes.stairs(height, edges, color=KIND_COLOURS[kind], lw=0.7, zorder=3)
-    found = medians.loc[(medians["kind"] == kind) & (medians["measure"] == measure)]
-    if len(found):
-        _median_mark(axes, found.iloc[0])
+    median = medians.loc[(medians["kind"] == kind) & (medians["measure"] == measure)]
+    if len(median):
+        _median_mark(axes, median.iloc[0])
 
 
 def _median_mark(axes: Axes, row: pd.Series) -> None:
@@ -135,10 +137,9 @@ def _ridge_axes(axes: Axes, *, last: bool) -> None:
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_color(INK if last else "#BBBBBB")
     axes.set_yticks([])
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
+    unit_ticks(axes.xaxis)
     axes.tick_params(labelbottom=last, bottom=last)
-    axes.grid(axis="x", color=FAINT, lw=0.5)
-    axes.set_axisbelow(True)
+    grid(axes, "x")
 
 
 def _row_label(axes: Axes, kind: str, medians: pd.DataFrame, measure: str) -> None:
@@ -150,17 +151,7 @@ def _row_label(axes: Axes, kind: str, medians: pd.DataFrame, measure: str) -> No
         axes.text(-0.03, 0.34, f"{int(n.iloc[0]):,} pairs", va="top", color=MUTED, fontsize=6.5, **where)
 
 
-def _dash_key(axes: Axes, words: str) -> None:
-    """A key to the dashed line at the right end of the title row, where it can meet no title."""
-    text = axes.annotate(
-        words, (1, 1), xycoords="axes fraction", xytext=(0, 5.5), textcoords="offset points", ha="right"
-    )
-    axes.annotate(
-        "", (0, 0.5), xycoords=text, xytext=(-19, 0), textcoords="offset points",
-        arrowprops={"arrowstyle": "-", "ls": DASHES, "lw": 0.8, "color": INK, "shrinkA": 0, "shrinkB": 3},
-    )  # fmt: skip
-
-
+@styled
 def classes_figure(
     curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None = None, *, columns: int = 2
 ) -> Figure:
@@ -180,33 +171,32 @@ def classes_figure(
     alone = columns == 1
     stack = 2.62 if alone else 3.35
     floor = below + height + 0.35 if alone else 0.0  # where the stack's part begins
-    with mpl.rc_context(STYLE):
-        figure = new_figure(WIDTHS[columns], floor + below + key + height + 0.27)
-        _stack(axes_at(figure, 0.47, floor + key + below, stack, height), curve, tau)
-        _band_key(axes_at(figure, 0.47, floor + 0.06, stack, 0.62), curve, stack)
-        left, up = (0.47, below) if alone else (4.33, key + below)
-        square = axes_at(figure, left, up, height, height)
-        _heatmap(square, axes_at(figure, left + height + 0.06, up, 0.09, height), matrix)
+    figure = new_figure(WIDTHS[columns], floor + below + key + height + 0.27)
+    _stack(axes_at(figure, 0.47, floor + key + below, stack, height), curve, tau)
+    _band_key(axes_at(figure, 0.47, floor + 0.06, stack, 0.62), curve, stack)
+    left, up = (0.47, below) if alone else (4.33, key + below)
+    square = axes_at(figure, left, up, height, height)
+    _heatmap(square, axes_at(figure, left + height + 0.06, up, 0.09, height), matrix)
     return figure
 
 
 def bands(curve: pd.DataFrame) -> list[tuple[str, str, np.ndarray]]:
     """Class, level and share per tau of every band that is not empty, from the bottom of the stack to its top."""
-    found = []
+    shares = []
     for name in CLASSES:
         for level in LEVELS:
             rows = curve.loc[(curve["class"] == name) & (curve["level"] == level)]
             values = rows.groupby("tau")["fraction"].sum().sort_index().to_numpy(float)
             if values.any():
-                found.append((name, level, values))
-    return found
+                shares.append((name, level, values))
+    return shares
 
 
 def _stack(axes: Axes, curve: pd.DataFrame, tau: float | None) -> None:
-    axes.set_title("features by class and level", loc="left", pad=5, fontweight="bold")
+    heading(axes, "features by class and level")
     taus = np.sort(curve["tau"].unique())
     if len(taus) == 0:
-        axes.text(0.5, 0.5, "no features", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+        message(axes, "no features")
         return
     lower = np.zeros(len(taus))
     last = ""
@@ -215,21 +205,15 @@ def _stack(axes: Axes, curve: pd.DataFrame, tau: float | None) -> None:
             axes.plot(taus, lower, color=INK, lw=0.9, zorder=4)
         elif last:
             axes.plot(taus, lower, color="white", lw=0.5, zorder=3)
-        axes.fill_between(taus, lower, lower + share, color=_band_colour(name, level), lw=0, zorder=2)
+        axes.fill_between(taus, lower, lower + share, color=class_colour(name, level), lw=0, zorder=2)
         lower, last = lower + share, name
-    axes.set_xlim(taus[0], max(taus[-1], taus[0] + 1e-9))
-    axes.set_xticks([tick for tick in np.arange(11) / 10 if taus[0] - 1e-9 <= tick <= taus[-1] + 1e-9])
+    tau_axis(axes, taus[0], taus[-1])
     axes.set_ylim(0, 1)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    axes.set_xlabel("threshold τ on held-out r", labelpad=2)
+    percent_ticks(axes)
     if tau is not None and taus[0] <= tau <= taus[-1]:
         axes.axvline(tau, color=INK, lw=0.8, ls=DASHES, zorder=5)
         wide = axes.get_position().width < 0.6
-        _dash_key(axes, f"this run: τ = {tau:g}" if wide else f"τ = {tau:g}")
-
-
-def _band_colour(name: str, level: str) -> str:
-    return tint(CLASS_COLOURS[name], LEVEL_INK[level])
+        dash_key(axes, f"this run: τ = {tau:g}" if wide else f"τ = {tau:g}")
 
 
 def _band_key(axes: Axes, curve: pd.DataFrame, width: float) -> None:
@@ -247,15 +231,12 @@ def _band_key(axes: Axes, curve: pd.DataFrame, width: float) -> None:
         axes.text(0.55, y + 0.045, name, ha="right", va="center")
         for i, level in enumerate(levels):
             if (name, level) in present:
-                _swatch(axes, 0.64 + pitch * i, y, 0.93 * pitch, _band_colour(name, level))
-
-
-def _swatch(axes: Axes, x: float, y: float, width: float, colour: str) -> None:
-    axes.add_patch(Rectangle((x, y), width, 0.11, fc=colour, ec=MUTED, lw=0.3))
+                place, colour = (0.64 + pitch * i, y), class_colour(name, level)
+                axes.add_patch(Rectangle(place, 0.93 * pitch, 0.11, fc=colour, ec=MUTED, lw=0.3))
 
 
 def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
-    axes.set_title("median r of every two models", loc="left", pad=5, fontweight="bold")
+    heading(axes, "median r of every two models")
     models = list(dict.fromkeys(matrix["model_a"]))
     cells = matrix.set_index(["model_a", "model_b"])
     r = cells["r"].unstack()

@@ -55,6 +55,9 @@ STYLE: Any = {
     "text.usetex": False,
 }
 
+#: Decorator of functions that draw: the report's style holds while they do, and nothing global is left changed.
+styled = mpl.rc_context(STYLE)
+
 
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of that many inches, bound to no window."""

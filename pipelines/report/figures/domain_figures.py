@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipelines.report.figures.canvas import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from pipelines.report.figures.canvas import FAINT, INK, MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import (
+    as_rows,
+    grid,
+    key_rows,
+    key_words,
+    name_width,
+    shortened,
+    unit_ticks,
+)
 from results.colours import KIND_COLOURS
 
 
@@ -30,6 +38,7 @@ _MARKS = (
 )
 
 
+@styled
 def domains_figure(domains: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Cross-model r of each domain's best latents beside its controls.
 
@@ -44,29 +53,26 @@ def domains_figure(domains: pd.DataFrame, *, columns: int = 1) -> Figure:
     marks = [mark for mark in _MARKS if domains[mark.column].notna().any()]
     row_height, bottom, key = 0.165, 0.36, 0.14 * max(len(marks), 1)
     n = max(len(domains), 1)
-    names = [_short(str(name)) for name in domains["domain"]]
-    left = 0.16 + 0.058 * max((len(name) for name in names), default=8)
+    names = [shortened(str(name), 16) for name in domains["domain"]]
+    left = 0.16 + name_width(names, 0.058, usual=8)
     width = WIDTHS[columns]
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width, bottom + n * row_height + 0.1 + key)
-        axes = axes_at(figure, left, bottom, width - left - 0.12, n * row_height + 0.1)
-        low = min(0.0, float(np.nanmin(domains[[m.column for m in marks]].to_numpy(float), initial=0.0)))
-        axes.set_xlim(low - 0.03, 1.03)
-        axes.set_ylim(n - 0.2, -0.8)
-        _rows(axes, domains, names, marks)
-        axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
-        axes.set_xlabel("held-out correlation r", labelpad=2)
-        axes.grid(axis="x", color=FAINT, lw=0.5)
-        axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-        _key(axes_at(figure, left, bottom + n * row_height + 0.1, width - left - 0.12, key), marks)
+    figure = new_figure(width, bottom + n * row_height + 0.1 + key)
+    axes = axes_at(figure, left, bottom, width - left - 0.12, n * row_height + 0.1)
+    low = min(0.0, float(np.nanmin(domains[[m.column for m in marks]].to_numpy(float), initial=0.0)))
+    axes.set_xlim(low - 0.03, 1.03)
+    axes.set_ylim(n - 0.2, -0.8)
+    _rows(axes, domains, names, marks)
+    unit_ticks(axes.xaxis)
+    axes.set_xlabel("held-out correlation r", labelpad=2)
+    grid(axes, "x")
+    _key(axes_at(figure, left, bottom + n * row_height + 0.1, width - left - 0.12, key), marks)
     return figure
 
 
 def _rows(axes: Axes, domains: pd.DataFrame, names: list[str], marks: list[_Mark]) -> None:
     y = np.arange(len(domains))
     axes.set_yticks(y, names)
-    axes.tick_params(axis="y", length=0)
+    as_rows(axes)
     axes.hlines(y, *axes.get_xlim(), color=FAINT, lw=0.5, zorder=0)
     axes.hlines(
         y, domains["r_low"], domains["r_high"], color=KIND_COLOURS["features"], lw=1.6, alpha=0.45, zorder=2
@@ -84,13 +90,7 @@ def _draw(axes: Axes, x: np.ndarray, y: np.ndarray, mark: _Mark, zorder: int) ->
 
 
 def _key(axes: Axes, marks: list[_Mark]) -> None:
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(max(len(marks), 1) - 0.3, -0.7)
+    key_rows(axes, max(len(marks), 1), 0.7)
     for i, mark in enumerate(marks):
         _draw(axes, np.array([0.03]), np.array([i]), mark, 3)
-        axes.text(0.08, i, mark.words, va="center_baseline", color=INK if i == 0 else MUTED, fontsize=6.5)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= 16 else f"{name[:15]}…"
+        key_words(axes, 0.08, i, mark.words, color=INK if i == 0 else MUTED)

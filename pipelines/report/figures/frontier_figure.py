@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from pipelines.report.figures.canvas import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
-from results.colours import OKABE_ITO
+from pipelines.report.figures.canvas import MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import grid, key_rows, key_words, series_style
 
-COLOURS = tuple(
-    OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")
-)
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 #: Where an axis may be marked in every factor of ten: on wide axes, and on those of less than one such factor.
 WIDE, NARROW = (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)
 
 
+@styled
 def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Unexplained variance over active latents per token, a line per architecture and size; nothing beats filled marks.
 
@@ -37,24 +33,22 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame, *, columns: int 
     series = list(dict.fromkeys(shown["series"]))
     key, height = 0.15 * (len(series) + 1) + 0.05, 1.9
     width = WIDTHS[columns]
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width, 0.42 + height + key)
-        axes = axes_at(figure, 0.64, 0.36, width - 0.84, height)
-        for number, name in enumerate(series):
-            colour, marker = COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
-            mine = shown[shown["series"] == name].sort_values("l0")
-            axes.plot(mine["l0"], mine["fvu"], color=colour, lw=0.8, zorder=2)
-            dots = seeds[seeds["point"].isin(mine["point"])]
-            axes.plot(dots["l0"], dots["fvu"], ls="none", marker=".", ms=2, color=colour, alpha=0.6, zorder=2)
-            _marks(axes, mine, colour, marker)
-        if len(shown):
-            _log_axis(axes, "x", np.append(shown["l0"], seeds["l0"]))
-            _log_axis(axes, "y", np.append(shown["fvu"], seeds["fvu"]))
-        axes.set_xlabel("active latents per token (L0)", labelpad=2)
-        axes.set_ylabel("variance unexplained (FVU)")
-        axes.grid(color=FAINT, lw=0.5)
-        axes.set_axisbelow(True)
-        _key(axes_at(figure, 0.64, 0.38 + height, width - 0.84, key), series)
+    figure = new_figure(width, 0.42 + height + key)
+    axes = axes_at(figure, 0.64, 0.36, width - 0.84, height)
+    for number, name in enumerate(series):
+        colour, marker, _ = series_style(number)
+        mine = shown[shown["series"] == name].sort_values("l0")
+        axes.plot(mine["l0"], mine["fvu"], color=colour, lw=0.8, zorder=2)
+        dots = seeds[seeds["point"].isin(mine["point"])]
+        axes.plot(dots["l0"], dots["fvu"], ls="none", marker=".", ms=2, color=colour, alpha=0.6, zorder=2)
+        _marks(axes, mine, colour, marker)
+    if len(shown):
+        _log_axis(axes, "x", np.append(shown["l0"], seeds["l0"]))
+        _log_axis(axes, "y", np.append(shown["fvu"], seeds["fvu"]))
+    axes.set_xlabel("active latents per token (L0)", labelpad=2)
+    axes.set_ylabel("variance unexplained (FVU)")
+    grid(axes)
+    _key(axes_at(figure, 0.64, 0.38 + height, width - 0.84, key), series)
     return figure
 
 
@@ -81,13 +75,10 @@ def _log_axis(axes: Axes, which: str, values: np.ndarray) -> None:
 
 
 def _key(axes: Axes, series: list[str]) -> None:
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(len(series) + 0.6, -0.6)
+    key_rows(axes, len(series) + 1)
     for i, name in enumerate(series):
-        colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
+        colour, marker, _ = series_style(i)
         axes.plot([0, 0.08], [i, i], color=colour, lw=0.8)
         axes.plot([0.04], [i], marker=marker, ms=4.5, mfc="white", mec=colour, mew=0.9)
-        axes.text(0.11, i, name, va="center_baseline", color=INK, fontsize=6.5)
-    words = "filled: no other is sparser and explains more"
-    axes.text(0.0, len(series), words, va="center_baseline", color=MUTED, fontsize=6.5)
+        key_words(axes, 0.11, i, name)
+    key_words(axes, 0.0, len(series), "filled: no other is sparser and explains more", color=MUTED)

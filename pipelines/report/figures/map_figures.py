@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from pipelines.report.figures.canvas import INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from pipelines.report.figures.canvas import INK, MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import key_rows, key_words
 from results.colours import CLASS_COLOURS
 from results.frames import CLASSES
 
@@ -64,6 +64,7 @@ def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataF
     return kept.assign(drawn=np.isin(np.arange(len(kept)), chosen))
 
 
+@styled
 def map_figure(points: pd.DataFrame, links: pd.DataFrame, *, columns: int = 2) -> Figure:
     """The features of two models on their common map, pulled apart, with lines between matched ones.
 
@@ -79,24 +80,23 @@ def map_figure(points: pd.DataFrame, links: pd.DataFrame, *, columns: int = 2) -
     models = list(dict.fromkeys(points["model"].astype(str)))
     width = WIDTHS[columns]
     height = 0.43 * (width - 0.2)
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width, height + 0.55)
-        axes = axes_at(figure, 0.1, 0.3, width - 0.2, height)
-        axes.set_axis_off()
-        axes.set_xlim(0, 2.3)
-        axes.set_ylim(-0.02, 1.02)
-        place = _unit_square(points)
-        shift = {model: 1.3 * number for number, model in enumerate(models)}
-        _lines(axes, links.loc[links["drawn"]], points)
-        for model in models:
-            mine = points["model"] == model
-            _dots(axes, place[mine] + [shift[model], 0], points.loc[mine, "class"], small=len(points) > 3000)
-            words = f"{model}, {int(mine.sum()):,} features"
-            axes.annotate(
-                words, (0.5 + shift[model], 1), xytext=(0, 5), textcoords="offset points", ha="center", va="bottom",
-                fontweight="bold",
-            )  # fmt: skip
-        _key(axes_at(figure, 0.1, 0.02, width - 0.2, 0.24), points, links, narrow=columns == 1)
+    figure = new_figure(width, height + 0.55)
+    axes = axes_at(figure, 0.1, 0.3, width - 0.2, height)
+    axes.set_axis_off()
+    axes.set_xlim(0, 2.3)
+    axes.set_ylim(-0.02, 1.02)
+    place = _unit_square(points)
+    shift = {model: 1.3 * number for number, model in enumerate(models)}
+    _lines(axes, links.loc[links["drawn"]], points)
+    for model in models:
+        mine = points["model"] == model
+        _dots(axes, place[mine] + [shift[model], 0], points.loc[mine, "class"], small=len(points) > 3000)
+        words = f"{model}, {int(mine.sum()):,} features"
+        axes.annotate(
+            words, (0.5 + shift[model], 1), xytext=(0, 5), textcoords="offset points", ha="center", va="bottom",
+            fontweight="bold",
+        )  # fmt: skip
+    _key(axes_at(figure, 0.1, 0.02, width - 0.2, 0.24), points, links, narrow=columns == 1)
     return figure
 
 
@@ -129,14 +129,12 @@ def _dots(axes: Axes, place: np.ndarray, classes: pd.Series, *, small: bool) -> 
 
 
 def _key(axes: Axes, points: pd.DataFrame, links: pd.DataFrame, *, narrow: bool) -> None:
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(-1.6, 0.6)
+    key_rows(axes, 2)
     size, n_drawn = 5.5 if narrow else 6.5, int(links["drawn"].sum())
     for number, name in enumerate(CLASSES):
         n = int((points["class"] == name).sum())
         axes.plot(0.01 + number * 0.3, 0, _MARKERS[name], ms=3, color=CLASS_COLOURS[name])
-        axes.text(0.03 + number * 0.3, 0, f"{name} ({n:,})", va="center_baseline", fontsize=size)
-    axes.plot([0, 0.02], [-1.1, -1.1], color=INK, lw=0.5)
+        key_words(axes, 0.03 + number * 0.3, 0, f"{name} ({n:,})", fontsize=size)
+    axes.plot([0, 0.02], [1.1, 1.1], color=INK, lw=0.5)
     words = "matched pairs" if n_drawn == len(links) else f"of {len(links):,} matched pairs"
-    axes.text(0.03, -1.1, f"{n_drawn:,} {words}", va="center_baseline", fontsize=size, color=MUTED)
+    key_words(axes, 0.03, 1.1, f"{n_drawn:,} {words}", fontsize=size, color=MUTED)

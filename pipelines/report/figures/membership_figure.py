@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from pipelines.report.figures.canvas import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from pipelines.report.figures.canvas import INK, MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import (
+    grid,
+    heading,
+    message,
+    name_width,
+    note,
+    percent_ticks,
+    round_ticks,
+)
 from results.colours import CLASS_COLOURS
 
 #: Sets of models drawn, at most.
@@ -41,6 +48,7 @@ def membership(features: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)
 
 
+@styled
 def membership_figure(
     k_of_m: pd.DataFrame, sets: pd.DataFrame, models: list[str], *, columns: int = 2
 ) -> Figure:
@@ -58,34 +66,31 @@ def membership_figure(
     """
     shown = sets.loc[sets["n_clusters"].nlargest(MAX_SETS[columns]).index].sort_index()
     rows, tall, below = 0.14 * max(len(models), 1), 1.3, 0.4
-    names = 0.2 + 0.058 * max((len(name) for name in models), default=2)
+    names = 0.2 + name_width(models, 0.058, usual=2)
     upset = rows + 0.08 + tall
-    with mpl.rc_context(STYLE):
-        if columns == 2:
-            figure = new_figure(WIDTHS[2], 0.24 + upset + 0.2)
-            curve = axes_at(figure, 0.5, below, 2.0, upset - below + 0.2)
-            left, width, floor = 2.85 + names, WIDTHS[2] - 2.95 - names, 0.2
-        else:
-            figure = new_figure(WIDTHS[1], 0.24 + upset + 0.35 + below + 1.3)
-            curve = axes_at(figure, 0.5, upset + 0.45 + below, 2.6, 1.15)
-            left, width, floor = 0.35 + names, WIDTHS[1] - 0.45 - names, 0.2
-        _curve(curve, k_of_m, len(models))
-        places = np.arange(len(shown))
-        _bars(axes_at(figure, left, floor + rows + 0.08, width, tall), shown, places, len(models))
-        _dots(axes_at(figure, left, floor, width, rows), shown, places, models)
-        if len(shown) < len(sets):
-            words = f"{len(sets) - len(shown):,} smaller sets are not drawn"
-            figure.text(
-                left / figure.get_figwidth(), 0.05 / figure.get_figheight(), words, color=MUTED, fontsize=6.5
-            )
+    if columns == 2:
+        figure = new_figure(WIDTHS[2], 0.24 + upset + 0.2)
+        curve = axes_at(figure, 0.5, below, 2.0, upset - below + 0.2)
+        left, width, floor = 2.85 + names, WIDTHS[2] - 2.95 - names, 0.2
+    else:
+        figure = new_figure(WIDTHS[1], 0.24 + upset + 0.35 + below + 1.3)
+        curve = axes_at(figure, 0.5, upset + 0.45 + below, 2.6, 1.15)
+        left, width, floor = 0.35 + names, WIDTHS[1] - 0.45 - names, 0.2
+    _curve(curve, k_of_m, len(models))
+    places = np.arange(len(shown))
+    _bars(axes_at(figure, left, floor + rows + 0.08, width, tall), shown, places, len(models))
+    _dots(axes_at(figure, left, floor, width, rows), shown, places, models)
+    if len(shown) < len(sets):
+        words = f"{len(sets) - len(shown):,} smaller sets are not drawn"
+        note(figure, left, 0.05, words, color=MUTED, fontsize=6.5)
     return figure
 
 
 def _curve(axes: Axes, k_of_m: pd.DataFrame, n_models: int) -> None:
-    axes.set_title("features by number of models", loc="left", pad=5, fontweight="bold")
+    heading(axes, "features by number of models")
     if k_of_m.empty:
         axes.set_axis_off()
-        axes.text(0.5, 0.5, "no features", ha="center", va="center", color=MUTED, transform=axes.transAxes)
+        message(axes, "no features")
         return
     k, share = k_of_m["k"].to_numpy(int), k_of_m["fraction"].to_numpy(float)
     axes.bar(k, share, width=0.62, color=[_colour(n, n_models) for n in k], zorder=2)
@@ -99,15 +104,14 @@ def _curve(axes: Axes, k_of_m: pd.DataFrame, n_models: int) -> None:
             )  # fmt: skip
     axes.set_xlim(k.min() - 0.6, k.max() + 0.6)
     axes.set_ylim(0, 1.08)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
+    percent_ticks(axes)
     axes.set_xticks(k[:: 1 + (len(k) - 1) // 10])
     axes.set_xlabel("models k; bars: exactly k, line: k or more", labelpad=2)
-    axes.grid(axis="y", color=FAINT, lw=0.5)
-    axes.set_axisbelow(True)
+    grid(axes, "y")
 
 
 def _bars(axes: Axes, shown: pd.DataFrame, places: np.ndarray, n_models: int) -> None:
-    axes.set_title("clusters by set of models", loc="left", pad=5, fontweight="bold")
+    heading(axes, "clusters by set of models")
     counts = shown["n_clusters"].to_numpy(int)
     top = max(counts.max(initial=0), 1)
     axes.bar(places, counts, width=0.62, color=[_colour(n, n_models) for n in shown["n_models"]], zorder=2)
@@ -116,12 +120,11 @@ def _bars(axes: Axes, shown: pd.DataFrame, places: np.ndarray, n_models: int) ->
         axes.text(place, count + 0.02 * top, f"{count:,}", ha="center", va="bottom", fontsize=size)
     axes.set_xlim(-0.6, max(len(places), 4) - 0.4)
     axes.set_ylim(0, 1.16 * top)
-    ticks = [int(t) for t in MaxNLocator(4, integer=True).tick_values(0, top) if 0 <= t <= top]
-    axes.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+    ticks = round_ticks(top, 4, integer=True)
+    axes.set_yticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    axes.grid(axis="y", color=FAINT, lw=0.5)
-    axes.set_axisbelow(True)
+    grid(axes, "y")
 
 
 def _dots(axes: Axes, shown: pd.DataFrame, places: np.ndarray, models: list[str]) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from pipelines.report.figures.canvas import DASHES, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
+from pipelines.report.figures.canvas import DASHES, INK, MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import key_rows, key_words, rate_axis, unit_ticks
 from results.colours import GREY, OKABE_ITO, tint
 
 _BLUES = LinearSegmentedColormap.from_list("density", [tint(OKABE_ITO["blue"], 0.22), "#00436B"])
@@ -56,6 +55,7 @@ def r_by_rate(
     )
 
 
+@styled
 def rates_figure(
     bins: pd.DataFrame, medians: pd.DataFrame, null: pd.DataFrame, *, columns: int = 1
 ) -> Figure:
@@ -72,18 +72,16 @@ def rates_figure(
         over candidates under shifted documents.
     """
     width, height, key = WIDTHS[columns], 1.9, 0.5
-    with mpl.rc_context(STYLE):
-        figure = new_figure(width, 0.36 + height + key)
-        axes = axes_at(figure, 0.52, 0.36, width - 0.72, height)
-        if len(bins):
-            _density(axes, bins)
-            axes.plot(medians["rate"], medians["r"], color=INK, lw=1.2, zorder=5)
-        if len(null):
-            _band(axes, null)
-        _scale(axes, bins, null)
-        axes.set_xlabel("firing rate (share of tokens)", labelpad=2)
-        axes.set_ylabel("held-out r")
-        _key(axes_at(figure, 0.52, 0.42 + height, width - 0.72, key - 0.08), bins)
+    figure = new_figure(width, 0.36 + height + key)
+    axes = axes_at(figure, 0.52, 0.36, width - 0.72, height)
+    if len(bins):
+        _density(axes, bins)
+        axes.plot(medians["rate"], medians["r"], color=INK, lw=1.2, zorder=5)
+    if len(null):
+        _band(axes, null)
+    _scale(axes, bins, null)
+    axes.set_ylabel("held-out r")
+    _key(axes_at(figure, 0.52, 0.42 + height, width - 0.72, key - 0.08), bins)
     return figure
 
 
@@ -129,21 +127,13 @@ def _band(axes: Axes, null: pd.DataFrame) -> None:
 def _scale(axes: Axes, bins: pd.DataFrame, null: pd.DataFrame) -> None:
     lefts = [frame["left"].min() for frame in (bins, null) if len(frame)]
     lowest = min([*lefts, 0.1])
-    axes.set_xscale("log")
-    axes.set_xlim(lowest, 1)
-    # Powers in words: the report's style parses no formulas.
-    n_decades = int(np.floor(-np.log10(lowest) + 1e-9))
-    decades = 10.0 ** -np.arange(0, n_decades + 1, 1 + n_decades // 6)
-    axes.set_xticks(decades, [f"{100 * rate:g}%" for rate in decades])
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    rate_axis(axes, lowest)
     axes.set_ylim(min(0.0, float(bins["bottom"].min()) if len(bins) else 0.0), 1)
-    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
+    unit_ticks(axes.yaxis)
 
 
 def _key(axes: Axes, bins: pd.DataFrame) -> None:
-    axes.set_axis_off()
-    axes.set_xlim(0, 1)
-    axes.set_ylim(2.6, -0.6)
+    key_rows(axes, 3)
     most = int(bins["n"].max()) if len(bins) else 1
     axes.fill_between([0, 0.04], -0.35, 0.35, color=_BLUES(0.0), lw=0)
     axes.fill_between([0.04, 0.08], -0.35, 0.35, color=_BLUES(1.0), lw=0)
@@ -153,4 +143,4 @@ def _key(axes: Axes, bins: pd.DataFrame) -> None:
     for row, words in enumerate(
         (f"1 to {most:,} assigned pairs", "their median", "chance, middle 90 % (dashed: 95th percentile)")
     ):
-        axes.text(0.11, row, words, va="center_baseline", fontsize=6.5)
+        key_words(axes, 0.11, row, words)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from pipelines.report.figures.canvas import FAINT, INK, MUTED, STYLE, WIDTHS, axes_at, new_figure
-from results.colours import CLASS_COLOURS, LEVEL_INK, OKABE_ITO, tint
+from pipelines.report.figures.canvas import FAINT, INK, MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import (
+    as_rows,
+    class_colour,
+    grid,
+    heading,
+    key_rows,
+    key_words,
+    round_ticks,
+    series_style,
+    shortened,
+    tau_axis,
+    unit_ticks,
+)
 from results.frames import CLASSES, LEVELS
 
-COLOURS = tuple(
-    OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")
-)
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 #: How quantities are called where there is little room.
 _SHORT = {
     "features": "SAE features",
@@ -29,6 +36,7 @@ _SHORT = {
 }
 
 
+@styled
 def beside_figure(
     headlines: pd.DataFrame, classes: pd.DataFrame, curves: pd.DataFrame, *, columns: int = 2
 ) -> Figure:
@@ -49,55 +57,59 @@ def beside_figure(
     height = max(rows * len(quantities), 1.3)
     bars = max(0.2 * len(sides), 0.5)
     key = 0.15 * len(sides) + 0.1
-    with mpl.rc_context(STYLE):
-        if columns == 2:
-            figure = new_figure(WIDTHS[2], key + 0.22 + height + 0.42)
-            dots = axes_at(figure, 1.15, 0.38, 2.3, height)
-            stack = axes_at(figure, 4.15, 0.38 + height - bars, 2.4, bars)
-            lines = axes_at(figure, 4.15, 0.38, 2.4, max(height - bars - 0.62, 0.6))
-        else:
-            figure = new_figure(WIDTHS[1], key + 0.22 + height + 0.65 + bars + 0.6 + 1.2 + 0.42)
-            dots = axes_at(figure, 1.15, 0.38 + 1.2 + 0.6 + bars + 0.65, 2.0, height)
-            stack = axes_at(figure, 0.5, 0.38 + 1.2 + 0.6, 2.5, bars)
-            lines = axes_at(figure, 0.5, 0.38, 2.5, 1.2)
-        _dots(dots, headlines, sides, quantities)
-        _stack(stack, classes, sides)
-        _curves(lines, curves, sides)
-        top = figure.get_figheight()
-        _key(axes_at(figure, 0.1, top - key, WIDTHS[columns] - 0.2, key), sides)
+    if columns == 2:
+        figure = new_figure(WIDTHS[2], key + 0.22 + height + 0.42)
+        dots = axes_at(figure, 1.15, 0.38, 2.3, height)
+        stack = axes_at(figure, 4.15, 0.38 + height - bars, 2.4, bars)
+        lines = axes_at(figure, 4.15, 0.38, 2.4, max(height - bars - 0.62, 0.6))
+    else:
+        figure = new_figure(WIDTHS[1], key + 0.22 + height + 0.65 + bars + 0.6 + 1.2 + 0.42)
+        dots = axes_at(figure, 1.15, 0.38 + 1.2 + 0.6 + bars + 0.65, 2.0, height)
+        stack = axes_at(figure, 0.5, 0.38 + 1.2 + 0.6, 2.5, bars)
+        lines = axes_at(figure, 0.5, 0.38, 2.5, 1.2)
+    _dots(dots, headlines, sides, quantities)
+    _stack(stack, classes, sides)
+    _curves(lines, curves, sides)
+    top = figure.get_figheight()
+    _key(axes_at(figure, 0.1, top - key, WIDTHS[columns] - 0.2, key), sides)
     return figure
 
 
-def _style(number: int) -> tuple[str, str]:
-    return COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+def _mark(axes: Axes, x: float, y: float, number: int, **style: Any) -> None:
+    """The shape of the comparison of that position."""
+    colour, marker, _ = series_style(number)
+    axes.plot([x], [y], marker, ms=3.6, mfc=colour, mec="white", mew=0.4, **style)
 
 
 def _dots(axes: Axes, headlines: pd.DataFrame, sides: list[str], quantities: list[str]) -> None:
-    axes.set_title("median held-out r", loc="left", pad=5, fontweight="bold")
+    heading(axes, "median held-out r")
     for row, quantity in enumerate(quantities):
         for number, side in enumerate(sides):
             mine = headlines[(headlines["quantity"] == quantity) & (headlines["side"] == side)]
             if mine.empty or pd.isna(mine["value"].iloc[0]):
                 continue
-            colour, marker = _style(number)
             y = row + (number - (len(sides) - 1) / 2) * 0.8 / max(len(sides), 2)
-            axes.plot(mine[["low", "high"]].to_numpy(float)[0], [y, y], color=colour, lw=1.1, zorder=2)
-            axes.plot(mine["value"], [y], marker, ms=3.6, mfc=colour, mec="white", mew=0.4, zorder=3)
+            axes.plot(
+                mine[["low", "high"]].to_numpy(float)[0],
+                [y, y],
+                color=series_style(number).colour,
+                lw=1.1,
+                zorder=2,
+            )
+            _mark(axes, mine["value"].iloc[0], y, number, zorder=3)
     axes.set_ylim(len(quantities) - 0.5, -0.5)
     axes.set_yticks(range(len(quantities)), [_SHORT.get(name, name) for name in quantities])
-    axes.tick_params(axis="y", length=0)
+    as_rows(axes)
     low = float(np.nanmin(headlines[["value", "low"]].to_numpy(float), initial=0.0))
     axes.set_xlim(min(low, 0.0) - 0.02, 1)
-    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0], ["0", "0.25", "0.5", "0.75", "1"])
-    axes.spines["left"].set_visible(False)
+    unit_ticks(axes.xaxis)
     for row in range(1, len(quantities)):
         axes.axhline(row - 0.5, color=FAINT, lw=0.5)
-    axes.grid(axis="x", color=FAINT, lw=0.5)
-    axes.set_axisbelow(True)
+    grid(axes, "x")
 
 
 def _stack(axes: Axes, classes: pd.DataFrame, sides: list[str]) -> None:
-    axes.set_title("universal, shared, specific", loc="left", pad=5, fontweight="bold")
+    heading(axes, "universal, shared, specific")
     for number, side in enumerate(sides):
         mine = classes[classes["side"] == side].set_index(["class", "level"])["fraction"]
         left = 0.0
@@ -105,8 +117,8 @@ def _stack(axes: Axes, classes: pd.DataFrame, sides: list[str]) -> None:
             share = 0.0
             for level in LEVELS:
                 width = float(mine.get((name, level), 0.0))
-                colour = tint(CLASS_COLOURS[name], LEVEL_INK[level])
-                axes.barh(number, width, left=left + share, height=0.66, color=colour, ec="white", lw=0.3)
+                place = {"left": left + share, "height": 0.66, "color": class_colour(name, level)}
+                axes.barh(number, width, ec="white", lw=0.3, **place)
                 share += width
             if share > 0.09:
                 axes.text(
@@ -114,8 +126,7 @@ def _stack(axes: Axes, classes: pd.DataFrame, sides: list[str]) -> None:
                     bbox={"boxstyle": "square,pad=0.1", "fc": "white", "ec": "none", "alpha": 0.75},
                 )  # fmt: skip
             left += share
-        colour, marker = _style(number)
-        axes.plot(-0.04, number, marker, ms=3.6, mfc=colour, mec="white", mew=0.4, clip_on=False)
+        _mark(axes, -0.04, number, number, clip_on=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(sides) - 0.4, -0.6)
     axes.set_yticks([])
@@ -127,30 +138,22 @@ def _curves(axes: Axes, curves: pd.DataFrame, sides: list[str]) -> None:
     curves = curves[curves["class"] == "universal"]
     for number, side in enumerate(sides):
         mine = curves[curves["side"] == side].sort_values("tau")
-        axes.plot(
-            mine["tau"], mine["fraction"], color=_style(number)[0], ls=DASHES[number % len(DASHES)], lw=1.2
-        )
-    axes.set_title("universal features", loc="left", pad=5, fontweight="bold")
+        colour, _, line = series_style(number)
+        axes.plot(mine["tau"], mine["fraction"], color=colour, ls=line, lw=1.2)
+    heading(axes, "universal features")
     top = max(0.02, 1.1 * float(curves["fraction"].max())) if len(curves) else 1.0
     axes.set_ylim(0, top)
-    ticks = [float(tick) for tick in MaxNLocator(4).tick_values(0, top) if 0 <= tick <= min(top, 1.0)]
+    ticks = [tick for tick in round_ticks(top, 4) if tick <= 1.0]
     axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
-    if len(curves):
-        low, high = float(curves["tau"].min()), float(curves["tau"].max())
-        axes.set_xlim(low, max(high, low + 1e-9))
-        axes.set_xticks([tick for tick in np.arange(11) / 10 if low - 1e-9 <= tick <= high + 1e-9])
-    axes.set_xlabel("threshold τ on held-out r", labelpad=2)
-    axes.grid(color=FAINT, lw=0.5)
-    axes.set_axisbelow(True)
+    tau_axis(axes, *((curves["tau"].min(), curves["tau"].max()) if len(curves) else (0.0, 1.0)))
+    grid(axes)
 
 
 def _key(axes: Axes, sides: list[str]) -> None:
-    axes.set_axis_off()
-    axes.set_xlim(0, axes.get_position().width * axes.figure.get_figwidth())  # type: ignore[union-attr]
-    axes.set_ylim(len(sides) - 0.3, -0.7)
+    width = axes.get_position().width * axes.figure.get_figwidth()  # type: ignore[union-attr]
+    key_rows(axes, len(sides), 0.7, width)
     for number, side in enumerate(sides):
-        colour, marker = _style(number)
-        axes.plot([0, 0.3], [number, number], color=colour, ls=DASHES[number % len(DASHES)], lw=1.2)
-        axes.plot([0.15], [number], marker, ms=3.6, mfc=colour, mec="white", mew=0.4)
-        name = side if len(side) <= 44 else f"{side[:43]}…"
-        axes.text(0.38, number, name, va="center_baseline", fontsize=6.5, color=INK if number == 0 else MUTED)
+        colour, _, line = series_style(number)
+        axes.plot([0, 0.3], [number, number], color=colour, ls=line, lw=1.2)
+        _mark(axes, 0.15, number, number)
+        key_words(axes, 0.38, number, shortened(side, 44), color=INK if number == 0 else MUTED)
