@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from results import words
+from results.headline import QUANTITIES
 
 #: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
 QUALITY: dict[str, str] = {
@@ -34,14 +34,14 @@ def headlines(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     for side, table in (("a", a), ("b", b)):
         overall = table[table["pair"] == "overall"].drop_duplicates("quantity").set_index("quantity")
         sides.append(overall[["value", "low", "high"]].astype(float).add_suffix(f"_{side}"))
-    frame = sides[0].join(sides[1], how="outer").reindex(list(words.QUANTITIES))
+    frame = sides[0].join(sides[1], how="outer").reindex(list(QUANTITIES))
     frame = frame[frame[["value_a", "value_b"]].notna().any(axis=1)]
     known = frame[["low_a", "high_a", "low_b", "high_b"]].notna().all(axis=1)
     apart = (frame["low_a"] > frame["high_b"]) | (frame["low_b"] > frame["high_a"])
     frame = frame.assign(
         difference=frame["value_b"] - frame["value_a"], apart=apart.astype("boolean").where(known)
     )
-    frame.insert(0, "quantity", [words.QUANTITIES[str(name)][0] for name in frame.index])
+    frame.insert(0, "quantity", [QUANTITIES[str(name)].title for name in frame.index])
     return frame.reset_index(drop=True)
 
 

@@ -1,117 +1,349 @@
-"""What a reader should keep in mind about a run, read off its tables: each caution is a title and a sentence."""
+"""What a reader should keep in mind about a run: one list and one book of thresholds for screen, terminal and report.
+
+Sentences are Markdown with named amounts in braces, so that a report can put a macro where a screen puts the number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import pandas as pd
 
-from results import words
-from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
+from results.headline import overall_values
+from universality.compare.marks import flagged_pairs
 
-#: Limits beyond which a number is worth a warning; all of them ours.
-DEAD_FRACTION = 0.3
-CE_RECOVERED = 0.5
-FVU = 0.5
-RARE_SHARE = 0.3
+if TYPE_CHECKING:
+    from storage import Run
+
+#: Fewer models say little about models at large; below it "universal" is a strong word.
+FEW_MODELS = 5
+#: Score rows below which the best of unrelated candidates is high for rare latents: its 95th percentile is r = 0.44
+#: for a latent that fires 10 times in 100,000 rows, and 0.08 for one that fires 100 times in a million.
+FEW_SCORE_ROWS = 1_000_000
+#: Score documents below which a bootstrap over documents has few units.
+FEW_SCORE_DOCUMENTS = 200
+#: Share of a dictionary's latents that cannot be compared above which classes speak of a part of it.
+MANY_NOT_ALIVE = 0.1
+#: Unexplained variance, and recovered cross-entropy, beyond which a dictionary stands poorly for its activations; and
+#: beyond which it says little about the model at all.
+POOR_FVU, USELESS_FVU = 0.3, 0.5
+POOR_CE_RECOVERED, USELESS_CE_RECOVERED = 0.9, 0.5
+#: Share of the raw median r below which the token-conditional one says that tokens explain most.
+TOKENS_EXPLAIN = 0.5
+
+
+class Amount(NamedTuple):
+    """A number, or names, in a sentence.
+
+    Attributes:
+        kind: ``percent`` takes a share in 0..1; ``names`` takes ids.
+        value: what is shown.
+        digits: after the point, of ``real`` and ``percent``.
+    """
+
+    kind: Literal["count", "real", "percent", "names"]
+    value: float | Sequence[str]
+    digits: int = 0
+
+    @property
+    def text(self) -> str:
+        """As a screen shows it."""
+        if not isinstance(self.value, (int, float)):
+            return ", ".join(f"`{name}`" for name in self.value)
+        if self.kind == "count":
+            return f"{self.value:,.0f}"
+        return f"{100 * self.value if self.kind == 'percent' else self.value:.{self.digits}f}"
 
 
 class Caution(NamedTuple):
-    """Something to keep in mind. Severe ones can turn a result around, the others blur it."""
+    """Something to keep in mind.
 
-    severe: bool
+    Attributes:
+        id: stable name, for example ``few_models``.
+        title: a few words.
+        sentence: Markdown with amounts as ``{name}``.
+        amounts: by name; ``value`` is the number found, ``threshold`` what it was held against.
+        severe: whether it can turn a result around; the others blur it.
+        comparison: id of the comparison that it is about; None for the whole run.
+    """
+
+    id: str
     title: str
     sentence: str
+    amounts: Mapping[str, Amount]
+    severe: bool = False
+    comparison: str | None = None
+
+    def number(self, name: str) -> float | None:
+        """One of its numbers, ``value`` or ``threshold``; None where it has none."""
+        amount = self.amounts.get(name)
+        return amount.value if amount and isinstance(amount.value, (int, float)) else None
+
+    @property
+    def markdown(self) -> str:
+        """The sentence with its amounts filled in."""
+        return re.sub(r"\{(\w+)\}", lambda mark: self.amounts[mark[1]].text, self.sentence)
+
+    @property
+    def plain(self) -> str:
+        """The same without marks, for a terminal."""
+        return re.sub(r"[*$`]|\\(?=tau)", "", self.markdown)
 
 
-def cautions(
-    models: pd.DataFrame,
-    pairs: pd.DataFrame | None,
-    headline: pd.DataFrame | None,
-    indices: pd.DataFrame | None = None,
+def step_warnings(run: Run) -> list[dict[str, str]]:
+    """``{"node", "warning"}`` of every warning that a finished step of a run left in its manifest."""
+    warnings = []
+    for node, fields in run.record["nodes"].items():
+        if run.store.has(fields["key"]):
+            texts = run.store.get(fields["key"]).manifest["facts"].get("warnings", [])
+            listed = [texts] if isinstance(texts, str) else texts
+            warnings += [{"node": node, "warning": str(text)} for text in listed]
+    return warnings
+
+
+def run_cautions(
+    *,
+    n_models: int | None = None,
+    n_score_rows: int | None = None,
+    documents: pd.DataFrame | None = None,
+    unfinished: Sequence[str] = (),
+    warned: Sequence[str] = (),
 ) -> list[Caution]:
-    """Everything worth a warning, severe ones first.
+    """What to keep in mind about a whole run.
 
     Args:
-        models: table ``models``.
-        pairs: table ``pairs`` or None.
-        headline: table ``headline`` or None.
-        indices: table ``indices`` or None.
+        n_models: how many models are compared.
+        n_score_rows: rows that correlations are computed on.
+        documents: table ``documents``.
+        unfinished: steps without a result.
+        warned: the step of every warning, once per warning.
     """
-    found = [*_shared_init(models, indices), *_sae_quality(models), *_few_tokens(models)]
-    if pairs is not None:
-        found += _untested_levels(pairs)
-    if headline is not None:
-        found += _missing_quantities(headline)
-    return sorted(found, key=lambda caution: not caution.severe)
+    return list(_of_the_run(n_models, n_score_rows, documents, unfinished, warned))
 
 
-def _shared_init(models: pd.DataFrame, indices: pd.DataFrame | None) -> Iterator[Caution]:
-    primary = models[models["role"] == "primary"]
-    if primary["sae_seed"].notna().all() and primary["sae_seed"].duplicated().any():
+def comparison_cautions(
+    tables: Mapping[str, pd.DataFrame], tau: float | None, comparison: str | None = None
+) -> list[Caution]:
+    """What to keep in mind about one comparison.
+
+    Args:
+        tables: its tables by name; what is read off a table that is not there is not looked for.
+        tau: its threshold on held-out r; None where it is not known.
+        comparison: its id, for the cautions.
+    """
+    rules = [_of_dictionaries(tables.get("models")), _of_starts(tables), _of_levels(tables.get("pairs"))]
+    if "headline" in tables:
+        r = overall_values(tables["headline"])
+        rules = [_of_controls(r), *rules, _of_headline(r, tau)]
+    return [caution._replace(comparison=comparison) for rule in rules for caution in rule]
+
+
+def _of_the_run(
+    n_models: int | None,
+    n_score_rows: int | None,
+    documents: pd.DataFrame | None,
+    unfinished: Sequence[str],
+    warned: Sequence[str],
+) -> Iterator[Caution]:
+    if unfinished:
         yield Caution(
-            True,
-            "SAEs share an initialisation",
-            f"Models {_names(primary[primary['sae_seed'].duplicated(keep=False)])} use the same SAE seed. "
-            "Equal initialisations alone can make dictionaries agree; the correlations here may be an echo of it.",
+            "unfinished",
+            "The run is not finished",
+            "The run is not finished (steps without a result: {value}); what needs them is missing.",
+            {"value": Amount("count", len(unfinished))},
+            severe=True,
         )
-    for pair in flagged_pairs(indices) if indices is not None else []:
-        yield Caution(True, f"{pair} look like dictionaries of one start", f"In {pair}, {SHARED_INIT_WORDS}")
-
-
-def _sae_quality(models: pd.DataFrame) -> Iterator[Caution]:
-    primary = models[models["role"] == "primary"]
-    dead = primary[primary["dead_fraction"] > DEAD_FRACTION]
-    if len(dead):
-        worst = words.share(float(dead["dead_fraction"].max()))
+    if n_models is not None and n_models < FEW_MODELS:
         yield Caution(
-            False,
-            "Many dead latents",
-            f"Up to {worst} of the latents of {_names(dead)} never fire. They are counted, not compared; "
-            "a smaller dictionary or more SAE training would use them.",
+            "few_models",
+            "Few models",
+            "Only {value} models were compared (fewer than {threshold}): *universal* means present in all of these, "
+            "and intervals do not cover the choice of models.",
+            _counts(n_models, FEW_MODELS),
         )
-    poor = primary[(primary["ce_recovered"] < CE_RECOVERED) | (primary["fvu"] > FVU)]
-    if len(poor):
+    if n_score_rows is not None and n_score_rows < FEW_SCORE_ROWS:
         yield Caution(
-            True,
-            "SAEs reconstruct poorly",
-            f"In {_names(poor)} more than half of the variance or of the loss is not recovered. "
-            "Features of such dictionaries say little about the model.",
-        )
-
-
-def _few_tokens(models: pd.DataFrame) -> Iterator[Caution]:
-    primary = models[models["role"] == "primary"]
-    alive_and_rare = (primary["n_alive"] + primary["n_rare"]).clip(lower=1)
-    rare = primary[primary["n_rare"] / alive_and_rare > RARE_SHARE]
-    if len(rare):
-        yield Caution(
-            False,
+            "few_score_rows",
             "Little evaluation text",
-            f"In {_names(rare)} more than {RARE_SHARE:.0%} of the latents that fire do so too rarely to be compared. "
-            "More evaluation tokens would bring them in.",
+            "Correlations rest on {value} score rows (fewer than {threshold}): for latents that fire rarely, even the "
+            "best of unrelated candidates correlates noticeably.",
+            _counts(n_score_rows, FEW_SCORE_ROWS),
         )
-
-
-def _untested_levels(pairs: pd.DataFrame) -> Iterator[Caution]:
-    if len(pairs) and (pairs["level"] == "untested").all():
+    if documents is not None:
+        yield from _of_text(documents)
+    if warned:
+        steps = sorted(set(warned))[:5]
         yield Caution(
-            True,
-            "No level was tested",
-            "Without token ids and domain labels nobody can tell a shared feature from a shared token or domain.",
+            "warnings",
+            "Steps warned",
+            "Warnings of steps: {value} (from {steps}); the report's README has the words.",
+            {"value": Amount("count", len(warned)), "steps": Amount("names", steps)},
         )
 
 
-def _missing_quantities(headline: pd.DataFrame) -> Iterator[Caution]:
-    known = set(headline.loc[headline["value"].notna(), "quantity"])
-    for quantity, sentence in (
-        ("ceiling", "Without second SAEs of the same models nobody knows how much agreement was possible."),
-        ("untrained", "Without untrained models nobody knows how much agreement the text alone brings."),
-    ):
-        if quantity not in known:
-            yield Caution(False, f"No {words.QUANTITIES[quantity][0].lower()} in this run", sentence)
+def _of_text(documents: pd.DataFrame) -> Iterator[Caution]:
+    n_score = int((documents["part"] == "score").sum())
+    if n_score < FEW_SCORE_DOCUMENTS:
+        yield Caution(
+            "few_score_documents",
+            "Few documents",
+            "Intervals resample {value} score documents (fewer than {threshold}) and may be too narrow.",
+            _counts(n_score, FEW_SCORE_DOCUMENTS),
+        )
+    if documents["domain"].nunique() == 1:
+        yield Caution(
+            "one_domain",
+            "One domain",
+            "The text has {value} domain: what a shared domain explains cannot be told from what it does not, "
+            "and findings may not carry over to other text.",
+            {"value": Amount("count", 1)},
+        )
 
 
-def _names(models: pd.DataFrame) -> str:
-    return ", ".join(models["model"].astype(str))
+def _of_controls(r: Mapping[str, float]) -> Iterator[Caution]:
+    for quantity, name, title, sentence in (
+        (
+            "untrained", "no_floor", "No untrained floor",
+            "There are {value} untrained models, so it is not known how much agreement text and architecture give "
+            "without training.",
+        ),
+        (
+            "ceiling", "no_ceiling", "No ceiling",
+            "There are {value} replicate dictionaries, so there is no ceiling: low agreement may come from the "
+            "dictionaries and not from the models.",
+        ),
+        (
+            "neurons", "no_neurons", "No neuron baseline",
+            "The neuron baseline was not measured ({value} pairs of neurons).",
+        ),
+    ):  # fmt: skip
+        if quantity not in r:
+            yield Caution(name, title, sentence, {"value": Amount("count", 0)})
+
+
+def _of_dictionaries(models: pd.DataFrame | None) -> Iterator[Caution]:
+    if models is None or "d_sae" not in models:
+        return
+    primary = models[models["role"] == "primary"]
+    not_alive = float((1 - primary["n_alive"] / primary["d_sae"]).max())
+    if not_alive > MANY_NOT_ALIVE:
+        yield Caution(
+            "not_alive",
+            "Many latents are not compared",
+            "In one dictionary {value}% of the latents are dead or too rare to compare (more than {threshold}%); "
+            "classes speak of the others only.",
+            _percents(not_alive, MANY_NOT_ALIVE),
+        )
+    fvu = float(primary["fvu"].max())
+    if fvu > POOR_FVU:
+        yield Caution(
+            "poor_fvu",
+            "A dictionary reconstructs poorly",
+            "One dictionary leaves a fraction of {value} of the variance unexplained (more than {threshold}).",
+            {"value": Amount("real", fvu, 2), "threshold": Amount("real", POOR_FVU, 1)},
+            severe=fvu > USELESS_FVU,
+        )
+    recovered = float(primary["ce_recovered"].min()) if "ce_recovered" in primary else math.nan
+    if recovered < POOR_CE_RECOVERED:
+        yield Caution(
+            "poor_ce_recovered",
+            "A dictionary loses what the model computes",
+            "One dictionary recovers only {value}% of the cross-entropy (less than {threshold}%).",
+            _percents(recovered, POOR_CE_RECOVERED),
+            severe=recovered < USELESS_CE_RECOVERED,
+        )
+
+
+def _of_starts(tables: Mapping[str, pd.DataFrame]) -> Iterator[Caution]:
+    """Dictionaries that agree because they started alike: by their record, and by what was measured."""
+    if "sae_seed" in tables.get("models", ()):
+        primary = tables["models"].query("role == 'primary'")
+        repeated = primary.loc[
+            primary["sae_seed"].notna() & primary["sae_seed"].duplicated(keep=False), "model"
+        ]
+        if len(repeated):
+            amounts = {
+                "value": Amount("count", len(repeated)),
+                "models": Amount("names", repeated.astype(str).tolist()),
+            }
+            yield Caution(
+                "same_sae_seed",
+                "Dictionaries share a seed",
+                "{value} dictionaries have an SAE seed in common ({models}): equal initialisations alone can make "
+                "dictionaries agree.",
+                amounts,
+                severe=True,
+            )
+    pairs = flagged_pairs(tables["indices"]) if "indices" in tables else []
+    if pairs:
+        yield Caution(
+            "shared_init",
+            "Dictionaries look like copies of one start",
+            "{value} pairs of dictionaries seem to start from the same weights ({pairs}), which alone can make them "
+            "agree.",
+            {"value": Amount("count", len(pairs)), "pairs": Amount("names", pairs)},
+            severe=True,
+        )
+
+
+def _of_levels(pairs: pd.DataFrame | None) -> Iterator[Caution]:
+    if pairs is not None and len(pairs) and (pairs["level"] == "untested").all():
+        yield Caution(
+            "untested_levels",
+            "No level was tested",
+            "None of {value} pairs has a level: without token ids and domain labels nobody can tell a shared feature "
+            "from a shared token or domain.",
+            {"value": Amount("count", len(pairs))},
+            severe=True,
+        )
+
+
+def _of_headline(r: Mapping[str, float], tau: float | None) -> Iterator[Caution]:
+    if tau is not None and r.get("ceiling", math.inf) < tau:
+        yield Caution(
+            "low_ceiling",
+            "Dictionaries are unstable",
+            r"Even two dictionaries of one model agree with a median $r$ of {value} only, below $\tau = {threshold}$: "
+            "many features are lost to the instability of dictionaries.",
+            _reals(r["ceiling"], tau),
+        )
+    if r.get("untrained", -math.inf) > r.get("null_p95", math.inf):
+        yield Caution(
+            "high_floor",
+            "Untrained models agree beyond chance",
+            "Untrained models agree beyond chance (median $r$ of {value}, chance {threshold}): a part of the "
+            "agreement needs no training.",
+            _reals(r["untrained"], r["null_p95"]),
+        )
+    if r.get("token_conditional", math.inf) < TOKENS_EXPLAIN * r.get("features", -math.inf):
+        share = r["token_conditional"] / r["features"] if r["features"] else 0.0
+        yield Caution(
+            "tokens_explain",
+            "Tokens explain much of the agreement",
+            "Without token and position means the median $r$ keeps {value}% of its size (less than {threshold}%): "
+            "token identity and position account for much of the agreement.",
+            {"value": Amount("percent", share), "threshold": Amount("percent", TOKENS_EXPLAIN)},
+        )
+    if tau is not None and r.get("null_p95", -math.inf) >= tau:
+        yield Caution(
+            "high_chance",
+            "Chance reaches the threshold",
+            r"The chance level ({value}) reaches $\tau = {threshold}$: the threshold does not keep chance out.",
+            _reals(r["null_p95"], tau),
+            severe=True,
+        )
+
+
+def _counts(value: int, threshold: int) -> dict[str, Amount]:
+    return {"value": Amount("count", value), "threshold": Amount("count", threshold)}
+
+
+def _percents(value: float, threshold: float) -> dict[str, Amount]:
+    return {"value": Amount("percent", value, 1), "threshold": Amount("percent", threshold)}
+
+
+def _reals(value: float, threshold: float) -> dict[str, Amount]:
+    return {"value": Amount("real", value, 2), "threshold": Amount("real", threshold, 2)}

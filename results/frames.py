@@ -12,15 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-#: Quantities of the headline, in reading order, and how they are called.
-QUANTITIES: dict[str, str] = {
-    "features": "SAE features",
-    "token_conditional": "SAE features, token-conditional",
-    "ceiling": "same model, other SAE seed (ceiling)",
-    "neurons": "neurons",
-    "untrained": "untrained models (floor)",
-    "null_p95": "chance, 95th percentile",
-}
+from results.words import CLASSES, LEVELS
+
 #: Kinds of pairs whose distributions are compared, from the top of a figure to its bottom.
 KINDS: dict[str, str] = {
     "ceiling": "same model,\nother SAE seed",
@@ -29,28 +22,7 @@ KINDS: dict[str, str] = {
     "untrained": "untrained\nmodels",
     "chance": "chance",
 }
-CLASSES = ("universal", "shared", "specific")
-LEVELS = ("context", "token", "domain", "untested")
 MEASURES = ("r_held_out", "r_token")
-
-
-def headline_frame(headline: pd.DataFrame) -> pd.DataFrame:
-    """Median held-out r per quantity and pair, in reading order.
-
-    Args:
-        headline: table ``headline``: quantity, pair, value, low, high, n.
-
-    Returns:
-        quantity, label, pair, value, low, high, n; sorted by quantity, "overall" before single pairs.
-    """
-    frame = headline.loc[headline["quantity"].isin(list(QUANTITIES))].copy()
-    frame["label"] = frame["quantity"].map(QUANTITIES)
-    order = {name: position for position, name in enumerate(QUANTITIES)}
-    keys = pd.DataFrame(
-        {"q": frame["quantity"].map(order), "p": frame["pair"] != "overall", "s": frame["pair"]}
-    )
-    columns = ["quantity", "label", "pair", "value", "low", "high", "n"]
-    return frame.loc[keys.sort_values(["q", "p", "s"]).index, columns].reset_index(drop=True)
 
 
 def class_bars(features: pd.DataFrame) -> pd.DataFrame:
@@ -65,7 +37,7 @@ def class_bars(features: pd.DataFrame) -> pd.DataFrame:
     """
     alive = features.loc[features["status"] == "alive"]
     models = list(dict.fromkeys(alive["model"]))
-    index = pd.MultiIndex.from_product([models, CLASSES, LEVELS], names=["model", "class", "level"])
+    index = pd.MultiIndex.from_product([models, [*CLASSES], [*LEVELS]], names=["model", "class", "level"])
     counts = _with_level(alive).groupby(["model", "class", "level"], observed=True).size()
     frame = counts.reindex(index, fill_value=0).rename("n").reset_index()
     frame["fraction"] = _share(frame["n"], frame.groupby("model")["n"].transform("sum"))
@@ -83,7 +55,7 @@ def class_curve(tau_curve: pd.DataFrame) -> pd.DataFrame:
         every tau, zeros included.
     """
     taus = np.sort(tau_curve["tau"].unique())
-    index = pd.MultiIndex.from_product([taus, CLASSES, LEVELS], names=["tau", "class", "level"])
+    index = pd.MultiIndex.from_product([taus, [*CLASSES], [*LEVELS]], names=["tau", "class", "level"])
     counts = _with_level(tau_curve).groupby(["tau", "class", "level"], observed=True)["n_features"].sum()
     frame = counts.reindex(index, fill_value=0).reset_index()
     frame["fraction"] = _share(frame["n_features"], frame.groupby("tau")["n_features"].transform("sum"))
@@ -122,21 +94,6 @@ def r_histogram(
     if not parts:
         return _bins("chance", "r_held_out", edges[:1], None, np.zeros(0))
     return pd.concat(parts, ignore_index=True)
-
-
-def chance_level(headline: pd.DataFrame) -> float | None:
-    """The chance level drawn as a line: the headline's 95th percentile of the maximum-null over all pairs of models.
-
-    Args:
-        headline: table ``headline``: quantity, pair, value, low, high, n.
-
-    Returns:
-        A correlation, or None where the headline has none.
-    """
-    rows = headline.loc[
-        (headline["quantity"] == "null_p95") & (headline["pair"] == "overall"), "value"
-    ].dropna()
-    return float(rows.iloc[0]) if len(rows) else None
 
 
 def medians(baselines: pd.DataFrame, tau: float = 0.5) -> pd.DataFrame:

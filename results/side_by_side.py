@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from results import frames
+from results.headline import QUANTITIES, headline_frame
 
 
 def flattened(recipe: Any, prefix: str = "") -> dict[str, str]:
@@ -59,13 +60,13 @@ def headlines_beside(headlines: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     parts = []
     for side, table in headlines.items():
-        frame = frames.headline_frame(table)
+        frame = headline_frame(table)
         parts.append(frame.loc[frame["pair"] == "overall"].drop(columns="pair").assign(side=side))
     columns = ["quantity", "label", "side", "value", "low", "high", "n"]
     if not parts:
         return pd.DataFrame(columns=columns)
     whole = pd.concat(parts, ignore_index=True)
-    place = whole["quantity"].map({name: number for number, name in enumerate(frames.QUANTITIES)})
+    place = whole["quantity"].map({name: number for number, name in enumerate(QUANTITIES)})
     return whole.loc[place.sort_values(kind="stable").index, columns].reset_index(drop=True)
 
 

@@ -9,40 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-#: quantity of the headline -> (short name, what it means)
-QUANTITIES: dict[str, tuple[str, str]] = {
-    "features": (
-        "Features",
-        "Median correlation of matched SAE features of two models, over text that was not used to match "
-        "them. Matching is one-to-one: every feature has at most one partner in the other model.",
-    ),
-    "token_conditional": (
-        "Beyond the token",
-        "The same pairs after each token's and each position's mean has been taken away. "
-        "What is left is agreement about context, not about which token stands there.",
-    ),
-    "neurons": (
-        "Neurons",
-        "The same estimate for the raw activations that the SAEs read, one neuron at a time. "
-        "Features are worth their trouble where they agree better than neurons.",
-    ),
-    "ceiling": (
-        "Ceiling",
-        "Two SAEs of one and the same model, with another seed and other training text. "
-        "Features of different models can hardly be expected to agree better than this.",
-    ),
-    "untrained": (
-        "Untrained floor",
-        "The same pipeline on models with random weights. They share the tokenizer and the text, "
-        "so their features agree as far as tokens and positions alone can make them.",
-    ),
-    "null_p95": (
-        "Chance, 95 %",
-        "One model's text is shifted against the other's by whole documents. "
-        "The best of all candidates stays below this value for 95 % of the features.",
-    ),
-}
-
 CLASSES: dict[str, str] = {
     "universal": "has a partner in every model",
     "shared": "has a partner in at least one other model, but not in all",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboards.cautions import cautions_of
 from dashboards.components.markup import escape
 from dashboards.components.panels import panel
 from dashboards.data import View
 from dashboards.frame import current_view
-from results import frames, words
-from results.cautions import cautions
+from results import words
+from results.headline import QUANTITIES, headline_frame, overall_rows, overall_values
 from results.progress import READY
 
 
@@ -42,8 +43,7 @@ def compared(view: View) -> bool:
 
 def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -> str:
     """The result in plain words, as HTML."""
-    overall = headline[(headline["pair"] == "overall") & headline["value"].notna()]
-    values = dict(zip(overall["quantity"], overall["value"], strict=True))
+    values = overall_values(headline)
 
     def bold(quantity: str) -> str:
         return f"<b>{words.number(values.get(quantity))}</b>"
@@ -75,21 +75,19 @@ def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -
 
 def headline_cards(headline: pd.DataFrame) -> None:
     """One card per quantity, with its interval."""
-    overall = headline[headline["pair"] == "overall"]
-    known = {row["quantity"]: row for row in overall.to_dict("records")}
-    columns = st.columns(len(words.QUANTITIES))
-    for column, (quantity, (name, meaning)) in zip(columns, words.QUANTITIES.items(), strict=True):
-        row = known.get(quantity, {})
+    measured = overall_rows(headline)
+    for column, (name, quantity) in zip(st.columns(len(QUANTITIES)), QUANTITIES.items(), strict=True):
+        row = measured.get(name, {})
         between = "no interval" if row else "not measured"
         if pd.notna(row.get("low")):
             between = f"{words.number(row['low'])} to {words.number(row['high'])}"
         column.metric(
-            name,
+            quantity.title,
             words.number(row.get("value")),
             delta=between,
             delta_color="off",
             delta_arrow="off",
-            help=meaning,
+            help=quantity.meaning,
             border=True,
         )
 
@@ -100,7 +98,9 @@ def headline_by_pair(headline: pd.DataFrame) -> None:
     if rows.empty:
         return
     with st.expander("By pair of models"):
-        rows["quantity"] = rows["quantity"].map({q: name for q, (name, _) in words.QUANTITIES.items()})
+        rows["quantity"] = rows["quantity"].map(
+            {name: quantity.title for name, quantity in QUANTITIES.items()}
+        )
         st.dataframe(
             rows[["quantity", "pair", "value", "low", "high", "n"]],
             hide_index=True,
@@ -121,22 +121,20 @@ def headline_by_pair(headline: pd.DataFrame) -> None:
 def result(view: View) -> None:
     """The sentence, the cards, and what to keep in mind."""
     with panel(border=False):
-        headline = frames.headline_frame(view.table("headline"))
+        headline = headline_frame(view.table("headline"))
         st.html(lead(headline, view.table("models"), view.table("features")))
         headline_cards(headline)
         headline_by_pair(headline)
     with panel(border=False):
-        tables = (view.optional(name) for name in ("pairs", "headline", "indices"))
-        found = cautions(view.table("models"), *tables)
-        if found:
-            severe = any(c.severe for c in found)
+        cautions = cautions_of(view)
+        if cautions:
             with st.expander(
-                f"Keep in mind: {words.counted(len(found), 'remark')}",
-                expanded=severe,
+                f"Keep in mind: {words.counted(len(cautions), 'remark')}",
+                expanded=any(caution.severe for caution in cautions),
                 icon=":material/warning:",
             ):
-                for caution in found:
-                    st.markdown(f"**{caution.title}.** {caution.sentence}")
+                for caution in cautions:
+                    st.markdown(f"**{caution.title}.** {caution.markdown}")
 
 
 def main() -> None:

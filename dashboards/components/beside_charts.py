@@ -8,7 +8,7 @@ import pandas as pd
 from dashboards.components.markup import legend, remark, swatch
 from dashboards.components.overview_charts import HEIGHT, PADDING, Drawing
 from results.colours import CLASS_COLOURS, SIDE_COLOURS
-from results.frames import CLASSES
+from results.words import CLASSES
 
 _SIDES = ["A", "B"]
 

@@ -14,7 +14,7 @@ from altair.utils.schemapi import disable_debug_mode
 from dashboards.components.markup import legend, remark, swatch
 from results import words
 from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, model_colours
-from results.frames import CLASSES, LEVELS
+from results.words import CLASSES, LEVELS
 
 # Altair checks every piece of a chart against its schema as it is put together, which takes longer than all else on
 # a page. The whole chart is still checked once, when it is turned into JSON. For the same reason channels are objects

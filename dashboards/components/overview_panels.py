@@ -10,6 +10,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from results import dictionary_frames, finding_frames, frames, words
+from results.headline import overall_values
 
 
 def draw(view: View) -> None:
@@ -59,7 +60,7 @@ def histograms(view: View) -> None:
         left, right = st.columns(2)
         titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
         for column, (measure, title) in zip((left, right), titles.items(), strict=True):
-            chance = frames.chance_level(headline) if measure == "r_held_out" else None
+            chance = overall_values(headline).get("null_p95") if measure == "r_held_out" else None
             with column:
                 st.markdown(f"**{title}**")
                 if (middle["measure"] == measure).any():

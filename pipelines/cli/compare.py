@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.summary import print_summary, summary_values
+from pipelines.cli.summary import print_summary
 from pipelines.cli.terminal import console, print_json, say
 from universality.errors import InputError, must_be
 
@@ -64,6 +64,7 @@ def compare_command(
     more |= {
         kind: {name: load_dense(path) for name, path in named_files(texts)} for kind, texts in dense.items()
     }
+    from results.headline import summary_values
     from universality.compare import SharedInitialisation, compare
 
     given = {name: value for name, value in settings.items() if value is not None}
@@ -74,9 +75,8 @@ def compare_command(
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))
     else:
-        print_summary(
-            console(), comparison.headline, comparison.features, comparison.domains, comparison.indices
-        )
+        tables = {name: table for name in TABLES if (table := getattr(comparison, name)) is not None}
+        print_summary(console(), tables, comparison.config.tau)
     say(f"{len(written)} files in {out}.")
 
 
@@ -223,6 +223,8 @@ def write_comparison(comparison: Any, out: Path) -> list[Path]:
         written += _write_table(getattr(comparison, name), out / name)
     written += _write_graph(comparison.graph, out)
     written += _write_exhibits(comparison, out)
+    from results.headline import summary_values
+
     summary = summary_values(comparison.headline, comparison.features)
     written.append(_write_json(summary, out / "summary.json"))
     return written
@@ -241,7 +243,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     """The figures and LaTeX tables of a report, as far as the inputs allow."""
     from pandas import DataFrame
 
-    from pipelines.report.making import ExhibitWriter
+    from pipelines.report.making import write_exhibits
 
     written: list[Path] = []
 
@@ -254,9 +256,8 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     tables = {name: table for name in TABLES if len(table := getattr(comparison, name))}
     names = comparison.features["model"].drop_duplicates()
     tables["models"] = DataFrame({"model": names, "role": "primary"})
-    exhibits = ExhibitWriter(write)
-    exhibits.every_exhibit(tables, {"main": comparison.config.tau}, frozenset(TABLES))
-    for missing in exhibits.missing:
+    made = write_exhibits(write, tables, {"main": comparison.config.tau}, frozenset(TABLES))
+    for missing in made.missing:
         say(f"Not made: {missing}.")
     return written
 

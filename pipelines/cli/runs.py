@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.summary import print_summary, print_sweeps, summary_values, sweep_values
+from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from pipelines.cli.view import duration
 
@@ -58,6 +58,7 @@ def show_command(run_name: str | None, store_url: str, as_json: bool) -> None:
 
 def run_document(run: Run) -> dict[str, Any]:
     """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps`` if any."""
+    from results.headline import summary_values
     from storage import TableMissing
 
     head = {"name": run.name, "status": run.status, "wall_s": run.record["wall_s"]}
@@ -72,7 +73,6 @@ def run_document(run: Run) -> dict[str, Any]:
 
 def print_run(out: Console, run: Run) -> None:
     """Print the summary of a run, or what there is instead of results."""
-    from storage import TableMissing
 
     record = run.record
     took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
@@ -85,13 +85,12 @@ def print_run(out: Console, run: Run) -> None:
         print_sweeps(out, sweeps)
         if not recipe.get("comparisons"):
             return
-    try:
-        headline, features = run.table("headline"), run.table("features")
-    except TableMissing:
+    names = ("headline", "features", "models", "pairs", "indices", "domains")
+    tables = {name: table for name in names if (table := _optional(run, name)) is not None}
+    if not {"headline", "features"} <= tables.keys():
         out.print(f"No results yet. See: universality status {run.name}", markup=False)
         return
-    domains, indices = (_optional(run, name) for name in ("domains", "indices"))
-    print_summary(out, headline, features, domains, indices)
+    print_summary(out, tables, (recipe.get("compare") or {}).get("tau"))
 
 
 def training_rows_sentence(recipe: dict[str, Any]) -> str:

@@ -1,13 +1,9 @@
-"""What a finished run found, from its tables: as JSON values, and as text a person reads.
-
-Pure functions of data frames (columns as documented for the run tables), so that other callers can use
-them on any comparison.
-"""
+"""What a finished run found, as text a person reads at a terminal."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.terminal import plain_table, titled
@@ -16,106 +12,57 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console, RenderableType
 
-#: Quantity -> the words for it. All are medians of the held-out r of assigned pairs.
-QUANTITIES = {
-    "features": "features",
-    "neurons": "neurons",
-    "null_p95": "chance, 95th percentile",
-    "ceiling": "ceiling (same model, second SAE)",
-    "untrained": "untrained floor",
-    "token_conditional": "features, token-conditional",
-}
-CLASSES = ("universal", "shared", "specific")
-LEVELS = ("context", "token", "domain", "untested", "none")
+    from results.cautions import Caution
+
 DOMAIN_COLUMNS = (
     "domain", "model", "latent", "mcc", "auroc", "sensitivity", "specificity",
     "partner_model", "partner_latent", "r", "r_token", "level", "neuron_r", "untrained_r",
 )  # fmt: skip
 
 
-def headline_values(headline: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """The table ``headline`` as ``{quantity: {"overall": value, "m0-m1": value, …}}``.
+def print_summary(console: Console, tables: Mapping[str, pd.DataFrame], tau: float | None) -> None:
+    """Print, for each comparison, the headline, what casts doubt on it, the counts and the domain table.
 
-    Returns:
-        Every quantity of :data:`QUANTITIES`, empty where the run did not measure it; "overall" first.
+    Args:
+        console: where.
+        tables: the run's tables by name; ``headline`` and ``features`` at least.
+        tau: threshold on held-out r; None where it is not known.
     """
-    values: dict[str, dict[str, float | None]] = {name: {} for name in QUANTITIES}
-    for row in headline.itertuples(index=False):
-        values.setdefault(str(row.quantity), {})[str(row.pair)] = _number(row.value)
-    return {name: dict(sorted(pairs.items(), key=_overall_first)) for name, pairs in values.items()}
+    from results.cautions import comparison_cautions
+    from results.headline import split_comparisons
+
+    by_comparison: dict[str, dict[str, pd.DataFrame]] = {}
+    for table, frame in tables.items():
+        for comparison, part in split_comparisons(frame):
+            by_comparison.setdefault(comparison, {})[table] = part
+    for comparison, parts in by_comparison.items():
+        if "headline" not in parts:
+            continue
+        console.print(headline_table(comparison, parts["headline"]))
+        print_cautions(console, comparison_cautions(parts, tau))
+        console.print(counts_table(parts["features"]))
+        if "indices" in parts and (shares := shares_table(parts["indices"], parts["features"])) is not None:
+            console.print(shares)
+        if len(parts.get("domains", ())):
+            console.print(domains_table(parts["domains"]))
 
 
-def count_values(features: pd.DataFrame) -> dict[str, Any]:
-    """Numbers of features by status, class, level, and level within class.
-
-    Features without a class (dead, rare) are counted by status only; those without a matched partner
-    have the level ``"none"``.
-    """
-    classified = features[features["class"].notna()]
-    level = classified["level"].astype(object)
-    level = level.where(classified["level"].notna(), "none")
-    by_class = {
-        str(name): _counts(level[classified["class"] == name])
-        for name in _ordered(classified["class"], CLASSES)
-    }
-    return {
-        "status": _counts(features["status"]),
-        "class": _counts(classified["class"], CLASSES),
-        "level": _counts(level, LEVELS),
-        "class_by_level": by_class,
-    }
-
-
-def split_comparisons(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each comparison (or sweep) in the order of the table; one, named "main", without such a column."""
-    column = next((name for name in ("comparison_id", "sweep") if name in table), None)
-    if column is None:
-        yield "main", table
-        return
-    for name in table[column].drop_duplicates():
-        yield str(name), table[table[column] == name].drop(columns=column)
-
-
-def summary_values(headline: pd.DataFrame, features: pd.DataFrame) -> dict[str, Any]:
-    """``headline`` and ``counts`` of the first comparison, and of each under ``comparisons`` if several."""
-    of_features = dict(split_comparisons(features))
-    each = {
-        name: {"headline": headline_values(table), "counts": count_values(of_features[name])}
-        for name, table in split_comparisons(headline)
-    }
-    first = next(iter(each.values()), {"headline": {}, "counts": {}})
-    return {**first, "comparisons": each} if len(each) > 1 else dict(first)
-
-
-def print_summary(
-    console: Console,
-    headline: pd.DataFrame,
-    features: pd.DataFrame,
-    domains: pd.DataFrame | None = None,
-    indices: pd.DataFrame | None = None,
-) -> None:
-    """Print, for each comparison, the headline, what casts doubt on it, the counts and the domain table."""
+def print_cautions(console: Console, cautions: Sequence[Caution]) -> None:
+    """Print what can turn a result around in full, the rest as titles."""
     from rich.markup import escape
 
-    from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
-
-    of_indices = dict(split_comparisons(indices)) if indices is not None else {}
-    of_features = dict(split_comparisons(features))
-    of_domains = dict(split_comparisons(domains)) if domains is not None else {}
-    for name, table in split_comparisons(headline):
-        console.print(headline_table(name, table))
-        for pair in flagged_pairs(of_indices[name]) if name in of_indices else []:
-            console.print(f"[bold red]Warning:[/] {escape(pair)}: {SHARED_INIT_WORDS}")
-        console.print(counts_table(of_features[name]))
-        if name in of_indices and (shares := shares_table(of_indices[name], of_features[name])) is not None:
-            console.print(shares)
-        if name in of_domains and len(of_domains[name]):
-            console.print(domains_table(of_domains[name]))
+    for caution in cautions:
+        if caution.severe:
+            console.print(f"[bold red]Warning:[/] {escape(caution.plain)}")
+    mild = [caution.title.lower() for caution in cautions if not caution.severe]
+    if mild:
+        console.print(f"Keep in mind: {', '.join(mild)}.", markup=False)
 
 
 def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The points of every sweep, means over its seeds, as JSON values by the sweep's id."""
     from results.dictionary_frames import sweep_points
+    from results.headline import split_comparisons
 
     return {
         name: [
@@ -129,6 +76,7 @@ def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
     """Print every sweep's points by sparsity; a star marks those that no other beats."""
     from results.dictionary_frames import sweep_points
+    from results.headline import split_comparisons
 
     for name, found in split_comparisons(sweeps):
         table = plain_table(
@@ -169,14 +117,16 @@ def _plain(value: Any) -> Any:
 
 def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
     """Median held-out r per quantity: overall with its interval, then each pair."""
+    from results.headline import QUANTITIES
+
     title = f"Comparison {comparison}: median held-out r of assigned pairs"
     table = plain_table("quantity", ">overall", "95 % interval", "pairs")
-    for quantity, words in QUANTITIES.items():
-        rows = headline[headline["quantity"] == quantity]
+    for name, quantity in QUANTITIES.items():
+        rows = headline[headline["quantity"] == name]
         overall = rows[rows["pair"] == "overall"]
         pairs = rows[rows["pair"] != "overall"]
         table.add_row(
-            words,
+            quantity.label,
             _r(overall["value"].iloc[0]) if len(overall) else "not measured",
             _interval(overall),
             "  ".join(f"{row.pair} {_r(row.value)}" for row in pairs.itertuples(index=False)),
@@ -186,9 +136,10 @@ def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
 
 def counts_table(features: pd.DataFrame) -> RenderableType:
     """Alive features by class and level, with the shares; dead and rare ones in the caption."""
+    from results.headline import count_values
+
     counts = count_values(features)
-    levels = [level for level in LEVELS if level in counts["level"]]
-    levels += [level for level in counts["level"] if level not in levels]
+    levels = list(counts["level"])
     total = sum(counts["class"].values())
     status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
     right = [f">{title}" for title in ("features", "share", *levels)]
@@ -240,20 +191,6 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
         )
         before = domain
     return titled("Domains: each model's best latent, and its partner in another model", table)
-
-
-def _counts(values: pd.Series, order: tuple[str, ...] = ()) -> dict[str, int]:
-    found = values.value_counts()
-    return {str(name): int(found[name]) for name in _ordered(values, order)}
-
-
-def _ordered(values: pd.Series, order: tuple[str, ...]) -> list[Any]:
-    present = set(values.dropna().unique())
-    return [name for name in order if name in present] + sorted(present - set(order), key=str)
-
-
-def _overall_first(item: tuple[str, Any]) -> bool:
-    return item[0] != "overall"
 
 
 def _missing(value: Any) -> bool:

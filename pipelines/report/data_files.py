@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from pipelines.cli.summary import split_comparisons
 from pipelines.recipe import Recipe
 from pipelines.report.folder import json_text
 from pipelines.report.making import Write
 from pipelines.report.prose.material import readable_recipe
 from pipelines.report.tables import TABLES
+from results.headline import split_comparisons
 from results.schema import entry
 from results.schema_figures import FIGURES, figure_entry
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipelines.cli.summary import summary_values
 from pipelines.report.results_schema import VERSION
+from results.cautions import step_warnings
+from results.headline import summary_values
 
 if TYPE_CHECKING:
     from storage import Run
@@ -46,7 +47,7 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
             "recipe_name": record.get("recipe_name"),
             **found,
             "missing": list(missing),
-            "warnings": _warnings(artifacts),
+            "warnings": step_warnings(run),
             "limitations": [],
             "seeds": _seeds(record, tables.get("models")),
             "corpus": _corpus(tables.get("documents")),
@@ -99,15 +100,6 @@ def _artifacts(run: Run) -> dict[str, Any]:
             entry |= {"finished": True, "version": manifest["version"], "facts": facts}
         found[node] = entry
     return found
-
-
-def _warnings(artifacts: Mapping[str, Any]) -> list[dict[str, str]]:
-    listed = []
-    for node, entry in artifacts.items():
-        warnings = entry.get("facts", {}).get("warnings", [])
-        texts = [warnings] if isinstance(warnings, str) else warnings
-        listed += [{"node": node, "warning": str(text)} for text in texts]
-    return listed
 
 
 def _seeds(record: Mapping[str, Any], models: pd.DataFrame | None) -> dict[str, Any]:

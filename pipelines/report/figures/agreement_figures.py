@@ -32,7 +32,8 @@ from pipelines.report.figures.parts import (
     unit_ticks,
 )
 from results.colours import KIND_COLOURS, OKABE_ITO, tint
-from results.frames import CLASSES, KINDS, LEVELS, MEASURES
+from results.frames import KINDS, MEASURES
+from results.words import CLASSES, LEVELS
 
 _MEASURE_TITLES = {"r_held_out": "raw", "r_token": "token and position means removed"}
 #: Darkness without hue: the order of values survives a grey printer.

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pipelines.report.figures.canvas import INK, MUTED, WIDTHS, axes_at, new_figure, styled
 from pipelines.report.figures.parts import key_rows, key_words
 from results.colours import CLASS_COLOURS
-from results.frames import CLASSES
+from results.words import CLASSES
 
 #: Lines drawn, at most, by columns; of more pairs every n-th in the order of r, so that all strengths are shown alike.
 MAX_LINES = {1: 80, 2: 160}

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipelines.report.figures.canvas import FAINT, INK, MUTED, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.canvas import FAINT, INK, MUTED, WIDTHS, axes_at, new_figure
 from pipelines.report.figures.parts import (
     as_rows,
     class_colour,
@@ -23,20 +23,10 @@ from pipelines.report.figures.parts import (
     tau_axis,
     unit_ticks,
 )
-from results.frames import CLASSES, LEVELS
-
-#: How quantities are called where there is little room.
-_SHORT = {
-    "features": "SAE features",
-    "token_conditional": "token-conditional",
-    "ceiling": "ceiling",
-    "neurons": "neurons",
-    "untrained": "untrained",
-    "null_p95": "chance, p95",
-}
+from results.headline import QUANTITIES
+from results.words import CLASSES, LEVELS
 
 
-@styled
 def beside_figure(
     headlines: pd.DataFrame, classes: pd.DataFrame, curves: pd.DataFrame, *, columns: int = 2
 ) -> Figure:
@@ -98,7 +88,7 @@ def _dots(axes: Axes, headlines: pd.DataFrame, sides: list[str], quantities: lis
             )
             _mark(axes, mine["value"].iloc[0], y, number, zorder=3)
     axes.set_ylim(len(quantities) - 0.5, -0.5)
-    axes.set_yticks(range(len(quantities)), [_SHORT.get(name, name) for name in quantities])
+    axes.set_yticks(range(len(quantities)), [QUANTITIES[name].short for name in quantities])
     as_rows(axes)
     low = float(np.nanmin(headlines[["value", "low"]].to_numpy(float), initial=0.0))
     axes.set_xlim(min(low, 0.0) - 0.02, 1)

@@ -22,20 +22,11 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
+from results.headline import QUANTITIES
+from results.words import CLASSES, LEVELS
 from universality.compare.compare_config import CompareConfig
 from universality.verdicts import VERDICTS
 
-#: Quantities of the table ``headline`` as macros call them.
-QUANTITIES = {
-    "features": ("Features", "assigned pairs of features"),
-    "token_conditional": ("TokenConditional", "assigned pairs of features, token and position means removed"),
-    "neurons": ("Neurons", "assigned pairs of neurons"),
-    "ceiling": ("Ceiling", "assigned pairs of features of two dictionaries of one model"),
-    "untrained": ("Untrained", "assigned pairs of features of untrained models"),
-    "null_p95": ("Chance", "maxima under shifted documents"),
-}
-CLASSES = ("universal", "shared", "specific")
-LEVELS = ("context", "token", "domain", "untested")
 #: Indices named in the text, with the digits of their macros.
 INDICES = {
     "mean_of_median_r": "MeanOfMedianR",
@@ -175,7 +166,7 @@ def _pairs(macros: Macros, pairs: pd.DataFrame, compare: CompareConfig) -> None:
 def _clusters(macros: Macros, clusters: pd.DataFrame) -> None:
     n = int((clusters["n_models"] >= 2).sum())
     macros.add("NumClusters", count(n), "clusters of two and more models; table clusters")
-    for name in CLASSES[:2]:
+    for name in ("universal", "shared"):
         n = int((clusters["class"] == name).sum())
         macros.add(f"Num{name.title()}Clusters", count(n), f"clusters of class {name}; table clusters")
 
@@ -186,10 +177,10 @@ def _headline(macros: Macros, headline: pd.DataFrame) -> None:
     for row in headline.to_dict("records"):
         if row["quantity"] not in QUANTITIES:
             continue
-        name, what = QUANTITIES[row["quantity"]]
+        name, over = QUANTITIES[row["quantity"]].macro, QUANTITIES[row["quantity"]].over
         pair = str(row["pair"])
         suffix = "" if pair == "overall" else letters(pair)
-        where = f"{what}, {'all pairs of models' if pair == 'overall' else pair}; table headline"
+        where = f"{over}, {'all pairs of models' if pair == 'overall' else pair}; table headline"
         kind = "95th percentile" if row["quantity"] == "null_p95" else "median held-out r"
         macros.add(f"R{name}{suffix}", real(row["value"]), f"{kind} of {where}")
         macros.add(f"R{name}{suffix}Low", real(row["low"]), f"lower end of the interval of R{name}{suffix}")

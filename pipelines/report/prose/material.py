@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipelines.cli.summary import split_comparisons
 from pipelines.errors import RecipeError
 from pipelines.recipe import ComparisonConfig, Recipe, validate_recipe
+from results.headline import split_comparisons
 
 if TYPE_CHECKING:
     from storage import Run

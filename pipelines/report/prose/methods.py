@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from pipelines.recipe import NativeModels
-from pipelines.report.prose.comparison_numbers import LEVELS, QUANTITIES
 from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.sweep_numbers import scope
-from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
+from pipelines.report.prose.template import Section, filled, markdown_sentence, sections, unknown
 from pipelines.sweep_config import SweepConfig
+from results.headline import QUANTITIES
+from results.words import LEVELS
 from universality.verdicts import VERDICTS
 
 #: What an architecture is called, and the work that describes it.
@@ -50,7 +51,7 @@ def checklist_text(m: Material, macros: Macros) -> str:
         return f"- [{'x' if answered else ' '}] {question} {markdown_sentence(answer, macros) if answered else TODO}"
 
     text = filled("checklist.md", alone=len(m.comparisons) == 1, licences=_licences(m))
-    return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, folded(text), flags=re.M)
+    return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, re.sub(r"\n  +", " ", text), flags=re.M)
 
 
 def _licences(m: Material) -> list[str]:
@@ -77,7 +78,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "replicates": config is not None and config.replicates,
         "neurons": config is not None and config.neurons,
         "untrained": recipe is not None and recipe.models.n_untrained > 0,
-        "quantities": {quantity: name for quantity, (name, _) in QUANTITIES.items()},
+        "quantities": {name: quantity.macro for name, quantity in QUANTITIES.items()},
         "pair_levels": _levels(pairs),
         "class_levels": {
             name: _levels(None if features is None else features[features["class"] == name])

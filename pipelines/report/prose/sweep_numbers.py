@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipelines.cli.summary import split_comparisons
 from pipelines.report.prose.macros import Macros, Value, code, count, series, span, words
 from pipelines.report.prose.material import Material
 from pipelines.sweep_config import SweepConfig
+from results.headline import split_comparisons
 
 
 def scope(sweep: str) -> str:

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipelines.report.latex import tex_escape
-from pipelines.report.markdown import plain
 from pipelines.report.prose.citations import WORKS
 from pipelines.report.prose.macros import PREFIX, Macros, joined, letters
 
@@ -50,7 +49,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"listed": joined, "letters": letters, "plain": plain}
+    templates.filters |= {"listed": joined, "letters": letters}
     return templates
 
 
@@ -62,11 +61,6 @@ def filled(name: str, **context: Any) -> str:
         context: what it is given; a name that it does not get is an error.
     """
     return _templates().get_template(f"{name}.j2").render(context)
-
-
-def folded(text: str) -> str:
-    """A text whose lines that begin with spaces go on with the line before."""
-    return re.sub(r"\n +", " ", text)
 
 
 def sections(name: str, comparison: str | None = None, **context: Any) -> list[Section]:
@@ -89,7 +83,8 @@ def _section(title: str, body: str, comparison: str | None) -> Section:
 
 def _sentences(block: str) -> list[str]:
     """Sentences that begin on lines of their own."""
-    return [line.rstrip() for line in folded(block.strip()).split("\n")]
+    lines = re.split(r"\n(?! )", block.strip())
+    return [" ".join(part.strip() for part in line.split("\n")) for line in lines]
 
 
 def cited(sections: Sequence[Section]) -> list[str]:
@@ -169,9 +164,9 @@ def _lacks(names: Sequence[str]) -> str:
     return f"Missing from this run: {', '.join(names)}."
 
 
-def _marked(sentence: str, escape: Callable[[str], str], mark: Callable[[str], str]) -> str:
+def _marked(sentence: str, plain: Callable[[str], str], mark: Callable[[str], str]) -> str:
     pieces, end = [], 0
     for match in _MARK.finditer(sentence):
-        pieces += [escape(sentence[end : match.start()]), mark(match.group())]
+        pieces += [plain(sentence[end : match.start()]), mark(match.group())]
         end = match.end()
-    return "".join([*pieces, escape(sentence[end:])])
+    return "".join([*pieces, plain(sentence[end:])])

@@ -1,7 +1,6 @@
 """Summaries of results: numbers for programs, tables for people."""
 
 import io
-import json
 
 import pandas as pd
 import pytest
@@ -45,10 +44,13 @@ def test_a_pair_of_one_start_is_marked_loudly():
     rows = [("main", "shared_init", "m0-m1", 1.0), ("main", "shared_init", "m0-m2", 0.0)]
     rows.append(("main", "shared_init", "a[b]-c", 1.0))  # people's own file names are no markup
     indices = pd.DataFrame(rows, columns=["comparison_id", "name", "pair", "value"])
-    summary.print_summary(Console(file=stream, width=300), HEADLINE, FEATURES, indices=indices)
-    assert "Warning: m0-m1: both dictionaries seem to start" in stream.getvalue()
-    assert "m0-m2: both" not in stream.getvalue()
-    assert "Warning: a[b]-c: both" in stream.getvalue()
+    tables = {"headline": HEADLINE, "features": FEATURES, "indices": indices}
+    summary.print_summary(Console(file=stream, width=300), tables, 0.5)
+    assert (
+        "Warning: 2 pairs of dictionaries seem to start from the same weights (m0-m1, a[b]-c)"
+        in stream.getvalue()
+    )
+    assert "Keep in mind: no untrained floor, no ceiling.\n" in stream.getvalue()
 
 
 def test_shares_stand_beside_those_of_untrained_models():
@@ -65,58 +67,11 @@ def test_shares_stand_beside_those_of_untrained_models():
     assert summary.shares_table(indices.iloc[-1:], features) is None
 
 
-def test_headline_holds_every_quantity_and_overall_first():
-    values = summary.headline_values(HEADLINE.drop(columns="comparison_id"))
-    assert list(values) == ["features", "neurons", "null_p95", "ceiling", "untrained", "token_conditional"]
-    assert list(values["features"].items()) == [("overall", 0.58), ("m0-m1", 0.61)]
-    assert values["untrained"] == {}
-
-
-def test_not_a_number_becomes_null():
-    frame = pd.DataFrame({"quantity": ["features"], "pair": ["overall"], "value": [float("nan")]})
-    assert summary.headline_values(frame)["features"] == {"overall": None}
-
-
-def test_counts():
-    counts = summary.count_values(FEATURES)
-    assert counts["status"] == {"alive": 4, "dead": 1, "rare": 1}
-    assert list(counts["class"].items()) == [("universal", 2), ("shared", 1), ("specific", 1)]
-    assert counts["level"] == {"context": 1, "token": 2, "none": 1}
-    assert counts["class_by_level"] == {
-        "universal": {"context": 1, "token": 1},
-        "shared": {"token": 1},
-        "specific": {"none": 1},
-    }
-    assert sum(counts["class"].values()) == sum(counts["level"].values())
-
-
-def test_one_comparison_stands_at_the_top_alone():
-    values = summary.summary_values(HEADLINE, FEATURES)
-    assert set(values) == {"headline", "counts"}
-    json.dumps(values)
-
-
-def test_several_comparisons_stand_under_their_ids():
-    other = HEADLINE.assign(comparison_id="wide", value=0.1)
-    both = summary.summary_values(
-        pd.concat([HEADLINE, other]), pd.concat([FEATURES, FEATURES.assign(comparison_id="wide")])
-    )
-    assert list(both["comparisons"]) == ["main", "wide"]
-    assert both["headline"] == both["comparisons"]["main"]["headline"]
-    assert both["comparisons"]["wide"]["headline"]["features"]["overall"] == 0.1
-
-
-def test_tables_without_comparison_id_are_one_comparison():
-    values = summary.summary_values(
-        HEADLINE.drop(columns="comparison_id"), FEATURES.drop(columns="comparison_id")
-    )
-    assert values["counts"]["class"]["universal"] == 2
-
-
 @pytest.mark.parametrize("domains", [None, DOMAINS, DOMAINS.iloc[:0]])
 def test_print_fits_a_hundred_columns_and_names_everything(domains):
     stream = io.StringIO()
-    summary.print_summary(Console(file=stream, width=100), HEADLINE, FEATURES, domains)
+    tables = {"headline": HEADLINE, "features": FEATURES, **({} if domains is None else {"domains": domains})}
+    summary.print_summary(Console(file=stream, width=100), tables, 0.5)
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "0.58" in text

@@ -1,8 +1,19 @@
+"""One book of thresholds, one list of cautions."""
+
 from __future__ import annotations
 
-import pandas as pd
+import json
 
-from results.cautions import cautions
+import pandas as pd
+import pytest
+from synthetic_run import write_synthetic_run
+
+from dashboards.cautions import cautions_of
+from dashboards.data import get_view
+from pipelines.report.bundle import ReportOptions, write_report
+from results.cautions import comparison_cautions, run_cautions
+
+MEASURED = ["features", "token_conditional", "ceiling", "neurons", "untrained", "null_p95"]
 
 
 def models(**changed) -> pd.DataFrame:
@@ -10,51 +21,121 @@ def models(**changed) -> pd.DataFrame:
         "model": ["m0", "m1", "m0r"],
         "role": ["primary", "primary", "replicate"],
         "sae_seed": [1, 2, 3],
-        "dead_fraction": [0.01, 0.02, 0.9],
-        "ce_recovered": [0.9, 0.9, 0.1],
+        "d_sae": [100, 100, 100],
+        "ce_recovered": [0.95, 0.95, 0.1],
         "fvu": [0.2, 0.2, 0.9],
-        "n_alive": [100, 100, 1],
-        "n_rare": [5, 5, 99],
+        "n_alive": [95, 98, 1],
     }
     return pd.DataFrame({**good, **changed})
 
 
-def titles(*tables) -> list[str]:
-    return [caution.title for caution in cautions(*tables)]
+def headline(**changed) -> pd.DataFrame:
+    values = dict(zip(MEASURED, [0.6, 0.4, 0.7, 0.3, 0.1, 0.2], strict=True)) | changed
+    rows = [(name, "overall", value) for name, value in values.items()]
+    return pd.DataFrame(rows, columns=["quantity", "pair", "value"]).assign(low=0.0, high=1.0, n=9)
+
+
+def cautions(tau: float | None = 0.5, **tables) -> dict:
+    return {caution.id: caution for caution in comparison_cautions({"models": models(), **tables}, tau)}
 
 
 def test_a_good_run_needs_no_caution_and_replicates_are_not_judged():
-    assert titles(models(), None, None) == []
+    assert cautions(headline=headline()) == {}
+    documents = pd.DataFrame({"part": ["score"] * 200, "domain": ["a", "b"] * 100})
+    assert run_cautions(n_models=5, n_score_rows=1_000_000, documents=documents) == []
 
 
-def test_each_weakness_is_named_with_its_models():
-    assert titles(models(sae_seed=[1, 1, 3]), None, None) == ["SAEs share an initialisation"]
-    assert titles(models(ce_recovered=[0.9, 0.3, 0.9]), None, None) == ["SAEs reconstruct poorly"]
-    assert titles(models(n_rare=[5, 80, 0]), None, None) == ["Little evaluation text"]
-    dead = cautions(models(dead_fraction=[0.6, 0.1, 0.0]), None, None)
-    assert "60 % of the latents of m0 never fire" in dead[0].sentence
+@pytest.mark.parametrize(
+    ("changed", "name", "severe"),
+    [
+        ({"sae_seed": [1, 1, 3]}, "same_sae_seed", True),
+        ({"ce_recovered": [0.95, 0.89, 0.95]}, "poor_ce_recovered", False),
+        ({"ce_recovered": [0.95, 0.49, 0.95]}, "poor_ce_recovered", True),
+        ({"fvu": [0.31, 0.2, 0.2]}, "poor_fvu", False),
+        ({"fvu": [0.51, 0.2, 0.2]}, "poor_fvu", True),
+        ({"n_alive": [89, 100, 100]}, "not_alive", False),
+    ],
+)
+def test_each_weakness_of_a_dictionary_is_told(changed, name, severe):
+    told = cautions(models=models(**changed))
+    assert list(told) == [name]
+    assert told[name].severe is severe
+
+
+@pytest.mark.parametrize(
+    ("changed", "name", "threshold"),
+    [
+        ({"ceiling": 0.49}, "low_ceiling", 0.5),
+        ({"untrained": 0.21}, "high_floor", 0.2),
+        ({"token_conditional": 0.29}, "tokens_explain", 0.5),
+        ({"null_p95": 0.5}, "high_chance", 0.5),
+        ({"untrained": float("nan")}, "no_floor", None),
+    ],
+)
+def test_each_weakness_of_a_result_is_told_with_what_it_was_held_against(changed, name, threshold):
+    told = cautions(headline=headline(**changed))
+    assert list(told) == [name]
+    assert told[name].number("threshold") == threshold
+
+
+def test_what_was_not_measured_or_not_labelled_is_told():
+    bare = headline().query("quantity == 'features'")
+    assert list(cautions(headline=bare)) == ["no_floor", "no_ceiling", "no_neurons"]
+    pairs = pd.DataFrame({"level": ["untested", "untested"]})
+    assert list(cautions(pairs=pairs)) == ["untested_levels"]
+    assert cautions(pairs=pairs.assign(level=["token", "untested"])) == {}
+
+
+def test_without_a_threshold_nothing_is_held_against_it():
+    assert cautions(tau=None, headline=headline(ceiling=0.1, null_p95=0.9)) == {}
+
+
+def test_missing_seeds_do_not_count_as_equal():
+    assert cautions(models=models(sae_seed=[None, None, None])) == {}
 
 
 def test_pairs_of_one_start_are_named():
     indices = pd.DataFrame({"name": ["shared_init"] * 2, "pair": ["m0-m1", "m0-m2"], "value": [1.0, 0.0]})
-    found = cautions(models(), None, None, indices)
-    assert [caution.severe for caution in found] == [True]
-    assert "In m0-m1, both dictionaries" in found[0].sentence
+    (caution,) = cautions(indices=indices).values()
+    assert caution.severe
+    assert "start from the same weights (`m0-m1`)" in caution.markdown
 
 
-def test_severe_ones_come_first():
-    found = cautions(models(dead_fraction=[0.6, 0.1, 0.0], sae_seed=[1, 1, 3]), None, None)
-    assert [caution.severe for caution in found] == [True, False]
-
-
-def test_untested_levels_and_missing_baselines_are_told():
-    pairs = pd.DataFrame({"level": ["untested", "untested"]})
-    headline = pd.DataFrame(
-        {"quantity": ["features", "ceiling", "untrained"], "value": [0.4, 0.6, float("nan")]}
+def test_the_run_itself_is_judged():
+    documents = pd.DataFrame({"part": ["score"] * 3 + ["fit"], "domain": "one"})
+    told = run_cautions(
+        n_models=2, n_score_rows=999, documents=documents, unfinished=["a"], warned=["x", "x", "y"]
     )
-    assert titles(models(), pairs, headline) == ["No level was tested", "No untrained floor in this run"]
-    assert titles(models(), pairs.assign(level=["token", "untested"]), None) == []
+    assert [caution.id for caution in told] == [
+        "unfinished", "few_models", "few_score_rows", "few_score_documents", "one_domain", "warnings",
+    ]  # fmt: skip
+    by_id = {caution.id: caution for caution in told}
+    assert by_id["few_score_rows"].markdown.startswith(
+        "Correlations rest on 999 score rows (fewer than 1,000,000)"
+    )
+    assert "3 (from `x`, `y`)" in by_id["warnings"].markdown
+    assert "Only 2 models were compared (fewer than 5): universal means" in by_id["few_models"].plain
 
 
-def test_missing_seeds_do_not_count_as_equal():
-    assert titles(models(sae_seed=[None, None, None]), None, None) == []
+def test_text_for_a_terminal_has_no_marks():
+    caution = cautions(headline=headline(ceiling=0.25))["low_ceiling"]
+    assert "a median r of 0.25 only, below tau = 0.50" in caution.plain
+    assert r"median $r$ of 0.25 only, below $\tau = 0.50$" in caution.markdown
+
+
+@pytest.mark.parametrize(
+    "variant", [{}, {"n_untrained": 0, "replicates": False, "unfinished": ("evidence/",)}]
+)
+def test_screen_and_paper_doubt_the_same_things(tmp_path, variant):
+    url = str(tmp_path / "store")
+    run = write_synthetic_run(url, n_models=2, n_latents=24, n_documents=96, **variant)
+    write_report(run, tmp_path / "report", ReportOptions(formats=()))
+    limitations = json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]
+    screen = cautions_of(get_view(url, run))
+    assert sorted(caution.id for caution in screen) == sorted(limit["id"] for limit in limitations)
+    texts = {limit["id"]: limit for limit in limitations}
+    for caution in screen:
+        assert caution.number("value") == texts[caution.id]["value"]
+        assert caution.number("threshold") == texts[caution.id]["threshold"]
+    assert [caution.severe for caution in screen] == sorted((c.severe for c in screen), reverse=True)
+    assert len(screen) >= 4

@@ -14,25 +14,6 @@ def _features(rows: list[tuple[str, str, str | None, str | None]]) -> pd.DataFra
     return table.assign(latent=range(len(rows)), firing_rate=0.1, flags="")
 
 
-def test_headline_is_in_reading_order() -> None:
-    rows = [
-        ("null_p95", "m0-m1"),
-        ("features", "m0-m1"),
-        ("features", "overall"),
-        ("neurons", "overall"),
-        ("x", "overall"),
-    ]
-    headline = pd.DataFrame(rows, columns=["quantity", "pair"]).assign(value=0.5, low=0.4, high=0.6, n=3)
-    frame = frames.headline_frame(headline)
-    assert list(zip(frame["quantity"], frame["pair"], strict=True)) == [
-        ("features", "overall"),
-        ("features", "m0-m1"),
-        ("neurons", "overall"),
-        ("null_p95", "m0-m1"),
-    ]
-    assert frame["label"].iloc[0] == "SAE features"
-
-
 def test_class_bars_count_alive_features_and_keep_zeros() -> None:
     bars = frames.class_bars(
         _features(
@@ -113,14 +94,6 @@ def test_empty_tables_give_empty_frames() -> None:
     assert frames.medians(_baselines().iloc[:0]).empty
     assert frames.class_bars(_features([])).empty
     assert frames.class_curve(pd.DataFrame(columns=["tau", "class", "level", "n_features"])).empty
-
-
-def test_the_chance_level_is_the_headlines() -> None:
-    rows = [("null_p95", "m0-m1", 0.1), ("null_p95", "overall", 0.2), ("features", "overall", 0.7)]
-    headline = pd.DataFrame(rows, columns=["quantity", "pair", "value"])
-    assert frames.chance_level(headline) == 0.2
-    assert frames.chance_level(headline.iloc[2:]) is None
-    assert frames.chance_level(headline.assign(value=np.nan)) is None
 
 
 def test_medians_leave_out_what_was_not_measured() -> None:

@@ -6,13 +6,9 @@ import pytest
 
 from results import words
 from results.colours import VERDICT_COLOURS
-from results.frames import CLASSES, LEVELS, QUANTITIES
 
 
 def test_every_thing_of_the_tables_has_words():
-    assert set(words.QUANTITIES) == set(QUANTITIES)
-    assert set(words.CLASSES) == set(CLASSES)
-    assert set(words.LEVELS) == set(LEVELS)
     assert set(words.VERDICTS) == set(words.STATISTICS) == set(VERDICT_COLOURS)
 
 

@@ -26,6 +26,7 @@ from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate, rat
 from pipelines.report.figures.side_by_side_figure import beside_figure
 from results import dictionary_frames, finding_frames, frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
+from results.headline import QUANTITIES
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
 
 Drawing = Callable[..., Figure]
@@ -159,7 +160,7 @@ def _map(n: int) -> Drawing:
 
 
 def _beside(names: list[str]) -> Drawing:
-    quantities = list(frames.QUANTITIES)
+    quantities = list(QUANTITIES)
     headline = pd.DataFrame({"quantity": quantities, "pair": "overall", "value": np.linspace(0.1, 0.9, 6)})
     headline = headline.assign(low=headline["value"] - 0.02, high=headline["value"] + 0.02, n=100)
     rows = [("m0", "alive", kind, "token") for kind in ("universal", "shared", "specific") for _ in range(30)]
