@@ -12,6 +12,7 @@ import streamlit as st
 from dashboards.data import BY_VIEW, View
 from dashboards.tables import feature_keys, found_features
 from results import words
+from results.frames import cluster_domains
 
 #: name in the menu -> columns and their directions
 CLUSTER_ORDERS: dict[str, tuple[list[str], list[bool]]] = {
@@ -50,17 +51,8 @@ def clusters_of(view: View) -> pd.DataFrame:
         id=frame["cluster"].astype(str),
         completeness=frame["completeness"].mask(alone),
         cohesion=frame["cohesion"].mask(alone),
-        domain=frame["cluster"].map(_common_domain(members)),
+        domain=frame["cluster"].map(cluster_domains(members)),
     )
-
-
-def _common_domain(members: pd.DataFrame) -> pd.Series:
-    """Most frequent ``top_domain`` by cluster; ties go to the earlier name."""
-    if "top_domain" not in members.columns:
-        return pd.Series(dtype=object)
-    counts = members.groupby(["cluster", "top_domain"], observed=True).size().rename("n").reset_index()
-    counts = counts.sort_values(["cluster", "n", "top_domain"], ascending=[True, False, True])
-    return counts.drop_duplicates("cluster").set_index("cluster")["top_domain"]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dashboards.data import BY_VIEW, View
 from dashboards.tables import pairs_of
 from results import words
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
+from results.frames import cluster_domains
 from results.graph_export import graphml, named_graph
 
 #: Points that are drawn at once; of more a sample is.
@@ -81,13 +82,7 @@ def clusters_of(view: View) -> pd.DataFrame:
         TableMissing: the run has no positions.
     """
     frame = view.table("cluster_positions").merge(view.table("clusters"), on="cluster", how="left")
-    features = view.table("features")
-    if "top_domain" in features.columns:
-        known = features.groupby(["cluster", "top_domain"], observed=True).size().rename("n").reset_index()
-        known = known.sort_values(["n", "top_domain"], ascending=[False, True]).drop_duplicates("cluster")
-        frame["domain"] = frame["cluster"].map(known.set_index("cluster")["top_domain"])
-    else:
-        frame["domain"] = None
+    frame["domain"] = frame["cluster"].map(cluster_domains(view.table("features")))
     order = ["n_models", "cohesion", "cluster"]
     return frame.sort_values(order, ascending=[False, False, True], ignore_index=True)
 

@@ -28,7 +28,7 @@ CLASS_COLOURS: dict[str, str] = {
     "shared": OKABE_ITO["green"],
     "specific": OKABE_ITO["orange"],
 }
-#: Levels, from the finest explanation that survives to the coarsest, and how strongly each is inked.
+#: Levels, from the finest to the coarsest, and how strongly each is inked.
 LEVEL_INK: dict[str, float] = {"context": 1.0, "token": 0.62, "domain": 0.34, "untested": 0.18}
 LEVEL_COLOURS: dict[str, str] = {
     "context": OKABE_ITO["blue"],

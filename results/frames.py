@@ -175,6 +175,25 @@ def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def cluster_domains(features: pd.DataFrame) -> pd.Series:
+    """The domain of every cluster: that in which most of its members are strongest.
+
+    Args:
+        features: table ``features``: cluster, top_domain, best_r.
+
+    Returns:
+        Domain by cluster. Of equally frequent ones that of the member with the highest ``best_r``, then the earlier
+        name. Clusters without any domain are left out.
+    """
+    if "top_domain" not in features:
+        return pd.Series(dtype=object)
+    members = features[["cluster", "top_domain", "best_r"]].dropna(subset=["cluster", "top_domain"])
+    members = members.astype({"cluster": "int64", "top_domain": object})
+    domains = members.groupby(["cluster", "top_domain"])["best_r"].agg(["size", "max"]).reset_index()
+    domains = domains.sort_values(["size", "max", "top_domain"], ascending=[False, False, True])
+    return domains.drop_duplicates("cluster").set_index("cluster")["top_domain"].sort_index()
+
+
 def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     """Assigned pairs with what is known of both sides, best held-out r first.
 

@@ -15,6 +15,9 @@ CLASSES: dict[str, str] = {
     "specific": "has no partner in any other model",
 }
 
+#: What the level of a matched pair is; the levels from the coarsest on are domain, token and context.
+LEVEL = "the coarsest level that explains the agreement"
+
 LEVELS: dict[str, str] = {
     "context": "the match survives when token, position, document and domain are taken into account",
     "token": "token identity or position is enough to explain the match",

@@ -26,7 +26,7 @@ def classes(view: View) -> None:
     """Classes by level, at the run's threshold and over all thresholds."""
     left, right = st.columns(2)
     tau = view.settings.get("tau")
-    with left, panel("Classes by level", _class_note()):
+    with left, panel("Classes by level", class_note()):
         bars = class_bars_of(view)
         st.altair_chart(charts.class_bars_chart(bars))
         st.html(charts.class_legend(bars))
@@ -42,9 +42,10 @@ def classes(view: View) -> None:
         st.html(charts.class_legend(curve.rename(columns={"n_features": "n"})))
 
 
-def _class_note() -> str:
-    lines = [f"**{name}**: {meaning}" for name, meaning in (words.CLASSES | words.LEVELS).items()]
-    return "  \n".join(lines)
+def class_note() -> str:
+    """What classes and levels mean, as Markdown."""
+    meanings = words.CLASSES | {"level": words.LEVEL} | words.LEVELS
+    return "  \n".join(f"**{name}**: {meaning}" for name, meaning in meanings.items())
 
 
 def histograms(view: View) -> None:

@@ -243,7 +243,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     """The figures and LaTeX tables of a report, as far as the inputs allow."""
     from pandas import DataFrame
 
-    from pipelines.report.making import write_exhibits
+    from pipelines.report.making import ExhibitWriter
 
     written: list[Path] = []
 
@@ -256,8 +256,9 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     tables = {name: table for name in TABLES if len(table := getattr(comparison, name))}
     names = comparison.features["model"].drop_duplicates()
     tables["models"] = DataFrame({"model": names, "role": "primary"})
-    made = write_exhibits(write, tables, {"main": comparison.config.tau}, frozenset(TABLES))
-    for missing in made.missing:
+    exhibits = ExhibitWriter(write)
+    exhibits.every_exhibit(tables, {"main": comparison.config.tau}, frozenset(TABLES))
+    for missing in exhibits.missing:
         say(f"Not made: {missing}.")
     return written
 

@@ -13,15 +13,16 @@ import pandas as pd
 from pipelines.report.data_files import write_data_files
 from pipelines.report.evidence import Evidence
 from pipelines.report.folder import ReportFolder, json_text
-from pipelines.report.making import USUAL, Made, ReportOptions, Write, write_exhibits
+from pipelines.report.making import USUAL, ExhibitWriter, ReportOptions
 from pipelines.report.page import report_html, report_markdown
-from pipelines.report.paper import floats_tex, paper_tex
+from pipelines.report.paper import floats_tex
 from pipelines.report.pins import pinned_rows
+from pipelines.report.prose.template import filled
 from pipelines.report.prose.write import write_prose
 from pipelines.report.provenance import clean, results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
-from pipelines.report.side_by_side import Side, side_values, sides_of, write_beside
+from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, csv_bytes, parquet_bytes, with_token_text
 from storage import ArtifactCorrupt, TableMissing
 
@@ -73,50 +74,50 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
-    made = write_exhibits(folder.write, tables, _taus(run), planned, options, cache(partial(Evidence, run)))
-    beside = _beside(run, tables, options, folder.write, made, missing)
-    found = results(run, tables, tuple(missing))
+    exhibits = ExhibitWriter(folder.write, options)
+    exhibits.every_exhibit(tables, _taus(run), planned, cache(partial(Evidence, run)))
+    beside = _write_beside(run, tables, options, exhibits)
+    missing += exhibits.missing
+    values = results(run, tables, tuple(missing))
     if beside:
-        found["beside"] = clean(side_values(beside))
-    found["limitations"] = write_prose(folder.write, run, tables, missing, found["warnings"])
-    markdown = report_markdown(found, made.shown, (folder.path / "methods.md").read_text(encoding="utf-8"))
+        values["beside"] = clean(beside_values(beside))
+    values["limitations"] = write_prose(folder.write, run, tables, missing, values["warnings"])
+    markdown = report_markdown(
+        values, exhibits.shown, (folder.path / "methods.md").read_text(encoding="utf-8")
+    )
     folder.write("report.md", markdown)
-    folder.write("report.html", report_html(markdown, run.name, made.shown))
-    folder.write("floats.tex", floats_tex(folder.digests, made.shown))
-    folder.write("paper.tex", paper_tex())
-    write_data_files(folder.write, run, tables, made.numbers, found)
-    folder.write("results.json", json_text(found))
+    folder.write("report.html", report_html(markdown, run.name, exhibits.shown))
+    folder.write("floats.tex", floats_tex(folder.digests, exhibits.shown))
+    folder.write("paper.tex", filled("paper.tex"))
+    write_data_files(folder.write, run, tables, exhibits.numbers, values)
+    folder.write("results.json", json_text(values))
     folder.write("results.schema.json", json_text(results_schema()))
-    folder.write("README.md", readme_text(found, tables, sorted(folder.digests), missing))
+    folder.write("README.md", readme_text(values, tables, sorted(folder.digests), missing))
     folder.write("timestamps.json", json_text(time_stamps(run, time.time())), digested=False)
-    keys = {node: entry["key"] for node, entry in found["artifacts"].items()}
+    keys = {node: entry["key"] for node, entry in values["artifacts"].items()}
     return ReportResult(folder.finish(run.name, keys), tuple(missing))
 
 
-def _beside(
-    run: Run,
-    tables: Mapping[str, pd.DataFrame],
-    options: ReportOptions,
-    write: Write,
-    made: Made,
-    missing: list[str],
-) -> list[Side]:
-    """Set the run's comparisons beside each other and beside those of other runs; ``made`` and ``missing`` grow."""
-    sides, recipes = sides_of(run, tables, _taus(run)), {run.name: run.record.get("recipe") or {}}
+def _write_beside(
+    run: Run, tables: Mapping[str, pd.DataFrame], options: ReportOptions, exhibits: ExhibitWriter
+) -> list[RunComparison]:
+    """Set the run's comparisons beside each other and beside those of other runs; none where there is one alone."""
+    comparisons, recipes = run_comparisons(run, tables, _taus(run)), {run.name: _recipe(run)}
     for other in options.runs:
-        others, _ = _read_tables(other)
-        found = sides_of(other, others, _taus(other))
-        if not found:
-            made.missing.append(f"run `{other.name}` beside it (it has no finished comparison)")
-        sides += found
-        recipes[other.name] = other.record.get("recipe") or {}
-    if len(sides) > 1:
-        together = write_beside(write, sides, recipes, options)
-        made.shown.extend(together.shown)
-        made.missing.extend(together.missing)
-        made.numbers.update(together.numbers)
-    missing += made.missing
-    return sides if len(sides) > 1 else []
+        theirs = run_comparisons(other, _read_tables(other)[0], _taus(other))
+        if not theirs:
+            exhibits.missing.append(f"run `{other.name}` beside it (it has no finished comparison)")
+        comparisons += theirs
+        recipes[other.name] = _recipe(other)
+    if len(comparisons) < 2:
+        return []
+    write_beside(exhibits, comparisons, recipes, options.columns)
+    return comparisons
+
+
+def _recipe(run: Run) -> Mapping[str, Any]:
+    """The recipe as it ran; empty where the record has none."""
+    return run.record.get("recipe") or {}
 
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
@@ -147,7 +148,7 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
 
 def _taus(run: Run) -> dict[str, float]:
     """The threshold by comparison id."""
-    recipe = run.record.get("recipe") or {}
+    recipe = _recipe(run)
     tau = (recipe.get("compare") or {}).get("tau")
     ids = [c.get("id", "main") for c in recipe.get("comparisons") or []]
     return {} if tau is None else {str(name): float(tau) for name in ids or ["main"]}

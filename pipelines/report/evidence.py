@@ -12,6 +12,7 @@ from pipelines.report.figures.case_figures import Case, Context
 from results.colours import SIDE_COLOURS, model_colours
 from results.evaluation_text import EvaluationText
 from results.firing import Firing, consensus_rows, distinct, firing, rows_of_choice
+from results.frames import cluster_domains
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -164,13 +165,13 @@ def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6)
 
     Args:
         clusters: table ``clusters``.
-        features: table ``features``; its ``top_domain`` tells the domain.
+        features: table ``features``; it tells the domain of a cluster.
         n: clusters, at most; the same number of each level as far as there are as many.
 
     Returns:
         Rows of ``clusters``, levels from the finest to the coarsest.
     """
-    domain = features.dropna(subset=["cluster"]).groupby("cluster")["top_domain"].first()
+    domains = cluster_domains(features)
     universal = clusters.loc[clusters["class"] == "universal"].sort_values(
         ["cohesion", "cluster"], ascending=[False, True]
     )
@@ -180,7 +181,7 @@ def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6)
     chosen = []
     for place, level in enumerate(levels):
         mine = universal.loc[universal["level"] == level]
-        topics = mine["cluster"].map(domain).fillna("")
+        topics = mine["cluster"].map(domains).fillna("")
         share = n // len(levels) + (place < n % len(levels))
         chosen.append(mine.loc[~topics.duplicated()].head(share))
     return pd.concat(chosen) if chosen else universal

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
+import yaml
 
 from pipelines.report.latex import Column
+from pipelines.report.prose.template import filled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,13 +44,11 @@ class Listing(NamedTuple):
     Attributes:
         frame: its rows.
         columns: which columns, in which form.
-        label: for ``\\ref``.
         groups: words on a line of their own before the row of that position.
     """
 
     frame: pd.DataFrame
     columns: Sequence[Column]
-    label: str
     groups: Mapping[int, str] | None = None
 
 
@@ -80,11 +81,32 @@ class Exhibit(NamedTuple):
     Attributes:
         name: relative path without suffix, for example ``figures/correlation``.
         needs: run tables without which it cannot be made.
-        caption: what it shows, for README and LaTeX.
         make: run tables of one comparison and the page -> contents; none where there is nothing to show.
     """
 
     name: str
     needs: tuple[str, ...]
-    caption: str
     make: Callable[[Tables, Page], Contents]
+
+    @property
+    def caption(self) -> str:
+        """What it shows, for README and LaTeX."""
+        return caption(self.name)
+
+
+def caption(name: str) -> str:
+    """What a figure or table shows, as ``templates/exhibits.yaml.j2`` says it."""
+    return _words()[name]["caption"]
+
+
+def columns(name: str) -> list[Column]:
+    """The columns of a table for readers, as ``templates/exhibits.yaml.j2`` lists them."""
+    return [
+        Column(column, header, None if form == ["token"] else (form or [None])[0], token=form == ["token"])
+        for column, header, *form in _words()[name]["columns"]
+    ]
+
+
+@cache
+def _words() -> dict[str, dict[str, Any]]:
+    return yaml.safe_load(filled("exhibits.yaml"))

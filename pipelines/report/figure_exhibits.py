@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, Page, Tables
+from pipelines.report.figures.agreement_figures import classes_figure, correlation_figure
+from pipelines.report.figures.case_figures import Case, cases_figure, cases_frame, pages_of
+from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
+from pipelines.report.figures.domain_figures import domains_figure
+from pipelines.report.figures.frontier_figure import frontier_figure
+from pipelines.report.figures.map_figures import MAX_LINES, map_figure, map_links, map_points
+from pipelines.report.figures.membership_figure import membership, membership_figure
+from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate, rates_figure
 from results import dictionary_frames, finding_frames, frames
 from results.headline import overall_values
 
-if TYPE_CHECKING:
-    from pipelines.report.figures.case_figures import Case
-
 
 def _correlation(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.agreement_figures import correlation_figure
-
     histogram = frames.r_histogram(tables["baselines"], tables["null_quantiles"])
     medians = frames.medians(tables["baselines"], 0.5 if page.tau is None else page.tau)
     chance = overall_values(tables["headline"]).get("null_p95")
@@ -30,8 +33,6 @@ def _correlation(tables: Tables, page: Page) -> Contents:
 
 
 def _classes(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.agreement_figures import classes_figure
-
     curve = frames.class_curve(tables["tau_curve"])
     models = tables["models"]
     primary = [str(m) for m in models.loc[models["role"] == "primary", "model"]]
@@ -41,29 +42,21 @@ def _classes(tables: Tables, page: Page) -> Contents:
 
 
 def _domains(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.domain_figures import domains_figure
-
     frame = finding_frames.domain_frame(tables["domains"])
     return {"": partial(domains_figure, frame, columns=page.spans(1)), ".csv": frame}
 
 
 def _firing_rates(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.dictionary_figures import firing_rates_figure
-
     frame = dictionary_frames.firing_rates(tables["features"])
     return {"": partial(firing_rates_figure, frame, columns=page.spans(1)), ".csv": frame}
 
 
 def _frontier(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.frontier_figure import frontier_figure
-
     points = dictionary_frames.sweep_points(tables["sweeps"])
     return {"": partial(frontier_figure, points, tables["sweeps"], columns=page.spans(1)), ".csv": points}
 
 
 def _membership(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.membership_figure import membership, membership_figure
-
     k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), membership(tables["features"])
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     figure = partial(membership_figure, k_of_m, sets, models, columns=page.spans(2))
@@ -71,8 +64,6 @@ def _membership(tables: Tables, page: Page) -> Contents:
 
 
 def _rates(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate, rates_figure
-
     bins = r_by_rate(tables["pairs"], tables["features"])
     medians, null = median_by_rate(bins), tables["null_rates"]
     figure = partial(rates_figure, bins, medians, null, columns=page.spans(1))
@@ -80,8 +71,6 @@ def _rates(tables: Tables, page: Page) -> Contents:
 
 
 def _dictionaries(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.dictionary_figures import quality_figure
-
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
     frame = dictionary_frames.dictionary_frame(tables["models"])
@@ -89,8 +78,6 @@ def _dictionaries(tables: Tables, page: Page) -> Contents:
 
 
 def _map(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.figures.map_figures import MAX_LINES, map_figure, map_links, map_points
-
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     if len(models) < 2:
         return {}
@@ -101,8 +88,6 @@ def _map(tables: Tables, page: Page) -> Contents:
 
 
 def _cases(tables: Tables, page: Page) -> Contents:
-    from pipelines.report.evidence import clusters_to_show
-
     if page.evidence is None:
         return {}
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
@@ -117,8 +102,6 @@ def _pinned(tables: Tables, page: Page) -> Contents:
 
 
 def _drawn(cases: list[Case], page: Page, n_pages: int | None = None) -> Contents:
-    from pipelines.report.figures.case_figures import cases_figure, cases_frame, pages_of
-
     columns = page.spans(2)
     contents: Contents = {}
     for number, part in enumerate(pages_of(cases, columns)[:n_pages]):
@@ -128,82 +111,15 @@ def _drawn(cases: list[Case], page: Page, n_pages: int | None = None) -> Content
 
 
 FIGURES: tuple[Exhibit, ...] = (
-    Exhibit(
-        "figures/correlation",
-        ("baselines", "null_quantiles", "headline"),
-        "Held-out r of assigned pairs of features, neurons, second dictionaries of the same model and untrained "
-        "models beside chance: raw, and with each token's and position's mean removed. Ticks are medians, "
-        "percentages count pairs at or above tau; each row is scaled to its highest bin.",
-        _correlation,
-    ),
-    Exhibit(
-        "figures/classes",
-        ("tau_curve", "pairs", "models", "baselines", "headline"),
-        "Share of alive features that are universal, shared or specific, by the finest level that survives, over the "
-        "threshold tau; and the median held-out r of every two models with its 95 % interval, on the diagonal the "
-        "same-model ceiling.",
-        _classes,
-    ),
-    Exhibit(
-        "figures/membership",
-        ("k_of_m", "features"),
-        "Alive features by the number of models that their cluster reaches (line: that many or more), and clusters by "
-        "the set of models that they reach.",
-        _membership,
-    ),
-    Exhibit(
-        "figures/r_by_rate",
-        ("pairs", "features", "null_rates"),
-        "Held-out r of assigned pairs over the firing rate (each pair counts once for either latent), with the median "
-        "and the middle 90 % of the maximum over candidates under shifted documents.",
-        _rates,
-    ),
-    Exhibit(
-        "figures/dictionaries",
-        ("models",),
-        "Quality of every dictionary on held-out documents: fraction of variance unexplained, share of the "
-        "cross-entropy recovered, active latents per token, and share of latents that never fire.",
-        _dictionaries,
-    ),
-    Exhibit(
-        "figures/map",
-        ("positions", "features", "pairs"),
-        "Features of the first two models on their common map (UMAP of activation similarity), side by side; lines "
-        "join assigned pairs within one cluster.",
-        _map,
-    ),
-    Exhibit(
-        "figures/cases",
-        ("clusters", "features"),
-        "Universal clusters, the most cohesive of every level and of different domains: the contexts in which all "
-        "their features together are strongest. Background: mean activation as a share of each feature's maximum; "
-        "bars: each feature's own.",
-        _cases,
-    ),
-    Exhibit(
-        "figures/pinned",
-        ("pinned",),
-        "Pinned pairs: two contexts where both latents fire, and one where only either does. Background: mean "
-        "activation as a share of each latent's maximum; bars: each latent's own.",
-        _pinned,
-    ),
-    Exhibit(
-        "figures/firing_rates",
-        ("features",),
-        "How often latents fire: share of each model's latents over the share of tokens on which they do.",
-        _firing_rates,
-    ),
-    Exhibit(
-        "figures/frontier",
-        ("sweeps",),
-        "Sparsity against unexplained variance of a sweep's dictionaries: marks are means over seeds (dots).",
-        _frontier,
-    ),
-    Exhibit(
-        "figures/domains",
-        ("domains",),
-        "Cross-model r of each domain's best latents (dots: median over models, bars: range) beside the same with "
-        "token and position means removed, the nearest neuron, and untrained models.",
-        _domains,
-    ),
+    Exhibit("figures/correlation", ("baselines", "null_quantiles", "headline"), _correlation),
+    Exhibit("figures/classes", ("tau_curve", "pairs", "models", "baselines", "headline"), _classes),
+    Exhibit("figures/membership", ("k_of_m", "features"), _membership),
+    Exhibit("figures/r_by_rate", ("pairs", "features", "null_rates"), _rates),
+    Exhibit("figures/dictionaries", ("models",), _dictionaries),
+    Exhibit("figures/map", ("positions", "features", "pairs"), _map),
+    Exhibit("figures/cases", ("clusters", "features"), _cases),
+    Exhibit("figures/pinned", ("pinned",), _pinned),
+    Exhibit("figures/firing_rates", ("features",), _firing_rates),
+    Exhibit("figures/frontier", ("sweeps",), _frontier),
+    Exhibit("figures/domains", ("domains",), _domains),
 )

@@ -4,36 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pipelines.report.exhibit import Shown
+from pipelines.report.exhibit import Shown, caption
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.latex import tex_escape
-from pipelines.report.side_by_side import CAPTIONS, pictures_beside
-
-_DOCUMENT = r"""% Compiles as it is: pdflatex paper, bibtex paper, pdflatex paper, pdflatex paper.
-% For a paper of your own take its two \input lines and the packages; figures have their final size.
-\documentclass[10pt]{article}
-\usepackage[T1]{fontenc}
-\usepackage{textcomp}
-\usepackage[textwidth=6.75in,textheight=9.3in]{geometry}
-\usepackage{booktabs}
-\usepackage{graphicx}
-\title{Universality of features: run \ufRunName{}}
-\author{}
-\date{}
-\begin{document}
-\input{macros}
-\maketitle
-\section*{Methods and findings}
-\input{methods}
-\clearpage
-\footnotesize
-\input{floats}
-\clearpage
-\normalsize
-\bibliographystyle{plain}
-\bibliography{references}
-\end{document}
-"""
+from pipelines.report.side_by_side import TOGETHER, pictures_beside
 
 
 def floats_tex(files: Iterable[str], shown: Sequence[Shown] = ()) -> str:
@@ -48,14 +22,14 @@ def floats_tex(files: Iterable[str], shown: Sequence[Shown] = ()) -> str:
     """
     written = sorted(files)
     lines = [r"% Tables and figures; needs booktabs and graphicx. Widths are final: 3.25in or 6.75in."]
-    for name in CAPTIONS:
+    for name in TOGETHER:
         if name.startswith("tables/") and f"{name}.tex" in written:
             lines.append(rf"\input{{{name}}}")
         elif f"{name}.pdf" in written:
-            lines += _figure(name, "beside", CAPTIONS[name])
-    for name, caption, parts in pictures_beside(shown):
+            lines += _figure(name, "beside", caption(name))
+    for name, words, parts in pictures_beside(shown):
         if all(f"{item.name}.pdf" in written for item in parts):
-            lines += _row(name, caption, parts)
+            lines += _row(name, words, parts)
     for exhibit in EXHIBITS:
         kind, _, name = exhibit.name.partition("/")
         suffix = ".tex" if kind == "tables" else ".pdf"
@@ -67,30 +41,25 @@ def floats_tex(files: Iterable[str], shown: Sequence[Shown] = ()) -> str:
     return "\n".join([*lines, ""])
 
 
-def paper_tex() -> str:
-    """A document with the text, the floats and the references of a report."""
-    return _DOCUMENT
-
-
-def _row(name: str, caption: str, parts: Sequence[Shown]) -> list[str]:
+def _row(name: str, words: str, parts: Sequence[Shown]) -> list[str]:
     """The same figure of several runs, side by side as far as the page is wide."""
     labels = ", ".join(rf"\texttt{{{tex_escape(item.comparison)}}}" for item in parts)
     return [
         r"\begin{figure}",
         r"\centering",
         "\n".join(rf"\includegraphics{{{item.name}.pdf}}" for item in parts),
-        rf"\caption{{{tex_escape(caption)} From left to right: {labels}.}}",
+        rf"\caption{{{tex_escape(words)} From left to right: {labels}.}}",
         rf"\label{{fig:beside-{name.replace('_', '-')}}}",
         r"\end{figure}",
     ]
 
 
-def _figure(stem: str, name: str, caption: str) -> list[str]:
+def _figure(stem: str, name: str, words: str) -> list[str]:
     _, _, rest = stem.removeprefix("figures/").partition("-")
     comparison, _, part = f"-{rest}".partition("-page")
     comparison = comparison.removeprefix("-")
     label = name.replace("_", "-") + (f"-{rest}" if rest else "")
-    words = tex_escape(caption) + (rf" Comparison \texttt{{{tex_escape(comparison)}}}." if comparison else "")
+    words = tex_escape(words) + (rf" Comparison \texttt{{{tex_escape(comparison)}}}." if comparison else "")
     words += f" (Part {part}.)" if part else ""
     return [
         r"\begin{figure}",

@@ -16,11 +16,11 @@ Indices = tuple[np.ndarray, np.ndarray]
 def levels(
     q_domain: np.ndarray, r_document: np.ndarray, r_token: np.ndarray, tau: float, alpha: float
 ) -> np.ndarray:
-    """The finest explanation of each pair that survives.
+    """The coarsest level that explains the agreement of each pair.
 
     ``domain``: a shift within each domain explains it (``q_domain >= alpha``; what chance alone explains is
     among these, see ``q``), or the documents in which both fire do (``r_document < tau``). ``token``: token
-    identity or position explains it (``r_token < tau``). ``context``: it survives all. ``untested``: what was
+    identity or position explains it (``r_token < tau``). ``context``: neither does. ``untested``: what was
     given cannot tell.
 
     The first test asks whether there is more than the domain, the second how much: a latent that is on all

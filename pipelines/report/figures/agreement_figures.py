@@ -166,7 +166,7 @@ def classes_figure(
 
     Returns:
         Bands are classes from universal (bottom) to specific (top); within a class, ink falls from the finest level
-        that survives to the coarsest. The diagonal of the matrix is the same-model ceiling.
+        to the coarsest. The diagonal of the matrix is the same-model ceiling.
     """
     below, height, key = 0.46, 1.95, 0.62
     alone = columns == 1

@@ -11,7 +11,7 @@ from pipelines.recipe import NativeModels
 from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.sweep_numbers import scope
-from pipelines.report.prose.template import Section, filled, markdown_sentence, sections, unknown
+from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
 from pipelines.sweep_config import SweepConfig
 from results.headline import QUANTITIES
 from results.words import LEVELS
@@ -51,7 +51,7 @@ def checklist_text(m: Material, macros: Macros) -> str:
         return f"- [{'x' if answered else ' '}] {question} {markdown_sentence(answer, macros) if answered else TODO}"
 
     text = filled("checklist.md", alone=len(m.comparisons) == 1, licences=_licences(m))
-    return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, re.sub(r"\n  +", " ", text), flags=re.M)
+    return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, folded(text), flags=re.M)
 
 
 def _licences(m: Material) -> list[str]:

@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipelines.report.latex import tex_escape
+from pipelines.report.markdown import plain
 from pipelines.report.prose.citations import WORKS
 from pipelines.report.prose.macros import PREFIX, Macros, joined, letters
+from results import words
 
 _MARK = re.compile(r" ?\[@[^\]]+\]|\{[A-Z][A-Za-z]*\}|\$[^$]+\$|\*[^*\s][^*]*\*")
 _MACRO = re.compile(r"\{([A-Z][A-Za-z]*)\}")
@@ -49,7 +51,8 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"listed": joined, "letters": letters}
+    templates.globals["words"] = words
+    templates.filters |= {"listed": joined, "letters": letters, "plain": plain}
     return templates
 
 
@@ -61,6 +64,11 @@ def filled(name: str, **context: Any) -> str:
         context: what it is given; a name that it does not get is an error.
     """
     return _templates().get_template(f"{name}.j2").render(context)
+
+
+def folded(text: str) -> str:
+    """A text whose lines that begin with spaces go on with the line before."""
+    return re.sub(r"\n +", " ", text)
 
 
 def sections(name: str, comparison: str | None = None, **context: Any) -> list[Section]:
@@ -83,8 +91,7 @@ def _section(title: str, body: str, comparison: str | None) -> Section:
 
 def _sentences(block: str) -> list[str]:
     """Sentences that begin on lines of their own."""
-    lines = re.split(r"\n(?! )", block.strip())
-    return [" ".join(part.strip() for part in line.split("\n")) for line in lines]
+    return [line.rstrip() for line in folded(block.strip()).split("\n")]
 
 
 def cited(sections: Sequence[Section]) -> list[str]:
@@ -164,9 +171,9 @@ def _lacks(names: Sequence[str]) -> str:
     return f"Missing from this run: {', '.join(names)}."
 
 
-def _marked(sentence: str, plain: Callable[[str], str], mark: Callable[[str], str]) -> str:
+def _marked(sentence: str, escape: Callable[[str], str], mark: Callable[[str], str]) -> str:
     pieces, end = [], 0
     for match in _MARK.finditer(sentence):
-        pieces += [plain(sentence[end : match.start()]), mark(match.group())]
+        pieces += [escape(sentence[end : match.start()]), mark(match.group())]
         end = match.end()
-    return "".join([*pieces, plain(sentence[end:])])
+    return "".join([*pieces, escape(sentence[end:])])

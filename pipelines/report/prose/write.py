@@ -20,20 +20,6 @@ from pipelines.report.prose.template import Section, cited, markdown_text, tex_t
 if TYPE_CHECKING:
     from storage import Run
 
-#: Files written here, in the order of the README, with what they hold.
-FILES: Mapping[str, str] = {
-    "report.html": "the whole report as one page with its pictures inside; needs nothing else",
-    "report.md": "the same as Markdown",
-    "paper.tex": "a LaTeX document of the whole report that compiles as it is",
-    "floats.tex": "every LaTeX table and figure as a float with caption and label: `\\input{floats}`",
-    "methods.tex": "methods, findings and limitations for a paper: `\\input{macros}`, then `\\input{methods}`; every "
-    "number is a macro",
-    "methods.md": "the same text, numbers filled in",
-    "macros.tex": "every number of the run as a LaTeX macro, with a comment on what it is",
-    "references.bib": "the works that the text cites",
-    "checklist.md": "reproducibility checklist, filled in where the run knows the answer",
-}
-
 
 def write_prose(
     write: Callable[[str, str], None],
@@ -42,7 +28,7 @@ def write_prose(
     missing: Sequence[str],
     warnings: Sequence[dict[str, str]],
 ) -> list[dict[str, Any]]:
-    """Write the files of :data:`FILES`.
+    """Write ``methods``, ``macros.tex``, ``references.bib`` and the checklist.
 
     Args:
         write: takes a relative path and its text.
@@ -56,15 +42,15 @@ def write_prose(
     """
     m = material(run, tables, list(missing), list(warnings))
     macros = run_macros(m)
-    found = find_limitations(m, macros)
-    sections = [*methods_sections(m), *limitation_sections(m, found)]
+    limitations = find_limitations(m, macros)
+    sections = [*methods_sections(m), *limitation_sections(m, limitations)]
     keys = cited(sections)
     write("macros.tex", macros.tex())
     write("methods.tex", _TEX_HEAD + tex_text(sections, macros))
     write("methods.md", _markdown(sections, macros, keys))
     write("references.bib", bibliography(keys))
     write("checklist.md", checklist_text(m, macros))
-    return limitation_values(m, found, macros)
+    return limitation_values(m, limitations, macros)
 
 
 def run_macros(m: Material) -> Macros:

@@ -268,3 +268,15 @@ def test_inputs_are_not_changed() -> None:
     frames.r_histogram(baselines, nulls)
     pd.testing.assert_frame_equal(baselines, before[0])
     pd.testing.assert_frame_equal(nulls, before[1])
+
+
+def test_the_domain_of_a_cluster_is_that_of_most_members_then_of_the_best() -> None:
+    rows = [
+        (0, "b", 0.1), (0, "a", 0.9), (0, "b", 0.2),
+        (1, "a", 0.3), (1, "b", 0.4),
+        (2, "b", 0.5), (2, "a", 0.5),
+        (3, None, 0.5), (None, "a", 1.0),
+    ]  # fmt: skip
+    features = pd.DataFrame(rows, columns=["cluster", "top_domain", "best_r"]).astype({"cluster": "Int64"})
+    assert frames.cluster_domains(features).to_dict() == {0: "b", 1: "b", 2: "a"}
+    assert frames.cluster_domains(features.drop(columns="top_domain")).empty

@@ -101,5 +101,5 @@ def test_a_run_without_results_says_so() -> None:
     markdown = report_markdown(found, [], "# Methods and findings")
     assert "The run has no finished comparison." in markdown
     assert "lists what is missing (1)" in markdown
-    assert in_short({"comparisons": {"one": {}, "two": {}}})[0] == "**one**"
+    assert in_short({"comparisons": {"one": {}, "two": {}}}) == "**one**\n\n**two**"
     assert report_html(markdown, "a_b", []).count("<h2>") >= 2
