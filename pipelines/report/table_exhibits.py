@@ -8,6 +8,7 @@ from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Tables, columns
 from pipelines.report.latex import Column
 from results import dictionary_frames, finding_frames
+from results.frames import cluster_domains
 from results.headline import headline_frame
 
 #: Models with a column of their own, at most; clusters listed.
@@ -80,7 +81,7 @@ def _clusters(tables: Tables, page: Page) -> Contents:
         cluster=chosen["cluster"].to_numpy(),
         level=chosen["level"].to_numpy(),
         cohesion=chosen["cohesion"].to_numpy(float),
-        domain=chosen["cluster"].map(frames.cluster_domains(tables["features"])).fillna("").to_numpy(),
+        domain=chosen["cluster"].map(cluster_domains(tables["features"])).fillna("").to_numpy(),
     )
     return {"": Listing(frame, columns("tables/clusters"))}
 
