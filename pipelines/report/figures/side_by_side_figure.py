@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipelines.report.figures.canvas import FAINT, INK, MUTED, WIDTHS, axes_at, new_figure
+from pipelines.report.figures.canvas import FAINT, INK, MUTED, WIDTHS, axes_at, new_figure, styled
 from pipelines.report.figures.parts import (
     as_rows,
     class_colour,
@@ -27,6 +27,7 @@ from results.headline import QUANTITIES
 from results.words import CLASSES, LEVELS
 
 
+@styled
 def beside_figure(
     headlines: pd.DataFrame, classes: pd.DataFrame, curves: pd.DataFrame, *, columns: int = 2
 ) -> Figure:
