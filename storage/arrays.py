@@ -152,10 +152,10 @@ def unpack_tensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
         arrays = load(data)
         size = int.from_bytes(data[:8], "little")
         header = json.loads(data[8 : 8 + size])["__metadata__"]
-        meta, told = header["meta"], header["digest"]
+        meta, written_digest = header["meta"], header["digest"]
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"not a whole file: {error}") from error
-    if told != _tensors_digest(arrays, meta):
+    if written_digest != _tensors_digest(arrays, meta):
         raise ValueError("its digest does not match")
     return arrays, meta
 

@@ -150,14 +150,14 @@ class Artifact:
 
     def _check(self, place: Path, path: str, n_bytes: int, digest: str) -> None:
         try:
-            found = place.stat()
+            stat = place.stat()
         except FileNotFoundError as error:
             raise corrupt(self.key, path, "it is gone") from error
-        if found.st_size != n_bytes:
-            self._refuse(place, path, f"it has {found.st_size} bytes, not {n_bytes}")
-        mark = (str(place), found.st_ino, found.st_mtime_ns, digest)
-        known = path in self._trusted if self._verify else mark in _checked
-        if known or not (self._verify or n_bytes <= CHECKED_BYTES or not self._files.is_local):
+        if stat.st_size != n_bytes:
+            self._refuse(place, path, f"it has {stat.st_size} bytes, not {n_bytes}")
+        mark = (str(place), stat.st_ino, stat.st_mtime_ns, digest)
+        checked = path in self._trusted if self._verify else mark in _checked
+        if checked or not (self._verify or n_bytes <= CHECKED_BYTES or not self._files.is_local):
             return
         if file_digest(place) != digest:
             self._refuse(place, path, "its digest does not match")
@@ -184,8 +184,8 @@ class Artifact:
     def _entry(self, kind: str, name: str) -> Entry:
         entry = self._entries.get(name)
         if entry is None or entry.kind != kind:
-            known = ", ".join(sorted(self.names(kind))) or f"nothing: it has no {kind}"
+            names = ", ".join(sorted(self.names(kind))) or f"nothing: it has no {kind}"
             error = TableMissing if kind == "tables" else ArtifactMissing
             where = f"{kind} of the {self.manifest['step']} artifact {self.key}"
-            raise error(must_be("name", where, f"one of {known}", repr(name), "Check the name and the kind."))
+            raise error(must_be("name", where, f"one of {names}", repr(name), "Check the name and the kind."))
         return entry

@@ -38,12 +38,12 @@ class GcResult:
 def gc(store: Store, *, dry_run: bool = False) -> GcResult:
     """Remove artifacts of no run, attempts of dead writers, and checkpoints of nothing.
 
-    A checkpoint stays while its artifact is missing and a run, or a living writer, wants it.
+    A checkpoint stays while its artifact is missing and a run, or a living writer, needs it.
     """
     files = store.files
-    wanted = _wanted(store)
+    needed = _needed_keys(store)
     keys = store.keys()
-    sizes = {key: sum(files.walk(f"artifacts/{key}").values()) for key in keys if key not in wanted}
+    sizes = {key: sum(files.walk(f"artifacts/{key}").values()) for key in keys if key not in needed}
     removed = {key: n for key, n in sizes.items() if dry_run or _remove(store, key)}
     leftovers = dict(drop_dead_attempts(files, leased=_leased(store), dry_run=dry_run))
     if not isinstance(files, LocalFiles):
@@ -57,34 +57,34 @@ def gc(store: Store, *, dry_run: bool = False) -> GcResult:
     )
 
 
-def _wanted(store: Store) -> set[str]:
+def _needed_keys(store: Store) -> set[str]:
     """Keys of all runs' nodes and of all that those were made from."""
-    wanted: set[str] = set()
+    needed: set[str] = set()
     stack = [node["key"] for run in store.runs() for node in run.record["nodes"].values()]
     while stack:
         key = stack.pop()
-        if key in wanted:
+        if key in needed:
             continue
-        wanted.add(key)
+        needed.add(key)
         try:
             stack += store.get(key).manifest["inputs"].values()
         except StoreError:  # not computed yet, or damaged: verify tells
             continue
-    return wanted
+    return needed
 
 
 def _leased(store: Store) -> set[str]:
-    held = [run.record for run in store.runs() if run.holder() is not None]
-    return {node["key"] for record in held for node in record["nodes"].values()}
+    records = [run.record for run in store.runs() if run.holder() is not None]
+    return {node["key"] for record in records for node in record["nodes"].values()}
 
 
 def _remove(store: Store, key: str) -> bool:
-    """Remove one artifact, unless a run that was created meanwhile wants it.
+    """Remove one artifact, unless a run that was created meanwhile needs it.
 
     The run is written before it looks for artifacts. So either it is seen here, or it no longer finds
     this one and computes it again.
     """
-    if key in _wanted(store):
+    if key in _needed_keys(store):
         return False
     store.files.remove(f"artifacts/{key}")
     if not store.files.is_local:
@@ -94,11 +94,11 @@ def _remove(store: Store, key: str) -> bool:
 
 def _drop_checkpoints(store: Store, dry_run: bool) -> dict[str, int]:
     files = store.files
-    wanted = _wanted(store) | live_attempts(files)
+    needed = _needed_keys(store) | live_attempts(files)
     dropped = {}
     for name, n_bytes in files.walk(CHECKPOINTS).items():
         key = name.partition(".")[0]
-        if key not in wanted or store.has(key):
+        if key not in needed or store.has(key):
             dropped[f"{CHECKPOINTS}/{name}"] = n_bytes
             if not dry_run:
                 files.remove(f"{CHECKPOINTS}/{name}")

@@ -91,15 +91,15 @@ class LocalFiles:
     def walk(self, path: str) -> dict[str, int]:
         """See :class:`Files`."""
         top = self.path(path)
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         for folder, _, names in os.walk(top):
             for name in names:
                 file = Path(folder, name)
                 try:
-                    found[file.relative_to(top).as_posix()] = file.stat().st_size
+                    sizes[file.relative_to(top).as_posix()] = file.stat().st_size
                 except FileNotFoundError:  # removed meanwhile
                     continue
-        return found
+        return sizes
 
     def modified(self, path: str) -> float:
         """See :class:`Files`."""

@@ -67,13 +67,13 @@ class RunLock:
 
     def __enter__(self) -> RunLock:
         with self._alone():
-            found = _read(self._files, self._path)
-            if found is not None and not is_alive(found):
+            record = _read(self._files, self._path)
+            if record is not None and not is_alive(record):
                 self._files.remove(self._path)
             taken = self._files.write_new(self._path, self._record())
-            found = _read(self._files, self._path)
-        if not taken or found is None or found.get("token") != self._token:
-            raise RunLocked(self._who(found or {}))
+            record = _read(self._files, self._path)
+        if not taken or record is None or record.get("token") != self._token:
+            raise RunLocked(self._who(record or {}))
         self._stop.clear()
         self._thread = threading.Thread(target=self._beat, name=f"lock of {self._name}", daemon=True)
         self._thread.start()
@@ -108,11 +108,11 @@ class RunLock:
     def _record(self) -> bytes:
         return json.dumps({**me(), "token": self._token}).encode("ascii")
 
-    def _who(self, found: dict) -> str:
-        ago = time.time() - float(found.get("heartbeat") or time.time())
+    def _who(self, record: dict) -> str:
+        ago = time.time() - float(record.get("heartbeat") or time.time())
         return (
-            f"run {self._name!r} must be free to be computed; got a lock of process {found.get('pid')} on "
-            f"{found.get('host')} (last sign of life {ago:.0f} s ago). Wait for it, or stop that process."
+            f"run {self._name!r} must be free to be computed; got a lock of process {record.get('pid')} on "
+            f"{record.get('host')} (last sign of life {ago:.0f} s ago). Wait for it, or stop that process."
         )
 
     @contextmanager

@@ -65,8 +65,8 @@ def decode(data: bytes, key: str) -> dict[str, Any]:
     """
     try:
         whole = json.loads(data)
-        told = whole.pop("digest")
-        if told != digest(canonical_json(whole).encode("ascii")) or whole["key"] != key:
+        written_digest = whole.pop("digest")
+        if written_digest != digest(canonical_json(whole).encode("ascii")) or whole["key"] != key:
             raise ValueError("its digest or key does not match")
         if whole.pop("format") != FORMAT:
             raise ValueError("it was written in another format")

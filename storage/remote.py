@@ -85,10 +85,10 @@ class RemoteFiles:
         """See :class:`Files`."""
         top = self.path(path)
         try:
-            found = self.fs.find(top, detail=True)
+            infos = self.fs.find(top, detail=True)
         except FileNotFoundError:
             return {}
-        return {str(name)[len(top) :].lstrip("/"): int(info.get("size") or 0) for name, info in found.items()}
+        return {str(name)[len(top) :].lstrip("/"): int(info.get("size") or 0) for name, info in infos.items()}
 
     def modified(self, path: str) -> float:
         """See :class:`Files`."""

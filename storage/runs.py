@@ -131,7 +131,7 @@ class Run:
         nodes = self.record["nodes"]
         if node_id not in nodes:
             room = node_id.partition("/")[0]
-            near = [known for known in nodes if known.partition("/")[0] == room] or list(nodes)
+            near = [other for other in nodes if other.partition("/")[0] == room] or list(nodes)
             raise ArtifactMissing(
                 must_be("node", f"run {self.name!r}", f"one of {', '.join(near)}", repr(node_id), "Check it.")
             )
@@ -170,9 +170,9 @@ class Run:
 
         files = self._table_files([name]).get(name, [])
         if not files:
-            known = ", ".join(self.tables()) or "nothing: no finished step wrote one"
+            names = ", ".join(self.tables()) or "nothing: no finished step wrote one"
             raise TableMissing(
-                must_be("table", f"run {self.name!r}", f"one of {known}", repr(name), "Is the run complete?")
+                must_be("table", f"run {self.name!r}", f"one of {names}", repr(name), "Is the run complete?")
             )
         try:
             return load_tables(files, columns, f"table {name!r} of run {self.name!r}")

@@ -171,17 +171,17 @@ class Store:
     def run(self, name: str) -> Run:
         """The run of that name. Raises RunMissing, naming those there are."""
         if not self.files.exists(f"{RUNS}/{check_name(name, 'a run')}/run.json"):
-            known = ", ".join(run.name for run in self.runs()[-12:]) or "nothing: it has no runs"
+            names = ", ".join(run.name for run in self.runs()[-12:]) or "nothing: it has no runs"
             raise RunMissing(
-                must_be("run", self.url, f"one of {known}", repr(name), "List them with: universality ls.")
+                must_be("run", self.url, f"one of {names}", repr(name), "List them with: universality ls.")
             )
         return Run(self, name)
 
     def runs(self) -> list[Run]:
         """All runs, oldest first."""
         names = [name for name in self.files.names(RUNS) if self.files.exists(f"{RUNS}/{name}/run.json")]
-        found = [(run.record["created"], name, run) for name in names for run in [Run(self, name)]]
-        return [run for _, _, run in sorted(found, key=lambda item: item[:2])]
+        by_age = sorted((Run(self, name).record["created"], name) for name in names)
+        return [Run(self, name) for _, name in by_age]
 
     def latest_run(self) -> Run | None:
         """The run created last; None if there is none."""

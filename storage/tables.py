@@ -47,7 +47,7 @@ def load_tables(paths: Sequence[Path], columns: Sequence[str] | None, where: str
 
     Args:
         paths: files, at least one.
-        columns: the columns wanted, in this order; None for all.
+        columns: the columns to read, in this order; None for all.
         where: named in the error.
 
     Raises:
@@ -56,21 +56,21 @@ def load_tables(paths: Sequence[Path], columns: Sequence[str] | None, where: str
     """
     try:
         schemas = [pq.read_schema(path) for path in paths]
-        known = list(dict.fromkeys(name for schema in schemas for name in schema.names))
-        wanted = known if columns is None else list(columns)
-        unknown = [name for name in wanted if name not in known]
+        names = list(dict.fromkeys(name for schema in schemas for name in schema.names))
+        chosen = names if columns is None else list(columns)
+        unknown = [name for name in chosen if name not in names]
         if unknown:
             raise TableMissing(
-                must_be("column", where, f"one of {', '.join(known)}", unknown[0], "Check its name.")
+                must_be("column", where, f"one of {', '.join(names)}", unknown[0], "Check its name.")
             )
         parts = [
-            pq.ParquetFile(path).read(columns=[name for name in wanted if name in schema.names])
+            pq.ParquetFile(path).read(columns=[name for name in chosen if name in schema.names])
             for path, schema in zip(paths, schemas, strict=True)
         ]
         whole = pa.concat_tables(parts, promote_options="permissive") if len(parts) > 1 else parts[0]
     except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(str(error)) from error
-    return to_frame(whole.select(wanted), _declared_nullable(schemas))
+    return to_frame(whole.select(chosen), _declared_nullable(schemas))
 
 
 def to_frame(table: pa.Table, nullable: frozenset[str] = frozenset()) -> pd.DataFrame:

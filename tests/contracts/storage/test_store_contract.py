@@ -21,7 +21,6 @@ from storage import (
     RunExists,
     RunLocked,
     RunMissing,
-    ShardedRows,
     Store,
     StoreError,
     TableMissing,
@@ -30,6 +29,7 @@ from storage import (
     open_store,
 )
 from storage.files import LocalFiles, cache_folder
+from storage.shards import ShardedRows
 
 
 @pytest.fixture(params=["folder", "memory"])

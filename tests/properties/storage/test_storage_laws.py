@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from storage import ShardedRows, artifact_key, canonical_json, open_store
+from storage import artifact_key, canonical_json, open_store
+from storage.shards import ShardedRows
 
 quick = settings(deadline=None, max_examples=50)
 
