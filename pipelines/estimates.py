@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pipelines.recipe import NativeModels, Recipe, trained_configs
+from pipelines.recipe import NativeModels, Recipe, primary_specs, trained_configs
 
 #: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.
 CPU_FLOPS = 2.5e10
@@ -26,6 +26,7 @@ class Sizes:
     Attributes:
         recipe: the recipe.
         rows: evaluation rows, fit and score.
+        n_compared: dictionaries that the largest comparison compares.
         d_sae: latents of the widest dictionary; of loaded ones the size of common public ones.
         k: latents that fire in a row, of the densest dictionary.
         vocabulary: token ids.
@@ -40,6 +41,9 @@ class Sizes:
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
         self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
+        self.n_compared = max(
+            (len(primary_specs(recipe.model_ids, c)) for c in recipe.comparisons), default=0
+        )
         configs = trained_configs(recipe)
         loaded = any(c.sae is None for c in recipe.comparisons)
         self.d_sae = max([16_384 * loaded, *(config.d_sae for config in configs)])

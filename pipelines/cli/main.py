@@ -221,6 +221,25 @@ def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Js
 
 
 @app.command()
+def delete(
+    run_name: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Name of a run, the start of it, or a recipe: its newest run."),
+    ],
+    store: StoreOption = STORE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run.
+
+    What it computed stays in the store until `universality gc`, and longer where another run uses it.
+    """
+    with told_errors():
+        from pipelines.cli.care import delete_command
+
+        delete_command(run_name, store, yes)
+
+
+@app.command()
 def gc(
     store: StoreOption = STORE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,

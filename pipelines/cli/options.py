@@ -15,7 +15,11 @@ RecipeArgument = Annotated[
 ]
 RunArgument = Annotated[
     MaybeText,
-    typer.Argument(metavar="[RUN]", help="Name of a run (see: ls); default the newest.", show_default=False),
+    typer.Argument(
+        metavar="[RUN]",
+        help="Name of a run (see: ls), the start of it, or a recipe: its newest run. Default: the newest of all.",
+        show_default=False,
+    ),
 ]
 StoreOption = Annotated[
     str, typer.Option("--store", envvar="UNIVERSALITY_STORE", help="Folder or fsspec URL of the store.")

@@ -37,8 +37,8 @@ def report_command(
     from pipelines.report.pins import read_pins
 
     run = open_named(run_name, store_url)
-    names = dict.fromkeys(name for text in runs for name in text.split(",") if name)
-    others = tuple(open_named(name, store_url) for name in names if name != run.name)
+    beside = [open_named(name, store_url) for text in runs for name in text.split(",") if name]
+    others = tuple({other.name: other for other in beside if other.name != run.name}.values())
     pins = read_pins(pairs) if pairs else None
     options = ReportOptions(chosen_formats(formats), columns, pins, others)
     result = write_report(run, out, options)

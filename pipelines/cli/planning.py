@@ -118,7 +118,18 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) 
         "memory": max((node.estimate.memory for node in todo), default=0),
     }
     seconds = sum(plan[node_id].estimate.seconds for node_id in path)
-    return {"totals": totals, "critical_path": {"nodes": path, "seconds": seconds}, "nodes": nodes}
+    roles = ("trained", "replicates", "untrained")
+    compared = {
+        node.params["comparison_id"]: {role: list(node.params[role]) for role in roles}
+        for node in plan
+        if node.step == "comparison"
+    }
+    return {
+        "comparisons": compared,
+        "totals": totals,
+        "critical_path": {"nodes": path, "seconds": seconds},
+        "nodes": nodes,
+    }
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -129,6 +140,10 @@ def _print(document: dict[str, Any]) -> None:
         state = node["state"] + (f" ({node['because']})" if node["because"] else "")
         table.add_row(node["id"], state, duration(node["seconds"]), size(node["bytes"]), size(node["memory"]))
     out.print(titled(title, table))
+    for comparison, dictionaries in document["comparisons"].items():
+        beside = [f"{role} {', '.join(ids)}" for role, ids in list(dictionaries.items())[1:] if ids]
+        said = "; ".join([", ".join(dictionaries["trained"]), *beside])
+        out.print(f"Comparison {comparison} compares the dictionaries {said}.", markup=False)
     totals, path = document["totals"], document["critical_path"]
     if not totals["to_do"]:
         out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")

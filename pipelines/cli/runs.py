@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from pipelines.cli.view import duration
+from universality.errors import InputError, must_be
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,10 +18,38 @@ if TYPE_CHECKING:
 
 
 def open_named(run_name: str | None, store_url: str) -> Run:
-    """A run by name, or the newest one of the store."""
-    from storage import open_run, open_store
+    """The run that a person means: by its name, its recipe (the newest of it) or the start of its name.
 
-    return open_run(run_name, store=open_store(store_url))
+    Args:
+        run_name: an exact name wins over a recipe, a recipe over the start of a name; None for the newest run.
+        store_url: the store.
+
+    Raises:
+        RunMissing: none fits.
+        InputError: the names of several runs start so; the message lists them.
+    """
+    from storage import RunMissing, open_run, open_store
+
+    store = open_store(store_url)
+    try:
+        return open_run(run_name, store)
+    except RunMissing:
+        if run_name is None:
+            raise
+        runs = store.runs()
+        of_recipe = [run for run in runs if run.record["recipe_name"] == run_name]
+        candidates = of_recipe[-1:] or [run for run in runs if run.name.startswith(run_name)]
+        if not candidates:
+            raise
+    if len(candidates) > 1:
+        names = ", ".join(run.name for run in candidates)
+        constraint = "the name of one run, of a recipe, or the start of one run's name"
+        raise InputError(
+            must_be(
+                "RUN", "this command", constraint, f"{run_name!r}, the start of {names}", "Write more of it."
+            )
+        )
+    return candidates[0]
 
 
 def ls_command(store_url: str, as_json: bool) -> None:

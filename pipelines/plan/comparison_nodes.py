@@ -8,23 +8,28 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.plan.dictionary_nodes import dictionary_nodes
 from pipelines.plan.layout_nodes import Layout, as_json
-from pipelines.recipe import ComparisonConfig, dictionary_ids
+from pipelines.recipe import ComparisonConfig, DictionarySpec, dictionary_specs
 
 
 def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]:
     """Dictionaries, pairs, and what is made of them all."""
     c = comparison.id
-    replicates = [f"{m}r" for m in layout.trained] if comparison.replicates else []
-    dictionaries = dictionary_ids(layout.recipe, comparison)
+    specs = {spec.id: spec for spec in dictionary_specs(layout.recipe, comparison)}
+    compared, untrained = (
+        [spec.id for spec in specs.values() if spec.role == role] for role in ("primary", "untrained")
+    )
+    replicate_of = {spec.id: spec.replicate_of for spec in specs.values() if spec.replicate_of is not None}
     nodes: list[Node] = []
-    for dictionary in dictionaries:
-        nodes += dictionary_nodes(layout, comparison, dictionary)
+    for spec in specs.values():
+        nodes += dictionary_nodes(layout, comparison, spec)
     pairs = [
-        *combinations(layout.trained, 2),
-        *((m, f"{m}r") for m in layout.trained if replicates),
-        *combinations(layout.untrained, 2),
+        *combinations(compared, 2),
+        *((primary, replicate) for replicate, primary in replicate_of.items()),
+        *combinations(untrained, 2),
     ]
-    raw_pairs = list(combinations(layout.trained, 2)) if comparison.neurons else []
+    # Two dictionaries of one model read the very same neurons.
+    raw_pairs = [(a, b) for a, b in combinations(compared, 2) if specs[a].model != specs[b].model]
+    raw_pairs = raw_pairs if comparison.neurons else []
     settings = {
         "comparison_id": c,
         "compare": as_json(layout.recipe.compare),
@@ -33,16 +38,20 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     for a, b in pairs:
         nodes += _pair_nodes(layout, c, (a, b), settings)
     for a, b in raw_pairs:
-        inputs = {"tokens": "tokens", "a": f"activations/{a}/eval", "b": f"activations/{b}/eval"}
+        inputs = {"tokens": "tokens"} | {
+            side: f"activations/{specs[name].model}/eval" for side, name in (("a", a), ("b", b))
+        }
         params = {**settings, "hook_point": comparison.hook_point, "ids": [a, b]}
         nodes.append(layout.node(f"neurons/{c}/{a}-{b}", "neurons", params, inputs))
     inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
-    for dictionary in dictionaries:
+    for dictionary in specs:
         inputs[f"latents/{dictionary}"] = f"latents/{c}/{dictionary}"
         inputs[f"sae/{dictionary}"] = f"sae/{c}/{dictionary}"
-    for model in [*layout.trained, *layout.untrained]:
-        inputs[f"activations/{model}"] = f"activations/{model}/eval"
-        inputs[f"transformer/{model}"] = f"transformer/{model}"
+    # Under the dictionary's own id: what the step reads of a model, it reads for one of its dictionaries.
+    for dictionary in [*compared, *untrained]:
+        model = specs[dictionary].model
+        inputs[f"activations/{dictionary}"] = f"activations/{model}/eval"
+        inputs[f"transformer/{dictionary}"] = f"transformer/{model}"
     for a, b in pairs:
         inputs[f"similarity/{a}-{b}"] = f"similarity/{c}/{a}-{b}"
         inputs[f"null/{a}-{b}"] = f"null/{c}/{a}-{b}"
@@ -51,14 +60,14 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         inputs[f"neurons/{a}-{b}"] = f"neurons/{c}/{a}-{b}"
     roles = {
         "hook_point": comparison.hook_point,
-        "trained": layout.trained,
-        "replicates": {f"{m}r": m for m in layout.trained} if replicates else {},
-        "untrained": layout.untrained,
+        "trained": compared,
+        "replicates": replicate_of,
+        "untrained": untrained,
     }
     nodes.append(layout.node(f"comparison/{c}", "comparison", {**settings, **roles}, inputs))
-    for model in layout.trained:
-        nodes.append(_evidence_node(layout, comparison, model))
-    inputs = {f"latents/{model}": f"latents/{c}/{model}" for model in layout.trained}
+    for dictionary in compared:
+        nodes.append(_evidence_node(layout, comparison, specs[dictionary]))
+    inputs = {f"latents/{dictionary}": f"latents/{c}/{dictionary}" for dictionary in compared}
     params = {"comparison_id": c, "root_seed": layout.recipe.root_seed}
     nodes.append(layout.node(f"layout/{c}", "layout", params, {**inputs, "comparison": f"comparison/{c}"}))
     return nodes
@@ -84,7 +93,7 @@ def _pair_nodes(layout: Layout, c: str, pair: tuple[str, str], settings: dict[st
     ]
 
 
-def _evidence_node(layout: Layout, comparison: ComparisonConfig, model: str) -> Node:
+def _evidence_node(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> Node:
     c = comparison.id
     params = {
         "evidence": as_json(layout.recipe.evidence),
@@ -92,12 +101,12 @@ def _evidence_node(layout: Layout, comparison: ComparisonConfig, model: str) -> 
         "root_seed": layout.recipe.root_seed,
         "comparison_id": c,
         "hook_point": comparison.hook_point,
-        "model": model,
+        "model": spec.id,
     }
     inputs = {
-        "latents": f"latents/{c}/{model}",
-        "sae": f"sae/{c}/{model}",
-        "transformer": f"transformer/{model}",
+        "latents": f"latents/{c}/{spec.id}",
+        "sae": f"sae/{c}/{spec.id}",
+        "transformer": f"transformer/{spec.model}",
         "tokens": "tokens",
     }
-    return layout.node(f"evidence/{c}/{model}", "evidence", params, inputs)
+    return layout.node(f"evidence/{c}/{spec.id}", "evidence", params, inputs)

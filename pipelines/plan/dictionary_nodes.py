@@ -7,26 +7,25 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.hub import sae_commit, sae_files
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.plan.sources import activations_of
-from pipelines.recipe import ComparisonConfig, LoadedSAE, Recipe, training_tokens
+from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens
 from pipelines.sweep_config import SweepConfig
 
 
-def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, dictionary: str) -> list[Node]:
+def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> list[Node]:
     """The dictionary, trained or loaded, and its latents."""
-    c, (model, half) = comparison.id, activations_of(dictionary)
-    node_id = f"sae/{c}/{dictionary}"
-    if dictionary in comparison.loaded:
-        params = {**_loaded_from(comparison.loaded[dictionary]), "hook_point": comparison.hook_point}
+    c, model = comparison.id, spec.model
+    node_id = f"sae/{c}/{spec.id}"
+    if spec.id in comparison.loaded:
+        params = {**_loaded_from(comparison.loaded[spec.id]), "hook_point": comparison.hook_point}
         sae = layout.node(node_id, "loaded_sae", params, {"activations": f"activations/{model}/eval"})
     else:
         params = {
             "config": as_json(comparison.sae),
             "hook_point": comparison.hook_point,
-            "sae_seed": [dictionary],
+            "sae_seed": [spec.sae_seed],
             "root_seed": layout.recipe.root_seed,
         }
-        more, inputs = _training_source(layout.recipe, model, half)
+        more, inputs = _training_source(layout.recipe, model, spec.data_part)
         sae = layout.training_node(node_id, "sae", {**params, **more, **layout.fused}, inputs)
     inputs = {
         "sae": sae.id,
@@ -36,7 +35,7 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, dictionary: s
         "tokenizer": "tokenizer",
     }
     latents = layout.training_node(
-        f"latents/{c}/{dictionary}", "latents", {"hook_point": comparison.hook_point}, inputs
+        f"latents/{c}/{spec.id}", "latents", {"hook_point": comparison.hook_point}, inputs
     )
     return [sae, latents]
 
@@ -49,14 +48,14 @@ def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
     return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision)}
 
 
-def _training_source(recipe: Recipe, model: str, half: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Params and inputs that say which rows a dictionary is trained on."""
     rows = recipe.training_rows
     params: dict[str, Any] = {} if rows.max_norm is None else {"max_norm": rows.max_norm}
     if recipe.activation_source == "stored":
-        return params, {"activations": f"activations/{model}/{half}"}
+        return params, {"activations": f"activations/{model}/{data_part}"}
     params["live"] = {
-        "part": half,
+        "part": data_part,
         "max_tokens": training_tokens(recipe),
         "batch_contexts": BATCH_CONTEXTS,
         **rows.positions,

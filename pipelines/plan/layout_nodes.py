@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.engine.step import find_step
 from pipelines.estimates import Sizes
-from pipelines.recipe import Recipe, model_ids, untrained_ids
+from pipelines.recipe import Recipe
 
 #: Contexts per forward pass when activations are read.
 BATCH_CONTEXTS = 32
@@ -24,13 +24,13 @@ class Layout:
 
     @property
     def trained(self) -> list[str]:
-        """Ids of the compared transformers."""
-        return model_ids(self.recipe)
+        """Ids of the trained transformers."""
+        return self.recipe.model_ids
 
     @property
     def untrained(self) -> list[str]:
         """Ids of the untrained transformers."""
-        return untrained_ids(self.recipe)
+        return self.recipe.untrained_ids
 
     @property
     def compute(self) -> dict[str, Any]:

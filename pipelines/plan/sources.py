@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.corpus import corpus_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.recipe import NativeModels, dictionary_ids, training_tokens
+from pipelines.recipe import NativeModels, dictionary_specs, training_tokens
 
 #: Rows per shard of stored activations.
 SHARD_ROWS = 65_536
@@ -70,10 +70,10 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             spec = {**as_json(models.models[0]), "untrained_seed": index}
             nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
     trained_on = {
-        activations_of(dictionary)
+        (spec.model, spec.data_part)
         for c in recipe.comparisons
-        for dictionary in dictionary_ids(recipe, c)
-        if dictionary not in c.loaded
+        for spec in dictionary_specs(recipe, c)
+        if spec.id not in c.loaded
     } | {(sweep.model, "sae_a") for sweep in recipe.sweeps}
     for model in [*layout.trained, *layout.untrained]:
         if model not in used:
@@ -124,8 +124,3 @@ def _native(
     }
     inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
     return layout.training_node(f"transformer/{model}", "transformer", params, inputs)
-
-
-def activations_of(dictionary: str) -> tuple[str, str]:
-    """The model and the half of its documents that a dictionary is trained on; a replicate has the other half."""
-    return dictionary.removesuffix("r"), "sae_b" if dictionary.endswith("r") else "sae_a"

@@ -6,11 +6,8 @@ cluster, verbosity) is no part of it: that stands on the command line and never 
 
 from __future__ import annotations
 
-from pipelines.recipe.files import (
-    load_recipe,
-    shipped_recipes,
-    validate_recipe,
-)
+from pipelines.recipe.dictionary_spec import DictionarySpec, dictionary_specs, primary_specs
+from pipelines.recipe.files import load_recipe, shipped_recipes, validate_recipe
 from pipelines.recipe.parts import (
     ComparisonConfig,
     EvidenceConfig,
@@ -21,17 +18,11 @@ from pipelines.recipe.parts import (
     PretrainedModels,
     TrainingRowsConfig,
 )
-from pipelines.recipe.whole import (
-    Recipe,
-    dictionary_ids,
-    model_ids,
-    trained_configs,
-    training_tokens,
-    untrained_ids,
-)
+from pipelines.recipe.whole import Recipe, trained_configs, training_tokens
 
 __all__ = [
     "ComparisonConfig",
+    "DictionarySpec",
     "EvidenceConfig",
     "Floor",
     "LoadedSAE",
@@ -40,12 +31,11 @@ __all__ = [
     "PretrainedModels",
     "Recipe",
     "TrainingRowsConfig",
-    "dictionary_ids",
+    "dictionary_specs",
     "load_recipe",
-    "model_ids",
+    "primary_specs",
     "shipped_recipes",
     "trained_configs",
     "training_tokens",
-    "untrained_ids",
     "validate_recipe",
 ]

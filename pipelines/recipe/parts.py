@@ -88,8 +88,9 @@ class LoadedSAE(Frozen):
     """A dictionary that was trained elsewhere."""
 
     model: str = Field(
-        pattern=r"^[mu]\d+r?$",
-        description="whose activations it reads: m0, m1, …; m0r: a second dictionary of m0; u0: of an untrained model",
+        pattern=r"^(m\d+(s\d+)?r?|u\d+)$",
+        description="which dictionary of the comparison it is: m0, m1, … for the one of a model; m0s3 for that of SAE "
+        "seed 3 where sae_seeds are named; m0r, m0s3r for their replicates; u0 for that of an untrained model",
     )
     path: str | None = Field(
         None,
@@ -120,7 +121,7 @@ class LoadedSAE(Frozen):
 
 
 class ComparisonConfig(Frozen):
-    """One dictionary per model at one hook point, compared over the same rows."""
+    """Dictionaries at one hook point, compared over the same rows: one per model, or one per model and SAE seed."""
 
     id: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in every table")
     hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
@@ -130,9 +131,28 @@ class ComparisonConfig(Frozen):
     saes: tuple[LoadedSAE, ...] = Field((), description="dictionaries from elsewhere, beside trained ones")
     replicates: bool = Field(
         True,
-        description="train a second dictionary per model, other seed, disjoint half of the documents: the ceiling",
+        description="train a second dictionary per compared one, other seed, disjoint half of documents: the ceiling",
     )
-    neurons: bool = Field(True, description="compare the raw activation basis too: the neuron baseline")
+    neurons: bool = Field(
+        True, description="compare the raw activation basis of different models too: the neuron baseline"
+    )
+    sae_seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None,
+        min_length=1,
+        # Unsaid it stands nowhere: recipes of earlier runs read as they were written.
+        exclude_if=lambda seeds: seeds is None,
+        description="seeds of the compared dictionaries of every model, which are then called m0s0, m0s1, …; with two "
+        "seeds one model is enough. Default: one dictionary per model, called after it",
+    )
+
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> ComparisonConfig:
+        seeds = self.sae_seeds or ()
+        if len(set(seeds)) != len(seeds):
+            raise ValueError(
+                f"sae_seeds must differ: a dictionary agrees perfectly with itself; got {list(seeds)}"
+            )
+        return self
 
     @property
     def loaded(self) -> dict[str, LoadedSAE]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
+from pipelines.recipe.dictionary_spec import dictionary_specs, primary_specs
 from pipelines.recipe.parts import (
     ComparisonConfig,
     EvidenceConfig,
@@ -79,6 +80,18 @@ class Recipe(Frozen):
         """Every setting with its value, as JSON has it; read again it is the same recipe."""
         return self.model_dump(mode="json", context=RESOLVED)
 
+    @property
+    def model_ids(self) -> list[str]:
+        """Ids of the trained transformers, ``m0, m1, …`` in the recipe's order."""
+        models = self.models
+        count = len(models.model_seeds) if isinstance(models, NativeModels) else len(models.models)
+        return [f"m{i}" for i in range(count)]
+
+    @property
+    def untrained_ids(self) -> list[str]:
+        """Ids of the untrained transformers, ``u0, u1, …``."""
+        return [f"u{i}" for i in range(self.models.n_untrained)]
+
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         ids = [c.id for c in self.comparisons]
@@ -93,8 +106,12 @@ class Recipe(Frozen):
             raise ValueError(f"training_rows.first_position must be below n_ctx ({self.n_ctx}); got {first}")
         if not self.comparisons and not self.sweeps:
             raise ValueError("comparisons (or sweeps) must name something to do; got neither")
-        if self.comparisons and len(model_ids(self)) < 2:
-            raise ValueError("a comparison needs at least two models")
+        for comparison in self.comparisons:
+            if len(primary_specs(self.model_ids, comparison)) < 2:
+                raise ValueError(
+                    f"comparison {comparison.id!r} needs at least two models, or two sae_seeds of one: it compares "
+                    "dictionaries with each other"
+                )
         names = [sweep.id for sweep in self.sweeps]
         if len(set(names)) != len(names):
             raise ValueError(f"sweep ids must differ; got {names}")
@@ -108,22 +125,14 @@ class Recipe(Frozen):
                 slip = slip_in(asked.hook_point, self.models.architecture.n_layers)
                 if slip is not None:
                     raise ValueError(f"hook_point of {asked.id!r} {slip}")
-        known = [*model_ids(self), *untrained_ids(self)]
+        transformers = [*self.model_ids, *self.untrained_ids]
         for sweep in self.sweeps:
-            if sweep.model not in known:
-                raise ValueError(
-                    f"model of sweep {sweep.id!r} must be one of {', '.join(known)}; got {sweep.model!r}"
-                )
+            if sweep.model not in transformers:
+                legal = ", ".join(transformers)
+                raise ValueError(f"model of sweep {sweep.id!r} must be one of {legal}; got {sweep.model!r}")
         for comparison in self.comparisons:
             _check_dictionaries(self, comparison)
         return self
-
-
-def model_ids(recipe: Recipe) -> list[str]:
-    """Ids of the compared transformers, ``m0, m1, …`` in the recipe's order."""
-    models = recipe.models
-    count = len(models.model_seeds) if isinstance(models, NativeModels) else len(models.models)
-    return [f"m{i}" for i in range(count)]
 
 
 def trained_configs(recipe: Recipe) -> list[SAETrainingConfig]:
@@ -134,32 +143,22 @@ def trained_configs(recipe: Recipe) -> list[SAETrainingConfig]:
 
 def training_tokens(recipe: Recipe) -> int:
     """Positions per half of the SAE documents that dictionaries are trained on, at most."""
-    wanted = max((config.tokens for config in trained_configs(recipe)), default=0)
-    return min(wanted, recipe.activation_tokens or wanted)
-
-
-def untrained_ids(recipe: Recipe) -> list[str]:
-    """Ids of the untrained transformers, ``u0, u1, …``."""
-    return [f"u{i}" for i in range(recipe.models.n_untrained)]
-
-
-def dictionary_ids(recipe: Recipe, comparison: ComparisonConfig) -> list[str]:
-    """Ids of a comparison's dictionaries: of every model, its second one, and of every untrained model."""
-    models = model_ids(recipe)
-    return [*models, *(f"{m}r" for m in models if comparison.replicates), *untrained_ids(recipe)]
+    most = max((config.tokens for config in trained_configs(recipe)), default=0)
+    return min(most, recipe.activation_tokens or most)
 
 
 def _check_dictionaries(recipe: Recipe, comparison: ComparisonConfig) -> None:
     """Every dictionary of a comparison is either loaded or trained."""
-    wanted, loaded = dictionary_ids(recipe, comparison), [entry.model for entry in comparison.saes]
+    ids = [spec.id for spec in dictionary_specs(recipe, comparison)]
+    loaded = [entry.model for entry in comparison.saes]
     if len(set(loaded)) != len(loaded):
-        raise ValueError(f"saes of comparison {comparison.id!r} must name a model once; got {loaded}")
-    unknown = [name for name in loaded if name not in wanted]
+        raise ValueError(f"saes of comparison {comparison.id!r} must name a dictionary once; got {loaded}")
+    unknown = [name for name in loaded if name not in ids]
     if unknown:
         raise ValueError(
-            f"saes of comparison {comparison.id!r} must name dictionaries among {', '.join(wanted)}; got {unknown}"
+            f"saes of comparison {comparison.id!r} must name dictionaries among {', '.join(ids)}; got {unknown}"
         )
-    missing = [name for name in wanted if name not in loaded]
+    missing = [name for name in ids if name not in loaded]
     if missing and comparison.sae is None:
         raise ValueError(
             f"comparison {comparison.id!r} has no dictionary for {', '.join(missing)}: name it in saes, say in sae how "

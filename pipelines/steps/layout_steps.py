@@ -7,7 +7,6 @@ from typing import Any
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, Sizes
-from pipelines.recipe import model_ids
 from universality.feature_map import MAX_FEATURES
 
 #: Seconds to import umap-learn, which compiles as it is imported.
@@ -16,7 +15,7 @@ EMBEDDING_IMPORT_SECONDS = 8.0
 
 def layout_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """Correlation of all features of all models at once, then an embedding of at most so many."""
-    features = min(len(model_ids(sizes.recipe)) * sizes.d_sae, MAX_FEATURES)
+    features = min(sizes.n_compared * sizes.d_sae, MAX_FEATURES)
     active = features * sizes.k / sizes.d_sae
     seconds = EMBEDDING_IMPORT_SECONDS + sizes.rows * active**2 / 1e8 + features / 1000
     return Estimate(seconds, 40 * features, round(BASE_MEMORY + 60 * sizes.rows * active))

@@ -203,6 +203,109 @@ def test_show_before_there_are_results(call, as_recipe, url):
     assert "universality status waiting" in out
 
 
+@pytest.fixture
+def named(url):
+    """A store with runs of two recipes, oldest first."""
+    store = open_store(url)
+    for name, recipe in (
+        ("alpha-1", "alpha"),
+        ("alpha-2", "alpha"),
+        ("alphabet", "letters"),
+        ("beta", "alpha"),
+    ):
+        toys.make_run(store, toys.results_plan("main"), name, recipe)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("alpha-1", "alpha-1"),
+        ("alphabet", "alphabet"),  # a name wins over the start of others
+        ("alpha", "beta"),  # a recipe: its newest run
+        ("beta", "beta"),
+        ("b", "beta"),  # the start of one name
+        ("letters", "alphabet"),
+        (None, "beta"),
+    ],
+)
+@pytest.mark.parametrize("command", ["show", "status"])
+def test_a_run_is_named_by_name_recipe_or_start(call, named, command, said, meant):
+    _, out, _ = call(command, *([said] if said else []), "--json")
+    assert json.loads(out)["name"] == meant
+
+
+def test_the_start_of_several_names_lists_them(call, named):
+    for command in (["show"], ["status"], ["verify"], ["delete", "--yes"], ["report", "--out", "r"]):
+        code, _, err = call(*command[:1], "alph", *command[1:])
+        assert code == 2
+        assert "'alph', the start of alpha-1, alpha-2, alphabet" in err
+    code, _, err = call("show", "gamma")
+    assert code == 2
+    assert "alpha-1, alpha-2, alphabet, beta" in err
+
+
+def test_runs_beside_a_report_are_named_in_the_same_way(named, monkeypatch, tmp_path):
+    from types import SimpleNamespace
+
+    from pipelines.cli import outputs
+    from pipelines.report import bundle
+
+    options = []
+    made = SimpleNamespace(files=[], missing=[])
+    monkeypatch.setattr(
+        bundle, "write_report", lambda run, out, chosen: options.append((run, chosen)) or made
+    )
+    beside = ["letters,alpha-1", "alphabet", "b"]
+    outputs.report_command("alpha", named.url, tmp_path, formats="svg", columns=None, pairs=None, runs=beside)
+    ((run, chosen),) = options
+    assert run.name == "beta"
+    assert [other.name for other in chosen.runs] == ["alphabet", "alpha-1"]
+
+
+def test_delete_asks_and_says_what_gc_frees(call, as_recipe, url, monkeypatch):
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "one")
+    as_recipe(toys.results_plan("main", "wide"))
+    call("run", "toy", "--serial", "--name", "two")
+    code, _, err = call("delete", "two")
+    assert code == 2
+    assert "deletion of run 'two' must be confirmed; got neither --yes nor a terminal. Give --yes." in err
+    assert open_store(url).run("two")
+    code, _, err = call("delete", "tw", "--yes")
+    assert code == 0
+    assert "Run two is deleted. `universality gc` frees 1 artifact (" in err
+    assert [run.name for run in open_store(url).runs()] == ["one"]
+    assert "1 artifact and 0 leftovers removed" in call("gc")[2]
+    assert call("verify", "one")[0] == 0
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [("y", 0, []), ("n", 1, ["toy"]), ("", 1, ["toy"])])
+def test_on_a_terminal_the_answer_counts(as_recipe, call, url, monkeypatch, answer, code, left):
+    from pipelines.cli import care
+
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "toy")
+
+    class Terminal:
+        stdin = type("Stdin", (), {"isatty": staticmethod(lambda: True)})
+
+    monkeypatch.setattr(care, "sys", Terminal)
+    result = CliRunner().invoke(app, ["delete", "toy", "--store", url], input=f"{answer}\n")
+    assert result.exit_code == code
+    assert "Delete run toy? It leaves 2 artifacts (" in result.stderr
+    assert [run.name for run in open_store(url).runs()] == left
+
+
+def test_a_run_that_is_being_computed_is_not_deleted(call, url):
+    store = open_store(url)
+    with toys.make_run(store, toys.results_plan("main"), "live").lock():
+        code, _, err = call("delete", "live", "--yes")
+    assert code == 1
+    assert "state of run 'live' must be at rest before it is deleted; got computed by process" in err
+    assert store.run("live")
+
+
 def test_status_of_a_failed_run(call, as_recipe):
     as_recipe(toys.failing_plan())
     call("run", "toy", "--serial", "--name", "bad")

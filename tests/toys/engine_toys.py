@@ -146,7 +146,7 @@ def digests(store, plan):
     }
 
 
-def make_run(store, plan, name="toy"):
+def make_run(store, plan, name="toy", recipe="toy"):
     """The run of that name, made on first use."""
     from storage import RunMissing
 
@@ -155,7 +155,7 @@ def make_run(store, plan, name="toy"):
     except RunMissing:
         keys = plan.keys()
         nodes = {node.id: {"step": node.step, "key": keys[node.id]} for node in plan}
-        return store.create_run(name, recipe_name="toy", recipe={}, nodes=nodes)
+        return store.create_run(name, recipe_name=recipe, recipe={}, nodes=nodes)
 
 
 @step("toy-results", version=1, cost=free, tables=["headline", "features"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipelines.recipe import model_ids
 from pipelines.report.prose.macros import Macros, Value, code, count, letters, percent, real, series
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.template import Section, markdown_sentence
@@ -16,7 +15,7 @@ def find_limitations(m: Material, macros: Macros) -> list[Caution]:
     """The cautions of a run, those of the whole run first; adds a macro ``Limit…`` for every amount in them."""
     rows, recipe = m.evaluation_rows(), m.recipe
     cautions = run_cautions(
-        n_models=len(model_ids(recipe)) if recipe is not None and m.comparisons else None,
+        n_models=len(recipe.model_ids) if recipe is not None and m.comparisons else None,
         n_score_rows=None if rows is None else rows[1],
         documents=m.tables.get("documents"),
         unfinished=[item for item in m.missing if item.startswith("step ")],

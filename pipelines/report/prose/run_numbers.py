@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipelines.recipe import NativeModels, PretrainedModels, Recipe, model_ids
+from pipelines.recipe import NativeModels, PretrainedModels, Recipe
 from pipelines.report.prose.macros import (
     Field,
     Macros,
@@ -135,7 +135,7 @@ def _source(source: object) -> Value | None:
 
 def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
     models, add = recipe.models, macros.add
-    n = len(model_ids(recipe))
+    n = len(recipe.model_ids)
     add("NumModels", count(n), "models compared, m0, m1, ... of the recipe")
     add("NumModelsWord", words(_COUNTS[n] if n < len(_COUNTS) else f"{n:,}"), "the same as a word below ten")
     add("NumUntrained", count(models.n_untrained), "untrained models u0, u1, ... of the recipe")

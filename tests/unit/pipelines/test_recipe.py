@@ -3,7 +3,7 @@ import json
 import pytest
 
 from pipelines.errors import RecipeError
-from pipelines.recipe import Recipe, load_recipe, model_ids, shipped_recipes, untrained_ids
+from pipelines.recipe import Recipe, load_recipe, shipped_recipes
 
 
 def test_every_shipped_recipe_is_legal_and_described():
@@ -20,8 +20,8 @@ def test_overrides_reach_lists_and_nested_keys():
     recipe = load_recipe("tiny", ["comparisons.0.sae.k=4", "compare.tau=0.6", "models.model_seeds=[5, 6, 7]"])
     assert recipe.comparisons[0].sae.k == 4
     assert recipe.compare.tau == 0.6
-    assert model_ids(recipe) == ["m0", "m1", "m2"]
-    assert untrained_ids(recipe) == ["u0", "u1"]
+    assert recipe.model_ids == ["m0", "m1", "m2"]
+    assert recipe.untrained_ids == ["u0", "u1"]
 
 
 def test_overrides_may_name_what_the_file_leaves_to_defaults():
@@ -42,7 +42,7 @@ def test_overrides_may_name_what_the_file_leaves_to_defaults():
         ("n_ctx=4096", ["n_ctx must be at most"]),
         ("comparisons.0.sae=null", ["no dictionary for m0, m1, m0r, m1r, u0, u1", "name it in saes"]),
         ("comparisons.0.saes=[{model: m5, path: x}]", ["among m0, m1, m0r, m1r, u0, u1", "got ['m5']"]),
-        ("comparisons.0.saes=[{model: m0, path: x}, {model: m0, path: y}]", ["name a model once"]),
+        ("comparisons.0.saes=[{model: m0, path: x}, {model: m0, path: y}]", ["name a dictionary once"]),
         ("comparisons.0.saes=[{model: gpt2, path: x}]", ["comparisons.0.saes.0.model"]),
     ],
 )
