@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.report.exhibit import Shown
-from pipelines.report.markdown import code, page, plain
+from pipelines.report.html_page import page
+from pipelines.report.markdown import code, plain
 from pipelines.report.prose.template import filled, folded
 from pipelines.report.side_by_side import TOGETHER, pictures_beside
 from results.headline import QUANTITIES

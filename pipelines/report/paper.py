@@ -1,4 +1,4 @@
-"""LaTeX around a report: every table and figure as a float, and a document that compiles as it is."""
+"""Every table and figure of a report as LaTeX floats; ``templates/paper.tex.j2`` is a document around them."""
 
 from __future__ import annotations
 
@@ -26,46 +26,42 @@ def floats_tex(files: Iterable[str], shown: Sequence[Shown] = ()) -> str:
         if name.startswith("tables/") and f"{name}.tex" in written:
             lines.append(rf"\input{{{name}}}")
         elif f"{name}.pdf" in written:
-            lines += _figure(name, "beside", caption(name))
+            lines += _figure([name], tex_escape(caption(name)), "beside")
     for name, words, parts in pictures_beside(shown):
         if all(f"{item.name}.pdf" in written for item in parts):
-            lines += _row(name, words, parts)
+            labels = ", ".join(rf"\texttt{{{tex_escape(item.comparison)}}}" for item in parts)
+            row = f"{tex_escape(words)} From left to right: {labels}."
+            lines += _figure([item.name for item in parts], row, f"beside-{name}")
     for exhibit in EXHIBITS:
         kind, _, name = exhibit.name.partition("/")
         suffix = ".tex" if kind == "tables" else ".pdf"
         for path in written:
             stem = path.removesuffix(suffix)
             # Of several comparisons each has its own, for example figures/classes-small.
-            if path != stem and (stem == exhibit.name or stem.startswith(f"{exhibit.name}-")):
-                lines += [rf"\input{{{stem}}}"] if kind == "tables" else _figure(stem, name, exhibit.caption)
+            if path == stem or not (stem == exhibit.name or stem.startswith(f"{exhibit.name}-")):
+                continue
+            if kind == "tables":
+                lines.append(rf"\input{{{stem}}}")
+            else:
+                which = stem.removeprefix(exhibit.name)
+                lines += _figure([stem], tex_escape(exhibit.caption) + _which(which), name, which)
     return "\n".join([*lines, ""])
 
 
-def _row(name: str, words: str, parts: Sequence[Shown]) -> list[str]:
-    """The same figure of several runs, side by side as far as the page is wide."""
-    labels = ", ".join(rf"\texttt{{{tex_escape(item.comparison)}}}" for item in parts)
+def _which(suffix: str) -> str:
+    """What the end of a figure's name says in words: ``-small-page2`` is part 2 of comparison small."""
+    comparison, _, part = suffix.partition("-page")
+    words = rf" Comparison \texttt{{{tex_escape(comparison.removeprefix('-'))}}}." if comparison else ""
+    return words + (f" (Part {part}.)" if part else "")
+
+
+def _figure(stems: Sequence[str], words: str, name: str, suffix: str = "") -> list[str]:
+    """Pictures in one float, side by side as far as the page is wide; ``words`` are LaTeX."""
     return [
         r"\begin{figure}",
         r"\centering",
-        "\n".join(rf"\includegraphics{{{item.name}.pdf}}" for item in parts),
-        rf"\caption{{{tex_escape(words)} From left to right: {labels}.}}",
-        rf"\label{{fig:beside-{name.replace('_', '-')}}}",
-        r"\end{figure}",
-    ]
-
-
-def _figure(stem: str, name: str, words: str) -> list[str]:
-    _, _, rest = stem.removeprefix("figures/").partition("-")
-    comparison, _, part = f"-{rest}".partition("-page")
-    comparison = comparison.removeprefix("-")
-    label = name.replace("_", "-") + (f"-{rest}" if rest else "")
-    words = tex_escape(words) + (rf" Comparison \texttt{{{tex_escape(comparison)}}}." if comparison else "")
-    words += f" (Part {part}.)" if part else ""
-    return [
-        r"\begin{figure}",
-        r"\centering",
-        rf"\includegraphics{{{stem}.pdf}}",
+        *(rf"\includegraphics{{{stem}.pdf}}" for stem in stems),
         rf"\caption{{{words}}}",
-        rf"\label{{fig:{label}}}",
+        rf"\label{{fig:{name.replace('_', '-')}{suffix}}}",
         r"\end{figure}",
     ]

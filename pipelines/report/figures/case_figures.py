@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 from pipelines.report.figures.canvas import INK, MUTED, STYLE, WIDTHS, axes_at, new_figure, no_word_on_weights
 from pipelines.report.figures.glyphs import drawable
+from pipelines.report.figures.parts import key_words
 from results.colours import OKABE_ITO
 from results.token_text import MAX_ALPHA, MIN_ALPHA, runs_right_to_left
 
@@ -70,19 +71,10 @@ def cases_frame(cases: Sequence[Case]) -> pd.DataFrame:
     """
     columns = ["case", "remark", "context", "note", "place", "token_text", "peak", "feature", "share"]
     rows = [
-        (
-            case.title,
-            case.remark,
-            number,
-            context.note,
-            place,
-            token,
-            place == context.peak,
-            name,
-            float(share),
-        )
+        (*head, place, token, place == context.peak, name, float(share))
         for case in cases
         for number, context in enumerate(case.contexts)
+        for head in [(case.title, case.remark, number, context.note)]
         for place, token in enumerate(context.tokens)
         for (name, _), share in zip(case.sides, context.shares[:, place], strict=True)
     ]
@@ -93,12 +85,9 @@ def pages_of(cases: Sequence[Case], columns: int, height: float = PAGE_HEIGHT) -
     """Cases by page, in their order; a page holds at least one."""
     pages: list[list[Case]] = []
     used = 0.0
-    inner = WIDTHS[columns] - 0.1
     with mpl.rc_context(STYLE), no_word_on_weights():
-        ruler = _ruler()
         for case in cases:
-            block = [_laid(context, ruler, inner) for context in case.contexts]
-            own = _head(case, ruler, inner) + _height(case, block)
+            own = _blocks(case, _ruler(), WIDTHS[columns] - 0.1)[1]
             if not pages or used + own > height:
                 pages.append([])
                 used = 0.0
@@ -122,14 +111,10 @@ def cases_figure(cases: Sequence[Case], *, columns: int = 2) -> Figure:
     inner = width - 0.1
     with mpl.rc_context(STYLE), no_word_on_weights():
         ruler = _ruler()
-        blocks = [[_laid(context, ruler, inner) for context in case.contexts] for case in cases]
-        heights = [
-            _head(case, ruler, inner) + _height(case, block)
-            for case, block in zip(cases, blocks, strict=True)
-        ]
-        figure = new_figure(width, sum(heights) + 0.06)
-        top = sum(heights) + 0.03
-        for case, block, height in zip(cases, blocks, heights, strict=True):
+        blocks = [_blocks(case, ruler, inner) for case in cases]
+        whole = sum(height for _, height in blocks)
+        figure, top = new_figure(width, whole + 0.06), whole + 0.03
+        for case, (block, height) in zip(cases, blocks, strict=True):
             axes = axes_at(figure, 0.05, top - height, inner, height)
             axes.set_axis_off()
             axes.set_xlim(0, inner)
@@ -160,15 +145,15 @@ class _Ruler:
     def __init__(self) -> None:
         self._figure = new_figure(1, 1)
         self._figure.set_dpi(1000)  # extents are whole pixels
-        self._known: dict[tuple[object, ...], float] = {}
+        self._widths: dict[tuple[object, ...], float] = {}
         self._renderer = self._figure.canvas.get_renderer()  # type: ignore[attr-defined]
 
     def width(
         self, text: str, families: tuple[str, ...] = (), size: float = SIZE, weight: str = "normal"
     ) -> float:
         """Advance of a text; spaces at its ends count."""
-        if (key := (text, families, size, weight)) in self._known:
-            return self._known[key]
+        if (key := (text, families, size, weight)) in self._widths:
+            return self._widths[key]
         # A space at the end has no ink, and would be lost.
         around = [
             Text(0, 0, t, fontsize=size, fontweight=weight, figure=self._figure) for t in (f"|{text}|", "||")
@@ -177,8 +162,8 @@ class _Ruler:
             if families:
                 artist.set_fontfamily(list(families))
         whole, empty = (artist.get_window_extent(self._renderer).width for artist in around)
-        self._known[key] = (whole - empty) / self._figure.dpi
-        return self._known[key]
+        self._widths[key] = (whole - empty) / self._figure.dpi
+        return self._widths[key]
 
 
 def _laid(context: Context, ruler: _Ruler, width: float) -> list[list[_Word]]:
@@ -187,7 +172,7 @@ def _laid(context: Context, ruler: _Ruler, width: float) -> list[list[_Word]]:
     drawn = [_fitting(*drawable(_on_a_base(token)), ruler, room) for token in context.tokens]
     widths = [ruler.width(text, families) for text, families in drawn]
     lines: list[list[_Word]] = []
-    for index in _kept(widths, context.peak, MAX_LINES * room * 0.94):
+    for index in _fitting_tokens(widths, context.peak, MAX_LINES * room * 0.94):
         text, families = drawn[index]
         start = lines[-1][-1].left + lines[-1][-1].width if lines else 0.0
         # The note stands in the first line only.
@@ -219,7 +204,7 @@ def _on_a_base(token: str) -> str:
     return f"\u25cc{token}" if token and unicodedata.category(token[0]) in ("Mn", "Me") else token
 
 
-def _kept(widths: Sequence[float], peak: int, room: float) -> Iterable[int]:
+def _fitting_tokens(widths: Sequence[float], peak: int, room: float) -> Iterable[int]:
     """Tokens around the peak that fit, taken in turn from either side."""
     first = last = peak
     used = widths[peak]
@@ -233,9 +218,11 @@ def _kept(widths: Sequence[float], peak: int, room: float) -> Iterable[int]:
     return range(first, last + 1)
 
 
-def _height(case: Case, block: list[list[list[_Word]]]) -> float:
+def _blocks(case: Case, ruler: _Ruler, width: float) -> tuple[list[list[list[_Word]]], float]:
+    """Words by context and line, and the height of the whole case in inches."""
+    block = [_laid(context, ruler, width) for context in case.contexts]
     line = LINE + BAR * len(case.sides)
-    return sum(len(lines) * line + GAP for lines in block)
+    return block, _head(case, ruler, width) + sum(len(lines) * line + GAP for lines in block)
 
 
 def _head(case: Case, ruler: _Ruler, width: float) -> float:
@@ -254,7 +241,7 @@ def _draw_case(axes: Axes, case: Case, block: list[list[list[_Word]]], ruler: _R
     axes.text(*at, case.remark, va="center", fontsize=SIZE, color=MUTED)
     for (name, colour), left in zip(case.sides, _places(case, ruler), strict=True):
         axes.add_patch(Rectangle((left, 0.085 - head), 0.09, 0.05, color=colour, lw=0))
-        axes.text(left + 0.12, 0.11 - head, name, va="center_baseline", fontsize=6)
+        key_words(axes, left + 0.12, 0.11 - head, name, fontsize=6)
     y, boxes = -head, _Boxes()
     line_height = LINE + BAR * len(case.sides)
     for context, lines in zip(case.contexts, block, strict=True):
@@ -281,14 +268,8 @@ def _draw_word(axes: Axes, boxes: _Boxes, word: _Word, context: Context, case: C
     shares = context.shares[:, word.index]
     mean = float(shares.mean())
     if mean > 0:
-        boxes.add(
-            word.left,
-            y - LINE,
-            word.width,
-            LINE,
-            OKABE_ITO["sky"],
-            MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * mean,
-        )
+        ink = MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * mean
+        boxes.add(word.left, y - LINE, word.width, LINE, OKABE_ITO["sky"], ink)
     for number, (share, (_, colour)) in enumerate(zip(shares, case.sides, strict=True)):
         if share > 0:
             under = y - LINE - BAR * (number + 0.85)

@@ -13,16 +13,10 @@ from matplotlib.ft2font import FT2Font
 BASE = "DejaVu Sans"
 #: Families that may stand in for a script that the base lacks, in the order in which they are asked.
 _STAND_INS = (
-    "Noto Sans",
-    "Noto Serif",
-    "Noto Naskh",
-    "Noto Kufi",
-    "WenQuanYi",
-    "Source Han",
-    "IPA",
-    "Nanum",
-    "Lohit",
-)
+    "Noto Sans", "Noto Serif", "Noto Naskh", "Noto Kufi", "WenQuanYi", "Source Han", "IPA", "Nanum", "Lohit",
+)  # fmt: skip
+#: Weights of regular fonts, as fonts name them.
+_REGULAR = ("400", "500", "normal", "regular", "book", "medium")
 #: Fonts of pictures in colour, which vector files cannot hold.
 _UNUSABLE = ("Emoji", "Color")
 
@@ -63,23 +57,16 @@ def _family_of(character: str) -> str | None:
 @cache
 def _stand_ins() -> tuple[tuple[str, str], ...]:
     """Regular fonts of this machine by family, in the order of :data:`_STAND_INS`, then by name."""
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.name, entry.fname)):
-        plain = entry.style == "normal" and str(entry.weight) in (
-            "400",
-            "500",
-            "normal",
-            "regular",
-            "book",
-            "medium",
-        )
+        plain = entry.style == "normal" and str(entry.weight) in _REGULAR
         if plain and not any(word in entry.name for word in _UNUSABLE):
-            found.setdefault(entry.name, entry.fname)
-    return tuple((family, path) for _, family, path in sorted(_rank(found)))
+            paths.setdefault(entry.name, entry.fname)
+    return tuple((family, path) for _, family, path in sorted(_rank(paths)))
 
 
-def _rank(found: dict[str, str]) -> Iterator[tuple[int, str, str]]:
-    for family, path in found.items():
+def _rank(paths: dict[str, str]) -> Iterator[tuple[int, str, str]]:
+    for family, path in paths.items():
         for place, start in enumerate(_STAND_INS):
             if family.startswith(start):
                 yield place, family, path

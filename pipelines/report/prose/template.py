@@ -9,7 +9,7 @@ A sentence that needs a number which the run does not have is replaced by words 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -109,32 +109,40 @@ def unknown(sentence: str, macros: Macros) -> list[str]:
 
 def tex_text(sections: Sequence[Section], macros: Macros) -> str:
     """Sections as LaTeX in ASCII: subsections, paragraphs and lists, without a preamble."""
-    lines: list[str] = []
-    for section in sections:
-        macros.scoped(section.comparison)
-        lines += [rf"\subsection*{{{tex_escape(section.title)}}}", ""]
+
+    def lines(section: Section) -> Iterator[str]:
         paragraphs = ["\n".join(tex_sentence(s, macros) for s in p) for p in section.paragraphs]
+        yield from (rf"\subsection*{{{tex_escape(section.title)}}}", "")
         if section.items:
-            lines += [r"\begin{itemize}", *(rf"\item {text}" for text in paragraphs), r"\end{itemize}", ""]
+            yield from (r"\begin{itemize}", *(rf"\item {text}" for text in paragraphs), r"\end{itemize}", "")
         else:
-            lines += [line for text in paragraphs for line in (text, "")]
-    macros.scoped(None)
-    return "\n".join(lines)
+            yield from (f"{text}\n" for text in paragraphs)
+
+    return _text(sections, macros, lines)
 
 
 def markdown_text(sections: Sequence[Section], macros: Macros) -> str:
     """Sections as Markdown, numbers filled in."""
-    lines: list[str] = []
+
+    def lines(section: Section) -> Iterator[str]:
+        paragraphs = [" ".join(markdown_sentence(s, macros) for s in p) for p in section.paragraphs]
+        yield from (f"## {section.title}", "")
+        if section.items:
+            yield from (*(f"- {text}" for text in paragraphs), "")
+        else:
+            yield from (f"{text}\n" for text in paragraphs)
+
+    return _text(sections, macros, lines)
+
+
+def _text(sections: Sequence[Section], macros: Macros, lines: Callable[[Section], Iterable[str]]) -> str:
+    """The lines of all sections, each with the macros of its own comparison."""
+    text: list[str] = []
     for section in sections:
         macros.scoped(section.comparison)
-        lines += [f"## {section.title}", ""]
-        paragraphs = [" ".join(markdown_sentence(s, macros) for s in p) for p in section.paragraphs]
-        if section.items:
-            lines += [*(f"- {text}" for text in paragraphs), ""]
-        else:
-            lines += [line for text in paragraphs for line in (text, "")]
+        text += lines(section)
     macros.scoped(None)
-    return "\n".join(lines)
+    return "\n".join(text)
 
 
 def tex_sentence(sentence: str, macros: Macros) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipelines.report.html_page import page
 from pipelines.report.latex import Column
-from pipelines.report.markdown import markdown_table, page
+from pipelines.report.markdown import markdown_table
 from pipelines.report.page import in_short, report_html, report_markdown
 from storage import Run
 
