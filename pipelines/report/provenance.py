@@ -38,14 +38,14 @@ def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ..
     record = run.record
     artifacts = _artifacts(run)
     headline, features = tables.get("headline"), tables.get("features")
-    found = summary_values(headline, features) if headline is not None and features is not None else {}
+    summary = summary_values(headline, features) if headline is not None and features is not None else {}
     return clean(
         {
             "schema_version": VERSION,
             "run": run.name,
             "status": run.status,
             "recipe_name": record.get("recipe_name"),
-            **found,
+            **summary,
             "missing": list(missing),
             "warnings": step_warnings(run),
             "limitations": [],
@@ -91,23 +91,23 @@ def clean(value: Any) -> Any:
 
 def _artifacts(run: Run) -> dict[str, Any]:
     """By node: step, key and, where it is finished, the step's version and its facts without times."""
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for node, fields in run.record["nodes"].items():
         entry: dict[str, Any] = {"step": fields["step"], "key": fields["key"], "finished": False}
         if run.store.has(fields["key"]):
             manifest = run.store.get(fields["key"]).manifest
             facts = {k: v for k, v in manifest["facts"].items() if k not in TIMED_FACTS}
             entry |= {"finished": True, "version": manifest["version"], "facts": facts}
-        found[node] = entry
-    return found
+        entries[node] = entry
+    return entries
 
 
 def _seeds(record: Mapping[str, Any], models: pd.DataFrame | None) -> dict[str, Any]:
     seeds: dict[str, Any] = {"root_seed": (record.get("recipe") or {}).get("root_seed")}
     if models is not None:
-        wanted = [c for c in ("comparison_id", "model", "role", "model_seed", "sae_seed") if c in models]
-        plain = models[wanted].astype(object)
-        seeds["models"] = plain.where(models[wanted].notna(), None).to_dict("records")
+        columns = [c for c in ("comparison_id", "model", "role", "model_seed", "sae_seed") if c in models]
+        plain = models[columns].astype(object)
+        seeds["models"] = plain.where(models[columns].notna(), None).to_dict("records")
     return seeds
 
 

@@ -45,9 +45,9 @@ def firing_rates_figure(rates: pd.DataFrame, *, columns: int = 1) -> Figure:
     colours = model_colours(models)
     firing = rates[rates["left"] > 0]
     for i, model in enumerate(models):
-        mine = firing[firing["model"] == model]
-        edges = np.append(mine["left"].to_numpy(), mine["right"].to_numpy()[-1:])
-        axes.stairs(mine["fraction"], edges, color=colours[model], ls=LINES[i % len(LINES)], lw=1.1)
+        bins = firing[firing["model"] == model]
+        edges = np.append(bins["left"].to_numpy(), bins["right"].to_numpy()[-1:])
+        axes.stairs(bins["fraction"], edges, color=colours[model], ls=LINES[i % len(LINES)], lw=1.1)
     rate_axis(axes, firing["left"].min())
     top = max(0.01, 1.08 * firing["fraction"].max())
     ticks = round_ticks(top, 5)

@@ -1,4 +1,4 @@
-"""What a sweep of dictionaries found: one row per point, and the frontier of sparsity against unexplained variance."""
+"""What came of a sweep of dictionaries: the frontier of sparsity against unexplained variance."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame, *, columns: int 
     axes = axes_at(figure, 0.64, 0.36, width - 0.84, height)
     for number, name in enumerate(series):
         colour, marker, _ = series_style(number)
-        mine = shown[shown["series"] == name].sort_values("l0")
-        axes.plot(mine["l0"], mine["fvu"], color=colour, lw=0.8, zorder=2)
-        dots = seeds[seeds["point"].isin(mine["point"])]
+        line = shown[shown["series"] == name].sort_values("l0")
+        axes.plot(line["l0"], line["fvu"], color=colour, lw=0.8, zorder=2)
+        dots = seeds[seeds["point"].isin(line["point"])]
         axes.plot(dots["l0"], dots["fvu"], ls="none", marker=".", ms=2, color=colour, alpha=0.6, zorder=2)
-        _marks(axes, mine, colour, marker)
+        _marks(axes, line, colour, marker)
     if len(shown):
         _log_axis(axes, "x", np.append(shown["l0"], seeds["l0"]))
         _log_axis(axes, "y", np.append(shown["fvu"], seeds["fvu"]))
@@ -53,10 +53,18 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame, *, columns: int 
 
 
 def _marks(axes: Axes, points: pd.DataFrame, colour: str, marker: str) -> None:
-    for best, mine in points.groupby("frontier"):
+    for best, group in points.groupby("frontier"):
         face = colour if best else "white"
         axes.plot(
-            mine["l0"], mine["fvu"], ls="none", marker=marker, ms=4.5, mfc=face, mec=colour, mew=0.9, zorder=3
+            group["l0"],
+            group["fvu"],
+            ls="none",
+            marker=marker,
+            ms=4.5,
+            mfc=face,
+            mec=colour,
+            mew=0.9,
+            zorder=3,
         )
 
 

@@ -29,14 +29,9 @@ def map_points(positions: pd.DataFrame, features: pd.DataFrame, models: tuple[st
     Returns:
         model, latent, x, y, class, cluster; of the first model before the second.
     """
-    mine = positions.merge(
-        features[["model", "latent", "class", "cluster"]], on=["model", "latent"], how="left"
-    )
-    parts = [
-        mine.loc[mine["model"] == model, ["model", "latent", "x", "y", "class", "cluster"]]
-        for model in models
-    ]
-    return pd.concat(parts, ignore_index=True)
+    keys, columns = ["model", "latent"], ["class", "cluster"]
+    placed = positions[[*keys, "x", "y"]].merge(features[[*keys, *columns]], on=keys, how="left")
+    return pd.concat([placed[placed["model"] == model] for model in models], ignore_index=True)
 
 
 def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataFrame:
@@ -54,14 +49,18 @@ def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataF
     columns = ["latent_a", "latent_b", "r_held_out", "x_a", "y_a", "x_b", "y_b"]
     if len(models) < 2:
         return pd.DataFrame({name: np.zeros(0) for name in columns}).assign(drawn=np.zeros(0, bool))
-    kept = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
+    matched = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
     for side, model in zip("ab", models, strict=False):
         here = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]]
-        kept = kept.merge(here.rename(columns=lambda name, side=side: f"{name}_{side}"), on=f"latent_{side}")
-    kept = kept.loc[kept["cluster_a"] == kept["cluster_b"]]
-    kept = kept.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)[columns]
-    chosen = np.unique(np.linspace(0, len(kept) - 1, min(limit, len(kept))).round().astype(int))
-    return kept.assign(drawn=np.isin(np.arange(len(kept)), chosen))
+        matched = matched.merge(
+            here.rename(columns=lambda name, side=side: f"{name}_{side}"), on=f"latent_{side}"
+        )
+    matched = matched.loc[matched["cluster_a"] == matched["cluster_b"]]
+    matched = matched.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)[
+        columns
+    ]
+    chosen = np.unique(np.linspace(0, len(matched) - 1, min(limit, len(matched))).round().astype(int))
+    return matched.assign(drawn=np.isin(np.arange(len(matched)), chosen))
 
 
 @styled
@@ -89,9 +88,9 @@ def map_figure(points: pd.DataFrame, links: pd.DataFrame, *, columns: int = 2) -
     shift = {model: 1.3 * number for number, model in enumerate(models)}
     _lines(axes, links.loc[links["drawn"]], points)
     for model in models:
-        mine = points["model"] == model
-        _dots(axes, place[mine] + [shift[model], 0], points.loc[mine, "class"], small=len(points) > 3000)
-        words = f"{model}, {int(mine.sum()):,} features"
+        own = points["model"] == model
+        _dots(axes, place[own] + [shift[model], 0], points.loc[own, "class"], small=len(points) > 3000)
+        words = f"{model}, {int(own.sum()):,} features"
         axes.annotate(
             words, (0.5 + shift[model], 1), xytext=(0, 5), textcoords="offset points", ha="center", va="bottom",
             fontweight="bold",
@@ -121,10 +120,10 @@ def _lines(axes: Axes, drawn: pd.DataFrame, points: pd.DataFrame) -> None:
 
 def _dots(axes: Axes, place: np.ndarray, classes: pd.Series, *, small: bool) -> None:
     for name in reversed(CLASSES):
-        mine = place[(classes == name).to_numpy()]
+        of_class = place[(classes == name).to_numpy()]
         axes.plot(
-            *mine.T, _MARKERS[name], ms=1.1 if small else 2.2, mfc=CLASS_COLOURS[name], mec="white",
-            mew=0 if small else 0.25, ls="none", zorder=2, rasterized=len(mine) > 20_000,
+            *of_class.T, _MARKERS[name], ms=1.1 if small else 2.2, mfc=CLASS_COLOURS[name], mec="white",
+            mew=0 if small else 0.25, ls="none", zorder=2, rasterized=len(of_class) > 20_000,
         )  # fmt: skip
 
 

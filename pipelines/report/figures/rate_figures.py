@@ -92,17 +92,17 @@ def median_by_rate(bins: pd.DataFrame) -> pd.DataFrame:
         rate (geometric middle of the bin), r, n; bins of fewer than 5 are left out.
     """
     rows = []
-    for _, mine in bins.groupby("left"):
-        n = int(mine["n"].sum())
+    for _, column in bins.groupby("left"):
+        n = int(column["n"].sum())
         if n >= 5:
-            ordered = mine.sort_values("bottom")
+            ordered = column.sort_values("bottom")
             reached = ordered["n"].cumsum().to_numpy()
             at = int(np.searchsorted(reached, n / 2))
             before = reached[at - 1] if at else 0
             inside = (n / 2 - before) / ordered["n"].iloc[at]
             low, high = ordered["bottom"].iloc[at], ordered["top"].iloc[at]
             rows.append(
-                (np.sqrt(mine["left"].iloc[0] * mine["right"].iloc[0]), low + inside * (high - low), n)
+                (np.sqrt(column["left"].iloc[0] * column["right"].iloc[0]), low + inside * (high - low), n)
             )
     return pd.DataFrame(rows, columns=["rate", "r", "n"])
 

@@ -74,25 +74,17 @@ def _mark(axes: Axes, x: float, y: float, number: int, **style: Any) -> None:
 
 def _dots(axes: Axes, headlines: pd.DataFrame, sides: list[str], quantities: list[str]) -> None:
     heading(axes, "median held-out r")
-    for row, quantity in enumerate(quantities):
-        for number, side in enumerate(sides):
-            mine = headlines[(headlines["quantity"] == quantity) & (headlines["side"] == side)]
-            if mine.empty or pd.isna(mine["value"].iloc[0]):
-                continue
-            y = row + (number - (len(sides) - 1) / 2) * 0.8 / max(len(sides), 2)
-            axes.plot(
-                mine[["low", "high"]].to_numpy(float)[0],
-                [y, y],
-                color=series_style(number).colour,
-                lw=1.1,
-                zorder=2,
-            )
-            _mark(axes, mine["value"].iloc[0], y, number, zorder=3)
+    medians = headlines.dropna(subset=["value"])[["quantity", "side", "value", "low", "high"]]
+    for quantity, side, value, low, high in medians.itertuples(index=False):
+        number = sides.index(str(side))
+        y = quantities.index(quantity) + (number - (len(sides) - 1) / 2) * 0.8 / max(len(sides), 2)
+        axes.plot([low, high], [y, y], color=series_style(number).colour, lw=1.1, zorder=2)
+        _mark(axes, value, y, number, zorder=3)
     axes.set_ylim(len(quantities) - 0.5, -0.5)
     axes.set_yticks(range(len(quantities)), [QUANTITIES[name].short for name in quantities])
     as_rows(axes)
-    low = float(np.nanmin(headlines[["value", "low"]].to_numpy(float), initial=0.0))
-    axes.set_xlim(min(low, 0.0) - 0.02, 1)
+    lowest = float(np.nanmin(headlines[["value", "low"]].to_numpy(float), initial=0.0))
+    axes.set_xlim(min(lowest, 0.0) - 0.02, 1)
     unit_ticks(axes.xaxis)
     for row in range(1, len(quantities)):
         axes.axhline(row - 0.5, color=FAINT, lw=0.5)
@@ -102,12 +94,12 @@ def _dots(axes: Axes, headlines: pd.DataFrame, sides: list[str], quantities: lis
 def _stack(axes: Axes, classes: pd.DataFrame, sides: list[str]) -> None:
     heading(axes, "universal, shared, specific")
     for number, side in enumerate(sides):
-        mine = classes[classes["side"] == side].set_index(["class", "level"])["fraction"]
+        fractions = classes[classes["side"] == side].set_index(["class", "level"])["fraction"]
         left = 0.0
         for name in CLASSES:
             share = 0.0
             for level in LEVELS:
-                width = float(mine.get((name, level), 0.0))
+                width = float(fractions.get((name, level), 0.0))
                 place = {"left": left + share, "height": 0.66, "color": class_colour(name, level)}
                 axes.barh(number, width, ec="white", lw=0.3, **place)
                 share += width
@@ -128,9 +120,9 @@ def _stack(axes: Axes, classes: pd.DataFrame, sides: list[str]) -> None:
 def _curves(axes: Axes, curves: pd.DataFrame, sides: list[str]) -> None:
     curves = curves[curves["class"] == "universal"]
     for number, side in enumerate(sides):
-        mine = curves[curves["side"] == side].sort_values("tau")
+        curve = curves[curves["side"] == side].sort_values("tau")
         colour, _, line = series_style(number)
-        axes.plot(mine["tau"], mine["fraction"], color=colour, ls=line, lw=1.2)
+        axes.plot(curve["tau"], curve["fraction"], color=colour, ls=line, lw=1.2)
     heading(axes, "universal features")
     top = max(0.02, 1.1 * float(curves["fraction"].max())) if len(curves) else 1.0
     axes.set_ylim(0, top)
