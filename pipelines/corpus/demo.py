@@ -85,10 +85,10 @@ def caps(config: DemoMix) -> dict[str, int]:
                     f"Correct it.{nearest(name, DOMAINS)}",
                 )
             )
-    wanted = config.domains or DOMAINS
+    chosen = config.domains or DOMAINS
     ceiling = config.max_bytes if isinstance(config.max_bytes, int) else _EVERYTHING
     table = {domain: _CAPS[config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given
-    return {domain: min(cap, ceiling) if domain in wanted else 0 for domain, cap in table.items()}
+    return {domain: min(cap, ceiling) if domain in chosen else 0 for domain, cap in table.items()}
 
 
 def script_domain(text: str) -> str:

@@ -98,8 +98,8 @@ def html() -> Iterator[Unit]:
 def js_css() -> Iterator[Unit]:
     """Scripts and style sheets of Django's admin, neither minified nor message catalogues."""
     files = [*files_of(DJANGO, ".js", "contrib/"), *files_of(DJANGO, ".css", "contrib/")]
-    wanted = [path for path in files if "/static/" in path and ".min." not in path and "/i18n/" not in path]
-    return _files(hashed_order(wanted), "js_css")
+    sources = [path for path in files if "/static/" in path and ".min." not in path and "/i18n/" not in path]
+    return _files(hashed_order(sources), "js_css")
 
 
 def _files(paths: list[str], domain: str) -> Iterator[Unit]:

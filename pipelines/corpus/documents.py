@@ -48,21 +48,21 @@ def cut(text: str, max_bytes: int) -> list[str]:
         Pieces whose concatenation is ``text``.
     """
     pieces: list[str] = []
-    held: list[str] = []
+    piece: list[str] = []
     size = 0
     for line in text.splitlines(keepends=True):
         # A character takes at most four bytes: most lines need no closer look.
         for part in (line,) if len(line) * 4 <= max_bytes else _short_enough(line, max_bytes):
             n_bytes = len(part) if part.isascii() else len(part.encode("utf-8"))
-            if held and size + n_bytes > max_bytes:
-                pieces.append("".join(held))
-                held, size = [], 0
-            held.append(part)
+            if piece and size + n_bytes > max_bytes:
+                pieces.append("".join(piece))
+                piece, size = [], 0
+            piece.append(part)
             size += n_bytes
     if pieces and size * 8 < max_bytes:
-        pieces[-1] += "".join(held)
-    elif held:
-        pieces.append("".join(held))
+        pieces[-1] += "".join(piece)
+    elif piece:
+        pieces.append("".join(piece))
     return pieces
 
 

@@ -31,10 +31,10 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
         raise CorpusError(
             must_be("path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path.")
         )
-    found = sorted(
+    files = sorted(
         (path.relative_to(root).as_posix(), path) for path in root.glob(config.pattern) if path.is_file()
     )
-    if not found:
+    if not files:
         there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
         raise CorpusError(
             must_be(
@@ -45,7 +45,7 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
                 "Correct the pattern, or choose another kind of source.",
             )
         )
-    return found
+    return files
 
 
 def text_units(config: TextFolder) -> Iterator[Unit]:

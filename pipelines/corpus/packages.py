@@ -43,17 +43,17 @@ def locate(package: Package) -> Path:
         SourceMissing: not installed, or another version; the text says the command that mends it.
     """
     try:
-        found = version(package.name)
+        installed = version(package.name)
     except PackageNotFoundError:
-        found = "not installed"
-    spec = find_spec(package.module) if found == package.version else None
+        installed = "not installed"
+    spec = find_spec(package.module) if installed == package.version else None
     if spec is None or not spec.submodule_search_locations:
         raise SourceMissing(
             must_be(
                 f"package '{package.name}'",
                 "the demo mix",
                 f"version {package.version} exactly (its text is pinned)",
-                found,
+                installed,
                 f"Run: {INSTALL}",
             )
         )

@@ -58,22 +58,22 @@ def read_corpus(config: CorpusConfig) -> Corpus:
         CorpusError: no text, one document only, undecodable bytes, a missing column, a changed demo text.
         SourceMissing: a source is not installed in the version that is pinned.
     """
-    kept: list[Document] = []
+    documents: list[Document] = []
     dropped: Counter[str] = Counter()
     seen = Distinct()
     for source in config.sources:
-        before = len(kept)
-        first_unit = kept[-1].unit + 1 if kept else 0
-        kept.extend(_documents(source, config, seen, dropped, first_unit))
+        before = len(documents)
+        first_unit = documents[-1].unit + 1 if documents else 0
+        documents.extend(_documents(source, config, seen, dropped, first_unit))
         if isinstance(source, DemoMix) and before == 0:
-            pins.check(source, config, _domain_facts(kept))
-    _check_enough(kept, config)
+            pins.check(source, config, _domain_facts(documents))
+    _check_enough(documents, config)
     manifest = {
-        "domains": _domain_facts(kept),
-        "packages": _package_facts(kept),
+        "domains": _domain_facts(documents),
+        "packages": _package_facts(documents),
         "dropped": {reason: dropped[reason] for reason in ("duplicate", "short")},
     }
-    return Corpus(_frame(kept), manifest)
+    return Corpus(_frame(documents), manifest)
 
 
 class _Budget:
@@ -143,13 +143,13 @@ def _while_open(open_reader, domains: tuple[str, ...], budget: _Budget) -> Itera
 def _check_enough(documents: list[Document], config: CorpusConfig) -> None:
     if len(documents) > 1:
         return
-    found = f"one document, '{documents[0].source}'" if documents else "no text"
+    got = f"one document, '{documents[0].source}'" if documents else "no text"
     raise CorpusError(
         must_be(
             "text",
             f"the corpus ({', '.join(source.kind for source in config.sources)})",
             f"at least two documents of {config.min_document_bytes} bytes or more",
-            found,
+            got,
             "Check path, pattern and text_column; give more text; or lower max_document_bytes.",
         )
     )

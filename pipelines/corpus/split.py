@@ -35,10 +35,10 @@ def fair_shares(available: np.ndarray, weights: np.ndarray, total: float) -> np.
     shares = np.zeros_like(available)
     open_ = weights > 0
     while open_.any() and total - shares.sum() > 1e-9:
-        wanted = (total - shares[~open_].sum()) * weights / weights[open_].sum()
-        full = open_ & (wanted >= available)
+        share = (total - shares[~open_].sum()) * weights / weights[open_].sum()
+        full = open_ & (share >= available)
         if not full.any():
-            return np.where(open_, wanted, shares)
+            return np.where(open_, share, shares)
         shares[full] = available[full]
         open_ &= ~full
     return shares

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.corpus import corpus_fingerprint
+from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, dictionary_specs, training_tokens

@@ -23,7 +23,7 @@ def text_cost(sizes: Any, params: Any) -> Estimate:
 @step("corpus", version=1, cost=text_cost, tables=["texts"])
 def corpus(ctx: StepContext) -> None:
     """Read the sources and deal their documents to parts."""
-    from pipelines.corpus import build_corpus
+    from pipelines.corpus.build import build_corpus
 
     result = build_corpus(
         CorpusConfig(**ctx.params["corpus"]), SplitConfig(**ctx.params["split"]), ctx.params["root_seed"]
@@ -36,7 +36,7 @@ def corpus(ctx: StepContext) -> None:
 @step("tokenizer", version=1, cost=text_cost, tables=["vocabulary"])
 def tokenizer(ctx: StepContext) -> None:
     """Train or load the tokenizer."""
-    from pipelines.tokens import build_tokenizer
+    from pipelines.tokens.build import build_tokenizer
 
     config = TypeAdapter(TokenizerConfig).validate_python(ctx.params["tokenizer"])
     result = build_tokenizer(ctx.inputs["corpus"].table("texts"), config)
@@ -49,7 +49,7 @@ def tokenizer(ctx: StepContext) -> None:
 @step("tokens", version=1, cost=text_cost, tables=["documents"])
 def tokens(ctx: StepContext) -> None:
     """Pack every part into contexts and lay out the evaluation rows."""
-    from pipelines.tokens import TokenizerResult, build_tokens
+    from pipelines.tokens.build import TokenizerResult, build_tokens
 
     made = ctx.inputs["tokenizer"]
     result = build_tokens(

@@ -48,15 +48,15 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenLists:
     blocks: list[np.ndarray] = []
     lengths: list[int] = []
     batch: list[str] = []
-    held = 0
+    n_characters = 0
     for i, text in enumerate(texts):
         batch.append(text)
-        held += len(text)
-        if held >= _BATCH_BYTES or i == len(texts) - 1:
+        n_characters += len(text)
+        if n_characters >= _BATCH_BYTES or i == len(texts) - 1:
             for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
                 ids = np.asarray(encoding.ids, dtype=np.int32)
                 blocks.append(ids)
                 lengths.append(len(ids))
-            batch, held = [], 0
+            batch, n_characters = [], 0
     tokens = np.concatenate(blocks) if blocks else np.empty(0, np.int32)
     return TokenLists(tokens, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype(np.int64))

@@ -104,8 +104,8 @@ def context_blocks(
     """
     width = n_ctx - 1
     size = int(lists.lengths[pool].sum())
-    wanted = None if n_tokens is None else n_tokens // n_ctx
-    if size < width or wanted == 0:
+    n_contexts = None if n_tokens is None else n_tokens // n_ctx
+    if size < width or n_contexts == 0:
         raise PackingError(
             must_be(
                 "n_ctx",
@@ -116,26 +116,28 @@ def context_blocks(
             )
         )
     return _blocks(
-        _stretches(lists, pool, bos, generator, wanted is None), n_ctx, bos, wanted, block_contexts
+        _stretches(lists, pool, bos, generator, n_contexts is None), n_ctx, bos, n_contexts, block_contexts
     )
 
 
 def _blocks(
-    stretches: Iterator[np.ndarray], n_ctx: int, bos: int, wanted: int | None, block_contexts: int
+    stretches: Iterator[np.ndarray], n_ctx: int, bos: int, n_contexts: int | None, block_contexts: int
 ) -> Iterator[np.ndarray]:
-    """Cut a stream of tokens into blocks of contexts, ``wanted`` in all."""
+    """Cut a stream of tokens into blocks of contexts, ``n_contexts`` in all."""
     width = n_ctx - 1
     made = 0
     rest = np.empty(0, np.int32)
     for stretch in stretches:
         rest = np.concatenate([rest, stretch])
-        while len(rest) >= width and made != wanted:
-            n = min(len(rest) // width, block_contexts, len(rest) if wanted is None else wanted - made)
+        while len(rest) >= width and made != n_contexts:
+            n = min(
+                len(rest) // width, block_contexts, len(rest) if n_contexts is None else n_contexts - made
+            )
             body = rest[: n * width].reshape(n, width)
             yield np.hstack([np.full((n, 1), bos, np.int32), body])
             made += n
             rest = rest[n * width :]
-        if made == wanted:
+        if made == n_contexts:
             return
 
 
@@ -144,19 +146,19 @@ def _stretches(
 ) -> Iterator[np.ndarray]:
     """Stretches of the stream ``d bos d bos …``: shuffled documents, pass after pass."""
     separator = np.array([bos], np.int32)
-    held: list[np.ndarray] = []
+    pieces: list[np.ndarray] = []
     size = 0
     while True:
         for document in generator.permutation(pool):
             ids = lists[int(document)]
             if len(ids):
-                held += [ids, separator]
+                pieces += [ids, separator]
                 size += len(ids) + 1
             if size >= _STRETCH:
-                yield np.concatenate(held)
-                held, size = [], 0
-        if held:
-            yield np.concatenate(held)
-            held, size = [], 0
+                yield np.concatenate(pieces)
+                pieces, size = [], 0
+        if pieces:
+            yield np.concatenate(pieces)
+            pieces, size = [], 0
         if one_pass:
             return

@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from pipelines.engine.runner import run_plan
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
-from pipelines.tokens import train_tokenizer
+from pipelines.tokens.tokenizer import train_tokenizer
 from pipelines.tokens.tokenizer_config import TrainedTokenizer
 from storage import open_store
 from universality.transformers.tokenizer import load_tokenizer

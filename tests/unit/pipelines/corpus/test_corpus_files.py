@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from pipelines.corpus import corpus_fingerprint, read_corpus
 from pipelines.corpus import files as corpus_files
 from pipelines.corpus.corpus_config import CorpusConfig, JsonLines, ParquetFiles, TextFolder
 from pipelines.corpus.errors import CorpusError
+from pipelines.corpus.fingerprint import corpus_fingerprint
+from pipelines.corpus.read import read_corpus
 
 PROSE = "The quick brown fox jumps over the lazy dog, number {i}, and then it sleeps for a while.\n"
 

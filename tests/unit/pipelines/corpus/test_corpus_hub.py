@@ -3,9 +3,9 @@ import builtins
 import pandas as pd
 import pytest
 
-from pipelines.corpus import read_corpus
 from pipelines.corpus.corpus_config import CorpusConfig, HubDataset
 from pipelines.corpus.errors import CorpusError, SourceMissing
+from pipelines.corpus.read import read_corpus
 
 ROWS = pd.DataFrame(
     {

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.tokens import context_blocks, pack
 from pipelines.tokens.encode import TokenLists
 from pipelines.tokens.errors import PackingError
+from pipelines.tokens.packing import context_blocks, pack
 
 BOS = 0
 

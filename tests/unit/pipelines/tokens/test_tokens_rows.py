@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.tokens import evaluation_rows, pack
 from pipelines.tokens.encode import TokenLists
-from pipelines.tokens.evaluation_rows import choose_documents
+from pipelines.tokens.evaluation_rows import choose_documents, evaluation_rows
+from pipelines.tokens.packing import pack
 
 BOS = 0
 

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from pipelines.tokens import encode_documents, train_tokenizer, vocabulary_table
+from pipelines.tokens.encode import encode_documents
 from pipelines.tokens.errors import TokenizerError
-from pipelines.tokens.tokenizer import bos_id, tokenizer_json
+from pipelines.tokens.tokenizer import bos_id, tokenizer_json, train_tokenizer
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
-from pipelines.tokens.vocabulary import byte_of_character, token_bytes
+from pipelines.tokens.vocabulary import byte_of_character, token_bytes, vocabulary_table
 from universality.transformers.tokenizer import load_tokenizer
 
 TEXTS = [
