@@ -8,7 +8,8 @@ import streamlit as st
 
 from dashboards.components.panels import explain_damage, explain_unreachable, nothing
 from dashboards.components.pin_panel import show_pins
-from dashboards.data import View, comparisons_of, get_view, list_runs, open_cached_store
+from dashboards.data import View, get_view, list_runs, open_cached_store
+from results.stored_comparison import comparisons_of
 from storage import Run, StoreError
 
 VIEW = "universality_view"

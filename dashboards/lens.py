@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,9 @@ import streamlit as st
 from jaxtyping import Float
 
 from dashboards.data import BY_VIEW, View
-from results.token_text import token_strings
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
-
-    from storage import Run
 
 #: Longest text that is taken; it must fit an address, in which a character can take nine.
 MAX_CHARACTERS = 2_000
@@ -37,16 +34,10 @@ class Lens:
 
     Attributes:
         encode_text: text to token ids, no special tokens.
-        bos: id that starts every context.
-        n_tokens: most tokens of text that fit one context of the run.
-        token_bytes: bytes of each token id.
         encoders: one per compared model, in the order of the run.
     """
 
     encode_text: Callable[[str], list[int]]
-    bos: int
-    n_tokens: int
-    token_bytes: list[bytes]
     encoders: dict[str, Encoder]
 
 
@@ -65,11 +56,6 @@ class Reading:
     firings: pd.DataFrame
 
 
-def trained_here(view: View) -> bool:
-    """Whether the weights of every compared model lie in the store; public models are only named there."""
-    return not any(view.run.artifact(f"transformer/{model}").has("pretrained") for model in view.models())
-
-
 @st.cache_resource(show_spinner="Reading the text…", max_entries=64, hash_funcs=BY_VIEW)
 def read(view: View, text: str) -> Reading:
     """Run a text through every compared model and its dictionary. Shared: never write into it.
@@ -77,58 +63,40 @@ def read(view: View, text: str) -> Reading:
     Raises:
         StoreError: weights, dictionaries or the tokenizer are missing or damaged.
     """
-    lens = _lens(view)
+    lens, evaluation = _lens(view), view.text
     ids = lens.encode_text(text.encode("utf-8", "replace").decode("utf-8"))
-    kept = ids[: lens.n_tokens]
-    context = np.array([lens.bos, *kept])
-    parts = [_firings(model, encode(context)) for model, encode in lens.encoders.items() if kept]
+    read_ids = ids[: evaluation.n_ctx - 1]
+    context = np.array([evaluation.contexts[0, 0], *read_ids])  # every context starts with the same token
+    parts = [_firings(model, encode(context)) for model, encode in lens.encoders.items() if read_ids]
     columns = ["position", "model", "latent", "activation"]
     firings = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return Reading(token_strings([lens.token_bytes[i] for i in kept]), len(ids) - len(kept), firings)
+    return Reading(evaluation.strings(read_ids), len(ids) - len(read_ids), firings)
 
 
 def _firings(model: str, acts: sp.csr_matrix) -> pd.DataFrame:
     """The entries of a context's latents, without those of the token that starts it."""
-    found = acts[1:].tocoo()
-    columns = {"position": found.row, "model": model, "latent": found.col, "activation": found.data}
+    entries = acts[1:].tocoo()
+    columns = {"position": entries.row, "model": model, "latent": entries.col, "activation": entries.data}
     return pd.DataFrame(columns).query("activation > 0")
 
 
 @st.cache_resource(show_spinner="Opening the models (some seconds, once)…", max_entries=2, hash_funcs=BY_VIEW)
 def _lens(view: View) -> Lens:
-    from universality.transformers.tokenizer import load_tokenizer
-
-    run, models = view.run, view.table("models").set_index("model")
-    stored = run.artifact("tokenizer")
-    tokenizer, contexts = (
-        load_tokenizer(stored.bytes("tokenizer.json")),
-        run.artifact("tokens").array("eval_contexts"),
-    )
-    vocabulary = stored.table("vocabulary", ["bytes"])["bytes"]
+    hook_points, tokenizer = view.table("models").set_index("model")["hook_point"], view.tokenizer()
     return Lens(
-        encode_text=lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
-        bos=int(contexts[0, 0]),
-        n_tokens=int(contexts.shape[1]) - 1,
-        token_bytes=[bytes.fromhex(piece) for piece in vocabulary],
-        encoders={
-            model: _encoder(run, view.comparison, model, str(models["hook_point"][model]))
-            for model in view.models()
-        },
+        lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        {model: _encoder(view, model, str(hook_points[model])) for model in view.models()},
     )
 
 
-def _encoder(run: Run, comparison: str, model: str, hook_point: str) -> Encoder:
-    from universality.sae import SparseAutoencoder
+def _encoder(view: View, model: str, hook_point: str) -> Encoder:
     from universality.transformers.harvest import harvest
-    from universality.transformers.native import restored
 
-    weights, stored = run.artifact(f"transformer/{model}"), run.artifact(f"sae/{comparison}/{model}")
-    transformer: Any = restored(weights.json("config"), weights.tensors("weights"))
-    dictionary = SparseAutoencoder.from_tensors(stored.json("sae_config"), stored.tensors("sae"))
+    transformer, dictionary = view.transformer(model), view.dictionary(model)
 
     def encode(context: np.ndarray) -> sp.csr_matrix:
-        (found,) = harvest(transformer, context[None], [hook_point])
-        return dictionary.encode_sparse(found[hook_point][0])
+        (activations,) = harvest(transformer, context[None], [hook_point])
+        return dictionary.encode_sparse(activations[hook_point][0])
 
     return encode
 

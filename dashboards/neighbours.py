@@ -21,8 +21,7 @@ LISTED = 10
 @st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=BY_VIEW)
 def _prepared(view: View, model: str) -> tuple[sp.csr_array, Any, ColumnMoments]:
     by_column = view.acts(model)
-    by_row = view.run.artifact(f"latents/{view.comparison}/{model}").csr("acts")
-    return by_row, by_column, column_moments(by_column)
+    return view.acts_by_row(model), by_column, column_moments(by_column)
 
 
 @st.cache_resource(show_spinner=False, max_entries=512, hash_funcs=BY_VIEW)

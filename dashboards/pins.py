@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import streamlit as st
 
-from dashboards.data import View, comparisons_of
+from dashboards.data import View, get_view
 from dashboards.tables import PAIR_ID, find_pair
+from results.stored_comparison import comparisons_of
 
 #: Pins of one run; more would make links that some programs cut.
 MAX_PINS = 30
@@ -59,7 +59,7 @@ def lost() -> int:
 def _existing(view: View, comparison: str, pair: str) -> Pin | None:
     if comparison not in comparisons_of(view.record):
         return None
-    row = find_pair(replace(view, comparison=comparison), pair)
+    row = find_pair(get_view(view.url, view.run, comparison), pair)
     return None if row is None else Pin(comparison, str(row["id"]))
 
 

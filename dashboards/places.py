@@ -96,8 +96,7 @@ def graph_file(view: View, form: str) -> bytes:
     """
     import networkx as nx
 
-    stored = view.run.artifact(f"comparison/{view.comparison}").json("graph")
-    named = named_graph(nx.node_link_graph(stored, edges="edges"))
+    named = named_graph(view.graph())
     if form == "graphml":
         return graphml(named)
     return json.dumps(nx.node_link_data(named, edges="edges"), indent=2, ensure_ascii=False).encode()

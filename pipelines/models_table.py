@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.engine.step import StepContext
 from pipelines.hub import sae_source
+from results.stored_comparison import input_name
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -35,8 +36,8 @@ def models_table(
     rows = []
     for name in (*p["trained"], *p["replicates"], *p["untrained"]):
         model = p["replicates"].get(name, name)
-        transformer, dictionary = inputs[f"transformer/{model}"], inputs[f"sae/{name}"]
-        config, quality = dictionary.json("sae_config"), inputs[f"latents/{name}"].json("quality")
+        transformer, dictionary = inputs[input_name("transformer", model)], inputs[input_name("sae", name)]
+        config, quality = dictionary.json("sae_config"), inputs[input_name("latents", name)].json("quality")
         seed, trained = _origin(transformer)
         status = statistics[name].status
         rows.append(
@@ -87,7 +88,7 @@ def dictionary_domains(ctx: StepContext) -> DataFrame:
     rows = [
         (name, domain, n_rows, fvu)
         for name in (*p["trained"], *p["replicates"], *p["untrained"])
-        for domain, n_rows, fvu in ctx.inputs[f"latents/{name}"].json("quality_by_domain")
+        for domain, n_rows, fvu in ctx.inputs[input_name("latents", name)].json("quality_by_domain")
     ]
     return DataFrame(rows, columns=["model", "domain", "n_rows", "fvu"])
 

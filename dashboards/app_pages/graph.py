@@ -91,8 +91,7 @@ def counts(
                 key="graph_csv",
                 **download,
             )
-            artifact = view.run.artifact(f"comparison/{view.comparison}")
-            if artifact.has("graph"):
+            if view.has_graph():
                 st.download_button(
                     "GraphML", lambda: graph_file(view, "graphml"), f"graph_{view.name}.graphml",
                     "application/graphml+xml", key="graph_graphml", **download,

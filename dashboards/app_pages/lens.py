@@ -28,7 +28,6 @@ from dashboards.lens import (
     at_token,
     members_of,
     read,
-    trained_here,
 )
 from results import words
 
@@ -258,7 +257,7 @@ def main() -> None:
     view = current_view()
     st.title("Text lens", anchor=False)
     with panel(border=False):
-        if not trained_here(view):
+        if not view.has_weights():
             nothing(
                 "The lens works for models that were trained here.",
                 "The models of this run are public ones, whose weights the store does not hold.",

@@ -27,10 +27,9 @@ def head(view: View) -> None:
 
 def compared(view: View) -> bool:
     """Whether the comparison is there; if not, one sentence stands for the whole page."""
-    nodes = view.record.get("nodes") or {}
-    node = nodes.get(f"comparison/{view.comparison}")
-    if node is None or node.get("status") in READY:
+    if view.status in (None, *READY):
         return True
+    nodes = view.record.get("nodes") or {}
     n_ready = sum(fields.get("status") in READY for fields in nodes.values())
     status = words.STATUSES.get(str(view.record.get("status")), "")
     st.info(

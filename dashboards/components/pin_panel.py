@@ -9,8 +9,9 @@ import streamlit as st
 from dashboards import pins
 from dashboards.components.links import page_button
 from dashboards.components.panels import panel
-from dashboards.data import View, comparisons_of
+from dashboards.data import View
 from results import words
+from results.stored_comparison import comparisons_of
 
 #: Pins that are shown at once; of more the list scrolls.
 SHOWN = 6

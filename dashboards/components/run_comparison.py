@@ -12,9 +12,10 @@ from dashboards.components import beside_charts
 from dashboards.components import overview_charts as charts
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import csv_bytes, fitting, link_popover
-from dashboards.data import View, comparisons_of, get_view
+from dashboards.data import View, get_view
 from dashboards.tables import agreement_of, class_bars_of
 from results.side_by_side import class_shares, curves_beside, settings_beside
+from results.stored_comparison import comparisons_of
 from storage import Run
 
 number = st.column_config.NumberColumn

@@ -9,6 +9,19 @@ from pipelines.engine.plan import Node
 from pipelines.plan.dictionary_nodes import dictionary_nodes
 from pipelines.plan.layout_nodes import Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, dictionary_specs
+from results.stored_comparison import (
+    TOKENIZER,
+    TOKENS,
+    activations_node,
+    comparison_node,
+    evidence_node,
+    input_name,
+    latents_node,
+    layout_node,
+    pair_node,
+    sae_node,
+    transformer_node,
+)
 
 
 def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]:
@@ -38,57 +51,57 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     for a, b in pairs:
         nodes += _pair_nodes(layout, c, (a, b), settings)
     for a, b in raw_pairs:
-        inputs = {"tokens": "tokens"} | {
-            side: f"activations/{specs[name].model}/eval" for side, name in (("a", a), ("b", b))
+        inputs = {"tokens": TOKENS} | {
+            side: activations_node(specs[name].model, "eval") for side, name in (("a", a), ("b", b))
         }
         params = {**settings, "hook_point": comparison.hook_point, "ids": [a, b]}
-        nodes.append(layout.node(f"neurons/{c}/{a}-{b}", "neurons", params, inputs))
-    inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
+        nodes.append(layout.node(pair_node("neurons", c, f"{a}-{b}"), "neurons", params, inputs))
+    inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
     for dictionary in specs:
-        inputs[f"latents/{dictionary}"] = f"latents/{c}/{dictionary}"
-        inputs[f"sae/{dictionary}"] = f"sae/{c}/{dictionary}"
+        inputs[input_name("latents", dictionary)] = latents_node(c, dictionary)
+        inputs[input_name("sae", dictionary)] = sae_node(c, dictionary)
     # Under the dictionary's own id: what the step reads of a model, it reads for one of its dictionaries.
     for dictionary in [*compared, *untrained]:
         model = specs[dictionary].model
-        inputs[f"activations/{dictionary}"] = f"activations/{model}/eval"
-        inputs[f"transformer/{dictionary}"] = f"transformer/{model}"
+        inputs[input_name("activations", dictionary)] = activations_node(model, "eval")
+        inputs[input_name("transformer", dictionary)] = transformer_node(model)
     for a, b in pairs:
-        inputs[f"similarity/{a}-{b}"] = f"similarity/{c}/{a}-{b}"
-        inputs[f"null/{a}-{b}"] = f"null/{c}/{a}-{b}"
-        inputs[f"matching/{a}-{b}"] = f"matching/{c}/{a}-{b}"
+        inputs[input_name("similarity", f"{a}-{b}")] = pair_node("similarity", c, f"{a}-{b}")
+        inputs[input_name("null", f"{a}-{b}")] = pair_node("null", c, f"{a}-{b}")
+        inputs[input_name("matching", f"{a}-{b}")] = pair_node("matching", c, f"{a}-{b}")
     for a, b in raw_pairs:
-        inputs[f"neurons/{a}-{b}"] = f"neurons/{c}/{a}-{b}"
+        inputs[input_name("neurons", f"{a}-{b}")] = pair_node("neurons", c, f"{a}-{b}")
     roles = {
         "hook_point": comparison.hook_point,
         "trained": compared,
         "replicates": replicate_of,
         "untrained": untrained,
     }
-    nodes.append(layout.node(f"comparison/{c}", "comparison", {**settings, **roles}, inputs))
+    nodes.append(layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs))
     for dictionary in compared:
         nodes.append(_evidence_node(layout, comparison, specs[dictionary]))
-    inputs = {f"latents/{dictionary}": f"latents/{c}/{dictionary}" for dictionary in compared}
+    inputs = {input_name("latents", dictionary): latents_node(c, dictionary) for dictionary in compared}
     params = {"comparison_id": c, "root_seed": layout.recipe.root_seed}
-    nodes.append(layout.node(f"layout/{c}", "layout", params, {**inputs, "comparison": f"comparison/{c}"}))
+    nodes.append(layout.node(layout_node(c), "layout", params, {**inputs, "comparison": comparison_node(c)}))
     return nodes
 
 
 def _pair_nodes(layout: Layout, c: str, pair: tuple[str, str], settings: dict[str, Any]) -> list[Node]:
     name = f"{pair[0]}-{pair[1]}"
-    sides = {"tokens": "tokens", "a": f"latents/{c}/{pair[0]}", "b": f"latents/{c}/{pair[1]}"}
+    sides = {"tokens": TOKENS, "a": latents_node(c, pair[0]), "b": latents_node(c, pair[1])}
     params = {**settings, "ids": list(pair)}
     # Only what a step reads is in its key: another tau repeats neither correlations nor nulls.
     compare = settings["compare"]
     candidates = {**params, "compare": {name: compare[name] for name in ("top", "min_firings")}}
     chance = {**params, "compare": {name: compare[name] for name in ("n_shifts", "min_firings")}}
     return [
-        layout.node(f"similarity/{c}/{name}", "similarity", candidates, sides),
-        layout.node(f"null/{c}/{name}", "null", chance, sides),
+        layout.node(pair_node("similarity", c, name), "similarity", candidates, sides),
+        layout.node(pair_node("null", c, name), "null", chance, sides),
         layout.node(
-            f"matching/{c}/{name}",
+            pair_node("matching", c, name),
             "matching",
             params,
-            {**sides, "similarity": f"similarity/{c}/{name}", "null": f"null/{c}/{name}"},
+            {**sides, "similarity": pair_node("similarity", c, name), "null": pair_node("null", c, name)},
         ),
     ]
 
@@ -104,9 +117,9 @@ def _evidence_node(layout: Layout, comparison: ComparisonConfig, spec: Dictionar
         "model": spec.id,
     }
     inputs = {
-        "latents": f"latents/{c}/{spec.id}",
-        "sae": f"sae/{c}/{spec.id}",
-        "transformer": f"transformer/{spec.model}",
-        "tokens": "tokens",
+        "latents": latents_node(c, spec.id),
+        "sae": sae_node(c, spec.id),
+        "transformer": transformer_node(spec.model),
+        "tokens": TOKENS,
     }
-    return layout.node(f"evidence/{c}/{spec.id}", "evidence", params, inputs)
+    return layout.node(evidence_node(c, spec.id), "evidence", params, inputs)

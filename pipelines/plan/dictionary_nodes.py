@@ -9,15 +9,25 @@ from pipelines.hub import sae_commit, sae_files
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens
 from pipelines.sweep_config import SweepConfig
+from results.stored_comparison import (
+    TOKENIZER,
+    TOKENS,
+    activations_node,
+    input_name,
+    latents_node,
+    sae_node,
+    sweep_node,
+    transformer_node,
+)
 
 
 def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> list[Node]:
     """The dictionary, trained or loaded, and its latents."""
     c, model = comparison.id, spec.model
-    node_id = f"sae/{c}/{spec.id}"
+    node_id = sae_node(c, spec.id)
     if spec.id in comparison.loaded:
         params = {**_loaded_from(comparison.loaded[spec.id]), "hook_point": comparison.hook_point}
-        sae = layout.node(node_id, "loaded_sae", params, {"activations": f"activations/{model}/eval"})
+        sae = layout.node(node_id, "loaded_sae", params, {"activations": activations_node(model, "eval")})
     else:
         params = {
             "config": as_json(comparison.sae),
@@ -29,13 +39,13 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
         sae = layout.training_node(node_id, "sae", {**params, **more, **layout.fused}, inputs)
     inputs = {
         "sae": sae.id,
-        "activations": f"activations/{model}/eval",
-        "transformer": f"transformer/{model}",
-        "tokens": "tokens",
-        "tokenizer": "tokenizer",
+        "activations": activations_node(model, "eval"),
+        "transformer": transformer_node(model),
+        "tokens": TOKENS,
+        "tokenizer": TOKENIZER,
     }
     latents = layout.training_node(
-        f"latents/{c}/{spec.id}", "latents", {"hook_point": comparison.hook_point}, inputs
+        latents_node(c, spec.id), "latents", {"hook_point": comparison.hook_point}, inputs
     )
     return [sae, latents]
 
@@ -53,14 +63,14 @@ def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[s
     rows = recipe.training_rows
     params: dict[str, Any] = {} if rows.max_norm is None else {"max_norm": rows.max_norm}
     if recipe.activation_source == "stored":
-        return params, {"activations": f"activations/{model}/{data_part}"}
+        return params, {"activations": activations_node(model, data_part)}
     params["live"] = {
         "part": data_part,
         "max_tokens": training_tokens(recipe),
         "batch_contexts": BATCH_CONTEXTS,
         **rows.positions,
     }
-    return params, {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
+    return params, {"transformer": transformer_node(model), "tokens": TOKENS, "tokenizer": TOKENIZER}
 
 
 def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
@@ -79,13 +89,13 @@ def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
             **more,
             **layout.fused,
         }
-        sae = layout.training_node(f"sweep_sae/{sweep.id}/{number}", "sweep_sae", params, sources)
+        sae = layout.training_node(sweep_node("sweep_sae", sweep.id, number), "sweep_sae", params, sources)
         judged = {
             "sae": sae.id,
-            "activations": f"activations/{model}/eval",
-            "transformer": f"transformer/{model}",
-            "tokens": "tokens",
-            "tokenizer": "tokenizer",
+            "activations": activations_node(model, "eval"),
+            "transformer": transformer_node(model),
+            "tokens": TOKENS,
+            "tokenizer": TOKENIZER,
         }
         params = {
             "hook_point": sweep.hook_point,
@@ -93,9 +103,11 @@ def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
             "config": {"d_sae": config.d_sae},
             "n_seeds": sweep.n_seeds,
         }
-        quality = layout.training_node(f"sweep_quality/{sweep.id}/{number}", "sweep_quality", params, judged)
+        quality = layout.training_node(
+            sweep_node("sweep_quality", sweep.id, number), "sweep_quality", params, judged
+        )
         nodes += [sae, quality]
-        inputs |= {f"sae/{number}": sae.id, f"quality/{number}": quality.id}
+        inputs |= {input_name("sae", number): sae.id, input_name("quality", number): quality.id}
     listed = [[name, as_json(config)] for name, config in points]
     params = {"sweep": sweep.id, "points": listed, "n_seeds": sweep.n_seeds}
-    return [*nodes, layout.node(f"sweep/{sweep.id}", "sweep", params, inputs)]
+    return [*nodes, layout.node(sweep_node("sweep", sweep.id), "sweep", params, inputs)]

@@ -6,6 +6,7 @@ from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, dictionary_specs, training_tokens
+from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, transformer_node
 
 #: Rows per shard of stored activations.
 SHARD_ROWS = 65_536
@@ -31,11 +32,9 @@ def data_nodes(layout: Layout) -> list[Node]:
         **seed,
     }
     return [
-        layout.node("corpus", "corpus", corpus, {}),
-        layout.node("tokenizer", "tokenizer", {"tokenizer": as_json(recipe.tokenizer)}, {"corpus": "corpus"}),
-        layout.node(
-            "tokens", "tokens", {"tokens": tokens, **seed}, {"corpus": "corpus", "tokenizer": "tokenizer"}
-        ),
+        layout.node(CORPUS, "corpus", corpus, {}),
+        layout.node(TOKENIZER, "tokenizer", {"tokenizer": as_json(recipe.tokenizer)}, {"corpus": CORPUS}),
+        layout.node(TOKENS, "tokens", {"tokens": tokens, **seed}, {"corpus": CORPUS, "tokenizer": TOKENIZER}),
     ]
 
 
@@ -55,20 +54,20 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             nodes.append(_native(layout, model, models, model_seed, data_seed))
         else:
             spec = {**as_json(models.models[index]), "untrained_seed": None}
-            nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
+            nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
     for index, model in enumerate(layout.untrained):
         if model not in used:
             continue
         if models.floor == "shuffled":
             source = _shuffled_from(layout, index)
             params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
-            inputs = {"transformer": f"transformer/{source}", "tokens": "tokens"}
-            nodes.append(layout.training_node(f"transformer/{model}", "shuffled", params, inputs))
+            inputs = {"transformer": transformer_node(source), "tokens": TOKENS}
+            nodes.append(layout.training_node(transformer_node(model), "shuffled", params, inputs))
         elif isinstance(models, NativeModels):
             nodes.append(_native(layout, model, models, f"untrained-{index}", None))
         else:
             spec = {**as_json(models.models[0]), "untrained_seed": index}
-            nodes.append(layout.node(f"transformer/{model}", "pretrained", spec, {"tokenizer": "tokenizer"}))
+            nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
     trained_on = {
         (spec.model, spec.data_part)
         for c in recipe.comparisons
@@ -91,8 +90,8 @@ def transformer_nodes(layout: Layout) -> list[Node]:
                 "shard_rows": SHARD_ROWS,
                 **({} if evaluation else recipe.training_rows.positions),
             }
-            inputs = {"transformer": f"transformer/{model}", "tokens": "tokens", "tokenizer": "tokenizer"}
-            nodes.append(layout.training_node(f"activations/{model}/{part}", "activations", params, inputs))
+            inputs = {"transformer": transformer_node(model), "tokens": TOKENS, "tokenizer": TOKENIZER}
+            nodes.append(layout.training_node(activations_node(model, part), "activations", params, inputs))
     return nodes
 
 
@@ -122,5 +121,5 @@ def _native(
         "data_seed": data_seed,
         "root_seed": layout.recipe.root_seed,
     }
-    inputs = {"tokens": "tokens", "tokenizer": "tokenizer"}
-    return layout.training_node(f"transformer/{model}", "transformer", params, inputs)
+    inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
+    return layout.training_node(transformer_node(model), "transformer", params, inputs)

@@ -30,10 +30,9 @@ if TYPE_CHECKING:
     from storage import Run
 
 
-#: What a run that is to have a table has a step of; of all others "comparison/".
-OWNERS = {"sweeps": "sweep/", "documents": "tokens", "vocabulary": "tokenizer"}
-OWNERS["pinned"] = "(no step)"
-OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout/")
+#: The step that makes a table; of all others it is "comparison", or makes no sense without one.
+OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "pinned": "(no step)"}
+OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout")
 
 
 class ReportResult(NamedTuple):
@@ -122,7 +121,7 @@ def _recipe(run: Run) -> Mapping[str, Any]:
 
 def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
     """Whether a run is to have a table: those of sweeps and of comparisons only where it has such."""
-    return any(node.startswith(OWNERS.get(table, "comparison/")) for node in nodes)
+    return any(node["step"] == OWNERS.get(table, "comparison") for node in nodes.values())
 
 
 def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import pandas as pd
 
 from pipelines.report.figures.case_figures import Case, Context
 from results.colours import SIDE_COLOURS, model_colours
-from results.evaluation_text import EvaluationText
-from results.firing import Firing, consensus_rows, distinct, firing, rows_of_choice
+from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-
-    from storage import Run
+from results.stored_comparison import StoredComparison
+from storage import Run
 
 #: Tokens around the peak that a case may show, as far as they fit.
 BEFORE, AFTER = 24, 16
@@ -36,40 +29,12 @@ class Evidence:
     """Text and activations of one comparison of a run, read when they are asked for.
 
     Args:
-        run: the run; only read.
+        run: the run; text and latents that it lacks raise a :class:`storage.StoreError`.
         comparison: id of the comparison.
     """
 
     def __init__(self, run: Run, comparison: str) -> None:
-        self._run, self._comparison = run, comparison
-        self._acts: dict[str, sp.csc_array] = {}
-
-    @cached_property
-    def text(self) -> EvaluationText:
-        """The rows that were compared.
-
-        Raises:
-            StoreError: the run does not have them, or they are damaged.
-        """
-        tokens = self._run.artifact("tokens")
-        names = ("row_context", "row_position", "row_domain", "row_document")
-        return EvaluationText.build(
-            contexts=_whole(tokens.array("eval_contexts")),
-            domains=tokens.json("domains"),
-            vocabulary=self._run.artifact("tokenizer").table("vocabulary"),
-            **{name: _whole(tokens.array(name)) for name in names},
-        )
-
-    def firing(self, model: str, latent: int) -> Firing:
-        """Where a latent fires.
-
-        Raises:
-            StoreError: the run does not have the latents of the model, or they are damaged.
-            LookupError: the model has no such latent.
-        """
-        if model not in self._acts:
-            self._acts[model] = self._run.artifact(f"latents/{self._comparison}/{model}").csc("acts")
-        return firing(self._acts[model], latent)
+        self._stored = StoredComparison(run, comparison)
 
     def cluster(self, row: pd.Series, models: list[str]) -> Case:
         """A cluster with the contexts in which all its features together are strongest.
@@ -87,7 +52,7 @@ class Evidence:
             f"{row['cohesion']:.2f}; firing rate {rate:.2g} %"
         )
         sides = [(f"{model}:{latent}", colours.get(model, SIDE_COLOURS["a"])) for model, latent in members]
-        contexts = [self._context(place, firings, self.text.domain(place)) for place in rows]
+        contexts = [self._context(place, firings, self._stored.text.domain(place)) for place in rows]
         return Case(f"cluster {row['cluster']}", remark, sides, contexts)
 
     def strongest(self, row: pd.Series) -> tuple[bytes, bytes, bytes]:
@@ -96,7 +61,7 @@ class Evidence:
         Args:
             row: of the table ``clusters``.
         """
-        best, text = self._members(row)[2][0], self.text
+        best, text = self._members(row)[2][0], self._stored.text
         place, context = int(text.row_position[best]), text.contexts[int(text.row_context[best])]
         pieces = [text.token_bytes[token] for token in context]
         before, after = (
@@ -112,11 +77,13 @@ class Evidence:
             row: of the table ``pairs``.
         """
         names = [f"{row[f'model_{side}']}:{row[f'latent_{side}']}" for side in "ab"]
-        firings = [self.firing(str(row[f"model_{side}"]), int(row[f"latent_{side}"])) for side in "ab"]
+        firings = [
+            self._stored.firing(str(row[f"model_{side}"]), int(row[f"latent_{side}"])) for side in "ab"
+        ]
         contexts = []
         for choice, n, note in PAIR_CONTEXTS:
             for place in self._distinct(rows_of_choice(choice, *firings), n):
-                words = "; ".join(part for part in (note, self.text.domain(place)) if part)
+                words = "; ".join(part for part in (note, self._stored.text.domain(place)) if part)
                 contexts.append(self._context(place, firings, words))
         remark = f"held-out r {row['r_held_out']:.2f}, {row['level']}, q {row['q']:.2g}"
         sides = [(f"{'AB'[n]} = {name}", SIDE_COLOURS["ab"[n]]) for n, name in enumerate(names)]
@@ -126,15 +93,15 @@ class Evidence:
         """The features of a cluster, where each fires, and the rows in the order of their mean share."""
         names = [member.rsplit(":", 1) for member in str(row["members"]).split(";")][:MAX_SIDES]
         members = [(model, int(latent)) for model, latent in names]
-        firings = [self.firing(*member) for member in members]
+        firings = [self._stored.firing(*member) for member in members]
         return members, firings, consensus_rows(firings)[0]
 
     def _distinct(self, rows: np.ndarray, limit: int) -> list[int]:
-        text = self.text
+        text = self._stored.text
         return distinct(rows[:LOOK], lambda row: text.contexts[int(text.row_context[row])].tobytes(), limit)
 
     def _context(self, row: int, firings: list[Firing], note: str) -> Context:
-        window = self.text.window(row, BEFORE, AFTER)
+        window = self._stored.text.window(row, BEFORE, AFTER)
         shares = np.stack([side.at(window.rows) / (side.maximum or 1.0) for side in firings])
         return Context(window.tokens, shares, window.peak, note)
 
@@ -185,8 +152,3 @@ def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6)
         share = n // len(levels) + (place < n % len(levels))
         chosen.append(mine.loc[~topics.duplicated()].head(share))
     return pd.concat(chosen) if chosen else universal
-
-
-def _whole(array: Any) -> np.ndarray:
-    """A memory-mapped array as it is; a sharded one put together."""
-    return array if isinstance(array, np.ndarray) else np.asarray(array[:])

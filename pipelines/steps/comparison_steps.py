@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import Sizes
+from results.stored_comparison import input_name
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -225,11 +226,13 @@ def _stages(ctx: StepContext) -> Stages:
     config, rows = CompareConfig(**p["compare"]), shared_rows(inputs["tokens"])
     models, ghosts = tuple(p["trained"]), tuple(p["untrained"])
     plan = plan_pairs(models, p["replicates"], ghosts)
-    acts = {name: latents_of(inputs[f"latents/{name}"]) for name in (*models, *p["replicates"], *ghosts)}
+    acts = {
+        name: latents_of(inputs[input_name("latents", name)]) for name in (*models, *p["replicates"], *ghosts)
+    }
     statistics = {name: latent_statistics(matrix, rows, config.min_firings) for name, matrix in acts.items()}
 
     def stored(step: str, pair: tuple[str, str]) -> Artifact:
-        return inputs[f"{step}/{pair_name(pair)}"]
+        return inputs[input_name(step, pair_name(pair))]
 
     def matched(pair: tuple[str, str]) -> PairMatching:
         found = stored("matching", pair)
@@ -241,7 +244,7 @@ def _stages(ctx: StepContext) -> Stages:
         return NeuronMatching.from_stored(tables, found.tensors("neurons"))
 
     def logit_map(name: str) -> np.ndarray | None:
-        stored, entry = inputs[f"activations/{name}"], f"logit_map.{p['hook_point']}"
+        stored, entry = inputs[input_name("activations", name)], f"logit_map.{p['hook_point']}"
         return stored.array(entry) if stored.has(entry) else None
 
     return Stages(
@@ -260,11 +263,15 @@ def _stages(ctx: StepContext) -> Stages:
         config=config,
         root_seed=p["root_seed"],
         neurons={
-            pair: matched_neurons(pair) for pair in plan.features if f"neurons/{pair_name(pair)}" in inputs
+            pair: matched_neurons(pair)
+            for pair in plan.features
+            if input_name("neurons", pair_name(pair)) in inputs
         },
-        raw={name: inputs[f"activations/{name}"].array(p["hook_point"]) for name in models},
-        untrained_raw={name: inputs[f"activations/{name}"].array(p["hook_point"]) for name in ghosts},
-        weights={name: _weights(inputs[f"sae/{name}"]) for name in (*models, *p["replicates"])},
+        raw={name: inputs[input_name("activations", name)].array(p["hook_point"]) for name in models},
+        untrained_raw={
+            name: inputs[input_name("activations", name)].array(p["hook_point"]) for name in ghosts
+        },
+        weights={name: _weights(inputs[input_name("sae", name)]) for name in (*models, *p["replicates"])},
         logits={name: found for name in models if (found := logit_map(name)) is not None},
         threads=ctx.threads,
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, Sizes
+from results.stored_comparison import input_name
 from universality.feature_map import MAX_FEATURES
 
 #: Seconds to import umap-learn, which compiles as it is imported.
@@ -42,7 +43,7 @@ def layout(ctx: StepContext) -> None:
     )
     alive = features[features["status"] == "alive"].reset_index(drop=True)
     parts = [
-        sparse.csc_matrix(ctx.inputs[f"latents/{model}"].csc("acts"))[:, latents.to_numpy()]
+        sparse.csc_matrix(ctx.inputs[input_name("latents", model)].csc("acts"))[:, latents.to_numpy()]
         for model, latents in alive.groupby("model", sort=False)["latent"]
     ]
     columns = sparse.csc_matrix(sparse.hstack(parts)) if parts else sparse.csc_matrix((0, 0))

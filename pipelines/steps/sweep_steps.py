@@ -14,6 +14,7 @@ from pipelines.models_table import sparsity_words
 from pipelines.steps.dictionary_costs import sweep_quality_cost, sweep_sae_cost
 from pipelines.steps.dictionary_steps import measured, open_sae, spliced, write_sae
 from pipelines.steps.step_rows import training_source
+from results.stored_comparison import input_name
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def sweep(ctx: StepContext) -> None:
 
     rows, means = [], []
     for number, (name, config) in enumerate(ctx.params["points"]):
-        quality = ctx.inputs[f"quality/{number}"].json("quality")
+        quality = ctx.inputs[input_name("quality", number)].json("quality")
         good = [row for row in quality if row["status"] == "ok"]
         means.append(
             [float(np.mean([row[key] for row in good])) if good else np.nan for key in ("l0", "fvu")]
@@ -94,7 +95,7 @@ def sweep(ctx: StepContext) -> None:
             "architecture": config.get("architecture", "topk"),
             "d_sae": config["d_sae"],
             "sparsity": sparsity_words(config, None),
-            "seed_cosine": _seed_cosine(ctx.inputs[f"sae/{number}"], [row["seed"] for row in good]),
+            "seed_cosine": _seed_cosine(ctx.inputs[input_name("sae", number)], [row["seed"] for row in good]),
         }
         rows += [{**shared, **row} for row in quality]
     best = frontier(*np.array(means, dtype=np.float64).reshape(-1, 2).T)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,16 @@ def test_help_of_a_command_imports_nothing_heavy(command):
 
 
 @pytest.mark.parametrize(
-    "room", ["universality", "storage", "pipelines", "pipelines.engine", "pipelines.cli.main"]
+    "room",
+    [
+        "universality",
+        "storage",
+        "results",
+        "results.stored_comparison",
+        "pipelines",
+        "pipelines.engine",
+        "pipelines.cli.main",
+    ],
 )
 def test_rooms_import_nothing_heavy(room):
     assert not imported_by("-c", f"import {room}") & (HEAVY - {"numpy"})
@@ -57,6 +67,13 @@ def test_rooms_import_nothing_heavy(room):
 
 def test_science_room_imports_no_numpy_either():
     assert "numpy" not in imported_by("-c", "import universality")
+
+
+def test_what_a_finished_run_says_needs_no_torch_no_screens_and_no_figures():
+    modules = [path.stem for path in (Path(__file__).parents[2] / "results").glob("[!_]*.py")]
+    code = "".join(f"import results.{module}\n" for module in modules)
+    assert len(modules) > 10
+    assert not imported_by("-c", code) & {"torch", "streamlit", "matplotlib", "dask"}
 
 
 def test_the_shipped_steps_and_plans_need_no_torch():

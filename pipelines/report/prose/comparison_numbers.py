@@ -23,6 +23,7 @@ from pipelines.report.prose.macros import (
 )
 from pipelines.report.prose.material import Material
 from results.headline import QUANTITIES
+from results.stored_comparison import pair_node
 from results.words import CLASSES, LEVELS
 from universality.compare.compare_config import CompareConfig
 from universality.verdicts import VERDICTS
@@ -94,10 +95,11 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
     pairs = m.of(comparison, "pairs")
     if pairs is not None and m.recipe is not None:
         _pairs(macros, pairs, m.recipe.compare)
+    matchings = pair_node("matching", comparison)
     gaps = [
         facts["certificate"]
         for node in m.run.record["nodes"]
-        if node.startswith(f"matching/{comparison}/") and "certificate" in (facts := m.facts(node))
+        if node.startswith(matchings) and "certificate" in (facts := m.facts(node))
     ]
     meaning = (
         "largest gap to the optimum that the assignments leave open, in summed r; facts of steps matching"

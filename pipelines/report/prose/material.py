@@ -12,6 +12,7 @@ import pandas as pd
 from pipelines.errors import RecipeError
 from pipelines.recipe import ComparisonConfig, Recipe, validate_recipe
 from results.headline import split_comparisons
+from results.stored_comparison import TOKENS
 
 if TYPE_CHECKING:
     from storage import Run
@@ -65,7 +66,7 @@ class Material:
 
     def evaluation_rows(self) -> tuple[int, int] | None:
         """Fit rows and score rows; None before the tokens are there."""
-        fields = self.run.record["nodes"].get("tokens")
+        fields = self.run.record["nodes"].get(TOKENS)
         if fields is None or not self.run.store.has(fields["key"]):
             return None
         fit = np.asarray(self.run.store.get(fields["key"]).array("row_fit"))

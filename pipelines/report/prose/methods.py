@@ -14,6 +14,7 @@ from pipelines.report.prose.sweep_numbers import scope
 from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
 from pipelines.sweep_config import SweepConfig
 from results.headline import QUANTITIES
+from results.stored_comparison import CORPUS
 from results.words import LEVELS
 from universality.verdicts import VERDICTS
 
@@ -57,7 +58,7 @@ def checklist_text(m: Material, macros: Macros) -> str:
 def _licences(m: Material) -> list[str]:
     """What the corpus step knows; nothing where the text came from the user, or where models did."""
     native = m.recipe is not None and isinstance(m.recipe.models, NativeModels)
-    packages = (m.facts("corpus").get("packages") or []) if native else []
+    packages = (m.facts(CORPUS).get("packages") or []) if native else []
     return [f"{p['package']} {p['version']}: {p['licence']}" for p in packages]
 
 

@@ -22,6 +22,7 @@ from pipelines.report.prose.macros import (
 )
 from pipelines.report.prose.material import Material
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
+from results.stored_comparison import CORPUS
 from universality.transformers.transformer_config import TransformerConfig
 
 #: Parts of the corpus as a macro and as prose call them; the training part is both halves.
@@ -83,7 +84,7 @@ def _text(macros: Macros, m: Material) -> None:
         _documents(macros, documents)
     if vocabulary is not None:
         macros.add("VocabSize", count(len(vocabulary)), "entries of the tokenizer; rows of table vocabulary")
-    dropped = m.facts("corpus").get("dropped") or {}
+    dropped = m.facts(CORPUS).get("dropped") or {}
     if "duplicate" in dropped:
         meaning = "documents left out as duplicates; facts of step corpus"
         macros.add("NumDuplicates", count(dropped["duplicate"]), meaning)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from dashboards.data import comparisons_of, stamp_of
+from dashboards.data import stamp_of
 from dashboards.start import arguments, foreign_rooms
 
 
@@ -38,12 +38,6 @@ def _home() -> str:
     import dashboards
 
     return str(Path(dashboards.__file__).parent.parent)
-
-
-def test_comparisons_come_in_the_order_of_the_recipe():
-    nodes = {"tokens": {}, "latents/late/m0": {}, "comparison/main": {}}
-    assert comparisons_of({"recipe": {"comparisons": [{"id": "main"}]}, "nodes": nodes}) == ["main", "late"]
-    assert comparisons_of({}) == ["main"]
 
 
 def test_the_stamp_moves_when_a_step_finishes_and_only_then():

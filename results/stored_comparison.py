@@ -1,0 +1,307 @@
+"""One comparison of one run, read from its store; and the ids of nodes, which no other file spells.
+
+A node is one step applied to one subject. Plans name their nodes with the functions below, and whoever opens an
+artifact of a run asks :class:`StoredComparison`, so that nobody else needs to know what a node is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from results.remembering import remembered
+from storage.errors import TableMissing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import networkx as nx
+    import pandas as pd
+    import pyarrow as pa
+    import scipy.sparse as sp
+
+    from results.evaluation_text import EvaluationText
+    from results.firing import Firing
+    from storage import Artifact, Run
+    from universality.sae import SparseAutoencoder
+
+#: Rows up to which a table of a model's evidence is kept in memory (at 50 bytes each); longer ones are filtered.
+MAX_ROWS_IN_MEMORY = 1_000_000
+CORPUS, TOKENIZER, TOKENS = "corpus", "tokenizer", "tokens"
+
+
+def transformer_node(model: str) -> str:
+    """Weights of a transformer, trained, untrained or public."""
+    return f"transformer/{model}"
+
+
+def activations_node(model: str, part: str) -> str:
+    """What a transformer's hook points read on a part of the text: ``sae_a``, ``sae_b`` or ``eval``."""
+    return f"activations/{model}/{part}"
+
+
+def sae_node(comparison: str, dictionary: str) -> str:
+    """A dictionary, trained or loaded."""
+    return f"sae/{comparison}/{dictionary}"
+
+
+def latents_node(comparison: str, dictionary: str) -> str:
+    """Activations of a dictionary's latents on the evaluation rows."""
+    return f"latents/{comparison}/{dictionary}"
+
+
+def pair_node(step: str, comparison: str, pair: str = "") -> str:
+    """What one of the steps similarity, null, matching and neurons makes of a pair "m0-m1"; else their prefix."""
+    return f"{step}/{comparison}/{pair}"
+
+
+def comparison_node(comparison: str) -> str:
+    """Tables and graph of a comparison, made from all its dictionaries and pairs."""
+    return f"comparison/{comparison}"
+
+
+def layout_node(comparison: str) -> str:
+    """Places of features and clusters on the map."""
+    return f"layout/{comparison}"
+
+
+def evidence_node(comparison: str, model: str) -> str:
+    """What people read of a model's latents: contexts, histograms, logits, domains."""
+    return f"evidence/{comparison}/{model}"
+
+
+def sweep_node(step: str, sweep: str, point: int | None = None) -> str:
+    """A step of a sweep (sweep_sae, sweep_quality) at one of its points; of ``sweep`` itself, its table."""
+    return f"{step}/{sweep}" if point is None else f"{step}/{sweep}/{point}"
+
+
+def input_name(what: str, subject: object) -> str:
+    """The name under which a step that reads several artifacts of one kind finds that of a subject."""
+    return f"{what}/{subject}"
+
+
+def comparisons_of(record: Mapping[str, Any]) -> list[str]:
+    """Comparison ids of a run, in the order of its recipe; ``["main"]`` for a record that names none.
+
+    Args:
+        record: ``run.record``. Runs of earlier versions name comparisons in their nodes only.
+    """
+    listed = [
+        c.get("id") for c in (record.get("recipe") or {}).get("comparisons", []) if isinstance(c, Mapping)
+    ]
+    nodes = [node.split("/") for node in record.get("nodes") or {}]
+    in_nodes = [parts[1] for parts in nodes if len(parts) > 1 and parts[0] in ("comparison", "latents")]
+    return list(dict.fromkeys([str(c) for c in [*listed, *in_nodes] if c])) or ["main"]
+
+
+class StoredComparison:
+    """One comparison of one run: tables, settings, text, activations and models, each read when it is asked for.
+
+    What was read is kept and shared, so nobody may write into it. The run may be unfinished: what no finished step has
+    made yet raises a :class:`storage.StoreError` that says so.
+
+    Attributes:
+        run: the run; only read.
+        comparison: id of the comparison.
+        record: the run's record as it was when this was made.
+        memory: values read so far, by the function that reads them.
+    """
+
+    def __init__(self, run: Run, comparison: str, record: Mapping[str, Any] | None = None) -> None:
+        self.run, self.comparison = run, comparison
+        self.record = run.record if record is None else record
+        self.memory: dict[Any, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.run.name
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The recipe's settings of all its comparisons (tau, alpha, …); empty where the record has none."""
+        settings = (self.record.get("recipe") or {}).get("compare")
+        return settings if isinstance(settings, Mapping) else {}
+
+    @property
+    def tau(self) -> float:
+        """Threshold on held-out r above which a pair joins a cluster."""
+        return float(self.settings.get("tau", 0.5))
+
+    @property
+    def alpha(self) -> float:
+        """False-discovery rate below which a pair counts as more than chance."""
+        return float(self.settings.get("alpha", 0.05))
+
+    @property
+    def status(self) -> str | None:
+        """Status of the step that makes the tables of the comparison; None where the plan has none."""
+        return (self.record.get("nodes") or {}).get(comparison_node(self.comparison), {}).get("status")
+
+    @remembered(64)
+    def table(self, name: str) -> pd.DataFrame:
+        """Rows of the run's table that belong to this comparison, without the column ``comparison_id``.
+
+        Raises:
+            TableMissing: no finished step has made it yet.
+            StoreError: a file of it is damaged or gone.
+        """
+        frame = self.run.table(name)
+        if "comparison_id" not in frame.columns:
+            return frame
+        rows = frame[frame["comparison_id"] == self.comparison]
+        return rows.drop(columns="comparison_id").reset_index(drop=True)
+
+    def optional(self, name: str) -> pd.DataFrame | None:
+        """Like :meth:`table`, None where the table does not exist; damage still raises."""
+        try:
+            return self.table(name)
+        except TableMissing:
+            return None
+
+    def models(self, role: str = "primary") -> list[str]:
+        """Dictionaries of a role (primary, replicate, untrained), in the order of the run."""
+        models = self.table("models")
+        return [str(model) for model in models.loc[models["role"] == role, "model"]]
+
+    # -- text and activations -----------------------------------------------------------------------------
+
+    @property
+    @remembered()
+    def text(self) -> EvaluationText:
+        """The evaluation text and its rows."""
+        from results.evaluation_text import EvaluationText
+
+        tokens, tokenizer = self.run.artifact(TOKENS), self.run.artifact(TOKENIZER)
+        rows = ("row_context", "row_position", "row_domain", "row_document")
+        return EvaluationText.build(
+            contexts=_whole(tokens.array("eval_contexts")),
+            domains=tokens.json("domains"),
+            vocabulary=tokenizer.table("vocabulary"),
+            **{name: _whole(tokens.array(name)) for name in rows},
+        )
+
+    @property
+    @remembered()
+    def score_rows(self) -> np.ndarray:
+        """(n_rows,) bool, the evaluation rows of held-out numbers: those that nothing was matched on."""
+        return ~_whole(self.run.artifact(TOKENS).array("row_fit")).astype(bool)
+
+    @remembered(64)
+    def acts(self, model: str) -> sp.csc_array:
+        """Activations of a model's latents on the evaluation rows, ``(n_rows, d_sae)`` by latent (memory-mapped)."""
+        return self._latents(model).csc("acts")
+
+    @remembered(64)
+    def acts_by_row(self, model: str) -> sp.csr_array:
+        """The matrix of :meth:`acts` by row."""
+        return self._latents(model).csr("acts")
+
+    def _latents(self, model: str) -> Artifact:
+        return self.run.artifact(latents_node(self.comparison, model))
+
+    def firing(self, model: str, latent: int) -> Firing:
+        """Where a latent fires.
+
+        Raises:
+            LookupError: the model has no such latent.
+        """
+        from results.firing import firing
+
+        return firing(self.acts(model), latent)
+
+    # -- evidence of single latents -----------------------------------------------------------------------
+
+    def of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:
+        """Rows of one latent in a table of its model's evidence (contexts, histograms, logits, latent_domains)."""
+        return self._of_latent(name, model, int(latent))
+
+    @remembered(256)
+    def _of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:
+        import pandas as pd
+        import pyarrow.parquet as pq
+
+        file = self._evidence_file(name, model)
+        if pq.read_metadata(file).num_rows > MAX_ROWS_IN_MEMORY:
+            return pd.read_parquet(file, filters=[("latent", "==", latent)])
+        table, latents = self._evidence(name, model)
+        return table.take(np.flatnonzero(latents == latent)).to_pandas()
+
+    @remembered(12)
+    def _evidence(self, name: str, model: str) -> tuple[pa.Table, np.ndarray]:
+        """A whole table and its column ``latent``: stepping from latent to latent decodes it once."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self._evidence_file(name, model))
+        return table, table["latent"].to_numpy()
+
+    @remembered()
+    def top_rows(self) -> pd.DataFrame:
+        """Rows at which the latents' strongest contexts peak: model, latent, row; of models whose step has finished.
+
+        Raises:
+            TableMissing: no such step has finished.
+        """
+        import pandas as pd
+        import pyarrow.parquet as pq
+
+        prefix, nodes = evidence_node(self.comparison, ""), self.run.record["nodes"]
+        models = [
+            node.removeprefix(prefix)
+            for node in self.run.nodes(prefix)
+            if nodes[node].get("status") == "done"
+        ]
+        if not models:
+            raise TableMissing("No step that gathers contexts has finished.")
+        only_top = {"columns": ["latent", "row"], "filters": [("kind", "==", "top")]}
+        parts = [pq.read_table(self._evidence_file("contexts", model), **only_top) for model in models]
+        frame = pd.concat([part.to_pandas() for part in parts], ignore_index=True)
+        codes = np.repeat(np.arange(len(models)), [part.num_rows for part in parts])
+        return frame.assign(model=pd.Categorical.from_codes(codes, pd.Index(models)))
+
+    def _evidence_file(self, name: str, model: str) -> Path:
+        return self.run.artifact(evidence_node(self.comparison, model)).table_file(name)
+
+    # -- graph and models ---------------------------------------------------------------------------------
+
+    def graph(self) -> nx.Graph:
+        """The graph of features: nodes ``(model, latent)``, edges the pairs that clusters are made of."""
+        import networkx as nx
+
+        stored = self.run.artifact(comparison_node(self.comparison)).json("graph")
+        return nx.node_link_graph(stored, edges="edges")
+
+    def has_graph(self) -> bool:
+        """Whether the run stored its graph; the first versions did not."""
+        return self.run.artifact(comparison_node(self.comparison)).has("graph")
+
+    def has_weights(self) -> bool:
+        """Whether the weights of every compared model lie in the store; public models are only named there."""
+        return not any(self.run.artifact(transformer_node(m)).has("pretrained") for m in self.models())
+
+    def dictionary(self, model: str) -> SparseAutoencoder:
+        """The dictionary of a model; imports torch."""
+        from universality.sae import SparseAutoencoder
+
+        stored = self.run.artifact(sae_node(self.comparison, model))
+        return SparseAutoencoder.from_tensors(stored.json("sae_config"), stored.tensors("sae"))
+
+    def transformer(self, model: str) -> Any:
+        """A transformer whose weights lie in the store, as a torch module; imports torch."""
+        from universality.transformers.native import restored
+
+        stored = self.run.artifact(transformer_node(model))
+        return restored(stored.json("config"), stored.tensors("weights"))
+
+    def tokenizer(self) -> Any:
+        """The run's tokenizer (of the package ``tokenizers``)."""
+        from universality.transformers.tokenizer import load_tokenizer
+
+        return load_tokenizer(self.run.artifact(TOKENIZER).bytes("tokenizer.json"))
+
+
+def _whole(array: Any) -> np.ndarray:
+    """A memory-mapped array as it is; a sharded one put together."""
+    return array if isinstance(array, np.ndarray) else np.asarray(array[:])
