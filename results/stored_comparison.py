@@ -279,7 +279,7 @@ class StoredComparison:
 
     def has_weights(self) -> bool:
         """Whether the weights of every compared model lie in the store; public models are only named there."""
-        return not any(self.run.artifact(transformer_node(m)).has("pretrained") for m in self.models())
+        return not any(self._transformer(dictionary).has("pretrained") for dictionary in self.models())
 
     def dictionary(self, model: str) -> SparseAutoencoder:
         """The dictionary of a model; imports torch."""
@@ -288,12 +288,17 @@ class StoredComparison:
         stored = self.run.artifact(sae_node(self.comparison, model))
         return SparseAutoencoder.from_tensors(stored.json("sae_config"), stored.tensors("sae"))
 
-    def transformer(self, model: str) -> Any:
-        """A transformer whose weights lie in the store, as a torch module; imports torch."""
+    def transformer(self, dictionary: str) -> Any:
+        """The transformer that a dictionary reads, as a torch module, if the store has its weights; imports torch."""
         from universality.transformers.native import restored
 
-        stored = self.run.artifact(transformer_node(model))
+        stored = self._transformer(dictionary)
         return restored(stored.json("config"), stored.tensors("weights"))
+
+    def _transformer(self, dictionary: str) -> Artifact:
+        # A model with several dictionaries has another id than each of them.
+        key = self._latents(dictionary).manifest["inputs"].get("transformer")
+        return self.run.artifact(transformer_node(dictionary)) if key is None else self.run.store.get(key)
 
     def tokenizer(self) -> Any:
         """The run's tokenizer (of the package ``tokenizers``)."""

@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
 from results import stored_comparison
-from results.stored_comparison import StoredComparison, comparisons_of, evidence_node
-from storage import ArtifactMissing, TableMissing
+from results.stored_comparison import StoredComparison, comparisons_of, evidence_node, latents_node
+from storage import ArtifactMissing, TableMissing, open_store
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"n_models": 2, "n_latents": 60, "n_documents": 30, "n_ctx": 32, "n_untrained": 0}
@@ -82,6 +83,23 @@ def test_strongest_rows_are_those_of_all_models(run, stored):
 def test_the_graph_has_the_alive_features(stored):
     assert stored.has_graph()
     assert stored.graph().number_of_nodes() == (stored.table("features")["status"] == "alive").sum()
+
+
+def test_a_dictionary_finds_the_transformer_of_its_model(tmp_path):
+    store = open_store(str(tmp_path))
+    with store.create("1" * 32, step="transformer", version=1, params={}, inputs={}) as out:
+        out.json("pretrained", {"name": "gpt2"})
+    with store.create(
+        "2" * 32, step="latents", version=1, params={}, inputs={"transformer": "1" * 32}
+    ) as out:
+        out.table("models", pd.DataFrame({"model": ["m0s3"], "role": "primary"}))
+    nodes = {latents_node("main", "m0s3"): {"step": "latents", "key": "2" * 32, "status": "done"}}
+    run = store.create_run("seeds", recipe_name="seeds", recipe={}, nodes=nodes)
+    stored = StoredComparison(run, "main")
+    stored.memory = {
+        StoredComparison.table.__wrapped__: lambda name: pd.DataFrame({"model": ["m0s3"], "role": "primary"})
+    }
+    assert not stored.has_weights()
 
 
 def test_what_has_not_been_computed_is_said(tmp_path):
