@@ -283,3 +283,11 @@ def test_colours() -> None:
     assert tint("#0072B2", 1.0) == "#0072B2"
     assert len(set(model_colours([f"m{i}" for i in range(7)]).values())) == 7
     assert set(model_colours(["m0"]).values()) <= set(OKABE_ITO.values())
+
+
+def test_a_replicate_has_the_colour_of_its_model_whatever_models_are_called() -> None:
+    models = pd.DataFrame({"model": ["bar", "ba", "barr"], "role": ["primary", "primary", "replicate"]})
+    numbers = {"fvu": 0.1, "ce_recovered": 0.9, "l0": 8.0, "dead_fraction": 0.0}
+    figure = quality_figure(dictionary_frames.dictionary_frame(models.assign(**numbers)))
+    bar, ba, barr = (line.get_markeredgecolor() for line in figure.axes[0].lines)
+    assert barr == bar != ba
