@@ -99,3 +99,28 @@ def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
 def _most_frequent(values: pd.Series) -> str:
     counts = values.dropna().astype(str).value_counts()
     return str(sorted(counts[counts == counts.max()].index)[0]) if len(counts) else ""
+
+
+def membership(features: pd.DataFrame) -> pd.DataFrame:
+    """Clusters by the set of models that they reach.
+
+    Args:
+        features: table ``features``: model, status, cluster.
+
+    Returns:
+        models (ids in the table's order, joined by a space), n_models, n_clusters, n_features; sets of more models
+        first, then those of more clusters. Features without a partner are clusters of one.
+    """
+    alive = features.loc[(features["status"] == "alive") & features["cluster"].notna(), ["cluster", "model"]]
+    order = {model: place for place, model in enumerate(dict.fromkeys(features["model"].astype(str)))}
+    sets = alive.groupby("cluster")["model"].agg(
+        lambda models: " ".join(sorted({str(m) for m in models}, key=order.__getitem__))
+    )
+    sizes = alive.groupby("cluster").size()
+    frame = (
+        pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"].agg(["size", "sum"])
+    )
+    frame = frame.rename(columns={"size": "n_clusters", "sum": "n_features"}).reset_index()
+    frame.insert(1, "n_models", frame["models"].str.count(" ").astype("int64") + 1)
+    keys = ["n_models", "n_clusters", "models"]
+    return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)

@@ -13,10 +13,10 @@ from pipelines.report.figures.case_figures import Case, cases_figure, cases_fram
 from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
-from pipelines.report.figures.map_figures import MAX_LINES, map_figure, map_links, map_points
-from pipelines.report.figures.membership_figure import membership, membership_figure
-from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate, rates_figure
-from results import dictionary_frames, finding_frames, frames
+from pipelines.report.figures.map_figures import MAX_LINES, map_figure
+from pipelines.report.figures.membership_figure import membership_figure
+from pipelines.report.figures.rate_figures import rates_figure
+from results import dictionary_frames, finding_frames, frames, map_frames, rate_frames
 from results.headline import overall_values
 
 
@@ -57,15 +57,15 @@ def _frontier(tables: Tables, page: Page) -> Contents:
 
 
 def _membership(tables: Tables, page: Page) -> Contents:
-    k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), membership(tables["features"])
+    k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), finding_frames.membership(tables["features"])
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     figure = partial(membership_figure, k_of_m, sets, models, columns=page.spans(2))
     return {"": figure, ".csv": sets, ".k_of_m.csv": k_of_m}
 
 
 def _rates(tables: Tables, page: Page) -> Contents:
-    bins = r_by_rate(tables["pairs"], tables["features"])
-    medians, null = median_by_rate(bins), tables["null_rates"]
+    bins = rate_frames.r_by_rate(tables["pairs"], tables["features"])
+    medians, null = rate_frames.median_by_rate(bins), tables["null_rates"]
     figure = partial(rates_figure, bins, medians, null, columns=page.spans(1))
     return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
 
@@ -81,9 +81,9 @@ def _map(tables: Tables, page: Page) -> Contents:
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     if len(models) < 2:
         return {}
-    points = map_points(tables["positions"], tables["features"], (models[0], models[1]))
+    points = map_frames.map_points(tables["positions"], tables["features"], (models[0], models[1]))
     columns = page.spans(2)
-    links = map_links(tables["pairs"], points, MAX_LINES[columns])
+    links = map_frames.map_links(tables["pairs"], points, MAX_LINES[columns])
     return {"": partial(map_figure, points, links, columns=columns), ".csv": points, ".links.csv": links}
 
 

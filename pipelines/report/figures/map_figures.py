@@ -18,58 +18,13 @@ MAX_LINES = {1: 80, 2: 160}
 _MARKERS = {"universal": "o", "shared": "s", "specific": "^"}
 
 
-def map_points(positions: pd.DataFrame, features: pd.DataFrame, models: tuple[str, str]) -> pd.DataFrame:
-    """Where the features of two models stand on the common map.
-
-    Args:
-        positions: table ``positions``: model, latent, x, y.
-        features: table ``features``: model, latent, class, cluster.
-        models: which two.
-
-    Returns:
-        model, latent, x, y, class, cluster; of the first model before the second.
-    """
-    keys, columns = ["model", "latent"], ["class", "cluster"]
-    placed = positions[[*keys, "x", "y"]].merge(features[[*keys, *columns]], on=keys, how="left")
-    return pd.concat([placed[placed["model"] == model] for model in models], ignore_index=True)
-
-
-def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Assigned pairs of features that are in one cluster and both stand on the map.
-
-    Args:
-        pairs: table ``pairs``.
-        points: as :func:`map_points` makes it.
-        limit: lines drawn, at most.
-
-    Returns:
-        latent_a, latent_b, r_held_out, x_a, y_a, x_b, y_b, drawn; by falling r.
-    """
-    models = list(dict.fromkeys(points["model"].astype(str)))
-    columns = ["latent_a", "latent_b", "r_held_out", "x_a", "y_a", "x_b", "y_b"]
-    if len(models) < 2:
-        return pd.DataFrame({name: np.zeros(0) for name in columns}).assign(drawn=np.zeros(0, bool))
-    matched = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
-    for side, model in zip("ab", models, strict=False):
-        here = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]]
-        matched = matched.merge(
-            here.rename(columns=lambda name, side=side: f"{name}_{side}"), on=f"latent_{side}"
-        )
-    matched = matched.loc[matched["cluster_a"] == matched["cluster_b"]]
-    matched = matched.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)[
-        columns
-    ]
-    chosen = np.unique(np.linspace(0, len(matched) - 1, min(limit, len(matched))).round().astype(int))
-    return matched.assign(drawn=np.isin(np.arange(len(matched)), chosen))
-
-
 @styled
 def map_figure(points: pd.DataFrame, links: pd.DataFrame, *, columns: int = 2) -> Figure:
     """The features of two models on their common map, pulled apart, with lines between matched ones.
 
     Args:
-        points: as :func:`map_points` makes it.
-        links: as :func:`map_links` makes it.
+        points: as :func:`results.map_frames.map_points` makes it.
+        links: as :func:`results.map_frames.map_links` makes it.
         columns: of the page that it spans.
 
     Returns:

@@ -23,31 +23,6 @@ from results.colours import CLASS_COLOURS
 MAX_SETS = {1: 12, 2: 18}
 
 
-def membership(features: pd.DataFrame) -> pd.DataFrame:
-    """Clusters by the set of models that they reach.
-
-    Args:
-        features: table ``features``: model, status, cluster.
-
-    Returns:
-        models (ids in the table's order, joined by a space), n_models, n_clusters, n_features; sets of more models
-        first, then those of more clusters. Features without a partner are clusters of one.
-    """
-    alive = features.loc[(features["status"] == "alive") & features["cluster"].notna(), ["cluster", "model"]]
-    order = {model: place for place, model in enumerate(dict.fromkeys(features["model"].astype(str)))}
-    sets = alive.groupby("cluster")["model"].agg(
-        lambda models: " ".join(sorted({str(m) for m in models}, key=order.__getitem__))
-    )
-    sizes = alive.groupby("cluster").size()
-    frame = (
-        pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"].agg(["size", "sum"])
-    )
-    frame = frame.rename(columns={"size": "n_clusters", "sum": "n_features"}).reset_index()
-    frame.insert(1, "n_models", frame["models"].str.count(" ").astype("int64") + 1)
-    keys = ["n_models", "n_clusters", "models"]
-    return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)
-
-
 @styled
 def membership_figure(
     k_of_m: pd.DataFrame, sets: pd.DataFrame, models: list[str], *, columns: int = 2
@@ -56,7 +31,7 @@ def membership_figure(
 
     Args:
         k_of_m: as :func:`results.frames.k_of_m_frame` makes it.
-        sets: as :func:`membership` makes it.
+        sets: as :func:`results.finding_frames.membership` makes it.
         models: ids of all models, in their order.
         columns: of the page; in two the parts stand side by side, in one below each other.
 

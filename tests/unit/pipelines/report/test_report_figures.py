@@ -20,13 +20,16 @@ from pipelines.report.figures.canvas import FORMATS, WIDTHS, to_file
 from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
-from pipelines.report.figures.map_figures import map_figure, map_links, map_points
-from pipelines.report.figures.membership_figure import membership, membership_figure
-from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate, rates_figure
+from pipelines.report.figures.map_figures import map_figure
+from pipelines.report.figures.membership_figure import membership_figure
+from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
 from results import dictionary_frames, finding_frames, frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
+from results.finding_frames import membership
 from results.headline import QUANTITIES
+from results.map_frames import map_links, map_points
+from results.rate_frames import median_by_rate, r_by_rate
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
 
 Drawing = Callable[..., Figure]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipelines.report.figures.map_figures import map_links, map_points
-from pipelines.report.figures.membership_figure import membership
-from pipelines.report.figures.rate_figures import median_by_rate, r_by_rate
+from results.finding_frames import membership
+from results.map_frames import map_links, map_points
+from results.rate_frames import median_by_rate, r_by_rate
 
 
 def test_clusters_are_counted_by_the_set_of_models_they_reach() -> None:
@@ -16,11 +16,11 @@ def test_clusters_are_counted_by_the_set_of_models_they_reach() -> None:
         ("m2", "alive", 2), ("m0", "dead", None), ("m2", "alive", 3), ("m1", "alive", 4),
     ]  # fmt: skip
     features = pd.DataFrame(rows, columns=["model", "status", "cluster"]).astype({"cluster": "Int64"})
-    found = membership(features)
+    sets = membership(features)
     # Two features of one model in a cluster are two features and one model.
     expected = [("m0 m2", 2, 2, 5), ("m1", 1, 2, 2), ("m2", 1, 1, 1)]
-    assert list(found.itertuples(index=False, name=None)) == expected
-    assert list(found.columns) == ["models", "n_models", "n_clusters", "n_features"]
+    assert list(sets.itertuples(index=False, name=None)) == expected
+    assert list(sets.columns) == ["models", "n_models", "n_clusters", "n_features"]
 
 
 def test_pairs_count_once_for_each_latent_in_half_open_bins() -> None:
@@ -44,10 +44,10 @@ def test_the_median_over_bins_is_that_of_the_pairs_to_a_bins_width() -> None:
     r = rng.beta(2, 3, n)
     sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)}
     bins = r_by_rate(pd.DataFrame({**sides, "r_held_out": r}), pd.concat([features, other]), step=0.04)
-    found = median_by_rate(bins)
-    assert len(found) == 2
-    assert (found["r"] - np.median(r)).abs().max() < 0.01
-    assert (found["n"] == n).all()
+    medians = median_by_rate(bins)
+    assert len(medians) == 2
+    assert (medians["r"] - np.median(r)).abs().max() < 0.01
+    assert (medians["n"] == n).all()
 
 
 def test_lines_join_assigned_pairs_of_one_cluster_alone() -> None:
