@@ -243,7 +243,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     """The figures and LaTeX tables of a report, as far as the inputs allow."""
     from pandas import DataFrame
 
-    from pipelines.report.making import ExhibitWriter
+    from pipelines.report.exhibit_writer import ExhibitWriter
 
     written: list[Path] = []
 

@@ -9,8 +9,8 @@ import pandas as pd
 import yaml
 
 from pipelines.recipe import Recipe
+from pipelines.report.exhibit_writer import Write
 from pipelines.report.folder import json_text
-from pipelines.report.making import Write
 from pipelines.report.prose.material import readable_recipe
 from pipelines.report.tables import TABLES
 from results.headline import split_comparisons
@@ -53,7 +53,7 @@ def write_data_files(
         write: takes a relative path and its content.
         run: the run; only read.
         tables: the run's tables by name, as they are written.
-        numbers: the frames behind figures, as :class:`pipelines.report.making.Made` has them.
+        numbers: the frames behind figures, as :class:`pipelines.report.exhibit_writer.ExhibitWriter` has them.
         results: as :func:`pipelines.report.provenance.results` makes them.
     """
     recipe = readable_recipe(run)

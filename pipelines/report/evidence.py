@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipelines.report.figures.case_figures import Case, Context
+from pipelines.report.figures.case_figures import CaseStudy, Context
 from results.colours import SIDE_COLOURS, model_colours
 from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
@@ -36,7 +36,7 @@ class Evidence:
     def __init__(self, run: Run, comparison: str) -> None:
         self._stored = StoredComparison(run, comparison)
 
-    def cluster(self, row: pd.Series, models: list[str]) -> Case:
+    def cluster(self, row: pd.Series, models: list[str]) -> CaseStudy:
         """A cluster with the contexts in which all its features together are strongest.
 
         Args:
@@ -53,7 +53,7 @@ class Evidence:
         )
         sides = [(f"{model}:{latent}", colours.get(model, SIDE_COLOURS["a"])) for model, latent in members]
         contexts = [self._context(place, firings, self._stored.text.domain(place)) for place in rows]
-        return Case(f"cluster {row['cluster']}", remark, sides, contexts)
+        return CaseStudy(f"cluster {row['cluster']}", remark, sides, contexts)
 
     def strongest(self, row: pd.Series) -> tuple[bytes, bytes, bytes]:
         """The token on which a cluster's features together are strongest, as bytes, with what stands around it.
@@ -70,7 +70,7 @@ class Evidence:
         )
         return around(before, pieces[place], after)
 
-    def pair(self, row: pd.Series) -> Case:
+    def pair(self, row: pd.Series) -> CaseStudy:
         """A pair of latents with contexts where both fire, and where only one does.
 
         Args:
@@ -87,7 +87,7 @@ class Evidence:
                 contexts.append(self._context(place, firings, words))
         remark = f"held-out r {row['r_held_out']:.2f}, {row['level']}, q {row['q']:.2g}"
         sides = [(f"{'AB'[n]} = {name}", SIDE_COLOURS["ab"[n]]) for n, name in enumerate(names)]
-        return Case(" and ".join(names), remark, sides, contexts)
+        return CaseStudy(" and ".join(names), remark, sides, contexts)
 
     def _members(self, row: pd.Series) -> tuple[list[tuple[str, int]], list[Firing], np.ndarray]:
         """The features of a cluster, where each fires, and the rows in the order of their mean share."""

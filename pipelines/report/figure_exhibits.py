@@ -9,7 +9,7 @@ import pandas as pd
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, Page, Tables
 from pipelines.report.figures.agreement_figures import classes_figure, correlation_figure
-from pipelines.report.figures.case_figures import Case, cases_figure, cases_frame, pages_of
+from pipelines.report.figures.case_figures import CaseStudy, cases_figure, cases_frame, pages_of
 from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
@@ -101,7 +101,7 @@ def _pinned(tables: Tables, page: Page) -> Contents:
     return _drawn([page.evidence.pair(row) for _, row in tables["pinned"].iterrows()], page)
 
 
-def _drawn(cases: list[Case], page: Page, n_pages: int | None = None) -> Contents:
+def _drawn(cases: list[CaseStudy], page: Page, n_pages: int | None = None) -> Contents:
     columns = page.spans(2)
     contents: Contents = {}
     for number, part in enumerate(pages_of(cases, columns)[:n_pages]):

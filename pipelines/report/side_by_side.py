@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Shown, columns
+from pipelines.report.exhibit_writer import ExhibitWriter
 from pipelines.report.figure_exhibits import FIGURES
 from pipelines.report.figures.side_by_side_figure import beside_figure
 from pipelines.report.latex import Column
-from pipelines.report.making import ExhibitWriter
 from pipelines.report.table_exhibits import intervals
 from results.headline import count_values, headline_values, split_comparisons
 from results.side_by_side import (

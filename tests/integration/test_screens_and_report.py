@@ -11,9 +11,9 @@ from synthetic_run import write_synthetic_run
 
 from dashboards import clusters, places
 from dashboards.components.overview_panels import class_note
-from pipelines.report.bundle import ReportOptions, write_report
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Page, caption
+from pipelines.report.report_writer import ReportOptions, write_report
 from pipelines.report.table_exhibits import READING_TABLES
 from results import words
 

@@ -47,7 +47,7 @@ class Context(NamedTuple):
     note: str
 
 
-class Case(NamedTuple):
+class CaseStudy(NamedTuple):
     """One cluster or pair.
 
     Attributes:
@@ -63,7 +63,7 @@ class Case(NamedTuple):
     contexts: Sequence[Context]
 
 
-def cases_frame(cases: Sequence[Case]) -> pd.DataFrame:
+def cases_frame(cases: Sequence[CaseStudy]) -> pd.DataFrame:
     """The text and numbers behind a figure of cases.
 
     Returns:
@@ -81,9 +81,9 @@ def cases_frame(cases: Sequence[Case]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def pages_of(cases: Sequence[Case], columns: int, height: float = PAGE_HEIGHT) -> list[list[Case]]:
+def pages_of(cases: Sequence[CaseStudy], columns: int, height: float = PAGE_HEIGHT) -> list[list[CaseStudy]]:
     """Cases by page, in their order; a page holds at least one."""
-    pages: list[list[Case]] = []
+    pages: list[list[CaseStudy]] = []
     used = 0.0
     with mpl.rc_context(STYLE), no_word_on_weights():
         for case in cases:
@@ -96,7 +96,7 @@ def pages_of(cases: Sequence[Case], columns: int, height: float = PAGE_HEIGHT) -
     return pages
 
 
-def cases_figure(cases: Sequence[Case], *, columns: int = 2) -> Figure:
+def cases_figure(cases: Sequence[CaseStudy], *, columns: int = 2) -> Figure:
     """Contexts as text, the mean of all sides as background and a bar per side below each token.
 
     Args:
@@ -218,23 +218,23 @@ def _fitting_tokens(widths: Sequence[float], peak: int, room: float) -> Iterable
     return range(first, last + 1)
 
 
-def _blocks(case: Case, ruler: _Ruler, width: float) -> tuple[list[list[list[_Word]]], float]:
+def _blocks(case: CaseStudy, ruler: _Ruler, width: float) -> tuple[list[list[list[_Word]]], float]:
     """Words by context and line, and the height of the whole case in inches."""
     block = [_laid(context, ruler, width) for context in case.contexts]
     line = LINE + BAR * len(case.sides)
     return block, _head(case, ruler, width) + sum(len(lines) * line + GAP for lines in block)
 
 
-def _head(case: Case, ruler: _Ruler, width: float) -> float:
+def _head(case: CaseStudy, ruler: _Ruler, width: float) -> float:
     """Height of title, remark and key; the remark gets a line of its own where the title leaves it no room."""
     return 0.34 if _remark_at(case, ruler) + ruler.width(case.remark) <= width else 0.47
 
 
-def _remark_at(case: Case, ruler: _Ruler) -> float:
+def _remark_at(case: CaseStudy, ruler: _Ruler) -> float:
     return ruler.width(case.title, size=8, weight="bold") + 0.1
 
 
-def _draw_case(axes: Axes, case: Case, block: list[list[list[_Word]]], ruler: _Ruler) -> None:
+def _draw_case(axes: Axes, case: CaseStudy, block: list[list[list[_Word]]], ruler: _Ruler) -> None:
     axes.text(0, -0.09, case.title, va="center", fontsize=8, fontweight="bold")
     head = _head(case, ruler, axes.get_xlim()[1])
     at = (_remark_at(case, ruler), -0.09) if head < 0.4 else (0, -0.22)
@@ -256,7 +256,7 @@ def _draw_case(axes: Axes, case: Case, block: list[list[list[_Word]]], ruler: _R
     boxes.draw(axes)
 
 
-def _places(case: Case, ruler: _Ruler) -> Iterator[float]:
+def _places(case: CaseStudy, ruler: _Ruler) -> Iterator[float]:
     """Where each name of the key stands."""
     left = 0.0
     for name, _ in case.sides:
@@ -264,7 +264,7 @@ def _places(case: Case, ruler: _Ruler) -> Iterator[float]:
         left += 0.26 + ruler.width(name, size=6)
 
 
-def _draw_word(axes: Axes, boxes: _Boxes, word: _Word, context: Context, case: Case, y: float) -> None:
+def _draw_word(axes: Axes, boxes: _Boxes, word: _Word, context: Context, case: CaseStudy, y: float) -> None:
     shares = context.shares[:, word.index]
     mean = float(shares.mean())
     if mean > 0:

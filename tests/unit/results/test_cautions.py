@@ -10,7 +10,7 @@ from synthetic_run import write_synthetic_run
 
 from dashboards.cautions import cautions_of
 from dashboards.data import get_view
-from pipelines.report.bundle import ReportOptions, write_report
+from pipelines.report.report_writer import ReportOptions, write_report
 from results.cautions import comparison_cautions, run_cautions
 
 MEASURED = ["features", "token_conditional", "ceiling", "neurons", "untrained", "null_p95"]

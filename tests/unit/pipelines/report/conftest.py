@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from synthetic_run import write_synthetic_run
 
-from pipelines.report.bundle import ReportOptions, ReportResult, write_report
+from pipelines.report.report_writer import ReportOptions, ReportResult, write_report
 from storage import Run
 
 

@@ -11,8 +11,8 @@ import pytest
 from synthetic_run import write_synthetic_run
 
 from pipelines.cli.outputs import report_command
-from pipelines.report.bundle import write_report
-from pipelines.report.making import ReportOptions
+from pipelines.report.exhibit_writer import ReportOptions
+from pipelines.report.report_writer import write_report
 from storage import Run
 
 SMALL = {"n_latents": 60, "n_documents": 96}

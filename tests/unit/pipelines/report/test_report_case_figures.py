@@ -13,18 +13,18 @@ from matplotlib.text import Text
 from synthetic_text import HOSTILE, WORDS
 
 from pipelines.report.figures.canvas import WIDTHS, to_file
-from pipelines.report.figures.case_figures import Case, Context, cases_figure, cases_frame
+from pipelines.report.figures.case_figures import CaseStudy, Context, cases_figure, cases_frame
 from pipelines.report.figures.glyphs import BASE, drawable
 from results.token_text import token_strings
 
 
-def _case(tokens: list[str], peak: int = 0, n_sides: int = 2) -> Case:
+def _case(tokens: list[str], peak: int = 0, n_sides: int = 2) -> CaseStudy:
     shares = np.random.default_rng(0).random((n_sides, len(tokens)))
     sides = [(f"m{i}:{i}", "#0072B2") for i in range(n_sides)]
-    return Case("cluster 1", "universal, context", sides, [Context(tokens, shares, peak, "a domain")])
+    return CaseStudy("cluster 1", "universal, context", sides, [Context(tokens, shares, peak, "a domain")])
 
 
-def _words(case: Case, columns: int) -> list[str]:
+def _words(case: CaseStudy, columns: int) -> list[str]:
     figure = cases_figure([case], columns=columns)
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)

@@ -13,8 +13,8 @@ import pytest
 from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes, validate_recipe
-from pipelines.report.bundle import ReportOptions, write_report
 from pipelines.report.data_files import data_dictionary, recipe_yaml
+from pipelines.report.report_writer import ReportOptions, write_report
 from results.schema import TABLES, entry
 from results.schema_common import COMMON
 from storage import Run

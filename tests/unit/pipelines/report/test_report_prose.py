@@ -16,11 +16,11 @@ import pytest
 from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import load_recipe, shipped_recipes
-from pipelines.report.bundle import ReportOptions, ReportResult, write_report
 from pipelines.report.prose.citations import WORKS, bibliography, listed
 from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
 from pipelines.report.prose.methods import ARCHITECTURES
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
+from pipelines.report.report_writer import ReportOptions, ReportResult, write_report
 from pipelines.steps.sweep_steps import MEASURED
 from storage import Run, open_store
 from universality.matching.match import METHODS

@@ -13,7 +13,7 @@ from synthetic_run import write_synthetic_run
 from typer.testing import CliRunner
 
 from pipelines.cli.main import app
-from pipelines.report.bundle import ReportOptions, ReportResult, write_report
+from pipelines.report.report_writer import ReportOptions, ReportResult, write_report
 from pipelines.report.results_schema import Results, results_schema
 from storage import Run
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from storage import Run
 
 
-def write_prose(
+def write_text(
     write: Callable[[str, str], None],
     run: Run,
     tables: Mapping[str, pd.DataFrame],

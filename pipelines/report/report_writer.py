@@ -12,13 +12,13 @@ import pandas as pd
 
 from pipelines.report.data_files import write_data_files
 from pipelines.report.evidence import Evidence
+from pipelines.report.exhibit_writer import USUAL, ExhibitWriter, ReportOptions
 from pipelines.report.folder import ReportFolder, json_text
-from pipelines.report.making import USUAL, ExhibitWriter, ReportOptions
 from pipelines.report.page import report_html, report_markdown
 from pipelines.report.paper import floats_tex
 from pipelines.report.pins import pinned_rows
 from pipelines.report.prose.template import filled
-from pipelines.report.prose.write import write_prose
+from pipelines.report.prose.text_files import write_text
 from pipelines.report.provenance import clean, results, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
@@ -80,7 +80,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     values = results(run, tables, tuple(missing))
     if beside:
         values["beside"] = clean(beside_values(beside))
-    values["limitations"] = write_prose(folder.write, run, tables, missing, values["warnings"])
+    values["limitations"] = write_text(folder.write, run, tables, missing, values["warnings"])
     markdown = report_markdown(
         values, exhibits.shown, (folder.path / "methods.md").read_text(encoding="utf-8")
     )

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
-from pipelines.report.bundle import ReportResult, write_report
+from pipelines.report.report_writer import ReportResult, write_report
 from storage import Run, TableMissing
 from universality.errors import InputError
 
