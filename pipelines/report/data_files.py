@@ -54,7 +54,7 @@ def write_data_files(
         run: the run; only read.
         tables: the run's tables by name, as they are written.
         numbers: the frames behind figures, as :class:`pipelines.report.exhibit_writer.ExhibitWriter` has them.
-        results: as :func:`pipelines.report.provenance.results` makes them.
+        results: as :func:`pipelines.report.provenance.run_values` makes them.
     """
     recipe = readable_recipe(run)
     if recipe is not None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Tables = Mapping[str, pd.DataFrame]
 
 
-class Page(NamedTuple):
-    """What a report's figures are made for.
+class ExhibitContext(NamedTuple):
+    """What the figures and tables of one comparison are made from beside its tables.
 
     Attributes:
         tau: the threshold of the comparison; None where it is not known.
@@ -81,12 +81,12 @@ class Exhibit(NamedTuple):
     Attributes:
         name: relative path without suffix, for example ``figures/correlation``.
         needs: run tables without which it cannot be made.
-        make: run tables of one comparison and the page -> contents; none where there is nothing to show.
+        make: run tables of one comparison and their context -> contents; none where there is nothing to show.
     """
 
     name: str
     needs: tuple[str, ...]
-    make: Callable[[Tables, Page], Contents]
+    make: Callable[[Tables, ExhibitContext], Contents]
 
     @property
     def caption(self) -> str:

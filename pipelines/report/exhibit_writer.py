@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from pipelines.report.evidence import Evidence
-from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Shown, caption
+from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Shown, caption
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.figures.canvas import FORMATS, to_file
 from pipelines.report.latex import booktabs
@@ -107,11 +107,11 @@ class ExhibitWriter:
                 self.missing.append(f"`{name}` (tables of this comparison)")
                 continue
             own = {table: part[comparison] for table, part in split.items()}
-            page = Page(
+            context = ExhibitContext(
                 taus.get(comparison), self._options.columns, evidence(comparison) if evidence else None
             )
             try:
-                contents = exhibit.make(own, page)
+                contents = exhibit.make(own, context)
             except StoreError as damage:
                 self.missing.append(f"`{name}`: {damage}")
                 continue

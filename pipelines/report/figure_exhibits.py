@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from pipelines.report.evidence import clusters_to_show
-from pipelines.report.exhibit import Contents, Exhibit, Page, Tables
+from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Tables
 from pipelines.report.figures.agreement_figures import classes_figure, correlation_figure
 from pipelines.report.figures.case_figures import CaseStudy, cases_figure, cases_frame, pages_of
 from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
@@ -20,89 +20,89 @@ from results import dictionary_frames, finding_frames, frames, map_frames, rate_
 from results.headline import overall_values
 
 
-def _correlation(tables: Tables, page: Page) -> Contents:
+def _correlation(tables: Tables, context: ExhibitContext) -> Contents:
     histogram = frames.r_histogram(tables["baselines"], tables["null_quantiles"])
-    medians = frames.medians(tables["baselines"], 0.5 if page.tau is None else page.tau)
+    medians = frames.medians(tables["baselines"], 0.5 if context.tau is None else context.tau)
     chance = overall_values(tables["headline"]).get("null_p95")
     lines = medians.assign(statistic="median").rename(columns={"median": "value"}).astype({"n": "Int64"})
     if chance is not None:
         line = {"kind": "chance", "measure": "r_held_out", "statistic": "95th percentile", "value": chance}
         lines = pd.concat([lines, pd.DataFrame([line])], ignore_index=True)
-    figure = partial(correlation_figure, histogram, medians, chance, columns=page.spans(2))
+    figure = partial(correlation_figure, histogram, medians, chance, columns=context.spans(2))
     return {"": figure, ".csv": histogram, ".lines.csv": lines}
 
 
-def _classes(tables: Tables, page: Page) -> Contents:
+def _classes(tables: Tables, context: ExhibitContext) -> Contents:
     curve = frames.class_curve(tables["tau_curve"])
     models = tables["models"]
     primary = [str(m) for m in models.loc[models["role"] == "primary", "model"]]
     matrix = frames.model_matrix(tables["pairs"], primary, tables["baselines"], tables["headline"])
-    figure = partial(classes_figure, curve, matrix, page.tau, columns=page.spans(2))
+    figure = partial(classes_figure, curve, matrix, context.tau, columns=context.spans(2))
     return {"": figure, ".csv": curve, ".matrix.csv": matrix}
 
 
-def _domains(tables: Tables, page: Page) -> Contents:
+def _domains(tables: Tables, context: ExhibitContext) -> Contents:
     frame = finding_frames.domain_frame(tables["domains"])
-    return {"": partial(domains_figure, frame, columns=page.spans(1)), ".csv": frame}
+    return {"": partial(domains_figure, frame, columns=context.spans(1)), ".csv": frame}
 
 
-def _firing_rates(tables: Tables, page: Page) -> Contents:
+def _firing_rates(tables: Tables, context: ExhibitContext) -> Contents:
     frame = dictionary_frames.firing_rates(tables["features"])
-    return {"": partial(firing_rates_figure, frame, columns=page.spans(1)), ".csv": frame}
+    return {"": partial(firing_rates_figure, frame, columns=context.spans(1)), ".csv": frame}
 
 
-def _frontier(tables: Tables, page: Page) -> Contents:
+def _frontier(tables: Tables, context: ExhibitContext) -> Contents:
     points = dictionary_frames.sweep_points(tables["sweeps"])
-    return {"": partial(frontier_figure, points, tables["sweeps"], columns=page.spans(1)), ".csv": points}
+    return {"": partial(frontier_figure, points, tables["sweeps"], columns=context.spans(1)), ".csv": points}
 
 
-def _membership(tables: Tables, page: Page) -> Contents:
+def _membership(tables: Tables, context: ExhibitContext) -> Contents:
     k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), finding_frames.membership(tables["features"])
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
-    figure = partial(membership_figure, k_of_m, sets, models, columns=page.spans(2))
+    figure = partial(membership_figure, k_of_m, sets, models, columns=context.spans(2))
     return {"": figure, ".csv": sets, ".k_of_m.csv": k_of_m}
 
 
-def _rates(tables: Tables, page: Page) -> Contents:
+def _rates(tables: Tables, context: ExhibitContext) -> Contents:
     bins = rate_frames.r_by_rate(tables["pairs"], tables["features"])
     medians, null = rate_frames.median_by_rate(bins), tables["null_rates"]
-    figure = partial(rates_figure, bins, medians, null, columns=page.spans(1))
+    figure = partial(rates_figure, bins, medians, null, columns=context.spans(1))
     return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
 
 
-def _dictionaries(tables: Tables, page: Page) -> Contents:
+def _dictionaries(tables: Tables, context: ExhibitContext) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
     frame = dictionary_frames.dictionary_frame(tables["models"])
-    return {"": partial(quality_figure, frame, columns=page.spans(2)), ".csv": frame}
+    return {"": partial(quality_figure, frame, columns=context.spans(2)), ".csv": frame}
 
 
-def _map(tables: Tables, page: Page) -> Contents:
+def _map(tables: Tables, context: ExhibitContext) -> Contents:
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     if len(models) < 2:
         return {}
     points = map_frames.map_points(tables["positions"], tables["features"], (models[0], models[1]))
-    columns = page.spans(2)
+    columns = context.spans(2)
     links = map_frames.map_links(tables["pairs"], points, MAX_LINES[columns])
     return {"": partial(map_figure, points, links, columns=columns), ".csv": points, ".links.csv": links}
 
 
-def _cases(tables: Tables, page: Page) -> Contents:
-    if page.evidence is None:
+def _cases(tables: Tables, context: ExhibitContext) -> Contents:
+    if context.evidence is None:
         return {}
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     chosen = clusters_to_show(tables["clusters"], tables["features"])
-    return _drawn([page.evidence.cluster(row, models) for _, row in chosen.iterrows()], page, n_pages=1)
+    return _drawn([context.evidence.cluster(row, models) for _, row in chosen.iterrows()], context, n_pages=1)
 
 
-def _pinned(tables: Tables, page: Page) -> Contents:
-    if page.evidence is None:
+def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
+    if context.evidence is None:
         return {}
-    return _drawn([page.evidence.pair(row) for _, row in tables["pinned"].iterrows()], page)
+    return _drawn([context.evidence.pair(row) for _, row in tables["pinned"].iterrows()], context)
 
 
-def _drawn(cases: list[CaseStudy], page: Page, n_pages: int | None = None) -> Contents:
-    columns = page.spans(2)
+def _drawn(cases: list[CaseStudy], context: ExhibitContext, n_pages: int | None = None) -> Contents:
+    columns = context.spans(2)
     contents: Contents = {}
     for number, part in enumerate(pages_of(cases, columns)[:n_pages]):
         suffix = f"-page{number + 1}" if number else ""

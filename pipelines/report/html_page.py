@@ -16,7 +16,7 @@ _SYMBOLS = {
 }  # fmt: skip
 
 
-def page(markdown: str, title: str, pictures: Mapping[str, str]) -> str:
+def as_html(markdown: str, title: str, pictures: Mapping[str, str]) -> str:
     """Markdown as one HTML file that needs nothing else: no script, no font, no network.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.report.exhibit import Shown
-from pipelines.report.html_page import page
+from pipelines.report.html_page import as_html
 from pipelines.report.markdown import code, plain
 from pipelines.report.prose.template import filled, folded
 from pipelines.report.side_by_side import TOGETHER, pictures_beside
@@ -40,7 +40,7 @@ def report_markdown(results: Mapping[str, Any], shown: Sequence[Shown], methods:
 def report_html(markdown: str, run: str, shown: Sequence[Shown]) -> str:
     """The page as one HTML file with its pictures inside: no script, no network."""
     pictures = {_path(item): item.svg for item in shown if item.svg}
-    return page(markdown, f"Universality: {run}", pictures)
+    return as_html(markdown, f"Universality: {run}", pictures)
 
 
 def in_short(results: Mapping[str, Any]) -> str:

@@ -23,7 +23,7 @@ TIMED_FACTS = frozenset({"wall_s", "peak_memory", "started", "finished", "create
 WRITERS = ("universality", "matplotlib", "numpy", "pandas", "pyarrow")
 
 
-def results(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ...]) -> dict[str, Any]:
+def run_values(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str, ...]) -> dict[str, Any]:
     """Everything about a run but its times, as JSON values.
 
     Args:

@@ -28,7 +28,7 @@ def readme_text(
     """Markdown for the report folder.
 
     Args:
-        results: as :func:`pipelines.report.provenance.results` makes it.
+        results: as :func:`pipelines.report.provenance.run_values` makes it.
         tables: the run's tables.
         files: relative paths written so far, sorted.
         missing: what the report lacks, in words.

@@ -19,7 +19,7 @@ from pipelines.report.paper import floats_tex
 from pipelines.report.pins import pinned_rows
 from pipelines.report.prose.template import filled
 from pipelines.report.prose.text_files import write_text
-from pipelines.report.provenance import clean, results, time_stamps
+from pipelines.report.provenance import clean, run_values, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
@@ -77,7 +77,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     exhibits.every_exhibit(tables, _taus(run), planned, cache(partial(Evidence, run)))
     beside = _write_beside(run, tables, options, exhibits)
     missing += exhibits.missing
-    values = results(run, tables, tuple(missing))
+    values = run_values(run, tables, tuple(missing))
     if beside:
         values["beside"] = clean(beside_values(beside))
     values["limitations"] = write_text(folder.write, run, tables, missing, values["warnings"])

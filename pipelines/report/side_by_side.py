@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Shown, columns
+from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Shown, columns
 from pipelines.report.exhibit_writer import ExhibitWriter
 from pipelines.report.figure_exhibits import FIGURES
 from pipelines.report.figures.side_by_side_figure import beside_figure
@@ -92,7 +92,7 @@ def write_beside(
         span: columns of the page that every figure spans; None leaves each its own width.
     """
     made: dict[str, Contents] = {
-        "figures/beside": _figure(comparisons, Page(None, span)),
+        "figures/beside": _figure(comparisons, ExhibitContext(None, span)),
         "tables/beside": _table(comparisons),
     }
     if len(recipes) > 1 and len(differences := settings_beside(recipes)):
@@ -115,7 +115,7 @@ def _write_one(writer: ExhibitWriter, exhibit: Exhibit, comparison: RunCompariso
     if lacking:
         writer.missing.append(f"`{name}` (needs {', '.join(lacking)})")
         return
-    contents = exhibit.make(comparison.tables, Page(comparison.tau, 1))
+    contents = exhibit.make(comparison.tables, ExhibitContext(comparison.tau, 1))
     pictures = {suffix: content for suffix, content in contents.items() if suffix == ""}
     writer.contents(exhibit.name, pictures, name, comparison.label)
 
@@ -138,11 +138,11 @@ def _each(comparisons: Sequence[RunComparison], table: str) -> dict[str, pd.Data
     return {comparison.label: comparison.tables[table] for comparison in comparisons}
 
 
-def _figure(comparisons: Sequence[RunComparison], page: Page) -> Contents:
+def _figure(comparisons: Sequence[RunComparison], context: ExhibitContext) -> Contents:
     headlines = headlines_beside(_each(comparisons, "headline"))
     classes = classes_beside(_each(comparisons, "features"))
     curves = curves_beside(_each(comparisons, "tau_curve"))
-    figure = partial(beside_figure, headlines, classes, curves, columns=page.spans(2))
+    figure = partial(beside_figure, headlines, classes, curves, columns=context.spans(2))
     return {"": figure, ".headline.csv": headlines, ".classes.csv": classes, ".curves.csv": curves}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from pipelines.report.evidence import clusters_to_show
-from pipelines.report.exhibit import Contents, Exhibit, Listing, Page, Tables, columns
+from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Tables, columns
 from pipelines.report.latex import Column
 from results import dictionary_frames, finding_frames
 from results.frames import cluster_domains
@@ -17,7 +17,7 @@ MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
 MAX_PAIRS_LISTED = 10
 
 
-def _headline(tables: Tables, page: Page) -> Contents:
+def _headline(tables: Tables, context: ExhibitContext) -> Contents:
     frame = headline_frame(tables["headline"])
     overall = frame[frame["pair"] == "overall"].assign(row=lambda t: t["label"])
     each = frame[(frame["quantity"] == "features") & (frame["pair"] != "overall")].assign(
@@ -30,19 +30,19 @@ def _headline(tables: Tables, page: Page) -> Contents:
     return {"": Listing(rows, columns("tables/headline"), groups)}
 
 
-def _domains(tables: Tables, page: Page) -> Contents:
+def _domains(tables: Tables, context: ExhibitContext) -> Contents:
     frame = finding_frames.domain_frame(tables["domains"])
     return {"": Listing(frame, columns("tables/domains"))}
 
 
-def _models(tables: Tables, page: Page) -> Contents:
+def _models(tables: Tables, context: ExhibitContext) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
     frame = dictionary_frames.dictionary_frame(tables["models"])
     return {"": Listing(frame, columns("tables/models"))}
 
 
-def _sweeps(tables: Tables, page: Page) -> Contents:
+def _sweeps(tables: Tables, context: ExhibitContext) -> Contents:
     points = dictionary_frames.sweep_points(tables["sweeps"])
     points["best"] = points["frontier"].map({True: "yes", False: ""})
     return {"": Listing(points, columns("tables/sweeps"))}
@@ -55,7 +55,7 @@ def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
     ]
 
 
-def _indices(tables: Tables, page: Page) -> Contents:
+def _indices(tables: Tables, context: ExhibitContext) -> Contents:
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     frame = finding_frames.index_frame(tables["indices"], models)
     frame["over"] = [f"{n} pairs" if n else "all models" for n in frame["pairs"]]
@@ -63,7 +63,7 @@ def _indices(tables: Tables, page: Page) -> Contents:
     return {"": Listing(frame, columns("tables/indices"))}
 
 
-def _verdicts(tables: Tables, page: Page) -> Contents:
+def _verdicts(tables: Tables, context: ExhibitContext) -> Contents:
     frame = finding_frames.verdict_frame(tables["features"])
     models = [name for name in frame.columns if name not in ("verdict", "n", "share")]
     shown = models if len(models) <= MAX_MODELS_LISTED else []
@@ -72,11 +72,11 @@ def _verdicts(tables: Tables, page: Page) -> Contents:
     return {"": Listing(frame.assign(percent=100 * frame["share"]), listed)}
 
 
-def _clusters(tables: Tables, page: Page) -> Contents:
-    if page.evidence is None:
+def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
+    if context.evidence is None:
         return {}
     chosen = clusters_to_show(tables["clusters"], tables["features"], CLUSTERS_LISTED)
-    lines = [page.evidence.strongest(row) for _, row in chosen.iterrows()]
+    lines = [context.evidence.strongest(row) for _, row in chosen.iterrows()]
     frame = pd.DataFrame(lines, columns=["before", "token", "after"]).assign(
         cluster=chosen["cluster"].to_numpy(),
         level=chosen["level"].to_numpy(),
@@ -86,7 +86,7 @@ def _clusters(tables: Tables, page: Page) -> Contents:
     return {"": Listing(frame, columns("tables/clusters"))}
 
 
-def _pinned(tables: Tables, page: Page) -> Contents:
+def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     frame = tables["pinned"]
     for side in "ab":
         frame = frame.assign(

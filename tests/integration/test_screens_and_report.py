@@ -12,7 +12,7 @@ from synthetic_run import write_synthetic_run
 from dashboards import clusters, places
 from dashboards.components.overview_panels import class_note
 from pipelines.report.evidence import clusters_to_show
-from pipelines.report.exhibit import Page, caption
+from pipelines.report.exhibit import ExhibitContext, caption
 from pipelines.report.report_writer import ReportOptions, write_report
 from pipelines.report.table_exhibits import READING_TABLES
 from results import words
@@ -59,7 +59,7 @@ def test_a_cluster_has_one_domain(tables: dict[str, pd.DataFrame]) -> None:
         assert frame.set_index("cluster")["domain"].to_dict() == expected
     (exhibit,) = [exhibit for exhibit in READING_TABLES if exhibit.name == "tables/clusters"]
     evidence: Any = _Evidence()
-    listing = exhibit.make(tables, Page(evidence=evidence))[""]
+    listing = exhibit.make(tables, ExhibitContext(evidence=evidence))[""]
     assert listing.frame.set_index("cluster")["domain"].to_dict() == expected  # type: ignore[union-attr]
 
 

@@ -75,17 +75,8 @@ class Material:
 
 #: Tables that belong to comparisons and are read here.
 COMPARED = (
-    "models",
-    "features",
-    "pairs",
-    "clusters",
-    "verdicts",
-    "headline",
-    "indices",
-    "k_of_m",
-    "domains",
-    "baselines",
-)
+    "models", "features", "pairs", "clusters", "verdicts", "headline", "indices", "k_of_m", "domains", "baselines",
+)  # fmt: skip
 
 
 def material(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipelines.report.html_page import page
+from pipelines.report.html_page import as_html
 from pipelines.report.latex import Column
 from pipelines.report.markdown import markdown_table
 from pipelines.report.page import in_short, report_html, report_markdown
@@ -72,7 +72,7 @@ def test_the_twin_has_the_same_words_and_its_links_lead_somewhere(small_report: 
 def test_hostile_cells_are_shown_as_they_are() -> None:
     frame = pd.DataFrame({"text": [EVIL], "token": [EVIL.encode()], "n": [-0.5]})
     columns = [Column("text", EVIL), Column("token", "token", token=True), Column("n", "n", 1)]
-    html = page(markdown_table(frame, columns), "t", {})
+    html = as_html(markdown_table(frame, columns), "t", {})
     found = _read(html)
     assert {tag for tag, _ in found.tags} <= {
         "html", "head", "meta", "title", "style", "body", "div", "table", "thead", "tbody", "tr", "th", "td", "code",
@@ -84,7 +84,7 @@ def test_hostile_cells_are_shown_as_they_are() -> None:
 
 
 def test_markup_that_got_into_the_text_is_shown_and_not_interpreted() -> None:
-    html = page("<script>alert(1)</script>\n\nwords <img src=x onerror=alert(1)>", "<b>", {})
+    html = as_html("<script>alert(1)</script>\n\nwords <img src=x onerror=alert(1)>", "<b>", {})
     found = _read(html)
     assert not {tag for tag, _ in found.tags} & {"script", "img", "b"}
     assert "<script>alert(1)</script>" in "".join(found.text)
@@ -92,7 +92,7 @@ def test_markup_that_got_into_the_text_is_shown_and_not_interpreted() -> None:
 
 
 def test_formulas_are_readable_without_a_script() -> None:
-    html = page(r"at $\tau \geq 0.5$ with $d_\mathrm{in} = 4$, `$5 and $6`", "t", {})
+    html = as_html(r"at $\tau \geq 0.5$ with $d_\mathrm{in} = 4$, `$5 and $6`", "t", {})
     text = "".join(_read(html.split("<body>")[1]).text)
     assert text.strip() == "at τ ≥ 0.5 with d_in = 4, $5 and $6"
 
