@@ -133,7 +133,7 @@ def test_clusters_to_show_are_universal_cohesive_and_of_different_domains() -> N
     ]  # fmt: skip
     clusters = pd.DataFrame(rows, columns=["cluster", "class", "level", "cohesion"])
     domains = ["x", "x", "y", "x", "z", "x"]
-    features = pd.DataFrame({"cluster": range(6), "top_domain": domains})
+    features = pd.DataFrame({"cluster": range(6), "top_domain": domains, "best_r": 0.5})
     assert clusters_to_show(clusters, features, 4)["cluster"].tolist() == [4, 3, 0, 2]
     assert clusters_to_show(clusters, features, 3)["cluster"].tolist() == [4, 3, 0]
     assert clusters_to_show(clusters[clusters["class"] == "shared"], features).empty
