@@ -10,6 +10,8 @@ import numpy as np
 from pipelines.engine.step import StepContext
 from pipelines.hub import sae_source
 from results.stored_comparison import input_name
+from universality.sae.architectures import ARCHITECTURES
+from universality.sae.sae_config import SAETrainingConfig
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -109,10 +111,8 @@ def sparsity_words(trained: Mapping[str, Any], k: int | None) -> str | None:
     for name in ("target_l0", "l0_coefficient", "l1_coefficient"):
         if trained.get(name) is not None:
             return f"{name} {trained[name]:g}"
-    if trained.get("architecture") in ("relu", "relu_2023"):
-        from universality.sae.sae_config import SAETrainingConfig
-
-        return f"l1_coefficient {SAETrainingConfig(**trained).penalty_coefficient:g}"
+    if "l1_coefficient" in getattr(ARCHITECTURES.get(trained.get("architecture", "")), "settings", ()):
+        return f"l1_coefficient {SAETrainingConfig(**trained).penalty_coefficient:g}"  # the default
     k = trained.get("k", k)
     return None if k is None else f"k {k}"
 

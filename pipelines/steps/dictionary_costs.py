@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.engine.step import Estimate
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
 from pipelines.recipe import training_tokens
-from universality.sae.sae_config import TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import MEASURED_BLOCK, SAMPLE_ROWS, rows_to_measure
 
 Params = Mapping[str, Any]
@@ -40,7 +40,7 @@ def sae_cost(sizes: Sizes, params: Params) -> Estimate:
 
 def _dense(config: SAETrainingConfig, params: Params) -> bool:
     """Whether activations and gradients are dense, in the measure of :data:`DENSE_FACTOR`."""
-    return config.architecture not in (TOP_K_FAMILY if params.get("device") != "cuda" else ("topk",))
+    return ("cuda" if params.get("device") == "cuda" else "cpu") not in config.kind.sparse_on
 
 
 def _step_bytes(config: SAETrainingConfig, params: Params) -> int:

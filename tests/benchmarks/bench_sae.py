@@ -14,9 +14,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from dense_topk import DenseTopK, planted_rows
 
-from universality.sae.architectures import make_stepper
-from universality.sae.autograd_step import Parameters, Rates, Stepper
+from universality.sae.autograd_step import Rates, Stepper
 from universality.sae.sae_config import SAETrainingConfig
+from universality.sae.seed_training import make_stepper
+from universality.sae.training_state import Parameters, TrainingState
 
 SIZES = [(256, 1024, 16), (512, 4096, 32), (512, 16384, 32)]
 BATCH = 1024
@@ -48,9 +49,8 @@ def sparse_step(d_in: int, d_sae: int, k: int, architecture: str = "topk") -> St
         "b_dec": dense.b_dec,
     }
     p = Parameters(**{name: value.detach().clone() for name, value in held.items()})
-    silent = torch.zeros(d_sae, dtype=torch.int64)
     config = SAETrainingConfig(architecture=architecture, d_sae=d_sae, k=k, tokens=1000 * BATCH)
-    return make_stepper(config, p, p.zeros_like(), p.zeros_like(), silent, n_steps=1000)
+    return make_stepper(config, TrainingState.fresh(p, config.kind.buffers), n_steps=1000)
 
 
 @pytest.mark.benchmark(group="sae step")

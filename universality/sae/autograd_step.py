@@ -1,15 +1,22 @@
-"""What one optimiser step of any architecture is given and gives back, and the shared half of those under autograd."""
+"""One optimiser step in torch operations: any architecture, on any device, one dictionary or several seeds at once."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, Self
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+
+from universality.sae.sae_config import SAETrainingConfig
+from universality.sae.training_state import TrainingState
+
+Named = Mapping[str, torch.Tensor]
+Moving = tuple[float | torch.Tensor, float | torch.Tensor]
+Decays = tuple[float, float, float]
 
 
 class Losses(NamedTuple):
@@ -25,39 +32,6 @@ class Losses(NamedTuple):
     fvu: torch.Tensor
     fired: torch.Tensor
     values: torch.Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """Weights with a latent's row together: ``W_enc_rows`` and ``W_dec`` (d_sae, d_in), ``b_enc``, ``b_dec``.
-
-    ``extra`` holds what only one architecture has, by name, (d_sae,) each.
-    """
-
-    W_enc_rows: torch.Tensor
-    W_dec: torch.Tensor
-    b_enc: torch.Tensor
-    b_dec: torch.Tensor
-    extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
-
-    def of_seed(self, number: int) -> Parameters:
-        """One seed's part, as views, of weights with a leading axis of seeds."""
-        return Parameters.of({name: held[number] for name, held in self.named().items()})
-
-    def named(self) -> dict[str, torch.Tensor]:
-        """The tensors by name, in a fixed order."""
-        shared = {name: getattr(self, name) for name in ("W_enc_rows", "W_dec", "b_enc", "b_dec")}
-        return {**shared, **self.extra}
-
-    def zeros_like(self) -> Parameters:
-        """Zeros of the same shapes, for a moment of Adam."""
-        return Parameters.of({name: torch.zeros_like(value) for name, value in self.named().items()})
-
-    @classmethod
-    def of(cls, held: Mapping[str, torch.Tensor]) -> Parameters:
-        """The inverse of :meth:`named`."""
-        shared = {name: held[name] for name in ("W_enc_rows", "W_dec", "b_enc", "b_dec")}
-        return cls(**shared, extra={name: held[name] for name in held if name not in shared})
 
 
 @dataclass(frozen=True)
@@ -83,16 +57,16 @@ class Rates:
     def packed(self) -> np.ndarray:
         """As :func:`kernels.adam_row` takes them."""
         corrected = (self.lr / (1 - self.beta1**self.t), 1 / math.sqrt(1 - self.beta2**self.t))
-        return np.array([corrected[0], self.beta1, self.beta2, self.eps, corrected[1]], dtype=np.float32)
+        return np.array([corrected[0], *self.constants, corrected[1]], dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """What a step found in its batch, before it changed the weights.
+    """What a step measured on its batch, before it changed the weights.
 
     Attributes:
         loss: the whole loss; where it is not finite nothing was changed.
-        fvu: its first term. l0: active latents per row.
+        fvu: fraction of variance unexplained. l0: active latents per row.
     """
 
     loss: float
@@ -101,14 +75,10 @@ class StepOutcome:
 
 
 class Stepper(Protocol):
-    """One architecture's step on one device; it owns no weights and changes those it was given in place."""
+    """One architecture's step on one device; it changes the state that it was given in place."""
 
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) counted as dead."""
-        ...
-
-    def extra_state(self) -> dict[str, torch.Tensor]:
-        """What else a resumed training needs, by name; written back in place."""
         ...
 
     def close(self) -> None:
@@ -116,41 +86,111 @@ class Stepper(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Rows to train on and all that a loss depends on beside the weights.
+
+    Attributes:
+        config: of the training.
+        x: (n, d_in), scaled.
+        dead: bool (..., d_sae), latents that the auxiliary loss may use; None for none.
+        t: number of the step, from 1. n_steps: of all.
+    """
+
+    config: SAETrainingConfig
+    x: torch.Tensor
+    dead: torch.Tensor | None
+    t: int
+    n_steps: int
+
+    @cached_property
+    def spread(self) -> torch.Tensor:
+        """``sum ||x - mean||^2``, at least 1e-30."""
+        return (self.x - self.x.mean(0)).square().sum().clamp_min(1e-30)
+
+    @property
+    def penalty_weight(self) -> float:
+        """Weight of the penalty in this step: it rises linearly over the first ``sparsity_warmup`` of the steps."""
+        warmup_steps = round(self.config.sparsity_warmup * self.n_steps)
+        return self.config.penalty_coefficient * min(1.0, self.t / max(1, warmup_steps))
+
+    def affine(self, bias: torch.Tensor | None, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """``bias + rows @ weights``, (..., n, b), in the precision of the config.
+
+        Args:
+            bias: (..., b), or None.
+            rows: (n, a) or (..., n, a).
+            weights: (..., a, b).
+        """
+        if self.config.precision == "bfloat16":
+            # What autocast does to a product and its gradients, said of these alone; a bias is not rounded.
+            product = (rows.bfloat16() @ weights.bfloat16()).to(weights.dtype)
+            return product if bias is None else product + bias.unsqueeze(-2)
+        if bias is None:
+            return rows @ weights
+        if weights.ndim == 2:
+            return torch.addmm(bias, rows, weights)
+        return torch.baddbmm(bias.unsqueeze(-2), rows.expand(len(weights), -1, -1), weights)
+
+    def auxiliary_loss(
+        self, W_dec: torch.Tensor, pre: torch.Tensor, error: torch.Tensor
+    ) -> torch.Tensor | float:
+        """``c * sum ||e - recon_aux||^2 / sum ||e||^2`` with e constant, by the ``aux_k`` largest dead latents.
+
+        Args:
+            W_dec: (..., d_sae, d_in).
+            pre: (..., n, d_sae).
+            error: (..., n, d_in), what the active latents leave of the rows.
+
+        Returns:
+            (...); 0 where nothing is dead.
+
+        Source: Gao et al. 2024, appendix A.2.
+        """
+        aux_k, c = self.config.auxiliary_latents(W_dec.shape[-1]), self.config.aux_coefficient
+        if self.dead is None or not aux_k or not c:
+            return 0.0
+        # Slots beyond a seed's dead latents hold zeros: they are free.
+        dead_acts = torch.where(self.dead.unsqueeze(-2), torch.relu(pre), 0.0)
+        values, slots = dead_acts.topk(min(aux_k, dead_acts.shape[-1]), dim=-1, sorted=False)
+        error = error.detach()
+        rest = error - decode_slots(slots, values, W_dec)
+        share = rest.square().sum(dim=(-2, -1)) / error.square().sum(dim=(-2, -1)).clamp_min(1e-30)
+        return c * share * self.dead.any(dim=-1)
+
+
 class AutogradStep:
-    """A step in torch operations on any device: a family says its :meth:`losses`.
+    """A step of any architecture in torch operations, by the :meth:`~SAEArchitecture.losses` that it states.
 
     Weights may have a leading axis of S seeds, which then take their step as one, (S, n, d_in) @ (S, d_in, d_sae), on
     the same rows; no seed's loss touches another's weights. Pre-activations are dense, (..., n, d_sae), and so are the
     gradients. Adam's state is two moments per tensor.
 
     Args:
-        p, m, v: weights and Adam's moments, changed in place.
-        silent: int64 (..., d_sae), rows since a latent last fired; changed in place.
+        config: of the training.
+        state: changed in place.
+        n_steps: steps of the whole training.
+        fused: a compiled Adam in the place of :func:`update`.
     """
 
-    unit_decoder = True
-    """Whether the decoder's rows stay unit vectors."""
-    clip: float | None = None
-    """Largest norm of the whole gradient of a seed."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """What products of matrices are rounded to; what they are added to and all that follows is float32."""
+    def __init__(
+        self,
+        config: SAETrainingConfig,
+        state: TrainingState,
+        n_steps: int,
+        fused: Callable[..., None] | None = None,
+    ):
+        self.config, self.state, self.n_steps = config, state, n_steps
+        self.update = fused or update
 
-    def __init__(self, p: Parameters, m: Parameters, v: Parameters, silent: torch.Tensor):
-        self.p, self.m, self.v, self.silent = p, m, v, silent
-        self.update: Callable[..., None] = update
-
-    def of_seed(self, number: int) -> Self:
-        """The step of one seed of several, on views of its weights and its state."""
-        own = copy.copy(self)
-        own.p, own.m, own.v = (held.of_seed(number) for held in (self.p, self.m, self.v))
-        own.silent = self.silent[number]
-        return own
+    def of_seed(self, number: int) -> AutogradStep:
+        """The step of one seed of several, on views of its state."""
+        return AutogradStep(self.config, self.state.of_seed(number), self.n_steps, self.update)
 
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
-        """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
-        return self.steps(
-            x, torch.zeros_like(self.silent, dtype=torch.bool).index_fill(0, dead, True), rates
-        )[0]
+        """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) counted as dead."""
+        mask = torch.zeros_like(self.state.silent, dtype=torch.bool).index_fill(0, dead, True)
+        return self.steps(x, mask, rates)[0]
 
     def steps(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> list[StepOutcome]:
         """Train every seed on the batch ``x (n, d_in)``; ``dead`` (..., d_sae) says which latents count as dead.
@@ -158,54 +198,61 @@ class AutogradStep:
         Returns:
             An outcome per seed. Where one loss is not finite nothing was changed in any.
         """
-        leaves = {name: value.detach().requires_grad_() for name, value in self.p.named().items()}
-        found = self.losses(leaves, x, dead if bool(dead.any()) else None, rates.t)
-        values = found.values.detach()
-        counts = (values > 0).flatten(self.silent.ndim - 1).sum(dim=-1)
-        numbers = (part.detach().reshape(-1).tolist() for part in (found.loss, found.fvu, counts))
+        silent = self.state.silent
+        leaves = {name: value.detach().requires_grad_() for name, value in self.state.p.named().items()}
+        losses = self.losses(leaves, x, dead if bool(dead.any()) else None, rates.t)
+        values = losses.values.detach()
+        counts = (values > 0).flatten(silent.ndim - 1).sum(dim=-1)
+        numbers = (part.detach().reshape(-1).tolist() for part in (losses.loss, losses.fvu, counts))
         outcomes = [StepOutcome(loss, fvu, n / len(x)) for loss, fvu, n in zip(*numbers, strict=True)]
         if all(math.isfinite(outcome.loss) for outcome in outcomes):
-            # The sum of the losses has each seed's own gradient.
-            grads = torch.autograd.grad(found.loss.sum(), list(leaves.values()))
+            # No seed's loss depends on another's weights, so the sum's gradient is each seed's own.
+            grads = torch.autograd.grad(losses.loss.sum(), list(leaves.values()))
             self.apply(dict(zip(leaves, grads, strict=True)), rates)
-            self.silent += len(x)
-            self.silent.masked_fill_(found.fired, 0)
+            silent += len(x)
+            silent.masked_fill_(losses.fired, 0)
             self.observe(values)
         return outcomes
+
+    def batch(self, x: torch.Tensor, dead: torch.Tensor | None, t: int) -> Batch:
+        """Rows (n, d_in) as the architecture's losses take them; ``dead`` bool (..., d_sae) or None."""
+        return Batch(self.config, x, dead, t, self.n_steps)
 
     def losses(
         self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
     ) -> Losses:
-        """What the batch costs; ``dead`` bool (..., d_sae), None for none; t is the number of the step."""
-        raise NotImplementedError
-
-    def affine(self, bias: torch.Tensor | None, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """:func:`affine` in the precision in force."""
-        if self.precision == "float32":
-            return affine(bias, rows, weights)
-        # What autocast does to a product and its gradients, said of these alone; a bias is not rounded.
-        product = (rows.bfloat16() @ weights.bfloat16()).to(weights.dtype)
-        return product if bias is None else product + bias.unsqueeze(-2)
+        """What the batch costs by weights of these values; ``dead`` bool (..., d_sae), None for none."""
+        return self.config.kind.losses(leaves, self.batch(x, dead, t))
 
     def observe(self, values: torch.Tensor) -> None:
-        """Look at the active values of a batch that was trained on."""
+        """Let the architecture look at the active values of a batch that was trained on."""
+        self.config.kind.observe(values, self.state, observation_decay(self.n_steps))
 
-    def extra_state(self) -> dict[str, torch.Tensor]:
-        """What else a resumed training needs, by name; written back in place."""
-        return {}
+    def apply(self, grads: dict[str, torch.Tensor], rates: Rates) -> None:
+        """Adam, in place; the decoder's rows stay unit vectors where the architecture says so."""
+        kind, state = self.config.kind, self.state
+        if kind.clip is not None:
+            grads = clipped(grads, kind.clip, state.silent.ndim - 1)
+        weights, means, squares = (part.named() for part in (state.p, state.m, state.v))
+        self.update(weights, means, squares, grads, rates.moving, rates.constants, kind.unit_decoder)
 
     def close(self) -> None:
         """Nothing to end."""
 
-    def apply(self, grads: dict[str, torch.Tensor], rates: Rates) -> None:
-        """Adam, in place; the decoder's rows stay unit vectors where the architecture says so."""
-        if self.clip is not None:
-            grads = clipped(grads, self.clip, self.silent.ndim - 1)
-        held = (part.named() for part in (self.p, self.m, self.v))
-        self.update(*held, grads, rates.moving, rates.constants, self.unit_decoder)
+
+OBSERVED_STEPS = 100
+"""Steps that running means over batches look back, at most: a decay of 0.99, as in the code of BatchTopK's authors."""
+OBSERVED_SHARE, FEWEST_STEPS = 0.02, 10
+"""The same as a share of the training, and at least (ours: in a short one, a hundred steps ago was another
+dictionary)."""
 
 
-def clipped(grads: Mapping[str, torch.Tensor], largest: float, leading: int) -> dict[str, torch.Tensor]:
+def observation_decay(n_steps: int) -> float:
+    """Decay of running means over the batches of a training of so many steps."""
+    return 1 - 1 / min(OBSERVED_STEPS, max(FEWEST_STEPS, OBSERVED_SHARE * n_steps))
+
+
+def clipped(grads: Named, largest: float, leading: int) -> dict[str, torch.Tensor]:
     """Gradients whose whole norm, over all tensors and all but the leading axes, is cut at ``largest``."""
     norms = [torch.linalg.vector_norm(g, dim=tuple(range(leading, g.ndim))) for g in grads.values()]
     share = largest / torch.stack(norms).norm(dim=0).clamp_min(largest)
@@ -213,13 +260,7 @@ def clipped(grads: Mapping[str, torch.Tensor], largest: float, leading: int) -> 
 
 
 def update(
-    weights: Mapping[str, torch.Tensor],
-    means: Mapping[str, torch.Tensor],
-    squares: Mapping[str, torch.Tensor],
-    grads: Mapping[str, torch.Tensor],
-    rates: tuple[float | torch.Tensor, float | torch.Tensor],
-    constants: tuple[float, float, float],
-    unit_decoder: bool,
+    weights: Named, means: Named, squares: Named, grads: Named, rates: Moving, constants: Decays, unit: bool
 ) -> None:
     """One step of Adam, in place, with any leading axes; with a unit decoder its rows stay unit vectors.
 
@@ -228,13 +269,13 @@ def update(
     Args:
         weights, means, squares, grads: by name; weights and Adam's moments are changed.
         rates, constants: ``moving`` and ``constants`` of :class:`Rates`; compiled, the first are scalar tensors.
-        unit_decoder: whether the rows of ``W_dec`` are unit vectors.
+        unit: whether the rows of ``W_dec`` are unit vectors.
 
     Source: Kingma and Ba 2015; Bricken et al. 2023 for the decoder.
     """
-    if unit_decoder:
+    if unit:
         grads = {**grads, "W_dec": across(grads["W_dec"], weights["W_dec"])}
-    advance(weights, means, squares, grads, rates, constants, unit_decoder)
+    advance(weights, means, squares, grads, rates, constants, unit)
 
 
 def across(grad: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
@@ -243,13 +284,7 @@ def across(grad: torch.Tensor, units: torch.Tensor) -> torch.Tensor:
 
 
 def advance(
-    weights: Mapping[str, torch.Tensor],
-    means: Mapping[str, torch.Tensor],
-    squares: Mapping[str, torch.Tensor],
-    grads: Mapping[str, torch.Tensor],
-    rates: tuple[float | torch.Tensor, float | torch.Tensor],
-    constants: tuple[float, float, float],
-    unit_decoder: bool,
+    weights: Named, means: Named, squares: Named, grads: Named, rates: Moving, constants: Decays, unit: bool
 ) -> None:
     """:func:`update` by gradients that lie across unit rows already."""
     (step, correct2), (beta1, beta2, eps) = rates, constants
@@ -259,22 +294,8 @@ def advance(
         squares[name].mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         bound = (squares[name] / correct2).sqrt_().add_(eps)
         weight.addcdiv_(means[name], bound, value=step)  # pyright: ignore[reportArgumentType,reportCallIssue]
-        if name == "W_dec" and unit_decoder:
+        if name == "W_dec" and unit:
             weight.div_(weight.norm(dim=-1, keepdim=True).clamp_min(1e-30))
-
-
-def batch_spread(x: torch.Tensor) -> torch.Tensor:
-    """``sum ||x - mean||^2`` of a batch, at least 1e-30."""
-    return (x - x.mean(0)).square().sum().clamp_min(1e-30)
-
-
-def affine(bias: torch.Tensor | None, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """``bias + rows @ weights``, (..., n, b), of rows (n, a) or (..., n, a), weights (..., a, b) and bias (..., b)."""
-    if bias is None:
-        return rows @ weights
-    if weights.ndim == 2:
-        return torch.addmm(bias, rows, weights)
-    return torch.baddbmm(bias.unsqueeze(-2), rows.expand(len(weights), -1, -1), weights)
 
 
 def decode_slots(indices: torch.Tensor, values: torch.Tensor, W_dec: torch.Tensor) -> torch.Tensor:
@@ -285,32 +306,3 @@ def decode_slots(indices: torch.Tensor, values: torch.Tensor, W_dec: torch.Tenso
         indices.flatten(0, -2), W_dec.flatten(0, -2), per_sample_weights=values.flatten(0, -2), mode="sum"
     )
     return summed.view(*indices.shape[:-1], -1)
-
-
-def auxiliary_loss(
-    W_dec: torch.Tensor,
-    pre: torch.Tensor,
-    error: torch.Tensor,
-    dead: torch.Tensor | None,
-    aux_k: int,
-    c: float,
-) -> torch.Tensor | float:
-    """``c * sum ||e - recon_aux||^2 / sum ||e||^2`` with e constant, of the ``aux_k`` largest dead latents; 0 for none.
-
-    Args:
-        W_dec: (..., d_sae, d_in).
-        pre: (..., n, d_sae). error: (..., n, d_in).
-        dead: bool (..., d_sae), or None.
-        aux_k, c: as in the config.
-
-    Source: Gao et al. 2024, appendix A.2.
-    """
-    if dead is None or not aux_k or not c:
-        return 0.0
-    # Slots beyond a seed's dead latents hold zeros: they are free.
-    own = torch.where(dead.unsqueeze(-2), torch.relu(pre), 0.0)
-    values, slots = own.topk(min(aux_k, own.shape[-1]), dim=-1, sorted=False)
-    error = error.detach()
-    rest = error - decode_slots(slots, values, W_dec)
-    share = rest.square().sum(dim=(-2, -1)) / error.square().sum(dim=(-2, -1)).clamp_min(1e-30)
-    return c * share * dead.any(dim=-1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 import torch
 
-from universality.sae.autograd_step import across, advance, update
+from universality.sae.autograd_step import Decays, Moving, Named, across, advance, update
 
 
 class FusedUpdate:
@@ -27,31 +27,31 @@ class FusedUpdate:
 
     def __call__(
         self,
-        weights: Mapping[str, torch.Tensor],
-        means: Mapping[str, torch.Tensor],
-        squares: Mapping[str, torch.Tensor],
-        grads: Mapping[str, torch.Tensor],
-        rates: tuple[float, float],
-        constants: tuple[float, float, float],
-        unit_decoder: bool,
+        weights: Named,
+        means: Named,
+        squares: Named,
+        grads: Named,
+        rates: Moving,
+        constants: Decays,
+        unit: bool,
     ) -> None:
-        """As :func:`universality.sae.autograd_step.update`."""
-        held = (weights, means, squares)
+        """As :func:`universality.sae.autograd_step.update`, by rates that are numbers."""
+        tensors = (weights, means, squares)
         if self.warning is None:
             from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
             moving = torch.tensor(rates, device=weights["W_dec"].device).unbind()
             try:
                 ready = dict(grads)
-                if unit_decoder:
+                if unit:
                     ready["W_dec"] = self._across(grads["W_dec"], weights["W_dec"])
-                self._advance(*held, ready, moving, constants, unit_decoder)
+                self._advance(*tensors, ready, moving, constants, unit)
                 return
             except (TorchDynamoException, FailOnRecompileLimitHit) as error:
                 # Raised while compiling: nothing has been changed yet.
                 reason = str(error).strip().split("\n")[0]
                 self.warning = f"The optimiser could not be compiled and ran uncompiled: {reason}"
-        update(*held, grads, rates, constants, unit_decoder)
+        update(*tensors, grads, rates, constants, unit)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,35 +2,46 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import ceil
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticKnownError
 
 from universality.errors import InputError, must_be
+from universality.sae.architectures import ARCHITECTURES, SAEArchitecture
 
-SAEArchitecture = Literal["topk", "batch_topk", "matryoshka", "relu", "relu_2023", "gated", "jumprelu"]
-TOP_K_FAMILY = ("topk", "batch_topk", "matryoshka")
-#: Numbers that only some architectures have; the others neither take nor write them.
-BELONGS: dict[str, tuple[str, ...]] = {
-    "k": TOP_K_FAMILY,
-    "aux_k": TOP_K_FAMILY,
-    "matryoshka_prefixes": ("matryoshka",),
-    "l1_coefficient": ("relu", "relu_2023", "gated"),
-    "resample_at": ("relu_2023",),
-    "l0_coefficient": ("jumprelu",),
-    "target_l0": ("jumprelu",),
-    "bandwidth": ("jumprelu",),
-    "sparsity_warmup": ("relu", "relu_2023", "gated", "jumprelu"),
-}
-#: Settings that came later: written only where they are not these, so that older keys stay.
 BUFFER_MB = 256
-LATER = {"architecture": "topk", "precision": "float32", "buffer_mb": BUFFER_MB}
+#: Settings that came after the first dictionaries were stored: written only where they differ from these, so that
+#: older keys stay.
+NEWER_SETTINGS = {"architecture": "topk", "precision": "float32", "buffer_mb": BUFFER_MB}
 #: Context of ``model_dump`` for readers, who want these too.
 RESOLVED = {"resolved": True}
-#: Peak learning rates without a rule for the size; where each comes from is in ``docs/DICTIONARIES.md``.
-PEAK_LR = {"relu": 5e-5, "relu_2023": 1e-3, "gated": 3e-4, "jumprelu": 7e-5}
+
+
+def owners_of_settings() -> dict[str, list[str]]:
+    """The architectures that have a setting, by the names of those settings that not all have."""
+    owners: dict[str, list[str]] = {}
+    for kind in ARCHITECTURES.values():
+        for setting in kind.settings:
+            owners.setdefault(setting, []).append(kind.name)
+    return owners
+
+
+def _registered(name: Any) -> Any:
+    """The name of an architecture, or the error that pydantic has for a value that is not among the legal ones."""
+    if isinstance(name, str) and name in ARCHITECTURES:
+        return name
+    *others, last = (repr(legal) for legal in ARCHITECTURES)
+    raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
 
 
 class SAETrainingConfig(BaseModel):
@@ -80,7 +91,11 @@ class SAETrainingConfig(BaseModel):
         "norm of 1); folded into the weights after.",
     )
 
-    architecture: SAEArchitecture = Field("topk", description="What decides which latents fire.")
+    architecture: Annotated[str, BeforeValidator(_registered)] = Field(
+        "topk",
+        description="What decides which latents fire.",
+        json_schema_extra=lambda schema: schema.update(enum=list(ARCHITECTURES)),
+    )
     matryoshka_prefixes: tuple[int, ...] | None = Field(
         None,
         description="matryoshka: rising numbers of first latents that must explain the data alone, the last d_sae; "
@@ -128,10 +143,9 @@ class SAETrainingConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _adam_of_the_paper(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or given.get("architecture", "topk") in TOP_K_FAMILY:
-            return given
-        betas = {"betas": (0.0, 0.999)} if given["architecture"] in ("gated", "jumprelu") else {}
-        return {"eps": 1e-8, **betas, **given}
+        name = given.get("architecture", "topk") if isinstance(given, dict) else None
+        kind = ARCHITECTURES.get(name) if isinstance(name, str) else None
+        return given if kind is None else {**kind.optimiser, **given}
 
     @model_serializer(mode="wrap")
     def _only_what_counts(self, write: Any, info: SerializationInfo) -> dict[str, Any]:
@@ -139,48 +153,27 @@ class SAETrainingConfig(BaseModel):
 
         With the context :data:`RESOLVED`, every setting that the architecture has.
         """
-        foreign = {name for name, owners in BELONGS.items() if self.architecture not in owners}
+        left_out = {name for name, owners in owners_of_settings().items() if self.architecture not in owners}
         if info.context != RESOLVED:
-            foreign |= {name for name, usual in LATER.items() if getattr(self, name) == usual}
-        return {name: value for name, value in write(self).items() if name not in foreign}
+            left_out |= {name for name, usual in NEWER_SETTINGS.items() if getattr(self, name) == usual}
+        return {name: value for name, value in write(self).items() if name not in left_out}
 
     @model_validator(mode="after")
     def _consistent(self) -> SAETrainingConfig:
-        kind = self.architecture
-        for name, owners in BELONGS.items():
-            if name in self.model_fields_set and getattr(self, name) is not None and kind not in owners:
-                remedy = f"Leave it out (null), or choose one of {list(owners)}."
-                raise ValueError(f"{name} must be absent from {kind}; got {getattr(self, name)}. {remedy}")
-        if kind in TOP_K_FAMILY:
-            if self.k is None:
-                raise ValueError(
-                    f"k must be given for {kind}; got nothing. Say how many latents may fire per row."
-                )
-            if self.k > self.d_sae:
-                raise ValueError(f"k must be at most d_sae ({self.d_sae}); got {self.k}. Lower k.")
-        if kind == "gated" and self.l1_coefficient is None:
-            raise ValueError(
-                "l1_coefficient must be given for gated; got nothing. Start at 0.1 and look at l0."
-            )
-        if kind == "jumprelu" and self.target_l0 is None and self.l0_coefficient is None:
-            remedy = "Say how many latents should fire per row, or what one costs."
-            raise ValueError(f"target_l0 or l0_coefficient must be given for jumprelu; got neither. {remedy}")
-        if kind == "jumprelu" and (self.target_l0 or 0) > self.d_sae:
-            raise ValueError(
-                f"target_l0 must be at most d_sae ({self.d_sae}); got {self.target_l0}. Lower it."
-            )
-        sizes = self.matryoshka_prefixes
-        if sizes is not None and not (sizes and sizes[0] >= 1 and _rising(sizes) and sizes[-1] == self.d_sae):
-            wanted = f"rising from at least 1 to d_sae ({self.d_sae})"
-            raise ValueError(
-                f"matryoshka_prefixes must be {wanted}; got {list(sizes)}. Sort them, end with d_sae."
-            )
-        shares = self.resample_at
-        if shares and not (shares[0] > 0 and _rising(shares) and shares[-1] < 1):
-            raise ValueError(
-                f"resample_at must be rising between 0 and 1; got {list(shares)}. They are shares of the training."
-            )
+        owners = owners_of_settings()
+        for name in SAETrainingConfig.model_fields:
+            got = getattr(self, name)
+            foreign = name in owners and self.architecture not in owners[name]
+            if foreign and name in self.model_fields_set and got is not None:
+                remedy = f"Leave it out (null), or choose one of {owners[name]}."
+                raise ValueError(f"{name} must be absent from {self.architecture}; got {got}. {remedy}")
+        self.kind.check(self)
         return self
+
+    @property
+    def kind(self) -> SAEArchitecture:
+        """What the architecture says of itself: its losses, its start, how it is saved."""
+        return ARCHITECTURES[self.architecture]
 
     def check_device(self, device: str) -> None:
         """Refuse to train where the precision makes no sense.
@@ -193,36 +186,17 @@ class SAETrainingConfig(BaseModel):
             raise InputError(must_be("precision", "a dictionary", "float32 on the CPU", "bfloat16", remedy))
 
     @property
-    def prefixes(self) -> tuple[int, ...]:
-        """The nested dictionaries in force; for all but matryoshka the whole alone."""
-        if self.architecture != "matryoshka":
-            return (self.d_sae,)
-        halves = (self.d_sae >> power for power in (4, 3, 2, 1, 0))
-        return self.matryoshka_prefixes or tuple(sorted({size for size in halves if size}))
-
-    @property
     def penalty_coefficient(self) -> float:
-        """The weight of the penalty in force; 0 for the top-k family."""
-        defaults = {"relu": 5.0, "relu_2023": 5.0, "jumprelu": 1.0}
-        given = self.l0_coefficient if self.architecture == "jumprelu" else self.l1_coefficient
-        return given if given is not None else defaults.get(self.architecture, 0.0)
+        """The weight of the penalty in force; 0 for architectures without one."""
+        return self.kind.penalty(self)
 
-    @property
-    def kernel_bandwidth(self) -> float:
-        """The bandwidth in force."""
-        return 0.1 if self.bandwidth is None else self.bandwidth
+    def auxiliary_latents(self, d_in: int) -> int:
+        """Dead latents that model the residual, at most, of dictionaries that read d_in numbers."""
+        return min(d_in // 2, self.d_sae) if self.aux_k is None else self.aux_k
 
     def resampling(self, n_steps: int) -> dict[int, int]:
-        """After which steps dead latents start afresh, and the rows without firing that make a latent dead there.
-
-        These are half the rows since the last such step, or since the start (Bricken et al. 2023: 12,500 of 25,000
-        steps).
-        """
-        if self.architecture != "relu_2023":
-            return {}
-        shares = (0.2, 0.4, 0.6) if self.resample_at is None else self.resample_at
-        steps = sorted({round(share * n_steps) for share in shares} - {0, n_steps})
-        return {step: max(1, (step - last) * self.batch_rows // 2) for last, step in pairwise((0, *steps))}
+        """After which steps dead latents start afresh, and the rows without firing that make a latent dead there."""
+        return self.kind.resampling(self, n_steps)
 
     @property
     def n_steps(self) -> int:
@@ -245,8 +219,4 @@ class SAETrainingConfig(BaseModel):
         if self.lr is not None:
             return self.lr
         rule: float = 2e-4 * (16384 / self.d_sae) ** 0.5
-        return PEAK_LR.get(self.architecture, rule)
-
-
-def _rising(sizes: tuple[float, ...]) -> bool:
-    return all(a < b for a, b in pairwise(sizes))
+        return rule if self.kind.peak_lr is None else self.kind.peak_lr

@@ -1,10 +1,16 @@
-"""One optimiser step of a TopK dictionary: sparse kernels on the CPU, autograd elsewhere.
+"""One optimiser step of a TopK dictionary on the CPU, by sparse kernels.
 
-``loss = sum ||x - recon||^2 / sum ||x - mean||^2 + c * sum ||e - recon_aux||^2 / sum ||e||^2`` over the
-batch, with ``e = x - recon`` held constant and ``recon_aux`` made, without bias, of the ``aux_k`` largest
-dead latents (Gao et al. 2024, appendix A.2). Dividing by the batch's own variance makes the learning rate
-independent of the scale of the data. The decoder's rows stay unit vectors: the gradient along a row is
-removed before Adam, and the row rescaled after it (Bricken et al. 2023).
+The loss is that of :class:`~universality.sae.architectures.topk.TopKArchitecture` and of
+:meth:`~universality.sae.autograd_step.Batch.auxiliary_loss`. With e the errors of a batch of n rows and V its spread
+``sum ||x - mean||^2``, the gradients are, before Adam,
+
+``dW_dec[l] = -2/V sum_i acts[i, l] e[i]``, ``dacts[i, l] = -2/V e[i] . W_dec[l]``,
+``dW_enc_rows[l] = sum_i dacts[i, l] (x[i] - b_dec)``, ``db_enc[l] = sum_i dacts[i, l]``,
+``db_dec = -2/V sum_i e[i] - sum_l db_enc[l] W_enc_rows[l]``,
+
+sums over the rows in which l is active; the auxiliary loss adds the same of its own slots, whose target is e. The
+decoder's rows stay unit vectors: the gradient along a row is removed before Adam, and the row rescaled after it
+(Bricken et al. 2023).
 """
 
 from __future__ import annotations
@@ -17,18 +23,11 @@ import numpy as np
 import torch
 
 from universality.sae import kernels
-from universality.sae.autograd_step import (
-    AutogradStep,
-    Losses,
-    Parameters,
-    Rates,
-    StepOutcome,
-    auxiliary_loss,
-    batch_spread,
-    decode_slots,
-)
+from universality.sae.autograd_step import Rates, StepOutcome
 from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
+from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.topk import top_k
+from universality.sae.training_state import TrainingState
 
 TILE_BYTES = 1 << 25
 """Pre-activations held at one time: inside a last-level cache, and enough rows for a fast product."""
@@ -69,51 +68,40 @@ class Slots:
         return [(*slots, error, np.float32(scale)) for error in self.errors]
 
 
-class CPUStep:
+class TopKKernelStep:
     """Buffers and kernels of a step on the CPU.
 
-    No dense gradient of activations or weights is formed. ``threads`` share rows and latents; the bytes of
-    the result depend on their number only through the encoder's matrix product.
+    No dense gradient of activations or weights is formed. Threads share rows and latents; the bytes of the result
+    depend on their number only through the encoder's matrix product.
 
     Args:
-        p, m, v: weights and Adam's moments, changed in place.
-        silent: int64 (d_sae,), rows since a latent last fired; changed in place.
-        k, aux_k, aux_coefficient: as in the config.
-        threads: threads to use.
+        config: of the training; with a k.
+        state: of one dictionary, plain float32 on the CPU; changed in place.
+        n_steps: steps of the whole training.
+        threads: threads to use; default torch's number.
     """
 
     def __init__(
-        self,
-        p: Parameters,
-        m: Parameters,
-        v: Parameters,
-        silent: torch.Tensor,
-        *,
-        k: int,
-        aux_k: int,
-        aux_coefficient: float,
-        threads: int = 1,
+        self, config: SAETrainingConfig, state: TrainingState, n_steps: int, threads: int | None = None
     ):
-        self.p, self.m, self.v, self.silent = p, m, v, silent
-        self.k, self.aux_k, self.c, self.threads = k, aux_k, aux_coefficient, threads
-        self.d_sae, self.d_in = p.W_dec.shape
+        self.config, self.state, self.n_steps = config, state, n_steps
+        self.d_sae, self.d_in = state.p.W_dec.shape
+        self.k, self.c = config.k or 1, config.aux_coefficient
+        self.aux_k = config.auxiliary_latents(self.d_in)
+        self.threads = threads or torch.get_num_threads()
         self._pool = (
-            ThreadPoolExecutor(threads, initializer=torch.set_flush_denormal, initargs=(True,))
-            if threads > 1
+            ThreadPoolExecutor(self.threads, initializer=torch.set_flush_denormal, initargs=(True,))
+            if self.threads > 1
             else None
         )
         self._slots, self._tile = self._fresh(0), torch.empty((0, self.d_sae))
 
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
-        seen = x - self.p.b_dec
+        seen = x - self.state.p.b_dec
         main, aux, dense = self._buffers(len(x)), *self._auxiliary(len(x), dead)
         self._explain(seen, main, aux, dense, dead)
         return self._learn(seen, main, aux, dense, rates)
-
-    def extra_state(self) -> dict[str, torch.Tensor]:
-        """Nothing beyond weights and moments."""
-        return {}
 
     def close(self) -> None:
         """End the threads."""
@@ -136,13 +124,15 @@ class CPUStep:
         k = min(self.aux_k, len(dead)) if self.c else 0
         few = len(dead) <= DENSE_DEAD * k
         sparse = Slots(n, 0 if few else k, self.d_in, (self.d_sae,))
-        return sparse, DenseAuxiliary(self.p.W_dec, dead if few else dead[:0], k if few else 0)
+        return sparse, DenseAuxiliary(self.state.p.W_dec, dead if few else dead[:0], k if few else 0)
 
     def _tiles(self, seen: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         """First row, rows and pre-activations of a tile at a time; they share one buffer."""
         for start in range(0, len(seen), len(self._tile)):
             tile = seen[start : start + len(self._tile)]
-            pre = torch.addmm(self.p.b_enc, tile, self.p.W_enc_rows.T, out=self._tile[: len(tile)])
+            pre = torch.addmm(
+                self.state.p.b_enc, tile, self.state.p.W_enc_rows.T, out=self._tile[: len(tile)]
+            )
             yield start, tile, pre
 
     def _explain(
@@ -176,8 +166,8 @@ class CPUStep:
             direct = main.errors[0].sum(axis=0) * np.float32(scale)
             self._update(seen.numpy(), levels, aux_groups[0], extra, direct, rates)
             starts = groups[0][0]
-            self.silent += n
-            self.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
+            self.state.silent.add_(n)
+            self.state.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
         return outcome
 
     def _share(self, n: int, parts: int, n_work: int, work: Callable[[int, int, int], None]) -> None:
@@ -212,7 +202,7 @@ class CPUStep:
         kernels.row_errors(
             slots.indices[here],
             slots.values[here],
-            self.p.W_dec.numpy(),
+            self.state.p.W_dec.numpy(),
             target,
             slots.error[here],
             slots.slopes[here],
@@ -229,7 +219,8 @@ class CPUStep:
         rates: Rates,
     ) -> None:
         """Gradients and Adam; ``levels`` are (end, group): which slots the latents before that end learn from."""
-        p, m, v = ({k: t.numpy() for k, t in held.named().items()} for held in (self.p, self.m, self.v))
+        state = self.state
+        p, m, v = ({k: t.numpy() for k, t in part.named().items()} for part in (state.p, state.m, state.v))
         weights = (p["W_enc_rows"], p["W_dec"])
         moments = (m["W_enc_rows"], v["W_enc_rows"], m["W_dec"], v["W_dec"])
         grad_b_enc = np.empty(self.d_sae, np.float32)
@@ -265,36 +256,3 @@ def _variance(rows: torch.Tensor) -> float:
     spread = float(torch.linalg.vector_norm(rows, dtype=torch.float64)) ** 2
     mean = rows.mean(0, dtype=torch.float64)
     return max(spread - len(rows) * float(mean @ mean), 1e-30)
-
-
-class TorchStep(AutogradStep):
-    """The same step in torch operations, for any device and as the dense reference of the tests."""
-
-    def __init__(
-        self,
-        p: Parameters,
-        m: Parameters,
-        v: Parameters,
-        silent: torch.Tensor,
-        *,
-        k: int,
-        aux_k: int,
-        aux_coefficient: float,
-    ):
-        super().__init__(p, m, v, silent)
-        self.k, self.aux_k, self.c = k, aux_k, aux_coefficient
-
-    def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
-    ) -> Losses:
-        """What the batch costs; values are (..., n, k)."""
-        seen = x - leaves["b_dec"].unsqueeze(-2)
-        pre = torch.relu(self.affine(leaves["b_enc"], seen, leaves["W_enc_rows"].mT))
-        values, indices = pre.topk(self.k, dim=-1, sorted=False)
-        error = seen - decode_slots(indices, values, leaves["W_dec"])
-        loss = fvu = error.square().sum(dim=(-2, -1)) / batch_spread(x)
-        loss = loss + auxiliary_loss(leaves["W_dec"], pre, error, dead, self.aux_k, self.c)
-        hits = torch.zeros_like(self.silent).scatter_add(
-            -1, indices.flatten(-2), (values > 0).flatten(-2).long()
-        )
-        return Losses(loss, fvu, hits > 0, values)

@@ -11,12 +11,12 @@ import torch
 
 from universality.denormals import flushed_denormals
 from universality.errors import InputError, must_be
-from universality.sae.architectures import autograd_stepper, input_scale, make_stepper, starting_point
-from universality.sae.autograd_step import Parameters, Rates
+from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.fused import FusedUpdate
 from universality.sae.sae_config import SAETrainingConfig
+from universality.sae.seed_training import SAETrainingResult, SeedTraining, make_stepper
 from universality.sae.stream import SAMPLE_ROWS, geometric_median, sample_rows, training_stream
-from universality.sae.training_state import SAETrainingResult, Trainee
+from universality.sae.training_state import Parameters, TrainingState
 from universality.seeds import derive_seed, generator
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
@@ -139,15 +139,15 @@ def _train(
         group.restore(state, identity)
     stream = training_stream(activations, config, order_seed)
     with flushed_denormals():
-        while group.done < group.n_steps and group.running:
+        while group.done < config.n_steps and group.running:
             group.step(stream.batch(group.done * config.batch_rows, config.batch_rows))
-            for trainee in group.running:
-                trainee.resample(activations)
+            for training in group.running:
+                training.resample(activations)
             if not group.running:
                 break
-            if on_state is not None and group.done % state_every == 0 and group.done < group.n_steps:
+            if on_state is not None and group.done % state_every == 0 and group.done < config.n_steps:
                 on_state(group.arrays(), {"step": group.done, **identity})
-            if progress is not None and (group.done % 10 == 0 or group.done == group.n_steps):
+            if progress is not None and (group.done % 10 == 0 or group.done == config.n_steps):
                 try:
                     progress(*group.progress(), **group.look())
                 except (KeyboardInterrupt, InterruptedError):
@@ -155,7 +155,7 @@ def _train(
                         on_state(group.arrays(), {"step": group.done, **identity})
                     raise
     group.close()
-    return tuple(trainee.result(group.warnings) for trainee in group.trainees)
+    return tuple(training.result(group.warnings) for training in group.trainings)
 
 
 def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
@@ -206,35 +206,26 @@ class _Group:
         fused: FusedUpdate | None,
     ):
         self.config, self.device, self._fused = config, torch.device(device), fused
-        self.n_steps = config.n_steps
-        self.scale = np.float32(input_scale(sample, config.architecture) if config.normalise else 1.0)
+        self.scale = np.float32(config.kind.scale(sample) if config.normalise else 1.0)
         centre = geometric_median(sample * self.scale).astype(np.float32)
-        starts = [starting_point(_initialise(centre, config.d_sae, seed), config) for seed in sae_seeds]
+        starts = [config.kind.start(_initialise(centre, config.d_sae, seed), config) for seed in sae_seeds]
         # Weights of all seeds lie in one tensor per name, so that a batched step may take them as they are.
-        size = len(sae_seeds)
-        self._p, self._m, self._v = (
-            Parameters.of({k: torch.zeros((size, *v.shape), device=device) for k, v in starts[0].items()})
-            for _ in range(3)
-        )
-        self._silent = torch.zeros((size, config.d_sae), dtype=torch.int64, device=device)
-        self._batched = None
-        if size > 1 and runs_batched(config, self.device):
-            held = (self._p, self._m, self._v, self._silent)
-            self._batched = autograd_stepper(config, *held, self.n_steps, fused)
-        self.trainees = [
-            self._trainee(number, start, seed)
-            for number, (start, seed) in enumerate(zip(starts, sae_seeds, strict=True))
+        n = len(sae_seeds)
+        zeros = {name: torch.zeros((n, *v.shape), device=device) for name, v in starts[0].items()}
+        self._state = TrainingState.fresh(Parameters.of(zeros), config.kind.buffers)
+        as_one = n > 1 and runs_batched(config, self.device)
+        self._batched = AutogradStep(config, self._state, config.n_steps, fused) if as_one else None
+        self.trainings = [
+            self._training(i, *own) for i, own in enumerate(zip(starts, sae_seeds, strict=True))
         ]
 
-    def _trainee(self, number: int, start: dict[str, np.ndarray], sae_seed: int) -> Trainee:
-        held = (self._p.of_seed(number), self._m.of_seed(number), self._v.of_seed(number))
-        silent = self._silent[number]
+    def _training(self, number: int, start: dict[str, np.ndarray], sae_seed: int) -> SeedTraining:
+        state = self._state.of_seed(number)
         if self._batched is None:
-            stepper = make_stepper(self.config, *held, silent, self.n_steps, self._fused)
+            stepper = make_stepper(self.config, state, self.config.n_steps, self._fused)
         else:
             stepper = self._batched.of_seed(number)
-        seeds = {"sae_seed": sae_seed, "scale": self.scale, "n_steps": self.n_steps}
-        return Trainee(start, held, silent, stepper, self.config, **seeds)
+        return SeedTraining(self.config, start, state, stepper, sae_seed=sae_seed, scale=self.scale)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -242,65 +233,62 @@ class _Group:
         return () if self._fused is None or self._fused.warning is None else (self._fused.warning,)
 
     @property
-    def running(self) -> list[Trainee]:
+    def running(self) -> list[SeedTraining]:
         """Those that did not diverge."""
-        return [trainee for trainee in self.trainees if not trainee.diverged]
+        return [training for training in self.trainings if not training.diverged]
 
     @property
     def done(self) -> int:
         """Steps taken."""
-        return max(trainee.done for trainee in self.trainees)
+        return max(training.done for training in self.trainings)
 
     def progress(self) -> tuple[int, int]:
         """Rows trained on, and rows in all."""
-        return self.done * self.config.batch_rows, self.n_steps * self.config.batch_rows
+        return self.done * self.config.batch_rows, self.config.n_steps * self.config.batch_rows
 
     def look(self) -> dict[str, float]:
         """Mean fvu of the last batch, and dead latents of all."""
-        fvu = [trainee.history["fvu"][-1] for trainee in self.running]
-        dead = sum(len(trainee.dead()) for trainee in self.running)
+        fvu = [training.history["fvu"][-1] for training in self.running]
+        dead = sum(len(training.dead()) for training in self.running)
         return {"fvu": round(sum(fvu) / len(fvu), 4), "dead": dead}
 
     def step(self, batch: np.ndarray) -> None:
         """One optimiser step of each that did not diverge."""
         config = self.config
-        lr = config.peak_lr * schedule(self.done, self.n_steps, config)
+        lr = config.peak_lr * schedule(self.done, config.n_steps, config)
         rates = Rates(lr, *config.betas, config.eps, self.done + 1)
         x = torch.from_numpy(np.multiply(batch, self.scale, out=batch)).to(self.device)
-        if self._batched is not None and len(self.running) == len(self.trainees):
-            outcomes = self._batched.steps(x, self._silent >= config.dead_after, rates)
+        if self._batched is not None and len(self.running) == len(self.trainings):
+            outcomes = self._batched.steps(x, self._state.silent >= config.dead_after, rates)
             if all(math.isfinite(outcome.loss) for outcome in outcomes):
-                for trainee, outcome in zip(self.trainees, outcomes, strict=True):
-                    trainee.record(outcome)
+                for training, outcome in zip(self.trainings, outcomes, strict=True):
+                    training.record(outcome)
                 return
-        for trainee in self.running:
-            trainee.step(x, rates)
+        # One by one: the step that diverges must change nothing, the others go on.
+        for training in self.running:
+            training.step(x, rates)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All that a resumed training needs; of several seeds under their numbers."""
-        return {
-            f"{prefix}{name}": value
-            for prefix, trainee in self._named()
-            for name, value in trainee.arrays().items()
-        }
+        return {f"{at}{name}": v for at, training in self._named() for name, v in training.arrays().items()}
 
     def restore(self, state: State, identity: dict[str, Any]) -> None:
         """Take over a state, if it belongs to this training."""
         arrays, meta = state
         stored = {name: meta.get(name) for name in identity}
         if stored != identity:
-            wanted = f"of the same training ({identity})"
+            legal = f"of the same training ({identity})"
             remedy = "Resume with the config, seeds and activations it was started with, or start afresh."
-            raise InputError(must_be("state", "a resumed training", wanted, stored, remedy))
-        for prefix, trainee in self._named():
-            own = {k.removeprefix(prefix): held for k, held in arrays.items() if k.startswith(prefix)}
-            trainee.restore(own, meta["step"])
+            raise InputError(must_be("state", "a resumed training", legal, stored, remedy))
+        for at, training in self._named():
+            own = {name.removeprefix(at): value for name, value in arrays.items() if name.startswith(at)}
+            training.restore(own, meta["step"])
 
     def close(self) -> None:
         """End what the steps started."""
-        for trainee in self.trainees:
-            trainee.stepper.close()
+        for training in self.trainings:
+            training.stepper.close()
 
-    def _named(self) -> list[tuple[str, Trainee]]:
-        several = len(self.trainees) > 1
-        return [(f"{i}/" if several else "", trainee) for i, trainee in enumerate(self.trainees)]
+    def _named(self) -> list[tuple[str, SeedTraining]]:
+        several = len(self.trainings) > 1
+        return [(f"{i}/" if several else "", training) for i, training in enumerate(self.trainings)]

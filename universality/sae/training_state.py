@@ -1,162 +1,84 @@
-"""One dictionary in training: its weights, moments, counters and history, all that a resumed training needs."""
+"""What a training changes from step to step: weights, Adam's moments and counters, of one dictionary or of several."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 
-from universality.sae.architectures import folded
-from universality.sae.architectures.penalised import ReLU2023Step
-from universality.sae.autograd_step import Parameters, Rates, StepOutcome, Stepper
-from universality.sae.base import SparseAutoencoder
-from universality.sae.sae_config import SAETrainingConfig
-from universality.sae.stream import rows_to_measure, sample_rows
-from universality.seeds import derive_seed, generator
-
-REPORTED_TAIL = 0.05
-"""Share of the steps at the end over which the reported fvu and l0 are averaged."""
-HISTORY = ("loss", "fvu", "l0")
+SHARED = ("W_enc_rows", "W_dec", "b_enc", "b_dec")
 
 
 @dataclass(frozen=True, eq=False)
-class SAETrainingResult:
-    """Outcome of a training.
+class Parameters:
+    """Weights with a latent's row together: ``W_enc_rows`` and ``W_dec`` (d_sae, d_in), ``b_enc``, ``b_dec``.
+
+    ``extra`` holds what only one architecture has, by name, (d_sae,) each. All may have a leading axis of seeds.
+    """
+
+    W_enc_rows: torch.Tensor
+    W_dec: torch.Tensor
+    b_enc: torch.Tensor
+    b_dec: torch.Tensor
+    extra: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+    def named(self) -> dict[str, torch.Tensor]:
+        """The tensors by name, in a fixed order."""
+        return {name: getattr(self, name) for name in SHARED} | dict(self.extra)
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, torch.Tensor]) -> Parameters:
+        """The inverse of :meth:`named`."""
+        extra = {name: tensors[name] for name in tensors if name not in SHARED}
+        return cls(**{name: tensors[name] for name in SHARED}, extra=extra)
+
+    def zeros_like(self) -> Parameters:
+        """Zeros of the same shapes, for a moment of Adam."""
+        return Parameters.of({name: torch.zeros_like(value) for name, value in self.named().items()})
+
+    def of_seed(self, number: int) -> Parameters:
+        """One seed's part, as views, of weights with a leading axis of seeds."""
+        return Parameters.of({name: value[number] for name, value in self.named().items()})
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """All tensors of a training, which its steps change in place.
 
     Attributes:
-        status: ``ok``; ``diverged`` (a loss that is not finite; the weights are those before it); ``dead`` (no
-            latent fired in the last ``dead_after`` rows).
-        sae: the dictionary, on raw activations, unit-norm decoder.
-        fvu, l0: means over the last steps of training.
-        dead_fraction: share of latents that did not fire in the last ``dead_after`` rows.
-        init_cosine: (d_sae,) cosine of each decoder row to its own initialisation, in [-1, 1].
-        history: ``loss``, ``fvu`` and ``l0`` of every step, float32 (n_steps,).
-        tokens: rows trained on.
-        warnings: what did not go as asked, in sentences.
+        p, m, v: weights and Adam's two moments of them.
+        silent: int64 (..., d_sae), rows since a latent last fired.
+        buffers: what one architecture keeps besides, by name.
     """
 
-    status: Literal["ok", "diverged", "dead"]
-    sae: SparseAutoencoder
-    fvu: float
-    l0: float
-    dead_fraction: float
-    init_cosine: np.ndarray
-    history: dict[str, np.ndarray]
-    tokens: int
-    warnings: tuple[str, ...] = ()
+    p: Parameters
+    m: Parameters
+    v: Parameters
+    silent: torch.Tensor
+    buffers: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
-    @property
-    def max_init_cosine(self) -> float:
-        """The largest of ``init_cosine``: how much of its start the least moved latent keeps."""
-        return float(self.init_cosine.max())
+    @classmethod
+    def fresh(cls, p: Parameters, buffers: Mapping[str, tuple[int, ...]]) -> TrainingState:
+        """The state before the first step, beside weights to start from.
 
+        Args:
+            p: the weights; they are not copied.
+            buffers: shapes as :attr:`SAEArchitecture.buffers` has them.
+        """
+        lead, device = p.b_enc.shape[:-1], p.b_enc.device
+        silent = torch.zeros(p.b_enc.shape, dtype=torch.int64, device=device)
+        zeros = {name: torch.zeros((*lead, *shape), device=device) for name, shape in buffers.items()}
+        return cls(p, p.zeros_like(), p.zeros_like(), silent, zeros)
 
-class Trainee:
-    """One dictionary in training.
+    def of_seed(self, number: int) -> TrainingState:
+        """One seed's part, as views, of a state with a leading axis of seeds."""
+        p, m, v = (part.of_seed(number) for part in (self.p, self.m, self.v))
+        buffers = {name: value[number] for name, value in self.buffers.items()}
+        return TrainingState(p, m, v, self.silent[number], buffers)
 
-    Args:
-        initial: weights to start from, by name.
-        held: where they lie, and Adam's two moments: tensors of the same names, written to in place.
-        silent: int64 (d_sae,), rows since a latent last fired.
-        stepper: takes its steps on these.
-        config: architecture, size and optimiser.
-        sae_seed: of the rows that dead latents start afresh from.
-        scale: factor on the rows.
-        n_steps: optimiser steps in all.
-    """
-
-    def __init__(
-        self,
-        initial: Mapping[str, np.ndarray],
-        held: tuple[Parameters, Parameters, Parameters],
-        silent: torch.Tensor,
-        stepper: Stepper,
-        config: SAETrainingConfig,
-        *,
-        sae_seed: int,
-        scale: np.float32,
-        n_steps: int,
-    ):
-        self.config, self.sae_seed, self.scale, self.n_steps = config, sae_seed, scale, n_steps
-        (self.p, self.m, self.v), self.silent, self.stepper = held, silent, stepper
-        for name, value in self.p.named().items():
-            value.copy_(torch.from_numpy(initial[name]))
-        self._first = initial["W_dec"]
-        self.diverged = False
-        self.history: dict[str, list[float]] = {name: [] for name in HISTORY}
-        self._resampling = config.resampling(n_steps)
-
-    @property
-    def done(self) -> int:
-        """Steps taken."""
-        return len(self.history["loss"])
-
-    def dead(self) -> torch.Tensor:
-        """Numbers of the latents that did not fire in ``dead_after`` rows."""
-        return torch.nonzero(self.silent >= self.config.dead_after).flatten()
-
-    def step(self, x: torch.Tensor, rates: Rates) -> None:
-        """One optimiser step on scaled rows."""
-        self.record(self.stepper.step(x, self.dead(), rates))
-
-    def record(self, outcome: StepOutcome) -> None:
-        """Note a step; where its loss was not finite nothing was changed, and the training has diverged."""
-        if not math.isfinite(outcome.loss):
-            self.diverged = True
-            return
-        for name in HISTORY:
-            self.history[name].append(getattr(outcome, name))
-
-    def resample(self, activations: Any) -> None:
-        """Where the recipe says so after this step, let dead latents start afresh."""
-        silent_for = self._resampling.get(self.done)
-        if silent_for is None or self.diverged or not isinstance(self.stepper, ReLU2023Step):
-            return
-        count = rows_to_measure(int(activations.shape[1]))
-        rows = sample_rows(activations, count, derive_seed(self.sae_seed, "sae-resample-rows", self.done))
-        x = torch.from_numpy(rows * self.scale).to(self.silent.device)
-        rng = generator(self.sae_seed, "sae-resample", self.done)
-        self.stepper.resample(x, silent_for, self.done, rng)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that a resumed training needs."""
-        found = {"silent": self.silent.cpu().numpy().copy()}
-        for group, held in (("weight", self.p), ("m", self.m), ("v", self.v)):
-            found |= {f"{group}/{k}": value.cpu().numpy().copy() for k, value in held.named().items()}
-        found |= {f"extra/{k}": held.cpu().numpy().copy() for k, held in self.stepper.extra_state().items()}
-        return found | {k: np.array(values, dtype=np.float64) for k, values in self.history.items()}
-
-    def restore(self, arrays: Mapping[str, np.ndarray], done: int) -> None:
-        """Take over what :meth:`arrays` gave after so many steps; fewer than these of its own: it had diverged."""
-        for group, held in (("weight", self.p), ("m", self.m), ("v", self.v)):
-            for name, value in held.named().items():
-                value.copy_(torch.from_numpy(np.array(arrays[f"{group}/{name}"])))
-        for name, held in self.stepper.extra_state().items():
-            held.copy_(torch.from_numpy(np.array(arrays[f"extra/{name}"])))
-        self.silent.copy_(torch.from_numpy(np.array(arrays["silent"])))
-        self.history = {name: np.asarray(arrays[name]).tolist() for name in HISTORY}
-        self.diverged = self.done < done
-
-    def result(self, warnings: tuple[str, ...] = ()) -> SAETrainingResult:
-        """What the training came to."""
-        tail = max(1, round(REPORTED_TAIL * self.n_steps))
-        last = {name: values[-tail:] or [math.nan] for name, values in self.history.items()}
-        dead = len(self.dead())
-        status = "diverged" if self.diverged else "dead" if dead == self.config.d_sae else "ok"
-        now = self.p.W_dec.cpu().numpy().astype(np.float64)
-        norms = np.linalg.norm(now, axis=1) * np.linalg.norm(self._first.astype(np.float64), axis=1)
-        return SAETrainingResult(
-            status=status,
-            sae=folded(self.config, self.p, self.stepper, float(self.scale)),
-            fvu=float(np.mean(last["fvu"])) if self.done else 1.0,
-            l0=float(np.mean(last["l0"])) if self.done else 0.0,
-            dead_fraction=dead / self.config.d_sae,
-            init_cosine=(now * self._first).sum(axis=1) / np.where(norms > 0, norms, 1.0),
-            history={name: np.array(values, dtype=np.float32) for name, values in self.history.items()},
-            tokens=self.done * self.config.batch_rows,
-            warnings=warnings,
-        )
+    def named(self) -> dict[str, torch.Tensor]:
+        """All tensors under the names that checkpoints have."""
+        groups = {"weight": self.p.named(), "m": self.m.named(), "v": self.v.named(), "extra": self.buffers}
+        tensors = {f"{group}/{name}": value for group, part in groups.items() for name, value in part.items()}
+        return {"silent": self.silent, **tensors}

@@ -16,18 +16,9 @@ from pipelines.sweep_config import SweepConfig
 from results.headline import QUANTITIES
 from results.stored_comparison import CORPUS
 from results.words import LEVELS
+from universality.sae.architectures import ARCHITECTURES
 from universality.verdicts import VERDICTS
 
-#: What an architecture is called, and the work that describes it.
-ARCHITECTURES: dict[str, tuple[str, str]] = {
-    "topk": ("TopK", "gao2024"),
-    "batch_topk": ("BatchTopK", "bussmann2024"),
-    "matryoshka": ("Matryoshka BatchTopK", "bussmann2025"),
-    "relu": ("ReLU (norm-weighted penalty)", "conerly2024"),
-    "relu_2023": ("ReLU", "bricken2023"),
-    "gated": ("Gated", "rajamanoharan2024gated"),
-    "jumprelu": ("JumpReLU", "rajamanoharan2024jumprelu"),
-}
 TODO = "TODO (authors)"
 
 
@@ -104,9 +95,9 @@ def _dictionary_facts(models: pd.DataFrame | None) -> dict[str, Any]:
 
 def _named(architectures: dict[str, None]) -> dict[str, Any]:
     """Names of architectures, and their citation."""
-    keys = [ARCHITECTURES[name][1] for name in architectures if name in ARCHITECTURES]
+    keys = [ARCHITECTURES[name].citation for name in architectures if name in ARCHITECTURES]
     return {
-        "kinds": [ARCHITECTURES.get(name, (name, ""))[0] for name in architectures],
+        "kinds": [ARCHITECTURES[name].label if name in ARCHITECTURES else name for name in architectures],
         "cite": f" [{'; '.join(f'@{key}' for key in keys)}]" if keys else "",
     }
 

@@ -10,7 +10,8 @@ from pipelines.recipe import load_recipe, validate_recipe
 from pipelines.steps.dictionary_steps import missed_target
 from storage import artifact_key, open_store
 from universality.errors import InputError
-from universality.sae.sae_config import BELONGS, TOP_K_FAMILY, SAETrainingConfig
+from universality.sae.architectures import ARCHITECTURES
+from universality.sae.sae_config import SAETrainingConfig, owners_of_settings
 
 SAE = "comparisons.0.sae"
 NO_K = [f"{SAE}.k=null"]
@@ -37,7 +38,7 @@ def test_every_architecture_is_planned_with_keys_and_costs_of_its_own(name):
     assert "sae/main/m0" in moved
     assert not any(node.startswith(("corpus", "tok", "transformer", "activations")) for node in moved)
     cost, usual = found["sae/main/m0"].estimate, topk["sae/main/m0"].estimate
-    if name in TOP_K_FAMILY:  # the same kernels on the CPU, autograd elsewhere
+    if "cpu" in ARCHITECTURES[name].sparse_on:  # the same kernels on the CPU, autograd elsewhere
         assert cost == usual
         cost = planned([f"{SAE}.architecture={name}"], "cuda")["sae/main/m0"].estimate
         usual = planned(device="cuda")["sae/main/m0"].estimate
@@ -58,7 +59,7 @@ def test_a_resolved_recipe_says_every_setting_and_is_the_same_recipe(name):
     sae = said["comparisons"][0]["sae"]
     assert (sae["architecture"], sae["precision"], sae["buffer_mb"]) == (name, "float32", 256)
     assert set(sae) == set(SAETrainingConfig.model_fields) - {
-        setting for setting, owners in BELONGS.items() if name not in owners
+        setting for setting, owners in owners_of_settings().items() if name not in owners
     }
     again = validate_recipe(said, "again")
     assert again == recipe

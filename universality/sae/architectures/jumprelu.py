@@ -2,64 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
+import numpy as np
 
-from universality.sae.architectures.penalised import PenalisedStep, fired
-from universality.sae.autograd_step import Losses, Parameters, batch_spread
+from universality.sae.architectures.architecture import SAEArchitecture
 
+if TYPE_CHECKING:
+    import torch
 
-def _window(pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> torch.Tensor:
-    """The rectangle kernel over its bandwidth: ``1 / bandwidth`` within half of it from the threshold."""
-    return ((pre - threshold).abs() < bandwidth / 2).to(pre.dtype) / bandwidth
+    from universality.sae.autograd_step import Batch, Losses
+    from universality.sae.sae_config import SAETrainingConfig
+    from universality.sae.training_state import TrainingState
 
-
-class _Jump(torch.autograd.Function):
-    """``pre * (pre > threshold)``; gradient of the threshold ``-threshold * K / bandwidth``.
-
-    ``pre`` (..., n, d_sae), ``threshold`` (..., 1, d_sae).
-    """
-
-    @staticmethod
-    def forward(ctx: Any, pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> torch.Tensor:
-        ctx.save_for_backward(pre, threshold)
-        ctx.bandwidth = bandwidth
-        return pre * (pre > threshold)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
-        (pre, threshold), (grad,) = ctx.saved_tensors, grads
-        slope = -threshold * _window(pre, threshold, ctx.bandwidth)
-        return grad * (pre > threshold), (grad * slope).sum(-2, keepdim=True), None
+BANDWIDTH = 0.1
+"""Width of the straight-through kernel unless given (ours: the paper's 0.001 is for billions of tokens)."""
 
 
-class _Fires(torch.autograd.Function):
-    """``pre > threshold`` as a number; gradient of the threshold ``-K / bandwidth``, of pre none."""
-
-    @staticmethod
-    def forward(ctx: Any, pre: torch.Tensor, threshold: torch.Tensor, bandwidth: float) -> torch.Tensor:
-        ctx.save_for_backward(pre, threshold)
-        ctx.bandwidth = bandwidth
-        return (pre > threshold).to(pre.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[None, torch.Tensor, None]:
-        (pre, threshold), (grad,) = ctx.saved_tensors, grads
-        return None, -(grad * _window(pre, threshold, ctx.bandwidth)).sum(-2, keepdim=True), None
-
-
-class JumpReLUStep(PenalisedStep):
+class JumpReLUArchitecture(SAEArchitecture):
     """``mean ||x - recon||^2 + weight * penalty``, ``acts = relu(pre) * (pre > exp(log_threshold))``.
 
     The penalty is ``(l0 / target_l0 - 1)^2`` with a target, else ``l0``, of the batch's mean l0: the paper squares
     row by row, which asks of every row the same number; public trainers square the mean, as here. Thresholds learn
     from rows whose pre-activation lies within half a bandwidth of them. The decoder's rows are unit vectors.
-
-    Args:
-        p, m, v, silent, coefficient, warmup_steps: as :class:`PenalisedStep` takes them.
-        target_l0: wanted latents per row, or None.
-        bandwidth: of the kernel, in units of inputs of mean squared norm 1.
 
     Source: Rajamanoharan et al. 2024, "Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU Sparse
         Autoencoders": activation, straight-through gradients, L0 penalty, and in its appendix F the target. Betas
@@ -67,31 +33,47 @@ class JumpReLUStep(PenalisedStep):
         at the start, a first threshold of one bandwidth and the bandwidth 0.1 in force are ours.
     """
 
-    def __init__(
-        self,
-        p: Parameters,
-        m: Parameters,
-        v: Parameters,
-        silent: torch.Tensor,
-        *,
-        coefficient: float,
-        warmup_steps: int,
-        target_l0: float | None,
-        bandwidth: float,
-    ):
-        super().__init__(p, m, v, silent, coefficient=coefficient, warmup_steps=warmup_steps)
-        self.target_l0, self.bandwidth = target_l0, bandwidth
+    name, label, citation = "jumprelu", "JumpReLU", "rajamanoharan2024jumprelu"
+    settings = ("l0_coefficient", "target_l0", "bandwidth", "sparsity_warmup")
+    optimiser: ClassVar = {"eps": 1e-8, "betas": (0.0, 0.999)}
+    peak_lr = 7e-5
+    unit_norm_inputs = True
 
-    def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
-    ) -> Losses:
-        """What the batch costs; values are (..., n, d_sae)."""
-        b_dec, threshold = leaves["b_dec"], leaves["log_threshold"].exp().unsqueeze(-2)
-        pre = torch.relu(self.affine(leaves["b_enc"], x - b_dec.unsqueeze(-2), leaves["W_enc_rows"].mT))
-        acts: torch.Tensor = _Jump.apply(pre, threshold, self.bandwidth)  # pyright: ignore[reportAssignmentType]
-        fires: torch.Tensor = _Fires.apply(pre, threshold, self.bandwidth)  # pyright: ignore[reportAssignmentType]
-        squared = (x - self.affine(b_dec, acts, leaves["W_dec"])).square().sum(dim=(-2, -1))
-        l0 = fires.sum(dim=(-2, -1)) / len(x)
-        penalty = l0 if self.target_l0 is None else (l0 / self.target_l0 - 1).square()
-        loss = squared / len(x) + self.weight(t) * penalty
-        return Losses(loss, squared / batch_spread(x), fired(acts), acts)
+    def check(self, config: SAETrainingConfig) -> None:
+        """A target or a price must be given, and the target be at most d_sae."""
+        if config.target_l0 is None and config.l0_coefficient is None:
+            remedy = "Say how many latents should fire per row, or what one costs."
+            raise ValueError(f"target_l0 or l0_coefficient must be given for jumprelu; got neither. {remedy}")
+        if (config.target_l0 or 0) > config.d_sae:
+            legal = f"at most d_sae ({config.d_sae})"
+            raise ValueError(f"target_l0 must be {legal}; got {config.target_l0}. Lower it.")
+
+    def penalty(self, config: SAETrainingConfig) -> float:
+        """The L0 coefficient, 1 unless given."""
+        return 1.0 if config.l0_coefficient is None else config.l0_coefficient
+
+    def start(self, shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
+        """Thresholds of one bandwidth."""
+        threshold = np.full(config.d_sae, math.log(config.bandwidth or BANDWIDTH), dtype=np.float32)
+        return {**shared, "log_threshold": threshold}
+
+    def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
+        """What a batch costs; values are (..., n, d_sae)."""
+        from universality.sae.autograd_step import Losses
+        from universality.sae.straight_through import fires, jump
+
+        config, x, threshold = batch.config, batch.x, w["log_threshold"].exp().unsqueeze(-2)
+        bandwidth = config.bandwidth or BANDWIDTH
+        pre = batch.affine(w["b_enc"], x - w["b_dec"].unsqueeze(-2), w["W_enc_rows"].mT).relu()
+        acts = jump(pre, threshold, bandwidth)
+        squared = (x - batch.affine(w["b_dec"], acts, w["W_dec"])).square().sum(dim=(-2, -1))
+        l0 = fires(pre, threshold, bandwidth).sum(dim=(-2, -1)) / len(x)
+        penalty = l0 if config.target_l0 is None else (l0 / config.target_l0 - 1).square()
+        loss = squared / len(x) + batch.penalty_weight * penalty
+        return Losses(loss, squared / batch.spread, (acts > 0).any(dim=-2), acts)
+
+    def folded(self, config: SAETrainingConfig, state: TrainingState, scale: float) -> dict[str, Any]:
+        """Saved as JumpReLU with a threshold per latent."""
+        from universality.sae.activations import JumpReLU
+
+        return {"activation": JumpReLU(state.p.extra["log_threshold"].exp() / scale)}

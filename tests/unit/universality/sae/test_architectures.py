@@ -8,10 +8,11 @@ from dense_topk import planted_rows
 from pydantic import ValidationError
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from universality.sae.architectures import folded, make_stepper
-from universality.sae.architectures.batch_topk import threshold_decay
-from universality.sae.autograd_step import Parameters, Rates
+from universality.sae.architectures.batch_topk import running_threshold
+from universality.sae.autograd_step import AutogradStep, Rates, observation_decay
 from universality.sae.sae_config import SAETrainingConfig
+from universality.sae.seed_training import folded
+from universality.sae.training_state import Parameters, TrainingState
 
 D_IN, D_SAE = 32, 80
 OWN = {
@@ -40,8 +41,8 @@ def parameters(name, dtype=torch.float64, device="cpu"):
 
 
 def stepper(name, p, **changes):
-    silent = torch.zeros(D_SAE, dtype=torch.int64, device=p.b_enc.device)
-    return make_stepper(config(name, **changes), p, p.zeros_like(), p.zeros_like(), silent, n_steps=100)
+    own = config(name, **changes)
+    return AutogradStep(own, TrainingState.fresh(p, own.kind.buffers), n_steps=100)
 
 
 @pytest.mark.parametrize("t", [2, 100])
@@ -84,7 +85,7 @@ def test_dead_latents_explain_the_residual_and_nothing_else_learns_from_that(nam
 @pytest.mark.parametrize("name", ["relu", "relu_2023", "gated", "jumprelu"])
 def test_folding_changes_no_value(name):
     p, x, scale = parameters(name), torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=2)).double(), 0.37
-    sae = folded(config(name), p, stepper(name, p), scale)
+    sae = folded(config(name), stepper(name, p).state, scale)
     seen = x - sae.b_dec if sae.subtract_b_dec else x
     raw = sae.activation(seen @ sae.W_enc + sae.b_enc) @ sae.W_dec + sae.b_dec
     acts, _ = dense(name, p.named(), x * scale, OWN[name])
@@ -99,13 +100,13 @@ def test_the_threshold_is_the_running_mean_of_the_smallest_active_value():
         lowest.append(float(run.losses(p.named(), x, None).values.min()))
         run.observe(torch.tensor([lowest[-1], 9.0, 0.0]))
     run.observe(torch.zeros(3))  # a batch in which nothing fires
-    decay = threshold_decay(100)
-    assert decay == threshold_decay(500) == 0.9
-    assert threshold_decay(10**6) == 0.99
+    decay = observation_decay(100)
+    assert decay == observation_decay(500) == 0.9
+    assert observation_decay(10**6) == 0.99
     weights = np.array([decay**2, decay, 1])
-    assert float(run.threshold) == pytest.approx(np.average(lowest, weights=weights), rel=1e-6)
-    sae = folded(config("batch_topk"), p, run, 0.5)
-    assert float(sae.activation.threshold) == pytest.approx(2 * float(run.threshold))
+    assert float(running_threshold(run.state)) == pytest.approx(np.average(lowest, weights=weights), rel=1e-6)
+    sae = folded(config("batch_topk"), run.state, 0.5)
+    assert float(sae.activation.threshold) == pytest.approx(2 * float(running_threshold(run.state)))
 
 
 def test_only_the_free_decoder_has_its_gradient_cut_and_only_a_free_decoder_grows():
@@ -114,7 +115,7 @@ def test_only_the_free_decoder_has_its_gradient_cut_and_only_a_free_decoder_grow
         run, grads = stepper(name, p), p.zeros_like().named()
         grads["b_enc"][0] = 50.0
         run.apply({**grads, "W_dec": 0.1 * p.W_dec}, Rates(1e-2, 0.9, 0.999, 1e-8, 1))
-        found = torch.stack([moment.norm() for moment in run.m.named().values()]).norm() / 0.1
+        found = torch.stack([moment.norm() for moment in run.state.m.named().values()]).norm() / 0.1
         assert float(found) == pytest.approx(norm, rel=1e-6)
         unit = torch.ones(D_SAE, dtype=torch.float64)
         assert torch.allclose(p.W_dec.norm(dim=1), unit, atol=1e-12) == (name == "relu_2023")
@@ -168,7 +169,8 @@ def test_defaults_follow_the_architecture():
     assert config("jumprelu").eps == config("relu").eps == 1e-8
     assert config("batch_topk").eps == 6.25e-10
     assert config("relu", lr=None).peak_lr == 5e-5
-    assert config("matryoshka", matryoshka_prefixes=None).prefixes == (5, 10, 20, 40, 80)
+    nested = config("matryoshka", matryoshka_prefixes=None)
+    assert nested.kind.prefixes(nested) == (5, 10, 20, 40, 80)
     assert config("relu_2023").resampling(100) == {20: 10 * 1024, 40: 10 * 1024, 60: 10 * 1024}
     assert config("relu_2023", resample_at=()).resampling(100) == {}
 

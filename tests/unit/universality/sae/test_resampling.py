@@ -5,12 +5,12 @@ import pytest
 import torch
 from dense_topk import planted_directions, planted_rows
 
-from universality.sae.architectures.penalised import ReLU2023Step
-from universality.sae.architectures.resampling import resample
-from universality.sae.autograd_step import Parameters
+from universality.sae.architectures.relu_2023 import start_afresh
+from universality.sae.autograd_step import AutogradStep
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import rows_to_measure
 from universality.sae.training import train_sae
+from universality.sae.training_state import Parameters, TrainingState
 
 D_IN, D_SAE, KILLED = 32, 80, 50
 ROWS, TRUTH = planted_rows(6000, D_IN, 64, 4, seed=0), planted_directions(D_IN, 64, seed=0)
@@ -25,6 +25,10 @@ def weights(d_sae=6, d_in=4):
     return Parameters(tensor(d_sae, d_in), tensor(d_sae, d_in), tensor(d_sae), tensor(d_in))
 
 
+def training(p, m, v):
+    return TrainingState(p, m, v, torch.zeros(len(p.b_enc), dtype=torch.int64))
+
+
 def copy(p):
     return Parameters.of({name: value.clone() for name, value in p.named().items()})
 
@@ -35,7 +39,7 @@ def test_new_weights_are_those_of_the_paper_and_the_living_keep_theirs():
     rows = torch.from_numpy(np.random.default_rng(1).standard_normal((9, 4)))
     losses = torch.zeros(9).double()
     losses[[2, 7]] = 1.0  # the only rows that can be drawn
-    changed = resample(p, (m, v), dead, rows, losses, np.random.default_rng(2))
+    changed = start_afresh(training(p, m, v), dead, rows, losses, np.random.default_rng(2))
     assert changed.tolist() == [1, 4]
     wanted = rows[[2, 7]] - p.b_dec
     wanted /= wanted.norm(dim=1, keepdim=True)
@@ -61,18 +65,19 @@ def test_rows_are_drawn_by_their_squared_loss():
     for _ in range(2000):
         p = weights()
         p.b_dec.zero_()
-        resample(p, (weights(), weights()), torch.tensor([0]), rows, losses, rng)
+        start_afresh(training(p, weights(), weights()), torch.tensor([0]), rows, losses, rng)
         drawn[int(p.W_dec[0].argmax())] += 1
     np.testing.assert_allclose(drawn / 2000, np.array([0, 1, 4, 9]) / 14, atol=0.04)
 
 
 def test_more_dead_latents_than_rows_none_dead_and_all_dead():
     rows, losses = torch.eye(4).double(), torch.tensor([0.0, 1.0, 2.0, 3.0]).double()
-    p, empty = weights(), (weights(), weights())
-    assert resample(p, empty, torch.arange(6), rows, losses, np.random.default_rng(0)).tolist() == [0, 1, 2]
+    p = weights()
+    state = training(p, weights(), weights())
+    assert start_afresh(state, torch.arange(6), rows, losses, np.random.default_rng(0)).tolist() == [0, 1, 2]
     assert torch.isfinite(p.W_enc_rows).all()
-    assert not len(resample(p, empty, torch.arange(0), rows, losses, np.random.default_rng(0)))
-    assert not len(resample(p, empty, torch.arange(6), rows, 0 * losses, np.random.default_rng(0)))
+    assert not len(start_afresh(state, torch.arange(0), rows, losses, np.random.default_rng(0)))
+    assert not len(start_afresh(state, torch.arange(6), rows, 0 * losses, np.random.default_rng(0)))
     assert rows_to_measure(64) == 65_536
     assert rows_to_measure(4096) == 8192
 
@@ -80,8 +85,11 @@ def test_more_dead_latents_than_rows_none_dead_and_all_dead():
 def test_dead_are_those_silent_for_as_long_and_their_count_starts_anew():
     p, rows = weights(), torch.from_numpy(np.random.default_rng(1).standard_normal((9, 4)))
     silent, before = torch.tensor([0, 99, 100, 5, 101, 0]), copy(p)
-    run = ReLU2023Step(p, weights(), weights(), silent, coefficient=1.0, warmup_steps=0)
-    assert run.resample(rows, 100, 5, np.random.default_rng(0)) == 2
+    config = SAETrainingConfig(
+        architecture="relu_2023", d_sae=6, tokens=100, l1_coefficient=1.0, sparsity_warmup=0
+    )
+    run = AutogradStep(config, TrainingState(p, weights(), weights(), silent), n_steps=100)
+    assert config.kind.resample(run, rows, 100, 5, np.random.default_rng(0)) == 2
     assert silent.tolist() == [0, 99, 0, 5, 0, 0]
     moved = (p.W_dec != before.W_dec).any(dim=1)
     assert torch.nonzero(moved).flatten().tolist() == [2, 4]

@@ -7,10 +7,11 @@ import pytest
 import torch
 from dense_topk import planted_rows
 
-from universality.sae.autograd_step import AutogradStep, Parameters, Rates, update
+from universality.sae.autograd_step import AutogradStep, Rates, update
 from universality.sae.fused import FusedUpdate
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
+from universality.sae.training_state import Parameters
 
 ROWS = planted_rows(2000, 24, 50, 4, seed=0)
 RATES = Rates(2e-3, 0.9, 0.99, 1e-8, 1)

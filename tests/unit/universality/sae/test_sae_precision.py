@@ -8,10 +8,10 @@ from dense_topk import planted_rows
 
 from universality.errors import InputError
 from universality.sae import training
-from universality.sae.architectures import autograd_stepper
-from universality.sae.autograd_step import AutogradStep, Parameters, Rates
+from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
+from universality.sae.training_state import Parameters, TrainingState
 
 D_IN, D_SAE = 32, 80
 ROWS = planted_rows(6000, D_IN, 64, 4, seed=0)
@@ -39,21 +39,21 @@ def stepper(name, precision):
     held |= {"b_enc": 0.1 * rng.standard_normal(D_SAE), "b_dec": 0.1 * rng.standard_normal(D_IN)}
     held |= {extra: -0.5 + 0.1 * rng.standard_normal(D_SAE) for extra in LEAST.get(name, ())}
     p = Parameters.of({key: torch.from_numpy(value).float() for key, value in held.items()})
-    silent = torch.zeros(D_SAE, dtype=torch.int64)
     own = config(name, precision=precision)
-    return autograd_stepper(own, p, p.zeros_like(), p.zeros_like(), silent, n_steps=100)
+    return AutogradStep(own, TrainingState.fresh(p, own.kind.buffers), n_steps=100)
 
 
 def test_a_product_is_that_of_autocast_and_what_is_added_stays_float32():
     run = stepper("topk", "bfloat16")
     x = torch.from_numpy(ROWS[:64])
-    found = run.affine(run.p.b_enc, x, run.p.W_enc_rows.mT)
+    p = run.state.p
+    found = run.batch(x, None, 1).affine(p.b_enc, x, p.W_enc_rows.mT)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        product = x @ run.p.W_enc_rows.mT
+        product = x @ run.state.p.W_enc_rows.mT
     assert product.dtype == torch.bfloat16
     assert found.dtype == torch.float32
-    torch.testing.assert_close(found, product.float() + run.p.b_enc, rtol=0, atol=0)
-    exact = torch.addmm(run.p.b_enc, x, run.p.W_enc_rows.T)
+    torch.testing.assert_close(found, product.float() + run.state.p.b_enc, rtol=0, atol=0)
+    exact = torch.addmm(run.state.p.b_enc, x, run.state.p.W_enc_rows.T)
     assert 0 < float((found - exact).abs().max()) < 2**-7 * float(exact.abs().max())
 
 
@@ -67,14 +67,14 @@ def test_losses_gradients_weights_and_moments_are_float32(monkeypatch, name):
 
     monkeypatch.setattr(AutogradStep, "apply", note)
     run, plain, x = stepper(name, "bfloat16"), stepper(name, "float32"), torch.from_numpy(ROWS[:64])
-    found = run.losses(run.p.named(), x, torch.ones(D_SAE, dtype=torch.bool))
+    found = run.losses(run.state.p.named(), x, torch.ones(D_SAE, dtype=torch.bool))
     dtypes.update(part.dtype for part in (found.loss, found.fvu, found.values))
     for t in (1, 2):
         rates = Rates(1e-3, 0.9, 0.99, 1e-8, t)
         rounded, exact = (one.step(x, torch.arange(9), rates) for one in (run, plain))
         assert rounded.loss == pytest.approx(exact.loss, rel=0.02)
         assert rounded.loss != exact.loss
-    for held in (run.p, run.m, run.v):
+    for held in (run.state.p, run.state.m, run.state.v):
         dtypes.update(value.dtype for value in held.named().values())
     assert dtypes == {torch.float32}
 

@@ -11,10 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.errors import InputError
 from universality.sae import training
-from universality.sae.architectures import autograd_stepper
-from universality.sae.autograd_step import AutogradStep, Parameters, Rates
+from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
+from universality.sae.training_state import Parameters, TrainingState
 
 D_IN, D_SAE, K, SEEDS = 24, 70, 5, 3
 ROWS = planted_rows(3000, D_IN, 50, 4, seed=0)
@@ -52,8 +52,8 @@ def stacked(name, device="cpu"):
 
 
 def stepper(name, p, **changes):
-    silent = torch.zeros(p.b_enc.shape, dtype=torch.int64, device=p.b_enc.device)
-    return autograd_stepper(config(name, **changes), p, p.zeros_like(), p.zeros_like(), silent, n_steps=100)
+    own = config(name, **changes)
+    return AutogradStep(own, TrainingState.fresh(p, own.kind.buffers), n_steps=100)
 
 
 def batch(t):
@@ -62,8 +62,7 @@ def batch(t):
 
 def state(run):
     """Everything that a training would save, per seed."""
-    named = {f"{kind}/{k}": v for kind in "pmv" for k, v in getattr(run, kind).named().items()}
-    return {**named, **run.extra_state()}
+    return {name: value for name, value in run.state.named().items() if name != "silent"}
 
 
 @pytest.mark.parametrize("n_dead", [(0, 0, 0), (3, 0, 20), (6, 70, 7)])
@@ -85,38 +84,40 @@ def test_a_batched_step_is_the_steps_of_the_seeds(name, n_dead):
             assert found.l0 == pytest.approx(alone.l0, rel=1e-2)
         if name == "relu_2023" and t == 3:
             # One seed starts afresh, one has as many dead latents and waits, one has none.
-            run.silent[:2, :9] = singles[0].silent[:9] = singles[1].silent[:9] = 1000
+            run.state.silent[:2, :9] = singles[0].state.silent[:9] = singles[1].state.silent[:9] = 1000
             for i in (1, 2):
                 counts = [
-                    one.resample(batch(50 + i), 500, t, np.random.default_rng(i))
+                    one.config.kind.resample(one, batch(50 + i), 500, t, np.random.default_rng(i))
                     for one in (run.of_seed(i), singles[i])
                 ]
                 assert counts == ([9, 9] if i == 1 else [0, 0])
-            assert run.silent[:, :9].max(dim=1).values.tolist()[:2] == [1000, 0]
+            assert run.state.silent[:, :9].max(dim=1).values.tolist()[:2] == [1000, 0]
     for i, single in enumerate(singles):
         for key, value in state(single).items():
             torch.testing.assert_close(state(run)[key][i], value, rtol=1e-3, atol=2e-4, msg=key)
-        assert float((run.silent[i] == single.silent).float().mean()) > 0.95
+        assert float((run.state.silent[i] == single.state.silent).float().mean()) > 0.95
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_seed_whose_loss_is_not_finite_keeps_a_batched_step_from_changing_any(name):
     run = stepper(name, stacked(name))
-    run.p.b_dec[1, 0] = float("nan")
+    run.state.p.b_dec[1, 0] = float("nan")
     before = {key: value.clone() for key, value in state(run).items()}
     outcomes = run.steps(batch(1), torch.zeros((SEEDS, D_SAE), dtype=torch.bool), RATES)
     assert [bool(np.isfinite(outcome.loss)) for outcome in outcomes] == [True, False, True]
     for key, value in state(run).items():
         torch.testing.assert_close(value, before[key], rtol=0, atol=0, equal_nan=True)
-    assert (run.silent == 0).all()
+    assert (run.state.silent == 0).all()
 
 
 def test_the_gradient_of_each_seed_is_cut_by_its_own_norm():
     run = stepper("relu", stacked("relu"))
-    grads = run.p.zeros_like().named()
+    grads = run.state.p.zeros_like().named()
     grads["b_enc"][0, 0], grads["b_dec"][1, :2] = 50.0, torch.tensor([0.3, 0.4])
     run.apply(grads, RATES)
-    norms = [torch.stack([m[i].norm() for m in run.m.named().values()]).norm() / 0.1 for i in range(SEEDS)]
+    norms = [
+        torch.stack([m[i].norm() for m in run.state.m.named().values()]).norm() / 0.1 for i in range(SEEDS)
+    ]
     assert [float(norm) for norm in norms] == pytest.approx([1.0, 0.5, 0.0], rel=1e-5)
 
 

@@ -6,7 +6,10 @@ import torch
 from dense_topk import DenseTopK, planted_rows
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from universality.sae.topk_kernel_step import CPUStep, Parameters, Rates, TorchStep
+from universality.sae.autograd_step import AutogradStep, Rates
+from universality.sae.sae_config import SAETrainingConfig
+from universality.sae.topk_kernel_step import TopKKernelStep
+from universality.sae.training_state import Parameters, TrainingState
 
 D_IN, D_SAE, K = 24, 70, 5
 
@@ -25,9 +28,8 @@ def parameters(seed, device="cpu"):
 
 
 def stepper(kind, p, aux_k=0, coefficient=0.0, **more):
-    m, v = p.zeros_like(), p.zeros_like()
-    silent = torch.zeros(D_SAE, dtype=torch.int64, device=p.b_enc.device)
-    return kind(p, m, v, silent, k=K, aux_k=aux_k, aux_coefficient=coefficient, **more)
+    config = SAETrainingConfig(d_sae=D_SAE, k=K, aux_k=aux_k, aux_coefficient=coefficient, tokens=100)
+    return kind(config, TrainingState.fresh(p, config.kind.buffers), n_steps=100, **more)
 
 
 def reference(p):
@@ -55,7 +57,7 @@ def reference_gradients(p, x, dead, aux_k, coefficient):
 DEAD = torch.tensor([0, 3, 4, 17, 40, 69])
 
 
-@pytest.mark.parametrize("kind", [CPUStep, TorchStep])
+@pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
 @pytest.mark.parametrize(
     ("dead", "aux_k", "coefficient"),
     [
@@ -76,12 +78,12 @@ def test_gradients_equal_the_dense_reference(kind, dead, aux_k, coefficient):
     outcome = run.step(x, dead, Rates(lr=1e-3, beta1=0.5, beta2=0.9, eps=1e-8, t=1))
     assert outcome.loss == pytest.approx(loss, rel=1e-5)
     for name, expected in grads.items():
-        found = run.m.named()[name] * 2
+        found = run.state.m.named()[name] * 2
         scale = float(expected.abs().max())
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * scale, msg=name)
 
 
-@pytest.mark.parametrize("kind", [CPUStep, TorchStep])
+@pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
 def test_many_steps_follow_the_dense_reference(kind):
     p = parameters(3)
     dense = reference(p)
@@ -105,7 +107,7 @@ def test_threads_tiles_and_batches_share_the_work_without_changing_it(monkeypatc
     for threads, tile in ((1, step.TILE_BYTES), (3, step.TILE_BYTES), (1, 1)):
         monkeypatch.setattr(step, "TILE_BYTES", tile)
         p = parameters(4)
-        run = stepper(CPUStep, p, 3, 0.25, threads=threads)
+        run = stepper(TopKKernelStep, p, 3, 0.25, threads=threads)
         run.step(x, DEAD, Rates(1e-3, 0.9, 0.99, 1e-8, 1))
         run.close()
         outcomes.append(p)
@@ -114,7 +116,7 @@ def test_threads_tiles_and_batches_share_the_work_without_changing_it(monkeypatc
         torch.testing.assert_close(value, outcomes[2].named()[name], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", [CPUStep, TorchStep])
+@pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
 def test_a_loss_that_is_not_finite_changes_nothing(kind):
     p = parameters(6)
     before = {name: value.clone() for name, value in p.named().items()}
@@ -123,10 +125,10 @@ def test_a_loss_that_is_not_finite_changes_nothing(kind):
     run = stepper(kind, p)
     assert not np.isfinite(run.step(x, DEAD[:0], Rates(1e-3, 0.9, 0.99, 1e-8, 1)).loss)
     assert all(torch.equal(value, before[name]) for name, value in p.named().items())
-    assert (run.silent == 0).all()
+    assert (run.state.silent == 0).all()
 
 
-@pytest.mark.parametrize("kind", [CPUStep, TorchStep])
+@pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
 def test_silence_counts_rows_since_a_latent_fired(kind):
     p = parameters(8)
     p.b_enc[:35] = -1e6
@@ -134,14 +136,14 @@ def test_silence_counts_rows_since_a_latent_fired(kind):
     for t in (1, 2):
         x = torch.from_numpy(planted_rows(32, D_IN, 50, 4, seed=t))
         run.step(x, DEAD[:0], Rates(0.0, 0.9, 0.99, 1e-8, t))
-    assert (run.silent[:35] == 64).all()
+    assert (run.state.silent[:35] == 64).all()
     fired = (torch.relu((x - p.b_dec) @ p.W_enc_rows.T + p.b_enc).topk(K, dim=1).indices).unique()
-    assert (run.silent[fired] == 0).all()
+    assert (run.state.silent[fired] == 0).all()
 
 
 def test_loss_gradients_and_adam_stay_on_the_meta_device():
     p = parameters(9, device="meta")
-    run = stepper(TorchStep, p, 3, 0.5)
+    run = stepper(AutogradStep, p, 3, 0.5)
     leaves = {name: value.detach().requires_grad_() for name, value in p.named().items()}
     x = torch.empty(16, D_IN, device="meta")
     loss, *_ = run.losses(leaves, x, torch.ones(D_SAE, dtype=torch.bool, device="meta"))
@@ -159,7 +161,7 @@ def test_losses_and_adam_stay_on_a_fake_gpu():
             b_enc=torch.empty(D_SAE, device="cuda"),
             b_dec=torch.empty(D_IN, device="cuda"),
         )
-        run = stepper(TorchStep, p, 3, 0.5)
+        run = stepper(AutogradStep, p, 3, 0.5)
         dead = torch.ones(D_SAE, dtype=torch.bool, device="cuda")
         found = run.losses(p.named(), torch.empty(16, D_IN, device="cuda"), dead)
         assert {part.device.type for part in found} == {"cuda"}

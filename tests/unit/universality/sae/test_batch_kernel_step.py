@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from universality.sae import selection
 from universality.sae import topk_kernel_step as step
-from universality.sae.architectures import make_stepper
-from universality.sae.architectures.batch_step import BatchCPUStep, Candidates
-from universality.sae.architectures.batch_topk import BatchTopKStep
-from universality.sae.autograd_step import Parameters, Rates
+from universality.sae.architectures.batch_topk import running_threshold
+from universality.sae.autograd_step import AutogradStep, Rates
+from universality.sae.batch_kernel_step import BatchKernelStep, Candidates
 from universality.sae.sae_config import SAETrainingConfig
+from universality.sae.seed_training import make_stepper
+from universality.sae.training_state import Parameters, TrainingState
 
 N, D_IN, D_SAE, K = 150, 24, 70, 5
 DEAD = torch.tensor([0, 3, 4, 17, 40, 69])
@@ -103,9 +104,11 @@ WORLDS = [plain, ties, few_positive, empty_rows, nothing_active]
 
 
 def stepper(kind, p, prefixes=(D_SAE,), aux_k=0, coefficient=0.0, **more):
-    silent = torch.full((D_SAE,), 7)
-    options = {"k": K, "aux_k": aux_k, "aux_coefficient": coefficient, "prefixes": prefixes, "decay": 0.9}
-    return kind(p, p.zeros_like(), p.zeros_like(), silent, **options, **more)
+    options = {"k": K, "aux_k": aux_k, "aux_coefficient": coefficient, "matryoshka_prefixes": prefixes}
+    config = SAETrainingConfig(architecture="matryoshka", d_sae=D_SAE, tokens=100, **options)
+    state = TrainingState.fresh(p, config.kind.buffers)
+    state.silent.fill_(7)
+    return kind(config, state, n_steps=100, **more)
 
 
 def copied(p, dtype=torch.float32):
@@ -151,7 +154,7 @@ def test_one_step_is_that_of_the_formula(monkeypatch, world, prefixes, dead, aux
     monkeypatch.setattr(step, "TILE_BYTES", 1)  # tiles of 64 rows, which N is no multiple of
     p, x = world()
     loss, fvu, values, active, grads = by_formula(p, x, prefixes, dead, aux_k, coefficient)
-    run = stepper(BatchCPUStep, p, prefixes, aux_k, coefficient)
+    run = stepper(BatchKernelStep, p, prefixes, aux_k, coefficient)
     outcome = run.step(x, dead, RATES)
     assert outcome.loss == pytest.approx(loss, rel=1e-5)
     assert outcome.fvu == pytest.approx(fvu, rel=1e-5)
@@ -160,12 +163,14 @@ def test_one_step_is_that_of_the_formula(monkeypatch, world, prefixes, dead, aux
     for name, expected in grads.items():
         scale = float(expected.abs().max())
         for found, wanted, size in (
-            (run.m.named()[name] / 0.5, expected, scale),
-            (run.v.named()[name] / 0.1, expected.square(), scale**2),
+            (run.state.m.named()[name] / 0.5, expected, scale),
+            (run.state.v.named()[name] / 0.1, expected.square(), scale**2),
         ):
             torch.testing.assert_close(found.double(), wanted, rtol=2e-4, atol=1e-5 * size, msg=name)
-    assert run.silent.tolist() == [0 if fired else 7 + N for fired in active.any(axis=0)]
-    assert float(run.threshold) == pytest.approx(values.min() if len(values) else 0.0, rel=1e-5, abs=1e-6)
+    assert run.state.silent.tolist() == [0 if fired else 7 + N for fired in active.any(axis=0)]
+    assert float(running_threshold(run.state)) == pytest.approx(
+        values.min() if len(values) else 0.0, rel=1e-5, abs=1e-6
+    )
 
 
 def test_the_worlds_are_what_they_are_called():
@@ -188,24 +193,31 @@ def test_the_worlds_are_what_they_are_called():
 def test_many_steps_follow_autograd(prefixes, dead):
     p, _ = plain()
     runs = [
-        stepper(BatchCPUStep, copied(p), prefixes, 4, 1 / 32),
-        stepper(BatchTopKStep, copied(p), prefixes, 4, 1 / 32),
-        stepper(BatchTopKStep, copied(p, torch.float64), prefixes, 4, 1 / 32),
+        stepper(BatchKernelStep, copied(p), prefixes, 4, 1 / 32),
+        stepper(AutogradStep, copied(p), prefixes, 4, 1 / 32),
+        stepper(AutogradStep, copied(p, torch.float64), prefixes, 4, 1 / 32),
     ]
     for t in range(1, 13):
         x = torch.from_numpy(planted_rows(64, D_IN, 50, 4, seed=100 + t))
         rates = Rates(2e-3, 0.9, 0.99, 1e-6, t)
-        sparse, dense, double = (run.step(x.to(run.p.b_dec), dead, rates) for run in runs)
+        sparse, dense, double = (run.step(x.to(run.state.p.b_dec), dead, rates) for run in runs)
         for other in (dense, double):
             assert sparse.loss == pytest.approx(other.loss, rel=1e-3)
             assert sparse.fvu == pytest.approx(other.fvu, rel=1e-3)
             assert sparse.l0 == other.l0
     for other in runs[1:]:
-        for name, value in runs[0].p.named().items():
-            torch.testing.assert_close(value, other.p.named()[name].float(), rtol=0, atol=1e-3, msg=name)
-        assert torch.equal(runs[0].silent, other.silent)
-        torch.testing.assert_close(runs[0].running, other.running, rtol=1e-3, atol=0)
-    torch.testing.assert_close(runs[0].p.W_dec.norm(dim=1), torch.ones(D_SAE), rtol=0, atol=1e-5)
+        for name, value in runs[0].state.p.named().items():
+            torch.testing.assert_close(
+                value, other.state.p.named()[name].float(), rtol=0, atol=1e-3, msg=name
+            )
+        assert torch.equal(runs[0].state.silent, other.state.silent)
+        torch.testing.assert_close(
+            runs[0].state.buffers["running_threshold"],
+            other.state.buffers["running_threshold"],
+            rtol=1e-3,
+            atol=0,
+        )
+    torch.testing.assert_close(runs[0].state.p.W_dec.norm(dim=1), torch.ones(D_SAE), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("world", [plain, ties])
@@ -216,39 +228,39 @@ def test_threads_and_tiles_change_no_byte_beyond_the_product(monkeypatch, world,
     for threads, tile in ((1, step.TILE_BYTES), (3, step.TILE_BYTES), (1, 1), (2, 1)):
         monkeypatch.setattr(step, "TILE_BYTES", tile)
         p, x = world()
-        run = stepper(BatchCPUStep, p, PREFIXES[1], aux_k, 0.25, threads=threads)
+        run = stepper(BatchKernelStep, p, PREFIXES[1], aux_k, 0.25, threads=threads)
         run.step(x, DEAD, RATES)
         run.close()
         runs.append(run)
     for run in runs[1:] if world is ties else runs[1:2]:
-        for name, value in runs[0].p.named().items():
-            assert value.numpy().tobytes() == run.p.named()[name].numpy().tobytes(), name
-        assert torch.equal(runs[0].running, run.running)
+        for name, value in runs[0].state.p.named().items():
+            assert value.numpy().tobytes() == run.state.p.named()[name].numpy().tobytes(), name
+        assert torch.equal(runs[0].state.buffers["running_threshold"], run.state.buffers["running_threshold"])
 
 
 def test_batches_of_another_size_and_batches_without_active_latents_may_follow():
     p, x = plain()
-    run = stepper(BatchCPUStep, p)
+    run = stepper(BatchKernelStep, p)
     run.step(x, DEAD[:0], RATES)
-    before = run.threshold.clone()
+    before = running_threshold(run.state).clone()
     kept = p.b_enc.clone()
     p.b_enc.fill_(-1e6)
     assert run.step(x, DEAD[:0], RATES).l0 == 0
-    assert run.threshold == before
+    assert running_threshold(run.state) == before
     p.b_enc.copy_(kept)
     assert run.step(x[:37], DEAD[:0], RATES).l0 == K
-    assert run.threshold != before
+    assert running_threshold(run.state) != before
 
 
 def test_a_loss_that_is_not_finite_changes_nothing():
     p, x = plain()
-    run = stepper(BatchCPUStep, p, PREFIXES[1], 3, 0.5)
+    run = stepper(BatchKernelStep, p, PREFIXES[1], 3, 0.5)
     before = {name: value.clone() for name, value in p.named().items()}
     x[3, 2] = float("inf")
     assert not np.isfinite(run.step(x, DEAD, RATES).loss)
     assert all(torch.equal(value, before[name]) for name, value in p.named().items())
-    assert (run.silent == 7).all()
-    assert run.extra_state()["running_threshold"].tolist() == [0, 0]
+    assert (run.state.silent == 7).all()
+    assert run.state.buffers["running_threshold"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["batch_topk", "matryoshka"])
@@ -256,10 +268,9 @@ def test_kernels_train_float32_on_the_cpu_and_autograd_all_else(name):
     config = SAETrainingConfig(architecture=name, d_sae=D_SAE, k=K, tokens=100)
     p, _ = plain()
     for held, kind in (
-        (p, BatchCPUStep),
-        (copied(p, torch.float64), BatchTopKStep),
-        (Parameters.of({name: value.to("meta") for name, value in p.named().items()}), BatchTopKStep),
+        (p, BatchKernelStep),
+        (copied(p, torch.float64), AutogradStep),
+        (Parameters.of({name: value.to("meta") for name, value in p.named().items()}), AutogradStep),
     ):
-        run = make_stepper(config, held, held.zeros_like(), held.zeros_like(), torch.zeros(D_SAE), n_steps=9)
+        run = make_stepper(config, TrainingState.fresh(held, config.kind.buffers), n_steps=9)
         assert type(run) is kind
-        assert run.prefixes == config.prefixes

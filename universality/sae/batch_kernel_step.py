@@ -9,54 +9,31 @@ import numpy as np
 import torch
 
 from universality.sae import kernels, selection
-from universality.sae.architectures.batch_topk import RunningThreshold
-from universality.sae.autograd_step import Parameters, Rates, StepOutcome
+from universality.sae.autograd_step import Rates, StepOutcome, observation_decay
 from universality.sae.auxiliary import DenseAuxiliary
-from universality.sae.topk_kernel_step import CPUStep, Slots, strongest_dead
+from universality.sae.topk_kernel_step import Slots, TopKKernelStep, strongest_dead
 
 
-class BatchCPUStep(RunningThreshold, CPUStep):
-    """What :class:`BatchTopKStep` does, without dense gradients.
+class BatchKernelStep(TopKKernelStep):
+    """What autograd does by :meth:`BatchTopKArchitecture.losses`, without dense gradients.
 
     Pre-activations are held one tile of rows at a time. Of those before it only what may still be among the
-    ``n * k`` largest is kept, at most about twice as many per thread, so the selection is exact and the dictionary
+    ``n * k`` largest is stored, at most about twice as many per thread, so the selection is exact and the dictionary
     is encoded once. Besides: an error (n, d_in) per prefix, the ``aux_k`` largest dead latents of each row, and
     where few latents are dead (see :data:`DENSE_DEAD`) the pre-activations of these. Of equal pre-activations at
-    the limit those of lower rows are active, then those of lower latents.
-
-    Args:
-        p, m, v, silent, k, aux_k, aux_coefficient, threads: as :class:`CPUStep` takes them; k is a mean.
-        prefixes, decay: as :class:`BatchTopKStep` takes them.
+    the limit those of lower rows are active, then those of lower latents. k is a mean over the batch.
     """
-
-    def __init__(
-        self,
-        p: Parameters,
-        m: Parameters,
-        v: Parameters,
-        silent: torch.Tensor,
-        *,
-        k: int,
-        aux_k: int,
-        aux_coefficient: float,
-        prefixes: Sequence[int],
-        decay: float,
-        threads: int = 1,
-    ):
-        self.prefixes = tuple(prefixes)
-        options = {"k": k, "aux_k": aux_k, "aux_coefficient": aux_coefficient, "threads": threads}
-        CPUStep.__init__(self, p, m, v, silent, **options)
-        RunningThreshold.__init__(self, decay)
 
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
         outcome = super().step(x, dead, rates)
         if math.isfinite(outcome.loss):
-            self.observe(torch.from_numpy(self._slots.values))
+            values = torch.from_numpy(self._slots.values)
+            self.config.kind.observe(values, self.state, observation_decay(self.n_steps))
         return outcome
 
     def _fresh(self, n: int) -> Slots:
-        return BatchSlots(n, self.d_in, self.prefixes)
+        return BatchSlots(n, self.d_in, self.config.kind.prefixes(self.config))
 
     def _explain(
         self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor
@@ -78,7 +55,7 @@ class BatchCPUStep(RunningThreshold, CPUStep):
         main.fill(found, self.d_sae)
 
         def decode(_: int, first: int, last: int) -> None:
-            main.decode(first, last, self.p.W_dec.numpy(), target)
+            main.decode(first, last, self.state.p.W_dec.numpy(), target)
             if aux.indices.size:
                 self._decode(aux, slice(first, last), main.error[first:last])
 
