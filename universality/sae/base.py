@@ -31,8 +31,8 @@ BLOCK_BYTES = 1 << 25
 class SparseAutoencoder:
     """A dictionary: overcomplete directions of an activation space and the rule by which few of them fire.
 
-    Numpy arrays and torch tensors are accepted, and what comes in decides what comes out. Latents do not
-    depend on the other rows they are encoded with.
+    Numpy arrays and torch tensors are accepted, and what comes in decides what comes out: an array, or a tensor on
+    the device of the one given. Latents do not depend on the other rows they are encoded with.
 
     Attributes:
         W_enc: float32 (d_in, d_sae).
@@ -276,4 +276,5 @@ def _tensor(x: Any, *, copy: bool = False) -> torch.Tensor:
 
 
 def _like(x: Any, result: torch.Tensor) -> Any:
-    return result if isinstance(x, torch.Tensor) else result.detach().cpu().numpy()
+    """The result as x came: a tensor on its device, or an array."""
+    return result.to(x.device) if isinstance(x, torch.Tensor) else result.detach().cpu().numpy()

@@ -255,10 +255,10 @@ def spliced_losses(
     for start in range(0, len(contexts), batch_contexts):
         here = slice(start, start + batch_contexts)
         tokens = torch.from_numpy(np.asarray(contexts[here], dtype=np.int64)).to(device)
-        where = torch.from_numpy(np.asarray(replaced[here], dtype=bool)).to(device)
+        rows = torch.from_numpy(np.flatnonzero(replaced[here])).to(device)
         clean = None
         for i, change in enumerate((None, reconstruct, torch.zeros_like)):
-            hooks = [] if change is None else [(hook_point, _replacing(change, where))]
+            hooks = [] if change is None else [(hook_point, splice(change, rows))]
             with torch.no_grad(), _hooks(model, hooks):
                 logits = model.forward(tokens, return_type="logits")[:, :-1].flatten(0, 1)
                 found = functional.log_softmax(logits.float(), dim=-1)
@@ -271,10 +271,21 @@ def spliced_losses(
     return SplicedLosses(*(float(total) for total in totals / len(contexts)))
 
 
-def _replacing(change: Callable[[torch.Tensor], torch.Tensor], where: torch.Tensor):
+def splice(change: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor) -> Callable[..., torch.Tensor]:
+    """A hook that replaces some rows of a batch's activations.
+
+    Args:
+        change: maps float32 ``(n, d_in)`` to the same shape, on any device.
+        rows: int64 ``(n,)``, numbers of rows as contexts and positions are counted through.
+
+    Returns:
+        A hook of values ``(batch, n_ctx, …)``; the changed values are a copy of their kind and on their device.
+    """
+
     def hook(value: torch.Tensor, hook: object) -> torch.Tensor:
-        changed = value.clone()
-        changed[where] = change(value[where].flatten(1).float()).reshape(value[where].shape).to(value.dtype)
-        return changed
+        flat = value.flatten(0, 1)
+        chosen = flat.index_select(0, rows)
+        changed = change(chosen.flatten(1).float()).reshape(chosen.shape).to(value)
+        return flat.index_copy(0, rows, changed).view_as(value)
 
     return hook

@@ -185,6 +185,12 @@ class TestSAEContract:
             assert moved.encode(rows).device.type == "cuda"
             assert moved.reconstruct(rows).device.type == "cuda"
 
+    def test_what_comes_from_a_gpu_goes_back_there_from_a_dictionary_on_the_cpu(self, sae):
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+            rows = torch.empty((20, D_IN), device="cuda")
+            acts = sae.encode(rows)
+            assert {made.device.type for made in (acts, sae.decode(acts), sae.reconstruct(rows))} == {"cuda"}
+
     def test_gradients_flow_to_the_input(self, sae):
         rows = torch.from_numpy(X).requires_grad_()
         sae.reconstruct(rows).square().sum().backward()

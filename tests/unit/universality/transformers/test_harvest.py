@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import special
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.errors import InputError
 from universality.transformers.harvest import (
@@ -12,6 +13,7 @@ from universality.transformers.harvest import (
     harvest,
     hook_dimension,
     logit_weights,
+    splice,
     spliced_losses,
 )
 from universality.transformers.native import build
@@ -188,3 +190,22 @@ def test_spliced_losses():
         spliced_losses(model, TOKENS, "blocks.0.hook_resid_mid", lambda x: x)
     with pytest.raises(InputError, match="at least 1"):
         spliced_losses(model, TOKENS[:0], name, lambda x: x)
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 8), (3, 5, 2, 4)])
+def test_a_dictionary_on_the_cpu_is_spliced_into_a_model_on_a_gpu(shape):
+    """Heads are flattened for the dictionary; what it gives goes where the activations are."""
+    with FakeTensorMode():
+        value = torch.empty(shape, device="cuda", dtype=torch.bfloat16)
+        rows = torch.empty(7, dtype=torch.int64, device="cuda")
+        spliced = splice(lambda x: torch.empty(x.shape, device="cpu"), rows)(value, None)
+    assert (spliced.device.type, spliced.dtype, spliced.shape) == ("cuda", torch.bfloat16, shape)
+
+
+def test_a_splice_changes_its_rows_alone_and_leaves_the_activations():
+    value = torch.arange(24.0).reshape(2, 3, 4)
+    spliced = splice(lambda x: -x, torch.tensor([1, 5]))(value, None)
+    flat, changed = value.flatten(0, 1), spliced.flatten(0, 1)
+    assert torch.equal(changed[[1, 5]], -flat[[1, 5]])
+    assert torch.equal(changed[[0, 2, 3, 4]], flat[[0, 2, 3, 4]])
+    assert torch.equal(value, torch.arange(24.0).reshape(2, 3, 4))
