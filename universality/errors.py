@@ -26,3 +26,8 @@ def must_be(what: str, where: str, constraint: str, got: object, remedy: str) ->
     if len(shown) > 200:
         shown = f"{shown[:160]}… ({len(shown)} characters)"
     return f"{what} of {where} must be {constraint}; got {shown}. {remedy}"
+
+
+def refusal(what: str, where: str, constraint: str, got: object, remedy: str) -> InputError:
+    """The error to raise for what does not satisfy a constraint, worded by :func:`must_be`."""
+    return InputError(must_be(what, where, constraint, got, remedy))

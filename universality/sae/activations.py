@@ -1,69 +1,69 @@
-"""Activation functions of public dictionaries other than plain TopK.
+"""Activation functions of saved dictionaries, whatever they were trained as.
 
-Each maps ``pre`` (n, d_sae) to ``acts`` (n, d_sae) and says what it needs stored: ``config()`` numbers and
-``tensors()`` arrays. :data:`ACTIVATIONS` finds a class by the architecture's name.
+Each maps ``pre`` (n, d_sae) to ``acts`` (n, d_sae). :data:`ACTIVATIONS` has them by the name that a saved config has
+under ``architecture``; that is the form of the dictionary, not the SAE architecture of its training
+(:mod:`universality.sae.architectures`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Self
 
 import torch
 
-from universality.errors import InputError, must_be
-from universality.sae.topk import TopK
+from universality.errors import refusal
+from universality.sae.topk import top_k
 
 
-class Activation(Protocol):
-    """What a dictionary asks of its activation function."""
+@dataclass(frozen=True, eq=False)
+class Activation:
+    """What a dictionary asks of its activation function; its fields are numbers, and tensors (d_sae,) or scalars."""
 
-    @property
-    def name(self) -> str:
-        """Name of the architecture in configs."""
-        ...
+    name: ClassVar[str]
 
     def __call__(self, pre: torch.Tensor) -> torch.Tensor:
         """Dense activations (n, d_sae)."""
-        ...
+        raise NotImplementedError
 
-    def to(self, device: torch.device | str) -> Activation:
+    def to(self, device: torch.device | str) -> Self:
         """The same on another device."""
-        ...
+        return replace(self, **{name: value.to(device) for name, value in self.tensors().items()})
 
     def config(self) -> dict[str, Any]:
-        """JSON values to store."""
-        ...
+        """The numbers, to store as JSON."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if not isinstance(value, torch.Tensor)}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Arrays to store."""
-        ...
+        """The arrays, to store beside."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
+
+
+@dataclass(frozen=True)
+class TopK(Activation):
+    """``acts = pre`` at the k largest of ``relu(pre)``, 0 elsewhere; zeros never count.
+
+    Source: Gao et al. 2024, section 2.3.
+    """
+
+    k: int
+    name = "topk"
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise refusal("k", "TopK", "at least 1", self.k, "Check the dictionary's config.")
+
+    def __call__(self, pre: torch.Tensor) -> torch.Tensor:
+        """Dense activations (n, d_sae); differentiable."""
+        indices, values = top_k(pre, min(self.k, pre.shape[1]))
+        return torch.zeros_like(pre).scatter_add(1, indices.long().clamp_min(0), values)
 
 
 @dataclass(frozen=True, eq=False)
-class _Stored:
-    """Numbers go to the config, tensors to the tensor file and from device to device."""
-
-    def _tensor_names(self) -> list[str]:
-        return [field.name for field in fields(self) if isinstance(getattr(self, field.name), torch.Tensor)]
-
-    def to(self, device: torch.device | str) -> Any:
-        """The same on another device."""
-        return replace(self, **{name: getattr(self, name).to(device) for name in self._tensor_names()})
-
-    def config(self) -> dict[str, Any]:
-        """JSON values to store."""
-        held = self._tensor_names()
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in held}
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Arrays to store."""
-        return {name: getattr(self, name) for name in self._tensor_names()}
-
-
-@dataclass(frozen=True, eq=False)
-class ReLU(_Stored):
+class ReLU(Activation):
     """``relu(pre)``."""
 
     name = "relu"
@@ -74,7 +74,7 @@ class ReLU(_Stored):
 
 
 @dataclass(frozen=True, eq=False)
-class JumpReLU(_Stored):
+class JumpReLU(Activation):
     """``relu(pre) * (pre > threshold)``, strictly; threshold (d_sae,) or a scalar, also negative ones.
 
     Source: Rajamanoharan et al. 2024. BatchTopK dictionaries take this form, with one threshold, at inference.
@@ -89,7 +89,7 @@ class JumpReLU(_Stored):
 
 
 @dataclass(frozen=True, eq=False)
-class AbsTopK(_Stored):
+class AbsTopK(Activation):
     """The k largest of ``|pre|``, with their sign; no ReLU."""
 
     k: int
@@ -102,7 +102,7 @@ class AbsTopK(_Stored):
 
 
 @dataclass(frozen=True, eq=False)
-class GroupMax(_Stored):
+class GroupMax(Activation):
     """The largest of ``relu(pre)`` in each of k contiguous groups of latents."""
 
     k: int
@@ -116,7 +116,7 @@ class GroupMax(_Stored):
 
 
 @dataclass(frozen=True, eq=False)
-class Gated(_Stored):
+class Gated(Activation):
     """``(pre + b_gate > 0) * relu(pre * exp(r_mag) + b_mag)``, all (d_sae,); the encoder bias is 0.
 
     Source: Rajamanoharan et al. 2024 ("Improving Dictionary Learning with Gated Sparse Autoencoders").
@@ -132,7 +132,9 @@ class Gated(_Stored):
         return (pre + self.b_gate > 0) * torch.relu(pre * self.r_mag.exp() + self.b_mag)
 
 
-ACTIVATIONS: dict[str, type] = {kind.name: kind for kind in (TopK, ReLU, JumpReLU, AbsTopK, GroupMax, Gated)}
+ACTIVATIONS: dict[str, type[Activation]] = {
+    kind.name: kind for kind in (TopK, ReLU, JumpReLU, AbsTopK, GroupMax, Gated)
+}
 
 
 def activation_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Activation:
@@ -141,23 +143,14 @@ def activation_of(config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
     Raises:
         InputError: an unknown architecture, or one of its numbers or tensors is missing.
     """
-    kind = ACTIVATIONS.get(str(config.get("architecture")))
+    name = config.get("architecture")
+    kind = ACTIVATIONS.get(str(name))
     if kind is None:
-        raise InputError(
-            must_be(
-                "architecture",
-                "the dictionary",
-                f"one of {sorted(ACTIVATIONS)}",
-                repr(config.get("architecture")),
-                "Convert it to one of these.",
-            )
-        )
-    given = {**config, **tensors}
-    missing = [field.name for field in fields(kind) if field.name not in given]
+        legal = f"one of {sorted(ACTIVATIONS)}"
+        raise refusal("architecture", "the dictionary", legal, repr(name), "Convert it to one of these.")
+    stored = {**config, **tensors}
+    missing = [field.name for field in fields(kind) if field.name not in stored]
     if missing:
-        raise InputError(
-            must_be(
-                f"{missing}", f"a {kind.name} dictionary", "given", "nothing", "Save the dictionary again."
-            )
-        )
-    return kind(**{field.name: given[field.name] for field in fields(kind)})
+        remedy = "Save the dictionary again."
+        raise refusal(f"{missing}", f"a {kind.name} dictionary", "given", "nothing", remedy)
+    return kind(**{field.name: stored[field.name] for field in fields(kind)})

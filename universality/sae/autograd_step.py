@@ -6,32 +6,18 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from universality.sae.architectures.architecture import Losses
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training_state import TrainingState
 
 Named = Mapping[str, torch.Tensor]
 Moving = tuple[float | torch.Tensor, float | torch.Tensor]
 Decays = tuple[float, float, float]
-
-
-class Losses(NamedTuple):
-    """What a batch costs; leading axes are those of the weights: none, or one of seeds.
-
-    Attributes:
-        loss, fvu: (...).
-        fired: bool (..., d_sae), latents that are active in some row.
-        values: (..., slots) or (..., n, slots), activations, at least 0; 0 is no active latent.
-    """
-
-    loss: torch.Tensor
-    fvu: torch.Tensor
-    fired: torch.Tensor
-    values: torch.Tensor
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from universality.sae.topk import TopK
+from universality.sae.activations import TopK
 
 DENSE_DEAD = 4
 """Dead latents per auxiliary slot up to which dense products beat sparse slots (measured at d_in 256 and 512)."""
@@ -30,6 +30,8 @@ class DenseAuxiliary:
         """Take some rows: pre-activations of the dead latents, what the main slots left, what the encoder saw."""
         if self.k == 0:
             return
+        # Gradients by hand, e constant: of recon_aux = acts @ W_dec and of loss = ||error - recon_aux||^2. The factor
+        # -2 and the loss's weight come with ``extra``.
         acts = TopK(self.k)(pre)
         rest = torch.addmm(error, acts, self._W_dec, alpha=-1)
         self.squared += float(torch.linalg.vector_norm(rest, dtype=torch.float64)) ** 2
@@ -40,6 +42,7 @@ class DenseAuxiliary:
 
     def extra(self, d_sae: int, scale: float) -> tuple:
         """As :func:`kernels.update_latents` takes extra gradients."""
+        # row_of: a latent's row among the dead, -1 for the living.
         row_of = np.full(d_sae, -1, np.int32)
         row_of[self.dead.numpy()] = np.arange(len(self.dead))
-        return row_of, *(held.mul_(scale).numpy() for held in (self._enc, self._dec, self._b_enc))
+        return row_of, *(grad.mul_(scale).numpy() for grad in (self._enc, self._dec, self._b_enc))

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.sae import kernels
-from universality.sae.activations import Activation, activation_of
-from universality.sae.topk import TopK, runs_kernels, top_k
+from universality.sae.activations import Activation, TopK, activation_of
+from universality.sae.topk import runs_kernels, top_k
 
 Rows = TypeVar("Rows", np.ndarray, torch.Tensor)
 Normalisation = Literal["none", "layer_norm", "constant_norm"]
 
 TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")
 BLOCK_BYTES = 1 << 25
-"""Pre-activations held at one time by the sparse ways through a dictionary."""
+"""Pre-activations own at one time by the sparse ways through a dictionary."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,40 +61,26 @@ class SparseAutoencoder:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        d_in, d_sae = self.W_enc.shape
-        d_out = self.b_dec.shape[0]
-        wanted = {"b_enc": (d_sae,), "W_dec": (d_sae, d_out)}
-        wanted |= {name: (d_sae,) for name, held in self.activation.tensors().items() if held.ndim}
-        held = {"b_enc": self.b_enc, "W_dec": self.W_dec, **self.activation.tensors()}
+        (d_in, d_sae), d_out = self.W_enc.shape, self.b_dec.shape[0]
+        vectors = {name: value for name, value in self.activation.tensors().items() if value.ndim}
+        expected: dict[str, tuple[torch.Tensor, tuple[int, ...]]]
+        expected = {name: (value, (d_sae,)) for name, value in {"b_enc": self.b_enc, **vectors}.items()}
+        expected["W_dec"] = self.W_dec, (d_sae, d_out)
         if self.W_skip is not None:
-            wanted["W_skip"], held["W_skip"] = (d_in, d_out), self.W_skip
-        for name, shape in wanted.items():
-            if tuple(held[name].shape) != shape:
-                raise InputError(
-                    must_be(
-                        name, "the dictionary", f"of shape {shape}", tuple(held[name].shape), "Transpose it?"
-                    )
-                )
+            expected["W_skip"] = self.W_skip, (d_in, d_out)
+        for name, (value, shape) in expected.items():
+            if tuple(value.shape) != shape:
+                got = tuple(value.shape)
+                raise refusal(name, "the dictionary", f"of shape {shape}", got, "Transpose it?")
         if self.subtract_b_dec and d_out != d_in:
-            raise InputError(
-                must_be(
-                    "subtract_b_dec",
-                    "a transcoder",
-                    "False",
-                    True,
-                    "Its b_dec lives in another space than x.",
-                )
-            )
+            remedy = "Its b_dec lives in another space than x."
+            raise refusal("subtract_b_dec", "a transcoder", "False", True, remedy)
         k = getattr(self.activation, "k", 1)
         if not 1 <= k <= d_sae:
-            raise InputError(must_be("k", "the dictionary", f"in 1..{d_sae}", k, "Check its config."))
-        if self.normalisation not in get_args(Normalisation):
-            legal = get_args(Normalisation)
-            raise InputError(
-                must_be(
-                    "normalisation", "the dictionary", f"one of {legal}", repr(self.normalisation), "Fold it."
-                )
-            )
+            raise refusal("k", "the dictionary", f"in 1..{d_sae}", k, "Check its config.")
+        if self.normalisation not in (legal := get_args(Normalisation)):
+            got = repr(self.normalisation)
+            raise refusal("normalisation", "the dictionary", f"one of {legal}", got, "Fold it.")
 
     @property
     def d_in(self) -> int:
@@ -173,10 +159,10 @@ class SparseAutoencoder:
             **self.activation.config(),
             "metadata": dict(self.metadata),
         }
-        held = {name: getattr(self, name) for name in TENSORS} | self.activation.tensors()
+        tensors = {name: getattr(self, name) for name in TENSORS} | self.activation.tensors()
         if self.W_skip is not None:
-            held["W_skip"] = self.W_skip
-        return config, {name: value.detach().cpu().numpy() for name, value in held.items()}
+            tensors["W_skip"] = self.W_skip
+        return config, {name: value.detach().cpu().numpy() for name, value in tensors.items()}
 
     @classmethod
     def from_tensors(
@@ -189,14 +175,14 @@ class SparseAutoencoder:
         """
         missing = [name for name in TENSORS if name not in tensors]
         if missing:
-            raise InputError(
-                must_be("tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again.")
+            raise refusal(
+                "tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again."
             )
-        held = {name: _tensor(value, copy=True).to(device) for name, value in tensors.items()}
+        own = {name: _tensor(value, copy=True).to(device) for name, value in tensors.items()}
         return cls(
-            **{name: held.pop(name) for name in TENSORS},
-            W_skip=held.pop("W_skip", None),
-            activation=activation_of(config, held),
+            **{name: own.pop(name) for name in TENSORS},
+            W_skip=own.pop("W_skip", None),
+            activation=activation_of(config, own),
             subtract_b_dec=bool(config.get("subtract_b_dec", True)),
             normalisation=cast(Normalisation, config.get("normalisation", "none")),
             metadata=dict(config.get("metadata", {})),
@@ -266,7 +252,7 @@ class SparseAutoencoder:
 def _check_rows(x: Any, d_in: int) -> None:
     shape = tuple(x.shape)
     if len(shape) != 2 or shape[1] != d_in:
-        raise InputError(must_be("shape", "x", f"(n, d_in={d_in})", shape, "Flatten contexts into rows."))
+        raise refusal("shape", "x", f"(n, d_in={d_in})", shape, "Flatten contexts into rows.")
 
 
 def _tensor(x: Any, *, copy: bool = False) -> torch.Tensor:

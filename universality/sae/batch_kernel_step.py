@@ -40,19 +40,20 @@ class BatchKernelStep(TopKKernelStep):
     ) -> None:
         assert isinstance(main, BatchSlots)
         n, target = len(seen), seen.numpy()
-        found = Candidates(n * self.k, self.threads)
-        few = torch.empty((n, len(dense.dead)))
+        candidates = Candidates(n * self.k, self.threads)
+        # The limit is known only after the last tile: what the auxiliary loss needs of the others is put aside.
+        dead_pre = torch.empty((n, len(dense.dead)))
         for start, tile, pre in self._tiles(seen):
 
             def select(part: int, first: int, last: int, start: int = start, pre: torch.Tensor = pre) -> None:
-                found.take(part, pre[first:last].numpy(), start + first)
+                candidates.take(part, pre[first:last].numpy(), start + first)
                 if aux.indices.size:
                     strongest_dead(pre[first:last], dead, aux, slice(start + first, start + last))
 
             self._share(len(tile), self.threads, len(tile) * self.d_sae, select)
-            found.merge()
-            few[start : start + len(tile)] = pre.index_select(1, dense.dead)
-        main.fill(found, self.d_sae)
+            candidates.merge()
+            dead_pre[start : start + len(tile)] = pre.index_select(1, dense.dead)
+        main.fill(candidates, self.d_sae)
 
         def decode(_: int, first: int, last: int) -> None:
             main.decode(first, last, self.state.p.W_dec.numpy(), target)
@@ -60,7 +61,7 @@ class BatchKernelStep(TopKKernelStep):
                 self._decode(aux, slice(first, last), main.error[first:last])
 
         self._share(n, self.threads, n * self.d_sae, decode)
-        dense.add(few, torch.from_numpy(main.error), seen)
+        dense.add(dead_pre, torch.from_numpy(main.error), seen)
 
 
 class Candidates:
@@ -71,9 +72,9 @@ class Candidates:
     that of one thread.
 
     Args:
-        keep: entries wanted of the batch.
+        keep: entries to select from the whole batch.
         parts: of a tile; every part is taken at most once before a merge.
-        spare: candidates held per part beyond ``keep`` before they are cut, at least :data:`selection.BLOCK`.
+        spare: candidates stored per part beyond ``keep`` before they are cut, at least :data:`selection.BLOCK`.
 
     Attributes:
         bits: int32, the values' bits. where: int64, ``row * d_sae + latent``, rising. Complete after a merge.
@@ -92,11 +93,12 @@ class Candidates:
         selection.collect_top(pre, start, self.keep, self._states[part], *self._pools[part])
 
     def merge(self) -> None:
-        """Join what the parts of a tile have found to what is held."""
+        """Join the candidates of a tile's parts to those of the tiles before."""
         counts = self._states[:, 0]
-        held = [(self.bits, self.where)]
-        held += [(bits[:n], where[:n]) for (bits, where), n in zip(self._pools, counts, strict=True)]
-        bits, where = (np.concatenate(parts) for parts in zip(*held, strict=True))
+        # In the order of rows, parts of a tile after all tiles before it: of equal values the first are let in.
+        pools = [(self.bits, self.where)]
+        pools += [(bits[:n], where[:n]) for (bits, where), n in zip(self._pools, counts, strict=True)]
+        bits, where = (np.concatenate(parts) for parts in zip(*pools, strict=True))
         self.bound = selection.cut_top(len(bits), self.keep, np.int32(self.bound), bits, where)
         self.bits, self.where = bits[: self.keep], where[: self.keep]
         self._states[:] = 0, self.bound
@@ -112,11 +114,11 @@ class BatchSlots(Slots):
         super().__init__(n, 0, d_in, ends)
         self.starts = np.zeros(n + 1, np.int64)
 
-    def fill(self, found: Candidates, d_sae: int) -> None:
+    def fill(self, selected: Candidates, d_sae: int) -> None:
         """Take over what was selected."""
-        rows, latents = np.divmod(found.where, d_sae)
+        rows, latents = np.divmod(selected.where, d_sae)
         self.rows, self.indices = rows.astype(np.int32), latents.astype(np.int32)[None]
-        self.values = found.bits.view(np.float32)[None]
+        self.values = selected.bits.view(np.float32)[None]
         self.slopes = np.empty_like(self.values)
         self.starts[:] = np.searchsorted(rows, np.arange(len(self.starts)))
 

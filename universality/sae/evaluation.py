@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 
 class _Unexplained:
@@ -58,15 +58,15 @@ class Quality:
         """
         if x.shape != recon.shape or acts.shape != (len(x), len(self._firings)):
             got = f"{x.shape}, {recon.shape}, {acts.shape}"
-            wanted = f"(n, d_in), (n, d_in), (n, {len(self._firings)})"
-            raise InputError(must_be("shapes", "a block", wanted, got, "Pass one block of the same rows."))
+            legal = f"(n, d_in), (n, d_in), (n, {len(self._firings)})"
+            raise refusal("shapes", "a block", legal, got, "Pass one block of the same rows.")
         exact = x.astype(np.float64)
         error = exact - recon
         self._all.update(exact, error, np.zeros(len(x), dtype=np.int64))
         if self._domains is not None:
             if domains is None:
                 remedy = "Pass the domain of each row, or make the Quality without n_domains."
-                raise InputError(must_be("domains", "a block", f"({len(x)},) integers", "nothing", remedy))
+                raise refusal("domains", "a block", f"({len(x)},) integers", "nothing", remedy)
             self._domains.update(exact, error, np.asarray(domains))
         self._active += int(np.count_nonzero(acts.data))
         self._firings += np.bincount(acts.indices[acts.data != 0], minlength=len(self._firings))

@@ -26,7 +26,7 @@ def decode_rows(indices, values, W_dec, bias, recon):
     n, k = indices.shape
     d_in = W_dec.shape[1]
     for row in range(n):
-        out = recon[row]
+        out = recon[row]  # (d_in,) stays in the nearest cache while the k decoder rows pass by
         for j in range(d_in):
             out[j] = bias[j]
         for slot in range(k):
@@ -55,6 +55,7 @@ def row_errors(indices, values, W_dec, target, error, slopes, squared):
 def _explain(indices, values, W_dec, goal, rest):
     """Write to ``rest`` what some slots of a row leave of the goal; returns its squared norm."""
     d_in = W_dec.shape[1]
+    # The goal is the row itself, or what the level before left of it.
     for j in range(d_in):
         rest[j] = goal[j]
     for slot in range(len(indices)):
@@ -89,8 +90,8 @@ def nested_errors(first, last, starts, indices, values, ends, W_dec, target, err
     """What nested dictionaries leave of the rows ``first .. last - 1``, and how that changes with each slot.
 
     Level p reconstructs by the latents before ``ends[p]``. With ``e_p[i] = target[i] - sum_slot values[slot] *
-    W_dec[indices[slot]]`` over the slots of row i in these: ``errors[p, i] = sum_{q >= p} e_q[i]``, what latents that
-    level p adds are told; ``slopes[slot] = errors[p, i] . W_dec[indices[slot]]`` for these; ``squared[p, i] =
+    W_dec[indices[slot]]`` over the slots of row i in these: ``errors[p, i] = sum_{q >= p} e_q[i]``, what the latents
+    that level p adds must lower; ``slopes[slot] = errors[p, i] . W_dec[indices[slot]]`` for these; ``squared[p, i] =
     ||e_p[i]||^2``.
 
     Args:
@@ -101,9 +102,10 @@ def nested_errors(first, last, starts, indices, values, ends, W_dec, target, err
         target: float32 ``(n, d_in)``. errors ``(levels, n, d_in)`` and squared ``(levels, n)`` are overwritten.
     """
     d_in, levels = target.shape[1], len(ends)
-    cuts = np.empty(levels + 1, np.int64)
+    cuts = np.empty(levels + 1, np.int64)  # level p adds the slots cuts[p] .. cuts[p + 1] - 1 of the row
     for row in range(first, last):
         slot = cuts[0] = starts[row]
+        # Upwards: what a level leaves is the target of the next, so every decoder row is read once.
         for p in range(levels):
             while slot < starts[row + 1] and indices[slot] < ends[p]:
                 slot += 1
@@ -111,6 +113,8 @@ def nested_errors(first, last, starts, indices, values, ends, W_dec, target, err
             goal = target[row] if p == 0 else errors[p - 1, row]
             squared[p, row] = _explain(indices[own], values[own], W_dec, goal, errors[p, row])
             cuts[p + 1] = slot
+        # Downwards: a latent of level p is in the reconstruction of that level and of all after it, so the loss's
+        # derivative by it sees the sum of their errors. The last level's own error stays as it is: aux-k needs it.
         for p in range(levels - 1, -1, -1):
             rest = errors[p, row]
             if p < levels - 1:
@@ -132,6 +136,7 @@ def group_by_latent(indices, starts, entries):
     """
     n, k = indices.shape
     d_sae = len(starts) - 1
+    # Count into the place after each latent, so that the running sum makes beginnings of the counts.
     starts[:] = 0
     for row in range(n):
         for slot in range(k):
@@ -140,27 +145,30 @@ def group_by_latent(indices, starts, entries):
                 starts[latent + 1] += 1
     for latent in range(d_sae):
         starts[latent + 1] += starts[latent]
+    # Rows in rising order make the sort stable: sums over a latent's entries have one order on any machine.
     for row in range(n):
         for slot in range(k):
             latent = indices[row, slot]
             if latent >= 0:
                 entries[starts[latent]] = row * k + slot
                 starts[latent] += 1
+    # Each beginning has moved to its latent's end, which is the next one's beginning: move them back by one.
     for latent in range(d_sae, 0, -1):
         starts[latent] = starts[latent - 1]
     starts[0] = 0
 
 
 @jit
-def _add_entries(mine, rows, values, slopes, error, x, scale, grad_enc, grad_dec):
+def _add_entries(entries, rows, values, slopes, error, x, scale, grad_enc, grad_dec):
     """Add one latent's slots to its gradients; returns the gradient of its encoder bias."""
     d_in = x.shape[1]
     bias = np.float32(0.0)
-    for at in range(len(mine)):
-        entry = mine[at]
+    for at in range(len(entries)):
+        entry = entries[at]
         row = rows[entry]
         value, slope = scale * values[entry], scale * slopes[entry]
         rest, seen = error[row], x[row]
+        # One pass over the row for both gradients: the rows are what does not fit a cache.
         for j in range(d_in):
             grad_dec[j] += value * rest[j]
             grad_enc[j] += slope * seen[j]
@@ -181,6 +189,7 @@ def adam_row(w, grad, m, v, rates, unit):
     """
     step, beta1, beta2, eps, scale2 = rates[0], rates[1], rates[2], rates[3], rates[4]
     fresh1, fresh2 = np.float32(1.0) - beta1, np.float32(1.0) - beta2
+    # Along a unit vector the loss has a slope, but the vector may not move: left in, it would fill the moments.
     along = np.float32(0.0)
     if unit:
         for j in range(len(w)):
@@ -193,6 +202,7 @@ def adam_row(w, grad, m, v, rates, unit):
         v[j] = square
         w[j] -= step * mean / (np.sqrt(square) * scale2 + eps)
         grad[j] = np.float32(0.0)
+    # A step across a unit vector still lengthens it, in second order, and Adam's scaling turns it.
     if unit:
         length = np.float32(0.0)
         for j in range(len(w)):
@@ -226,14 +236,15 @@ def update_latents(first, last, x, groups, extra, weights, moments, rates, grad_
     W_enc_rows, W_dec = weights
     m_enc, v_enc, m_dec, v_dec = moments
     row_of, extra_enc, extra_dec, extra_b_enc = extra
+    # Gradients of one latent, (d_in,) each: formed, spent by adam_row, which zeroes them, and used again.
     grad_enc, grad_dec = np.zeros(d_in, np.float32), np.zeros(d_in, np.float32)
     through_encoder[:] = 0
     for latent in range(first, last):
         bias = np.float32(0.0)
         for which in range(len(groups)):
             starts, entries, rows, values, slopes, error, scale = groups[which]
-            mine = entries[starts[latent] : starts[latent + 1]]
-            bias += _add_entries(mine, rows, values, slopes, error, x, scale, grad_enc, grad_dec)
+            own = entries[starts[latent] : starts[latent + 1]]
+            bias += _add_entries(own, rows, values, slopes, error, x, scale, grad_enc, grad_dec)
         if row_of[latent] >= 0:
             own_enc, own_dec = extra_enc[row_of[latent]], extra_dec[row_of[latent]]
             for j in range(d_in):
@@ -241,6 +252,7 @@ def update_latents(first, last, x, groups, extra, weights, moments, rates, grad_
                 grad_dec[j] += own_dec[j]
             bias += extra_b_enc[row_of[latent]]
         grad_b_enc[latent] = bias
+        # b_dec is subtracted before the encoder: its gradient needs these rows as they were before the step.
         row = W_enc_rows[latent]
         if bias != 0:
             for j in range(d_in):

@@ -46,14 +46,14 @@ def measure_mixing(stream: RowStream, batch_rows: int, n_steps: int, *, n_batche
     """
     n = int(stream.starts[-1])
     steps = np.unique(np.linspace(0, n_steps - 1, min(n_batches, n_steps)).round().astype(np.int64))
-    found, neighbours = [], []
+    n_chunks, neighbours = [], []
     for step in steps:
         places = np.unique(stream.places(int(step) * batch_rows, batch_rows))
-        found.append(len(np.unique(np.searchsorted(stream.starts, places, side="right"))))
+        n_chunks.append(len(np.unique(np.searchsorted(stream.starts, places, side="right"))))
         neighbours.append(float((np.diff(places) == 1).sum()) / len(places))
     drawn = min(batch_rows, n)
     expected = _expected_chunks(np.diff(stream.starts), n, drawn)
-    return Mixing(float(np.mean(found)) / expected, float(np.mean(neighbours)), (drawn - 1) / n)
+    return Mixing(float(np.mean(n_chunks)) / expected, float(np.mean(neighbours)), (drawn - 1) / n)
 
 
 def _expected_chunks(sizes: np.ndarray, n: int, drawn: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.sae.stream import chunk_starts, read_chunks
 
 
@@ -32,17 +32,17 @@ class InlierRows:
     def __init__(self, rows: Any, max_norm: float):
         if not max_norm >= 1:
             remedy = "Rows of the median norm must stay."
-            raise InputError(must_be("max_norm", "InlierRows", "at least 1", max_norm, remedy))
+            raise refusal("max_norm", "InlierRows", "at least 1", max_norm, remedy)
         if len(rows) == 0:
-            raise InputError(must_be("number", "activations", "at least 1 row", 0, "Give more text."))
+            raise refusal("number", "activations", "at least 1 row", 0, "Give more text.")
         self._rows, self._starts = rows, chunk_starts(rows)
         norms = np.concatenate(list(self._norms()))
         if not np.isfinite(norms).all():
             remedy = "Harvest them again, in float32 if they overflow."
-            raise InputError(must_be("values", "activations", "finite", "NaN or infinity", remedy))
+            raise refusal("values", "activations", "finite", "NaN or infinity", remedy)
         self.median_norm = float(np.median(norms))
-        self._kept = (norms <= max_norm * self.median_norm) | (self.median_norm == 0)
-        self._places = np.flatnonzero(self._kept)
+        self._stays = (norms <= max_norm * self.median_norm) | (self.median_norm == 0)
+        self._places = np.flatnonzero(self._stays)
         self.n_left_out = len(norms) - len(self._places)
         self.boundaries: np.ndarray = np.searchsorted(self._places, self._starts)
         self.shape = (len(self._places), int(rows.shape[1]))
@@ -55,11 +55,11 @@ class InlierRows:
 
     def chunks(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
         """What is left of some of the source's chunks, in the order of ``numbers``."""
-        parts = [self._kept[self._starts[number] : self._starts[number + 1]] for number in numbers]
-        kept = np.concatenate([np.empty(0, dtype=bool), *parts])
+        parts = [self._stays[self._starts[number] : self._starts[number + 1]] for number in numbers]
+        stays = np.concatenate([np.empty(0, dtype=bool), *parts])
         at = 0
         for block in read_chunks(self._rows, numbers):
-            yield np.asarray(block)[kept[at : at + len(block)]]
+            yield np.asarray(block)[stays[at : at + len(block)]]
             at += len(block)
 
     def _norms(self) -> Iterator[np.ndarray]:

@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticKnownError
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.sae.architectures import ARCHITECTURES, SAEArchitecture
 
 BUFFER_MB = 256
@@ -183,7 +183,7 @@ class SAETrainingConfig(BaseModel):
         """
         if self.precision == "bfloat16" and device == "cpu":
             remedy = "Train on a GPU, or leave it out: products in bfloat16 are about 200 times slower here."
-            raise InputError(must_be("precision", "a dictionary", "float32 on the CPU", "bfloat16", remedy))
+            raise refusal("precision", "a dictionary", "float32 on the CPU", "bfloat16", remedy)
 
     @property
     def penalty_coefficient(self) -> float:

@@ -56,7 +56,8 @@ def select_top(pre, lane_max, k, indices, values):
     n, d_sae = pre.shape
     lanes = lane_max.shape[1]
     whole = d_sae - d_sae % lanes if lanes else 0
-    found = np.empty(d_sae + 1, np.int32)
+    # Candidates of a row; one spare place, because an entry is written before it is known to count: no branch.
+    bits_of = np.empty(d_sae + 1, np.int32)
     where = np.empty(d_sae + 1, np.int32)
     open_lanes = np.empty(lanes + 1, np.int32)
     pre_bits, value_bits, lane_bits = pre.view(np.int32), values.view(np.int32), lane_max.view(np.int32)
@@ -65,7 +66,8 @@ def select_top(pre, lane_max, k, indices, values):
         highest = np.int32(0)
         for lane in range(lanes):
             highest = max(highest, peaks[lane])
-        bound = 1
+        # k lanes reach the k-th largest lane maximum, and each has an entry that large: nothing below it is selected.
+        bound = 1  # the bits of the smallest positive float: zeros and negatives never count
         if lanes >= k and _count_from(peaks, np.int32(1)) > k:
             bound = _highest_limit(peaks, k, 1, int(highest) + 1)
         n_open = 0
@@ -77,28 +79,31 @@ def select_top(pre, lane_max, k, indices, values):
             part = line[start : start + lanes]
             for i in range(n_open):
                 bits = part[open_lanes[i]]
-                found[count] = bits
+                bits_of[count] = bits
                 where[count] = start + open_lanes[i]
                 count += bits >= bound
+        # What is beyond the whole multiples of L is in no lane.
         for j in range(whole, d_sae):
-            found[count] = line[j]
+            bits_of[count] = line[j]
             where[count] = j
             highest = max(highest, line[j])
             count += line[j] >= bound
-        _keep_top(found[:count], where, k, bound, int(highest) + 1, indices[row], value_bits[row])
+        _keep_top(bits_of[:count], where, k, bound, int(highest) + 1, indices[row], value_bits[row])
 
 
 @jit
-def _keep_top(found, where, k, low, high, index, value):
+def _keep_top(candidates, where, k, low, high, index, value):
     """Fill k slots with the k largest of the candidates, ties to the first; returns the lowest value let in."""
-    count = len(found)
+    count = len(candidates)
     limit, spare = low, k
     if count > k:
-        limit = _highest_limit(found, k, low, high)
-        spare = k - _count_from(found, np.int32(limit + 1))
+        limit = _highest_limit(candidates, k, low, high)
+        # All above the limit have a place; of those at it as many as are left, in order.
+        spare = k - _count_from(candidates, np.int32(limit + 1))
     slot = 0
+    # Slots never overtake the candidates, so index and value may be where and candidates themselves.
     for j in range(count):
-        bits = found[j]
+        bits = candidates[j]
         if bits >= limit:
             if bits == limit:
                 if spare == 0:
@@ -122,8 +127,9 @@ def collect_top(pre, start, keep, state, bits, where):
 
     Args:
         pre: float32 ``(n, d_sae)``, the batch's rows from ``start`` on; calls come in rising order.
-        keep: entries wanted of the batch.
-        state: int64 ``(2,)``, candidates held and the least bits that still count, at first (0, 1); changed in place.
+        keep: entries to select from the whole batch.
+        state: int64 ``(2,)``, number of candidates and the least bits that still count, at first (0, 1); changed in
+            place.
         bits: int32 ``(room,)``, room >= keep + BLOCK, the candidates' values as bits; changed in place.
         where: int64 ``(room,)``, their positions ``row * d_sae + latent``, rising; changed in place.
     """
@@ -133,11 +139,13 @@ def collect_top(pre, start, keep, state, bits, where):
     for row in range(n):
         for first in range(0, d_sae, BLOCK):
             part = lines[row, first : first + BLOCK]
+            # A maximum vectorises; most blocks end here once the bound has risen.
             peak = np.int32(0)
             for i in range(len(part)):
                 peak = max(peak, part[i])
             if peak < bound:
                 continue
+            # A whole block must fit, because its entries are written before they are known to count.
             if count + BLOCK > len(bits):
                 bound = cut_top(count, keep, bound, bits, where)
                 count = keep
@@ -153,11 +161,11 @@ def collect_top(pre, start, keep, state, bits, where):
 def cut_top(count, keep, bound, bits, where):
     """Cut the first ``count`` candidates to the ``keep`` largest, in place and order; returns the new bound.
 
-    The bound stays where no more are held than wanted. All that is held must reach the bound.
+    Fewer candidates than ``keep`` leave the bound as it is. All candidates must reach the bound.
     """
     if count < keep:
         return bound
-    highest, found = np.int32(0), bits[:count]
+    highest, candidates = np.int32(0), bits[:count]
     for i in range(count):
-        highest = max(highest, found[i])
-    return np.int32(_keep_top(found, where, keep, int(bound), int(highest) + 1, where, bits))
+        highest = max(highest, candidates[i])
+    return np.int32(_keep_top(candidates, where, keep, int(bound), int(highest) + 1, where, bits))

@@ -1,13 +1,10 @@
-"""TopK: the k largest positive pre-activations of a row, on the CPU by a kernel of ours."""
+"""The k largest positive pre-activations of every row, on the CPU by a kernel of ours."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from universality.errors import InputError, must_be
 from universality.sae import selection
 
 LANES_PER_SLOT = 8
@@ -20,8 +17,8 @@ def runs_kernels(tensor: torch.Tensor) -> bool:
     Fake and meta tensors, other devices and other precisions take torch operations instead.
     """
     plain = type(tensor) in (torch.Tensor, torch.nn.Parameter)
-    wanted = tensor.requires_grad and torch.is_grad_enabled()
-    return plain and tensor.device.type == "cpu" and tensor.dtype == torch.float32 and not wanted
+    learns = tensor.requires_grad and torch.is_grad_enabled()
+    return plain and tensor.device.type == "cpu" and tensor.dtype == torch.float32 and not learns
 
 
 def lane_maxima(pre: torch.Tensor, k: int) -> torch.Tensor:
@@ -53,35 +50,3 @@ def top_k(pre: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     values = np.empty((len(pre), k), dtype=np.float32)
     selection.select_top(pre.numpy(), lane_maxima(pre, k).numpy(), k, indices, values)
     return torch.from_numpy(indices), torch.from_numpy(values)
-
-
-@dataclass(frozen=True)
-class TopK:
-    """``acts = pre`` at the k largest of ``relu(pre)``, 0 elsewhere; zeros never count.
-
-    Source: Gao et al. 2024, section 2.3.
-    """
-
-    k: int
-    name = "topk"
-
-    def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(must_be("k", "TopK", "at least 1", self.k, "Check the dictionary's config."))
-
-    def __call__(self, pre: torch.Tensor) -> torch.Tensor:
-        """Dense activations (n, d_sae); differentiable."""
-        indices, values = top_k(pre, min(self.k, pre.shape[1]))
-        return torch.zeros_like(pre).scatter_add(1, indices.long().clamp_min(0), values)
-
-    def to(self, device: torch.device | str) -> TopK:
-        """Itself: nothing lies on a device."""
-        return self
-
-    def config(self) -> dict[str, int]:
-        """What belongs into a JSON config."""
-        return {"k": self.k}
-
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """What belongs into a tensor file: nothing."""
-        return {}

@@ -42,7 +42,7 @@ class Slots:
 
     Attributes:
         indices, values, slopes: (n, k); ``rows`` (n * k,) are the rows of the slots.
-        errors: (levels, n, d_in), by level what the latents are told: that level's error and those of all after it.
+        errors: (levels, n, d_in), by level what its latents must lower: that level's error plus those of all after it.
         squared: (levels, n), squared norms of the levels' own errors. The last level is the whole dictionary; here
             there is no other.
         ends: rising, the latents before which each level ends.
@@ -99,6 +99,7 @@ class TopKKernelStep:
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
         seen = x - self.state.p.b_dec
+        # main: the k active latents of each row; aux or dense: the dead ones that explain what those leave.
         main, aux, dense = self._buffers(len(x)), *self._auxiliary(len(x), dead)
         self._explain(seen, main, aux, dense, dead)
         return self._learn(seen, main, aux, dense, rates)
@@ -151,20 +152,22 @@ class TopKKernelStep:
         n, variance = len(seen), _variance(seen)
         squares = [float(squared.sum(dtype=np.float64)) for squared in main.squared]
         aux_squared = dense.squared + float(aux.squared.sum(dtype=np.float64))
-        wanted = (dense.k or aux.indices.shape[1]) and squares[-1] > 0
-        aux_scale = self.c / squares[-1] if wanted else 0.0
+        has_auxiliary = (dense.k or aux.indices.shape[1]) and squares[-1] > 0
+        aux_scale = self.c / squares[-1] if has_auxiliary else 0.0
         outcome = StepOutcome(
             loss=sum(squares) / (len(squares) * variance) + aux_scale * aux_squared,
             fvu=squares[-1] / variance,
             l0=float(np.count_nonzero(main.values)) / n,
         )
         if math.isfinite(outcome.loss):
+            # d loss / d recon = scale * error; the mean over levels gives each the same share.
             scale = -2 / (len(squares) * variance)
             groups, aux_groups = main.groups(self.d_sae, scale), aux.groups(self.d_sae, -2 * aux_scale)
             levels = list(zip(main.ends, groups, strict=True))
             extra = dense.extra(self.d_sae, -2 * aux_scale)
             direct = main.errors[0].sum(axis=0) * np.float32(scale)
             self._update(seen.numpy(), levels, aux_groups[0], extra, direct, rates)
+            # All groups of the main slots are sorted alike; a latent that fired has entries.
             starts = groups[0][0]
             self.state.silent.add_(n)
             self.state.silent[torch.from_numpy(np.flatnonzero(np.diff(starts)))] = 0
@@ -228,6 +231,7 @@ class TopKKernelStep:
         packed = rates.packed()
 
         def work(part: int, first: int, last: int) -> None:
+            # A latent learns from the errors of the level that adds it: its range is cut at the levels' ends.
             for (end, group), out in zip(levels, through[part], strict=True):
                 low, first = first, max(first, min(last, end))
                 if low < first:
@@ -245,6 +249,7 @@ class TopKKernelStep:
 
 def strongest_dead(pre: torch.Tensor, dead: torch.Tensor, slots: Slots, here: slice) -> None:
     """Fill the slots of rows ``here`` with the largest dead latents of their pre-activations (rows, d_sae)."""
+    # Numbers among the dead become numbers of latents; free slots, -1, stay free.
     indices, values = top_k(pre.index_select(1, dead), slots.indices.shape[1])
     slots.values[here] = values.numpy()
     named = dead[indices.long().clamp_min(0)]
@@ -253,6 +258,7 @@ def strongest_dead(pre: torch.Tensor, dead: torch.Tensor, slots: Slots, here: sl
 
 def _variance(rows: torch.Tensor) -> float:
     """``sum ||row - mean||^2``, at least 1e-30; float64, for the difference of two sums loses digits."""
+    # Two passes over (n, d_in) and no third array of its size, which rows - mean would be.
     spread = float(torch.linalg.vector_norm(rows, dtype=torch.float64)) ** 2
     mean = rows.mean(0, dtype=torch.float64)
     return max(spread - len(rows) * float(mean @ mean), 1e-30)

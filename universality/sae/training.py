@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from universality.denormals import flushed_denormals
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.fused import FusedUpdate
 from universality.sae.sae_config import SAETrainingConfig
@@ -110,9 +110,7 @@ def train_saes(
     """
     seeds = [int(seed) for seed in sae_seeds]
     if not seeds or len(set(seeds)) != len(seeds):
-        raise InputError(
-            must_be("sae_seeds", "train_saes", "at least one, all different", seeds, "Drop equals.")
-        )
+        raise refusal("sae_seeds", "train_saes", "at least one, all different", seeds, "Drop equals.")
     identity = {"config": config.model_dump(mode="json"), "sae_seeds": seeds, "order_seed": int(order_seed)}
     return _train(activations, config, seeds, order_seed, identity, **options)
 
@@ -174,11 +172,11 @@ def _sample(activations: Any, seed: int) -> np.ndarray:
     shape = tuple(activations.shape)
     if len(shape) != 2 or shape[0] < 1 or shape[1] < 1:
         remedy = "Flatten contexts into rows."
-        raise InputError(must_be("shape", "activations", "(n >= 1, d_in >= 1)", shape, remedy))
+        raise refusal("shape", "activations", "(n >= 1, d_in >= 1)", shape, remedy)
     sample = sample_rows(activations, SAMPLE_ROWS, derive_seed(seed, "sae-sample"))
     if not np.isfinite(sample).all():
         remedy = "Harvest them again, in float32 if they overflow."
-        raise InputError(must_be("values", "activations", "finite", "NaN or infinity", remedy))
+        raise refusal("values", "activations", "finite", "NaN or infinity", remedy)
     return sample
 
 
@@ -279,7 +277,7 @@ class _Group:
         if stored != identity:
             legal = f"of the same training ({identity})"
             remedy = "Resume with the config, seeds and activations it was started with, or start afresh."
-            raise InputError(must_be("state", "a resumed training", legal, stored, remedy))
+            raise refusal("state", "a resumed training", legal, stored, remedy)
         for at, training in self._named():
             own = {name.removeprefix(at): value for name, value in arrays.items() if name.startswith(at)}
             training.restore(own, meta["step"])

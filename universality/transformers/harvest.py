@@ -13,7 +13,7 @@ from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.exceptions import StopAtLayerException
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.transformers import twin as twins
 
 
@@ -53,24 +53,21 @@ def harvest(
         tokens = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64)).to(
             device
         )
-        found = read(tokens)
-        yield {name: _as_rows(name, found.get(name), tokens).float().cpu().numpy() for name in names}
+        values = read(tokens)
+        yield {name: _as_rows(name, values.get(name), tokens).float().cpu().numpy() for name in names}
 
 
 def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
     """Refuse names that are no hook points of ``model``, with the nearest ones that are."""
-    known = model.hook_dict
     for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
-            raise InputError(
-                must_be(
-                    f"hook_point {name!r}",
-                    "this model",
-                    "one of its hook points",
-                    "an unknown name",
-                    f"Did you mean {' or '.join(near)}?" if near else "List them with model.hook_dict.",
-                )
+        if name not in model.hook_dict:
+            near = difflib.get_close_matches(name, list(model.hook_dict), n=3, cutoff=0.4)
+            raise refusal(
+                f"hook_point {name!r}",
+                "this model",
+                "one of its hook points",
+                "an unknown name",
+                f"Did you mean {' or '.join(near)}?" if near else "List them with model.hook_dict.",
             )
 
 
@@ -85,9 +82,9 @@ def _reader(model: TransformerBridge, names: list[str]) -> Callable[[torch.Tenso
     """What maps tokens to the raw values at the hook points."""
     twin = twins.twin_of(model)
     sites = {} if twin is None else {name: twins.site_of(twin, name) for name in names}
-    known = {name: site for name, site in sites.items() if site is not None}
-    if twin is not None and len(known) == len(names):
-        return lambda tokens: twins.capture(twin, tokens, known)
+    of_twin = {name: site for name, site in sites.items() if site is not None}
+    if twin is not None and len(of_twin) == len(names):
+        return lambda tokens: twins.capture(twin, tokens, of_twin)
     return lambda tokens: _capture(model, tokens, names)
 
 
@@ -117,21 +114,19 @@ def _hooks(model: TransformerBridge, hooks: list[tuple[str, Callable]]) -> Itera
         except ValueError as error:  # TransformerLens's word for a hook that is switched off
             names = ", ".join(name for name, _ in hooks)
             remedy = "Take a residual, attention-output, hook_z or MLP hook point."
-            raise InputError(must_be("hook_point", names, "one that fires", str(error), remedy)) from error
+            raise refusal("hook_point", names, "one that fires", str(error), remedy) from error
         yield
 
 
 def _as_rows(name: str, value: torch.Tensor | None, tokens: torch.Tensor) -> torch.Tensor:
     """Flatten ``(batch, n_ctx, …)`` to ``(batch, n_ctx, d_in)`` or say why that cannot be."""
     if value is None or value.shape[:2] != tokens.shape or value.ndim not in (3, 4):
-        raise InputError(
-            must_be(
-                f"hook_point {name!r}",
-                "this model",
-                "one whose activations are (batch, n_ctx, d_in)",
-                "a hook that does not fire" if value is None else f"shape {tuple(value.shape)}",
-                "Take a residual, attention-output, hook_z or MLP hook point.",
-            )
+        raise refusal(
+            f"hook_point {name!r}",
+            "this model",
+            "one whose activations are (batch, n_ctx, d_in)",
+            "a hook that does not fire" if value is None else f"shape {tuple(value.shape)}",
+            "Take a residual, attention-output, hook_z or MLP hook point.",
         )
     return value.flatten(2)
 
@@ -168,14 +163,12 @@ def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
         parts = ("hook_mlp_out", "mlp.hook_out", "hook_attn_out", "attn.hook_out", "mlp.out.hook_out")
         mapped = unembedding if site in stream + parts else None
     if mapped is None:
-        raise InputError(
-            must_be(
-                f"hook_point {hook_point!r}",
-                "logit weights",
-                "one with a linear path to the logits",
-                "one without",
-                "Take mlp.hook_post, hook_mlp_out, hook_attn_out, attn.hook_z or a residual hook point.",
-            )
+        raise refusal(
+            f"hook_point {hook_point!r}",
+            "logit weights",
+            "one with a linear path to the logits",
+            "one without",
+            "Take mlp.hook_post, hook_mlp_out, hook_attn_out, attn.hook_z or a residual hook point.",
         )
     return mapped.cpu().numpy()
 
@@ -242,11 +235,9 @@ def spliced_losses(
     if hook_point.endswith("hook_resid_mid"):
         # TransformerLens edits what the MLP reads there, not the stream itself.
         remedy = "Take hook_attn_out or hook_resid_post."
-        raise InputError(
-            must_be("hook_point", hook_point, "one whose edit reaches the stream", "not", remedy)
-        )
+        raise refusal("hook_point", hook_point, "one whose edit reaches the stream", "not", remedy)
     if len(contexts) == 0:
-        raise InputError(must_be("number", "contexts", "at least 1", 0, "Pass some evaluation contexts."))
+        raise refusal("number", "contexts", "at least 1", 0, "Pass some evaluation contexts.")
     device = next(iter(model.parameters())).device
     if replaced is None:
         replaced = np.ones(np.shape(contexts), dtype=bool)
@@ -261,12 +252,12 @@ def spliced_losses(
             hooks = [] if change is None else [(hook_point, splice(change, rows))]
             with torch.no_grad(), _hooks(model, hooks):
                 logits = model.forward(tokens, return_type="logits")[:, :-1].flatten(0, 1)
-                found = functional.log_softmax(logits.float(), dim=-1)
-                totals[i] += float(functional.nll_loss(found, tokens[:, 1:].flatten())) * len(tokens)
+                predicted = functional.log_softmax(logits.float(), dim=-1)
+                totals[i] += float(functional.nll_loss(predicted, tokens[:, 1:].flatten())) * len(tokens)
                 if clean is None:
-                    clean = found
+                    clean = predicted
                 else:
-                    away = functional.kl_div(found, clean, log_target=True, reduction="batchmean")
+                    away = functional.kl_div(predicted, clean, log_target=True, reduction="batchmean")
                     totals[i + 2] += float(away) * len(tokens)
     return SplicedLosses(*(float(total) for total in totals / len(contexts)))
 

@@ -33,13 +33,13 @@ def slip_in(name: str, n_layers: int) -> str | None:
 
     That it is right for a certain shape is known only once the model is built.
     """
-    found = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
-    if found is not None and int(found[1]) >= n_layers:
+    match = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
+    if match is not None and int(match[1]) >= n_layers:
         return f"must name one of the blocks 0 to {n_layers - 1}; got {name}"
-    if (found is not None and found[2] in IN_BLOCKS) or name in OUTSIDE:
+    if (match is not None and match[2] in IN_BLOCKS) or name in OUTSIDE:
         return None
-    layer = found[1] if found is not None else "0"
-    known = [*(f"blocks.{layer}.{part}" for part in IN_BLOCKS), *OUTSIDE]
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    layer = match[1] if match is not None else "0"
+    legal = [*(f"blocks.{layer}.{part}" for part in IN_BLOCKS), *OUTSIDE]
+    near = difflib.get_close_matches(name, legal, n=3, cutoff=0.4)
     remedy = f" Did you mean {' or '.join(near)}?" if near else ""
     return f"must be a hook point of the model; got {name}.{remedy}"

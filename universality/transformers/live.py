@@ -63,22 +63,22 @@ class LiveRows:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        """Rows by slice or integer array, float32 (n_wanted, d_in)."""
-        wanted = np.arange(*key.indices(len(self))) if isinstance(key, slice) else np.asarray(key, np.int64)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            raise IndexError(f"row out of range: there are {len(self)}; got {wanted.min()} to {wanted.max()}")
+        """Rows by slice or integer array, float32 (n, d_in)."""
+        asked = np.arange(*key.indices(len(self))) if isinstance(key, slice) else np.asarray(key, np.int64)
+        if asked.size and (asked.min() < 0 or asked.max() >= len(self)):
+            raise IndexError(f"row out of range: there are {len(self)}; got {asked.min()} to {asked.max()}")
         numbers, nth = np.unique(
-            np.searchsorted(self.boundaries, wanted, side="right") - 1, return_inverse=True
+            np.searchsorted(self.boundaries, asked, side="right") - 1, return_inverse=True
         )
         # Where each wanted row lies when the rows of these contexts alone are laid end to end.
         first = np.concatenate([[0], np.cumsum(np.diff(self.boundaries)[numbers])])[:-1]
-        laid = first[nth] + wanted - self.boundaries[numbers][nth]
-        found, at = np.empty((len(wanted), self.shape[1]), self.dtype), 0
+        laid = first[nth] + asked - self.boundaries[numbers][nth]
+        rows, at = np.empty((len(asked), self.shape[1]), self.dtype), 0
         for block in self.chunks(numbers):
             here = (laid >= at) & (laid < at + len(block))
-            found[here] = block[laid[here] - at]
+            rows[here] = block[laid[here] - at]
             at += len(block)
-        return found
+        return rows
 
     def chunks(self, numbers: np.ndarray) -> Iterator[np.ndarray]:
         """All rows of some contexts, in the order of ``numbers``, a block per forward pass."""

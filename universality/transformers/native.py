@@ -11,7 +11,7 @@ from transformer_lens.config import TransformerBridgeConfig
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources.native import boot as boot_native
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.seeds import generator
 from universality.transformers.transformer_config import TransformerConfig
 
@@ -99,13 +99,11 @@ def load_weights(model: TransformerBridge, tensors: dict[str, np.ndarray]) -> No
     if own != given:
         wrong = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
         name = wrong[0]
-        raise InputError(
-            must_be(
-                f"weight {name!r}",
-                "the transformer",
-                f"of shape {own.get(name, 'none (unknown name)')}",
-                f"{given.get(name, 'nothing')} ({len(wrong)} weights differ)",
-                "Build the model with the config that these weights were saved with.",
-            )
+        raise refusal(
+            f"weight {name!r}",
+            "the transformer",
+            f"of shape {own.get(name, 'none (unknown name)')}",
+            f"{given.get(name, 'nothing')} ({len(wrong)} weights differ)",
+            "Build the model with the config that these weights were saved with.",
         )
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()})

@@ -29,7 +29,7 @@ class UnembedCrossEntropy(torch.autograd.Function):
         rows = min(n, max(1, CHUNK_ELEMENTS // d_vocab))
         logits = hidden.new_empty(rows, d_vocab)
         probabilities = torch.empty_like(logits)
-        wanted = any(ctx.needs_input_grad)
+        learns = any(ctx.needs_input_grad)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight)
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
@@ -42,11 +42,11 @@ class UnembedCrossEntropy(torch.autograd.Function):
             # rare target may underflow.
             log_normaliser = score.amax(1, keepdim=True) - p.amax(1, keepdim=True).log()
             total += (log_normaliser - score.gather(1, target)).sum(dtype=torch.float64)
-            if wanted:
+            if learns:
                 p.scatter_add_(1, target, -torch.ones_like(log_normaliser))
                 torch.mm(p, weight, out=grad_hidden[start : start + rows])
                 grad_weight.addmm_(p.T, chunk)
-        if wanted:
+        if learns:
             ctx.save_for_backward(grad_hidden.div_(n), grad_weight.div_(n))
         return (total / n).float()
 

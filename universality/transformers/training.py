@@ -12,7 +12,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.denormals import flushed_denormals
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.seeds import generator
 from universality.transformers.native import load_weights, weights
 from universality.transformers.objective import NextTokenLoss
@@ -57,7 +57,7 @@ def train(
     Args:
         model: a bridge; it is trained where it lies.
         contexts: int ``(n_contexts, n_ctx)`` token ids.
-        validation_contexts: the same kind, never trained on; may be empty (held-out loss NaN-free: 0).
+        validation_contexts: the same kind, never trained on; may be empty: the held-out loss is then 0.
         config: optimiser and length.
         data_seed: seed of the data order only.
         state: what ``on_state`` received, to resume.
@@ -202,14 +202,12 @@ def _restore(model, optimizer, named, state: State, identity: dict) -> list[floa
     arrays, meta = state
     stored = {key: meta.get(key) for key in identity}
     if stored != identity:
-        raise InputError(
-            must_be(
-                "state",
-                "a resumed training",
-                f"of the same training ({identity})",
-                stored,
-                "Resume with the config, data_seed and contexts it was started with, or start afresh.",
-            )
+        raise refusal(
+            "state",
+            "a resumed training",
+            f"of the same training ({identity})",
+            stored,
+            "Resume with the config, data_seed and contexts it was started with, or start afresh.",
         )
     load_weights(model, {k.removeprefix("weight/"): v for k, v in arrays.items() if k.startswith("weight/")})
     for name, parameter in named:
@@ -227,19 +225,15 @@ def _check_contexts(contexts: np.ndarray, model: TransformerBridge, what: str) -
     n_ctx, d_vocab = int(model.cfg.n_ctx), int(model.cfg.d_vocab)
     shape = tuple(np.shape(contexts))
     if len(shape) != 2 or shape[0] == 0 or not 2 <= shape[1] <= n_ctx:
-        raise InputError(
-            must_be(
-                "shape", what, f"(n_contexts >= 1, 2..{n_ctx})", shape, "Pack tokens into contexts of n_ctx."
-            )
+        raise refusal(
+            "shape", what, f"(n_contexts >= 1, 2..{n_ctx})", shape, "Pack tokens into contexts of n_ctx."
         )
     low, high = int(np.min(contexts)), int(np.max(contexts))
     if low < 0 or high >= d_vocab:
-        raise InputError(
-            must_be(
-                "token ids",
-                what,
-                f"in [0, {d_vocab})",
-                f"[{low}, {high}]",
-                "Use the tokenizer that d_vocab was set for.",
-            )
+        raise refusal(
+            "token ids",
+            what,
+            f"in [0, {d_vocab})",
+            f"[{low}, {high}]",
+            "Use the tokenizer that d_vocab was set for.",
         )

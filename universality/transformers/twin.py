@@ -73,7 +73,7 @@ def hidden_states(twin: NativeModel, tokens: torch.Tensor) -> torch.Tensor:
 
 
 class _Enough(Exception):
-    """All activations that were asked for are there; the rest of the forward pass is not wanted."""
+    """Ends a forward pass once all activations that were asked for are captured."""
 
 
 def site_of(twin: NativeModel, hook_point: str) -> tuple[nn.Module, bool] | None:

@@ -12,8 +12,8 @@ from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from universality.sae import load_sae, save_sae
 from universality.sae.architectures import ARCHITECTURES
-from universality.sae.architectures.architecture import SAEArchitecture
-from universality.sae.autograd_step import AutogradStep, Losses, Rates
+from universality.sae.architectures.architecture import Losses, SAEArchitecture
+from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.sae_config import SAETrainingConfig, owners_of_settings
 from universality.sae.seed_training import folded, make_stepper
 from universality.sae.training import train_sae, train_saes

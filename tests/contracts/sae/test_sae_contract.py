@@ -12,8 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from universality.errors import InputError
 from universality.sae import SparseAutoencoder, load_sae, save_sae
 from universality.sae import base as base_module
-from universality.sae.activations import ACTIVATIONS, AbsTopK, Gated, GroupMax, JumpReLU, ReLU
-from universality.sae.topk import TopK
+from universality.sae.activations import ACTIVATIONS, AbsTopK, Gated, GroupMax, JumpReLU, ReLU, TopK
 
 PEERS = sorted(
     path for path in (Path(__file__).parents[2] / "fixtures" / "peer_formats").iterdir() if path.is_dir()

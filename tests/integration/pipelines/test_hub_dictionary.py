@@ -12,8 +12,8 @@ from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from storage import open_store
 from universality.sae import SparseAutoencoder
+from universality.sae.activations import TopK
 from universality.sae.formats import save_sae
-from universality.sae.topk import TopK
 
 REPO, INSIDE, COMMIT = "someone/saes", "blocks.0.mlp.hook_post", "cd34" * 10
 

@@ -14,8 +14,8 @@ from pipelines.steps.dictionary_steps import open_sae
 from storage import open_run
 from universality.compare import compare
 from universality.sae import SparseAutoencoder
+from universality.sae.activations import TopK
 from universality.sae.formats import save_sae
-from universality.sae.topk import TopK
 
 HOOK = "blocks.0.mlp.hook_post"
 

@@ -17,8 +17,8 @@ from pipelines.hub import fetch_sae, sae_commit, sae_source
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from universality.sae import SparseAutoencoder, load_sae
+from universality.sae.activations import TopK
 from universality.sae.formats import save_sae
-from universality.sae.topk import TopK
 
 REPO, INSIDE, COMMIT = "someone/saes", "blocks.0.hook_mlp_out", "ab12" * 10
 

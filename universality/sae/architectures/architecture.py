@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import AutogradStep, Batch, Losses, Stepper
+    from universality.sae.autograd_step import AutogradStep, Batch, Stepper
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
+
+
+class Losses(NamedTuple):
+    """What a batch costs; leading axes are those of the weights: none, or one of seeds.
+
+    Attributes:
+        loss, fvu: (...).
+        fired: bool (..., d_sae), latents that are active in some row.
+        values: (..., slots) or (..., n, slots), activations, at least 0; 0 is no active latent.
+    """
+
+    loss: torch.Tensor
+    fvu: torch.Tensor
+    fired: torch.Tensor
+    values: torch.Tensor
 
 
 class SAEArchitecture:
@@ -77,8 +92,8 @@ class SAEArchitecture:
         """
         norms = np.linalg.norm(rows.astype(np.float64), axis=1)
         size = math.sqrt(float(np.square(norms).mean())) if self.unit_norm_inputs else float(norms.mean())
-        wanted = 1.0 if self.unit_norm_inputs else math.sqrt(rows.shape[1])
-        return wanted / size if size > 0 else 1.0
+        target = 1.0 if self.unit_norm_inputs else math.sqrt(rows.shape[1])
+        return target / size if size > 0 else 1.0
 
     def start(self, shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
         """The weights to start from, by name.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from universality.sae.architectures.architecture import Losses
 from universality.sae.architectures.topk import TopKArchitecture, active_per_row
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import Batch, Losses, Stepper
+    from universality.sae.autograd_step import Batch, Stepper
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
 
@@ -35,8 +36,6 @@ class BatchTopKArchitecture(TopKArchitecture):
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n * k)."""
         import torch
-
-        from universality.sae.autograd_step import Losses
 
         W_dec, error = w["W_dec"], batch.x - w["b_dec"].unsqueeze(-2)
         pre = batch.affine(w["b_enc"], error, w["W_enc_rows"].mT).relu()

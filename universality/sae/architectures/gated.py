@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from universality.sae.architectures.architecture import SAEArchitecture
+from universality.sae.architectures.architecture import Losses, SAEArchitecture
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import Batch, Losses
+    from universality.sae.autograd_step import Batch
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
 
@@ -51,8 +51,6 @@ class GatedArchitecture(SAEArchitecture):
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, d_sae)."""
-        from universality.sae.autograd_step import Losses
-
         x, W_dec, b_dec = batch.x, w["W_dec"], w["b_dec"]
         b_enc, r_mag, b_mag = (w[name].unsqueeze(-2) for name in ("b_enc", "r_mag", "b_mag"))
         shared = batch.affine(None, x - b_dec.unsqueeze(-2), w["W_enc_rows"].mT)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from universality.sae.architectures.architecture import SAEArchitecture
+from universality.sae.architectures.architecture import Losses, SAEArchitecture
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import Batch, Losses
+    from universality.sae.autograd_step import Batch
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
 
@@ -59,7 +59,6 @@ class JumpReLUArchitecture(SAEArchitecture):
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, d_sae)."""
-        from universality.sae.autograd_step import Losses
         from universality.sae.straight_through import fires, jump
 
         config, x, threshold = batch.config, batch.x, w["log_threshold"].exp().unsqueeze(-2)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from universality.sae.architectures.architecture import SAEArchitecture
+from universality.sae.architectures.architecture import Losses, SAEArchitecture
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import Batch, Losses
+    from universality.sae.autograd_step import Batch
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
 
@@ -46,8 +46,6 @@ class ReLUArchitecture(SAEArchitecture):
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, d_sae)."""
-        from universality.sae.autograd_step import Losses
-
         acts = batch.affine(w["b_enc"], batch.x, w["W_enc_rows"].mT).relu()
         squared = (batch.x - batch.affine(w["b_dec"], acts, w["W_dec"])).square().sum(dim=(-2, -1))
         norms = w["W_dec"].norm(dim=-1)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from universality.sae.architectures.architecture import SAEArchitecture
+from universality.sae.architectures.architecture import Losses, SAEArchitecture
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import AutogradStep, Batch, Losses
+    from universality.sae.autograd_step import AutogradStep, Batch
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
 
@@ -58,8 +58,6 @@ class ReLU2023Architecture(SAEArchitecture):
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, d_sae)."""
-        from universality.sae.autograd_step import Losses
-
         loss, squared, acts = _row_losses(w, batch)
         fvu = squared.sum(dim=-1) / batch.spread
         return Losses(loss.mean(dim=-1), fvu, (acts > 0).any(dim=-2), acts)

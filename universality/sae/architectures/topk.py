@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from universality.sae.architectures.architecture import SAEArchitecture
+from universality.sae.architectures.architecture import Losses, SAEArchitecture
 
 if TYPE_CHECKING:
     import torch
 
-    from universality.sae.autograd_step import Batch, Losses, Stepper
+    from universality.sae.autograd_step import Batch, Stepper
     from universality.sae.sae_config import SAETrainingConfig
     from universality.sae.training_state import TrainingState
 
@@ -39,7 +39,7 @@ class TopKArchitecture(SAEArchitecture):
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, k)."""
-        from universality.sae.autograd_step import Losses, decode_slots
+        from universality.sae.autograd_step import decode_slots
 
         seen = batch.x - w["b_dec"].unsqueeze(-2)
         pre = batch.affine(w["b_enc"], seen, w["W_enc_rows"].mT).relu()
@@ -60,7 +60,7 @@ class TopKArchitecture(SAEArchitecture):
 
     def folded(self, config: SAETrainingConfig, state: TrainingState, scale: float) -> dict[str, Any]:
         """Saved as TopK."""
-        from universality.sae.topk import TopK
+        from universality.sae.activations import TopK
 
         return {"activation": TopK(active_per_row(config))}
 

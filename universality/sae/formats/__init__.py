@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.sae.base import SparseAutoencoder
 from universality.sae.formats import (
     dictionary_learning,
@@ -61,9 +61,7 @@ def save_sae(sae: SparseAutoencoder, path: str | Path, format: str = "universali
         InputError: an unknown format, or a dictionary that the format cannot hold.
     """
     if format not in WRITERS:
-        raise InputError(
-            must_be("format", "save_sae", f"one of {sorted(WRITERS)}", format, "Take the default.")
-        )
+        raise refusal("format", "save_sae", f"one of {sorted(WRITERS)}", format, "Take the default.")
     WRITERS[format](sae, Path(path))
 
 
@@ -76,23 +74,22 @@ def recognise(path: str | Path) -> Format:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise InputError(
-            must_be("path", "load_sae", "a folder that holds one dictionary", str(path), "Correct the path.")
+        raise refusal(
+            "path", "load_sae", "a folder that holds one dictionary", str(path), "Correct the path."
         )
-    for known in FORMATS:
-        if all((folder / name).is_file() for name in known.files):
-            return known
-    held = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    legal = "; ".join(f"{known.name}: {' + '.join(known.files)}" for known in FORMATS)
-    inside = sorted(
-        str(entry.relative_to(folder))
-        for entry in folder.glob("*")
-        if entry.is_dir() and any(all((entry / name).is_file() for name in known.files) for known in FORMATS)
-    )
+    recognised = _format_of(folder)
+    if recognised is not None:
+        return recognised
+    entries = sorted(folder.iterdir())
+    names = ", ".join(entry.name + ("/" if entry.is_dir() else "") for entry in entries)
+    inside = [entry.name for entry in entries if entry.is_dir() and _format_of(entry) is not None]
+    legal = "; ".join(f"{form.name}: {' + '.join(form.files)}" for form in FORMATS)
     remedy = f"Load one of its folders: {', '.join(inside[:8])}." if inside else f"Known formats: {legal}."
-    raise InputError(
-        must_be("files", str(folder), "those of a known format", ", ".join(held) or "none", remedy)
-    )
+    raise refusal("files", str(folder), "those of a known format", names or "none", remedy)
+
+
+def _format_of(folder: Path) -> Format | None:
+    return next((form for form in FORMATS if all((folder / name).is_file() for name in form.files)), None)
 
 
 def load_sae(path: str | Path) -> SparseAutoencoder:
@@ -109,9 +106,9 @@ def load_sae(path: str | Path) -> SparseAutoencoder:
     Raises:
         InputError: no known format, a variant that is not supported, or tensors that contradict the config.
     """
-    known = recognise(path)
-    sae = known.read(Path(path))
-    if known.name == "universality":
+    form = recognise(path)
+    sae = form.read(Path(path))
+    if form.read is ours.read:
         return sae
-    origin: dict[str, Any] = {"source_format": known.name, "source_files": digests(Path(path), known.files)}
+    origin: dict[str, Any] = {"source_format": form.name, "source_files": digests(Path(path), form.files)}
     return replace(sae, metadata={**sae.metadata, **origin})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from universality.errors import InputError, must_be
-from universality.sae.activations import Activation, Gated, JumpReLU, ReLU
+from universality.errors import refusal
+from universality.sae.activations import Activation, Gated, JumpReLU, ReLU, TopK
 from universality.sae.base import SparseAutoencoder
 from universality.sae.formats.files import read_json, read_pt, take
-from universality.sae.topk import TopK
 
 Tensors = dict[str, torch.Tensor]
 
@@ -25,122 +25,101 @@ def read(folder: Path) -> SparseAutoencoder:
     """
     trainer = read_json(folder / "config.json").get("trainer", {})
     kind = str(trainer.get("dict_class"))
-    build = CLASSES.get(kind)
+    stored = CLASSES.get(kind)
     where = folder / "ae.pt"
-    if build is None:
+    if stored is None:
         config = str(folder / "config.json")
-        raise InputError(
-            must_be(
-                "trainer.dict_class", config, f"one of {sorted(CLASSES)}", repr(kind), "Convert it first."
-            )
-        )
-    held = read_pt(where)
-    if "ae" in held:
-        held = _rescaled(held["ae"], held.get("norm_factor"), where)
-    layer = trainer.get("layer")
+        legal = f"one of {sorted(CLASSES)}"
+        raise refusal("trainer.dict_class", config, legal, repr(kind), "Convert it first.")
+    tensors = read_pt(where)
+    if "ae" in tensors:
+        tensors = _rescaled(tensors["ae"], tensors.get("norm_factor"), where)
     metadata = {
         "act_units": "raw",
         "model": trainer.get("lm_name"),
-        "layer": layer,
+        "layer": trainer.get("layer"),
         "module": trainer.get("submodule_name"),
         "training_seed": trainer.get("seed"),
         "config": trainer,
     }
-    return build(held, where, metadata)
-
-
-def _sae(
-    tensors: list[torch.Tensor],
-    activation: Activation,
-    metadata: dict[str, Any],
-    *,
-    subtract: bool,
-    linear: bool,
-) -> SparseAutoencoder:
-    W_enc, b_enc, W_dec, b_dec = tensors
+    names = [stored.encoder, stored.decoder, stored.b_dec, *([stored.b_enc] if stored.b_enc else [])]
+    take(tensors, names, where)
+    W_enc, W_dec = (
+        tensors[name].T.contiguous() if name.endswith("weight") else tensors[name]
+        for name in (stored.encoder, stored.decoder)
+    )
     return SparseAutoencoder(
-        W_enc=W_enc.T.contiguous() if linear else W_enc,
-        b_enc=b_enc,
-        W_dec=W_dec.T.contiguous() if linear else W_dec,
-        b_dec=b_dec,
-        activation=activation,
-        subtract_b_dec=subtract,
+        W_enc=W_enc,
+        b_enc=tensors[stored.b_enc] if stored.b_enc else torch.zeros(W_enc.shape[1]),
+        W_dec=W_dec,
+        b_dec=tensors[stored.b_dec],
+        activation=stored.activation(tensors, where, metadata),
+        subtract_b_dec=stored.subtract,
         metadata=metadata,
     )
 
 
-def _relu(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    names = ("encoder.weight", "encoder.bias", "decoder.weight", "bias")
-    return _sae(take(held, names, where), ReLU(), metadata, subtract=True, linear=True)
+@dataclass(frozen=True)
+class _Class:
+    """What one class of the library stores.
+
+    Attributes:
+        encoder, b_enc, decoder, b_dec: names of its tensors; ``b_enc`` None for none. Linear layers, whose names end
+            in ``weight``, lie on disk transposed.
+        activation: made of the tensors, the file that they are of and the metadata, which it may add to.
+        subtract: whether the encoder sees ``x - b_dec``.
+    """
+
+    encoder: str
+    b_enc: str | None
+    decoder: str
+    b_dec: str
+    activation: Callable[[Tensors, Path, dict[str, Any]], Activation]
+    subtract: bool = True
 
 
-def _relu_new(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    names = ("encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias")
-    return _sae(take(held, names, where), ReLU(), metadata, subtract=False, linear=True)
+def _gated(tensors: Tensors, where: Path, metadata: dict[str, Any]) -> Gated:
+    b_gate, b_mag, r_mag = take(tensors, ("gate_bias", "mag_bias", "r_mag"), where)
+    return Gated(b_gate=b_gate, b_mag=b_mag, r_mag=r_mag)
 
 
-def _gated(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    W_enc, W_dec, b_dec = take(held, ("encoder.weight", "decoder.weight", "decoder_bias"), where)
-    b_gate, b_mag, r_mag = take(held, ("gate_bias", "mag_bias", "r_mag"), where)
-    activation = Gated(b_gate=b_gate, b_mag=b_mag, r_mag=r_mag)
-    tensors = [W_enc, torch.zeros_like(b_gate), W_dec, b_dec]
-    return _sae(tensors, activation, metadata, subtract=True, linear=True)
-
-
-def _jumprelu(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    *tensors, threshold = take(held, ("W_enc", "b_enc", "W_dec", "b_dec", "threshold"), where)
-    return _sae(tensors, JumpReLU(threshold), metadata, subtract=False, linear=False)
-
-
-def _topk(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    names = ("encoder.weight", "encoder.bias", "decoder.weight", "b_dec")
-    (k,) = take(held, ["k"], where)
-    return _sae(take(held, names, where), TopK(int(k)), metadata, subtract=True, linear=True)
-
-
-def _batch_topk(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    names = ("encoder.weight", "encoder.bias", "decoder.weight", "b_dec")
-    activation = _thresholded(held, where, metadata)
-    return _sae(take(held, names, where), activation, metadata, subtract=True, linear=True)
-
-
-def _matryoshka(held: Tensors, where: Path, metadata: dict[str, Any]) -> SparseAutoencoder:
-    if "group_sizes" in held:
-        metadata["group_sizes"] = [int(size) for size in held["group_sizes"]]
-    activation = _thresholded(held, where, metadata)
-    tensors = take(held, ("W_enc", "b_enc", "W_dec", "b_dec"), where)
-    return _sae(tensors, activation, metadata, subtract=True, linear=False)
-
-
-def _thresholded(held: Tensors, where: Path, metadata: dict[str, Any]) -> JumpReLU:
+def _thresholded(tensors: Tensors, where: Path, metadata: dict[str, Any]) -> JumpReLU:
     """BatchTopK at inference: one threshold; -1 is "never estimated" and lets every positive value through."""
-    (threshold,) = take(held, ["threshold"], where)
+    if "group_sizes" in tensors:  # of the nested form
+        metadata["group_sizes"] = [int(size) for size in tensors["group_sizes"]]
+    (threshold,) = take(tensors, ["threshold"], where)
     if float(threshold) < 0:
         metadata["warning"] = "the threshold was never estimated: every positive pre-activation fires"
     return JumpReLU(threshold)
 
 
-CLASSES: dict[str, Callable[[Tensors, Path, dict[str, Any]], SparseAutoencoder]] = {
-    "AutoEncoder": _relu,
-    "AutoEncoderNew": _relu_new,
-    "GatedAutoEncoder": _gated,
-    "JumpReluAutoEncoder": _jumprelu,
-    "AutoEncoderTopK": _topk,
-    "BatchTopKSAE": _batch_topk,
-    "MatryoshkaBatchTopKSAE": _matryoshka,
+LINEAR = ("encoder.weight", "encoder.bias", "decoder.weight")
+PLAIN = ("W_enc", "b_enc", "W_dec", "b_dec")
+CLASSES = {
+    "AutoEncoder": _Class(*LINEAR, "bias", lambda *_: ReLU()),
+    "AutoEncoderNew": _Class(*LINEAR, "decoder.bias", lambda *_: ReLU(), subtract=False),
+    "GatedAutoEncoder": _Class("encoder.weight", None, "decoder.weight", "decoder_bias", _gated),
+    "JumpReluAutoEncoder": _Class(
+        *PLAIN, lambda tensors, where, _: JumpReLU(*take(tensors, ["threshold"], where)), subtract=False
+    ),
+    "AutoEncoderTopK": _Class(
+        *LINEAR, "b_dec", lambda tensors, where, _: TopK(int(*take(tensors, ["k"], where)))
+    ),
+    "BatchTopKSAE": _Class(*LINEAR, "b_dec", _thresholded),
+    "MatryoshkaBatchTopKSAE": _Class(*PLAIN, _thresholded),
 }
 
 SCALED = ("bias", "encoder.bias", "decoder.bias", "b_enc", "b_dec", "decoder_bias", "gate_bias", "mag_bias")
 
 
-def _rescaled(held: dict[str, Any], norm_factor: Any, where: Path) -> Tensors:
+def _rescaled(tensors: dict[str, Any], norm_factor: Any, where: Path) -> Tensors:
     """A backup holds weights for ``x / norm_factor``; biases and thresholds move to raw units, as a final save does."""
     if norm_factor is None:
         remedy = "Let the training finish, or add the factor it printed."
-        raise InputError(must_be("norm_factor", str(where), "given in a backup", "nothing", remedy))
+        raise refusal("norm_factor", str(where), "given in a backup", "nothing", remedy)
     factor = float(norm_factor)
-    moved = {name: value.float() * factor for name, value in held.items() if name in SCALED}
-    if "threshold" in held:
-        threshold = held["threshold"].float()
+    moved = {name: value.float() * factor for name, value in tensors.items() if name in SCALED}
+    if "threshold" in tensors:
+        threshold = tensors["threshold"].float()
         moved["threshold"] = torch.where(threshold >= 0, threshold * factor, threshold)
-    return {**held, **moved}
+    return {**tensors, **moved}

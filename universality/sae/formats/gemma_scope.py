@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.sae.activations import JumpReLU
 from universality.sae.base import SparseAutoencoder
 from universality.sae.formats.files import read_json, read_npz, read_safetensors, take
@@ -18,8 +18,8 @@ NAMES = ("w_enc", "b_enc", "w_dec", "b_dec", "threshold")
 
 def read(folder: Path) -> SparseAutoencoder:
     """Read Gemma Scope 1. There is no config: layer, width and l0 are read off the path where it says them."""
-    held = {name.lower(): value for name, value in read_npz(folder / "params.npz").items()}
-    return _build(held, folder / "params.npz", _from_path(folder))
+    tensors = {name.lower(): value for name, value in read_npz(folder / "params.npz").items()}
+    return _build(tensors, folder / "params.npz", _from_path(folder))
 
 
 def read_second(folder: Path) -> SparseAutoencoder:
@@ -28,16 +28,16 @@ def read_second(folder: Path) -> SparseAutoencoder:
     if config.get("architecture", "jump_relu") != "jump_relu":
         kind = repr(config.get("architecture"))
         where = str(folder / "config.json")
-        raise InputError(must_be("architecture", where, "'jump_relu'", kind, "Choose a JumpReLU dictionary."))
-    held = {name.lower(): value for name, value in read_safetensors(folder / "params.safetensors").items()}
+        raise refusal("architecture", where, "'jump_relu'", kind, "Choose a JumpReLU dictionary.")
+    tensors = {name.lower(): value for name, value in read_safetensors(folder / "params.safetensors").items()}
     read_at, written_at = config.get("hf_hook_point_in"), config.get("hf_hook_point_out")
     facts = {"module": read_at, "transcoder": read_at != written_at, "config": config}
-    return _build(held, folder / "params.safetensors", facts)
+    return _build(tensors, folder / "params.safetensors", facts)
 
 
-def _build(held: dict[str, torch.Tensor], where: Path, facts: dict[str, Any]) -> SparseAutoencoder:
+def _build(tensors: dict[str, torch.Tensor], where: Path, facts: dict[str, Any]) -> SparseAutoencoder:
     """The encoder sees raw x, ``b_dec`` not subtracted; thresholds are in units of raw pre-activations."""
-    W_enc, b_enc, W_dec, b_dec, threshold = take(held, NAMES, where)
+    W_enc, b_enc, W_dec, b_dec, threshold = take(tensors, NAMES, where)
     return SparseAutoencoder(
         W_enc=W_enc,
         b_enc=b_enc,
@@ -45,7 +45,7 @@ def _build(held: dict[str, torch.Tensor], where: Path, facts: dict[str, Any]) ->
         b_dec=b_dec,
         activation=JumpReLU(threshold),
         subtract_b_dec=False,
-        W_skip=held.get("affine_skip_connection"),
+        W_skip=tensors.get("affine_skip_connection"),
         metadata={"act_units": "raw", **facts},
     )
 
@@ -58,7 +58,7 @@ def _from_path(folder: Path) -> dict[str, Any]:
         ("width", r"width_(\w+?)(?:/|$)"),
         ("l0", r"average_l0_(\d+)"),
     ):
-        found = re.search(pattern, text)
-        if found:
-            facts[name] = int(found[1]) if found[1].isdigit() else found[1]
+        match = re.search(pattern, text)
+        if match:
+            facts[name] = int(match[1]) if match[1].isdigit() else match[1]
     return facts

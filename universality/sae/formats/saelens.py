@@ -8,11 +8,10 @@ from typing import Any, cast
 
 import torch
 
-from universality.errors import InputError, must_be
-from universality.sae.activations import AbsTopK, Activation, Gated, JumpReLU, ReLU
+from universality.errors import InputError, refusal
+from universality.sae.activations import AbsTopK, Activation, Gated, JumpReLU, ReLU, TopK
 from universality.sae.base import Normalisation, SparseAutoencoder
 from universality.sae.formats.files import read_json, read_safetensors, take
-from universality.sae.topk import TopK
 
 PLAIN = {"standard", "topk", "abstopk", "jumprelu", "gated", "batchtopk", "matryoshka_batchtopk"}
 TRANSCODERS = {"transcoder", "skip_transcoder", "jumprelu_transcoder", "jumprelu_skip_transcoder"}
@@ -54,24 +53,24 @@ def read(folder: Path) -> SparseAutoencoder:
         )
     if config.architecture in TRANSCODERS and config.normalisation in ("layer_norm", "constant_norm_rescale"):
         raise _refuse("normalize_activations", folder, "'none' for a transcoder", config.normalisation)
-    held = _unscaled_columns(read_safetensors(where))
-    if "log_threshold" in held:
-        held["threshold"] = held.pop("log_threshold").exp()
+    tensors = _unscaled_columns(read_safetensors(where))
+    if "log_threshold" in tensors:
+        tensors["threshold"] = tensors.pop("log_threshold").exp()
     if config.architecture == "gated":
-        held["b_enc"] = torch.zeros_like(take(held, ["b_gate"], where)[0])
-    take(held, ("W_enc", "b_enc", "W_dec", "b_dec"), where)
+        tensors["b_enc"] = torch.zeros_like(take(tensors, ["b_gate"], where)[0])
+    take(tensors, ("W_enc", "b_enc", "W_dec", "b_dec"), where)
     if config.normalisation == "expected_average_only_in":
-        held = _fold_scale(held, config, folder)
+        tensors = _fold_scale(tensors, config, folder)
     if config.normalisation == "covariance_whitening":
-        held = _fold_whitening(held, config, folder)
+        tensors = _fold_whitening(tensors, config, folder)
     if config.rescale:
-        held = _fold_decoder_norms(held)
+        tensors = _fold_decoder_norms(tensors)
     return SparseAutoencoder(
-        **{name: held[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec")},
-        activation=_activation(config, held, where),
+        **{name: tensors[name] for name in ("W_enc", "b_enc", "W_dec", "b_dec")},
+        activation=_activation(config, tensors, where),
         subtract_b_dec=config.subtract_b_dec and config.architecture not in TRANSCODERS,
         normalisation=cast(Normalisation, NORMALISATIONS[config.normalisation]),
-        W_skip=take(held, ["W_skip"], where)[0].T.contiguous() if "skip" in config.architecture else None,
+        W_skip=take(tensors, ["W_skip"], where)[0].T.contiguous() if "skip" in config.architecture else None,
         metadata={"act_units": _units(config), **config.metadata},
     )
 
@@ -124,31 +123,31 @@ def _older(raw: dict[str, Any]) -> _Config:
     )
 
 
-def _activation(config: _Config, held: dict[str, torch.Tensor], where: Path) -> Activation:
+def _activation(config: _Config, tensors: dict[str, torch.Tensor], where: Path) -> Activation:
     kind = config.architecture
     if kind in ("topk", "abstopk"):
         if config.k is None:
             raise _refuse("k", where.parent, "given for a TopK dictionary", "nothing")
         return TopK(int(config.k)) if kind == "topk" else AbsTopK(int(config.k))
     if kind == "gated":
-        b_gate, b_mag, r_mag = take(held, ("b_gate", "b_mag", "r_mag"), where)
+        b_gate, b_mag, r_mag = take(tensors, ("b_gate", "b_mag", "r_mag"), where)
         return Gated(b_gate=b_gate, b_mag=b_mag, r_mag=r_mag)
     if kind.startswith("jumprelu"):
-        return JumpReLU(take(held, ["threshold"], where)[0])
+        return JumpReLU(take(tensors, ["threshold"], where)[0])
     if kind.endswith("batchtopk"):
-        return JumpReLU(take(held, ["topk_threshold"], where)[0])
+        return JumpReLU(take(tensors, ["topk_threshold"], where)[0])
     return ReLU()
 
 
-def _unscaled_columns(held: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _unscaled_columns(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Old fine-tuned dictionaries multiply activations by a factor per latent before decoding."""
-    factor = held.pop("scaling_factor", None)
+    factor = tensors.pop("scaling_factor", None)
     if factor is not None:
-        held["W_dec"] = held["W_dec"] * factor[:, None]
-    return held
+        tensors["W_dec"] = tensors["W_dec"] * factor[:, None]
+    return tensors
 
 
-def _fold_scale(held: dict[str, torch.Tensor], config: _Config, folder: Path) -> dict[str, torch.Tensor]:
+def _fold_scale(tensors: dict[str, torch.Tensor], config: _Config, folder: Path) -> dict[str, torch.Tensor]:
     """Weights for x instead of s*x."""
     file = folder / "activation_scaler.json"
     factor = read_json(file).get("scaling_factor") if file.is_file() else None
@@ -158,13 +157,15 @@ def _fold_scale(held: dict[str, torch.Tensor], config: _Config, folder: Path) ->
             "expected_average_only_in without its factor",
         )  # fmt: skip
     s = float(factor)
-    moved = {"W_enc": held["W_enc"] * s, "W_dec": held["W_dec"] / s, "b_dec": held["b_dec"] / s}
-    if config.rescale and "topk_threshold" in held:
-        moved["topk_threshold"] = held["topk_threshold"] / s
-    return {**held, **moved}
+    moved = {"W_enc": tensors["W_enc"] * s, "W_dec": tensors["W_dec"] / s, "b_dec": tensors["b_dec"] / s}
+    if config.rescale and "topk_threshold" in tensors:
+        moved["topk_threshold"] = tensors["topk_threshold"] / s
+    return {**tensors, **moved}
 
 
-def _fold_whitening(held: dict[str, torch.Tensor], config: _Config, folder: Path) -> dict[str, torch.Tensor]:
+def _fold_whitening(
+    tensors: dict[str, torch.Tensor], config: _Config, folder: Path
+) -> dict[str, torch.Tensor]:
     """Weights for x instead of (x - mean) @ matrix."""
     file = folder / "activation_whitening.safetensors"
     if not file.is_file():
@@ -173,29 +174,29 @@ def _fold_whitening(held: dict[str, torch.Tensor], config: _Config, folder: Path
             "covariance_whitening without its matrix",
         )  # fmt: skip
     mean, matrix, inverse = take(read_safetensors(file), ("mean", "matrix", "inverse_matrix"), file)
-    W_enc = matrix @ held["W_enc"]
-    b_enc = held["b_enc"] if config.subtract_b_dec else held["b_enc"] - mean @ W_enc
+    W_enc = matrix @ tensors["W_enc"]
+    b_enc = tensors["b_enc"] if config.subtract_b_dec else tensors["b_enc"] - mean @ W_enc
     return {
-        **held,
+        **tensors,
         "W_enc": W_enc,
         "b_enc": b_enc,
-        "W_dec": held["W_dec"] @ inverse,
-        "b_dec": held["b_dec"] @ inverse + mean,
+        "W_dec": tensors["W_dec"] @ inverse,
+        "b_dec": tensors["b_dec"] @ inverse + mean,
     }
 
 
-def _fold_decoder_norms(held: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _fold_decoder_norms(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Unit decoder rows; activations grow by the norms. Inference saves have norms of 1 already."""
-    norms = held["W_dec"].norm(dim=1)
+    norms = tensors["W_dec"].norm(dim=1)
     safe = torch.where(norms > 0, norms, torch.ones_like(norms))
     return {
-        **held,
-        "W_enc": held["W_enc"] * norms,
-        "b_enc": held["b_enc"] * norms,
-        "W_dec": held["W_dec"] / safe[:, None],
+        **tensors,
+        "W_enc": tensors["W_enc"] * norms,
+        "b_enc": tensors["b_enc"] * norms,
+        "W_dec": tensors["W_dec"] / safe[:, None],
     }
 
 
 def _refuse(what: str, folder: Path, constraint: str, got: str) -> InputError:
     remedy = "Convert the dictionary with SAELens's own save_inference_model, or choose another."
-    return InputError(must_be(what, str(folder / "cfg.json"), constraint, repr(got), remedy))
+    return refusal(what, str(folder / "cfg.json"), constraint, repr(got), remedy)

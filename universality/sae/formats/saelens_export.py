@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from universality.errors import InputError, must_be
-from universality.sae.activations import AbsTopK, Gated, JumpReLU, ReLU
+from universality.errors import refusal
+from universality.sae.activations import AbsTopK, Gated, JumpReLU, ReLU, TopK
 from universality.sae.base import SparseAutoencoder
-from universality.sae.topk import TopK
 
 #: The first version whose files look like these; SAELens reads older ones otherwise.
 WRITTEN_FOR = "6.0.0"
@@ -39,23 +38,21 @@ def write(sae: SparseAutoencoder, folder: Path) -> None:
 
     architecture = _ARCHITECTURES.get(type(sae.activation))
     if architecture is None or sae.W_skip is not None or sae.W_dec.shape[1] != sae.d_in:
-        wanted = f"a dictionary with one of {sorted(_ARCHITECTURES.values())} that writes where it reads"
+        legal = f"a dictionary with one of {sorted(_ARCHITECTURES.values())} that writes where it reads"
         got = sae.activation.name if architecture is None else "a transcoder"
-        raise InputError(must_be("dictionary", "saelens", wanted, got, 'Use format="universality".'))
-    held = {name: getattr(sae, name) for name in ("W_enc", "W_dec", "b_dec")} | sae.activation.tensors()
+        raise refusal("dictionary", "saelens", legal, got, 'Use format="universality".')
+    tensors = {name: getattr(sae, name) for name in ("W_enc", "W_dec", "b_dec")} | sae.activation.tensors()
     if architecture == "gated":
         if bool(sae.b_enc.any()):
             remedy = "Add it to b_gate, and scaled by exp(r_mag) to b_mag."
-            raise InputError(
-                must_be("b_enc", "a gated dictionary for saelens", "zero", "other values", remedy)
-            )
+            raise refusal("b_enc", "a gated dictionary for saelens", "zero", "other values", remedy)
     else:
-        held["b_enc"] = sae.b_enc
-    if "threshold" in held:
-        held["threshold"] = torch.as_tensor(held["threshold"]).expand(sae.d_sae)
+        tensors["b_enc"] = sae.b_enc
+    if "threshold" in tensors:
+        tensors["threshold"] = torch.as_tensor(tensors["threshold"]).expand(sae.d_sae)
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {
-        name: np.array(value.detach().cpu().numpy(), np.float32, order="C") for name, value in held.items()
+        name: np.array(value.detach().cpu().numpy(), np.float32, order="C") for name, value in tensors.items()
     }
     save_file(arrays, folder / "sae_weights.safetensors")
     (folder / "cfg.json").write_text(json.dumps(_config(sae, architecture), indent=2) + "\n", "utf-8")

@@ -6,11 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from universality.errors import InputError, must_be
-from universality.sae.activations import AbsTopK, Activation, GroupMax
+from universality.errors import refusal
+from universality.sae.activations import AbsTopK, Activation, GroupMax, TopK
 from universality.sae.base import SparseAutoencoder
 from universality.sae.formats.files import read_json, read_safetensors, take
-from universality.sae.topk import TopK
 
 HOOK_POINTS = (
     (r"(?:layers|h)\.(\d+)", "blocks.{}.hook_resid_post"),
@@ -56,9 +55,9 @@ def read(folder: Path) -> SparseAutoencoder:
 def hook_point_of(module: str) -> str | None:
     """The TransformerLens name of a module's output, where it has one; ``None`` for other folder names."""
     for pattern, name in HOOK_POINTS:
-        found = re.fullmatch(pattern, module)
-        if found:
-            return name.format(*found.groups())
+        match = re.fullmatch(pattern, module)
+        if match:
+            return name.format(*match.groups())
     return None
 
 
@@ -69,8 +68,6 @@ def _activation(config: dict[str, Any], folder: Path) -> Activation:
         return AbsTopK(k) if config.get("signed") else TopK(k)
     if kind == "groupmax":
         return GroupMax(k)
-    raise InputError(
-        must_be(
-            "activation", str(folder / "cfg.json"), "'topk' or 'groupmax'", repr(kind), "Convert it first."
-        )
+    raise refusal(
+        "activation", str(folder / "cfg.json"), "'topk' or 'groupmax'", repr(kind), "Convert it first."
     )

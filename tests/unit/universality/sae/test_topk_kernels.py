@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from universality.sae import kernels, selection
-from universality.sae.topk import TopK, lane_maxima, runs_kernels, top_k
+from universality.sae.activations import TopK
+from universality.sae.topk import lane_maxima, runs_kernels, top_k
 
 
 def reference_top(row, k):
