@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -52,11 +52,7 @@ def readme_text(
         warnings=warnings,
         row=row,
         data_files=DATA,
-        exhibits=[
-            *((f"{name}.*", caption(name)) for name in TOGETHER),
-            ("beside/*", "the same figures of every run, one column wide"),
-            *((f"{e.name}*{'.tex' if e.name.startswith('tables/') else ''}", e.caption) for e in EXHIBITS),
-        ],
+        exhibits=_exhibits(),
         tables={
             name: f"{meaning} ({len(tables[name]):,} rows)"
             for name, meaning in TABLES.items()
@@ -64,6 +60,14 @@ def readme_text(
         },
         max_csv_rows=MAX_CSV_ROWS,
     )
+
+
+def _exhibits() -> Iterator[tuple[str, str]]:
+    """Patterns of the files of every exhibit, with what it shows."""
+    yield from ((f"{name}.*", caption(name)) for name in TOGETHER)
+    yield "beside/*", "the same figures of every run, one column wide"
+    for exhibit in EXHIBITS:
+        yield f"{exhibit.name}*{'.tex' if exhibit.name.startswith('tables/') else ''}", exhibit.caption
 
 
 def _headlines(headline: pd.DataFrame) -> list[tuple[str, list[dict[str, str]]]]:

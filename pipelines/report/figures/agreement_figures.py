@@ -70,24 +70,21 @@ def correlation_figure(
     pitch, bottom, title, width = 0.51, 0.4, 0.24, 2.75 if columns == 2 else 2.2
     heights = [len(rows) * pitch + title for rows in blocks]
     stacked = max(heights) if columns == 2 else sum(heights) + 0.16 * (len(blocks) - 1)
-    figure = new_figure(WIDTHS[columns], bottom + stacked)
-    top = bottom + stacked
+    figure, top = new_figure(WIDTHS[columns], bottom + stacked), bottom + stacked
     for number, rows in enumerate(blocks):
         left = 0.95 + (number * 2.95 if columns == 2 else 0)
         for place, kind in enumerate(rows):
             y = top - title - (place + 1) * pitch + 0.07
             axes = axes_at(figure, left, y, width, pitch - 0.07)
-            axes.set_xlim(low, 1.0)
-            axes.set_ylim(0, 1.15)
             measure = MEASURES[number]
             _ridge(axes, histogram, medians, kind, measure)
-            _ridge_axes(axes, last=place == len(rows) - 1)
+            _ridge_axes(axes, low, last=place == len(rows) - 1)
             if null_p95 is not None and measure == "r_held_out":
                 axes.axvline(null_p95, color=INK, lw=0.8, ls=DASHES, zorder=4)
             if number == 0 or columns == 1:
                 _row_label(axes, kind, medians, measure)
             if place == 0:
-                axes.set_title(_MEASURE_TITLES[measure], loc="left", pad=5, fontweight="bold")
+                heading(axes, _MEASURE_TITLES[measure])
         if columns == 1:
             top -= heights[number] + 0.16
     if kinds and null_p95 is not None:
@@ -134,7 +131,9 @@ def _median_mark(axes: Axes, row: pd.Series) -> None:
     axes.annotate(words, (free[0], 1.08), xytext=(0, 0), ha=free[1], color=MUTED, fontsize=6.5, **text)
 
 
-def _ridge_axes(axes: Axes, *, last: bool) -> None:
+def _ridge_axes(axes: Axes, low: float, *, last: bool) -> None:
+    axes.set_xlim(low, 1.0)
+    axes.set_ylim(0, 1.15)
     axes.spines["left"].set_visible(False)
     axes.spines["bottom"].set_color(INK if last else "#BBBBBB")
     axes.set_yticks([])

@@ -95,6 +95,11 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
     pairs = m.of(comparison, "pairs")
     if pairs is not None and m.recipe is not None:
         _pairs(macros, pairs, m.recipe.compare)
+    _certificate(macros, m, comparison)
+    macros.scoped(None)
+
+
+def _certificate(macros: Macros, m: Material, comparison: str) -> None:
     matchings = pair_node("matching", comparison)
     gaps = [
         facts["certificate"]
@@ -105,7 +110,6 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         "largest gap to the optimum that the assignments leave open, in summed r; facts of steps matching"
     )
     macros.add("Certificate", setting(float(f"{max(gaps):.1e}")) if gaps else None, meaning)
-    macros.scoped(None)
 
 
 def _dictionaries(macros: Macros, models: pd.DataFrame) -> None:
