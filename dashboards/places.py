@@ -14,8 +14,8 @@ from dashboards.data import BY_VIEW, View
 from dashboards.tables import pairs_of
 from results import words
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
+from results.export import graphml, named_graph
 from results.frames import cluster_domains
-from results.graph_export import graphml, named_graph
 
 #: Points that are drawn at once; of more a sample is.
 MAX_POINTS = 10_000

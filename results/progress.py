@@ -1,124 +1,180 @@
-"""How far a run is, folded from its record and its events."""
+"""How far a run is, as its events tell it: the one account behind the live display, ``status`` and the Runs screen."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import yaml
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Statuses of a step whose artifact is there.
 READY = ("done",)
+#: Seconds that a step without an estimate counts for, so that it still moves the bar.
+LEAST_SECONDS = 0.5
+_OWN_FIELDS = frozenset({"event", "node", "time", "done", "total"})
 
 
-class Progress(NamedTuple):
-    """How far a run is.
+@dataclass
+class RunningStep:
+    """A step that runs now.
 
     Attributes:
-        n_nodes: steps of the plan.
-        n_done: steps whose artifact is there.
-        share: share of the work of this call that is done, by the plan's own estimates, 0..1; None if unknown.
-        seconds_left: how long the rest will take at the speed so far; None before anything can be said.
-        running: one row per step that runs now: node, share (0..1), detail, seconds since it started.
-        nodes: one row per step: node, step, status, wall_s, peak_memory, key.
-        warnings: one row per warning: node, message.
-        failures: one row per failed step: node, error.
+        since: when it started, seconds since 1970.
+        done: how much of its work it has reported, in units of its own.
+        total: how much there is; 0 until it reports.
+        facts: what else it reported last, for example ``{"loss": 2.5}``.
     """
 
-    n_nodes: int
-    n_done: int
-    share: float | None
-    seconds_left: float | None
-    running: pd.DataFrame
-    nodes: pd.DataFrame
-    warnings: pd.DataFrame
-    failures: pd.DataFrame
+    since: float
+    done: float = 0.0
+    total: float = 0.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """Share of its work that is done, 0..1."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total > 0 else 0.0
+
+    @property
+    def detail(self) -> str:
+        """Its facts in one line, ``"loss 2.5, lr 0.001"``."""
+        values = ((name, f"{v:.4g}" if isinstance(v, float) else v) for name, v in self.facts.items())
+        return ", ".join(f"{name} {value}" for name, value in list(values)[:3])
 
 
-def fold(record: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> Progress:
-    """The state of a run after all its events, the last word of each step winning."""
-    nodes: Mapping[str, Mapping[str, Any]] = record.get("nodes") or {}
-    live: dict[str, dict[str, Any]] = {}
-    facts: dict[str, Mapping[str, Any]] = {}
-    warnings: list[dict[str, Any]] = []
-    call: Mapping[str, Any] = {}
-    latest = 0.0
-    failures: dict[str, str] = {}
-    for event in events:
-        kind, node = event.get("event"), str(event.get("node", ""))
-        latest = max(latest, _float(event.get("time")))
+@dataclass
+class RunProgress:
+    """The state of a run after its events, in the order in which they were written.
+
+    A call of ``universality run`` begins with ``run_started`` and anew: what came before belongs to an earlier call.
+    Unknown events are ignored, so that old programs read newer runs.
+
+    Attributes:
+        started: when the call began, seconds since 1970.
+        status: ``planned`` before any call, ``running``, or how the call ended. A call that was killed stays
+            ``running``: only ``run.status`` knows.
+        n_reused: steps whose artifacts were there already.
+        todo: estimated seconds of each step that the call has to compute; None before it has said so.
+        running: the steps that run now.
+        done: the last event of each step that this call or an earlier one finished, with wall_s and peak_memory.
+        failed: error of each step that failed.
+        skipped: of each step that was not tried, the step whose failure is the cause.
+        warnings: (node, message), each once.
+    """
+
+    started: float = 0.0
+    status: str = "planned"
+    n_reused: int = 0
+    todo: dict[str, float] | None = None
+    running: dict[str, RunningStep] = field(default_factory=dict)
+    done: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]]) -> RunProgress:
+        """The state after these events."""
+        progress = cls()
+        for event in events:
+            progress.apply(event)
+        return progress
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take one event in."""
+        kind, node, moment = event.get("event"), str(event.get("node", "")), _number(event.get("time"))
         if kind == "run_started":
-            call = event
-            live.clear()
+            self._begin(moment, event)
         elif kind == "started":
-            live[node] = {"started": event.get("time"), "latest": event.get("time")}
-            failures.pop(node, None)
-        elif kind == "progress" and node in live:
-            live[node] |= {"event": event, "latest": event.get("time")}
-        elif kind in ("done", "failed"):
-            live.pop(node, None)
-            facts[node] = event
-            if kind == "failed":
-                failures[node] = str(event.get("error", ""))
-        elif kind == "warning":
-            warnings.append({"node": node, "message": str(event.get("message", ""))})
-    is_running = record.get("status") == "running"
-    listed = [
-        {
-            "node": node,
-            "step": fields.get("step"),
-            "status": fields.get("status"),
-            "wall_s": facts.get(node, {}).get("wall_s"),
-            "peak_memory": facts.get(node, {}).get("peak_memory"),
-            "key": fields.get("key"),
-        }
-        for node, fields in nodes.items()
-    ]
-    running = [_running(node, state) for node, state in live.items()] if is_running else []
-    share = _share_of_work(call.get("todo"), nodes, {row["node"]: row["share"] for row in running})
-    elapsed = max(latest - _float(call.get("time")), 0.0)
-    return Progress(
-        n_nodes=len(nodes),
-        n_done=sum(fields.get("status") in READY for fields in nodes.values()),
-        share=share,
-        seconds_left=elapsed * (1 - share) / share if is_running and share and share > 0.03 else None,
-        running=pd.DataFrame(running, columns=["node", "share", "detail", "seconds"]),
-        nodes=pd.DataFrame(listed, columns=["node", "step", "status", "wall_s", "peak_memory", "key"]),
-        warnings=pd.DataFrame(warnings, columns=["node", "message"]).drop_duplicates(ignore_index=True),
-        failures=pd.DataFrame(list(failures.items()), columns=["node", "error"]),
-    )
+            self.running[node] = RunningStep(since=moment)
+        elif kind == "progress":
+            step = self.running.setdefault(node, RunningStep(since=moment))
+            step.done, step.total = _number(event.get("done")), _number(event.get("total"))
+            step.facts = {name: value for name, value in event.items() if name not in _OWN_FIELDS}
+        elif kind in ("done", "failed", "skipped"):
+            self._settle(kind, node, event)
+        elif kind == "warning" and (warning := (node, str(event.get("message", "")))) not in self.warnings:
+            self.warnings.append(warning)
+        elif kind == "run_finished":
+            self.status = str(event.get("status"))
+            self.running.clear()
+
+    def _begin(self, moment: float, event: Mapping[str, Any]) -> None:
+        """A new call: what it computes anew is open again, what it reuses keeps its cost and its warnings."""
+        estimates = event.get("todo")
+        self.todo = None
+        if isinstance(estimates, Mapping):
+            self.todo = {node: max(_number(seconds), LEAST_SECONDS) for node, seconds in estimates.items()}
+        self.started, self.status, self.n_reused = moment, "running", int(_number(event.get("n_reused")))
+        self.running, self.failed, self.skipped = {}, {}, {}
+        anew = self.todo or {}
+        self.done = {node: cost for node, cost in self.done.items() if node not in anew}
+        self.warnings = [warning for warning in self.warnings if warning[0] not in anew]
+
+    def _settle(self, kind: str, node: str, event: Mapping[str, Any]) -> None:
+        self.running.pop(node, None)
+        if kind == "done":
+            self.done[node] = event
+        elif kind == "failed":
+            self.failed[node] = str(event.get("error", ""))
+        else:
+            self.skipped[node] = str(event.get("because", ""))
+
+    @property
+    def settled(self) -> list[str]:
+        """Steps of the call that are done, failed or skipped."""
+        return [node for node in self.todo or {} if node in {**self.done, **self.failed, **self.skipped}]
+
+    @property
+    def share(self) -> float | None:
+        """Share of the call's work whose artifacts are there, 0..1, by the plan's estimates of seconds.
+
+        A step that runs counts by its own progress; one that failed or was skipped is not done. 1 where nothing is to
+        be computed, None before a call has said what is.
+        """
+        if self.todo is None:
+            return None
+        total = sum(self.todo.values())
+        return min(self._seconds_behind() / total, 1.0) if total else 1.0
+
+    def _seconds_behind(self) -> float:
+        """Estimated seconds of the work that is done."""
+        # A copy: the display reads in another thread than the one that takes events in.
+        shares = {node: step.share for node, step in list(self.running.items())} | dict.fromkeys(
+            list(self.done), 1.0
+        )
+        return sum(seconds * shares.get(node, 0.0) for node, seconds in (self.todo or {}).items())
+
+    def seconds_left(self, now: float) -> float | None:
+        """Expected seconds to go at the pace so far, without steps that failed or were skipped.
+
+        None unless the call is running and has a pace: 2 s and 2 % of its work.
+        """
+        share, elapsed = self.share, now - self.started
+        if self.status != "running" or not share or share < 0.02 or elapsed < 2.0:
+            return None
+        behind = self._seconds_behind()
+        given_up = sum((self.todo or {}).get(node, 0.0) for node in (*self.failed, *self.skipped))
+        return elapsed * max(sum((self.todo or {}).values()) - behind - given_up, 0.0) / behind
 
 
-def _share_of_work(
-    todo: Any, nodes: Mapping[str, Mapping[str, Any]], running: Mapping[str, float]
-) -> float | None:
-    """Estimated seconds done over estimated seconds to do, steps that run counted by their own progress."""
-    if not isinstance(todo, Mapping) or not todo:
-        return None
-    estimates = {node: _float(seconds) for node, seconds in todo.items()}
-    done = sum(
-        seconds * (1.0 if nodes.get(node, {}).get("status") in READY else running.get(node, 0.0))
-        for node, seconds in estimates.items()
-    )
-    whole = sum(estimates.values())
-    return done / whole if whole > 0 else None
+def steps_frame(record: Mapping[str, Any], progress: RunProgress) -> pd.DataFrame:
+    """Every step of a run's plan: node, step, status, wall_s, peak_memory (missing unless computed here), key."""
+    import pandas as pd
+
+    rows = []
+    for node, fields in (record.get("nodes") or {}).items():
+        cost = progress.done.get(node, {})
+        rows.append(
+            {"node": node, **fields, "wall_s": cost.get("wall_s"), "peak_memory": cost.get("peak_memory")}
+        )
+    return pd.DataFrame(rows, columns=["node", "step", "status", "wall_s", "peak_memory", "key"])
 
 
-def _running(node: str, state: Mapping[str, Any]) -> dict[str, Any]:
-    event = state.get("event") or {}
-    done, total = _float(event.get("done")), _float(event.get("total"))
-    told = {k: v for k, v in event.items() if k not in ("event", "node", "done", "total", "time")}
-    return {
-        "node": node,
-        "share": min(max(done / total, 0.0), 1.0) if total > 0 else 0.0,
-        "detail": ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in told.items()),
-        "seconds": max(_float(state.get("latest")) - _float(state.get("started")), 0.0),
-    }
-
-
-def _float(value: Any) -> float:
+def _number(value: Any) -> float:
     """A number of an event; 0 where it is none."""
     return float(value) if isinstance(value, (int, float)) else 0.0
 
@@ -132,4 +188,6 @@ def command(record: Mapping[str, Any], store: str) -> str:
 
 def recipe_yaml(record: Mapping[str, Any]) -> str:
     """The recipe as it was run, ready to be saved and run again."""
+    import yaml
+
     return yaml.safe_dump(dict(record.get("recipe") or {}), sort_keys=False, allow_unicode=True)

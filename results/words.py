@@ -5,9 +5,8 @@ One place, so that a card, a table heading and a chart never call one thing by t
 
 from __future__ import annotations
 
+import math
 from typing import Any
-
-import pandas as pd
 
 CLASSES: dict[str, str] = {
     "universal": "has a partner in every model",
@@ -88,7 +87,10 @@ KINDS: dict[str, str] = {
 
 def _missing(value: Any) -> bool:
     """None, NaN and pandas' NA."""
-    return value is None or bool(pd.isna(value))
+    try:
+        return value is None or math.isnan(value)
+    except TypeError:  # pandas' NA is no number
+        return not isinstance(value, str)
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -150,11 +152,11 @@ def roughly(seconds: Any) -> str:
 
 
 def size(n_bytes: Any) -> str:
-    """Bytes with a decimal unit."""
+    """Bytes with a decimal unit and two digits: ``12 kB``, ``3.4 GB``."""
     if _missing(n_bytes):
         return "–"
-    for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if n_bytes < 999.5 or unit == "TB":
+            break
         n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
+    return f"{n_bytes:.1f} {unit}" if n_bytes < 9.95 and unit != "B" else f"{n_bytes:.0f} {unit}"

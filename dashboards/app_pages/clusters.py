@@ -8,11 +8,12 @@ import streamlit as st
 from dashboards.clusters import CLUSTER_ORDERS, ClusterFilter, clusters_of, has_cluster, sort_clusters
 from dashboards.components.cluster_detail import download_members, find_cluster, show_cluster
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
+from dashboards.components.selection import link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.pins import address
 from results import words
+from results.export import csv_bytes
 
 
 def filters(clusters: pd.DataFrame, n_models: int) -> tuple[ClusterFilter, str]:

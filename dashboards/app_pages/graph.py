@@ -12,12 +12,13 @@ from dashboards.components.links import page_button
 from dashboards.components.markup import Fact, badge, escape, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing, panel
 from dashboards.components.plane import clickable_chart, explain_no_positions, graph_spec
-from dashboards.components.selection import csv_bytes, link_popover
+from dashboards.components.selection import link_popover
 from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.places import MAX_NODES, clusters_of, graph_file
 from results import words
 from results.colours import CLASS_COLOURS, GREY
+from results.export import csv_bytes
 
 NOTE = (
     "Every node is a cluster: features of at least two models that count as one. It stands at the mean of its members' "

@@ -10,13 +10,14 @@ from dashboards.components.links import page_button
 from dashboards.components.markup import Fact, badge, escape, facts, heading, legend, swatch
 from dashboards.components.panels import nothing, panel
 from dashboards.components.plane import clickable_chart, explain_no_positions, points_spec
-from dashboards.components.selection import csv_bytes, link_popover
+from dashboards.components.selection import link_popover
 from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.places import COLOURINGS, MAX_POINTS, Group, colour_groups, features_of, sampled, telling
 from dashboards.tables import FEATURE_ID, found_features
 from results import words
 from results.colours import CLASS_COLOURS, GREY
+from results.export import csv_bytes
 
 NOTE = (
     "UMAP of the correlations of all alive features of all models, computed once by the run. Near means alike; "

@@ -8,12 +8,13 @@ import streamlit as st
 from dashboards.components.pair_detail import download_pair, show_pair
 from dashboards.components.panels import nothing, panel
 from dashboards.components.pin_panel import pin_button
-from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
+from dashboards.components.selection import link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.pins import address
 from dashboards.tables import PAIR_ORDERS, PairFilter, find_pair, pairs_of, sort_pairs
 from results import words
+from results.export import csv_bytes
 
 ALL = "All pairs of models"
 CHANCE = {"Any": None, "Beyond chance": True, "Within chance": False}

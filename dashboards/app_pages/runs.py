@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
 from results import words
-from results.progress import READY, Progress, command, fold, recipe_yaml
+from results.progress import READY, RunningStep, RunProgress, command, recipe_yaml, steps_frame
 from storage import Run
 
 #: Seconds between two looks at a run that is being computed.
@@ -93,21 +94,22 @@ def detail(run: Run, store: str) -> None:
 
 def live(run: Run) -> None:
     """The part that moves: status, bar, what runs now, failures, warnings."""
-    record = {**run.record, "status": run.status}
-    state = fold(record, run.events())
+    record, status, now = run.record, run.status, time.time()
+    progress = RunProgress.of(run.events())
     with panel("Progress"):
-        status = str(record["status"])
         st.markdown(words.STATUSES.get(status, status))
-        said = f"{state.n_done:,} of {words.counted(state.n_nodes, 'step')} done"
-        if state.seconds_left is not None:
-            said += f", about {words.roughly(state.seconds_left)} left"
-        by_count = state.n_done / max(state.n_nodes, 1)
-        st.progress(state.share if status == "running" and state.share is not None else by_count, text=said)
-        if len(state.running):
-            running(state)
-        problems(state)
+        nodes = (record.get("nodes") or {}).values()
+        n_ready = sum(node.get("status") in READY for node in nodes)
+        said = f"{n_ready:,} of {words.counted(len(nodes), 'step')} done"
+        share = progress.share if status == "running" else None
+        if share is not None and (left := progress.seconds_left(now)) is not None:
+            said += f", about {words.roughly(left)} left"
+        st.progress(n_ready / max(len(nodes), 1) if share is None else share, text=said)
+        if status == "running" and progress.running:
+            running(progress.running, now)
+        problems(progress)
         with st.expander("All steps"):
-            steps(state)
+            steps(steps_frame(record, progress))
     if status != "running" and st.session_state.get("runs_live") == run.name:
         st.session_state["runs_live"] = None
         st.rerun()
@@ -115,10 +117,11 @@ def live(run: Run) -> None:
         st.session_state["runs_live"] = run.name
 
 
-def running(state: Progress) -> None:
+def running(steps: dict[str, RunningStep], now: float) -> None:
     """The steps that run now."""
+    rows = [(node, 100 * step.share, step.detail, max(now - step.since, 0.0)) for node, step in steps.items()]
     st.dataframe(
-        state.running.assign(share=100 * state.running["share"]), hide_index=True, height="content",
+        pd.DataFrame(rows, columns=["node", "share", "detail", "seconds"]), hide_index=True, height="content",
         column_config={
             "node": "running now",
             "share": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100),
@@ -127,21 +130,22 @@ def running(state: Progress) -> None:
     )  # fmt: skip
 
 
-def problems(state: Progress) -> None:
+def problems(progress: RunProgress) -> None:
     """Failures and warnings, as plain text."""
-    for node, error in zip(state.failures["node"], state.failures["error"], strict=True):
+    for node, error in progress.failed.items():
         st.error("A step failed.", icon=":material/error:")
         st.code(f"{node}\n{error}", language=None, wrap_lines=True)
-    if len(state.warnings):
-        with st.expander(words.counted(len(state.warnings), "warning"), icon=":material/warning:"):
-            st.dataframe(state.warnings, hide_index=True, height="content")
+    if progress.warnings:
+        with st.expander(words.counted(len(progress.warnings), "warning"), icon=":material/warning:"):
+            warnings = pd.DataFrame(progress.warnings, columns=["node", "message"])
+            st.dataframe(warnings, hide_index=True, height="content")
 
 
-def steps(state: Progress) -> None:
+def steps(frame: pd.DataFrame) -> None:
     """Every step of the plan."""
-    frame = state.nodes.assign(
-        peak_memory=[words.size(m) for m in state.nodes["peak_memory"]],
-        wall_s=[words.duration(s) for s in state.nodes["wall_s"]],
+    frame = frame.assign(
+        peak_memory=[words.size(n_bytes) for n_bytes in frame["peak_memory"]],
+        wall_s=[words.duration(seconds) for seconds in frame["wall_s"]],
     )
     st.dataframe(
         frame, hide_index=True,

@@ -8,11 +8,12 @@ import streamlit as st
 from dashboards.components import pair_charts
 from dashboards.components.feature_detail import show_feature
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import csv_bytes, link_popover, selectable_table, step_buttons
+from dashboards.components.selection import link_popover, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.tables import among, find_feature, found_features, specific_of
 from results import words
+from results.export import csv_bytes
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import csv_bytes
 from dashboards.components.sweep_chart import frontier_chart
 from dashboards.frame import current_view
 from results.dictionary_frames import sweep_points
+from results.export import csv_bytes
 
 RECIPE = """sweeps:
   - id: size

@@ -27,13 +27,13 @@ from dashboards.components.markup import (
 from dashboards.components.markup import token_list as token_rows
 from dashboards.components.panels import nothing, panel
 from dashboards.components.pin_panel import pin_button
-from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import listed_tokens, show_profile
 from dashboards.data import View
 from dashboards.tables import feature_keys
 from results import words
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, model_colours
 from results.evaluation_text import EvaluationText
+from results.export import csv_bytes
 from results.firing import consensus_rows, correlations, distinct, firing
 from results.token_text import Channel, token_strip
 

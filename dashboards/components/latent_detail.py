@@ -11,13 +11,14 @@ from dashboards.components.feature_detail import feature_badges, show_verdicts
 from dashboards.components.links import cluster_link, feature_link, pair_link
 from dashboards.components.markup import Fact, badge, facts, heading, legend, remark
 from dashboards.components.panels import explain_older, nothing, panel
-from dashboards.components.selection import choosing_table, csv_bytes
+from dashboards.components.selection import choosing_table
 from dashboards.components.sides import show_contexts_panel, show_profile, show_tokens
 from dashboards.data import View
 from dashboards.neighbours import neighbours_of
 from dashboards.tables import candidates_of, partners_of
 from results import words
 from results.colours import GREY, LEVEL_COLOURS, model_colours
+from results.export import csv_bytes
 from results.firing import firing
 from results.progress import command
 

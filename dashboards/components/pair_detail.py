@@ -8,12 +8,12 @@ import streamlit as st
 from dashboards.components.links import cluster_link, feature_link
 from dashboards.components.markup import Fact, badge, facts, heading
 from dashboards.components.panels import panel
-from dashboards.components.selection import csv_bytes
 from dashboards.components.sides import show_contexts_panel, show_joint, show_profiles, side_of
 from dashboards.data import View
 from dashboards.tables import candidates_of, find_feature
 from results import words
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, SIDE_COLOURS
+from results.export import csv_bytes
 
 
 def show_pair(view: View, row: pd.Series) -> None:

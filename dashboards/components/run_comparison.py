@@ -11,9 +11,10 @@ from dashboards import beside
 from dashboards.components import beside_charts
 from dashboards.components import overview_charts as charts
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import csv_bytes, fitting, link_popover
+from dashboards.components.selection import fitting, link_popover
 from dashboards.data import View, get_view
 from dashboards.tables import agreement_of, class_bars_of
+from results.export import csv_bytes
 from results.side_by_side import class_shares, curves_beside, settings_beside
 from results.stored_comparison import comparisons_of
 from storage import Run

@@ -7,7 +7,6 @@ Back, forward, reload and a link sent by mail then all do what people expect.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -144,21 +143,3 @@ def link_popover(params: dict[str, str]) -> None:
         "Link", icon=":material/link:", help="A link that brings anyone with this store back here"
     ):
         st.code(shareable_link(params), language=None, wrap_lines=True)
-
-
-def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """A frame as UTF-8 CSV in which no cell is a formula: text that starts like one is quoted as JSON.
-
-    Source: UX of spreadsheets, which run cells that start with ``= + - @``.
-    """
-
-    def harmless(value: object) -> object:
-        if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-            return json.dumps(value, ensure_ascii=False)
-        return value
-
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].astype(object).map(harmless)
-    return safe.to_csv(index=False).encode()

@@ -75,7 +75,7 @@ def calibrate_command(
     table = calibrate(settings, n_seeds=n_seeds, root_seed=root_seed, threads=threads, on_world=on_world)
     summary = pooled(table)
     if out is not None:
-        from pipelines.report.tables import csv_bytes, parquet_bytes
+        from results.export import csv_bytes, parquet_bytes
 
         (out / "calibration.csv").write_bytes(csv_bytes(table))
         (out / "calibration.parquet").write_bytes(parquet_bytes(table))

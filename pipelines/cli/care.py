@@ -10,7 +10,7 @@ import typer
 
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import EXIT_FAILED, EXIT_USAGE, print_json, say
-from pipelines.cli.view import counted, size
+from results.words import counted, size
 from universality.errors import InputError, must_be
 
 if TYPE_CHECKING:

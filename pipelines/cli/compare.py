@@ -231,7 +231,7 @@ def write_comparison(comparison: Any, out: Path) -> list[Path]:
 
 
 def _write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
-    from pipelines.report.tables import csv_bytes, parquet_bytes
+    from results.export import csv_bytes, parquet_bytes
 
     parquet, csv = stem.with_suffix(".parquet"), stem.with_suffix(".csv")
     parquet.write_bytes(parquet_bytes(table))
@@ -266,7 +266,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
 def _write_graph(graph: nx.Graph, out: Path) -> list[Path]:
     import networkx as nx
 
-    from results.graph_export import graphml, named_graph
+    from results.export import graphml, named_graph
 
     named, path = named_graph(graph), out / "graph.graphml"
     path.write_bytes(graphml(named))

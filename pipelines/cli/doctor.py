@@ -16,8 +16,8 @@ import typer
 
 from pipelines.cli.names import ROOMS
 from pipelines.cli.terminal import EXIT_FAILED, console, print_json
-from pipelines.cli.view import size
 from pipelines.engine.machine import cores, torch_cuda_version, total_memory, visible_devices
+from results.words import size
 
 DISTRIBUTION = "universality"
 LEAST_MEMORY, LEAST_DISK = 4e9, 5e9

@@ -10,8 +10,8 @@ from pipelines.cli.environment import environment
 from pipelines.cli.progress import choose_display
 from pipelines.cli.runs import print_run, run_document
 from pipelines.cli.terminal import console, print_json, say
-from pipelines.cli.view import counted, duration
 from pipelines.errors import RecipeError
+from results.words import counted, duration
 from universality.errors import must_be
 
 if TYPE_CHECKING:

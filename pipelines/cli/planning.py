@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.execute import default_name, recipe_and_plan
 from pipelines.cli.terminal import console, plain_table, print_json, titled
-from pipelines.cli.view import duration, size
 from pipelines.engine import critical_path
 from pipelines.engine.machine import cores
 from pipelines.engine.schedule import makespan
+from results.words import duration, size
 
 if TYPE_CHECKING:
     from pipelines.engine import Plan

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.terminal import console, say
-from pipelines.cli.view import RunView, counted, duration, size, step_line
+from results.progress import RunningStep, RunProgress
+from results.words import counted, duration, roughly, size
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -31,24 +32,24 @@ class Lines:
     """One line per settled step, and one every 15 s with what runs."""
 
     def __init__(self, verbose: bool = False) -> None:
-        self.view = RunView()
+        self.progress = RunProgress()
         self._verbose = verbose
         self._closed = threading.Event()
         self._clock = threading.Thread(target=self._tell_now_and_then, daemon=True)
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Write a line where the event deserves one."""
-        self.view.apply(event)
+        self.progress.apply(event)
         if event.get("event") == "run_started":
             self._clock.start()
-        line = settled_line(self.view, event, self._verbose)
+        line = settled_line(self.progress, event, self._verbose)
         if line is not None:
             say(line)
 
     def _tell_now_and_then(self) -> None:
         # Its own thread: a step that reports nothing for an hour must not look dead.
         while not self._closed.wait(PLAIN_PERIOD):
-            say(running_line(self.view, time.time()))
+            say(running_line(self.progress, time.time()))
 
     def close(self) -> None:
         """Write no more."""
@@ -61,7 +62,7 @@ class Live:
     def __init__(self, verbose: bool = False) -> None:
         from rich.live import Live as RichLive
 
-        self.view = RunView()
+        self.progress = RunProgress()
         self._verbose = verbose
         self._console = console(stderr=True)
         self._live = RichLive(
@@ -71,16 +72,16 @@ class Live:
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Update the display."""
-        self.view.apply(event)
+        self.progress.apply(event)
         if event.get("event") == "run_started":
             self._live.start(refresh=True)
             self._open = True
-        line = settled_line(self.view, event, self._verbose)
+        line = settled_line(self.progress, event, self._verbose)
         if line is not None:
             self._console.print(line, markup=False)
 
     def _draw(self) -> Group:
-        return draw(self.view, time.time())
+        return draw(self.progress, time.time())
 
     def close(self) -> None:
         """Remove the bar."""
@@ -88,47 +89,56 @@ class Live:
             self._live.stop()
 
 
-def running_line(view: RunView, now: float) -> str:
+def running_line(progress: RunProgress, now: float) -> str:
     """Where a run is, in one line."""
-    left = duration(view.remaining(now))
-    ahead = f", about {left} left" if left else ""
-    steps = "; ".join(step_line(node, step, now) for node, step in list(view.running.items()))
-    return f"{100 * view.fraction:3.0f} %{ahead} | {steps or 'between steps'}"
+    steps = "; ".join(step_line(node, step, now) for node, step in list(progress.running.items()))
+    return f"{100 * (progress.share or 0):3.0f} %{ahead(progress, now)} | {steps or 'between steps'}"
 
 
-def draw(view: RunView, now: float) -> Group:
+def ahead(progress: RunProgress, now: float) -> str:
+    """``", about 3 min left"``; empty where there is no pace yet."""
+    seconds = progress.seconds_left(now)
+    return "" if seconds is None else f", about {roughly(seconds)} left"
+
+
+def step_line(node: str, step: RunningStep, now: float) -> str:
+    """One running step in words: share, facts, and for how long it has been running."""
+    share = f"{100 * step.share:.0f} %" if step.total else ""
+    parts = (share, step.detail, duration(max(0.0, now - step.since)))
+    return f"{node}: " + ", ".join(part for part in parts if part)
+
+
+def draw(progress: RunProgress, now: float) -> Group:
     """The overall bar and the running steps, as a rich renderable."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    left = duration(view.remaining(now))
+    share = progress.share or 0.0
     head = Table.grid(padding=(0, 1))
     head.add_row(
-        ProgressBar(total=1.0, completed=view.fraction, width=32),
-        Text(f"{100 * view.fraction:3.0f} %  {len(view.settled)}/{len(view.todo)} steps"),
-        Text(f"{duration(now - view.started)} so far" + (f", about {left} left" if left else "")),
+        ProgressBar(total=1.0, completed=share, width=32),
+        Text(f"{100 * share:3.0f} %  {len(progress.settled)}/{len(progress.todo or ())} steps"),
+        Text(f"{duration(now - progress.started)} so far{ahead(progress, now)}"),
     )
     steps = Table.grid(padding=(0, 1))
-    for node, step in list(view.running.items()):
-        steps.add_row(
-            Text("  "),
-            ProgressBar(total=1.0, completed=step.fraction, width=16),
-            Text(step_line(node, step, now)),
-        )
+    for node, step in list(progress.running.items()):
+        bar = ProgressBar(total=1.0, completed=step.share, width=16)
+        steps.add_row(Text("  "), bar, Text(step_line(node, step, now)))
     return Group(head, steps)
 
 
-def settled_line(view: RunView, event: dict[str, Any], verbose: bool) -> str | None:
+def settled_line(progress: RunProgress, event: dict[str, Any], verbose: bool) -> str | None:
     """The line that an event leaves behind, if any."""
     kind, node = event.get("event"), event.get("node")
+    n_todo = len(progress.todo or ())
     if kind == "run_started":
-        reused = f", {view.n_reused} already in the store" if view.n_reused else ""
-        return f"{counted(len(view.todo), 'step')} to compute{reused}"
+        reused = f", {progress.n_reused} already in the store" if progress.n_reused else ""
+        return f"{counted(n_todo, 'step')} to compute{reused}"
     if kind == "done":
         memory = f", {size(event['peak_memory'])}" if verbose and event.get("peak_memory") else ""
-        return f"[{len(view.settled)}/{len(view.todo)}] {node}  {duration(event.get('wall_s', 0.0))}{memory}"
+        return f"[{len(progress.settled)}/{n_todo}] {node}  {duration(event.get('wall_s', 0.0))}{memory}"
     if kind == "failed":
         trace = "\n" + event["traceback"].rstrip() if verbose else ""
         return f"failed: {node}: {event['error']}{trace}"

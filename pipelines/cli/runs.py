@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
-from pipelines.cli.view import duration
+from results.words import duration
 from universality.errors import InputError, must_be
 
 if TYPE_CHECKING:

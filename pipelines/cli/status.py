@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.progress import draw, running_line
+from pipelines.cli.progress import ahead, draw, running_line, step_line
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import console, print_json, say
-from pipelines.cli.view import RunView, duration, step_line
 from pipelines.errors import RecipeError
+from results.progress import RunProgress
 from universality.errors import must_be
 
 if TYPE_CHECKING:
@@ -40,22 +40,22 @@ def status_command(run_name: str | None, store_url: str, as_json: bool, watch: b
 
 def status_document(run: Run, now: float) -> dict[str, Any]:
     """Status, node counts, running steps with their progress, failures and the expected rest."""
-    record, status, view = run.record, run.status, RunView.of(run.events())
+    record, status, progress = run.record, run.status, RunProgress.of(run.events())
     running = {
-        node: {"fraction": round(step.fraction, 4), "seconds": round(now - step.since, 1), **step.facts}
-        for node, step in view.running.items()
+        node: {"fraction": round(step.share, 4), "seconds": round(now - step.since, 1), **step.facts}
+        for node, step in progress.running.items()
     }
     return {
         "name": run.name,
         "status": status,
         "recipe": record["recipe_name"],
         "nodes": dict(Counter(node["status"] for node in record["nodes"].values())),
-        "fraction": round(view.fraction, 4) if status == "running" else None,
-        "remaining_s": view.remaining(now) if status == "running" else None,
+        "fraction": round(progress.share or 0.0, 4) if status == "running" else None,
+        "remaining_s": progress.seconds_left(now) if status == "running" else None,
         "running": running if status == "running" else {},
-        "failed": view.failed,
-        "skipped": view.skipped,
-        "warnings": [{"node": node, "message": message} for node, message in view.warnings],
+        "failed": progress.failed,
+        "skipped": progress.skipped,
+        "warnings": [{"node": node, "message": message} for node, message in progress.warnings],
         "wall_s": record["wall_s"],
     }
 
@@ -66,10 +66,9 @@ def _print(run: Run, now: float) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in document["nodes"].items())
     out.print(f"Run {document['name']}: {document['status']} ({counts})", markup=False)
     if document["status"] == "running":
-        view = RunView.of(run.events())
-        left = duration(view.remaining(now))
-        out.print(f"{100 * view.fraction:.0f} %" + (f", about {left} left" if left else ""), markup=False)
-        for node, step in view.running.items():
+        progress = RunProgress.of(run.events())
+        out.print(f"{100 * (progress.share or 0):.0f} %{ahead(progress, now)}", markup=False)
+        for node, step in progress.running.items():
             out.print("  " + step_line(node, step, now), markup=False)
     for node, error in document["failed"].items():
         out.print(f"failed: {node}: {error}", markup=False)
@@ -85,12 +84,12 @@ def _watch(run: Run) -> None:
     """Show a run until nobody computes it any more; progress goes to stderr as in ``run``."""
     if not sys.stderr.isatty():
         while run.status == "running":
-            say(running_line(RunView.of(run.events()), time.time()))
+            say(running_line(RunProgress.of(run.events()), time.time()))
             time.sleep(WATCH_PERIOD_PLAIN)
         return
     from rich.live import Live
 
     with Live(console=console(stderr=True), auto_refresh=False, transient=True) as live:
         while run.status == "running":
-            live.update(draw(RunView.of(run.events()), time.time()), refresh=True)
+            live.update(draw(RunProgress.of(run.events()), time.time()), refresh=True)
             time.sleep(WATCH_PERIOD)

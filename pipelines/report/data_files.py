@@ -75,7 +75,7 @@ def recipe_yaml(recipe: Recipe) -> str:
 def _write_graphs(write: Write, tables: Mapping[str, pd.DataFrame], recipe: Recipe) -> None:
     import networkx as nx
 
-    from results.graph_export import assigned_graph, graphml
+    from results.export import assigned_graph, graphml
 
     pairs = dict(split_comparisons(tables["pairs"]))
     for comparison, features in split_comparisons(tables["features"]):
@@ -155,7 +155,7 @@ def _type(values: pd.Series) -> str:
 
 
 def _graph_section(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    from results.graph_export import EDGE_ATTRIBUTES, NODE_ATTRIBUTES
+    from results.export import EDGE_ATTRIBUTES, NODE_ATTRIBUTES
 
     lines = [
         "## Graph",

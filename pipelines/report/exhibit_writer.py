@@ -15,7 +15,7 @@ from pipelines.report.figures.canvas import FORMATS, to_file
 from pipelines.report.latex import booktabs
 from pipelines.report.markdown import markdown_table
 from pipelines.report.pins import Pins
-from pipelines.report.tables import csv_bytes
+from results.export import csv_bytes
 from results.headline import split_comparisons
 from storage import StoreError
 

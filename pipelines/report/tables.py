@@ -1,15 +1,10 @@
-"""The run's tables as files: Parquet without loss, CSV that no spreadsheet executes."""
+"""The tables of a run that a report writes, and what a row of each is."""
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import pandas as pd
-
-from results.token_text import is_invisible
 
 #: Tables in the order of the README, with what a row is.
 TABLES: Mapping[str, str] = {
@@ -53,54 +48,8 @@ EVIDENCE = frozenset(
         "logits",
     }
 )
-#: Columns that hold corpus text; JSON-quoted in every CSV file.
-TOKEN_COLUMNS = frozenset({"text", "token_text"})
 #: Tables with more rows come as Parquet only: a spreadsheet could not open them anyway.
 MAX_CSV_ROWS = 200_000
-
-_FORMULA = ("=", "+", "-", "@")
-
-
-def parquet_bytes(table: pd.DataFrame) -> bytes:
-    """A table as Parquet (zstd)."""
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False, compression="zstd")
-    return buffer.getvalue()
-
-
-def csv_bytes(table: pd.DataFrame) -> bytes:
-    """A table as CSV (UTF-8, LF, RFC 4180 quoting).
-
-    Numbers are written so that they read back bit by bit. Text that a spreadsheet could take for a formula, that holds
-    anything invisible, or that is a token is written as a JSON string, so its cell starts with a quotation mark.
-    """
-    safe = {
-        column: _each(table[column], quoted if column in TOKEN_COLUMNS else safe_text)
-        for column in table.columns
-        if not pd.api.types.is_numeric_dtype(table[column])
-    }
-    return table.assign(**safe).to_csv(index=False, lineterminator="\n").encode("utf-8")
-
-
-def _each(column: pd.Series, change: Callable[[Any], object]) -> pd.Series:
-    """Every value changed; each distinct one once, for columns repeat a few words over many rows."""
-    return column.map({value: change(value) for value in column.dropna().unique()})
-
-
-def safe_text(cell: object) -> object:
-    """Text as it is, or JSON-quoted where a spreadsheet or a reader could be misled; other values unchanged."""
-    if not isinstance(cell, str):
-        return cell
-    risky = cell.lstrip().startswith(_FORMULA) or any(is_invisible(character) for character in cell)
-    return quoted(cell) if risky else cell
-
-
-def quoted(text: str) -> str:
-    """Text as a JSON string in which every invisible character is escaped."""
-    return "".join(
-        json.dumps(character)[1:-1] if is_invisible(character) else character
-        for character in json.dumps(text, ensure_ascii=False)
-    )
 
 
 def with_token_text(logits: pd.DataFrame, vocabulary: pd.DataFrame) -> pd.DataFrame:

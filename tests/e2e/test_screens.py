@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from synthetic_run import write_synthetic_run
 from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
+from pipelines.cli.status import status_document
 from storage import open_run, open_store
 
 PAGES = ["overview", "pairs", "clusters", "specific", "feature", "lens", "map", "graph", "runs"]
@@ -443,6 +445,21 @@ def test_a_running_run_shows_its_progress_and_command(tmp_path, monkeypatch):
     assert "Interrupted" in sentences(at)
 
 
+def test_the_runs_screen_and_status_tell_the_same_progress(tmp_path, monkeypatch):
+    nodes = {
+        name: {"step": "corpus", "key": digit * 32} for name, digit in (("a", "0"), ("b", "1"), ("c", "2"))
+    }
+    run = open_store(str(tmp_path)).create_run("live", recipe_name="quickstart", recipe={}, nodes=nodes)
+    with run.lock():
+        run.update(status="running")
+        run.append_event({"event": "run_started", "todo": {"a": 20.0, "b": 50.0, "c": 30.0}})
+        run.append_event({"event": "done", "node": "a"})
+        run.append_event({"event": "failed", "node": "b", "error": "no"})
+        run.append_event({"event": "skipped", "node": "c", "because": "b"})
+        (bar,) = opened(str(tmp_path), monkeypatch, "runs").get("progress")
+        assert bar.proto.value == 100 * status_document(run, time.time())["fraction"] == 20
+
+
 def test_the_window_writes_nothing_into_the_store(tiny, monkeypatch):
     def state() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in Path(tiny).rglob("*")}
@@ -455,6 +472,7 @@ def test_the_window_writes_nothing_into_the_store(tiny, monkeypatch):
 def test_no_screen_imports_torch(tiny):
     code = f"""
 import sys
+import time
 sys.argv = ["app.py", "--store", {tiny!r}]
 from streamlit.testing.v1 import AppTest
 at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()

@@ -5,7 +5,6 @@ from html.parser import HTMLParser
 import pytest
 
 from dashboards.components.markup import Fact, badge, context_rows, facts, heading, legend, swatch, token_list
-from dashboards.components.selection import csv_bytes
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -75,17 +74,3 @@ def test_a_list_of_zeros_is_drawn():
 def test_contexts_keep_their_order():
     markup = context_rows([("first", "one"), ("second", "two")])
     assert markup.index("first") < markup.index("one") < markup.index("second") < markup.index("two")
-
-
-def test_no_cell_of_a_csv_file_is_a_formula():
-    import pandas as pd
-
-    frame = pd.DataFrame(
-        {"domain": ["=HYPERLINK(1)", "@x", "plain", None], "r": [-0.5, 0.1, 0.2, float("nan")]}
-    )
-    lines = csv_bytes(frame).decode().splitlines()
-    assert lines[0] == "domain,r"
-    assert lines[1] == '"""=HYPERLINK(1)""",-0.5'
-    assert lines[2].startswith('"""@x"""')
-    assert lines[3:] == ["plain,0.2", ","]
-    assert frame["domain"][0] == "=HYPERLINK(1)"

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.cli import outputs, progress
-from pipelines.cli.view import RunView
+from results.progress import RunProgress
 from universality.errors import InputError
 
 
@@ -57,7 +57,7 @@ EVENTS = [
 
 def test_drawing_shows_the_whole_and_each_running_step():
     stream = io.StringIO()
-    Console(file=stream, width=100).print(progress.draw(RunView.of(EVENTS), now=10.0))
+    Console(file=stream, width=100).print(progress.draw(RunProgress.of(EVENTS), now=10.0))
     text = stream.getvalue()
     assert "25 %" in text
     assert "0/2 steps" in text

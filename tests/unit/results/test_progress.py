@@ -5,7 +5,7 @@ import shlex
 import pytest
 import yaml
 
-from results.progress import command, fold, recipe_yaml
+from results.progress import RunProgress, command, recipe_yaml, steps_frame
 
 
 def record(status: str, **nodes: str) -> dict:
@@ -25,49 +25,88 @@ EVENTS = [
 
 
 def test_a_running_run_shows_what_runs_now():
-    state = fold(record("running", a="running", b="running", c="done"), EVENTS)
-    assert (state.n_nodes, state.n_done) == (3, 1)
-    assert state.running.to_dict("records") == [
-        {"node": "a", "share": 0.75, "detail": "loss 3.25", "seconds": 3.0},
-        {"node": "b", "share": 0.0, "detail": "", "seconds": 0.0},
-    ]
-    assert state.warnings["message"].tolist() == ["few tokens"]
-    assert state.nodes.set_index("node").loc["c", "wall_s"] == 4.0
+    progress = RunProgress.of(EVENTS)
+    assert {node: (step.share, step.detail, step.since) for node, step in progress.running.items()} == {
+        "a": (0.75, "loss 3.25", 1.0),
+        "b": (0.0, "", 2.0),
+    }
+    assert progress.warnings == [("b", "few tokens")]
+    frame = steps_frame(record("running", a="running", b="running", c="done"), progress).set_index("node")
+    assert frame.loc["c", "wall_s"] == 4.0
+    assert frame["status"].tolist() == ["running", "running", "done"]
 
 
-def test_nothing_runs_in_a_run_that_was_interrupted():
-    assert fold(record("interrupted", a="running"), EVENTS).running.empty
-
-
-def test_a_failure_is_forgotten_when_the_step_is_tried_again():
+def test_a_failure_is_forgotten_when_the_run_is_called_again():
     failed = [{"event": "failed", "node": "a", "time": 2.0, "error": "out of memory"}]
-    assert fold(record("partial", a="failed"), failed).failures["error"].tolist() == ["out of memory"]
-    again = [*failed, {"event": "run_started"}, {"event": "started", "node": "a", "time": 3.0}]
-    assert fold(record("running", a="running"), again).failures.empty
+    assert RunProgress.of(failed).failed == {"a": "out of memory"}
+    assert not RunProgress.of([*failed, {"event": "run_started"}]).failed
 
 
 def test_damaged_events_and_records_are_survived():
-    strange = [{}, {"event": "progress", "node": "a"}, {"event": "started", "node": "a", "time": None}]
+    strange = [
+        {},
+        {"event": "progress", "node": "a"},
+        {"event": "started", "node": "a", "time": None},
+        {"event": "news"},
+    ]
     strange.append({"event": "progress", "node": "a", "done": "x", "total": 0})
-    state = fold({"status": "running"}, strange)
-    assert state.n_nodes == 0
-    assert state.running["share"].tolist() == [0.0]
-    assert fold({}, []).nodes.empty
+    progress = RunProgress.of(strange)
+    assert progress.running["a"].share == 0.0
+    assert progress.share is None
+    assert steps_frame({}, progress).empty
+    assert (
+        RunProgress.of([{"event": "progress", "node": "x", "done": 1, "total": 2}]).running["x"].share == 0.5
+    )
+
+
+STARTED = {"event": "run_started", "time": 0.0, "todo": {"a": 10.0, "b": 30.0, "c": 0.0}, "n_reused": 2}
+
+
+def test_the_share_counts_estimated_seconds_of_what_is_there():
+    progress = RunProgress.of([STARTED])
+    assert (progress.share, progress.n_reused, progress.status) == (0.0, 2, "running")
+    progress.apply({"time": 1, "event": "done", "node": "a", "wall_s": 3.0})
+    assert progress.share == pytest.approx(10 / 40.5)
+    progress.apply({"time": 2, "event": "started", "node": "b"})
+    progress.apply({"time": 3, "event": "progress", "node": "b", "done": 5, "total": 10, "loss": 2.5})
+    assert progress.share == pytest.approx(25 / 40.5)
+    progress.apply({"time": 4, "event": "failed", "node": "b", "error": "no"})
+    progress.apply({"time": 4, "event": "skipped", "node": "c", "because": "b"})
+    assert progress.share == pytest.approx(10 / 40.5), "what failed or was skipped is not there"
+    assert progress.settled == ["a", "b", "c"]
+    assert not progress.running
+    assert RunProgress.of([{"event": "run_started", "todo": {}}]).share == 1.0
+
+
+def test_the_time_left_follows_the_pace_and_leaves_out_what_is_given_up():
+    progress = RunProgress.of([STARTED, {"event": "done", "node": "a", "time": 1.0}])
+    assert progress.seconds_left(now=0.1) is None, "no pace yet"
+    assert progress.seconds_left(now=10.0) == pytest.approx(10.0 * 30.5 / 10)
+    progress.apply({"time": 2, "event": "failed", "node": "b", "error": "no"})
+    assert progress.seconds_left(now=10.0) == pytest.approx(10.0 * 0.5 / 10)
+    progress.apply({"time": 11, "event": "run_finished", "status": "partial"})
+    assert progress.seconds_left(now=12.0) is None
+
+
+def test_a_second_call_of_the_run_begins_anew_with_what_it_computes():
+    events = [
+        STARTED,
+        {"event": "done", "node": "c", "wall_s": 2.0},
+        {"event": "failed", "node": "a", "error": "x"},
+        {"event": "warning", "node": "a", "message": "computed again"},
+        {"event": "warning", "node": "c", "message": "reused"},
+        {**STARTED, "time": 50.0, "todo": {"a": 1.0}},
+    ]
+    progress = RunProgress.of(events)
+    assert (progress.failed, progress.todo, progress.started) == ({}, {"a": 1.0}, 50.0)
+    assert progress.warnings == [("c", "reused")]
+    assert (progress.share, progress.settled) == (0.0, [])
+    assert progress.done["c"]["wall_s"] == 2.0
 
 
 def test_the_command_can_be_pasted():
     words = shlex.split(command(record("interrupted"), "/a folder/runs"))
     assert words == ["universality", "run", "quickstart", "--name", "a run", "--store", "/a folder/runs"]
-
-
-def test_the_time_left_follows_the_estimates_of_the_plan():
-    todo = {"a": 40.0, "b": 40.0, "c": 20.0}
-    events = [{"event": "run_started", "time": 0.0, "todo": todo}, *EVENTS[1:]]
-    state = fold(record("running", a="running", b="running", c="done"), events)
-    assert state.share == pytest.approx((0.75 * 40 + 20) / 100)
-    assert state.seconds_left == pytest.approx(5.0 * 0.5 / 0.5)
-    assert fold(record("done", a="done", b="done", c="done"), events).seconds_left is None
-    assert fold(record("running", a="running"), EVENTS).share is None
 
 
 def test_the_recipe_is_given_back_as_it_was():

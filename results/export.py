@@ -1,19 +1,68 @@
-"""The graph of features in the formats of other programs."""
+"""A run's tables and graph as files of other programs: Parquet without loss, CSV that no spreadsheet runs, GraphML."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from results.token_text import is_invisible
+
 if TYPE_CHECKING:
     import networkx as nx
 
+#: Columns that hold corpus text; JSON-quoted in every CSV file.
+TOKEN_COLUMNS = frozenset({"text", "token_text"})
 #: Columns of ``features`` and ``pairs`` that :func:`assigned_graph` keeps.
 NODE_ATTRIBUTES = ("class", "level", "cluster", "firing_rate", "best_r")
 EDGE_ATTRIBUTES = ("r_held_out", "q", "level", "assigned", "kept")
+_FORMULA = ("=", "+", "-", "@")
+
+
+def parquet_bytes(table: pd.DataFrame) -> bytes:
+    """A table as Parquet (zstd)."""
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False, compression="zstd")
+    return buffer.getvalue()
+
+
+def csv_bytes(table: pd.DataFrame) -> bytes:
+    """A table as CSV (UTF-8, LF, RFC 4180 quoting).
+
+    Numbers are written so that they read back bit by bit. Text that a spreadsheet could take for a formula, that holds
+    anything invisible, or that is a token is written as a JSON string, so its cell starts with a quotation mark.
+    """
+    safe = {
+        column: _each(table[column], quoted if column in TOKEN_COLUMNS else safe_text)
+        for column in table.columns
+        if not pd.api.types.is_numeric_dtype(table[column])
+    }
+    return table.assign(**safe).to_csv(index=False, lineterminator="\n").encode("utf-8")
+
+
+def _each(column: pd.Series, change: Callable[[str], object]) -> pd.Series:
+    """Every text changed; each distinct one once, for columns repeat a few words over many rows."""
+    texts = {value: change(value) for value in column.dropna().unique() if isinstance(value, str)}
+    return column.astype(object).map(lambda value: texts[value] if isinstance(value, str) else value)
+
+
+def safe_text(cell: object) -> object:
+    """Text as it is, or JSON-quoted where a spreadsheet could run it or a reader be misled; other values unchanged."""
+    if not isinstance(cell, str):
+        return cell
+    risky = cell.lstrip().startswith(_FORMULA) or any(is_invisible(character) for character in cell)
+    return quoted(cell) if risky else cell
+
+
+def quoted(text: str) -> str:
+    """Text as a JSON string in which every invisible character is escaped."""
+    return "".join(
+        json.dumps(character)[1:-1] if is_invisible(character) else character
+        for character in json.dumps(text, ensure_ascii=False)
+    )
 
 
 def named_graph(graph: nx.Graph) -> nx.Graph:
