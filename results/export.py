@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from results.token_text import is_invisible
+from universality.schema import column
+from universality.tables import FEATURES, PAIRS
 
 if TYPE_CHECKING:
     import networkx as nx
 
 #: Columns that hold corpus text; JSON-quoted in every CSV file.
 TOKEN_COLUMNS = frozenset({"text", "token_text"})
-#: Columns of ``features`` and ``pairs`` that :func:`assigned_graph` keeps.
-NODE_ATTRIBUTES = ("class", "level", "cluster", "firing_rate", "best_r")
-EDGE_ATTRIBUTES = ("r_held_out", "q", "level", "assigned", "kept")
+#: What nodes and edges of :func:`assigned_graph` say.
+NODES = FEATURES.pick("model latent class level cluster firing_rate best_r")
+EDGES = (
+    *PAIRS.pick("r_held_out q level"),
+    column("assigned", "bool", "yes or no", "true, false", "whether partners were chosen one to one"),
+    column("kept", "bool", "yes or no", "true, false",
+           "whether q is below alpha and r_held_out at least tau: clusters are made of these"),
+)  # fmt: skip
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -111,20 +118,19 @@ def assigned_graph(features: pd.DataFrame, pairs: pd.DataFrame, *, tau: float, a
         tau: threshold of held-out r. alpha: false-discovery rate.
 
     Returns:
-        Nodes ``model/latent`` with model, latent, class, level, cluster, firing_rate, best_r; edges with r_held_out, q,
-        level, ``assigned`` (whether partners are one to one) and ``kept`` (``q < alpha`` and ``r_held_out >= tau``:
-        clusters are made of these). What a table lacks for a node or edge is no attribute of it.
+        Nodes ``model/latent`` with :data:`NODES`, edges with :data:`EDGES`; what a table lacks for one is no attribute
+        of it.
     """
     import networkx as nx
 
     graph = nx.Graph()
-    nodes = features.loc[features["status"] == "alive", ["model", "latent", *NODE_ATTRIBUTES]]
+    nodes = features.loc[features["status"] == "alive", [of.name for of in NODES]]
     for row in nodes.to_dict("records"):
         graph.add_node((row.pop("model"), row.pop("latent")), **{str(k): v for k, v in row.items()})
     edges = pairs.assign(
         assigned=pairs["method"] == "assignment", kept=(pairs["q"] < alpha) & (pairs["r_held_out"] >= tau)
     )
-    for row in edges[["model_a", "latent_a", "model_b", "latent_b", *EDGE_ATTRIBUTES]].to_dict("records"):
+    for row in edges[[*PAIRS.key, *(of.name for of in EDGES)]].to_dict("records"):
         a, b = ((row.pop(f"model_{side}"), row.pop(f"latent_{side}")) for side in "ab")
         graph.add_edge(a, b, **{str(k): v for k, v in row.items()})
     return named_graph(graph)

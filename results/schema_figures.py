@@ -1,212 +1,163 @@
-"""Every column of the numbers behind the figures of a report: unit, range and meaning, said once."""
+"""The numbers behind the figures of a report, by file: what a row is, and what every column holds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from results.schema import TABLES
-from results.schema_common import COMMON, COUNT, ID, SHARE, Entry, R
+from results.schema import MODELS, SWEEPS
+from universality import tables as science
+from universality.schema import (
+    Column,
+    TableSchema,
+    column,
+    correlation,
+    count,
+    identity,
+    share,
+    word,
+)  # fmt: skip
+from universality.tables import table
 
-
-class Numbers(NamedTuple):
-    """What a file behind a figure holds.
-
-    Attributes:
-        meaning: what a row of it is, a phrase without a full stop.
-        columns: its columns; of those that are not named, the meaning is that of the run's tables.
-    """
-
-    meaning: str
-    columns: Mapping[str, Entry]
-
-
-_PLACE = Entry("none", "any", "place on the map; only distances to others mean something")
-_RATE = Entry("share", SHARE, "firing rate")
-_SIDE = Entry("word", "run, or run/comparison", "the comparison")
-_OF_ALIVE = Entry("share", SHARE, "the same as a share of all alive features")
-_KIND = Entry("word", "features, neurons, ceiling, untrained, chance", "what was correlated")
-_MEASURE = Entry(
-    "word", "r_held_out, r_token", "held-out r, raw or with each token's and position's mean removed"
+_KIND = word("kind", "features, neurons, ceiling, untrained, chance", "what was correlated")
+_MEASURE = word(
+    "measure", "r_held_out, r_token", "held-out r, raw or with each token's and position's mean removed"
 )
-_MEDIAN = "median over models of the column of the same name in `domains`"
+_SIDE = word("side", "run, or run/comparison", "the comparison")
+_TAU = share("tau", "threshold at which features were clustered", "r")
+_OF_ALIVE = share("fraction", "the same as a share of all alive features")
+_N_PAIRS = count("n", "assigned pairs; each counts once for either latent")
+_MEDIANS = tuple(
+    of._replace(meaning="median over models of the column of the same name in `domains`")
+    for of in science.DOMAINS.pick("mcc sensitivity specificity auroc r r_token neuron_r untrained_r")
+)
+_CASES = (
+    word("case", "features, or a cluster", "the case study", "words"),
+    word("remark", "any", "what is said of it", "words"),
+    identity("context", "number of the context within the case"),
+    word("note", "any", "why the context is shown", "words"),
+    identity("place", "number of the token within the context"),
+    word("token_text", "any", "the token, as JSON", "text"),
+    column("peak", "bool", "yes or no", "true, false", "whether the context was chosen for this token"),
+    word("feature", "m0:28", "model and latent", "id"),
+    share("share", "activation as a share of the latent's largest"),
+)
 
-_CASES = {
-    "case": Entry("words", "features, or a cluster", "the case study"),
-    "remark": Entry("words", "any", "what is said of it"),
-    "context": Entry("id", ID, "number of the context within the case"),
-    "note": Entry("words", "any", "why the context is shown"),
-    "place": Entry("id", ID, "number of the token within the context"),
-    "token_text": Entry("text", "any", "the token, as JSON"),
-    "peak": Entry("yes or no", "true, false", "whether the context was chosen for this token"),
-    "feature": Entry("id", "m0:28", "model and latent"),
-    "share": Entry("share", SHARE, "activation as a share of the latent's largest"),
-}
-_MODELS, _DOMAINS = TABLES["models"], TABLES["domains"]
 
+def _places(*names: str) -> tuple[Column, ...]:
+    meaning = "place on the map; only distances to others mean something"
+    return tuple(column(name, "float32", "none", "any", meaning) for name in names)
+
+
+_SCHEMAS = (
+    table(
+        "correlation", "a bin of a distribution of r", "kind measure left",
+        _KIND, _MEASURE,
+        correlation("left", "lower end of the bin, within it"),
+        correlation("right", "upper end, outside it but for the last one"),
+        count("count?", "pairs in the bin; missing for chance, which is rebuilt from quantiles"),
+        share("fraction", "share of the pairs of this kind"),
+    ),
+    table(
+        "correlation.lines", "a line or number in the figure", "kind measure",
+        _KIND, _MEASURE,
+        correlation("value", "the statistic"),
+        share("tau", "threshold of the run", "r"),
+        share("at_least?", "share of the pairs at or above tau; missing for chance"),
+        count("n?", "pairs; missing for chance"),
+        word("statistic", "median, 95th percentile", "what value is", "words"),
+    ),
+    table(
+        "classes", "a class and level at a threshold", "tau class level",
+        _TAU, "class level", count("n_features", "alive features of that class and level"), _OF_ALIVE,
+    ),
+    table(
+        "classes.matrix", "two models, in both orders", "model_a model_b",
+        "model_a model_b",
+        correlation("r?", "median held-out r of assigned pairs; a model with itself: its ceiling"),
+        count("n", "assigned pairs; 0 where nothing was compared"),
+        correlation("low?", "lower end of the 95 % interval, over resampled documents"),
+        correlation("high?", "upper end of that interval"),
+    ),
+    table(
+        "membership", "a set of models", "models",
+        word("models", "m0 m1 …", "the set", "ids"),
+        count("n_models", "models in the set", "1 and up"),
+        count("n_clusters", "clusters with features of exactly these models"),
+        count("n_features", "alive features in them"),
+    ),
+    table(
+        "membership.k_of_m", "a number of models", "k",
+        *science.K_OF_M.columns, share("at_least", "alive features in clusters of k models or more"),
+    ),
+    table(
+        "r_by_rate", "a cell of firing rate and r that holds a pair", "left bottom",
+        share("left", "lower end of the firing rate, within the cell"),
+        share("right", "upper end, outside it"),
+        correlation("bottom", "lower end of the held-out r, within the cell"),
+        correlation("top", "upper end, outside it"),
+        _N_PAIRS,
+    ),
+    table(
+        "r_by_rate.median", "a bin of the firing rate", "rate",
+        share("rate", "middle of the bin on a logarithmic axis"),
+        correlation("r", "median held-out r of assigned pairs, from the cells"),
+        _N_PAIRS,
+    ),
+    table("r_by_rate.chance", "a bin of the firing rate", "left", *science.NULL_RATES.columns),
+    table(
+        "dictionaries", "a dictionary", "model",
+        *MODELS.pick("model role architecture d_sae sparsity fvu l0 ce_recovered kl_recovered n_alive n_dense "
+                     "dead_fraction heldout_loss sae_tokens"),
+    ),
+    table(
+        "firing_rates", "a bin of a model's firing rates; the first one holds latents that never fire",
+        "model left right",
+        "model",
+        share("left", "lower end of the bin, within it"),
+        share("right", "upper end, outside it but for the last one"),
+        count("n", "latents"),
+        share("fraction", "share of the model's latents"),
+    ),
+    table(
+        "frontier", "a point of a sweep: means over its seeds that ended well", "point",
+        *SWEEPS.pick("point"),
+        word("series", "any", "architecture and size, a line of the figure", "words"),
+        *SWEEPS.pick("architecture d_sae sparsity l0 fvu ce_recovered kl_recovered dead_fraction"),
+        SWEEPS["n_dense"]._replace(dtype="float64"),
+        *SWEEPS.pick("seed_cosine"),
+        count("n_seeds", "seeds that ended well"),
+        *SWEEPS.pick("frontier"),
+    ),
+    table("map", "an alive feature", "model latent", "model latent", *_places("x", "y"), "class cluster"),
+    table(
+        "map.links", "an assigned pair within one cluster", "latent_a latent_b",
+        "latent_a latent_b r_held_out", *_places("x_a", "y_a", "x_b", "y_b"),
+        column("drawn", "bool", "yes or no", "true, false", "whether the figure has room for its line"),
+    ),
+    table("cases", "a token of a context, by feature", "case context place feature", *_CASES),
+    table("pinned", "a token of a context, by feature", "case context place feature", *_CASES),
+    table(
+        "domains", "a domain", "domain",
+        "domain", count("n_models", "models in which a best latent was found", "1 and up"), "n_rows",
+        *_MEDIANS,
+        correlation("r_low?", "least r over models"),
+        correlation("r_high?", "largest r over models"),
+        word("level", "domain, token, context, untested", "most frequent level over models"),
+    ),
+    table(
+        "beside.headline", "a quantity of a comparison", "quantity side",
+        *science.HEADLINE.pick("quantity"),
+        word("label", "any", "what the figure calls the quantity", "words"),
+        _SIDE, *science.HEADLINE.pick("value low high n"),
+    ),
+    table(
+        "beside.classes", "a class and level of a comparison", "side class level",
+        _SIDE, "class level", count("n", "alive features of all models of that class and level"), _OF_ALIVE,
+    ),
+    table(
+        "beside.curves", "a class of a comparison at a threshold", "side tau class",
+        _SIDE, _TAU, "class", share("fraction", "share of all alive features"),
+    ),
+)  # fmt: skip
 #: By file below ``figures/``, without the comparison's name and the number of the page.
-FIGURES: Mapping[str, Numbers] = {
-    "correlation": Numbers(
-        "a bin of a distribution of r",
-        {
-            "kind": _KIND,
-            "measure": _MEASURE,
-            "left": Entry("r", R, "lower end of the bin, within it"),
-            "right": Entry("r", R, "upper end, outside it but for the last one"),
-            "count": Entry(
-                "count", COUNT, "pairs in the bin; missing for chance, which is rebuilt from quantiles"
-            ),
-            "fraction": Entry("share", SHARE, "share of the pairs of this kind"),
-        },
-    ),
-    "correlation.lines": Numbers(
-        "a line or number in the figure",
-        {
-            "kind": _KIND,
-            "measure": _MEASURE,
-            "value": Entry("r", R, "the statistic"),
-            "tau": Entry("r", SHARE, "threshold of the run"),
-            "at_least": Entry("share", SHARE, "share of the pairs at or above tau; missing for chance"),
-            "n": Entry("count", COUNT, "pairs; missing for chance"),
-            "statistic": Entry("words", "median, 95th percentile", "what value is"),
-        },
-    ),
-    "classes": Numbers(
-        "a class and level at a threshold",
-        {
-            "tau": Entry("r", SHARE, "threshold at which features were clustered"),
-            "n_features": Entry("count", COUNT, "alive features of that class and level"),
-            "fraction": _OF_ALIVE,
-        },
-    ),
-    "classes.matrix": Numbers(
-        "two models, in both orders",
-        {
-            "r": Entry("r", R, "median held-out r of assigned pairs; a model with itself: its ceiling"),
-            "n": Entry("count", COUNT, "assigned pairs; 0 where nothing was compared"),
-            "low": Entry("r", R, "lower end of the 95 % interval, over resampled documents"),
-            "high": Entry("r", R, "upper end of that interval"),
-        },
-    ),
-    "membership": Numbers(
-        "a set of models",
-        {
-            "models": Entry("ids", "m0 m1 …", "the set"),
-            "n_models": Entry("count", "1 and up", "models in the set"),
-            "n_clusters": Entry("count", COUNT, "clusters with features of exactly these models"),
-            "n_features": Entry("count", COUNT, "alive features in them"),
-        },
-    ),
-    "membership.k_of_m": Numbers(
-        "a number of models",
-        {
-            **TABLES["k_of_m"],
-            "at_least": Entry("share", SHARE, "alive features in clusters of k models or more"),
-        },
-    ),
-    "r_by_rate": Numbers(
-        "a cell of firing rate and r that holds a pair",
-        {
-            "left": _RATE._replace(meaning="lower end of the firing rate, within the cell"),
-            "right": _RATE._replace(meaning="upper end, outside it"),
-            "bottom": Entry("r", R, "lower end of the held-out r, within the cell"),
-            "top": Entry("r", R, "upper end, outside it"),
-            "n": Entry("count", COUNT, "assigned pairs; each counts once for either latent"),
-        },
-    ),
-    "r_by_rate.median": Numbers(
-        "a bin of the firing rate",
-        {
-            "rate": _RATE._replace(meaning="middle of the bin on a logarithmic axis"),
-            "r": Entry("r", R, "median held-out r of assigned pairs, from the cells"),
-            "n": Entry("count", COUNT, "assigned pairs; each counts once for either latent"),
-        },
-    ),
-    "r_by_rate.chance": Numbers("a bin of the firing rate", TABLES["null_rates"]),
-    "dictionaries": Numbers("a dictionary", _MODELS),
-    "firing_rates": Numbers(
-        "a bin of a model's firing rates; the first one holds latents that never fire",
-        {
-            "left": _RATE._replace(meaning="lower end of the bin, within it"),
-            "right": _RATE._replace(meaning="upper end, outside it but for the last one"),
-            "n": Entry("count", COUNT, "latents"),
-            "fraction": Entry("share", SHARE, "share of the model's latents"),
-        },
-    ),
-    "frontier": Numbers(
-        "a point of a sweep: means over its seeds that ended well",
-        {
-            **TABLES["sweeps"],
-            "series": Entry("words", "any", "architecture and size, a line of the figure"),
-            "n_seeds": Entry("count", COUNT, "seeds that ended well"),
-        },
-    ),
-    "map": Numbers("an alive feature", {"x": _PLACE, "y": _PLACE}),
-    "map.links": Numbers(
-        "an assigned pair within one cluster",
-        {
-            **{f"{axis}_{side}": _PLACE for axis in "xy" for side in "ab"},
-            "drawn": Entry("yes or no", "true, false", "whether the figure has room for its line"),
-        },
-    ),
-    "cases": Numbers("a token of a context, by feature", _CASES),
-    "pinned": Numbers("a token of a context, by feature", _CASES),
-    "domains": Numbers(
-        "a domain",
-        {
-            "n_models": Entry("count", "1 and up", "models in which a best latent was found"),
-            "n_rows": _DOMAINS.get("n_rows", COMMON["n_rows"]),
-            **{
-                name: (_DOMAINS.get(name) or COMMON[name])._replace(meaning=_MEDIAN)
-                for name in (
-                    "mcc",
-                    "sensitivity",
-                    "specificity",
-                    "auroc",
-                    "r",
-                    "r_token",
-                    "neuron_r",
-                    "untrained_r",
-                )
-            },
-            "r_low": Entry("r", R, "least r over models"),
-            "r_high": Entry("r", R, "largest r over models"),
-            "level": COMMON["level"]._replace(meaning="most frequent level over models"),
-        },
-    ),
-    "beside.headline": Numbers(
-        "a quantity of a comparison",
-        {
-            **TABLES["headline"],
-            "label": Entry("words", "any", "what the figure calls the quantity"),
-            "side": _SIDE,
-        },
-    ),
-    "beside.classes": Numbers(
-        "a class and level of a comparison",
-        {
-            "side": _SIDE,
-            "n": Entry("count", COUNT, "alive features of all models of that class and level"),
-            "fraction": _OF_ALIVE,
-        },
-    ),
-    "beside.curves": Numbers(
-        "a class of a comparison at a threshold",
-        {
-            "side": _SIDE,
-            "tau": Entry("r", SHARE, "threshold at which features were clustered"),
-            "fraction": _OF_ALIVE._replace(meaning="share of all alive features"),
-        },
-    ),
-}
-
-
-def figure_entry(file: str, column: str) -> Entry | None:
-    """What a column behind a figure holds, or None where nobody said.
-
-    Args:
-        file: key of :data:`FIGURES`.
-        column: name of the column.
-    """
-    known = FIGURES.get(file)
-    return None if known is None else known.columns.get(column) or COMMON.get(column)
+FIGURES: Mapping[str, TableSchema] = {schema.name: schema for schema in _SCHEMAS}

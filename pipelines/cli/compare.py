@@ -10,18 +10,13 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli.summary import print_summary
 from pipelines.cli.terminal import console, print_json, say
 from universality.errors import InputError, must_be
+from universality.tables import COMPARISON
 
 if TYPE_CHECKING:
     import networkx as nx
     import numpy as np
     import pandas as pd
     import scipy.sparse as sp
-
-#: The tables of a comparison that are written, each as Parquet and CSV.
-TABLES = (
-    "features", "pairs", "verdicts", "clusters", "indices", "headline", "baselines",
-    "null_quantiles", "null_rates", "tau_curve", "k_of_m", "candidates", "domains",
-)  # fmt: skip
 
 
 def compare_command(
@@ -219,7 +214,7 @@ def write_comparison(comparison: Any, out: Path) -> list[Path]:
     """
     out.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
-    for name in TABLES:
+    for name in COMPARISON:
         written += _write_table(getattr(comparison, name), out / name)
     written += _write_graph(comparison.graph, out)
     written += _write_exhibits(comparison, out)
@@ -253,11 +248,11 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
         path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         written.append(path)
 
-    tables = {name: table for name in TABLES if len(table := getattr(comparison, name))}
+    tables = {name: table for name in COMPARISON if len(table := getattr(comparison, name))}
     names = comparison.features["model"].drop_duplicates()
     tables["models"] = DataFrame({"model": names, "role": "primary"})
     exhibits = ExhibitWriter(write)
-    exhibits.every_exhibit(tables, {"main": comparison.config.tau}, frozenset(TABLES))
+    exhibits.every_exhibit(tables, {"main": comparison.config.tau}, frozenset(COMPARISON))
     for missing in exhibits.missing:
         say(f"Not made: {missing}.")
     return written

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,9 +13,10 @@ from pipelines.report.exhibit_writer import Write
 from pipelines.report.folder import json_text
 from pipelines.report.prose.material import readable_recipe
 from pipelines.report.tables import TABLES
+from results.export import EDGES, NODES, assigned_graph, graphml
 from results.headline import split_comparisons
-from results.schema import entry
-from results.schema_figures import FIGURES, figure_entry
+from results.schema_figures import FIGURES
+from universality.schema import Column, TableSchema, column_type
 
 if TYPE_CHECKING:
     from storage import Run
@@ -28,15 +29,6 @@ FILES: Mapping[str, str] = {
     "behind the figures, and of the graph",
     "recipe.resolved.yaml": "the recipe with every default filled in: `universality run recipe.resolved.yaml`",
     "environment.json": "the machine and the packages that made the run, and the packages that wrote this report",
-}
-#: Attributes of the graph that are no columns of a table.
-_GRAPH_ONLY = {
-    "assigned": ("yes or no", "true, false", "whether partners were chosen one to one"),
-    "kept": (
-        "yes or no",
-        "true, false",
-        "whether q is below alpha and r_held_out at least tau: clusters are made of these",
-    ),
 }
 
 
@@ -75,8 +67,6 @@ def recipe_yaml(recipe: Recipe) -> str:
 def _write_graphs(write: Write, tables: Mapping[str, pd.DataFrame], recipe: Recipe) -> None:
     import networkx as nx
 
-    from results.export import assigned_graph, graphml
-
     pairs = dict(split_comparisons(tables["pairs"]))
     for comparison, features in split_comparisons(tables["features"]):
         mine = pairs.get(comparison, tables["pairs"].iloc[:0])
@@ -100,14 +90,13 @@ def data_dictionary(tables: Mapping[str, pd.DataFrame], numbers: Mapping[str, pd
         "that may be empty say when.",
         "",
     ]
-    for name, meaning in TABLES.items():
+    for name, schema in TABLES.items():
         if name in tables:
-            lines += [f"## `{name}`", "", f"{meaning[:1].upper()}{meaning[1:]}.", "", *_HEAD]
-            lines += [_row(name, column, tables[name][column]) for column in tables[name].columns]
-            lines.append("")
+            lines += [f"## `{name}`", "", f"{schema.meaning[:1].upper()}{schema.meaning[1:]}.", ""]
+            lines += _listing("column", _columns(schema, tables[name]))
     lines += _figures_section(numbers)
     if "features" in tables and "pairs" in tables:
-        lines += _graph_section(tables)
+        lines += _graph_section()
     return "\n".join(lines)
 
 
@@ -122,55 +111,42 @@ def _figures_section(numbers: Mapping[str, pd.DataFrame]) -> list[str]:
         "",
     ]
     for name, frame in numbers.items():
-        known = FIGURES.get(name)
+        schema = FIGURES.get(name)
         lines += [f"### `figures/{name}.csv`", ""]
-        lines += [f"A row: {known.meaning}.", ""] if known is not None else []
-        lines += _HEAD
-        for column in frame.columns:
-            unit, span, meaning = figure_entry(name, column) or ("", "", "")
-            lines.append(_line(column, _type(frame[column]), unit, span, meaning))
-        lines.append("")
+        lines += [f"A row: {schema.meaning}.", ""] if schema is not None else []
+        lines += _listing("column", _columns(schema, frame))
     return lines
 
 
-_HEAD = ("| column | type | unit | range | meaning |", "| --- | --- | --- | --- | --- |")
-
-
-def _row(table: str, column: str, values: pd.Series) -> str:
-    found = entry(table, column)
-    unit, span, meaning = found if found is not None else ("", "", "")
-    return _line(column, _type(values), unit, span, meaning)
-
-
-def _line(name: str, kind: str, unit: str, span: str, meaning: str) -> str:
-    cells = (f"`{name}`", kind, unit, span, meaning)
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
-def _type(values: pd.Series) -> str:
-    """``int64``, ``float64``, ``bool`` or ``text``, as Parquet holds it."""
-    name = str(values.dtype).lower()
-    known = ("int", "float", "bool")
-    return name.replace("boolean", "bool") if name.startswith(known) else "text"
-
-
-def _graph_section(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    from results.export import EDGE_ATTRIBUTES, NODE_ATTRIBUTES
-
-    lines = [
+def _graph_section() -> list[str]:
+    attributes = [
+        of._replace(name=f"{part} {of.name}")
+        for part, columns in (("node", NODES), ("edge", EDGES))
+        for of in columns
+    ]
+    return [
         "## Graph",
         "",
         "`graph/<comparison>.graphml` and `.json` (node-link). Nodes are alive features with the id `model/latent`, "
         "edges the rows of `pairs`. What is missing in the table is no attribute.",
         "",
-        "| attribute | type | unit | range | meaning |",
-        "| --- | --- | --- | --- | --- |",
+        *_listing("attribute", attributes),
     ]
-    for table, names in (("features", ("model", "latent", *NODE_ATTRIBUTES)), ("pairs", EDGE_ATTRIBUTES)):
-        side = "node" if table == "features" else "edge"
-        for name in names:
-            kind = _type(tables[table][name]) if name in tables[table] else "bool"
-            found = _GRAPH_ONLY.get(name) or entry(table, name) or ("", "", "")
-            unit, span, meaning = found
-            lines.append(_line(f"{side} {name}", kind, unit, span, meaning))
+
+
+def _columns(schema: TableSchema | None, frame: pd.DataFrame) -> list[Column]:
+    """A frame's columns with the types that they have; what no schema describes has blanks."""
+    declared = {} if schema is None else {of.name: of for of in schema.columns}
+    return [
+        declared.get(name, Column(name, "", "", "", ""))._replace(dtype=column_type(frame[name]) or "text")
+        for name in map(str, frame.columns)
+    ]
+
+
+def _listing(head: str, columns: Iterable[Column]) -> list[str]:
+    """A Markdown table of columns, and a blank line."""
+    lines = [f"| {head} | type | unit | range | meaning |", "| --- | --- | --- | --- | --- |"]
+    for name, *others, _ in columns:
+        cells = (f"`{name}`", *others)
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return [*lines, ""]

@@ -54,8 +54,8 @@ def readme_text(
         data_files=DATA,
         exhibits=_exhibits(),
         tables={
-            name: f"{meaning} ({len(tables[name]):,} rows)"
-            for name, meaning in TABLES.items()
+            name: f"{schema.meaning} ({len(tables[name]):,} rows)"
+            for name, schema in TABLES.items()
             if name in tables
         },
         max_csv_rows=MAX_CSV_ROWS,

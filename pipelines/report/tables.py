@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-#: Tables in the order of the README, with what a row is.
-TABLES: Mapping[str, str] = {
-    "headline": "median held-out r of assigned pairs, one row per quantity and pair of models",
-    "models": "one row per dictionary: seeds, sizes, quality, alive, rare and dead latents",
-    "dictionary_domains": "fraction of variance unexplained of every dictionary in every domain of the text",
-    "features": "one row per latent of every model: status, class, level, best r, verdict",
-    "pairs": "one row per assigned pair of latents, with its chance level and margins",
-    "clusters": "one row per group of features of different models that count as one",
-    "pinned": "the pairs that were pinned, in their order",
-    "verdicts": "why a feature has no partner in a model, one row per feature and missing model",
-    "domains": "each model's best latent per domain of the text, its partner, and controls",
-    "indices": "published similarity indices, each with its chance level",
-    "tau_curve": "features by class and level, over the threshold tau",
-    "k_of_m": "clusters and features by number of models",
-    "baselines": "assigned pairs of features, neurons, second dictionaries and untrained models",
-    "null_quantiles": "quantiles of the chance level (the maximum over candidates) per pair of models",
-    "null_rates": "quantiles of the chance level by the firing rate of the latent, all pairs of models together",
-    "candidates": "each latent's five best candidates in every other model, on the fit rows",
-    "sweeps": "one row per dictionary of a sweep: setting, sparsity, unexplained variance, whether nothing beats it",
-    "positions": "where alive features stand on the map; of very many features a sample of whole clusters",
-    "cluster_positions": "where clusters of two and more models stand on the map",
-    "cluster_links": "clusters with members among each other's nearest features, and the highest r of two members",
-    "latent_domains": "what share of a latent's activation lies in each domain",
-    "contexts": "evaluation rows where a latent is strongest, at each tenth of its range, and at random",
-    "histograms": "histogram of each latent's activations",
-    "logits": "tokens that a latent raises and lowers most",
-    "documents": "the documents of the corpus by domain, part and digest, without their text",
-    "vocabulary": "the tokenizer's tokens as bytes (hexadecimal) and text",
-}
+from results import schema
+from universality.schema import TableSchema, word
+
+_PAIRS, _LOGITS = schema.TABLES["pairs"], schema.TABLES["logits"]
+_PINNED = replace(_PAIRS, name="pinned", meaning="the pairs that were pinned, in their order")
+_TOKEN_TEXT = word("token_text", "any", "the token as text", "text")
+#: Tables in the order of the README.
+TABLES: Mapping[str, TableSchema] = {
+    table.name: table
+    for stored in schema.TABLES.values()
+    for table in ((stored, _PINNED) if stored.name == "clusters" else (stored,))
+    if table.name not in schema.INNER
+} | {"logits": replace(_LOGITS, columns=(*_LOGITS.columns, _TOKEN_TEXT))}
 #: Evidence of single latents, many rows each: Parquet only.
 EVIDENCE = frozenset(
     {

@@ -9,10 +9,11 @@ import numpy as np
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import Sizes
+from pipelines.steps.run_tables import write_table
 from results.stored_comparison import input_name
+from universality.tables import COMPARISON
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
     from scipy import sparse
 
     from storage import Artifact
@@ -93,7 +94,7 @@ def similarity(ctx: StepContext) -> None:
     )
     ctx.out.tensors("similarity", found.to_arrays())
     table = candidate_table(found, sides.pair)
-    ctx.out.table("candidates", _labelled(table, ctx.params["comparison_id"]))
+    write_table(ctx, "candidates", table, comparison_id=ctx.params["comparison_id"])
 
 
 def null_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
@@ -148,7 +149,7 @@ def matching(ctx: StepContext) -> None:
         root_seed=sides.root_seed,
         threads=ctx.threads,
     )
-    ctx.out.table("matched", found.to_tables()["pairs"])
+    write_table(ctx, "matched", found.to_tables()["pairs"])
     ctx.out.tensors("matching", found.to_arrays())
     ctx.out.facts(certificate=found.certificate, n_pairs=len(found.pairs))
 
@@ -170,15 +171,12 @@ def neurons(ctx: StepContext) -> None:
         root_seed=ctx.params["root_seed"],
     )
     for name, table in found.to_tables().items():
-        ctx.out.table(name, table)
+        write_table(ctx, name, table)
     ctx.out.tensors("neurons", found.to_arrays())
 
 
 #: The tables of ``universality.compare`` and two of quality; ``candidates`` stand in the artifacts of the similarities.
-COMPARISON_TABLES = (
-    "features", "pairs", "verdicts", "clusters", "indices", "headline", "baselines", "null_quantiles",
-    "null_rates", "tau_curve", "k_of_m", "domains", "models", "dictionary_domains",
-)  # fmt: skip
+COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
 @step("comparison", version=4, cost=comparing_cost, tables=COMPARISON_TABLES)
@@ -200,16 +198,9 @@ def comparison(ctx: StepContext) -> None:
     for name, table in tables.items():
         if name == "candidates":  # already in the artifacts of the similarities
             continue
-        ctx.out.table(name, _labelled(table, p["comparison_id"]))
+        write_table(ctx, name, table, comparison_id=p["comparison_id"])
     ctx.out.json("counts", {"comparison_id": p["comparison_id"], **found.counts})
     ctx.out.json("graph", node_link_data(found.graph, edges="edges"))
-
-
-def _labelled(table: DataFrame, comparison_id: str) -> DataFrame:
-    """The table with the id of its comparison as first column: a run may hold several."""
-    labelled = table.copy()
-    labelled.insert(0, "comparison_id", comparison_id)
-    return labelled
 
 
 def _stages(ctx: StepContext) -> Stages:
@@ -322,8 +313,7 @@ def evidence(ctx: StepContext) -> None:
         decoder = inputs["sae"].tensors("sae")["W_dec"]
         tables["logits"] = logit_table(decoder, to_logits, firing, n_tokens=wanted["n_logits"])
     for name, table in tables.items():
-        table.insert(0, "model", p["model"])
-        ctx.out.table(name, _labelled(table, p["comparison_id"]))
+        write_table(ctx, name, table, comparison_id=p["comparison_id"], model=p["model"])
 
 
 def _same_text(contexts: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY
+from pipelines.steps.run_tables import write_table
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig
 
 #: Contexts per shard of a training part.
@@ -28,7 +29,7 @@ def corpus(ctx: StepContext) -> None:
     result = build_corpus(
         CorpusConfig(**ctx.params["corpus"]), SplitConfig(**ctx.params["split"]), ctx.params["root_seed"]
     )
-    ctx.out.table("texts", result.texts)
+    write_table(ctx, "texts", result.texts)
     ctx.out.json("corpus", result.manifest)
     ctx.out.facts(**result.manifest)
 
@@ -41,7 +42,7 @@ def tokenizer(ctx: StepContext) -> None:
     config = TypeAdapter(TokenizerConfig).validate_python(ctx.params["tokenizer"])
     result = build_tokenizer(ctx.inputs["corpus"].table("texts"), config)
     ctx.out.bytes("tokenizer.json", result.content)
-    ctx.out.table("vocabulary", result.vocabulary)
+    write_table(ctx, "vocabulary", result.vocabulary)
     ctx.out.json("tokenizer", result.facts)
     ctx.out.facts(**result.facts)
 
@@ -67,5 +68,5 @@ def tokens(ctx: StepContext) -> None:
             for block in blocks:
                 stream.write(block)
     ctx.out.json("domains", result.domains)
-    ctx.out.table("documents", result.documents)
+    write_table(ctx, "documents", result.documents)
     ctx.out.facts(**result.facts)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, Sizes
+from pipelines.steps.run_tables import write_table
 from results.stored_comparison import input_name
 from universality.feature_map import MAX_FEATURES
 
@@ -26,9 +27,9 @@ def layout_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
 def layout(ctx: StepContext) -> None:
     """Where alive features and clusters stand on the map, and which clusters are near each other.
 
-    Tables: ``positions`` (model, latent, x, y), ``cluster_positions`` (cluster, x, y) and ``cluster_links`` (cluster_a,
-    cluster_b, r) of clusters with at least two models. Where more features are alive than are embedded, the tables
-    hold a sample of whole clusters; the facts ``n_alive`` and ``n_embedded`` say so.
+    Tables: ``positions``, ``cluster_positions`` and ``cluster_links``, of clusters with at least two models. Where more
+    features are alive than are embedded, the tables hold a sample of whole clusters; the facts ``n_alive`` and
+    ``n_embedded`` say so.
     """
     import numpy as np
     from pandas import DataFrame
@@ -61,6 +62,5 @@ def layout(ctx: StepContext) -> None:
         "cluster_links": DataFrame({"cluster_a": a, "cluster_b": b, "r": r}),
     }
     for name, table in tables.items():
-        table.insert(0, "comparison_id", p["comparison_id"])
-        ctx.out.table(name, table.reset_index(drop=True))
+        write_table(ctx, name, table, comparison_id=p["comparison_id"])
     ctx.out.facts(n_alive=len(alive), n_embedded=len(found.kept), least_link_r=LINK_R)

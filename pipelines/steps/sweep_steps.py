@@ -13,6 +13,7 @@ from pipelines.estimates import BASE_MEMORY, Sizes
 from pipelines.models_table import sparsity_words
 from pipelines.steps.dictionary_costs import sweep_quality_cost, sweep_sae_cost
 from pipelines.steps.dictionary_steps import measured, open_sae, spliced, write_sae
+from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import training_source
 from results.stored_comparison import input_name
 from universality.seeds import derive_seed
@@ -102,7 +103,7 @@ def sweep(ctx: StepContext) -> None:
     n_seeds = ctx.params["n_seeds"]
     table = DataFrame(rows).assign(frontier=np.repeat(best, n_seeds))
     kinds = {**dict.fromkeys([*MEASURED, "seed_cosine"], float), "n_dense": "Int64", "sparsity": object}
-    ctx.out.table("sweeps", table.astype(kinds))
+    write_table(ctx, "sweeps", table.astype(kinds))
 
 
 def _seed_cosine(sae: Artifact, seeds: list[int]) -> float | None:

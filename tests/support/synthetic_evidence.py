@@ -21,7 +21,7 @@ def evidence_tables(m: Material, model: str, n_top: int) -> dict[str, pd.DataFra
         part = slice(columns.indptr[latent], columns.indptr[latent + 1])
         rows, values = columns.indices[part], columns.data[part]
         contexts += [(model, latent, *rest) for rest in _contexts(rng, text, rows, values, n_top)]
-        counts, edges = np.histogram(values, bins=40, range=(0, float(values.max())))
+        counts, edges = np.histogram(values.astype(float), bins=40, range=(0, float(values.max())))
         histograms.append(
             pd.DataFrame(
                 {"latent": latent, "bin": range(40), "left": edges[:-1], "right": edges[1:], "count": counts}
@@ -34,7 +34,7 @@ def evidence_tables(m: Material, model: str, n_top: int) -> dict[str, pd.DataFra
     tables = {
         "contexts": pd.DataFrame(
             contexts, columns=["model", "latent", "kind", "group", "rank", "row", "value"]
-        ),
+        ).astype({"value": np.float32}),
         "histograms": pd.concat(histograms, ignore_index=True).assign(model=model)[
             ["model", "latent", "bin", "left", "right", "count"]
         ],
@@ -65,6 +65,7 @@ def _latent_domains(text: Any, model: str, dictionary: Dictionary) -> pd.DataFra
     mass = mass_by_domain(text, dictionary)
     alive = np.flatnonzero(dictionary.alive)
     share = mass[alive] / np.maximum(mass[alive].sum(1, keepdims=True), 1e-12)
+    share = share.astype(float)
     index = pd.MultiIndex.from_product([alive, text.domains], names=["latent", "domain"])
     frame = pd.DataFrame(
         {"auroc": 0.5 + share.ravel() / 2, "share": share.ravel()}, index=index

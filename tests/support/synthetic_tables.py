@@ -179,8 +179,9 @@ def _headline(baselines: pd.DataFrame, nulls: pd.DataFrame) -> pd.DataFrame:
                 value = float(group[measure].median())
                 rows.append((quantity, pair, value, value - 0.03, value + 0.03, len(group)))
     tail = nulls[(nulls["kind"] == "plain") & np.isclose(nulls["quantile"], 0.95)].set_index("pair")["value"]
-    rows += [("null_p95", pair, float(value), np.nan, np.nan, 4000) for pair, value in tail.items()]
-    rows.append(("null_p95", "overall", float(tail.mean()) + 0.01, np.nan, np.nan, 4000 * len(tail)))
+    rows += [("null_p95", pair, value, value - 0.01, value + 0.01, 4000) for pair, value in tail.items()]
+    middle = float(tail.mean()) + 0.01
+    rows.append(("null_p95", "overall", middle, middle - 0.01, middle + 0.01, 4000 * len(tail)))
     return pd.DataFrame(rows, columns=["quantity", "pair", "value", "low", "high", "n"])
 
 
@@ -202,8 +203,9 @@ def _models(m: Material) -> pd.DataFrame:
                 "model": model,
                 "role": role,
                 "replicate_of": source if role == "replicate" else None,
-                "model_seed": int(source[1:]),
-                "sae_seed": 1000 + number,
+                "model_seed": source[1:],
+                "sae_seed": str(1000 + number),
+                "sae_source": "trained",
                 "hook_point": "blocks.0.mlp.hook_post",
                 "d_in": 64,
                 "architecture": "topk",

@@ -124,10 +124,14 @@ def make_text(rng: np.random.Generator, n_documents: int, n_ctx: int) -> Text:
                 "text": data.decode("utf-8", errors="replace"),
                 "domain": domain,
                 "source": f"synthetic/{domain}",
-                "part": part,
-                "n_tokens": len(tokens),
+                "origin": "synthetic",
+                "unit": number,
+                "n_bytes": len(data),
                 "digest": hashlib.blake2b(data, digest_size=16).hexdigest(),
+                "group": number,
+                "part": part,
                 "repeats": 1,
+                "n_tokens": len(tokens),
             }
         )
     texts = pd.DataFrame(frame)

@@ -6,11 +6,13 @@ import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionary_steps import open_sae
+from results.schema import TABLES
 from storage import open_run
 from universality.compare import compare
 from universality.sae import SparseAutoencoder
@@ -37,6 +39,25 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(store):
     return open_run("tiny", store=str(store))
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"sweeps"}))
+def test_files_hold_the_types_that_the_schema_declares(run, name):
+    """What Parquet says, not what pandas makes of it; a run without sweeps has no table of them."""
+    schema, arrow = (
+        TABLES[name],
+        {"large_string": "text", "string": "text", "double": "float64", "float": "float32"},
+    )
+    artifacts = [run.artifact(node) for node in run.record["nodes"]]
+    stored = [pq.read_table(one.table_file(name)) for one in artifacts if name in one.tables()]
+    assert stored
+    for part in stored:
+        types = {field.name: arrow.get(str(field.type), str(field.type)) for field in part.schema}
+        assert types == {of.name: of.dtype for of in schema.columns}
+        frame = part.to_pandas()
+        assert not frame.duplicated(list(schema.key)).any()
+        missing = {of.name for of in schema.columns if frame[of.name].isna().any()}
+        assert missing <= {of.name for of in schema.columns if of.nullable}
 
 
 def test_tables_equal_compare(run):

@@ -15,8 +15,10 @@ from synthetic_run import write_synthetic_run
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes, validate_recipe
 from pipelines.report.data_files import data_dictionary, recipe_yaml
 from pipelines.report.report_writer import ReportOptions, write_report
-from results.schema import TABLES, entry
-from results.schema_common import COMMON
+from pipelines.report.tables import TABLES
+from results.schema import INNER
+from results.schema import TABLES as STORED
+from results.schema_figures import FIGURES
 from storage import Run
 
 #: A report without pictures, which take long to draw.
@@ -56,7 +58,6 @@ def test_both_graphs_equal_the_tables(run: Run, report: Path) -> None:
 
 
 def test_every_column_of_every_table_is_described(run: Run, report: Path) -> None:
-    """What the synthetic run lacks, table ``sweeps``, is in its step's own test."""
     text = (report / "DATA_DICTIONARY.md").read_text()
     sections = {part.split("`")[1]: part for part in text.split("\n## ")[1:] if part.startswith("`")}
     tables = {path.stem: pd.read_parquet(path) for path in sorted((report / "tables").glob("*.parquet"))}
@@ -64,7 +65,7 @@ def test_every_column_of_every_table_is_described(run: Run, report: Path) -> Non
     for name, table in tables.items():
         rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", sections[name], flags=re.M)
         assert [row[0] for row in rows] == list(table.columns), name
-        assert all(entry(name, column) for column in table.columns), name
+        assert [of.name for of in TABLES[name].columns] == list(table.columns), name
 
 
 def described(text: str, folder: Path) -> set[str]:
@@ -75,6 +76,9 @@ def described(text: str, folder: Path) -> set[str]:
         rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+?) \| (.+) \|$", section, flags=re.M)
         assert [row[0] for row in rows] == header, name
         assert "A row: " in section, name
+        schema = FIGURES[re.sub(r"^figures/|\.csv$", "", name)]
+        types = {row[0]: row[1] for row in rows}
+        assert types == {of.name: of.dtype for of in schema.columns}, name
     return set(sections)
 
 
@@ -91,56 +95,25 @@ def test_a_column_without_an_entry_is_seen() -> None:
     assert text.count("| `foreign` | int64 |  |  |  |") == 2
 
 
-def test_columns_of_sweeps_are_described() -> None:
-    from pipelines.steps.sweep_steps import MEASURED
-
-    fixed = [
-        "sweep",
-        "point",
-        "architecture",
-        "d_sae",
-        "sparsity",
-        "seed_cosine",
-        "seed",
-        "status",
-        "frontier",
-    ]
-    assert all(entry("sweeps", column) for column in [*fixed, *MEASURED])
-
-
 def test_values_lie_in_the_ranges_given(report: Path) -> None:
     limits = {"-1 to 1": (-1, 1), "0 to 1": (0, 1), "0 and up": (0, float("inf")), "1 to 5": (1, 5),
               "0 to 9": (0, 9), "1 and up": (1, float("inf")), "-2 to 2": (-2, 2)}  # fmt: skip
     checked = 0
     for path in sorted((report / "tables").glob("*.parquet")):
         table = pd.read_parquet(path)
-        for column in table.select_dtypes("number"):
-            found = entry(path.stem, column)
-            if found is not None and found.range in limits:
-                low, high = limits[found.range]
-                values = table[column].dropna()
-                assert values.between(low - 1e-9, high + 1e-9).all(), (path.stem, column)
+        for column in TABLES[path.stem].columns:
+            if column.dtype != "text" and column.range in limits:
+                low, high = limits[column.range]
+                values = table[column.name].dropna()
+                assert values.between(low - 1e-9, high + 1e-9).all(), (path.stem, column.name)
                 checked += 1
     assert checked > 60
 
 
-def test_no_entry_is_left_over(report: Path) -> None:
-    """Entries of single tables are of columns that those tables have (``sweeps`` aside)."""
-    for name, entries in TABLES.items():
-        if name == "sweeps":
-            continue
-        columns = set(pd.read_parquet(report / "tables" / f"{name}.parquet").columns)
-        known_only_in_real_runs = {
-            "sae_source",
-            "r_document",
-            "jaccard",
-            "n_both",
-            "p_b_given_a",
-            "p_a_given_b",
-        }
-        known_only_in_real_runs |= {"cos_procrustes", "r_logits", "r_attribution"}
-        assert set(entries) - columns <= known_only_in_real_runs, name
-    assert all(found.meaning and found.unit and found.range for found in COMMON.values())
+def test_a_report_holds_what_a_run_stores_and_pins() -> None:
+    assert set(TABLES) == set(STORED) - INNER | {"pinned"}
+    assert TABLES["pinned"].columns == TABLES["pairs"].columns
+    assert TABLES["logits"].names == [*STORED["logits"].names, "token_text"]
 
 
 def test_the_resolved_recipe_is_the_one_that_ran(run: Run, report: Path) -> None:
