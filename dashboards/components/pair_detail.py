@@ -21,7 +21,7 @@ def show_pair(view: View, row: pd.Series) -> None:
     alpha = float(view.settings.get("alpha", 0.05))
     a, b = (f"{row[f'model_{s}']}:{row[f'latent_{s}']}" for s in "ab")
     st.html(heading(a, b, list(SIDE_COLOURS.values()), badges(row, alpha)))
-    st.html(facts(evidence_facts(row)))
+    st.html(facts(evidence_facts(row, alpha)))
     with st.container(horizontal=True, gap="medium"):
         for feature in (a, b):
             feature_link(view, feature)
@@ -56,8 +56,13 @@ def badges(row: pd.Series, alpha: float) -> list[str]:
     return made
 
 
-def evidence_facts(row: pd.Series) -> list[Fact]:
-    """The numbers of the header strip; columns that a run has not are dashes."""
+def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
+    """The numbers of the header strip; columns that a run has not are dashes.
+
+    Args:
+        row: of the table ``pairs``.
+        alpha: the run's false-discovery rate.
+    """
 
     def n(name: str) -> str:
         return words.number(row.get(name))
@@ -77,7 +82,7 @@ def evidence_facts(row: pd.Series) -> list[Fact]:
         Fact("q", words.probability(row["q"]), f"p {words.probability(row['p'])}",
              "Against the best of all candidates under shifts by whole documents; q bounds false discoveries."),
         Fact("q within domain", words.probability(row.get("q_domain")), "shifts inside domains",
-             "Chance that keeps the domain. From 0.05 on, a shared domain explains the match."),
+             f"Chance that keeps the domain. From {alpha:g} on, a shared domain explains the match."),
         Fact("margin of A", n("margin_a"), "to its runner-up", margin),
         Fact("margin of B", n("margin_b"), "to its runner-up", margin),
         Fact("fit r", n("r"), "used to match", "Correlation on the text that the match was made on."),

@@ -11,6 +11,7 @@ from synthetic_run import write_synthetic_run
 
 from dashboards import clusters, places
 from dashboards.components.overview_panels import class_note
+from dashboards.components.pair_detail import evidence_facts
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import ExhibitContext, caption
 from pipelines.report.report_writer import ReportOptions, write_report
@@ -78,3 +79,9 @@ def test_a_level_is_explained_in_the_same_words(tmp_path: Path) -> None:
     assert words.LEVEL in text.replace("*", "")
     assert words.LEVEL in caption("figures/classes")
     assert words.LEVEL in class_note()
+
+
+def test_the_screen_of_a_pair_names_the_alpha_of_its_run() -> None:
+    row = pd.Series(dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5))
+    said = " ".join(fact.hint for fact in evidence_facts(row, 0.01))
+    assert "From 0.01 on, a shared domain explains the match" in said
