@@ -5,7 +5,6 @@ The store is never written. An address names its run, so that pins never come to
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,7 +12,8 @@ from typing import NamedTuple
 import streamlit as st
 
 from dashboards.data import View, get_view
-from dashboards.tables import PAIR_ID, find_pair
+from dashboards.tables import find_pair
+from results.pins import PinnedPair, Pins
 from results.stored_comparison import comparisons_of
 
 #: Pins of one run; more would make links that some programs cut.
@@ -45,10 +45,10 @@ def adopt(view: View) -> None:
     if _STATE in st.session_state:
         return
     run, *named = st.query_params.get(PARAM, "").split(";")
-    wanted = list(dict.fromkeys(named)) if run == view.name else []
-    found = [pin for name in wanted[:MAX_PINS] if (pin := _existing(view, *name.partition("/")[::2]))]
-    st.session_state[_STATE] = {view.name: tuple(dict.fromkeys(found))}
-    st.session_state[_LOST] = len(named) - len(found)
+    names = list(dict.fromkeys(named))[:MAX_PINS] if run == view.name else []
+    existing = [pin for name in names if (pin := _existing(view, *name.partition("/")[::2]))]
+    st.session_state[_STATE] = {view.name: tuple(dict.fromkeys(existing))}
+    st.session_state[_LOST] = len(named) - len(existing)
 
 
 def lost() -> int:
@@ -97,27 +97,8 @@ def address(view: View) -> dict[str, str]:
 
 
 def pins_file(run: str, pins: Sequence[Pin]) -> bytes:
-    """The pins as ``universality report --pairs`` reads them.
-
-    Args:
-        run: name of the run.
-        pins: whose ids are those of its tables.
-    """
-    return json.dumps(
-        {"kind": "universality-pins", "schema": 1, "run": run, "pairs": [_sides(pin) for pin in pins]},
-        indent=2,
-    ).encode()
-
-
-def _sides(pin: Pin) -> dict[str, str | int]:
-    ((model_a, latent_a, model_b, latent_b),) = PAIR_ID.findall(pin.pair)
-    return {
-        "comparison_id": pin.comparison,
-        "model_a": model_a,
-        "latent_a": int(latent_a),
-        "model_b": model_b,
-        "latent_b": int(latent_b),
-    }
+    """The pins of a run as ``universality report --pairs`` reads them."""
+    return Pins(run=run, pairs=tuple(PinnedPair.of_id(*pin) for pin in pins)).to_bytes()
 
 
 def report_command(view: View) -> str:

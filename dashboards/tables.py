@@ -12,8 +12,8 @@ import streamlit as st
 
 from dashboards.data import BY_VIEW, View
 from results import frames
+from results.pins import PAIR_ID
 
-PAIR_ID = re.compile(r"^(?P<model_a>[^:\s]+):(?P<latent_a>\d+)-(?P<model_b>[^:\s]+):(?P<latent_b>\d+)$")
 FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")
 
 #: name in the menu -> column, ascending, and what comes first

@@ -33,8 +33,8 @@ def report_command(
         InputError: a format that is none, pins that are none or another run's, or a folder that holds something else.
         Exit: 3 after a partial report.
     """
-    from pipelines.report.pins import read_pins
     from pipelines.report.report_writer import ReportOptions, write_report
+    from results.pins import read_pins
 
     run = open_named(run_name, store_url)
     beside = [open_named(name, store_url) for text in runs for name in text.split(",") if name]

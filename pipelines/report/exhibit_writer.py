@@ -14,9 +14,9 @@ from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.figures.canvas import FORMATS, to_file
 from pipelines.report.latex import booktabs
 from pipelines.report.markdown import markdown_table
-from pipelines.report.pins import Pins
 from results.export import csv_bytes
 from results.headline import split_comparisons
+from results.pins import Pins
 from storage import StoreError
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ from pipelines.report.exhibit_writer import USUAL, ExhibitWriter, ReportOptions
 from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.page import report_html, report_markdown
 from pipelines.report.paper import floats_tex
-from pipelines.report.pins import pinned_rows
 from pipelines.report.prose.template import filled
 from pipelines.report.prose.text_files import write_text
 from pipelines.report.provenance import clean, run_values, time_stamps
@@ -25,6 +24,7 @@ from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
 from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
 from results.export import csv_bytes, parquet_bytes
+from results.pins import pinned_rows
 from storage import ArtifactCorrupt, TableMissing
 
 if TYPE_CHECKING:

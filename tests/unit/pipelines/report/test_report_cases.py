@@ -16,8 +16,8 @@ from synthetic_run import write_synthetic_run
 from pipelines.cli.outputs import chosen_formats, report_command
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.figures.canvas import FORMATS, WIDTHS
-from pipelines.report.pins import Pins, pinned_rows, read_pins
 from pipelines.report.report_writer import ReportOptions, write_report
+from results.pins import Pins, pinned_rows, read_pins
 from results.token_text import visible
 from storage import Run
 from universality.errors import InputError

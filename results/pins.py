@@ -1,20 +1,24 @@
-"""Pairs that a reader of the dashboard pinned, for a report that shows them one by one."""
+"""Pairs that a visitor of the dashboard pinned for a report: one file, which the one writes and the other reads."""
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from universality.errors import InputError, must_be
 
-_KEYS = ["model_a", "latent_a", "model_b", "latent_b"]
+#: Id of a pair: model and latent of both sides.
+PAIR_ID = re.compile(r"^(?P<model_a>[^:\s]+):(?P<latent_a>\d+)-(?P<model_b>[^:\s]+):(?P<latent_b>\d+)$")
+_SIDES = ["model_a", "latent_a", "model_b", "latent_b"]
 
 
-class _Pin(BaseModel):
+class PinnedPair(BaseModel):
+    """An assigned pair of a comparison, sides in the order of the table ``pairs``."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     comparison_id: str
@@ -23,16 +27,32 @@ class _Pin(BaseModel):
     model_b: str
     latent_b: int = Field(ge=0)
 
+    @classmethod
+    def of_id(cls, comparison: str, pair: str) -> PinnedPair:
+        """The pair with an id such as ``m0:12-m1:7``.
+
+        Raises:
+            ValueError: it is none.
+        """
+        sides = PAIR_ID.match(pair)
+        if sides is None:
+            raise ValueError(f"A pair's id must be like 'm0:12-m1:7'; got {pair!r}.")
+        return cls.model_validate({"comparison_id": comparison, **sides.groupdict()})
+
 
 class Pins(BaseModel):
-    """The file that the page of a pair gives: which run, and which of its pairs, in order."""
+    """Which run, and which of its pairs, in the order in which they were pinned."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True)
 
-    kind: Literal["universality-pins"]
-    schema_version: Literal[1] = Field(alias="schema")
+    kind: Literal["universality-pins"] = "universality-pins"
+    schema_version: Literal[1] = Field(default=1, alias="schema")
     run: str
-    pairs: tuple[_Pin, ...] = Field(min_length=1)
+    pairs: tuple[PinnedPair, ...] = Field(min_length=1)
+
+    def to_bytes(self) -> bytes:
+        """The file that :func:`read_pins` reads."""
+        return self.model_dump_json(indent=2).encode()
 
 
 def read_pins(path: Path) -> Pins:
@@ -43,8 +63,7 @@ def read_pins(path: Path) -> Pins:
     """
     remedy = "Download it anew with the button below the pinned pairs of the dashboard."
     try:
-        found: Any = json.loads(path.read_text(encoding="utf-8"))
-        return Pins.model_validate(found)
+        return Pins.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         got = "nothing"
     except (OSError, ValueError) as error:
@@ -67,12 +86,12 @@ def pinned_rows(pins: Pins, run: str, pairs: pd.DataFrame) -> pd.DataFrame:
     if pins.run != run:
         remedy = f"Write the report of {pins.run!r}, or pin pairs of this run."
         raise InputError(must_be("run", "pinned pairs", repr(run), repr(pins.run), remedy))
-    by = ["comparison_id", *_KEYS]
-    wanted = pd.DataFrame([pin.model_dump() for pin in pins.pairs])[by].drop_duplicates()
-    found = wanted.merge(pairs, on=by, how="left", indicator=True)
-    lost = found.loc[found["_merge"] == "left_only", _KEYS]
+    by = ["comparison_id", *_SIDES]
+    pinned = pd.DataFrame([pin.model_dump() for pin in pins.pairs])[by].drop_duplicates()
+    rows = pinned.merge(pairs, on=by, how="left", indicator=True)
+    lost = rows.loc[rows["_merge"] == "left_only", _SIDES]
     if len(lost):
         words = [f"{row.model_a}:{row.latent_a}-{row.model_b}:{row.latent_b}" for row in lost.itertuples()]
         remedy = "Pin assigned pairs of this run; models stand in the order of its tables."
         raise InputError(must_be("pinned pairs", f"run {run!r}", "among its pairs", ", ".join(words), remedy))
-    return found[list(pairs.columns)]
+    return rows[list(pairs.columns)]
