@@ -87,12 +87,12 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
         if config_file is None:
             raise OSError(f"{source} holds no config.json")
         config = json.loads(config_file.read_text("utf-8"))
-        found = _digest(_weight_files(source, revision))
+        digest = _digest(_weight_files(source, revision))
     except (OSError, ValueError) as error:
         raise _unreachable(name_or_folder, revision, error) from error
     return {
         "revision": None if Path(source).is_dir() else _commit(config_file, revision),
-        "digest": found,
+        "digest": digest,
         "architecture": (config.get("architectures") or [None])[0],
         "d_vocab": config.get("vocab_size"),
     }
@@ -144,7 +144,7 @@ def fetch_sae(repo: str, subfolder: str | None, commit: str) -> Path:
     from universality.sae.formats import FORMATS, recognise
 
     inside = f"{glob.escape(subfolder)}/" if subfolder else ""
-    patterns = sorted({f"{inside}{name}" for known in FORMATS for name in known.files})
+    patterns = sorted({f"{inside}{name}" for form in FORMATS for name in form.files})
     try:
         folder = Path(snapshot_download(repo, revision=commit, allow_patterns=patterns)) / (subfolder or "")
         recognise(folder)
@@ -173,8 +173,8 @@ def _file(source: str, name: str, revision: str | None) -> Path | None:
         return folder / name if (folder / name).is_file() else None
     from transformers.utils.hub import cached_file
 
-    found = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
-    return None if found is None else Path(found)
+    file = cached_file(source, name, revision=revision, _raise_exceptions_for_missing_entries=False)
+    return None if file is None else Path(file)
 
 
 def _weight_files(source: str, revision: str | None) -> list[Path]:
@@ -209,17 +209,11 @@ def _folder_digest(folder: Path) -> str:
         raise _unreachable(str(folder), None, error) from error
 
 
-def _check_digest(name: str, expected: str, found: str) -> None:
-    if found != expected:
-        raise HubError(
-            must_be(
-                "weights",
-                name,
-                f"those the run was planned with ({expected})",
-                found,
-                "Put the old weights back, or save the new ones in a folder of their own.",
-            )
-        )
+def _check_digest(name: str, expected: str, digest: str) -> None:
+    if digest != expected:
+        constraint = f"those the run was planned with ({expected})"
+        remedy = "Put the old weights back, or save the new ones in a folder of their own."
+        raise HubError(must_be("weights", name, constraint, digest, remedy))
 
 
 def _commit(config_file: Path, revision: str | None) -> str | None:

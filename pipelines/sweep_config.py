@@ -62,16 +62,16 @@ class SweepConfig(BaseModel):
         Raises:
             ValueError: a combination that is no legal dictionary; the message names it.
         """
-        found = []
+        configs = []
         for point in self.points or ({},):
             for values in product(*self.vary.values()):
                 own = {**point, **dict(zip(self.vary, values, strict=True))}
                 name = ", ".join(f"{key} {value}" for key, value in own.items()) or BASE
                 try:
-                    found.append((name, SAETrainingConfig.model_validate({**self.sae, **own})))
+                    configs.append((name, SAETrainingConfig.model_validate({**self.sae, **own})))
                 except ValidationError as error:
                     first = error.errors()[0]
                     where = ".".join(str(part) for part in first["loc"])
                     said = f"{where}: {first['msg']}" if where else first["msg"]
                     raise ValueError(f"sweep {self.id!r}, point {name!r}: {said}") from None
-        return found
+        return configs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelines.cli.options import JsonOption, MaybeInt, MaybePath, VerboseOption
-from pipelines.cli.terminal import console, plain_table, print_json, say, titled, told_errors
+from pipelines.cli.terminal import console, errors_as_sentences, plain_table, print_json, say, titled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def calibrate(
 
     Plants worlds with known features, compares their models with every matcher and says how right that was.
     """
-    with told_errors(verbose):
+    with errors_as_sentences(verbose):
         calibrate_command(quick, seeds, root_seed, threads, out, as_json)
 
 
@@ -62,13 +62,13 @@ def calibrate_command(
         out.mkdir(parents=True, exist_ok=True)
     settings = settings_of(QUICK_SIZES if quick else SIZES)
     n_seeds = seeds or (1 if quick else 3)
-    told = 0
+    n_worlds = 0
 
     def on_world(setting: Any, seed: int) -> None:
-        nonlocal told
-        told += 1
+        nonlocal n_worlds
+        n_worlds += 1
         say(
-            f"[{told}/{len(settings) * n_seeds}] noise {setting.noise:g}, missed {setting.miss:.0%}, "
+            f"[{n_worlds}/{len(settings) * n_seeds}] noise {setting.noise:g}, missed {setting.miss:.0%}, "
             f"{setting.n_rows:,} tokens, {setting.n_models} models, world {seed}"
         )
 

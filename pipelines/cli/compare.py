@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,53 +21,69 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 
-def compare_command(
-    files: list[Path],
-    out: Path,
-    *,
-    row_files: dict[str, Path | None],
-    others: dict[str, list[str]],
-    dense: dict[str, list[str]],
-    names: str | None,
-    block: int,
-    as_json: bool,
-    **settings: Any,
-) -> None:
+@dataclass(frozen=True)
+class ComparisonFiles:
+    """What people bring.
+
+    Attributes:
+        matrices: one file of activations for each model.
+        names: names of the models, with commas between; None for the file names.
+        block: rows that count as one document where no documents are given.
+        rows: file by name of the row array: documents, domains, tokens, positions, next_tokens; None for none.
+        others: ``NAME=FILE`` texts of further dictionaries: replicate, untrained.
+        dense: ``NAME=FILE`` texts of dense matrices: raw, untrained_raw, weights, logits.
+    """
+
+    matrices: list[Path]
+    names: str | None
+    block: int
+    rows: dict[str, Path | None]
+    others: dict[str, list[str]]
+    dense: dict[str, list[str]]
+
+    def load(self) -> dict[str, Any]:
+        """The arguments of ``universality.compare.compare``, its settings aside.
+
+        Raises:
+            InputError: names that do not fit, or a file that is missing or not of the kind that is asked for.
+        """
+        names = model_names(self.matrices, self.names)
+        acts = {name: load_matrix(path) for name, path in zip(names, self.matrices, strict=True)}
+        rows = {name: load_rows(path, name) for name, path in self.rows.items() if path is not None}
+        if "documents" not in rows:
+            rows["documents"] = blocks(next(iter(acts.values())).shape[0], self.block)
+            words = "rows in a row count as one document, for splits, chance and intervals"
+            say(f"No --documents: every {self.block} {words}.")
+        others = {kind: _loaded(texts, load_matrix) for kind, texts in self.others.items()}
+        others["replicates"] = others.pop("replicate")
+        return {
+            "acts": acts,
+            **rows,
+            **others,
+            **{k: _loaded(texts, load_dense) for k, texts in self.dense.items()},
+        }
+
+
+def _loaded(texts: list[str], load: Callable[[Path], Any]) -> dict[str, Any]:
+    return {name: load(path) for name, path in named_files(texts)}
+
+
+def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **settings: Any) -> None:
     """Load matrices, compare them, write the tables and the graph, print the summary.
 
     Args:
-        files: one matrix for each model.
+        inputs: the files.
         out: folder for the results.
-        row_files: file by name of the row array: documents, domains, tokens, positions, next_tokens.
-        others: ``NAME=FILE`` texts of further dictionaries: replicates, untrained.
-        dense: ``NAME=FILE`` texts of dense matrices: raw, untrained_raw, weights, logits.
-        names: names of the models, with commas between; default the file names.
-        block: rows that count as one document where no documents are given.
         as_json: print one JSON document instead of tables.
         settings: passed on to ``compare``; None stands for its default.
     """
-    ids = model_names(files, names)
-    matrices = {name: load_matrix(path) for name, path in zip(ids, files, strict=True)}
-    rows = {name: load_rows(path, name) for name, path in row_files.items() if path is not None}
-    if "documents" not in rows:
-        rows["documents"] = blocks(next(iter(matrices.values())).shape[0], block)
-        say(
-            f"No --documents: every {block} rows in a row count as one document, for splits, chance and intervals."
-        )
-    more = {
-        kind: {name: load_matrix(path) for name, path in named_files(texts)} for kind, texts in others.items()
-    }
-
-    more |= {
-        kind: {name: load_dense(path) for name, path in named_files(texts)} for kind, texts in dense.items()
-    }
+    arguments = inputs.load() | {name: value for name, value in settings.items() if value is not None}
     from results.headline import summary_values
     from universality.compare import SharedInitialisation, compare
 
-    given = {name: value for name, value in settings.items() if value is not None}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SharedInitialisation)  # the summary says it in its own place
-        comparison = compare(matrices, **rows, **more, **given)
+        comparison = compare(arguments.pop("acts"), **arguments)
     written = write_comparison(comparison, out)
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))
@@ -103,18 +121,15 @@ def model_names(files: list[Path], names: str | None) -> list[str]:
     Raises:
         InputError: fewer than two models, names that repeat, or as many names as not.
     """
-    found = [name.strip() for name in names.split(",")] if names else [path.stem for path in files]
+    model_ids = [name.strip() for name in names.split(",")] if names else [path.stem for path in files]
     if len(files) < 2:
         raise InputError(
             must_be("files", "compare", "at least two", len(files), "Give one file for each model.")
         )
-    if len(found) != len(files) or len(set(found)) != len(found) or not all(found):
-        raise InputError(
-            must_be(
-                "names", "compare", f"{len(files)} different ones", ", ".join(found), "Give --names A,B,…"
-            )
-        )
-    return found
+    if len(model_ids) != len(files) or len(set(model_ids)) != len(model_ids) or not all(model_ids):
+        constraint = f"{len(files)} different ones"
+        raise InputError(must_be("names", "compare", constraint, ", ".join(model_ids), "Give --names A,B,…"))
+    return model_ids
 
 
 def load_matrix(path: Path) -> sp.csr_array:
@@ -143,12 +158,12 @@ def load_dense(path: Path) -> np.ndarray:
     opened = _open(path)
     if not isinstance(opened, np.ndarray):
         if len(opened.files) != 1:
-            wanted = "one, or those of scipy.sparse.save_npz"
-            raise InputError(must_be("arrays", path.name, wanted, opened.files, "Save one matrix."))
+            constraint = "one, or those of scipy.sparse.save_npz"
+            raise InputError(must_be("arrays", path.name, constraint, opened.files, "Save one matrix."))
         opened = _member(opened, opened.files[0], path)
     if opened.ndim != 2:
-        wanted = "two-dimensional (rows, columns)"
-        raise InputError(must_be("array", path.name, wanted, opened.shape, "Reshape and save it again."))
+        constraint = "two-dimensional (rows, columns)"
+        raise InputError(must_be("array", path.name, constraint, opened.shape, "Reshape and save it again."))
     return opened
 
 
@@ -164,11 +179,8 @@ def load_rows(path: Path, what: str) -> np.ndarray:
     if not isinstance(opened, np.ndarray):
         opened = _member(opened, opened.files[0], path)
     if opened.ndim != 1:
-        raise InputError(
-            must_be(
-                f"--{what}", path.name, "one value for each row", f"shape {opened.shape}", "Save a 1-d array."
-            )
-        )
+        got = f"shape {opened.shape}"
+        raise InputError(must_be(f"--{what}", path.name, "one value for each row", got, "Save a 1-d array."))
     if opened.dtype.kind in "US" and what != "domains":
         return np.unique(opened, return_inverse=True)[1]
     return opened
@@ -182,15 +194,8 @@ def _open(path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(must_be("file", "compare", "there", str(path), "Check the path.")) from None
     except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            must_be(
-                "content",
-                path.name,
-                "a .npy or .npz without pickles",
-                str(error),
-                "Save it with numpy or scipy.",
-            )
-        ) from None
+        constraint, remedy = "a .npy or .npz without pickles", "Save it with numpy or scipy."
+        raise InputError(must_be("content", path.name, constraint, str(error), remedy)) from None
 
 
 def _member(archive: Any, name: str, path: Path) -> np.ndarray:

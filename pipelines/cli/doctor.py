@@ -79,14 +79,14 @@ def _packages_of(what: str, requirements: list[str], worst: str, remedy: str) ->
 
     wrong, versions = [], []
     for text in requirements:
-        wanted = Requirement(text)
-        if not _installed(wanted.name):
-            wrong.append(f"{wanted.name} is missing")
+        requirement = Requirement(text)
+        if not _installed(requirement.name):
+            wrong.append(f"{requirement.name} is missing")
             continue
-        version = metadata.version(wanted.name)
-        versions.append(f"{wanted.name} {version}")
-        if not wanted.specifier.contains(version, prereleases=True):
-            wrong.append(f"{wanted.name} {version} is not {wanted.specifier}")
+        version = metadata.version(requirement.name)
+        versions.append(f"{requirement.name} {version}")
+        if not requirement.specifier.contains(version, prereleases=True):
+            wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
     if wrong:
         return Finding(what, worst, "; ".join(wrong), remedy)
     return Finding(what, "ok", ", ".join(versions))

@@ -43,7 +43,7 @@ def _version(name: str) -> str | None:
 def _cpu_model() -> str:
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            found = re.search(r"^model name\s*:\s*(.+)$", file.read(), flags=re.MULTILINE)
+            model_name = re.search(r"^model name\s*:\s*(.+)$", file.read(), flags=re.MULTILINE)
     except OSError:
-        found = None
-    return found[1] if found else platform.processor()
+        model_name = None
+    return model_name[1] if model_name else platform.processor()

@@ -93,15 +93,8 @@ def choose_executor(workers: int | None, scheduler: str | None, serial: bool) ->
     given = {"--workers": workers is not None, "--scheduler": scheduler is not None, "--serial": serial}
     chosen = [option for option, is_set in given.items() if is_set]
     if len(chosen) > 1:
-        raise RecipeError(
-            must_be(
-                "options",
-                "run",
-                "at most one of --workers, --scheduler, --serial",
-                chosen,
-                "Drop all but one.",
-            )
-        )
+        constraint = "at most one of --workers, --scheduler, --serial"
+        raise RecipeError(must_be("options", "run", constraint, chosen, "Drop all but one."))
     if serial:
         from pipelines.engine.serial import SerialExecutor
 
@@ -122,28 +115,23 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
     """
     from storage import RunMissing
 
-    wanted = name or default_name(recipe, plan)
+    run_name = name or default_name(recipe, plan)
     nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
     try:
-        run = store.run(wanted)
+        run = store.run(run_name)
     except RunMissing:
         return store.create_run(
-            wanted,
+            run_name,
             recipe_name=recipe.recipe,
             recipe=recipe.resolved(),
             nodes=nodes,
             environment=environment(),
         )
     if run.record["recipe_name"] != recipe.recipe:
-        raise RecipeError(
-            must_be(
-                "--name",
-                "this command",
-                f"the name of a run of recipe {recipe.recipe!r}, or a new one",
-                f"{wanted!r}, a run of recipe {run.record['recipe_name']!r}",
-                "Choose another name.",
-            )
-        )
+        constraint = f"the name of a run of recipe {recipe.recipe!r}, or a new one"
+        got = f"{run_name!r}, a run of recipe {run.record['recipe_name']!r}"
+        remedy = "Choose another name."
+        raise RecipeError(must_be("--name", "this command", constraint, got, remedy))
     return run
 
 

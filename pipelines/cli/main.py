@@ -26,7 +26,7 @@ from pipelines.cli.options import (
     VerboseOption,
     WorkersOption,
 )
-from pipelines.cli.terminal import told_errors
+from pipelines.cli.terminal import errors_as_sentences
 
 app = typer.Typer(
     name="universality",
@@ -42,8 +42,8 @@ app = typer.Typer(
 STORE = "runs"
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(asked: bool) -> None:
+    if asked:
         from universality import __version__
 
         typer.echo(f"universality {__version__}")
@@ -84,7 +84,7 @@ def run(
 
     Run it again to resume after any stop. A finished run computes nothing.
     """
-    with told_errors(verbose):
+    with errors_as_sentences(verbose):
         from pipelines.cli.execute import choose_executor, run_command
         from pipelines.cli.planning import plan_command
 
@@ -111,7 +111,7 @@ def plan(
 
     Every step: in the store, stale or to do, with its expected time, disk and memory.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.planning import plan_command
 
         common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
@@ -129,7 +129,7 @@ def status(
 
     Works from any terminal that reaches the store, while the run goes on elsewhere.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.status import status_command
 
         status_command(run_name, store, as_json, watch)
@@ -138,7 +138,7 @@ def status(
 @app.command()
 def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
     """List the runs of the store, newest first."""
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.runs import ls_command
 
         ls_command(store, as_json)
@@ -150,7 +150,7 @@ def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Json
 
     The headline per pair, the features by class and level, and the domains.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.runs import show_command
 
         show_command(run_name, store, as_json)
@@ -159,7 +159,7 @@ def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Json
 @app.command()
 def recipes(as_json: JsonOption = False) -> None:
     """List the shipped recipes."""
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.runs import recipes_command
 
         recipes_command(as_json)
@@ -189,7 +189,7 @@ def report(
 
     Figures, tables, methods, data and provenance. Exit 3 where the run could not give all of it.
     """
-    with told_errors(verbose):
+    with errors_as_sentences(verbose):
         from pipelines.cli.outputs import report_command
 
         report_command(run_name, store, out, formats=formats, columns=columns, pairs=pairs, runs=runs or [])
@@ -202,7 +202,7 @@ def dash(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = False,
 ) -> None:
     """Open the dashboards on this machine."""
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.outputs import dash_command
 
         dash_command(store, port, browser)
@@ -214,7 +214,7 @@ def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Js
 
     Reads every file of a run, or of the whole store where no run is named.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.care import verify_command
 
         verify_command(run_name, store, as_json)
@@ -233,7 +233,7 @@ def delete(
 
     What it computed stays in the store until `universality gc`, and longer where another run uses it.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.care import delete_command
 
         delete_command(run_name, store, yes)
@@ -246,7 +246,7 @@ def gc(
     as_json: JsonOption = False,
 ) -> None:
     """Remove artifacts that no run uses."""
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.care import gc_command
 
         gc_command(store, dry_run, as_json)
@@ -258,7 +258,7 @@ def doctor(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
 
     Python, packages, cores, memory, disk, CUDA, demo text and store; each finding comes with what to do.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.doctor import doctor_command
 
         doctor_command(store, as_json)
@@ -274,7 +274,7 @@ def schema(
 
     Every key with its meaning, type and default; editors can use it.
     """
-    with told_errors():
+    with errors_as_sentences():
         from pipelines.cli.runs import schema_command
 
         schema_command(kind)

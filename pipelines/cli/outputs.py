@@ -72,11 +72,8 @@ def dash_command(store_url: str, port: int, browser: bool) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            raise InputError(
-                must_be(
-                    "port", "dash", "free on 127.0.0.1", port, "Stop what uses it, or give another --port."
-                )
-            ) from None
+            remedy = "Stop what uses it, or give another --port."
+            raise InputError(must_be("port", "dash", "free on 127.0.0.1", port, remedy)) from None
     say(f"Dashboards of {store_url}: http://127.0.0.1:{port}  (Ctrl-C ends)")
     command = streamlit_command(store_url, port, browser)
     if os.name == "posix":  # no process in between: signals reach the server itself
@@ -89,11 +86,8 @@ def streamlit_command(store_url: str, port: int, browser: bool) -> list[str]:
     """The command that serves the dashboards of a store; the app is found, not imported."""
     spec = find_spec("dashboards")
     if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            must_be(
-                "package", "this installation", "complete", "no dashboards", "Install universality again."
-            )
-        )
+        remedy = "Install universality again."
+        raise InputError(must_be("package", "this installation", "complete", "no dashboards", remedy))
     app = Path(spec.submodule_search_locations[0]) / "app.py"
     options = {
         "server.address": "127.0.0.1",

@@ -44,11 +44,8 @@ def open_named(run_name: str | None, store_url: str) -> Run:
     if len(candidates) > 1:
         names = ", ".join(run.name for run in candidates)
         constraint = "the name of one run, of a recipe, or the start of one run's name"
-        raise InputError(
-            must_be(
-                "RUN", "this command", constraint, f"{run_name!r}, the start of {names}", "Write more of it."
-            )
-        )
+        got = f"{run_name!r}, the start of {names}"
+        raise InputError(must_be("RUN", "this command", constraint, got, "Write more of it."))
     return candidates[0]
 
 
@@ -147,14 +144,14 @@ def recipes_command(as_json: bool) -> None:
     """List the shipped recipes."""
     from pipelines.recipe import shipped_recipes
 
-    found = shipped_recipes()
+    descriptions = shipped_recipes()
     if as_json:
-        print_json(found)
+        print_json(descriptions)
         return
     from rich.table import Table
 
     table = Table.grid(padding=(0, 3))
-    for name, description in found.items():
+    for name, description in descriptions.items():
         table.add_row(name, description)
     console().print(table)
 

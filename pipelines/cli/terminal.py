@@ -70,7 +70,7 @@ def exit_code_of(error: BaseException) -> int:
 
 
 @contextmanager
-def told_errors(verbose: bool = False) -> Iterator[None]:
+def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
     """Tell errors that were worded for people as one paragraph, and end with the right exit code.
 
     Anything else is a defect of this program: it keeps its traceback.

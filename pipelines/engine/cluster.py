@@ -63,7 +63,7 @@ class DaskExecutor:
         self._inbox: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._futures: dict[str, Future] = {}
         self._tasks: dict[str, tuple[Mapping[str, Any], float]] = {}
-        self._bereaved: list[str] = []
+        self._awaiting_retry: list[str] = []
         self._retried: set[str] = set()
 
     def start(self, nodes: Sequence[Node], store: Store, emit: Emit) -> None:
@@ -76,7 +76,7 @@ class DaskExecutor:
                 must_be("store", "a Dask run", "reachable by other processes", store.url, remedy)
             )
         self._emit = emit
-        self._tasks, self._bereaved, self._retried = {}, [], set()
+        self._tasks, self._awaiting_retry, self._retried = {}, [], set()
         self._topic = f"universality-{uuid.uuid4().hex}"
         self._execute = workers.execute_on_worker
         n_cuda = sum(node.device == "cuda" for node in nodes)
@@ -86,7 +86,9 @@ class DaskExecutor:
         self._client = workers.connect(self._cluster or self._scheduler or "")
         if self._scheduler is not None:
             workers.refuse_unfit_workers(self._client, self._scheduler, n_cuda > 0, store)
-        self._client.subscribe_topic(self._topic, lambda stamped: self._inbox.put(("", stamped[1]["told"])))
+        self._client.subscribe_topic(
+            self._topic, lambda stamped: self._inbox.put(("", stamped[1]["payload"]))
+        )
         self._count_slots()
 
     def _pick_devices(self, n_cuda: int) -> list[str]:
@@ -114,7 +116,7 @@ class DaskExecutor:
         """One step per worker; on this machine also no more threads than cores, and memory for all."""
         if not running:
             return True
-        if self._bereaved or self._retried.intersection(other.id for other in running):
+        if self._awaiting_retry or self._retried.intersection(other.id for other in running):
             return False
         if self._scheduler is not None and time.monotonic() - self._counted > RECOUNT:
             self._count_slots()
@@ -160,21 +162,21 @@ class DaskExecutor:
                     outcomes.append(outcome)
                 node_id, item = self._inbox.get_nowait()
         except queue.Empty:
-            if self._bereaved and not self._futures:
-                self._send(*self._tasks[self._bereaved.pop(0)])
+            if self._awaiting_retry and not self._futures:
+                self._send(*self._tasks[self._awaiting_retry.pop(0)])
             return outcomes
 
     def _settle(self, node_id: str, future: Future) -> Event | None:
         """A future's outcome; None where its worker died for the first time, which gives it another try.
 
-        Dask blames every step that a dead worker held, also those that only waited there. So the second
+        Dask blames every step that a dead worker had, also those that only waited there. So the second
         try is alone: whoever dies then has itself to blame, and has all memory of the machine.
         """
         del self._futures[node_id]
         outcome = _outcome(node_id, future)
         if outcome.get("error_type") == "KilledWorker" and node_id not in self._retried:
             self._retried.add(node_id)
-            self._bereaved.append(node_id)
+            self._awaiting_retry.append(node_id)
             message = "its worker process died; it is tried once more, with nothing beside it"
             self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})
             return None

@@ -41,16 +41,16 @@ def _held_until_asked() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
         return
-    came: list[int] = []
+    signals: list[int] = []
     before: dict[int, Any] = {}
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
+        if signals:
             before[number](number, frame)
-        came.append(number)
+        signals.append(number)
 
     def ask() -> None:
-        if came:
+        if signals:
             raise KeyboardInterrupt
 
     for number in (getattr(signal, name) for name in SIGNALS if hasattr(signal, name)):

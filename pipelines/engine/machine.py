@@ -79,8 +79,8 @@ def torch_cuda_version() -> str | None:
         text = Path(spec.origin).with_name("version.py").read_text()
     except OSError:
         return None
-    found = re.search(r"^cuda\s*(?::[^=]+)?=\s*['\"]([^'\"]+)['\"]", text, flags=re.MULTILINE)
-    return found[1] if found else None
+    line = re.search(r"^cuda\s*(?::[^=]+)?=\s*['\"]([^'\"]+)['\"]", text, flags=re.MULTILINE)
+    return line[1] if line else None
 
 
 def choose_device(wish: str) -> str:
@@ -102,12 +102,6 @@ def choose_device(wish: str) -> str:
         return "cuda"
     if wish == "auto":
         return "cpu"
-    raise InputError(
-        must_be(
-            "device",
-            "the command",
-            "available",
-            f"cuda, but {' and '.join(missing)}",
-            "Use --device cpu, or install a CUDA build of torch on a machine with a GPU.",
-        )
-    )
+    got = f"cuda, but {' and '.join(missing)}"
+    remedy = "Use --device cpu, or install a CUDA build of torch on a machine with a GPU."
+    raise InputError(must_be("device", "the command", "available", got, remedy))

@@ -43,11 +43,8 @@ class Node:
                 must_be("threads", f"node {self.id!r}", "at least 1", self.threads, "Set 1 or more.")
             )
         if self.device not in DEVICES:
-            raise InputError(
-                must_be(
-                    "device", f"node {self.id!r}", f"one of {DEVICES}", self.device, "Choose one of them."
-                )
-            )
+            remedy = "Choose one of them."
+            raise InputError(must_be("device", f"node {self.id!r}", f"one of {DEVICES}", self.device, remedy))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""
@@ -183,15 +180,8 @@ def _topological(nodes: list[Node]) -> list[Node]:
                 heapq.heappush(ready, position[reader])
     if len(ordered) < len(nodes):
         stuck = sorted(node_id for node_id, count in waiting.items() if count)
-        raise InputError(
-            must_be(
-                "inputs",
-                "the plan",
-                "free of circles",
-                f"a circle among {stuck}",
-                "Remove one of these inputs.",
-            )
-        )
+        remedy = "Remove one of these inputs."
+        raise InputError(must_be("inputs", "the plan", "free of circles", f"a circle among {stuck}", remedy))
     return ordered
 
 

@@ -43,14 +43,14 @@ def describe_task(store_url: str, node: Node, keys: Mapping[str, str]) -> dict[s
         node: the node.
         keys: artifact key by node id, for the node and its inputs.
     """
-    known = find_step(node.step)
+    step = find_step(node.step)
     return {
         "store": store_url,
         "node": node.to_dict(),
         "key": keys[node.id],
         "inputs": {local: keys[source] for local, source in node.inputs.items()},
-        "step_module": known.module,
-        "step_version": known.version,
+        "step_module": step.module,
+        "step_version": step.version,
     }
 
 
@@ -96,7 +96,7 @@ def _compute(
     started = time.perf_counter()
     _reset_peak_memory()
     with (
-        _told_warnings(node.id, emit),
+        _warnings_as_events(node.id, emit),
         store.create(
             task["key"],
             step=step.name,
@@ -197,7 +197,7 @@ def _plain(value: Any) -> Any:
 
 
 @contextmanager
-def _told_warnings(node_id: str, emit: Emit) -> Iterator[None]:
+def _warnings_as_events(node_id: str, emit: Emit) -> Iterator[None]:
     """Send warnings and log records of level WARNING to the run's events while a step runs."""
 
     class ToEvents(logging.Handler):

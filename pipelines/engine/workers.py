@@ -92,11 +92,8 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
                 workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny}
             )
     except (RuntimeError, OSError) as error:  # no sockets, no processes, no memory
-        raise ExecutorError(
-            must_be(
-                "workers", "this machine", "able to start", str(error), "Use --serial, or fewer --workers."
-            )
-        ) from error
+        constraint, remedy = "able to start", "Use --serial, or fewer --workers."
+        raise ExecutorError(must_be("workers", "this machine", constraint, str(error), remedy)) from error
 
 
 def connect(cluster: SpecCluster | str) -> Client:
@@ -113,15 +110,10 @@ def connect(cluster: SpecCluster | str) -> Client:
     try:
         return Client(cluster, timeout=20, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise InputError(
-            must_be(
-                "--scheduler",
-                "this command",
-                "the address of a running Dask scheduler",
-                f"{cluster} ({error})",
-                "Start one with `dask scheduler`, or leave the option out.",
-            )
-        ) from None
+        constraint = "the address of a running Dask scheduler"
+        got = f"{cluster} ({error})"
+        remedy = "Start one with `dask scheduler`, or leave the option out."
+        raise InputError(must_be("--scheduler", "this command", constraint, got, remedy)) from None
 
 
 def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: Store) -> None:
@@ -168,7 +160,7 @@ def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:
 
     def emit(event: Event) -> None:
         check()
-        worker.log_event(topic, {"told": event})  # wrapped: Dask writes its own fields beside
+        worker.log_event(topic, {"payload": event})  # wrapped: Dask writes its own fields beside
 
     return execute(task, emit, check=check)
 
@@ -188,10 +180,10 @@ def _why_out_of_reach(store_url: str, runs: list[str]) -> str:
     from storage import open_store
 
     try:
-        found = {run.name for run in open_store(store_url).runs()}
+        reachable = {run.name for run in open_store(store_url).runs()}
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    missing = [name for name in runs if name not in found]
+    missing = [name for name in runs if name not in reachable]
     return f"a place without the run {missing[0]!r}" if missing else ""
 
 

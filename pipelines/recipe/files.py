@@ -64,15 +64,9 @@ def _source(name_or_path: str) -> tuple[str, str]:
         names = list(shipped_recipes())
         near = difflib.get_close_matches(name_or_path, names, 1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        raise RecipeError(
-            must_be(
-                "recipe",
-                "the command line",
-                f"a file or one of {', '.join(names)}",
-                name_or_path,
-                f"{hint}`universality recipes` lists them.",
-            )
-        )
+        constraint = f"a file or one of {', '.join(names)}"
+        remedy = f"{hint}`universality recipes` lists them."
+        raise RecipeError(must_be("recipe", "the command line", constraint, name_or_path, remedy))
     return shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml"
 
 
@@ -95,11 +89,8 @@ def _apply(data: dict[str, Any], override: str) -> None:
     """Set one dotted path; only existing parents are walked, so that a typo is not silently created."""
     path, sign, raw = override.partition("=")
     if not sign or not path:
-        raise RecipeError(
-            must_be(
-                "--set", "the command line", "of the form a.b=value", override, "Write --set compare.tau=0.6."
-            )
-        )
+        remedy = "Write --set compare.tau=0.6."
+        raise RecipeError(must_be("--set", "the command line", "of the form a.b=value", override, remedy))
     node: Any = data
     *parents, last = path.split(".")
     for depth, part in enumerate(parents):

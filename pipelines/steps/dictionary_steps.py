@@ -43,10 +43,10 @@ def sae(ctx: StepContext) -> None:
         options |= {"device": ctx.device, "compile": p.get("compile", False)}
         result = train_sae(source.rows, recipe, sae_seed=seed, **options)
     if result.status != "ok":
-        dear = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
+        penalty_advice = " Or lower the weight of its penalty." if recipe.penalty_coefficient else ""
         raise TrainingDiverged(
             f"Training of {ctx.node_id} ended as {result.status!r} in step {len(result.history['loss'])} "
-            f"({result.tokens} rows). Lower the dictionary's lr or raise its warm-up.{dear}"
+            f"({result.tokens} rows). Lower the dictionary's lr or raise its warm-up.{penalty_advice}"
         )
     write_sae(ctx.out, result.sae)
     ctx.out.array("init_cosine", result.init_cosine)
@@ -67,10 +67,10 @@ def sae(ctx: StepContext) -> None:
 
 def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:
     """What to say of a training that ended at less than half or more than twice its target; None of any other."""
-    wanted = recipe.target_l0
-    if wanted is None or wanted / 2 <= l0 <= 2 * wanted:
+    target = recipe.target_l0
+    if target is None or target / 2 <= l0 <= 2 * target:
         return None
-    return f"l0 ended at {l0:.3g}; target_l0 is {wanted:g}. Train on more tokens, or raise lr or bandwidth."
+    return f"l0 ended at {l0:.3g}; target_l0 is {target:g}. Train on more tokens, or raise lr or bandwidth."
 
 
 @step("loaded_sae", version=1, cost=loaded_sae_cost)
@@ -87,9 +87,11 @@ def loaded_sae(ctx: StepContext) -> None:
     width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
     widths = dictionary.d_in, int(dictionary.b_dec.shape[0])
     if widths != (width, width):
-        wanted = f"{width} in and out, the width of {p['hook_point']}"
+        constraint = f"{width} in and out, the width of {p['hook_point']}"
         remedy = "Name the hook point that it was trained on; transcoders cannot be compared here."
-        raise InputError(must_be("d_in and d_out", source, wanted, f"{widths[0]} and {widths[1]}", remedy))
+        raise InputError(
+            must_be("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
+        )
     config = write_sae(ctx.out, dictionary)
     ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
     said = config["metadata"].get("hook_point")

@@ -51,16 +51,18 @@ def layout(ctx: StepContext) -> None:
     ctx.progress(1, 3)
     groups = alive["cluster"].to_numpy(np.int64)
     seed = derive_seed(p["root_seed"], "layout", p["comparison_id"])
-    found = feature_map(columns, seed=seed, groups=groups, threads=ctx.threads)
+    embedding = feature_map(columns, seed=seed, groups=groups, threads=ctx.threads)
     ctx.progress(2, 3)
-    joined = np.where(alive["n_models"].to_numpy(np.int64) >= 2, groups, -1)[found.kept]
-    clusters, xy = group_positions(joined, found.xy)
-    a, b, r = group_links(joined, found.neighbours, found.r)
+    joined = np.where(alive["n_models"].to_numpy(np.int64) >= 2, groups, -1)[embedding.kept]
+    clusters, xy = group_positions(joined, embedding.xy)
+    a, b, r = group_links(joined, embedding.neighbours, embedding.r)
     tables = {
-        "positions": alive.loc[found.kept, ["model", "latent"]].assign(x=found.xy[:, 0], y=found.xy[:, 1]),
+        "positions": alive.loc[embedding.kept, ["model", "latent"]].assign(
+            x=embedding.xy[:, 0], y=embedding.xy[:, 1]
+        ),
         "cluster_positions": DataFrame({"cluster": clusters, "x": xy[:, 0], "y": xy[:, 1]}),
         "cluster_links": DataFrame({"cluster_a": a, "cluster_b": b, "r": r}),
     }
     for name, table in tables.items():
         write_table(ctx, name, table, comparison_id=p["comparison_id"])
-    ctx.out.facts(n_alive=len(alive), n_embedded=len(found.kept), least_link_r=LINK_R)
+    ctx.out.facts(n_alive=len(alive), n_embedded=len(embedding.kept), least_link_r=LINK_R)

@@ -83,11 +83,8 @@ def pretrained(ctx: StepContext) -> None:
     d_vocab = ctx.inputs["tokenizer"].json("tokenizer")["d_vocab"]
     if d_vocab > facts["d_vocab"]:
         remedy = "Set tokenizer to {kind: hub, name: the model's own}."
-        raise InputError(
-            must_be(
-                "tokens", f"the tokenizer of {ctx.node_id}", f"at most {facts['d_vocab']}", d_vocab, remedy
-            )
-        )
+        constraint = f"at most {facts['d_vocab']}"
+        raise InputError(must_be("tokens", f"the tokenizer of {ctx.node_id}", constraint, d_vocab, remedy))
     ctx.out.json("pretrained", {**p, **facts})
     ctx.out.facts(**facts)
 
@@ -164,16 +161,18 @@ def activations(ctx: StepContext) -> None:
     with ExitStack() as stack:
         for start in range(0, len(contexts), size):
             batch = np.asarray(contexts[start : start + size])
-            kept = keep(start, batch)
-            for found in harvest(model, batch, p["hook_points"], batch_contexts=size, device=ctx.device):
-                for hook_point, values in found.items():
+            counts = keep(start, batch)
+            for batch_activations in harvest(
+                model, batch, p["hook_points"], batch_contexts=size, device=ctx.device
+            ):
+                for hook_point, values in batch_activations.items():
                     if hook_point not in streams:
                         stream = ctx.out.stream(
                             hook_point, dtype, values.shape[2:], shard_rows=p["shard_rows"]
                         )
                         streams[hook_point] = stack.enter_context(stream)
-                    streams[hook_point].write(_as_dtype(values[kept], dtype, ctx.node_id))
-            n_rows += int(kept.sum())
+                    streams[hook_point].write(_as_dtype(values[counts], dtype, ctx.node_id))
+            n_rows += int(counts.sum())
             ctx.progress(start + len(batch), len(contexts))
     ctx.out.facts(n_rows=n_rows)
 
@@ -212,9 +211,9 @@ def training_rows(special: np.ndarray, first_position: int = 1) -> KeptRows:
     """
 
     def keep(start: int, batch: np.ndarray) -> np.ndarray:
-        kept = ~np.isin(batch, special)
-        kept[:, :first_position] = False
-        return kept
+        counts = ~np.isin(batch, special)
+        counts[:, :first_position] = False
+        return counts
 
     return keep
 
@@ -225,9 +224,9 @@ def _evaluation_rows(tokens: Artifact) -> KeptRows:
 
     def keep(start: int, batch: np.ndarray) -> np.ndarray:
         low, high = np.searchsorted(context, [start, start + len(batch)])
-        kept = np.zeros(batch.shape, dtype=bool)
-        kept[context[low:high] - start, position[low:high]] = True
-        return kept
+        counts = np.zeros(batch.shape, dtype=bool)
+        counts[context[low:high] - start, position[low:high]] = True
+        return counts
 
     return keep
 

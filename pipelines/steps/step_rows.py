@@ -11,7 +11,7 @@ from pipelines.steps.model_steps import open_transformer, part_contexts, positio
 if TYPE_CHECKING:
     from universality.sae.sae_config import SAETrainingConfig
 
-#: Share of rows of an outlier norm above which leaving them out is told.
+#: Share of rows left out for their norm above which the run warns.
 MANY_OUTLIERS = 0.01
 
 
@@ -31,18 +31,18 @@ def training_source(ctx: StepContext) -> TrainingSource:
         return TrainingSource(rows, {"training_rows": len(rows)}, [])
     from universality.sae.outliers import InlierRows
 
-    found = InlierRows(rows, p["max_norm"])
+    inliers = InlierRows(rows, p["max_norm"])
     facts = {
-        "training_rows": len(found),
-        "rows_left_out": found.n_left_out,
-        "median_norm": found.median_norm,
+        "training_rows": len(inliers),
+        "rows_left_out": inliers.n_left_out,
+        "median_norm": inliers.median_norm,
     }
-    share = found.n_left_out / len(rows)
-    told = (
+    share = inliers.n_left_out / len(rows)
+    message = (
         f"{share:.1%} of the rows have more than {p['max_norm']:g} times the median norm and were left out."
     )
-    warnings = [f"{told} Look at their tokens, or raise max_norm."] if share > MANY_OUTLIERS else []
-    return TrainingSource(found, facts, warnings)
+    warnings = [f"{message} Look at their tokens, or raise max_norm."] if share > MANY_OUTLIERS else []
+    return TrainingSource(inliers, facts, warnings)
 
 
 def live_rows(ctx: StepContext) -> Any:
@@ -65,11 +65,13 @@ def mixing_of(rows: Any, config: SAETrainingConfig, sae_seed: int) -> tuple[dict
     from universality.sae.mixing import POORLY_MIXED, measure_mixing
     from universality.sae.stream import training_stream
 
-    found = measure_mixing(training_stream(rows, config, sae_seed), config.batch_rows, config.n_steps)
-    facts = {f"mixing_{name}": value for name, value in found._asdict().items()}
-    if found.chunks >= POORLY_MIXED:
+    mixing = measure_mixing(training_stream(rows, config, sae_seed), config.batch_rows, config.n_steps)
+    facts = {f"mixing_{name}": value for name, value in mixing._asdict().items()}
+    if mixing.chunks >= POORLY_MIXED:
         return facts, []
-    told = f"Batches are poorly mixed: they touch {found.chunks:.0%} of the chunks of text that chance would."
+    message = (
+        f"Batches are poorly mixed: they touch {mixing.chunks:.0%} of the chunks of text that chance would."
+    )
     whole = math.ceil(4 * len(rows) * int(rows.shape[1]) / 1_000_000)
     remedy = f"Raise buffer_mb (now {config.buffer_mb}; {whole} hold all rows), or lower batch_rows."
-    return facts, [f"{told} {remedy}"]
+    return facts, [f"{message} {remedy}"]

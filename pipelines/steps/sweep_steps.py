@@ -36,7 +36,7 @@ def sweep_sae(ctx: StepContext) -> None:
     seeds = [derive_seed(p["root_seed"], "sweep-sae", p["sweep"], number) for number in range(p["n_seeds"])]
     order = derive_seed(p["root_seed"], "sweep-order", p["sweep"])
     with resumable(ctx) as options:
-        found = train_saes(
+        results = train_saes(
             training_source(ctx).rows,
             SAETrainingConfig(**p["config"]),
             sae_seeds=seeds,
@@ -45,13 +45,15 @@ def sweep_sae(ctx: StepContext) -> None:
             compile=p.get("compile", False),
             **options,
         )
-    for number, result in enumerate(found):
+    for number, result in enumerate(results):
         write_sae(ctx.out, result.sae, str(number))
     # One point that diverges is a finding of the sweep, not its end.
-    ctx.out.json("status", [result.status for result in found])
-    failed = {result.status for result in found} - {"ok"}
-    told = [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
-    if warnings := [*told, *found[0].warnings]:
+    ctx.out.json("status", [result.status for result in results])
+    failed = {result.status for result in results} - {"ok"}
+    failures = (
+        [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
+    )
+    if warnings := [*failures, *results[0].warnings]:
         ctx.out.facts(warnings=warnings)
 
 
@@ -66,8 +68,8 @@ def sweep_quality(ctx: StepContext) -> None:
             dictionary = open_sae(sae, str(number))
             quality = measured(ctx, dictionary)
             dense = int((quality.firing_rates() > ctx.params["dense_rate"]).sum())
-            found = {**quality.result(), **spliced(ctx, dictionary), "n_dense": dense}
-            rows[-1] |= {name: found[name] for name in MEASURED}
+            measures = {**quality.result(), **spliced(ctx, dictionary), "n_dense": dense}
+            rows[-1] |= {name: measures[name] for name in MEASURED}
     ctx.out.json("quality", rows)
 
 
@@ -111,5 +113,5 @@ def _seed_cosine(sae: Artifact, seeds: list[int]) -> float | None:
     from universality.sae.evaluation import mean_max_cosine
 
     decoders = [open_sae(sae, str(number)).W_dec.numpy() for number in seeds]
-    found = [mean_max_cosine(a, b) for x, y in combinations(decoders, 2) for a, b in ((x, y), (y, x))]
-    return float(np.mean(found)) if found else None
+    cosines = [mean_max_cosine(a, b) for x, y in combinations(decoders, 2) for a, b in ((x, y), (y, x))]
+    return float(np.mean(cosines)) if cosines else None
