@@ -249,12 +249,12 @@ def test_runs_beside_a_report_are_named_in_the_same_way(named, monkeypatch, tmp_
     from types import SimpleNamespace
 
     from pipelines.cli import outputs
-    from pipelines.report import bundle
+    from pipelines.report import report_writer
 
     options = []
     made = SimpleNamespace(files=[], missing=[])
     monkeypatch.setattr(
-        bundle, "write_report", lambda run, out, chosen: options.append((run, chosen)) or made
+        report_writer, "write_report", lambda run, out, chosen: options.append((run, chosen)) or made
     )
     beside = ["letters,alpha-1", "alphabet", "b"]
     outputs.report_command("alpha", named.url, tmp_path, formats="svg", columns=None, pairs=None, runs=beside)
