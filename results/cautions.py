@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import pandas as pd
 
 from results.headline import overall_values
+from results.progress import READY
+from results.remembering import remembered
 from universality.compare.marks import flagged_pairs
 
 if TYPE_CHECKING:
+    from results.stored_comparison import StoredComparison
     from storage import Run
 
 #: Fewer models say little about models at large; below it "universal" is a strong word.
@@ -91,6 +94,29 @@ class Caution(NamedTuple):
     def plain(self) -> str:
         """The same without marks, for a terminal."""
         return re.sub(r"[*$`]|\\(?=tau)", "", self.markdown)
+
+
+@remembered()
+def stored_cautions(stored: StoredComparison) -> list[Caution]:
+    """What to keep in mind about a comparison and the run that it belongs to, severe ones first."""
+    tables = {name: stored.optional(name) for name in ("models", "headline", "indices", "pairs")}
+    tables = {name: table for name, table in tables.items() if table is not None}
+    nodes = stored.record.get("nodes") or {}
+    cautions = run_cautions(
+        n_models=_n_transformers(tables["models"]) if "models" in tables else None,
+        n_score_rows=int(stored.score_rows.sum()),
+        documents=stored.optional("documents"),
+        unfinished=[name for name, node in nodes.items() if node.get("status") not in READY],
+        warned=[warning["node"] for warning in step_warnings(stored.run)],
+    )
+    cautions += comparison_cautions(tables, stored.settings.get("tau"))
+    return sorted(cautions, key=lambda caution: not caution.severe)
+
+
+def _n_transformers(models: pd.DataFrame) -> int:
+    """Compared transformers: several dictionaries of one model are one."""
+    primary = models[models["role"] == "primary"]
+    return len(primary["model_seed"].fillna(primary["model"]).unique())
 
 
 def step_warnings(run: Run) -> list[dict[str, str]]:

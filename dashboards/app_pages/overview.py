@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards.cautions import cautions_of
 from dashboards.components.markup import escape
 from dashboards.components.panels import panel
 from dashboards.data import View
 from dashboards.frame import current_view
 from results import words
+from results.cautions import stored_cautions
 from results.headline import QUANTITIES, headline_frame, overall_rows, overall_values
 from results.progress import READY
 
@@ -125,7 +125,7 @@ def result(view: View) -> None:
         headline_cards(headline)
         headline_by_pair(headline)
     with panel(border=False):
-        cautions = cautions_of(view)
+        cautions = stored_cautions(view)
         if cautions:
             with st.expander(
                 f"Keep in mind: {words.counted(len(cautions), 'remark')}",

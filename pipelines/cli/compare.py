@@ -78,6 +78,7 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         settings: passed on to ``compare``; None stands for its default.
     """
     arguments = inputs.load() | {name: value for name, value in settings.items() if value is not None}
+    from results.cautions import comparison_cautions
     from results.headline import summary_values
     from universality.compare import SharedInitialisation, compare
 
@@ -89,7 +90,7 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         print_json(summary_values(comparison.headline, comparison.features))
     else:
         tables = {name: table for name in TABLES if (table := getattr(comparison, name)) is not None}
-        print_summary(console(), tables, comparison.config.tau)
+        print_summary(console(), tables, {"main": comparison_cautions(tables, comparison.config.tau)})
     say(f"{len(written)} files in {out}.")
 
 

@@ -99,6 +99,8 @@ def run_document(run: Run) -> dict[str, Any]:
 
 def print_run(out: Console, run: Run) -> None:
     """Print the summary of a run, or what there is instead of results."""
+    from results.cautions import stored_cautions
+    from results.stored_comparison import StoredComparison, comparisons_of
 
     record = run.record
     took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
@@ -116,7 +118,8 @@ def print_run(out: Console, run: Run) -> None:
     if not {"headline", "features"} <= tables.keys():
         out.print(f"No results yet. See: universality status {run.name}", markup=False)
         return
-    print_summary(out, tables, (recipe.get("compare") or {}).get("tau"))
+    ids = comparisons_of(record)
+    print_summary(out, tables, {name: stored_cautions(StoredComparison(run, name, record)) for name in ids})
 
 
 def training_rows_sentence(recipe: dict[str, Any]) -> str:

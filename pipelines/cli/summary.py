@@ -20,15 +20,16 @@ DOMAIN_COLUMNS = (
 )  # fmt: skip
 
 
-def print_summary(console: Console, tables: Mapping[str, pd.DataFrame], tau: float | None) -> None:
+def print_summary(
+    console: Console, tables: Mapping[str, pd.DataFrame], cautions: Mapping[str, Sequence[Caution]]
+) -> None:
     """Print, for each comparison, the headline, what casts doubt on it, the counts and the domain table.
 
     Args:
         console: where.
         tables: the run's tables by name; ``headline`` and ``features`` at least.
-        tau: threshold on held-out r; None where it is not known.
+        cautions: what to keep in mind about each comparison, by its id.
     """
-    from results.cautions import comparison_cautions
     from results.headline import split_comparisons
 
     by_comparison: dict[str, dict[str, pd.DataFrame]] = {}
@@ -39,7 +40,7 @@ def print_summary(console: Console, tables: Mapping[str, pd.DataFrame], tau: flo
         if "headline" not in parts:
             continue
         console.print(headline_table(comparison, parts["headline"]))
-        print_cautions(console, comparison_cautions(parts, tau))
+        print_cautions(console, cautions.get(comparison, ()))
         console.print(counts_table(parts["features"]))
         if "indices" in parts and (shares := shares_table(parts["indices"], parts["features"])) is not None:
             console.print(shares)

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from pipelines.cli import summary
+from results.cautions import comparison_cautions
 
 HEADLINE = pd.DataFrame(
     [
@@ -45,7 +46,8 @@ def test_a_pair_of_one_start_is_marked_loudly():
     rows.append(("main", "shared_init", "a[b]-c", 1.0))  # people's own file names are no markup
     indices = pd.DataFrame(rows, columns=["comparison_id", "name", "pair", "value"])
     tables = {"headline": HEADLINE, "features": FEATURES, "indices": indices}
-    summary.print_summary(Console(file=stream, width=300), tables, 0.5)
+    cautions = {"main": comparison_cautions({"headline": HEADLINE, "indices": indices}, 0.5)}
+    summary.print_summary(Console(file=stream, width=300), tables, cautions)
     assert (
         "Warning: 2 pairs of dictionaries seem to start from the same weights (m0-m1, a[b]-c)"
         in stream.getvalue()
@@ -71,7 +73,7 @@ def test_shares_stand_beside_those_of_untrained_models():
 def test_print_fits_a_hundred_columns_and_names_everything(domains):
     stream = io.StringIO()
     tables = {"headline": HEADLINE, "features": FEATURES, **({} if domains is None else {"domains": domains})}
-    summary.print_summary(Console(file=stream, width=100), tables, 0.5)
+    summary.print_summary(Console(file=stream, width=100), tables, {})
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= 100
     assert "0.58" in text

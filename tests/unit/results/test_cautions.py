@@ -8,10 +8,9 @@ import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
-from dashboards.cautions import cautions_of
-from dashboards.data import get_view
 from pipelines.report.report_writer import ReportOptions, write_report
-from results.cautions import comparison_cautions, run_cautions
+from results.cautions import comparison_cautions, run_cautions, stored_cautions
+from results.stored_comparison import StoredComparison
 
 MEASURED = ["features", "token_conditional", "ceiling", "neurons", "untrained", "null_p95"]
 
@@ -131,7 +130,7 @@ def test_screen_and_paper_doubt_the_same_things(tmp_path, variant):
     run = write_synthetic_run(url, n_models=2, n_latents=24, n_documents=96, **variant)
     write_report(run, tmp_path / "report", ReportOptions(formats=()))
     limitations = json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]
-    screen = cautions_of(get_view(url, run))
+    screen = stored_cautions(StoredComparison(run, "main"))
     assert sorted(caution.id for caution in screen) == sorted(limit["id"] for limit in limitations)
     texts = {limit["id"]: limit for limit in limitations}
     for caution in screen:
