@@ -10,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboards.navigation import SCREENS, file_of, icon_of
 from dashboards.start import arguments, foreign_rooms
 
 HERE = Path(__file__).parent
@@ -27,21 +28,15 @@ def main() -> None:
     from dashboards.frame import choose_view
 
     st.html(HERE / "static" / "style.css")
-    pages = [
-        st.Page("app_pages/overview.py", title="Overview", icon=":material/insights:", default=True),
-        st.Page("app_pages/pairs.py", title="Pairs", icon=":material/join_inner:", url_path="pairs"),
-        st.Page("app_pages/clusters.py", title="Clusters", icon=":material/hub:", url_path="clusters"),
-        st.Page(
-            "app_pages/specific.py", title="Model-specific", icon=":material/join_left:", url_path="specific"
-        ),
-        st.Page("app_pages/feature.py", title="Feature", icon=":material/neurology:", url_path="feature"),
-        st.Page("app_pages/lens.py", title="Text lens", icon=":material/search_insights:", url_path="lens"),
-        st.Page("app_pages/map.py", title="Map", icon=":material/scatter_plot:", url_path="map"),
-        st.Page("app_pages/graph.py", title="Graph", icon=":material/graph_3:", url_path="graph"),
-        st.Page("app_pages/sweeps.py", title="Sweeps", icon=":material/tune:", url_path="sweeps"),
-        st.Page("app_pages/runs.py", title="Runs", icon=":material/list_alt:", url_path="runs"),
-    ]
-    page = st.navigation(pages)
+    first = next(iter(SCREENS))
+    page = st.navigation(
+        [
+            st.Page(
+                file_of(name), title=screen.title, icon=icon_of(name), url_path=name, default=name == first
+            )
+            for name, screen in SCREENS.items()
+        ]
+    )
     choose_view(arguments().store, needs_run=page.url_path != "runs")
     page.run()
 

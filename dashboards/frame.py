@@ -40,11 +40,8 @@ def choose_view(url: str, *, needs_run: bool) -> None:
     if st.session_state[VIEW] is None and needs_run:
         st.title("No runs yet")
         nothing("This store holds no run yet.", "Compute one with the command below, then reload this page.")
-        st.code(
-            shlex.join(["universality", "run", "quickstart", "--store", url]),
-            language="bash",
-            wrap_lines=True,
-        )
+        start = shlex.join(["universality", "run", "quickstart", "--store", url])
+        st.code(start, language="bash", wrap_lines=True)
         st.stop()
 
 
@@ -53,10 +50,10 @@ def _choose(url: str, runs: list[Run]) -> View:
     with st.sidebar:
         name = st.selectbox("Run", names, key="run", bind="query-params", help="Newest first")
         run = next((run for run in runs if run.name == name), runs[0])
-        known = comparisons_of(run.record)
-        comparison = known[0]
-        if len(known) > 1:
-            comparison = st.selectbox("Comparison", known, key="comparison", bind="query-params")
+        comparisons = comparisons_of(run.record)
+        comparison = comparisons[0]
+        if len(comparisons) > 1:
+            comparison = st.selectbox("Comparison", comparisons, key="comparison", bind="query-params")
         view = get_view(url, run, comparison)
         show_pins(view)
     return view

@@ -43,15 +43,15 @@ def chromium() -> Iterator[Browser]:
     Raises:
         RuntimeError: playwright or Chromium is not installed.
     """
-    found = find_chromium()
+    path = find_chromium()
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise RuntimeError("playwright is not installed; install universality[dev].") from error
-    if found is None:
+    if path is None:
         raise RuntimeError("Chromium is not installed; install the package chromium of this system.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         try:
             yield browser
         finally:
@@ -94,35 +94,43 @@ def shoot(page: Page, address: str, out: Path) -> None:
 
 def screens(run: Run) -> dict[str, str]:
     """Name of each picture and the address that it shows."""
-    pair, feature = telling_pair(run), telling_feature(run)
-    wanted = {"": {}, "pairs": {"pair": pair}, "specific": {"feature": feature}}
-    wanted |= {"lens": {"text": LENS_TEXT, "token": "4"}, "map": {"feature": pair.split("-")[0]}, "graph": {}}
-    wanted |= {"runs": {}}
-    wanted |= {"clusters": {"cluster": telling_cluster(run)}, "feature": {"feature": side_a(pair)}}
+    pair = telling_pair(run)
+    chosen = {
+        "overview": {},
+        "pairs": {"pair": pair},
+        "specific": {"feature": telling_feature(run)},
+        "lens": {"text": LENS_TEXT, "token": "4"},
+        "map": {"feature": side_a(pair)},
+        "graph": {},
+        "runs": {},
+        "clusters": {"cluster": telling_cluster(run)},
+        "feature": {"feature": side_a(pair)},
+    }
     addresses = {}
-    for page, params in wanted.items():
+    for screen, params in chosen.items():
         given = {name: value for name, value in params.items() if value}
-        addresses[page or "overview"] = f"{page}?{urlencode({'run': run.name, **given})}"
+        path = "" if screen == "overview" else screen
+        addresses[screen] = f"{path}?{urlencode({'run': run.name, **given})}"
     return addresses | _of_other_runs(run)
 
 
 def _of_other_runs(run: Run) -> dict[str, str]:
     """Sweeps, and two runs side by side, where the store has a run for them."""
-    known = [run, *(other for other in reversed(run.store.runs()) if other.name != run.name)]
-    found = {}
-    swept = next((other for other in known if _has(other, "sweeps")), None)
+    runs = [run, *(other for other in reversed(run.store.runs()) if other.name != run.name)]
+    addresses = {}
+    swept = next((other for other in runs if _has(other, "sweeps")), None)
     if swept is not None:
-        found["sweeps"] = f"sweeps?{urlencode({'run': swept.name})}"
-    other = _to_compare(run, known[1:]) if _has(run, "headline") else None
+        addresses["sweeps"] = f"sweeps?{urlencode({'run': swept.name})}"
+    other = _to_compare(run, runs[1:]) if _has(run, "headline") else None
     if other is not None:
-        found["beside"] = f"runs?{urlencode({'run': run.name, 'a': run.name, 'b': other.name})}"
-    return found
+        addresses["beside"] = f"runs?{urlencode({'run': run.name, 'a': run.name, 'b': other.name})}"
+    return addresses
 
 
 def _to_compare(run: Run, others: Iterable[Run]) -> Run | None:
     """The first finished run, rather one that came out differently."""
-    mine, finished = run.table("headline"), [other for other in others if _has(other, "headline")]
-    differing = (other for other in finished if not other.table("headline").equals(mine))
+    headline, finished = run.table("headline"), [other for other in others if _has(other, "headline")]
+    differing = (other for other in finished if not other.table("headline").equals(headline))
     return next(differing, finished[0] if finished else None)
 
 
@@ -143,8 +151,8 @@ def telling_pair(run: Run) -> str:
 
 def side_a(pair: str) -> str:
     """The first feature of a pair's name."""
-    found = re.match(r"[^:]+:\d+", pair)
-    return found[0] if found else ""
+    match = re.match(r"[^:]+:\d+", pair)
+    return match[0] if match else ""
 
 
 def telling_feature(run: Run) -> str:

@@ -41,18 +41,8 @@ def serve(store: str, *, patience: float = 60.0) -> Iterator[str]:
     port = free_port()
     home = str(APP.parent.parent)
     paths = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    command = [
-        sys.executable,
-        "-m",
-        "dashboards.launch",
-        "run",
-        str(APP),
-        "--server.port",
-        str(port),
-        "--",
-        "--store",
-        store,
-    ]
+    launch = [sys.executable, "-m", "dashboards.launch", "run", str(APP)]
+    command = [*launch, "--server.port", str(port), "--", "--store", store]
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen(
             command, stdout=printed, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.latent_detail import download_latent, show_latent
+from dashboards.components.downloads import csv_button
+from dashboards.components.feature_detail import show_feature
+from dashboards.components.links import view_popover
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import link_popover, step_buttons
+from dashboards.components.selection import step_buttons
 from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.tables import FEATURE_ID, find_feature
@@ -18,12 +20,12 @@ BOX = "go_to"
 
 def go_to() -> None:
     """Write what was typed into the address; a bare number is a latent of the model that is on the screen."""
-    wanted = str(st.session_state[BOX]).strip()
-    now = FEATURE_ID.match(st.query_params.get("feature", ""))
-    if now and wanted.isdecimal():
-        wanted = f"{now['model']}:{wanted}"
-    if wanted:
-        st.query_params["feature"] = wanted
+    typed = str(st.session_state[BOX]).strip()
+    shown = FEATURE_ID.match(st.query_params.get("feature", ""))
+    if shown and typed.isdecimal():
+        typed = f"{shown['model']}:{typed}"
+    if typed:
+        st.query_params["feature"] = typed
 
 
 def go_anywhere(features: pd.DataFrame) -> None:
@@ -35,7 +37,6 @@ def go_anywhere(features: pd.DataFrame) -> None:
 
 def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
     """The box to go to a feature, and the buttons."""
-    feature = "" if row is None else f"{row['model']}:{row['latent']}"
     # The box shows where the visitor is; the address alone decides.
     st.session_state[BOX] = st.query_params.get("feature", "")
     left, right = st.columns([2, 5], vertical_alignment="bottom")
@@ -47,11 +48,11 @@ def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
             disabled=not (features["status"] != "dead").any(), help="Any latent that fires, of any model",
         )  # fmt: skip
         if row is not None:
-            link_popover({"run": view.name, "comparison": view.comparison, "feature": feature})
-            download_latent(row)
-            model = row["model"]
-            mine = features.loc[(features["model"] == model).to_numpy(), "latent"]
-            step_buttons([f"{model}:{i}" for i in sorted(mine)], param="feature", key="latent")
+            model, latent = row["model"], row["latent"]
+            view_popover(view, feature=f"{model}:{latent}")
+            csv_button(lambda: row.to_frame().T, f"feature_{model}.{latent}.csv", key="feature_csv")
+            latents = features.loc[(features["model"] == model).to_numpy(), "latent"]
+            step_buttons([f"{model}:{i}" for i in sorted(latents)], param="feature", key="latent")
 
 
 def main() -> None:
@@ -63,7 +64,7 @@ def main() -> None:
         row = find_feature(view, feature)
         controls(view, features, row)
         if row is not None:
-            show_latent(view, row)
+            show_feature(view, row)
         elif feature:
             nothing("The address names a feature that this run has not.", _remedy(view, feature))
         else:
@@ -72,8 +73,8 @@ def main() -> None:
 
 def _remedy(view: View, feature: str) -> str:
     match, models = FEATURE_ID.match(feature), view.table("models")
-    known = {str(m): str(role) for m, role in zip(models["model"], models["role"], strict=True)}
-    if match and known.get(match["model"], "primary") != "primary":
+    roles = {str(m): str(role) for m, role in zip(models["model"], models["role"], strict=True)}
+    if match and roles.get(match["model"], "primary") != "primary":
         return "Its dictionary only serves as a control: latents of second SAEs and of untrained models have no page."
     return "Features are named model:latent, for example m0:12."
 

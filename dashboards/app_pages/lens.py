@@ -7,41 +7,27 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboards import lens
+from dashboards.components.columns import Column, chosen_columns, number, percent, text
+from dashboards.components.downloads import csv_button
 from dashboards.components.lens_strip import labels, marks, strip, strip_legend
+from dashboards.components.links import page_address, view_popover
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import (
-    csv_bytes,
-    fitting,
-    link_popover,
-    page_address,
-    selectable_table,
-    step_buttons,
-)
+from dashboards.components.selection import fitting, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
-from dashboards.lens import (
-    MAX_CHARACTERS,
-    Agreement,
-    Reading,
-    agreement,
-    alone,
-    at_token,
-    members_of,
-    read,
-)
+from dashboards.lens import Agreement, Reading
 from results import words
 
 #: Tokens on which a cluster must fire before its correlation says anything.
 ENOUGH = 3
-
-number, text = st.column_config.NumberColumn, st.column_config.TextColumn
 
 
 def typed() -> str:
     """The text box; its text stands in the address."""
     return (
         st.text_area(
-            "Text", key="text", height=120, max_chars=MAX_CHARACTERS, bind="query-params",
+            "Text", key="text", height=120, max_chars=lens.MAX_CHARACTERS, bind="query-params",
             placeholder="Type or paste a text, then press Ctrl+Enter",
             help="It is cut into tokens by the run's own tokenizer and read as one context: a start token, then "
             "the text. Nothing is stored and nothing leaves this machine; the text is part of the link.",
@@ -50,9 +36,9 @@ def typed() -> str:
     )  # fmt: skip
 
 
-def summary(found: Agreement, reading: Reading) -> str:
+def summary(agreed: Agreement, reading: Reading) -> str:
     """How far the models agree on the text, in a sentence."""
-    clusters = found.clusters
+    clusters = agreed.clusters
     said = f"On {words.counted(len(reading.tokens), 'token')} {words.counted(len(clusters), 'cluster')} fire"
     if clusters.empty:
         return f"{said}: no feature that models share."
@@ -68,13 +54,13 @@ def summary(found: Agreement, reading: Reading) -> str:
     return f"{said}."
 
 
-def whole_text(view: View, reading: Reading, found: Agreement, chosen: int | None) -> None:
+def whole_text(reading: Reading, agreed: Agreement, chosen: int | None) -> None:
     """The strip, its legend and the sentence below it."""
     with panel("The text in its strongest clusters", "A cluster is one feature in several models."):
-        named = labels(found)
-        st.html(strip(reading.tokens, marks(found, named, len(reading.tokens)), chosen))
+        named = labels(agreed)
+        st.html(strip(reading.tokens, marks(agreed, named, len(reading.tokens)), chosen))
         st.html(strip_legend(named))
-        st.markdown(summary(found, reading))
+        st.markdown(summary(agreed, reading))
         if reading.n_left_out:
             st.caption(
                 f":material/content_cut: The models read {words.counted(len(reading.tokens), 'token')} at once; "
@@ -82,10 +68,9 @@ def whole_text(view: View, reading: Reading, found: Agreement, chosen: int | Non
             )
 
 
-def token_table(reading: Reading, found: Agreement) -> None:
+def token_table(reading: Reading, agreed: Agreement) -> None:
     """One row per token; the selected one is the address's."""
-    named = labels(found)
-    drawn = marks(found, named, len(reading.tokens))
+    drawn = marks(agreed, labels(agreed), len(reading.tokens))
     frame = pd.DataFrame(
         {
             "position": range(1, len(reading.tokens) + 1),
@@ -93,7 +78,7 @@ def token_table(reading: Reading, found: Agreement) -> None:
             "label": [mark.label for mark in drawn],
             "strength": [100 * mark.strength for mark in drawn],
             "firing": [100 * mark.firing if mark.strength else None for mark in drawn],
-            "n": (found.firing > 0).sum(axis=0),
+            "n": (agreed.firing > 0).sum(axis=0),
         }
     )
     selectable_table(
@@ -110,9 +95,25 @@ def token_table(reading: Reading, found: Agreement) -> None:
     )  # fmt: skip
 
 
-def cluster_columns(view: View) -> dict[str, Any]:
-    """How both tables of clusters show their columns."""
-    return {
+def cluster_table(view: View, clusters: pd.DataFrame, agreed: Agreement, order: list[str], most: int) -> None:
+    """Clusters with the agreement of their members: a link and a letter first, shares in percent.
+
+    Args:
+        view: the comparison.
+        clusters: rows of ``agreed.clusters``, or those of one token with a share for every model.
+        agreed: of the whole text; its strongest clusters have letters.
+        order: columns shown after the link and the letter.
+        most: rows up to which the table does not scroll.
+    """
+    named, ids = labels(agreed), clusters["cluster"]
+    shares = [name for name in ("strength", "firing", *view.models()) if name in clusters.columns]
+    shown = clusters.assign(
+        **{name: 100 * clusters[name] for name in shares},
+        link=[page_address("clusters", view, cluster=i) for i in ids],
+        label=[named.get(int(i), ("", ""))[0] for i in ids],
+    )
+    of_maximum = number(format="%.0f %%", help="share of the member's maximum; 0: silent, empty: no member")
+    headings: dict[str, Any] = {
         "link": st.column_config.LinkColumn(
             "cluster", display_text=r"cluster=(\d+)", width="small", help="opens the cluster"
         ),
@@ -122,42 +123,32 @@ def cluster_columns(view: View) -> dict[str, Any]:
         "r": number("r over text", format="%.2f", help="mean correlation of two members over this text"),
         "n_tokens": number("tokens", help="on which any member fires"),
         "n_models": number("members", width="small"),
-        **dict.fromkeys(
-            view.models(), number(format="%.0f %%", help="share of the member's maximum; 0: silent, empty: no member")
-        ),
-    }  # fmt: skip
+        **dict.fromkeys(view.models(), of_maximum),
+    }
+    st.dataframe(
+        shown[["link", "label", *order]],
+        hide_index=True,
+        column_config=headings,
+        height=fitting(clusters, most),
+    )
 
 
-def with_links(view: View, clusters: pd.DataFrame, found: Agreement) -> pd.DataFrame:
-    """Clusters as they are shown: a link and a letter first, shares in percent."""
-    named = labels(found)
-    shares = [name for name in ("strength", "firing", *view.models()) if name in clusters.columns]
-    ids = clusters["cluster"]
-    shown = clusters.drop(columns="cluster").assign(**{name: 100 * clusters[name] for name in shares})
-    shown.insert(0, "link", [page_address("clusters", view, cluster=i) for i in ids])
-    shown.insert(1, "label", [named.get(int(i), ("", ""))[0] for i in ids])
-    return shown
-
-
-def one_token(view: View, reading: Reading, found: Agreement, position: int) -> None:
-    """The clusters and the lonely features of the selected token."""
-    clusters = at_token(found, position)
+def one_token(view: View, agreed: Agreement, position: int) -> None:
+    """The clusters of the selected token."""
+    clusters = lens.at_token(agreed, position)
     st.markdown(f"**Clusters on token {position + 1}**")
     if clusters.empty:
         nothing("No feature that models share fires here.")
     else:
-        order = ["link", "label", "strength", "firing", *view.models(), "r", "n_tokens", "class", "level"]
-        st.dataframe(
-            with_links(view, clusters, found), hide_index=True, column_order=order,
-            column_config=cluster_columns(view), height=fitting(clusters),
-        )  # fmt: skip
+        order = ["strength", "firing", *view.models(), "r", "n_tokens", "class", "level"]
+        cluster_table(view, clusters, agreed, [name for name in order if name in clusters.columns], 10)
 
 
 def features_alone(view: View, reading: Reading, position: int | None) -> None:
     """Firings of features that no other model shares, on the selected token or the whole text."""
     note = "Model-specific features, and those too rare to be compared: no other model is known to have them."
     with panel("Features in no cluster", note):
-        rows = alone(reading.firings, members_of(view), view.table("features"))
+        rows = lens.alone(reading.firings, lens.members_of(view), view.table("features"))
         if position is not None:
             rows = rows[rows["position"] == position]
         if rows.empty:
@@ -165,91 +156,80 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
             return
         where = "on this text" if position is None else f"on token {position + 1}"
         st.caption(f"**{len(rows):,}** of them fire {where}; strongest first")
+        rows = rows.head(MAX_ROWS)
         ids = rows["model"].astype(str) + ":" + rows["latent"].astype(str)
-        shown = pd.DataFrame(
-            {
-                "link": [page_address("feature", view, feature=i) for i in ids.head(MAX_ROWS)],
-                "position": rows["position"].head(MAX_ROWS) + 1,
-                "token": [reading.tokens[i].replace(" ", "·") for i in rows["position"].head(MAX_ROWS)],
-                "share": 100 * rows["share"].head(MAX_ROWS),
-                "activation": rows["activation"].head(MAX_ROWS),
-                "status": rows["status"].head(MAX_ROWS),
-                "verdict": rows["verdict"].head(MAX_ROWS).str.replace("_", " "),
-            }
+        rows = rows.assign(
+            link=[page_address("feature", view, feature=i) for i in ids],
+            token=[reading.tokens[i].replace(" ", "·") for i in rows["position"]],
         )
-        st.dataframe(
-            shown, hide_index=True, height=fitting(shown, 8),
-            column_config={
-                "link": st.column_config.LinkColumn("feature", display_text=r"feature=([^&]+)"),
-                "position": number("#", width=40),
-                "share": number("share of maximum", format="%.0f %%"),
-                "activation": number("activation", format="%.3f"),
-                "verdict": text("verdict", help="why it has no partner"),
-            },
-        )  # fmt: skip
+        link = st.column_config.LinkColumn("feature", display_text=r"feature=([^&]+)")
+        columns = [
+            Column("link", "link", link),
+            Column("position", lambda rows: rows["position"] + 1, number("#", width=40)),
+            Column("token", "token"),
+            Column("share", percent("share"), number("share of maximum", format="%.0f %%")),
+            Column("activation", "activation", number("activation", format="%.3f")),
+            Column("status", "status"),
+            Column("verdict", lambda rows: rows["verdict"].str.replace("_", " "),
+                   text("verdict", help="why it has no partner")),
+        ]  # fmt: skip
+        frame, config = chosen_columns(rows, columns)
+        st.dataframe(frame, hide_index=True, height=fitting(frame, 8), column_config=config)
 
 
-def all_clusters(view: View, found: Agreement) -> None:
+def all_clusters(view: View, agreed: Agreement) -> None:
     """Every cluster that fires in the text, with the agreement of its members over it."""
-    with panel(
-        "Clusters over the whole text", "Strongest first; r needs two members that fire somewhere in it."
-    ):
-        if found.clusters.empty:
+    note = "Strongest first; r needs two members that fire somewhere in it."
+    with panel("Clusters over the whole text", note):
+        if agreed.clusters.empty:
             nothing("No feature that models share fires in this text.")
             return
-        order = ["link", "label", "n_models", "n_tokens", "firing", "r", "class", "level"]
-        st.dataframe(
-            with_links(view, found.clusters, found), hide_index=True, column_order=order,
-            column_config=cluster_columns(view), height=fitting(found.clusters, 8),
-        )  # fmt: skip
+        order = ["n_models", "n_tokens", "firing", "r", "class", "level"]
+        cluster_table(view, agreed.clusters, agreed, order, 8)
 
 
-def everything(reading: Reading, members: pd.DataFrame) -> pd.DataFrame:
+def all_firings(reading: Reading, members: pd.DataFrame) -> pd.DataFrame:
     """All firings as they are downloaded: position and token, model, latent, activation, cluster."""
-    known = reading.firings.merge(members[["model", "latent", "cluster"]], on=["model", "latent"], how="left")
-    known["cluster"] = known["cluster"].astype("Int64")
-    known.insert(1, "token", [reading.tokens[i] for i in known["position"]])
-    return known.assign(position=known["position"] + 1)
+    clusters = members[["model", "latent", "cluster"]]
+    firings = reading.firings.merge(clusters, on=["model", "latent"], how="left")
+    firings["cluster"] = firings["cluster"].astype("Int64")
+    firings.insert(1, "token", [reading.tokens[i] for i in firings["position"]])
+    return firings.assign(position=firings["position"] + 1)
 
 
 def chosen_token(reading: Reading) -> int | None:
     """The token that the address names, counted from 0; a sentence where the text has no such token."""
-    wanted = st.query_params.get("token", "")
-    if wanted.isdecimal() and 0 < int(wanted[:9]) <= len(reading.tokens):
-        return int(wanted) - 1
-    if wanted:
+    named = st.query_params.get("token", "")
+    if named.isdecimal() and 0 < int(named[:9]) <= len(reading.tokens):
+        return int(named) - 1
+    if named:
         nothing("The address names a token that this text has not.", "Choose one in the table.")
     return None
 
 
 def show(view: View, typed_text: str) -> None:
     """All that there is to see of a text."""
-    reading, members = read(view, typed_text), members_of(view)
-    found = agreement(reading.firings, members, len(reading.tokens))
+    reading, members = lens.read(view, typed_text), lens.members_of(view)
+    agreed = lens.agreement(reading.firings, members, len(reading.tokens))
     chosen = chosen_token(reading)
-    whole_text(view, reading, found, chosen)
-    ids = [str(i + 1) for i in range(len(reading.tokens))]
+    whole_text(reading, agreed, chosen)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        link = {"text": typed_text, "token": st.query_params.get("token", "")}
-        link_popover({"run": view.name, "comparison": view.comparison, **link})
-        st.download_button(
-            "CSV", data=lambda: csv_bytes(everything(reading, members)), file_name="lens.csv", mime="text/csv",
-            on_click="ignore", icon=":material/download:", key="lens_csv",
-        )  # fmt: skip
-        step_buttons(ids, param="token", key="token")
+        view_popover(view, text=typed_text, token=st.query_params.get("token", ""))
+        csv_button(lambda: all_firings(reading, members), "lens.csv", key="lens_csv")
+        step_buttons([str(i + 1) for i in range(len(reading.tokens))], param="token", key="token")
     left, right = st.columns([2, 3])
     with left:
         st.markdown("**Tokens**")
-        token_table(reading, found)
+        token_table(reading, agreed)
     with right:
         if chosen is None:
             st.caption(
                 ":material/touch_app: Select a token to see which clusters fire on it, in which models."
             )
         else:
-            one_token(view, reading, found, chosen)
+            one_token(view, agreed, chosen)
     features_alone(view, reading, chosen)
-    all_clusters(view, found)
+    all_clusters(view, agreed)
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.columns import number
+from dashboards.components.links import screen_link
 from dashboards.components.markup import escape
 from dashboards.components.panels import panel
 from dashboards.data import View
@@ -36,7 +38,7 @@ def compared(view: View) -> bool:
         f"{status} The comparison has not finished: {n_ready:,} of {words.counted(len(nodes), 'step')} are done.",
         icon=":material/hourglass_top:",
     )
-    st.page_link("app_pages/runs.py", label="See how far it is, and how to go on", icon=":material/list_alt:")
+    screen_link("runs", "See how far it is, and how to go on")
     return False
 
 
@@ -81,14 +83,9 @@ def headline_cards(headline: pd.DataFrame) -> None:
         if pd.notna(row.get("low")):
             between = f"{words.number(row['low'])} to {words.number(row['high'])}"
         column.metric(
-            quantity.title,
-            words.number(row.get("value")),
-            delta=between,
-            delta_color="off",
-            delta_arrow="off",
-            help=quantity.meaning,
-            border=True,
-        )
+            quantity.title, words.number(row.get("value")), delta=between, delta_color="off", delta_arrow="off",
+            help=quantity.meaning, border=True,
+        )  # fmt: skip
 
 
 def headline_by_pair(headline: pd.DataFrame) -> None:
@@ -96,25 +93,19 @@ def headline_by_pair(headline: pd.DataFrame) -> None:
     rows = headline[headline["pair"] != "overall"].copy()
     if rows.empty:
         return
+    rows["quantity"] = rows["quantity"].map({name: quantity.title for name, quantity in QUANTITIES.items()})
+    interval = "95 % interval over documents"
     with st.expander("By pair of models"):
-        rows["quantity"] = rows["quantity"].map(
-            {name: quantity.title for name, quantity in QUANTITIES.items()}
-        )
         st.dataframe(
-            rows[["quantity", "pair", "value", "low", "high", "n"]],
-            hide_index=True,
+            rows[["quantity", "pair", "value", "low", "high", "n"]], hide_index=True,
             column_config={
                 "quantity": "what",
-                "value": st.column_config.NumberColumn("median held-out r", format="%.3f"),
-                "low": st.column_config.NumberColumn(
-                    "from", format="%.3f", help="95 % interval over documents"
-                ),
-                "high": st.column_config.NumberColumn(
-                    "to", format="%.3f", help="95 % interval over documents"
-                ),
-                "n": st.column_config.NumberColumn("pairs", format="localized"),
+                "value": number("median held-out r", format="%.3f"),
+                "low": number("from", format="%.3f", help=interval),
+                "high": number("to", format="%.3f", help=interval),
+                "n": number("pairs", format="localized"),
             },
-        )
+        )  # fmt: skip
 
 
 def result(view: View) -> None:
@@ -127,11 +118,9 @@ def result(view: View) -> None:
     with panel(border=False):
         cautions = stored_cautions(view)
         if cautions:
-            with st.expander(
-                f"Keep in mind: {words.counted(len(cautions), 'remark')}",
-                expanded=any(caution.severe for caution in cautions),
-                icon=":material/warning:",
-            ):
+            severe = any(caution.severe for caution in cautions)
+            title = f"Keep in mind: {words.counted(len(cautions), 'remark')}"
+            with st.expander(title, expanded=severe, icon=":material/warning:"):
                 for caution in cautions:
                     st.markdown(f"**{caution.title}.** {caution.markdown}")
 

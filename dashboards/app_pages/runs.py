@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.columns import bar, number, text
+from dashboards.components.downloads import download
 from dashboards.components.panels import nothing, panel
 from dashboards.components.run_comparison import show_two
 from dashboards.components.selection import choosing_table
@@ -34,7 +36,7 @@ def table(runs: list[Run], chosen: str) -> None:
     records = [(run.record, run.status) for run in runs]
     frame = pd.DataFrame(
         {
-            "run": [record.get("name") for record, _ in records],
+            "run": [run.name for run in runs],
             "status": [status for _, status in records],
             "recipe": [record.get("recipe_name") for record, _ in records],
             "steps": [_share_done(record) for record, _ in records],
@@ -48,20 +50,14 @@ def table(runs: list[Run], chosen: str) -> None:
             st.session_state["run"] = name  # the choice of the sidebar: one current run on all pages
 
     choosing_table(
-        frame,
-        [run.name for run in runs],
-        chosen,
-        choose,
-        key="runs_table",
+        frame, frame["run"].tolist(), chosen, choose, key="runs_table",
         height="content" if len(runs) <= 8 else 320,
         column_config={
-            "steps": st.column_config.ProgressColumn(
-                "steps done", format="%.0f %%", min_value=0, max_value=100
-            ),
+            "steps": bar("steps done", format="%.0f %%", max_value=100),
             "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
-            "time": st.column_config.TextColumn("computing time"),
+            "time": text("computing time"),
         },
-    )
+    )  # fmt: skip
 
 
 def _share_done(record: dict[str, Any]) -> float:
@@ -73,22 +69,14 @@ def detail(run: Run, store: str) -> None:
     """One run: progress, command, provenance. Looks again by itself while the run is being computed."""
     st.fragment(live, run_every=REFRESH if run.status == "running" else None)(run)
     record = run.record
-    with panel(
-        "Start or go on", "Finished steps are reused, so the same command starts, resumes and repeats a run."
-    ):
+    note = "Finished steps are reused, so the same command starts, resumes and repeats a run."
+    with panel("Start or go on", note):
         st.code(command(record, store), language="bash", wrap_lines=True)
         st.caption(
             "Screens only read: copy the command into a terminal. Add `--dry-run` to see what it would compute. "
             "If the recipe was a file, or was changed with `--set`, save it as it was run and name that file."
         )
-        st.download_button(
-            "Recipe as it was run",
-            data=lambda: recipe_yaml(record),
-            file_name=f"{run.name}.yaml",
-            mime="application/yaml",
-            on_click="ignore",
-            icon=":material/download:",
-        )
+        download("Recipe as it was run", lambda: recipe_yaml(record), f"{run.name}.yaml")
     provenance(record)
 
 
@@ -124,8 +112,8 @@ def running(steps: dict[str, RunningStep], now: float) -> None:
         pd.DataFrame(rows, columns=["node", "share", "detail", "seconds"]), hide_index=True, height="content",
         column_config={
             "node": "running now",
-            "share": st.column_config.ProgressColumn("done", format="%.0f %%", min_value=0, max_value=100),
-            "seconds": st.column_config.NumberColumn("seconds", format="%.0f"),
+            "share": bar("done", format="%.0f %%", max_value=100),
+            "seconds": number("seconds", format="%.0f"),
         },
     )  # fmt: skip
 
@@ -156,13 +144,9 @@ def steps(frame: pd.DataFrame) -> None:
 def provenance(record: dict[str, Any]) -> None:
     """What would be needed to make the same run again."""
     with panel("Provenance", "The recipe as it was run, and where."):
-        left, right = st.columns(2)
-        with left:
-            st.markdown("**Recipe**")
-            st.json(record.get("recipe") or {}, expanded=1)
-        with right:
-            st.markdown("**Environment**")
-            st.json(record.get("environment") or {}, expanded=2)
+        for part, depth, column in zip(("recipe", "environment"), (1, 2), st.columns(2), strict=True):
+            column.markdown(f"**{part.capitalize()}**")
+            column.json(record.get(part) or {}, expanded=depth)
 
 
 def main() -> None:

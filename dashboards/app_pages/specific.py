@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
-from dashboards.components import pair_charts
-from dashboards.components.feature_detail import show_feature
-from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import link_popover, selectable_table, step_buttons
-from dashboards.data import MAX_ROWS, View
-from dashboards.frame import current_view
+from dashboards.components.columns import Column, bar, number, percent, text
+from dashboards.components.filters import one_of, search_box, several
+from dashboards.components.list_page import TablePage
+from dashboards.components.panels import panel
+from dashboards.components.specific_detail import show_specific
+from dashboards.components.verdicts import verdict_chart, verdict_legend
 from dashboards.tables import among, find_feature, found_features, specific_of
 from results import words
-from results.export import csv_bytes
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),
@@ -23,129 +24,70 @@ ORDERS: dict[str, tuple[str, bool]] = {
 }
 
 
-def summary(features: pd.DataFrame) -> None:
-    """How many features there are for each reason, with the reasons in words."""
-    with panel(
-        "Why they have no partner", "First verdict that holds, in the order in which they are tested."
-    ):
-        counts = features.groupby(["model", "verdict"], observed=True).size().rename("n").reset_index()
-        st.altair_chart(pair_charts.verdict_chart(counts))
-        st.html(pair_charts.verdict_legend(counts))
-        with st.expander("What the verdicts mean"):
-            present = [v for v in words.VERDICTS if (features["verdict"] == v).any()]
-            st.markdown("\n".join(f"- **{verdict}**: {words.VERDICTS[verdict]}" for verdict in present))
+class SpecificPage(TablePage):
+    """The screen of features without a partner."""
 
+    title, name, kind = "Model-specific features", "specific", "feature"
+    noun = "model-specific feature"
+    things, detail = staticmethod(specific_of), staticmethod(show_specific)
+    hidden = "This feature is not in the list above; it is shown because the address names it."
+    invitation = "Select a row to see the feature, its verdicts and the text it fires on."
+    height = 260
 
-def filtered(view: View, features: pd.DataFrame) -> pd.DataFrame:
-    """The filter row, and what passes it."""
-    columns = st.columns([3, 1.5, 2.5, 2], vertical_alignment="bottom")
-    search = columns[0].text_input(
-        "Search", key="seek", placeholder="text near the peak, a latent number, or m0:12", icon=":material/search:",
-        help="Text finds features whose strongest contexts peak within three tokens of it.", bind="query-params",
-    )  # fmt: skip
-    models = columns[1].multiselect(
-        "Model", list(dict.fromkeys(features["model"])), key="model", placeholder="any", bind="query-params"
-    )
-    known = [v for v in words.VERDICTS if (features["verdict"] == v).any()]
-    verdicts = columns[2].multiselect("Verdict", known, key="verdict", placeholder="any", bind="query-params")
-    order = columns[3].selectbox("Order", list(ORDERS), key="sort", bind="query-params")
-    if models:
-        features = features[features["model"].isin(models)]
-    if verdicts:
-        features = features[features["verdict"].isin(verdicts)]
-    if search and search.strip():
-        features = features[among(features["id"].tolist(), found_features(view, search))]
-    column, ascending = ORDERS[order or next(iter(ORDERS))]
-    return features.sort_values(column, ascending=ascending, kind="stable", na_position="last")
+    @property
+    def empty(self) -> tuple[str]:
+        """Whether no feature was compared, or every one that was has a partner."""
+        if (self.view.table("features")["status"] == "alive").any():
+            return ("Every feature that could be compared has a partner in some other model.",)
+        return ("No feature of this run fires often enough to be compared.",)
 
+    def introduce(self, things: pd.DataFrame) -> None:
+        """How many features there are for each reason, with the reasons in words."""
+        note = "First verdict that holds, in the order in which they are tested."
+        with panel("Why they have no partner", note):
+            counts = things.groupby(["model", "verdict"], observed=True).size().rename("n").reset_index()
+            st.altair_chart(verdict_chart(counts))
+            st.html(verdict_legend(counts))
+            with st.expander("What the verdicts mean"):
+                meanings = [f"- **{verdict}**: {words.VERDICTS[verdict]}" for verdict in verdicts_in(things)]
+                st.markdown("\n".join(meanings))
 
-def table(shown: pd.DataFrame) -> None:
-    """The list of features; the selected one is the address's."""
-    frame = pd.DataFrame(
-        {
-            "feature": shown["id"],
-            "verdict": shown["verdict"],
-            "best_r": shown["best_r"],
-            "rate": 100 * shown["firing_rate"],
-            "domain": shown["top_domain"] if "top_domain" in shown.columns else None,
-            "flags": shown["flags"],
+    def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
+        """The features that pass the filters, in the chosen order."""
+        columns = st.columns([3, 1.5, 2.5, 2], vertical_alignment="bottom")
+        search = search_box(columns[0], "seek")
+        chosen = {
+            "model": several(columns[1], "Model", dict.fromkeys(things["model"]), "model"),
+            "verdict": several(columns[2], "Verdict", verdicts_in(things), "verdict"),
         }
-    )
-    selectable_table(
-        frame,
-        shown["id"].tolist(),
-        param="feature",
-        key="specific_table",
-        height=260,
-        column_config={
-            "best_r": st.column_config.ProgressColumn(
-                "best held-out r",
-                format="%.2f",
-                min_value=0,
-                max_value=1,
-                help="to any latent of any other model",
-            ),
-            "rate": st.column_config.NumberColumn("fires %", format="%.3g"),
-            "domain": st.column_config.TextColumn("domain", help="of its strongest activations"),
-        },
-    )
+        order, ascending = ORDERS[one_of(columns[3], "Order", ORDERS, "sort")]
+        passing = things
+        for column, values in chosen.items():
+            if values:
+                passing = passing[passing[column].isin(values)]
+        if search:
+            passing = passing[among(passing["id"].tolist(), found_features(self.view, search))]
+        return passing.sort_values(order, ascending=ascending, kind="stable", na_position="last")
+
+    def columns(self) -> Sequence[Column]:
+        """The reason, and how near the feature came to a partner."""
+        return [
+            Column("feature", "id"),
+            Column("verdict", "verdict"),
+            Column("best_r", "best_r", bar("best held-out r", help="to any latent of any other model")),
+            Column("rate", percent("firing_rate"), number("fires %", format="%.3g")),
+            Column("domain", "top_domain", text("domain", help="of its strongest activations")),
+            Column("flags", "flags"),
+        ]
+
+    def find(self, selected: str, things: pd.DataFrame) -> pd.Series | None:
+        """The feature, even one that has a partner."""
+        return find_feature(self.view, selected)
 
 
-def selected(view: View, feature: str, ids: list[str]) -> None:
-    """The detail of the selected feature, also where the filters hide it."""
-    row = find_feature(view, feature)
-    if row is None:
-        nothing("The address names a feature that this run has not.", "Choose one in the table.")
-        return
-    left, right = st.columns([3, 2], vertical_alignment="center")
-    with left:
-        if feature not in ids:
-            st.caption(
-                ":material/filter_alt: This feature is not in the list above; it is shown because the address names it."
-            )
-        else:
-            st.caption(f"Feature {ids.index(feature) + 1:,} of {len(ids):,} in this order")
-    with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
-        link_popover({"run": view.name, "comparison": view.comparison, "feature": feature})
-        step_buttons(ids, param="feature", key="feature")
-    show_feature(view, row)
+def verdicts_in(features: pd.DataFrame) -> list[str]:
+    """The verdicts that occur, in the order in which they are tested."""
+    return [verdict for verdict in words.VERDICTS if (features["verdict"] == verdict).any()]
 
 
-def main() -> None:
-    """Draw the page."""
-    view = current_view()
-    st.title("Model-specific features", anchor=False)
-    with panel(border=False):
-        features = specific_of(view)
-        if features.empty:
-            if (view.table("features")["status"] == "alive").any():
-                nothing("Every feature that could be compared has a partner in some other model.")
-            else:
-                nothing("No feature of this run fires often enough to be compared.")
-            return
-        summary(features)
-        found = filtered(view, features)
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            limit = f"; the first {MAX_ROWS:,} in this order are listed" if len(found) > MAX_ROWS else ""
-            st.caption(
-                f"**{len(found):,}** of {words.counted(len(features), 'model-specific feature')}{limit}"
-            )
-            st.download_button(
-                "CSV", data=lambda: csv_bytes(found), file_name=f"specific_{view.name}.csv", mime="text/csv",
-                on_click="ignore", icon=":material/download:", type="tertiary", key="specific_csv",
-            )  # fmt: skip
-        shown = found.head(MAX_ROWS)
-        if found.empty:
-            nothing("No feature passes these filters.", "Remove one.")
-        else:
-            table(shown)
-        feature = st.query_params.get("feature", "")
-        if feature:
-            selected(view, feature, found["id"].tolist())
-        elif not found.empty:
-            st.caption(
-                ":material/touch_app: Select a row to see the feature, its verdicts and the text it fires on."
-            )
-
-
-main()
+SpecificPage().draw()

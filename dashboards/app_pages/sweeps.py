@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.columns import number
+from dashboards.components.downloads import csv_button
 from dashboards.components.panels import nothing, panel
 from dashboards.components.sweep_chart import frontier_chart
 from dashboards.frame import current_view
 from results.dictionary_frames import sweep_points
-from results.export import csv_bytes
 
 RECIPE = """sweeps:
   - id: size
@@ -18,6 +19,23 @@ RECIPE = """sweeps:
     vary: {d_sae: [512, 1024], k: [8, 16, 32]}
     n_seeds: 2
 """
+#: Columns of the points that are shown, in this order; None shows the values as they are.
+COLUMNS = {
+    "frontier": st.column_config.CheckboxColumn("frontier", help="no other is sparser and explains more"),
+    "architecture": None,
+    "d_sae": number("latents", format="localized"),
+    "sparsity": None,
+    "l0": number("L0", format="%.1f", help="active latents per token"),
+    "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
+    "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
+    "kl_recovered": number("KL recovered", format="%.2f"),
+    "dead_fraction": number("dead", format="percent", help="latents that never fire on held-out text"),
+    "n_dense": number("dense", format="%.1f", help="latents that fire on a good part of all tokens"),
+    "seed_cosine": number(
+        "seed cosine", format="%.2f", help="mean over latents of the largest cosine to another seed's"
+    ),
+    "n_seeds": number("seeds", help="that ended well"),
+}
 
 
 def show_sweep(name: str, sweeps: pd.DataFrame) -> None:
@@ -33,40 +51,12 @@ def show_sweep(name: str, sweeps: pd.DataFrame) -> None:
         nothing("No dictionary of this sweep ended well.", "Lower its lr, or raise its warm-up.")
     else:
         st.altair_chart(frontier_chart(points, sweeps))
-    number = st.column_config.NumberColumn
     shown = points.sort_values(["l0", "fvu"], na_position="last", ignore_index=True)
+    headings = {column: heading for column, heading in COLUMNS.items() if heading is not None}
     st.dataframe(
-        shown,
-        hide_index=True,
-        key=f"sweep_{name}",
-        column_order=[
-            "frontier", "architecture", "d_sae", "sparsity", "l0", "fvu", "ce_recovered", "kl_recovered",
-            "dead_fraction", "n_dense", "seed_cosine", "n_seeds",
-        ],
-        column_config={
-            "frontier": st.column_config.CheckboxColumn("frontier", help="no other is sparser and explains more"),
-            "d_sae": number("latents", format="localized"),
-            "l0": number("L0", format="%.1f", help="active latents per token"),
-            "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
-            "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-            "kl_recovered": number("KL recovered", format="%.2f"),
-            "dead_fraction": number("dead", format="percent", help="latents that never fire on held-out text"),
-            "n_dense": number("dense", format="%.1f", help="latents that fire on a good part of all tokens"),
-            "seed_cosine": number(
-                "seed cosine", format="%.2f", help="mean over latents of the largest cosine to another seed's"
-            ),
-            "n_seeds": number("seeds", help="that ended well"),
-        },
-    )  # fmt: skip
-    st.download_button(
-        "Every dictionary (CSV)",
-        data=lambda: csv_bytes(sweeps),
-        file_name=f"sweep-{name}.csv",
-        mime="text/csv",
-        on_click="ignore",
-        key=f"sweep_csv_{name}",
-        icon=":material/download:",
+        shown, hide_index=True, key=f"sweep_{name}", column_order=list(COLUMNS), column_config=headings
     )
+    csv_button(lambda: sweeps, f"sweep-{name}.csv", key=f"sweep_csv_{name}", label="Every dictionary (CSV)")
 
 
 def main() -> None:
@@ -82,10 +72,10 @@ def main() -> None:
             nothing("This run has no finished sweep.", "A recipe with the lines below makes one.")
             st.code(RECIPE, language="yaml")
             return
-        for name in sweeps["sweep"].drop_duplicates():
-            with panel(None):
+        for name, dictionaries in sweeps.groupby("sweep", sort=False):
+            with panel():
                 st.text(f"Sweep {name}")
-                show_sweep(str(name), sweeps[sweeps["sweep"] == name])
+                show_sweep(str(name), dictionaries)
 
 
 main()

@@ -1,17 +1,18 @@
-"""Contexts with activations drawn on them: each text once, with every side's channel on it."""
+"""Contexts with activations drawn on them: each text once, with every feature's channel on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from dashboards.components.markup import context_rows, escape, legend, remark, swatch
-from dashboards.components.panels import nothing
+from dashboards.components.panels import nothing, panel
+from dashboards.data import View
 from results import words
-from results.colours import SIDE_COLOURS
 from results.evaluation_text import EvaluationText
 from results.firing import Firing, distinct, rows_of_choice
 from results.token_text import Channel, token_strip
@@ -24,139 +25,169 @@ LOOK = 2_000
 
 
 @dataclass(frozen=True)
-class Side:
-    """One latent whose activations are drawn.
+class DrawnFeature:
+    """A feature whose activations are drawn.
 
     Attributes:
-        letter: ``a`` or ``b``: which colour, and background or underline.
-        name: as written everywhere, for example ``m0:12``.
         model: model id.
         latent: latent number.
         firing: where it fires.
-        tint: a colour of its own instead of its letter's: that of its model, where more than two are compared.
+        colour: ``#RRGGBB`` of its marks on every part of the screen.
     """
 
-    letter: str
-    name: str
     model: str
     latent: int
     firing: Firing
-    tint: str | None = None
+    colour: str
 
     @property
-    def colour(self) -> str:
-        """The colour of this side on every part of the screen."""
-        return self.tint or SIDE_COLOURS[self.letter]
+    def name(self) -> str:
+        """As written everywhere, for example ``m0:12``."""
+        return f"{self.model}:{self.latent}"
+
+    def channel(self, rows: np.ndarray) -> Channel:
+        """Its activations on evaluation rows, as they are drawn on their tokens."""
+        return Channel(self.name, self.firing.at(rows).tolist(), self.firing.maximum or None, self.colour)
 
 
+def drawn_feature(view: View, model: str, latent: int, colour: str) -> DrawnFeature:
+    """A feature with its activations."""
+    return DrawnFeature(model, int(latent), view.firing(model, int(latent)), colour)
+
+
+#: Choice of contexts -> its name on the button, and what it shows. A is the first of two features and B the second.
 CHOICES: dict[str, tuple[str, str]] = {
     "top_a": ("Top of A", "The contexts in which A is strongest."),
     "top_b": ("Top of B", "The contexts in which B is strongest."),
-    "both": (
-        "Both fire",
-        "Both fire on the framed token; ordered by the weaker side's share of its maximum.",
-    ),
+    "both": ("Both fire", "Both fire on the framed token; ordered by the weaker side's share of its maximum."),
     "a_only": ("A only", "A fires on the framed token and B is silent there: where the two disagree."),
     "b_only": ("B only", "B fires on the framed token and A is silent there: where the two disagree."),
     "quantiles": ("Quantiles", "Contexts from every tenth of the activation range, strongest tenth first."),
-    "random": (
-        "Random",
-        "Drawn at random from all rows where the feature fires: what it usually looks like.",
-    ),
-}
+    "random": ("Random", "Drawn at random from all rows where the feature fires: what it usually looks like."),
+}  # fmt: skip
+#: Choices whose contexts the run has drawn for one feature -> their kind in the table ``contexts``.
+STORED = {"quantiles": "quantile", "random": "random"}
 
 
-def rows_to_show(
-    choice: str,
-    text: EvaluationText,
-    sides: Sequence[Side],
-    stored: dict[str, pd.DataFrame],
-    limit: int = LIMIT,
-) -> list[tuple[int, str]]:
-    """Rows of a choice with a note on each.
+@st.fragment
+def show_contexts_panel(view: View, features: Sequence[DrawnFeature], *, key: str) -> None:
+    """Contexts of a choice; a fragment, so that another choice redraws nothing else.
 
     Args:
-        choice: a key of :data:`CHOICES`.
-        text: the evaluation text.
-        sides: one or two sides.
-        stored: table ``contexts`` of each side by its letter, for quantiles and random rows.
-        limit: most rows of the other choices.
+        view: the comparison.
+        features: one or two.
+        key: prefix of the keys of the widgets.
+    """
+    with panel("Contexts", "Each text stands once, with the activations of both features drawn on it."):
+        choice, whose, more, stacked = _controls(len(features), key)
+        if len(features) > 1:
+            st.caption(CHOICES[choice][1])
+        if choice in STORED:
+            one = features["ab".index(whose)]
+            rows = stored_rows(view.of_latent("contexts", one.model, one.latent), STORED[choice])
+        else:
+            best = rows_of_choice(choice, features[0].firing, features[-1].firing)
+            rows = [(row, "") for row in distinct_contexts(view.text, best, MORE if more else LIMIT)]
+        st.html(features_legend(features, stacked=stacked))
+        show_contexts(view.text, rows, features, stacked=stacked)
+
+
+def _controls(n_features: int, key: str) -> tuple[str, str, bool, bool]:
+    """Which contexts, of which feature, more of them, and whether each feature has a line of its own."""
+    several = n_features > 1
+    options = list(CHOICES) if several else ["top_a", *STORED]
+    whose, stacked = "a", False
+
+    def name(choice: str) -> str:
+        return CHOICES[choice][0] if several else CHOICES[choice][0].removesuffix(" of A")
+
+    with st.container(horizontal=True, vertical_alignment="center"):
+        choice = st.segmented_control(
+            "Contexts", options, default="top_a", required=True, key=f"{key}_contexts", format_func=name,
+            label_visibility="collapsed",
+        )  # fmt: skip
+        if choice in STORED and several:
+            whose = st.segmented_control(
+                "Whose", ["a", "b"], default="a", required=True, key=f"{key}_whose", label_visibility="collapsed",
+                format_func=lambda side: f"of {side.upper()}",
+            )  # fmt: skip
+        more = choice not in STORED and st.toggle("More", key=f"{key}_more", help=f"Up to {MORE} contexts")
+        if several:
+            stacked = st.toggle("Separate lines", key=f"{key}_stacked", help="Each side on a line of its own")
+    return choice or "top_a", whose or "a", more, stacked
+
+
+def stored_rows(contexts: pd.DataFrame, kind: str) -> list[tuple[int, str]]:
+    """Rows that the run has drawn for a feature, strongest tenth of its activations first.
+
+    Args:
+        contexts: rows of the table ``contexts`` of the feature.
+        kind: ``quantile`` or ``random``.
 
     Returns:
-        Evaluation row and note ("tenth 9 of 10", or nothing), best first; but for stored rows, no two with one context.
+        Evaluation row and note ("tenth 9 of 10", or nothing); no row twice.
     """
-    if choice in ("quantiles", "random"):
-        kind = "quantile" if choice == "quantiles" else "random"
-        picked: dict[int, str] = {}
-        for side in sides:
-            rows = stored[side.letter]
-            rows = rows[rows["kind"] == kind].sort_values(["group", "rank"], ascending=[False, True])
-            for row, group in zip(rows["row"], rows["group"], strict=True):
-                picked.setdefault(int(row), f"tenth {int(group) + 1} of 10" if kind == "quantile" else "")
-        return list(picked.items())
-    rows = rows_of_choice(choice, sides[0].firing, sides[-1].firing)[:LOOK]
-    texts = distinct(rows, lambda r: text.contexts[text.row_context[r]].tobytes(), 4 * limit)
-    return [(row, "") for row in distinct(texts, lambda r: "".join(text.window(r).tokens).encode(), limit)]
+    rows = contexts[contexts["kind"] == kind].sort_values(["group", "rank"], ascending=[False, True])
+    rows = rows.drop_duplicates("row")
+    notes = [f"tenth {group + 1} of 10" if kind == "quantile" else "" for group in rows["group"].astype(int)]
+    return list(zip(rows["row"].astype(int), notes, strict=True))
+
+
+def distinct_contexts(text: EvaluationText, rows: np.ndarray, limit: int) -> list[int]:
+    """The first rows whose contexts differ, and whose windows do: a text that comes twice is shown once.
+
+    Args:
+        text: the evaluation text.
+        rows: (n,) evaluation rows, best first.
+        limit: most rows returned.
+    """
+    texts = distinct(rows[:LOOK], lambda r: text.contexts[text.row_context[r]].tobytes(), 4 * limit)
+    return distinct(texts, lambda r: "".join(text.window(r).tokens).encode(), limit)
 
 
 def show_contexts(
-    text: EvaluationText, picked: Sequence[tuple[int, str]], sides: Sequence[Side], *, stacked: bool
+    text: EvaluationText, rows: Sequence[tuple[int, str]], features: Sequence[DrawnFeature], *, stacked: bool
 ) -> None:
     """Draw contexts in one piece of HTML.
 
     Args:
         text: the evaluation text.
-        picked: rows with notes.
-        sides: one or two sides; the first is the background, the second the underline.
-        stacked: draw each side on a line of its own instead.
+        rows: evaluation rows with notes.
+        features: one or two; the first is the background, the second the underline.
+        stacked: draw each feature on a line of its own instead.
     """
-    if not picked:
+    if not rows:
         nothing(
             "No such row.", "The two features agree here, or one of them never fires on the evaluation text."
         )
         return
-    st.html(context_rows([_context(text, row, note, sides, stacked=stacked) for row, note in picked]))
+    st.html(context_rows([_context(text, row, note, features, stacked=stacked) for row, note in rows]))
 
 
 def _context(
-    text: EvaluationText, row: int, note: str, sides: Sequence[Side], *, stacked: bool
+    text: EvaluationText, row: int, note: str, features: Sequence[DrawnFeature], *, stacked: bool
 ) -> tuple[str, str]:
     window = text.window(row)
-    channels = [
-        Channel(side.name, side.firing.at(window.rows).tolist(), side.firing.maximum or None, side.colour)
-        for side in sides
-    ]
+    channels = [feature.channel(window.rows) for feature in features]
     lines = [[channel] for channel in channels] if stacked else [channels]
     strips = "".join(f"<div>{token_strip(window.tokens, line, peak=window.peak)}</div>" for line in lines)
-    return _meta(text, row, note, sides), strips
-
-
-def _meta(text: EvaluationText, row: int, note: str, sides: Sequence[Side]) -> str:
     values = "".join(
-        f'<div title="{escape(side.name)}"><i class="uv-dot" style="background-color:{side.colour}"></i>'
-        f"<b>{words.number(float(side.firing.at([row])[0]))}</b></div>"
-        for side in sides
+        f'<div title="{escape(feature.name)}"><i class="uv-dot" style="background-color:{feature.colour}"></i>'
+        f"<b>{words.number(float(feature.firing.at([row])[0]))}</b></div>"
+        for feature in features
     )
     place = " · ".join(part for part in (text.domain(row), note) if part)
-    return f'<div class="uv-pairing">{values}</div><div><span>{escape(place)}</span></div>'
+    return f'<div class="uv-pairing">{values}</div><div><span>{escape(place)}</span></div>', strips
 
 
-def sides_legend(sides: Sequence[Side], *, stacked: bool) -> str:
+def features_legend(features: Sequence[DrawnFeature], *, stacked: bool) -> str:
     """What background and underline stand for."""
-    kinds = ["", ""] if stacked or len(sides) == 1 else [" (background)", " (underline)"]
-    return legend(
-        [
-            swatch(
-                side.colour,
-                side.name + kind,
-                underline="under" in kind,
-                ink=0.6 if "under" not in kind else 1,
-            )
-            for side, kind in zip(sides, kinds, strict=False)
-        ]
-        + [
-            remark(
-                "framed: the token that the values belong to · colour: share of the maximum · hover: raw values"
-            )
-        ]
-    )
+    marks = [(" (background)", False), (" (underline)", True)]
+    if stacked or len(features) == 1:
+        marks = [("", False)] * 2
+    entries = [
+        swatch(feature.colour, feature.name + mark, underline=under, ink=1 if under else 0.6)
+        for feature, (mark, under) in zip(features, marks, strict=False)
+    ]
+    said = "framed: the token that the values belong to · colour: share of the maximum · hover: raw values"
+    return legend([*entries, remark(said)])

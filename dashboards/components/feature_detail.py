@@ -1,125 +1,162 @@
-"""One feature that has no partner: what each other model has instead, and the text it fires on."""
+"""Everything known of one latent of one model, partner or not."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.contexts import Side
-from dashboards.components.links import feature_link
-from dashboards.components.markup import Fact, badge, facts, heading
-from dashboards.components.panels import nothing, panel
-from dashboards.components.sides import show_contexts_panel, show_profiles, side_of
+from dashboards.components.badges import badge_of, feature_badges
+from dashboards.components.columns import bar, number, text
+from dashboards.components.contexts import DrawnFeature, drawn_feature, show_contexts_panel
+from dashboards.components.links import cluster_link, feature_link, pair_link
+from dashboards.components.markup import Fact, facts, heading, legend, remark
+from dashboards.components.pair_charts import common_limits, shares_of_maximum
+from dashboards.components.panels import abreast, explain_older, nothing, panel
+from dashboards.components.profiles import show_profile, show_tokens
+from dashboards.components.selection import choosing_table
+from dashboards.components.verdicts import show_verdicts
 from dashboards.data import View
-from dashboards.tables import candidates_of
+from dashboards.neighbours import neighbours_of
+from dashboards.tables import candidates_of, partners_of
 from results import words
-from results.colours import CLASS_COLOURS, GREY, SIDE_COLOURS, VERDICT_COLOURS
+from results.colours import GREY, model_colours
+from results.progress import command
 
-ALONE = "nothing"
+#: Other models beside each other.
+ABREAST = 4
+#: Domains listed.
+DOMAINS = 12
 
 
 def show_feature(view: View, row: pd.Series) -> None:
-    """The whole detail of a feature."""
-    model, latent = str(row["model"]), int(row["latent"])
-    st.html(heading(f"{model}:{latent}", "", list(SIDE_COLOURS.values()), feature_badges(row)))
+    """The whole detail of a latent (a row of the table ``features``)."""
+    model, latent, status = str(row["model"]), int(row["latent"]), str(row["status"])
+    colour = model_colours(view.models()).get(model, GREY)
+    level = [] if pd.isna(row["level"]) else [badge_of("level", row["level"])]
+    st.html(heading([(f"{model}:{latent}", colour)], [*feature_badges(row), *level]))
+    if status in words.LATENTS:
+        st.caption(f":material/info: {words.LATENTS[status]}")
+    st.html(facts(_facts(row)))
+    if pd.notna(row["cluster"]):
+        cluster_link(view, int(row["cluster"]))
+    if status != "dead":
+        with panel(border=False):
+            feature = drawn_feature(view, model, latent, colour)
+            show_contexts_panel(view, [feature], key="latent")
+            show_text_statistics(view, feature)
+    if status == "alive":
+        if int(row["n_models"]) < len(view.models()):
+            show_verdicts(view, model, latent)
+        show_others(view, model, latent)
+    if status != "dead":
+        show_neighbours(view, model, latent)
+
+
+def _facts(row: pd.Series) -> list[Fact]:
+    domain = row.get("top_domain")
     known = [
-        Fact("best held-out r", words.number(row["best_r"]), "in any other model"),
-        Fact("fires on", words.rate(row["firing_rate"]), "of all rows"),
+        Fact("fires on", words.rate(row["firing_rate"]), "of all rows", "Firing rate."),
         Fact("largest activation", words.number(row.get("max_activation")), "on the evaluation text"),
+        Fact("strongest in", str(domain) if pd.notna(domain) else "–", "domain of its strongest activations"),
     ]
-    st.html(facts(known))
-    feature_link(view, f"{model}:{latent}", "All that is known of this feature")
-    show_verdicts(view, model, latent)
-    with panel(border=False):
-        sides = [side_of(view, "a", model, latent), *_companion(view, model, latent)]
-        show_contexts_panel(view, sides, key="feature")
-        show_profiles(view, sides)
+    if row["status"] == "alive":
+        reached = words.counted(int(row["n_models"]), "model")
+        known += [
+            Fact("best held-out r", words.number(row["best_r"]), "to any latent of any other model"),
+            Fact("found in", reached, "that its cluster reaches"),
+        ]
+    return known
 
 
-def feature_badges(row: pd.Series) -> list[str]:
-    """Class, verdict, status and flags of a row of the table ``features`` as small labels."""
-    made = []
-    if pd.notna(row["class"]):
-        name = str(row["class"])
-        made.append(badge(name, CLASS_COLOURS.get(name, GREY), hint=words.CLASSES.get(name, "")))
-    if pd.notna(row["verdict"]):
-        verdict = str(row["verdict"])
-        colour = VERDICT_COLOURS.get(verdict, GREY)
-        made.append(badge(verdict.replace("_", " "), colour, hint=words.VERDICTS.get(verdict, "")))
-    made.append(badge(str(row["status"]), GREY))
-    made += [badge(f.replace("_", " "), GREY, hint=words.FLAGS.get(f, "")) for f in words.flags(row["flags"])]
-    return made
-
-
-def show_verdicts(view: View, model: str, latent: int) -> None:
-    """The tested reason for every other model."""
-    note = "One row per model that has no partner for it: the first reason that holds, and its number."
-    with panel("Why not in the other models", note):
-        verdicts = verdict_table(view, model, latent)
-        if verdicts.empty:
-            nothing("No verdict was recorded for this feature.")
+def show_text_statistics(view: View, feature: DrawnFeature) -> None:
+    """Histogram and tokens beside the domains it fires in."""
+    left, right = st.columns(2)
+    of_latent = feature.model, feature.latent
+    with left, panel():
+        frame = shares_of_maximum(view.of_latent("histograms", *of_latent), view.text.n_rows)
+        show_profile(feature, frame, common_limits([frame]))
+        show_tokens(view.text, feature, {feature.name: view.of_latent("logits", *of_latent)})
+    note = "Share of its whole activation, and how well it tells the domain from the rest."
+    with right, panel("Domains", note):
+        table = view.of_latent("latent_domains", *of_latent)
+        shown = table.sort_values("share", ascending=False, kind="stable").head(DOMAINS)
+        if shown.empty:
+            nothing("No domains were recorded for this latent.")
             return
-        number, text = st.column_config.NumberColumn, st.column_config.TextColumn
         st.dataframe(
-            verdicts,
-            hide_index=True,
-            height="content",
+            shown[["domain", "share", "auroc"]], hide_index=True, height="content",
             column_config={
-                "other_model": text("in", width="small"),
-                "verdict": text("verdict", width="small"),
-                "meaning": text("in words", width="large"),
-                "statistic": number("statistic", format="%.3f", width="small"),
-                "measured": text("what the statistic is", width="medium"),
-                "nearest": text("nearest there", width="small"),
-                "nearest_r": number("its fit r", format="%.3f", width="small"),
+                "share": bar("share of activation", format="percent"),
+                "auroc": number("AUROC", format="%.3f", help="0.5: no better than chance"),
             },
+        )  # fmt: skip
+
+
+def show_others(view: View, model: str, latent: int) -> None:
+    """Partner and candidates in every other model."""
+    note = "The assigned partner, and the best candidates by fit r before the assignment. Select a row to go there."
+    with panel("In the other models", note):
+        assigned = partners_of(view.table("pairs"), model, latent)
+        partners = {str(row["model"]): row for _, row in assigned.iterrows()}
+        table = view.optional("candidates")
+        others = [other for other in view.models() if other != model]
+        for other, column in abreast(others, ABREAST, least=2):
+            with column:
+                near = None if table is None else candidates_of(table, model, latent, other)
+                _other(view, other, partners.get(other), near)
+        if table is None:
+            explain_older("candidates", command(view.record, view.url))
+
+
+def _other(view: View, other: str, partner: pd.Series | None, candidates: pd.DataFrame | None) -> None:
+    st.html(heading([(other, model_colours(view.models())[other])]))
+    if partner is None:
+        st.html(legend([remark("no partner was assigned")]))
+    else:
+        name = f"{other}:{int(partner['latent'])}"
+        below = f"level {partner['level']} · q {words.probability(partner['q'])}"
+        r = Fact(f"held-out r to its partner {name}", words.number(partner["r_held_out"]), below)
+        st.html(facts([r]))
+        with st.container(horizontal=True, gap="small"):
+            feature_link(view, name)
+            pair_link(view, str(partner["id"]), "The pair")
+    if candidates is not None and len(candidates):
+        shown = candidates.assign(id=other + ":" + candidates["latent"].astype(str))
+        _going_table(shown, "fit r", key=f"near_{other}")
+
+
+def show_neighbours(view: View, model: str, latent: int) -> None:
+    """The latents of its own dictionary that go with it most."""
+    note = "Correlation over all evaluation rows with the latents of the same dictionary. Select a row to go there."
+    with panel("Neighbours in its own dictionary", note):
+        near = neighbours_of(view, model, latent)
+        if near.empty:
+            nothing("No other latent of this dictionary correlates with it above 0.")
+            return
+        features = view.table("features")
+        own = features[(features["model"] == model).to_numpy()].set_index("latent")
+        shown = near.join(own[["status", "class", "firing_rate"]], on="latent")
+        shown = shown.assign(
+            id=model + ":" + near["latent"].astype(str), kind=shown["class"], rate=100 * shown["firing_rate"]
         )
+        _going_table(shown, "r", ["status", "kind", "rate"], key="own_neighbours")
 
 
-def verdict_table(view: View, model: str, latent: int) -> pd.DataFrame:
-    """Verdict per other model in words, with its number and the nearest latent there."""
-    table = view.table("verdicts")
-    mine = table[(table["model"] == model) & (table["latent"] == latent)]
-    candidates = view.optional("candidates")
-    near = [_nearest(candidates, model, latent, str(other)) for other in mine["other_model"]]
-    verdicts = mine["verdict"].astype(str)
-    return pd.DataFrame(
-        {
-            "other_model": mine["other_model"].to_numpy(),
-            "verdict": verdicts.str.replace("_", " ").to_numpy(),
-            "meaning": [words.VERDICTS.get(v, "") for v in verdicts],
-            "statistic": mine["statistic"].to_numpy(),
-            "measured": [words.STATISTICS.get(v, "") for v in verdicts],
-            "nearest": [name for name, _ in near],
-            "nearest_r": [r for _, r in near],
-        }
-    )
+def _going_table(shown: pd.DataFrame, r: str, more: Sequence[str] = (), *, key: str) -> None:
+    """A table of features (columns id, r and more) in which a click leads to the feature."""
 
+    def go(feature: str | None) -> None:
+        if feature:
+            st.query_params["feature"] = feature
 
-def _nearest(
-    table: pd.DataFrame | None, model: str, latent: int, other: str
-) -> tuple[str | None, float | None]:
-    best = candidates_of(table, model, latent, other) if table is not None else pd.DataFrame()
-    return (f"{other}:{best['latent'].iloc[0]}", float(best["r"].iloc[0])) if len(best) else (None, None)
-
-
-def _companion(view: View, model: str, latent: int) -> list[Side]:
-    """The nearest latent of another model, if the visitor wants it drawn on the same text."""
-    table = view.optional("candidates")
-    if table is None:
-        return []
-    mine = table[(table["model_a"] == model) & (table["latent_a"] == latent) & (table["rank"] == 1)]
-    near = {
-        f"{other}:{number} (fit r {words.number(r)})": (str(other), int(number))
-        for other, number, r in zip(mine["model_b"], mine["latent_b"], mine["r"], strict=True)
-    }
-    if not near:
-        return []
-    with st.columns([2, 3])[0]:
-        chosen = st.selectbox(
-            "Draw the nearest miss on the same text",
-            [*near, ALONE],
-            key=f"beside_{model}_{latent}",
-            help="The nearest latent of each other model: what the feature would have been matched with.",
-        )
-    return [side_of(view, "b", *near[chosen])] if chosen in near else []
+    choosing_table(
+        shown[["id", "r", *more]], shown["id"].tolist(), None, go, key=key, height="content",
+        column_config={
+            "id": text("feature", width="small"),
+            "r": bar(r, format="%.3f"),
+            "kind": text("class", width="small"),
+            "rate": number("fires %", format="%.3g"),
+        },
+    )  # fmt: skip

@@ -34,31 +34,31 @@ class Mark(NamedTuple):
     title: str
 
 
-def labels(found: Agreement) -> dict[int, tuple[str, str]]:
+def labels(agreed: Agreement) -> dict[int, tuple[str, str]]:
     """Letter and colour of the clusters that are the strongest of some token, the most telling ones first."""
-    if not len(found.clusters):
+    if not len(agreed.clusters):
         return {}
-    best = found.strength.argmax(axis=0)
-    wins = np.unique(best[found.strength.max(axis=0) > 0])[:LABELLED]
-    ids = [int(i) for i in found.clusters["cluster"].iloc[wins]]
+    best = agreed.strength.argmax(axis=0)
+    wins = np.unique(best[agreed.strength.max(axis=0) > 0])[:LABELLED]
+    ids = [int(i) for i in agreed.clusters["cluster"].iloc[wins]]
     letters = [chr(ord("A") + i) for i in range(len(ids))]
     colours = model_colours(letters)
     return {cluster: (letter, colours[letter]) for cluster, letter in zip(ids, letters, strict=True)}
 
 
-def marks(found: Agreement, named: dict[int, tuple[str, str]], n_tokens: int) -> list[Mark]:
+def marks(agreed: Agreement, named: dict[int, tuple[str, str]], n_tokens: int) -> list[Mark]:
     """The mark of every token."""
     made = []
     for position in range(n_tokens):
-        best = int(found.strength[:, position].argmax()) if len(found.clusters) else -1
-        strength = float(found.strength[best, position]) if best >= 0 else 0.0
+        best = int(agreed.strength[:, position].argmax()) if len(agreed.clusters) else -1
+        strength = float(agreed.strength[best, position]) if best >= 0 else 0.0
         if strength == 0:
             made.append(Mark("", GREY, 0.0, 0.0, "no cluster fires"))
             continue
-        cluster, firing = int(found.clusters["cluster"].iloc[best]), float(found.firing[best, position])
+        cluster, firing = int(agreed.clusters["cluster"].iloc[best]), float(agreed.firing[best, position])
         label, colour = named.get(cluster, ("", GREY))
-        n_firing = round(firing * int(found.clusters["n_models"].iloc[best]))
-        title = f"cluster {cluster} · fires in {n_firing} of {found.clusters['n_models'].iloc[best]} models"
+        n_firing = round(firing * int(agreed.clusters["n_models"].iloc[best]))
+        title = f"cluster {cluster} · fires in {n_firing} of {agreed.clusters['n_models'].iloc[best]} models"
         made.append(Mark(label, colour, strength, firing, f"{title} · {strength:.0%} of the members' maxima"))
     return made
 

@@ -1,12 +1,19 @@
-"""Links from screen to screen. Their labels are Markdown to Streamlit, so names in them are escaped."""
+"""Links: from screen to screen, and to what is on the screen now.
+
+Labels are Markdown to Streamlit, so names in them are escaped. Where a link may be opened in another window, the run
+and the comparison stand in it.
+"""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
+from dashboards import pins
 from dashboards.data import View
+from dashboards.navigation import file_of, icon_of
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]{}()<>#+\-.!|~$:^&])")
 
@@ -16,37 +23,61 @@ def literal(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
+def here(view: View, **params: str) -> dict[str, str]:
+    """Query parameters that name the run and the comparison, and further ones."""
+    return {"run": view.name, "comparison": view.comparison, **params}
+
+
+def screen_link(screen: str, label: str, **params: str) -> None:
+    """A link to another screen.
+
+    Args:
+        screen: its name in :data:`dashboards.navigation.SCREENS`.
+        label: what the link says; text, not Markdown.
+        params: query parameters.
+    """
+    st.page_link(file_of(screen), label=literal(label), icon=icon_of(screen), query_params=params)
+
+
 def feature_link(view: View, feature: str, label: str = "") -> None:
     """A link to the page of a feature ("m0:12")."""
-    _link(view, "feature", feature, label or feature, ":material/neurology:")
+    screen_link("feature", label or feature, **here(view, feature=feature))
 
 
 def pair_link(view: View, pair: str, label: str = "") -> None:
     """A link to the page of an assigned pair ("m0:12-m1:7")."""
-    _link(view, "pair", pair, label or pair, ":material/join_inner:")
+    screen_link("pairs", label or pair, **here(view, pair=pair))
 
 
-def cluster_link(view: View, cluster: int, label: str = "") -> None:
+def cluster_link(view: View, cluster: int) -> None:
     """A link to the page of a cluster."""
-    _link(view, "cluster", str(cluster), label or f"Cluster {cluster}", ":material/hub:")
+    screen_link("clusters", f"Cluster {cluster}", **here(view, cluster=str(cluster)))
 
 
-_PAGES = {"feature": "app_pages/feature.py", "pair": "app_pages/pairs.py", "cluster": "app_pages/clusters.py"}
+def page_address(screen: str, view: View, **params: object) -> str:
+    """A link from one screen to another, for tables: relative, so that it works wherever the window is mounted."""
+    return f"{screen}?{urlencode({**here(view), **params}, safe=':')}"
 
 
-def _link(view: View, kind: str, name: str, label: str, icon: str) -> None:
-    # The run stands in the address, so that a link opened in another window shows the same run.
-    params = {"run": view.name, "comparison": view.comparison, kind: name}
-    st.page_link(_PAGES[kind], label=literal(label), icon=icon, query_params=params)
-
-
-def page_button(page: str, label: str, icon: str, **params: str) -> None:
-    """A link to what another page shows under these parameters, in the run that is shown.
+def shareable_link(params: dict[str, str]) -> str:
+    """The address of this page with exactly the given query parameters.
 
     Args:
-        page: file name of the page without its ending.
-        label: what the link says; text, not Markdown.
-        icon: name of a Material symbol.
-        params: query parameters.
+        params: what must be restored; empty values are left out.
     """
-    st.page_link(f"app_pages/{page}.py", label=literal(label), icon=f":material/{icon}:", query_params=params)
+    parts = urlsplit(str(st.context.url or ""))
+    query = urlencode({name: value for name, value in params.items() if value}, safe=":/;")
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+
+
+def link_popover(params: dict[str, str]) -> None:
+    """A button that shows the link to what is on the screen, ready to be copied."""
+    with st.popover(
+        "Link", icon=":material/link:", help="A link that brings anyone with this store back here"
+    ):
+        st.code(shareable_link(params), language=None, wrap_lines=True)
+
+
+def view_popover(view: View, **params: str) -> None:
+    """The link to what is on the screen of a run: run, comparison, what is chosen, and the pins."""
+    link_popover({**here(view, **params), **pins.address(view)})

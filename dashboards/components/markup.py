@@ -44,14 +44,17 @@ def badge(text: str, colour: str, *, hint: str = "") -> str:
     return f'<span class="uv-badge" style="{style}" title="{escape(hint)}">{escape(text)}</span>'
 
 
-def heading(side_a: str, side_b: str, colours: Sequence[str], badges: Iterable[str] = ()) -> str:
-    """The names of a pair's two features in their colours, with badges."""
-    names = (
+def heading(names: Iterable[tuple[str, str]], badges: Iterable[str] = ()) -> str:
+    """Names, each underlined in its colour, and badges.
+
+    Args:
+        names: what the screen is about, one or a pair, with ``#RRGGBB``.
+        badges: markup.
+    """
+    joined = '<span class="uv-to">↔\ufe0e</span>'.join(
         f'<span class="uv-side" style="border-bottom-color:{colour}">{escape(name)}</span>'
-        for name, colour in zip((side_a, side_b), colours, strict=True)
-        if name
+        for name, colour in names
     )
-    joined = '<span class="uv-to">↔\ufe0e</span>'.join(names)
     return f'<div class="uv-heading">{joined}<span class="uv-badges">{"".join(badges)}</span></div>'
 
 
@@ -105,3 +108,27 @@ def remark(text: str) -> str:
 def legend(entries: Iterable[str]) -> str:
     """Legend entries in a row that wraps."""
     return f'<div class="uv-legend">{"".join(entries)}</div>'
+
+
+#: What a page of its own needs of the styles of the screens.
+_PAGE_STYLE = (
+    "body{font:14px system-ui,sans-serif;max-width:60rem;margin:2rem auto}"
+    ".uv-legend{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;margin-bottom:1rem}"
+    ".uv-line{display:inline-block;width:1.1rem;height:3px;margin-right:.4rem;vertical-align:middle}"
+    ".uv-context{display:grid;grid-template-columns:9rem 1fr;gap:0 1rem;padding:.5rem 0;border-top:1px solid #ddd}"
+    ".uv-meta{font-size:.78rem}"
+)
+
+
+def page_of(title: str, body: str) -> bytes:
+    """A page of its own that needs no other file and runs no script.
+
+    Args:
+        title: our own words; escaped.
+        body: markup in which every text has been escaped.
+    """
+    policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    head = f'<meta charset="utf-8">{policy}<title>{escape(title)}</title><style>{_PAGE_STYLE}</style>'
+    return (
+        f"<!doctype html><html><head>{head}</head><body><h1>{escape(title)}</h1>{body}</body></html>".encode()
+    )

@@ -6,11 +6,16 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components import overview_charts as charts
+from dashboards.components.columns import number
+from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from results import dictionary_frames, finding_frames, frames, words
 from results.headline import overall_values
+
+#: Measures of agreement beside each other, and their headings.
+MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
 
 
 def draw(view: View) -> None:
@@ -30,13 +35,8 @@ def classes(view: View) -> None:
         bars = class_bars_of(view)
         st.altair_chart(charts.class_bars_chart(bars))
         st.html(charts.class_legend(bars))
-    with (
-        right,
-        panel(
-            "Classes over the threshold",
-            "One threshold is not a result: this is how the classes move with it.",
-        ),
-    ):
+    note = "One threshold is not a result: this is how the classes move with it."
+    with right, panel("Classes over the threshold", note):
         curve = frames.class_curve(view.table("tau_curve"))
         st.altair_chart(charts.class_curve_chart(curve, tau))
         st.html(charts.class_legend(curve.rename(columns={"n_features": "n"})))
@@ -58,9 +58,7 @@ def histograms(view: View) -> None:
         headline = view.table("headline")
         frame, middle = agreement_of(view)
         low = charts.lowest_shown(frame)
-        left, right = st.columns(2)
-        titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
-        for column, (measure, title) in zip((left, right), titles.items(), strict=True):
+        for column, (measure, title) in zip(st.columns(2), MEASURES.items(), strict=True):
             chance = overall_values(headline).get("null_p95") if measure == "r_held_out" else None
             with column:
                 st.markdown(f"**{title}**")
@@ -74,17 +72,11 @@ def histograms(view: View) -> None:
 def models_against_models(view: View) -> None:
     """The model-by-model heatmap and the k-of-M bars."""
     left, right = st.columns(2)
-    with (
-        left,
-        panel(
-            "Model by model", "Median held-out r of matched features; on the diagonal two SAEs of one model."
-        ),
-    ):
+    note = "Median held-out r of matched features; on the diagonal two SAEs of one model."
+    with left, panel("Model by model", note):
         st.altair_chart(charts.matrix_chart(matrix_of(view)))
-    with (
-        right,
-        panel("How many models share a feature", "Share of alive features by the size of their cluster."),
-    ):
+    note = "Share of alive features by the size of their cluster."
+    with right, panel("How many models share a feature", note):
         st.altair_chart(charts.k_of_m_chart(frames.k_of_m_frame(view.table("k_of_m"))))
 
 
@@ -112,13 +104,8 @@ def domain_table(table: pd.DataFrame) -> None:
     shown = table[[*names, "partner_model", "partner_latent"]].sort_values(
         ["domain", "model"], ignore_index=True
     )
-    number = st.column_config.NumberColumn
     chosen = st.dataframe(
-        shown,
-        hide_index=True,
-        key="domains_table",
-        on_select="rerun",
-        selection_mode="single-row",
+        shown, hide_index=True, key="domains_table", on_select="rerun", selection_mode="single-row",
         column_config={
             "mcc": number("MCC", format="%.2f", help="Matthews correlation with the domain label"),
             "auroc": number("AUROC", format="%.2f", help="of the domain label, over score rows"),
@@ -129,65 +116,52 @@ def domain_table(table: pd.DataFrame) -> None:
             "partner_model": "partner in",
             "partner_latent": number("partner", format="%d"),
         },
-    )
+    )  # fmt: skip
     rows = chosen["selection"]["rows"]
     if rows and rows[0] < len(shown) and pd.notna(shown["partner_latent"].iloc[rows[0]]):
         row = shown.iloc[rows[0]]
         pair = f"{row['model']}:{row['latent']}-{row['partner_model']}:{int(row['partner_latent'])}"
-        st.page_link(
-            "app_pages/pairs.py",
-            label=f"Open {pair}",
-            icon=":material/join_inner:",
-            query_params={"pair": pair},
-        )
+        screen_link("pairs", f"Open {pair}", pair=pair)
     else:
         st.caption("Select a row to open its pair.")
 
 
+#: Two tables of dictionaries, since one would be wider than the page, and their columns.
 _DICTIONARIES = {
     "How good they are": ("model", "role", "n_alive", "n_rare", "n_dead", "n_dense", "fvu", "l0", "ce_recovered",
                           "kl_recovered"),
     "How they were made": ("model", "heldout_loss", "train_tokens", "architecture", "d_sae", "sparsity", "sae_tokens",
                            "model_seed", "sae_seed", "max_init_cosine"),
 }  # fmt: skip
+_HEADINGS = {
+    "model_seed": "model seed",
+    "sae_seed": "SAE seed",
+    "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
+    "heldout_loss": number("loss", format="%.2f", help="of the transformer, held out, nats per token"),
+    "sae_tokens": number("SAE tokens", format="compact"),
+    "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
+    "l0": number("L0", format="%.1f", help="latents that fire per token"),
+    "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
+    "kl_recovered": number("KL recovered", format="%.2f",
+                           help="predictions kept with the SAE spliced in, against zeros"),
+    "d_sae": number("latents", format="localized"),
+    "n_alive": number("alive", format="localized"),
+    "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
+    "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
+    "n_dead": number("dead", format="localized", help="never fire"),
+    "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
+}  # fmt: skip
 
 
 def dictionaries(view: View) -> None:
     """Models, SAEs and their quality."""
-    with panel(
-        "Models and their SAEs",
-        "One row per dictionary: those compared, their second SAEs, and untrained models.",
-    ):
+    note = "One row per dictionary: those compared, their second SAEs, and untrained models."
+    with panel("Models and their SAEs", note):
         models = view.table("models").copy()
         models["role"] = models["role"].map(words.ROLES).fillna(models["role"])
-        number = st.column_config.NumberColumn
-        columns = {
-            "model_seed": "model seed",
-            "sae_seed": "SAE seed",
-            "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
-            "heldout_loss": number(
-                "loss", format="%.2f", help="of the transformer, held out, nats per token"
-            ),
-            "sae_tokens": number("SAE tokens", format="compact"),
-            "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
-            "l0": number("L0", format="%.1f", help="latents that fire per token"),
-            "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-            "kl_recovered": number(
-                "KL recovered", format="%.2f", help="predictions kept with the SAE spliced in, against zeros"
-            ),
-            "d_sae": number("latents", format="localized"),
-            "n_alive": number("alive", format="localized"),
-            "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
-            "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
-            "n_dead": number("dead", format="localized", help="never fire"),
-            "max_init_cosine": number(
-                "init cosine", format="%.2f", help="nearest any latent stayed to its start"
-            ),
-        }
-        # Two tables, since one would be wider than the page.
-        for title, chosen in _DICTIONARIES.items():
+        for title, columns in _DICTIONARIES.items():
             st.markdown(f"**{title}**")
-            st.dataframe(models, hide_index=True, column_order=chosen, column_config=columns)
+            st.dataframe(models, hide_index=True, column_order=columns, column_config=_HEADINGS)
         st.markdown("**How often latents fire**")
         rates = dictionary_frames.firing_rates(view.table("features"))
         st.html(charts.model_legend(rates))

@@ -6,9 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from dashboards.components.markup import legend, swatch
-from dashboards.components.overview_charts import PADDING, Drawing
-from results.colours import VERDICT_COLOURS
+from dashboards.components.chart_parts import PADDING, Drawing, tips
 from results.firing import N_BINS
 
 #: Place of the cells of exact zeros, left of and below the others, with a gap.
@@ -42,28 +40,21 @@ def activation_chart(frame: pd.DataFrame, colour: str, limits: tuple[float, floa
 
     Args:
         frame: from :func:`shares_of_maximum`.
-        colour: ``#RRGGBB`` of the side.
-        limits: ends of the vertical axis, common to both sides of a pair.
+        colour: ``#RRGGBB`` of the feature.
+        limits: ends of the vertical axis, common to all features beside it.
     """
     low, high = limits
+    log = alt.Scale(type="log", domain=[low, high], nice=False)
+    powers = [float(10.0**i) for i in range(round(np.log10(low)), round(np.log10(high)) + 1)]
     return (
         alt.Chart(frame)
         .mark_bar(color=colour, opacity=0.85, binSpacing=0)
         .encode(
             x=alt.X("left:Q", title="activation, share of maximum", scale=alt.Scale(domain=[0, 1])),
             x2=alt.X2("right:Q"),
-            y=alt.Y(
-                "share:Q",
-                title="share of rows",
-                scale=alt.Scale(type="log", domain=[low, high], nice=False),
-                axis=alt.Axis(format="~%", values=_powers(low, high)),
-            ),
+            y=alt.Y("share:Q", title="share of rows", scale=log, axis=alt.Axis(format="~%", values=powers)),
             y2=alt.datum(low),
-            tooltip=[
-                alt.Tooltip("left:Q", title="from", format=".2f"),
-                alt.Tooltip("right:Q", title="to", format=".2f"),
-                alt.Tooltip("count:Q", title="rows", format=","),
-            ],
+            tooltip=tips(("left:Q", "from", ".2f"), ("right:Q", "to", ".2f"), ("count:Q", "rows", ",")),
         )
         .properties(height=230, padding=PADDING)
     )
@@ -78,11 +69,6 @@ def common_limits(frames: list[pd.DataFrame]) -> tuple[float, float]:
     return float(10.0**low), float(10.0 ** max(high, low + 1))
 
 
-def _powers(low: float, high: float) -> list[float]:
-    """Powers of ten from low to high."""
-    return [float(10.0**i) for i in range(round(np.log10(low)), round(np.log10(high)) + 1)]
-
-
 def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
     """Rows where either side fires, by both activations (columns of ``joint_histogram``); zeros on their own strips."""
     drawn = frame.copy()
@@ -95,6 +81,7 @@ def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
         ]
     scale = alt.Scale(domain=[_ZERO[0], 1], nice=False)
     axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
+    shades = alt.Legend(title="rows", gradientLength=150, tickCount=3, format=",.0f")
     cells = (
         alt.Chart(drawn)
         .mark_rect()
@@ -103,56 +90,12 @@ def joint_chart(frame: pd.DataFrame, name_a: str, name_b: str) -> Drawing:
             x2=alt.X2("a1:Q"),
             y=alt.Y("b0:Q", scale=scale, axis=axis, title=f"{name_b}, share of maximum"),
             y2=alt.Y2("b1:Q"),
-            color=alt.Color(
-                "count:Q",
-                scale=alt.Scale(type="log", scheme="viridis"),
-                legend=alt.Legend(title="rows", gradientLength=150, tickCount=3, format=",.0f"),
-            ),
-            tooltip=[
-                alt.Tooltip("text_a:N", title=name_a),
-                alt.Tooltip("text_b:N", title=name_b),
-                alt.Tooltip("count:Q", title="rows", format=","),
-            ],
+            color=alt.Color("count:Q", scale=alt.Scale(type="log", scheme="viridis"), legend=shades),
+            tooltip=tips(("text_a:N", name_a), ("text_b:N", name_b), ("count:Q", "rows", ",")),
         )
     )
-    edge = pd.DataFrame({"zero": [(_ZERO[1]) / 2]})
+    edge = pd.DataFrame({"zero": [_ZERO[1] / 2]})
     rules = alt.Chart(edge).mark_rule(color="#888888", opacity=0.5, strokeDash=[2, 2])
     return (cells + rules.encode(x=alt.X("zero:Q")) + rules.encode(y=alt.Y("zero:Q"))).properties(
         height=330, padding=PADDING
     )
-
-
-def verdict_chart(counts: pd.DataFrame) -> Drawing:
-    """Number of specific features by verdict and model (columns model, verdict, n)."""
-    present = [v for v in VERDICT_COLOURS if (counts["verdict"] == v).any()]
-    scale = alt.Scale(domain=present, range=[_on_both_themes(VERDICT_COLOURS[v]) for v in present])
-    rank = {verdict: i for i, verdict in enumerate(present)}
-    return (
-        alt.Chart(counts.assign(rank=counts["verdict"].map(rank)))
-        .mark_bar(cornerRadius=1)
-        .encode(
-            y=alt.Y("model:N", title=None, sort=list(dict.fromkeys(counts["model"]))),
-            x=alt.X(
-                "n:Q", title="features found in one model only", stack="zero", scale=alt.Scale(nice=False)
-            ),
-            color=alt.Color("verdict:N", scale=scale, legend=None),
-            order=alt.Order("rank:Q"),
-            tooltip=["model:N", "verdict:N", alt.Tooltip("n:Q", title="features", format=",")],
-        )
-        .properties(height=70 + 36 * counts["model"].nunique(), padding=PADDING)
-    )
-
-
-def verdict_legend(counts: pd.DataFrame) -> str:
-    """The verdicts that occur, with how many features have each."""
-    totals = counts.groupby("verdict", observed=True)["n"].sum()
-    return legend(
-        swatch(_on_both_themes(colour), f"{verdict.replace('_', ' ')} {int(totals[verdict]):,}")
-        for verdict, colour in VERDICT_COLOURS.items()
-        if verdict in totals.index
-    )
-
-
-def _on_both_themes(colour: str) -> str:
-    """Black is invisible on the dark page; a dark grey reads on both."""
-    return "#5F6B73" if colour == "#000000" else colour

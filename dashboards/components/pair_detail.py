@@ -5,55 +5,57 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.badges import badge_of
+from dashboards.components.columns import bar
+from dashboards.components.contexts import drawn_feature, show_contexts_panel
 from dashboards.components.links import cluster_link, feature_link
 from dashboards.components.markup import Fact, badge, facts, heading
 from dashboards.components.panels import panel
-from dashboards.components.sides import show_contexts_panel, show_joint, show_profiles, side_of
+from dashboards.components.profiles import show_joint, show_profiles
 from dashboards.data import View
 from dashboards.tables import candidates_of, find_feature
 from results import words
-from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, SIDE_COLOURS
-from results.export import csv_bytes
+from results.colours import OKABE_ITO, SIDE_COLOURS
 
 
 def show_pair(view: View, row: pd.Series) -> None:
     """The whole detail of an assigned pair."""
-    alpha = float(view.settings.get("alpha", 0.05))
-    a, b = (f"{row[f'model_{s}']}:{row[f'latent_{s}']}" for s in "ab")
-    st.html(heading(a, b, list(SIDE_COLOURS.values()), badges(row, alpha)))
-    st.html(facts(evidence_facts(row, alpha)))
+    names = [f"{row[f'model_{side}']}:{row[f'latent_{side}']}" for side in "ab"]
+    st.html(heading(zip(names, SIDE_COLOURS.values(), strict=True), badges(row, view.alpha)))
+    st.html(facts(evidence_facts(row, view.alpha)))
     with st.container(horizontal=True, gap="medium"):
-        for feature in (a, b):
-            feature_link(view, feature)
-        homes = [
-            None if found is None else found["cluster"]
-            for found in (find_feature(view, a), find_feature(view, b))
-        ]
-        for cluster in sorted({int(home) for home in homes if pd.notna(home)}):
+        for name in names:
+            feature_link(view, name)
+        features = [find_feature(view, name) for name in names]
+        for cluster in sorted(
+            {int(f["cluster"]) for f in features if f is not None and pd.notna(f["cluster"])}
+        ):
             cluster_link(view, cluster)
     with panel(border=False):
-        sides = [side_of(view, s, str(row[f"model_{s}"]), int(row[f"latent_{s}"])) for s in "ab"]
-        show_contexts_panel(view, sides, key="pair")
-        show_profiles(view, sides)
-        show_joint(sides)
+        a, b = (
+            drawn_feature(view, str(row[f"model_{side}"]), row[f"latent_{side}"], colour)
+            for side, colour in SIDE_COLOURS.items()
+        )
+        show_contexts_panel(view, [a, b], key="pair")
+        with panel(border=False):
+            show_profiles(view, [a, b])
+        show_joint(a, b)
     show_candidates(view, row)
 
 
 def badges(row: pd.Series, alpha: float) -> list[str]:
     """Level, class, chance and flags as small labels."""
-    level = str(row["level"])
-    made = [badge(f"level: {level}", LEVEL_COLOURS.get(level, GREY), hint=words.LEVELS.get(level, ""))]
+    made = [badge_of("level", row["level"])]
     classes = {side: str(row[f"class_{side}"]) for side in "ab" if pd.notna(row[f"class_{side}"])}
-    same = len(set(classes.values())) == 1
-    for side, name in list(classes.items())[: 1 if same else 2]:
-        text = name if same else f"{side.upper()} {name}"
-        made.append(badge(text, CLASS_COLOURS.get(name, GREY), hint=words.CLASSES.get(name, "")))
+    if len(set(classes.values())) == 1:
+        made.append(badge_of("class", next(iter(classes.values()))))
+    else:
+        made += [badge_of("class", name, before=f"{side.upper()} ") for side, name in classes.items()]
     if pd.notna(row["q"]):
         text, colour = ("beyond chance", "green") if row["q"] < alpha else ("within chance", "vermillion")
         made.append(badge(text, OKABE_ITO[colour], hint=f"q {words.probability(row['q'])}"))
-    for flag in sorted({flag for side in "ab" for flag in words.flags(row[f"flags_{side}"])}):
-        made.append(badge(flag.replace("_", " "), GREY, hint=words.FLAGS.get(flag, "")))
-    return made
+    flags = sorted({flag for side in "ab" for flag in words.flags(row[f"flags_{side}"])})
+    return [*made, *(badge_of("flag", flag) for flag in flags)]
 
 
 def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
@@ -107,32 +109,12 @@ def show_candidates(view: View, row: pd.Series) -> None:
     note = "The best partners by fit r, before the assignment. A close second may mean a split feature."
     with panel("Other candidates", note):
         table = view.table("candidates")
-        for letter, other, column in zip("ab", "ba", st.columns(2), strict=True):
+        for side, other, column in zip("ab", "ba", st.columns(2), strict=True):
             there = str(row[f"model_{other}"])
-            mine = candidates_of(table, str(row[f"model_{letter}"]), int(row[f"latent_{letter}"]), there)
-            mine["assigned"] = mine["latent"] == int(row[f"latent_{other}"])
-            with column:
-                st.markdown(f"**Of {letter.upper()}**, in the other model")
-                st.dataframe(
-                    mine[["model", "latent", "r", "assigned"]],
-                    hide_index=True,
-                    height="content",
-                    column_config={
-                        "r": st.column_config.ProgressColumn(
-                            "fit r", format="%.3f", min_value=0, max_value=1
-                        ),
-                    },
-                )
-
-
-def download_pair(row: pd.Series) -> None:
-    """The pair's numbers as CSV."""
-    st.download_button(
-        "CSV",
-        data=lambda: csv_bytes(row.to_frame().T),
-        file_name=f"pair_{row['id'].replace(':', '.')}.csv",
-        mime="text/csv",
-        on_click="ignore",
-        icon=":material/download:",
-        key="pair_csv",
-    )
+            near = candidates_of(table, str(row[f"model_{side}"]), int(row[f"latent_{side}"]), there)
+            near["assigned"] = near["latent"] == int(row[f"latent_{other}"])
+            column.markdown(f"**Of {side.upper()}**, in the other model")
+            column.dataframe(
+                near[["model", "latent", "r", "assigned"]], hide_index=True, height="content",
+                column_config={"r": bar("fit r", format="%.3f")},
+            )  # fmt: skip

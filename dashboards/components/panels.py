@@ -6,14 +6,17 @@ Messages may quote corpus text, so they are shown as plain text and never as Mar
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from storage import StoreError
 
 log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
 
 
 @contextmanager
@@ -89,3 +92,16 @@ def explain_unreachable(url: str, error: Exception) -> None:
 def nothing(sentence: str, remedy: str = "") -> None:
     """An empty state in our own words."""
     st.info(f"{sentence} {remedy}".strip(), icon=":material/inbox:")
+
+
+def abreast(items: Sequence[_Item], most: int, least: int = 1) -> Iterator[tuple[_Item, DeltaGenerator]]:
+    """Things beside each other, each with its column; what does not fit stands in further rows.
+
+    Args:
+        items: what is drawn.
+        most: columns in a row.
+        least: so few things leave columns empty instead of being drawn wider.
+    """
+    width = max(min(len(items), most), least)
+    for first in range(0, len(items), most):
+        yield from zip(items[first : first + most], st.columns(width), strict=False)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from dashboards import pins
-from dashboards.components.links import page_button
+from dashboards.components.downloads import download
+from dashboards.components.links import screen_link
 from dashboards.components.panels import panel
 from dashboards.data import View
 from results import words
@@ -27,23 +28,20 @@ def pin_button(view: View, pairs: Sequence[str], *, key: str, shortcut: str | No
         shortcut: key of the keyboard.
     """
     named = [pins.Pin(view.comparison, pair) for pair in pairs]
-    held = pins.pins_of(view)
+    pinned = pins.pins_of(view)
     several = "" if len(pairs) == 1 else f" {len(pairs)} pairs"
-    if set(named) <= set(held):
+    if set(named) <= set(pinned):
         st.button(
             f"Unpin{several}", key=key, icon=":material/keep_off:", on_click=pins.remove, args=(view, named),
             shortcut=shortcut, help="Out of the list for the report",
         )  # fmt: skip
         return
-    full = len(held) >= pins.MAX_PINS
-    hint = (
-        f"No more than {pins.MAX_PINS} pairs can be pinned"
-        if full
-        else "A report shows pinned pairs one by one"
-    )
+    full = len(pinned) >= pins.MAX_PINS
+    most = f"No more than {pins.MAX_PINS} pairs can be pinned"
     st.button(
         f"Pin{several} to report", key=key, icon=":material/keep:", on_click=pins.add, args=(view, pairs),
-        shortcut=shortcut, disabled=full, help=hint,
+        shortcut=shortcut, disabled=full,
+        help=most if full else "A report shows pinned pairs one by one",
     )  # fmt: skip
 
 
@@ -52,26 +50,23 @@ def show_pins(view: View) -> None:
     with panel(border=False):
         pins.adopt(view)
         pins.draw_carrier(view)
-    held = pins.pins_of(view)
+    pinned = pins.pins_of(view)
     if pins.lost():
         st.caption(
             f":material/link_off: {words.counted(pins.lost(), 'pin')} of the address: not of this run."
         )
-    if not held:
+    if not pinned:
         return
-    st.markdown(f"**Pinned pairs ({len(held)})**")
-    with st.container(height=44 * SHOWN if len(held) > SHOWN else "content", gap=None):
-        for number, pin in enumerate(held):
+    st.markdown(f"**Pinned pairs ({len(pinned)})**")
+    with st.container(height=44 * SHOWN if len(pinned) > SHOWN else "content", gap=None):
+        for number, pin in enumerate(pinned):
             _row(view, number, pin)
-    st.download_button(
-        "pinned.json", data=lambda: pins.pins_file(view.name, held), file_name="pinned.json",
-        mime="application/json", on_click="ignore", icon=":material/download:", key="pins_file",
-    )  # fmt: skip
+    download("pinned.json", lambda: pins.pins_file(view.name, pinned), "pinned.json", key="pins_file")
     st.caption("A report that shows them one by one:")
     st.code(pins.report_command(view), language="bash", wrap_lines=True)
     st.button(
         "Remove all", key="unpin_all", icon=":material/close:", type="tertiary", on_click=pins.remove,
-        args=(view, held),
+        args=(view, pinned),
     )  # fmt: skip
 
 
@@ -81,15 +76,8 @@ def _row(view: View, number: int, pin: pins.Pin) -> None:
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None
     ):
-        page_button(
-            "pairs",
-            label,
-            "join_inner",
-            run=view.name,
-            comparison=pin.comparison,
-            pair=pin.pair,
-            **pins.address(view),
-        )
+        address = {"run": view.name, "comparison": pin.comparison, "pair": pin.pair, **pins.address(view)}
+        screen_link("pairs", label, **address)
         st.button(
             "", key=f"unpin_{number}", icon=":material/close:", type="tertiary", on_click=pins.remove,
             args=(view, [pin]), help=f"Remove {pin.pair}",

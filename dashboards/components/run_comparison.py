@@ -10,33 +10,51 @@ import streamlit as st
 from dashboards import beside
 from dashboards.components import beside_charts
 from dashboards.components import overview_charts as charts
+from dashboards.components.columns import number
+from dashboards.components.downloads import csv_button
+from dashboards.components.links import link_popover
+from dashboards.components.overview_panels import MEASURES
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import fitting, link_popover
+from dashboards.components.selection import fitting
 from dashboards.data import View, get_view
 from dashboards.tables import agreement_of, class_bars_of
-from results.export import csv_bytes
 from results.side_by_side import class_shares, curves_beside, settings_beside
 from results.stored_comparison import comparisons_of
 from storage import Run
 
-number = st.column_config.NumberColumn
+#: Ends of an interval, and their headings.
+_ENDS = {"low": "from", "high": "to"}
+
+
+def _with_ends(names: dict[str, str], written: str) -> dict[str, Any]:
+    """Headings of a value and the ends of its interval, for both sides.
+
+    Args:
+        names: column of each side's value -> name of the side.
+        written: format of all numbers.
+    """
+    headings = {}
+    for name, side in names.items():
+        headings[name] = number(side, format=written)
+        headings |= {f"{end}_{side.lower()}": number(said, format=written) for end, said in _ENDS.items()}
+    return headings
 
 
 def choices(url: str, runs: list[Run]) -> dict[str, View]:
     """Every comparison of every run by the name under which it is chosen: the run's, where it has only one."""
-    found: dict[str, View] = {}
+    views: dict[str, View] = {}
     for run in runs:
-        known = comparisons_of(run.record)
-        for comparison in known:
-            name = run.name if len(known) == 1 else f"{run.name}/{comparison}"
-            found[name] = get_view(url, run, comparison)
-    return found
+        comparisons = comparisons_of(run.record)
+        for comparison in comparisons:
+            name = run.name if len(comparisons) == 1 else f"{run.name}/{comparison}"
+            views[name] = get_view(url, run, comparison)
+    return views
 
 
 def show_two(url: str, runs: list[Run]) -> None:
     """The choice of both sides, and everything in which they can differ."""
-    known = choices(url, runs)
-    names = list(known)
+    named = choices(url, runs)
+    names = list(named)
     if len(names) < 2:
         nothing(
             "The store holds one comparison.", "Two are needed: run another recipe, or the same with --set."
@@ -50,7 +68,7 @@ def show_two(url: str, runs: list[Run]) -> None:
     if a == b:
         nothing("Both sides are the same.", "Choose another one.")
         return
-    views = {"A": known[a], "B": known[b]}
+    views = {"A": named[a], "B": named[b]}
     recipes(views)
     missing = [side for side, view in views.items() if view.optional("headline") is None]
     if missing:
@@ -74,24 +92,16 @@ def recipes(views: dict[str, View]) -> None:
 
 def headlines(views: dict[str, View]) -> None:
     """The overall numbers with their intervals."""
-    note = "Medians of held-out r with 95 % intervals over documents. Two runs on one text vary together, so that "
-    note += "intervals which overlap can still hide a difference."
+    note = (
+        "Medians of held-out r with 95 % intervals over documents. Two runs on one text vary together, so that "
+        "intervals which overlap can still hide a difference."
+    )
     with panel("Headline numbers", note):
         frame = beside.headlines(*(view.table("headline") for view in views.values()))
         frame["apart"] = frame["apart"].map({True: "apart", False: "overlap"}).astype(object)
-        columns = {
-            name: number(label, format="%.3f")
-            for side in "ab"
-            for name, label in (
-                (f"value_{side}", side.upper()),
-                (f"low_{side}", "from"),
-                (f"high_{side}", "to"),
-            )
-        }
-        table(
-            frame, "headlines",
-            {**columns, "quantity": "what", "difference": number("B − A", format="%+.3f"), "apart": "intervals"},
-        )  # fmt: skip
+        headings = _with_ends({"value_a": "A", "value_b": "B"}, "%.3f")
+        headings |= {"quantity": "what", "difference": number("B − A", format="%+.3f"), "apart": "intervals"}
+        table(frame, "headlines", headings)
 
 
 def drawn(views: dict[str, View]) -> None:
@@ -106,35 +116,25 @@ def drawn(views: dict[str, View]) -> None:
         st.altair_chart(beside_charts.curves_chart(curves_beside(tables)))
         st.html(beside_charts.curves_legend())
     with panel("How well matched features agree", "Heights follow a square root."):
-        found = pd.concat([agreement_of(view)[0].assign(side=side) for side, view in views.items()])
-        found = found[found["kind"] == "features"]
-        low = min(charts.lowest_shown(frame) for _, frame in found.groupby("side"))
-        titles = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
-        for column, (measure, title) in zip(st.columns(2), titles.items(), strict=True):
-            with column:
-                st.markdown(f"**{title}**")
-                st.altair_chart(beside_charts.histograms_chart(found[found["measure"] == measure], low))
+        bins = pd.concat([agreement_of(view)[0].assign(side=side) for side, view in views.items()])
+        bins = bins[bins["kind"] == "features"]
+        low = min(charts.lowest_shown(frame) for _, frame in bins.groupby("side"))
+        for column, (measure, title) in zip(st.columns(2), MEASURES.items(), strict=True):
+            column.markdown(f"**{title}**")
+            column.altair_chart(beside_charts.histograms_chart(bins[bins["measure"] == measure], low))
         st.html(beside_charts.sides_legend())
 
 
 def quality(views: dict[str, View]) -> None:
     """Dictionaries and transformers of both sides."""
-    with panel(
-        "Models and their SAEs", "Median over the compared models, and the smallest and largest value."
-    ):
+    note = "Median over the compared models, and the smallest and largest value."
+    with panel("Models and their SAEs", note):
         frame = beside.quality(*(view.table("models") for view in views.values()))
-        columns = {
-            name: number(label, format="%.4g")
-            for side in "ab"
-            for name, label in ((side, side.upper()), (f"low_{side}", "from"), (f"high_{side}", "to"))
-        }
-        table(frame, "quality", {**columns, "difference": number("B − A", format="%+.4g")})
+        headings = _with_ends({"a": "A", "b": "B"}, "%.4g")
+        table(frame, "quality", {**headings, "difference": number("B − A", format="%+.4g")})
 
 
-def table(frame: pd.DataFrame, name: str, columns: dict[str, Any]) -> None:
+def table(frame: pd.DataFrame, name: str, headings: dict[str, Any]) -> None:
     """A table with its download."""
-    st.dataframe(frame, hide_index=True, column_config=columns, height=fitting(frame))
-    st.download_button(
-        "CSV", data=lambda: csv_bytes(frame), file_name=f"beside_{name}.csv", mime="text/csv", on_click="ignore",
-        icon=":material/download:", type="tertiary", key=f"beside_{name}",
-    )  # fmt: skip
+    st.dataframe(frame, hide_index=True, column_config=headings, height=fitting(frame))
+    csv_button(lambda: frame, f"beside_{name}.csv", key=f"beside_{name}", quiet=True)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import pandas as pd
 import streamlit as st
 
-from dashboards.data import View
+#: Button -> its icon, and on which side of the label that stands.
+_ARROWS: dict[str, tuple[str, Literal["left", "right"]]] = {
+    "Previous": ("arrow_back", "left"),
+    "Next": ("arrow_forward", "right"),
+}
 
 
 def selectable_table(
@@ -64,8 +67,8 @@ def choosing_table(
 
     def clicked() -> None:
         rows = st.session_state[key]["selection"]["rows"]
-        known = st.session_state[f"{key}_ids"]
-        choose(known[rows[0]] if rows and rows[0] < len(known) else None)
+        listed = st.session_state[f"{key}_ids"]
+        choose(listed[rows[0]] if rows and rows[0] < len(listed) else None)
 
     st.dataframe(frame, key=key, on_select=clicked, selection_mode="single-row", hide_index=True, **display)
 
@@ -78,68 +81,23 @@ def step_buttons(ids: Sequence[str], *, param: str, key: str) -> None:
         param: name of the query parameter that holds the selected id.
         key: prefix of the buttons' keys.
     """
-    wanted = st.query_params.get(param)
-    place = ids.index(wanted) if wanted in ids else None
+    selected = st.query_params.get(param)
+    place = ids.index(selected) if selected in ids else None
 
     def go(target: str) -> None:
         st.query_params[param] = target
 
     before = ids[place - 1] if place else None
-    after = ids[place + 1] if place is not None and place + 1 < len(ids) else None
-    if place is None and ids:
-        after = ids[0]
+    after = next(iter(ids[0 if place is None else place + 1 :]), None)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small", width="content"):
-        st.button(
-            "Previous",
-            key=f"{key}_previous",
-            icon=":material/arrow_back:",
-            disabled=before is None,
-            on_click=go,
-            args=(before,),
-            shortcut="P",
-        )
-        st.button(
-            "Next",
-            key=f"{key}_next",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            disabled=after is None,
-            on_click=go,
-            args=(after,),
-            shortcut="N",
-        )
-
-
-def shareable_link(params: dict[str, str]) -> str:
-    """The address of this page with exactly the given query parameters.
-
-    Args:
-        params: what must be restored; empty values are left out.
-    """
-    parts = urlsplit(str(st.context.url or ""))
-    kept = {name: value for name, value in params.items() if value}
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept, safe=":/;"), ""))
+        for label, target in (("Previous", before), ("Next", after)):
+            icon, position = _ARROWS[label]
+            st.button(
+                label, key=f"{key}_{label.lower()}", icon=f":material/{icon}:", icon_position=position,
+                disabled=target is None, on_click=go, args=(target,), shortcut=label[0],
+            )  # fmt: skip
 
 
 def fitting(frame: pd.DataFrame, most: int = 10) -> int | Literal["content"]:
     """Height of a table: all of its rows, or about so many of them and a scroll bar."""
     return "content" if len(frame) <= most else 36 * (most + 1)
-
-
-def page_address(page: str, view: View, **params: object) -> str:
-    """A link from one page to another, for tables: relative, so that it works wherever the window is mounted.
-
-    Args:
-        page: ``url_path`` of the page.
-        view: run and comparison that it shall show.
-        params: further query parameters.
-    """
-    return f"{page}?{urlencode({'run': view.name, 'comparison': view.comparison, **params}, safe=':')}"
-
-
-def link_popover(params: dict[str, str]) -> None:
-    """A button that shows the link to what is on the screen, ready to be copied."""
-    with st.popover(
-        "Link", icon=":material/link:", help="A link that brings anyone with this store back here"
-    ):
-        st.code(shareable_link(params), language=None, wrap_lines=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import cycle, islice
+
 import altair as alt
 import pandas as pd
 
-from dashboards.components.overview_charts import Drawing
+from dashboards.components.chart_parts import Drawing, tips
 from results.colours import OKABE_ITO
 
 COLOURS = [OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")]
@@ -27,37 +29,21 @@ def frontier_chart(points: pd.DataFrame, sweeps: pd.DataFrame) -> Drawing:
     log = alt.Scale(type="log", nice=False, padding=12)
     x = alt.X("l0:Q", title="active latents per token (L0)", scale=log)
     y = alt.Y("fvu:Q", title="variance unexplained (FVU)", scale=log)
-    colour = alt.Color(
-        "series:N",
-        title=None,
-        scale=alt.Scale(domain=series, range=[COLOURS[i % len(COLOURS)] for i in range(len(series))]),
-        legend=alt.Legend(orient="top", columns=3, labelLimit=320),
+    colours, shapes = (list(islice(cycle(values), len(series))) for values in (COLOURS, SHAPES))
+    above = alt.Legend(orient="top", columns=3, labelLimit=320)
+    colour = alt.Color("series:N", title=None, scale=alt.Scale(domain=series, range=colours), legend=above)
+    shape = alt.Shape("series:N", title=None, scale=alt.Scale(domain=series, range=shapes))
+    tooltip = tips(
+        "architecture:N",
+        ("d_sae:Q", "latents", ","),
+        "sparsity:N",
+        ("l0:Q", "L0", ".1f"),
+        ("fvu:Q", "FVU", ".3f"),
+        ("ce_recovered:Q", "CE recovered", ".2f"),
     )
-    shape = alt.Shape(
-        "series:N",
-        title=None,
-        scale=alt.Scale(domain=series, range=[SHAPES[i % len(SHAPES)] for i in range(len(series))]),
-    )
-    tooltip = [
-        alt.Tooltip("architecture:N"),
-        alt.Tooltip("d_sae:Q", title="latents", format=","),
-        alt.Tooltip("sparsity:N"),
-        alt.Tooltip("l0:Q", title="L0", format=".1f"),
-        alt.Tooltip("fvu:Q", title="FVU", format=".3f"),
-        alt.Tooltip("ce_recovered:Q", title="CE recovered", format=".2f"),
-    ]
     lines = alt.Chart(drawn).mark_line(size=1.2).encode(x=x, y=y, color=colour)
     seeds = alt.Chart(dots).mark_point(filled=True, size=8, opacity=0.6).encode(x=x, y=y, color=colour)
-    marks = (
-        alt.Chart(drawn)
-        .mark_point(size=70, strokeWidth=1.6)
-        .encode(
-            x=x,
-            y=y,
-            color=colour,
-            shape=shape,
-            fill=alt.condition("datum.frontier", colour, alt.value("transparent")),
-            tooltip=tooltip,
-        )
-    )
+    filled = alt.condition("datum.frontier", colour, alt.value("transparent"))
+    marks = alt.Chart(drawn).mark_point(size=70, strokeWidth=1.6)
+    marks = marks.encode(x=x, y=y, color=colour, shape=shape, fill=filled, tooltip=tooltip)
     return alt.layer(lines, seeds, marks).properties(height=340)

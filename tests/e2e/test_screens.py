@@ -218,7 +218,7 @@ def test_a_domain_leads_to_its_pair(full, at_full):
     at_full.session_state["domains_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     checked(at_full.run())
     (link,) = at_full.get("page_link")
-    pair = link.proto.label.removeprefix("Open ")
+    pair = link.proto.label.replace("\\", "").removeprefix("Open ")
     shown = turned(at_full, "pairs", pair=pair)
     assert CONTEXT in html(shown)
 

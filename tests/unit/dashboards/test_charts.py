@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.components import overview_charts, pair_charts
+from dashboards.components import overview_charts, pair_charts, verdicts
 from results import frames
 from results.firing import N_BINS
 
@@ -96,7 +96,5 @@ def test_rows_where_one_side_is_silent_are_drawn_beyond_zero():
 
 def test_verdicts_are_counted_in_the_legend_and_none_is_black():
     counts = pd.DataFrame({"model": ["m0", "m1"], "verdict": ["absent", "absent"], "n": [3, 4]})
-    assert "absent 7" in pair_charts.verdict_legend(counts)
-    assert "#000000" not in pair_charts.verdict_legend(counts) + str(
-        pair_charts.verdict_chart(counts).to_dict()
-    )
+    assert "absent 7" in verdicts.verdict_legend(counts)
+    assert "#000000" not in verdicts.verdict_legend(counts) + str(verdicts.verdict_chart(counts).to_dict())

@@ -47,7 +47,7 @@ def test_every_piece_shows_hostile_text_literally(text):
     pieces = [
         facts([Fact(text, text, text, text)]),
         badge(text, "#0072B2", hint=text),
-        heading(text, text, ["#0072B2", "#D55E00"]),
+        heading([(text, "#0072B2"), (text, "#D55E00")]),
         token_list([(text, 1.0, True)], "#0072B2", caption=text),
         legend([swatch("#0072B2", text)]),
     ]

@@ -1,0 +1,45 @@
+"""Small labels for what a run says of features, pairs and clusters: one colour and one explanation for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from dashboards.components.markup import badge
+from results import words
+from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, VERDICT_COLOURS
+
+#: Kind of label -> colours and meanings of its values; what is not listed is grey and explains itself.
+_KINDS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "class": (CLASS_COLOURS, words.CLASSES),
+    "level": (LEVEL_COLOURS, words.LEVELS),
+    "verdict": (VERDICT_COLOURS, words.VERDICTS),
+    "status": ({}, {}),
+    "flag": ({}, words.FLAGS),
+}
+
+
+def badge_of(kind: str, value: Any, before: str = "") -> str:
+    """The label of one value.
+
+    Args:
+        kind: class, level, verdict, status or flag.
+        value: as tables have it.
+        before: words in front of it.
+    """
+    colours, meanings = _KINDS[kind]
+    before = before or ("level: " if kind == "level" else "")
+    name = str(value)
+    return badge(before + name.replace("_", " "), colours.get(name, GREY), hint=meanings.get(name, ""))
+
+
+def feature_badges(row: pd.Series) -> list[str]:
+    """Class, verdict, status and flags of a row of the table ``features``."""
+    present = [(kind, row[kind]) for kind in ("class", "verdict", "status") if pd.notna(row[kind])]
+    return [badge_of(*one) for one in [*present, *(("flag", flag) for flag in words.flags(row["flags"]))]]
+
+
+def cluster_badges(row: pd.Series) -> list[str]:
+    """Class and level of a row of the table ``clusters``."""
+    return [badge_of("class", row["class"]), badge_of("level", row["level"])]

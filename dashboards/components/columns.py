@@ -1,0 +1,48 @@
+"""Columns of tables: where the values come from, how they are headed, written and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+
+
+def bar(label: str, **display: Any) -> Any:
+    """A column of bars, from 0 to 1 unless ``max_value`` says otherwise."""
+    shown = {"format": "%.2f", "min_value": 0, "max_value": 1, **display}
+    return st.column_config.ProgressColumn(label, **shown)
+
+
+def percent(name: str) -> Callable[[pd.DataFrame], pd.Series]:
+    """Values of a column in percent."""
+    return lambda frame: 100 * frame[name]
+
+
+class Column(NamedTuple):
+    """A column of a table.
+
+    Attributes:
+        name: in the table that is shown.
+        values: column of the frame behind it (empty where the frame has none), or what computes it from the frame.
+        heading: text, or how Streamlit shows the column; None writes the name and the values as they are.
+    """
+
+    name: str
+    values: str | Callable[[pd.DataFrame], Any]
+    heading: Any = None
+
+
+def chosen_columns(frame: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The columns of a table, and their configuration for ``st.dataframe``."""
+    columns = list(columns)
+    shown = {
+        column.name: frame.get(column.values) if isinstance(column.values, str) else column.values(frame)
+        for column in columns
+    }
+    return pd.DataFrame(shown), {
+        column.name: column.heading for column in columns if column.heading is not None
+    }
