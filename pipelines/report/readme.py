@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from pipelines.report.data_files import FILES as DATA
 from pipelines.report.exhibit import caption
 from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.prose.template import filled
@@ -51,7 +50,6 @@ def readme_text(
         headlines=_headlines(tables["headline"]) if "headline" in tables else [],
         warnings=warnings,
         row=row,
-        data_files=DATA,
         exhibits=_exhibits(),
         tables={
             name: f"{schema.meaning} ({len(tables[name]):,} rows)"

@@ -21,18 +21,10 @@ TABLES: Mapping[str, TableSchema] = {
     if table.name not in schema.INNER
 } | {"logits": replace(_LOGITS, columns=(*_LOGITS.columns, _TOKEN_TEXT))}
 #: Evidence of single latents, many rows each: Parquet only.
-EVIDENCE = frozenset(
-    {
-        "candidates",
-        "positions",
-        "cluster_positions",
-        "cluster_links",
-        "latent_domains",
-        "contexts",
-        "histograms",
-        "logits",
-    }
-)
+EVIDENCE = (
+    "candidates", "positions", "cluster_positions", "cluster_links", "latent_domains", "contexts", "histograms",
+    "logits",
+)  # fmt: skip
 #: Tables with more rows come as Parquet only: a spreadsheet could not open them anyway.
 MAX_CSV_ROWS = 200_000
 

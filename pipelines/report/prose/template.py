@@ -52,8 +52,13 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     templates.globals["words"] = words
-    templates.filters |= {"listed": joined, "letters": letters, "plain": plain}
+    templates.filters |= {"listed": joined, "letters": letters, "plain": plain, "cell": _cell}
     return templates
+
+
+def _cell(text: str) -> str:
+    """Text that does not end a cell of a Markdown table."""
+    return text.replace("|", r"\|")
 
 
 def filled(name: str, **context: Any) -> str:
