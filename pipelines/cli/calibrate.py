@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipelines.cli.options import JsonOption, MaybeInt, MaybePath, VerboseOption
-from pipelines.cli.terminal import console, errors_as_sentences, plain_table, print_json, say, titled
+from pipelines.cli.terminal import console, plain_table, print_json, say, titled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,26 +40,11 @@ def calibrate(
 
     Plants worlds with known features, compares their models with every matcher and says how right that was.
     """
-    with errors_as_sentences(verbose):
-        calibrate_command(quick, seeds, root_seed, threads, out, as_json)
+    from universality.planted import calibration
 
-
-def calibrate_command(
-    quick: bool, seeds: int | None, root_seed: int, threads: int | None, out: Path | None, as_json: bool
-) -> None:
-    """Calibrate, write both tables, print the pooled one.
-
-    Args:
-        quick: fewer sizes. seeds: worlds per setting, None for the default.
-        root_seed, threads: of the calibration.
-        out: folder; made before anything is computed, so that a folder without rights costs no time.
-        as_json: print the pooled table as one JSON list of records.
-    """
-    from universality.planted.calibration import QUICK_SIZES, SIZES, calibrate, pooled, settings_of
-
-    if out is not None:
+    if out is not None:  # before anything is computed: a folder without rights costs no time
         out.mkdir(parents=True, exist_ok=True)
-    settings = settings_of(QUICK_SIZES if quick else SIZES)
+    settings = calibration.settings_of(calibration.QUICK_SIZES if quick else calibration.SIZES)
     n_seeds = seeds or (1 if quick else 3)
     n_worlds = 0
 
@@ -72,8 +56,9 @@ def calibrate_command(
             f"{setting.n_rows:,} tokens, {setting.n_models} models, world {seed}"
         )
 
-    table = calibrate(settings, n_seeds=n_seeds, root_seed=root_seed, threads=threads, on_world=on_world)
-    summary = pooled(table)
+    options = {"n_seeds": n_seeds, "root_seed": root_seed, "threads": threads, "on_world": on_world}
+    table = calibration.calibrate(settings, **options)
+    summary = calibration.pooled(table)
     if out is not None:
         from results.export import csv_bytes, parquet_bytes
 

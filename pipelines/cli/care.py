@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import EXIT_FAILED, EXIT_USAGE, print_json, say
 from results.words import counted, size
@@ -17,25 +18,28 @@ if TYPE_CHECKING:
     from storage import Run
 
 
-def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
-    """Check the digests of a run's artifacts, or of all; exit 1 when something is wrong."""
+def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Check stored files against their digests.
+
+    Reads every file of a run, or of the whole store where no run is named.
+    """
     from storage import open_store
 
-    store = open_store(store_url)
+    opened = open_store(store)
     if run_name is None:
-        keys, owner = store.keys(), {}
+        keys, owner = opened.keys(), {}
         missing: list[str] = []
-        if not keys and not store.runs():
-            say(f"There is no store at {store.url}: it holds no run and no artifact. Check --store.")
+        if not keys and not opened.runs():
+            say(f"There is no store at {opened.url}: it holds no run and no artifact. Check --store.")
             raise typer.Exit(EXIT_USAGE)
     else:
-        nodes = open_named(run_name, store_url).record["nodes"]
+        nodes = open_named(run_name, store).record["nodes"]
         owner = {node["key"]: node_id for node_id, node in nodes.items()}
-        keys = [key for key in owner if store.has(key)]
+        keys = [key for key in owner if opened.has(key)]
         missing = [key for key in owner if key not in set(keys) and nodes[owner[key]]["status"] == "done"]
     problems = [
         {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason}
-        for p in store.verify(keys)
+        for p in opened.verify(keys)
     ]
     problems += [
         {"node": owner[key], "key": key, "file": "", "reason": "the artifact is gone"} for key in missing
@@ -51,17 +55,21 @@ def verify_command(run_name: str | None, store_url: str, as_json: bool) -> None:
     say(f"{counted(len(keys), 'artifact')} checked: all bytes are those that were written.")
 
 
-def delete_command(run_name: str, store_url: str, yes: bool) -> None:
-    """Forget a run: its record, events and logs. Artifacts stay until :func:`gc_command`, those of other runs longer.
+def delete(
+    run_name: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Name of a run, the start of it, or a recipe: its newest run."),
+    ],
+    store: StoreOption = STORE,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a run.
 
-    Raises:
-        RunLocked: a live process is computing the run.
-        InputError: nobody can be asked for confirmation, and ``--yes`` is not given.
-        Exit: 1 where the answer is no.
+    What it computed stays in the store until `universality gc`, and longer where another run uses it.
     """
     from storage import RunLocked
 
-    run = open_named(run_name, store_url)
+    run = open_named(run_name, store)
     if (holder := run.holder()) is not None:
         got, remedy = (
             f"computed by process {holder.pid} on {holder.host}",
@@ -71,15 +79,14 @@ def delete_command(run_name: str, store_url: str, yes: bool) -> None:
     if not yes and not sys.stdin.isatty():
         got = "neither --yes nor a terminal"
         raise InputError(must_be("deletion", f"run {run.name!r}", "confirmed", got, "Give --yes."))
-    store = run.store
-    others = {node["key"] for other in store.runs() if other.name != run.name for node in _nodes(other)}
-    own = [key for key in {node["key"] for node in _nodes(run)} - others if store.has(key)]
-    n_bytes = sum(file["bytes"] for key in own for file in store.get(key).manifest["files"].values())
+    others = {node["key"] for other in run.store.runs() if other.name != run.name for node in _nodes(other)}
+    own = [key for key in {node["key"] for node in _nodes(run)} - others if run.store.has(key)]
+    n_bytes = sum(run.store.get(key).n_bytes for key in own)
     freed = f"{counted(len(own), 'artifact')} ({size(n_bytes)}) that no other run uses"
     if not yes and not typer.confirm(f"Delete run {run.name}? It leaves {freed} to gc.", err=True):
         say("Nothing was deleted.")
         raise typer.Exit(EXIT_FAILED)
-    store.delete_run(run.name)
+    run.store.delete_run(run.name)
     say(f"Run {run.name} is deleted. `universality gc` frees {freed}.")
 
 
@@ -87,11 +94,15 @@ def _nodes(run: Run) -> list[dict[str, Any]]:
     return list(run.record["nodes"].values())
 
 
-def gc_command(store_url: str, dry_run: bool, as_json: bool) -> None:
-    """Remove what no run uses."""
+def gc(
+    store: StoreOption = STORE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove artifacts that no run uses."""
     from storage import open_store
 
-    result = open_store(store_url).gc(dry_run=dry_run)
+    result = open_store(store).gc(dry_run=dry_run)
     if as_json:
         print_json({**asdict(result), "dry_run": dry_run})
         return

@@ -16,7 +16,6 @@ from pipelines.cli.options import (
     OutOption,
     VerboseOption,
 )  # fmt: skip
-from pipelines.cli.terminal import errors_as_sentences
 
 #: Files with one value for each row: what ``--help`` says, by name.
 ROW_FILES = {
@@ -53,18 +52,17 @@ def compare(files: list[Path], out: Path, *, as_json: bool, verbose: bool, **opt
 
     One file for each model: scipy sparse .npz, or dense .npy or .npz, (rows, latents), the same rows.
     """
-    with errors_as_sentences(verbose):
-        from pipelines.cli.compare import ComparisonFiles, compare_command
+    from pipelines.cli.compare import ComparisonFiles, compare_command
 
-        inputs = ComparisonFiles(
-            files,
-            names=options.pop("names"),
-            block=options.pop("block"),
-            rows={name: options.pop(name) for name in ROW_FILES},
-            others={name: options.pop(name) or [] for name in OTHERS},
-            dense={name: options.pop(name) or [] for name in DENSE},
-        )
-        compare_command(inputs, out, as_json=as_json, root_seed=options.pop("seed"), **options)
+    inputs = ComparisonFiles(
+        files,
+        names=options.pop("names"),
+        block=options.pop("block"),
+        rows={name: options.pop(name) for name in ROW_FILES},
+        others={name: options.pop(name) or [] for name in OTHERS},
+        dense={name: options.pop(name) or [] for name in DENSE},
+    )
+    compare_command(inputs, out, as_json=as_json, root_seed=options.pop("seed"), **options)
 
 
 def _parameter(name: str, annotation: Any, default: Any = Parameter.empty) -> Parameter:

@@ -1,18 +1,19 @@
 """The program ``universality``: its commands and options.
 
-Only typer and the standard library are imported here, so that ``--help`` answers at once; each command
-imports what it needs.
+Only what is light is imported here, so that ``--help`` answers at once; each command imports what it needs.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from pipelines.cli.calibrate import calibrate
+from pipelines.cli.care import delete, gc, verify
 from pipelines.cli.compare_options import compare
 from pipelines.cli.names import refuse_foreign_rooms
 from pipelines.cli.options import (
+    STORE,
     DeviceOption,
     JsonOption,
     MaybeText,
@@ -26,7 +27,8 @@ from pipelines.cli.options import (
     VerboseOption,
     WorkersOption,
 )
-from pipelines.cli.terminal import errors_as_sentences
+from pipelines.cli.runs import ls, recipes, schema, show
+from pipelines.cli.terminal import in_sentences
 
 app = typer.Typer(
     name="universality",
@@ -38,8 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-STORE = "runs"
 
 
 def _version(asked: bool) -> None:
@@ -59,7 +59,6 @@ def options(
     """Hold the options of the program itself."""
 
 
-@app.command()
 def run(
     recipe: RecipeArgument,
     *,
@@ -84,19 +83,17 @@ def run(
 
     Run it again to resume after any stop. A finished run computes nothing.
     """
-    with errors_as_sentences(verbose):
-        from pipelines.cli.execute import choose_executor, run_command
-        from pipelines.cli.planning import plan_command
+    from pipelines.cli.execute import choose_executor, run_command
+    from pipelines.cli.planning import plan_command
 
-        common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
-        executor = choose_executor(workers, scheduler, serial)
-        if dry_run:
-            plan_command(recipe, overrides or [], workers=workers, **common)
-        else:
-            run_command(recipe, overrides or [], executor=executor, quiet=quiet, verbose=verbose, **common)
+    common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
+    executor = choose_executor(workers, scheduler, serial)
+    if dry_run:
+        plan_command(recipe, overrides or [], workers=workers, **common)
+    else:
+        run_command(recipe, overrides or [], executor=executor, quiet=quiet, verbose=verbose, **common)
 
 
-@app.command()
 def plan(
     recipe: RecipeArgument,
     *,
@@ -111,14 +108,12 @@ def plan(
 
     Every step: in the store, stale or to do, with its expected time, disk and memory.
     """
-    with errors_as_sentences():
-        from pipelines.cli.planning import plan_command
+    from pipelines.cli.planning import plan_command
 
-        common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
-        plan_command(recipe, overrides or [], workers=workers, **common)
+    common = {"store_url": store, "name": name, "device": device, "as_json": as_json}
+    plan_command(recipe, overrides or [], workers=workers, **common)
 
 
-@app.command()
 def status(
     run_name: RunArgument = None,
     store: StoreOption = STORE,
@@ -129,43 +124,11 @@ def status(
 
     Works from any terminal that reaches the store, while the run goes on elsewhere.
     """
-    with errors_as_sentences():
-        from pipelines.cli.status import status_command
+    from pipelines.cli.status import status_command
 
-        status_command(run_name, store, as_json, watch)
-
-
-@app.command()
-def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """List the runs of the store, newest first."""
-    with errors_as_sentences():
-        from pipelines.cli.runs import ls_command
-
-        ls_command(store, as_json)
+    status_command(run_name, store, as_json, watch)
 
 
-@app.command()
-def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """Show what a run found.
-
-    The headline per pair, the features by class and level, and the domains.
-    """
-    with errors_as_sentences():
-        from pipelines.cli.runs import show_command
-
-        show_command(run_name, store, as_json)
-
-
-@app.command()
-def recipes(as_json: JsonOption = False) -> None:
-    """List the shipped recipes."""
-    with errors_as_sentences():
-        from pipelines.cli.runs import recipes_command
-
-        recipes_command(as_json)
-
-
-@app.command()
 def report(
     out: OutOption,
     run_name: RunArgument = None,
@@ -189,99 +152,36 @@ def report(
 
     Figures, tables, methods, data and provenance. Exit 3 where the run could not give all of it.
     """
-    with errors_as_sentences(verbose):
-        from pipelines.cli.outputs import report_command
+    from pipelines.cli.outputs import report_command
 
-        report_command(run_name, store, out, formats=formats, columns=columns, pairs=pairs, runs=runs or [])
+    report_command(run_name, store, out, formats=formats, columns=columns, pairs=pairs, runs=runs or [])
 
 
-@app.command()
 def dash(
     store: StoreOption = STORE,
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = False,
 ) -> None:
     """Open the dashboards on this machine."""
-    with errors_as_sentences():
-        from pipelines.cli.outputs import dash_command
+    from pipelines.cli.outputs import dash_command
 
-        dash_command(store, port, browser)
-
-
-@app.command()
-def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """Check stored files against their digests.
-
-    Reads every file of a run, or of the whole store where no run is named.
-    """
-    with errors_as_sentences():
-        from pipelines.cli.care import verify_command
-
-        verify_command(run_name, store, as_json)
+    dash_command(store, port, browser)
 
 
-@app.command()
-def delete(
-    run_name: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="Name of a run, the start of it, or a recipe: its newest run."),
-    ],
-    store: StoreOption = STORE,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
-    """Delete a run.
-
-    What it computed stays in the store until `universality gc`, and longer where another run uses it.
-    """
-    with errors_as_sentences():
-        from pipelines.cli.care import delete_command
-
-        delete_command(run_name, store, yes)
-
-
-@app.command()
-def gc(
-    store: StoreOption = STORE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, remove nothing.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove artifacts that no run uses."""
-    with errors_as_sentences():
-        from pipelines.cli.care import gc_command
-
-        gc_command(store, dry_run, as_json)
-
-
-@app.command()
 def doctor(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
     """Check this machine and the store.
 
     Python, packages, cores, memory, disk, CUDA, demo text and store; each finding comes with what to do.
     """
-    with errors_as_sentences():
-        from pipelines.cli.doctor import doctor_command
+    from pipelines.cli.doctor import doctor_command
 
-        doctor_command(store, as_json)
-
-
-@app.command()
-def schema(
-    kind: Annotated[
-        Literal["recipe", "results"], typer.Option(help="Of recipes, or of the results.json of a report.")
-    ] = "recipe",
-) -> None:
-    """Print the JSON schema of recipes.
-
-    Every key with its meaning, type and default; editors can use it.
-    """
-    with errors_as_sentences():
-        from pipelines.cli.runs import schema_command
-
-        schema_command(kind)
+    doctor_command(store, as_json)
 
 
-app.command()(compare)
-app.command()(calibrate)
+for _command in (
+    run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, calibrate
+):  # fmt: skip
+    app.command()(in_sentences(_command))
 
 
 def entry() -> None:

@@ -10,6 +10,8 @@ MaybeTexts = list[str] | None
 MaybeInt = int | None
 MaybeFloat = float | None
 MaybePath = Path | None
+#: The store where neither --store nor UNIVERSALITY_STORE says another.
+STORE = "runs"
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A YAML file, or the name of a shipped recipe (see: recipes).")
 ]

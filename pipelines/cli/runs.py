@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import typer
+
+from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from results.words import duration
@@ -49,18 +52,18 @@ def open_named(run_name: str | None, store_url: str) -> Run:
     return candidates[0]
 
 
-def ls_command(store_url: str, as_json: bool) -> None:
-    """List runs, newest first."""
+def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """List the runs of the store, newest first."""
     from storage import open_store
 
-    store = open_store(store_url)
-    runs = [(run.status, run.record) for run in reversed(store.runs())]
+    opened = open_store(store)
+    runs = [(run.status, run.record) for run in reversed(opened.runs())]
     rows = [(r["name"], status, r["recipe_name"], moment(r["created"])) for status, r in runs]
     if as_json:
         print_json([dict(zip(("name", "status", "recipe", "created"), row, strict=True)) for row in rows])
         return
     if not runs:
-        say(f"No runs in {store.url} yet. Start with: universality run quickstart")
+        say(f"No runs in {opened.url} yet. Start with: universality run quickstart")
         return
     table = plain_table("run", "status", "recipe", "created", ">time")
     for row, (_, record) in zip(rows, runs, strict=True):
@@ -73,9 +76,12 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def show_command(run_name: str | None, store_url: str, as_json: bool) -> None:
-    """Show what a run found."""
-    run = open_named(run_name, store_url)
+def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Show what a run found.
+
+    The headline per pair, the features by class and level, and the domains.
+    """
+    run = open_named(run_name, store)
     if as_json:
         print_json(run_document(run))
     else:
@@ -143,7 +149,7 @@ def _optional(run: Run, name: str) -> pd.DataFrame | None:
         return None
 
 
-def recipes_command(as_json: bool) -> None:
+def recipes(as_json: JsonOption = False) -> None:
     """List the shipped recipes."""
     from pipelines.recipe import shipped_recipes
 
@@ -159,8 +165,15 @@ def recipes_command(as_json: bool) -> None:
     console().print(table)
 
 
-def schema_command(kind: str = "recipe") -> None:
-    """Print the JSON schema of a recipe, or of a report's ``results.json``."""
+def schema(
+    kind: Annotated[
+        Literal["recipe", "results"], typer.Option(help="Of recipes, or of the results.json of a report.")
+    ] = "recipe",
+) -> None:
+    """Print the JSON schema of recipes.
+
+    Every key with its meaning, type and default; editors can use it.
+    """
     if kind == "results":
         from pipelines.report.results_schema import results_schema
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,17 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
             say("".join(traceback.format_exception(error)))
         say(f"universality: {error}")
         raise typer.Exit(exit_code_of(error)) from None
+
+
+def in_sentences(command: Callable[..., None]) -> Callable[..., None]:
+    """A command whose errors are told by :func:`errors_as_sentences`; its option ``verbose`` adds tracebacks."""
+
+    @functools.wraps(command)
+    def wrapped(**options: Any) -> None:
+        with errors_as_sentences(bool(options.get("verbose"))):
+            command(**options)
+
+    return wrapped
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,259 @@
+"""The bytes that the shipped steps make, held against recorded ones.
+
+Code is never hashed into artifact keys, so a step that makes other bytes for equal params and inputs must say so with
+a new version: else a store would go on serving what the old code made. ``artifacts.json`` holds, per node of recipe
+``tiny`` and of a few small variants, the step's version, the artifact's key, a digest of its bytes, and count, mean and
+spread of all its numbers. Where packages and processor are those of the record, digests must be equal; elsewhere floats
+round differently and trainings part ways, so there the numbers must be alike.
+
+When this fails and results may change: raise the ``version`` of the steps it names. Then, or where a recipe has moved
+on purpose, ``python tests/golden/test_artifacts.py --update``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+
+import llvmlite.binding
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import pipelines.steps  # noqa: F401
+from pipelines.engine import Plan, SerialExecutor, registered_steps, run_plan
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+from storage import Artifact, Store, open_store
+
+GOLDEN = Path(__file__).with_name("artifacts.json")
+UPDATE = "then: python tests/golden/test_artifacts.py --update"
+#: Parts of recipes that tiny has not, by name: what is set, and the nodes that show it.
+VARIANTS = {
+    "tiny": ([], None),
+    "shuffled": (["models.floor=shuffled"], ["transformer/u0"]),
+    "positions": (["training_rows={first_position: 3, special_tokens: true}"], ["activations/m0/sae_a"]),
+    "live": (
+        ["activation_source=live", "training_rows={max_norm: 1.5, first_position: 2}", "activation_tokens=6000"],
+        ["sae/main/m1r"],
+    ),
+    "sweep": (
+        ["sweeps=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {d_sae: 64, tokens: 6000, batch_rows: 128}, "
+         "vary: {k: [4, 8]}, n_seeds: 2}]"],
+        ["sweep/s"],
+    ),
+}  # fmt: skip
+#: Steps whose bytes are files from elsewhere; tests/unit/pipelines/test_hub_*.py hold them.
+FROM_ELSEWHERE = {"pretrained", "loaded_sae"}
+#: Packages whose version may move bytes.
+PACKAGES = (
+    "networkx", "numba", "numpy", "pandas", "pyarrow", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch",
+    "transformer-lens", "umap-learn",
+)  # fmt: skip
+
+
+def environment() -> dict[str, object]:
+    """What decides how floats round and how files are written."""
+    return {
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "machine": platform.machine(),
+        "cpu": llvmlite.binding.get_host_cpu_name(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def golden_plans() -> dict[str, Plan]:
+    """Tiny, and of every variant its nodes with all that they are made from."""
+    plans = {}
+    for name, (overrides, targets) in VARIANTS.items():
+        plan = build_plan(load_recipe("tiny", overrides))
+        needed = set(targets or [node.id for node in plan])
+        for node in reversed(plan.nodes):
+            if node.id in needed:
+                needed.update(node.inputs.values())
+        plans[name] = Plan(node for node in plan if node.id in needed)
+    return plans
+
+
+def planned() -> dict[str, dict]:
+    """Step, version, key and input keys of every node, each key once."""
+    records: dict[str, dict] = {}
+    by_key: dict[str, str] = {}
+    for name, plan in golden_plans().items():
+        keys = plan.keys()
+        for node in plan:
+            place = node.id if name == "tiny" else f"{name}: {node.id}"
+            if by_key.setdefault(keys[node.id], place) == place:
+                inputs = sorted({by_key[keys[source]] for source in node.inputs.values()})
+                version = registered_steps()[node.step].version
+                records[place] = {
+                    "step": node.step,
+                    "version": version,
+                    "key": keys[node.id],
+                    "inputs": inputs,
+                }
+    return records
+
+
+def compute(url: str) -> Store:
+    """A store with the artifacts of all plans."""
+    store = open_store(url)
+    for name, plan in golden_plans().items():
+        nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
+        run = store.create_run(f"golden-{name}", recipe_name="tiny", recipe={}, nodes=nodes)
+        outcome = run_plan(plan, store, run, executor=SerialExecutor())
+        assert outcome.status == "done", outcome.errors
+    return store
+
+
+def made(store: Store) -> dict[str, dict]:
+    """:func:`planned`, with digest and numbers of every artifact."""
+    records = planned()
+    for record in records.values():
+        artifact = store.get(record["key"])
+        files = sorted((path, file["digest"]) for path, file in artifact.manifest["files"].items())
+        record["digest"] = hashlib.blake2b(json.dumps(files).encode(), digest_size=12).hexdigest()
+        record["numbers"] = numbers(artifact)
+    return records
+
+
+def numbers(artifact: Artifact) -> dict[str, list[float]]:
+    """Count, mean and standard deviation by the name of an entry; of text the count, and how many differ."""
+    entries: dict[str, object] = {}
+    for name in artifact.names("arrays"):
+        entries[f"array {name}"] = np.asarray(artifact.array(name))
+    for name in artifact.names("tensors"):
+        entries |= {f"tensor {name}.{part}": values for part, values in artifact.tensors(name).items()}
+    for name in artifact.names("sparse"):
+        entries[f"sparse {name}"] = artifact.csr(name).data
+    for name in artifact.names("tables"):
+        entries |= {f"table {name}.{column}": values for column, values in artifact.table(name).items()}
+    return {name: _numbers(values) for name, values in entries.items()}
+
+
+def _numbers(values) -> list[float]:
+    values = pd.Series(np.ravel(values)).dropna()
+    if values.dtype.kind not in "biuf":
+        return [len(values), values.astype(str).nunique(), 0.0]
+    finite = values.to_numpy(np.float64)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
+        return [0, 0.0, 0.0]
+    return [len(finite), *(float(f"{x:.6g}") for x in (finite.mean(), finite.std()))]
+
+
+def complaint(golden: dict[str, dict], now: dict[str, dict], moved: list[str]) -> str | None:
+    """What to say of nodes that moved: the first of each chain, since what follows moves with it; None for none."""
+    first = [place for place in moved if not set(now[place]["inputs"]) & set(moved)]
+    silent = [place for place in first if now[place]["version"] == golden[place]["version"]]
+    if silent:
+        steps = ", ".join(sorted({now[place]["step"] for place in silent}))
+        return (
+            f"Step {steps} makes other results than recorded ({', '.join(silent)}), and its version is the same: "
+            "stores would go on serving the old ones. If results may change, raise its version in pipelines/steps; "
+            f"{UPDATE}"
+        )
+    return f"Versions were raised ({', '.join(first)}); {UPDATE}" if first else None
+
+
+def unlike(golden: dict[str, dict], now: dict[str, dict]) -> dict[str, list[str]]:
+    """By node, the entries whose numbers differ by more than another processor's rounding can make of a training."""
+    return {
+        place: names
+        for place, record in now.items()
+        if (names := _unlike(golden[place]["numbers"], record["numbers"]))
+    }
+
+
+def _unlike(golden: dict[str, list[float]], now: dict[str, list[float]]) -> list[str]:
+    missing = sorted(set(golden) ^ set(now))
+    return missing + [name for name in now if name in golden and not _alike(golden[name], now[name])]
+
+
+def _alike(golden: list[float], now: list[float]) -> bool:
+    (count, mean, spread), (count_now, mean_now, spread_now) = golden, now
+    few = 3 / max(count, 1) ** 0.5  # means of few values differ more
+    near = abs(mean_now - mean) <= (0.1 + few) * (spread + 0.1 * abs(mean)) + 1e-6
+    return (
+        abs(count_now - count) <= 0.1 * count + 3
+        and near
+        and spread_now <= (1.5 + few) * spread + 1e-6
+        and spread <= (1.5 + few) * spread_now + 1e-6
+    )
+
+
+@pytest.fixture(scope="module")
+def now(tmp_path_factory) -> dict[str, dict]:
+    return made(compute(str(tmp_path_factory.mktemp("golden") / "store")))
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict:
+    return json.loads(GOLDEN.read_text())
+
+
+def test_every_step_that_computes_is_recorded(golden):
+    steps = {name for name, step in registered_steps().items() if step.module.startswith("pipelines.steps")}
+    assert {record["step"] for record in golden["nodes"].values()} == steps - FROM_ELSEWHERE
+
+
+def test_keys_are_those_recorded(golden):
+    """No computing: params, inputs and versions of every node."""
+    now = planned()
+    assert list(now) == list(golden["nodes"]), f"nodes came or went; if they should, {UPDATE}"
+    moved = [place for place in now if now[place]["key"] != golden["nodes"][place]["key"]]
+    first = [place for place in moved if not set(now[place]["inputs"]) & set(moved)]
+    assert not first, (
+        f"{first}: params, inputs or version moved, so every stored artifact would be made anew; {UPDATE}"
+    )
+
+
+def test_equal_keys_have_equal_artifacts(golden, now):
+    if golden["environment"] == environment():
+        moved = [place for place in now if now[place]["digest"] != golden["nodes"][place]["digest"]]
+    else:
+        moved = list(unlike(golden["nodes"], now))
+    said = complaint(golden["nodes"], now, moved)
+    assert said is None, said
+
+
+def test_a_chain_that_moved_is_told_by_its_first_step():
+    one = {
+        "a": {"step": "sae", "version": 1, "inputs": []},
+        "b": {"step": "latents", "version": 2, "inputs": ["a"]},
+    }
+    raised = {**one, "a": {**one["a"], "version": 2}}
+    assert complaint(one, one, []) is None
+    assert str(complaint(one, one, ["a", "b"])).startswith(
+        "Step sae makes other results than recorded (a), and its"
+    )
+    assert "raise its version" in str(complaint(one, one, ["b"]))
+    assert str(complaint(one, raised, ["a", "b"])).startswith("Versions were raised (a)")
+
+
+@pytest.mark.parametrize(
+    ("now", "alike"),
+    [
+        ([1000, 0.51, 0.2], True), ([1000, 0.58, 0.2], False), ([1000, 0.5, 0.4], False), ([1200, 0.5, 0.2], False),
+        ([1050, 0.5, 0.21], True),
+    ],
+)  # fmt: skip
+def test_elsewhere_numbers_must_be_alike(now, alike):
+    golden = {"n": {"numbers": {"table t.x": [1000, 0.5, 0.2]}}}
+    assert unlike(golden, {"n": {"numbers": {"table t.x": now}}}) == ({} if alike else {"n": ["table t.x"]})
+    assert unlike(golden, {"n": {"numbers": {}}}) == {"n": ["table t.x"]}
+
+
+if __name__ == "__main__" and "--update" in sys.argv:
+    with tempfile.TemporaryDirectory() as folder:
+        nodes = made(compute(folder))
+    lines = [f" {json.dumps(place)}: {json.dumps(record)}" for place, record in nodes.items()]
+    head = f'{{"environment": {json.dumps(environment())},\n "nodes": {{\n'
+    GOLDEN.write_text(head + ",\n".join(lines) + "\n}}\n")
+    print(f"wrote {GOLDEN.name}: {len(nodes)} nodes")  # noqa: T201
