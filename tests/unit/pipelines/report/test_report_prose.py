@@ -7,17 +7,20 @@ import json
 import re
 import shutil
 import subprocess
+from importlib import resources
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from jinja2 import UndefinedError
 from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import load_recipe, shipped_recipes
 from pipelines.report.prose.citations import WORKS, bibliography, listed
 from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
-from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
+from pipelines.report.prose.template import Section, cited, folded, markdown_text, sections, tex_text
 from pipelines.report.report_writer import ReportOptions, ReportResult, write_report
 from pipelines.steps.sweep_steps import MEASURED
 from storage import Run, open_store
@@ -235,6 +238,30 @@ def test_template_renders_every_mark() -> None:
     assert cited([section]) == ["gao2024", "kuhn1955"]
     assert macros.by_name["TauInABX"].value.text == "0.6"
     assert "**[Missing from this run: Tau.]**" in markdown_text([section._replace(comparison=None)], macros)
+
+
+def test_a_template_is_strict_and_its_sentences_go_on_over_indented_lines() -> None:
+    assert folded("One sentence\n  over two lines.\nAnother.") == "One sentence over two lines.\nAnother."
+    sweep = SimpleNamespace(id="a_b", vary={}, points=())
+    (section,) = sections("sweep", "x", sweep=sweep, kinds=["TopK"], cite="", any_frontier=False)
+    assert (section.title, section.comparison, section.items) == ("Sweep a_b", "x", False)
+    assert [len(paragraph) for paragraph in section.paragraphs] == [2]
+    assert section.paragraphs[0][0].endswith("all see the same batches, and nothing varies.")
+    with pytest.raises(UndefinedError, match="any_frontier"):
+        sections("sweep", "x", sweep=sweep, kinds=["TopK"], cite="")
+
+
+def test_every_number_that_a_template_names_is_made_somewhere(report: Path) -> None:
+    """A slip in a name would else be told in every report as a number that the run lacks."""
+    package = resources.files("pipelines.report")
+    texts = [
+        file.read_text("utf-8") for file in package.joinpath("templates").iterdir() if ".md." in file.name
+    ]
+    code = "".join(file.read_text("utf-8") for file in package.joinpath("prose").iterdir() if file.is_file())
+    named = {name for text in texts for name in re.findall(r"(?<!\{)\{([A-Z][A-Za-z]+)\}", text)}
+    made = _macros(report)
+    assert len(named) > 60
+    assert [name for name in sorted(named) if name not in made and f'"{name}"' not in code] == []
 
 
 @pytest.mark.skipif(
