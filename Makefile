@@ -24,9 +24,10 @@ dev: $(VENV)/.dev
 demo: $(VENV)/.base
 	$(BIN)/universality run quickstart
 
-# WORKERS processes share the test files out among them; a file's tests stay together with what they set up.
+# WORKERS processes share the test files out among them, the longest first (tests/conftest.py lists them); a file's
+# tests stay together with what they set up.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Kills, two executors over a whole run, many planted worlds.
 test-slow: $(VENV)/.dev

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,9 @@ def encode(fields: dict[str, Any]) -> bytes:
     return json.dumps(whole, indent=1, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
+@lru_cache(maxsize=4096)
 def decode(data: bytes, key: str) -> dict[str, Any]:
-    """Read a manifest back.
+    """Read a manifest back. Equal bytes are read once, and all readers share the answer: none may change it.
 
     Raises:
         ArtifactCorrupt: it is no manifest, of another artifact, or any byte of it has changed.

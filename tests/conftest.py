@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +11,38 @@ import pytest
 
 SUPPORT = Path(__file__).parent / "support"
 sys.path.append(str(SUPPORT))
+import shared_folders
+
+#: Test files that take longest, longest first: they start first, so that all workers end together.
+LONGEST = [
+    "test_run_equals_compare", "test_executor_contract", "test_screens", "test_engine_resume", "test_browser",
+    "test_report_prose", "test_controls", "test_calibration", "test_screens_lens", "test_screens_every",
+    "test_trained_sae_contract", "test_sweep_run", "test_report_figures", "test_cli_compare_files",
+    "test_report_cases", "test_report_writer", "test_screens_clusters", "test_report_beside",
+    "test_screens_pins", "test_sae_precision", "test_browser_lens", "test_browser_map",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order within a file stays."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Whatever the test files imported stays to the end: the garbage collector need not look at it again and again.
+
+    Streamlit collects after every page that it draws.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One folder for all workers of pytest-xdist, each of which has a folder of its own below it."""
+    base = tmp_path_factory.getbasetemp()
+    shared_folders.root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture(autouse=True)

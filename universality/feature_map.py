@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -220,8 +221,12 @@ def _umap(neighbours: np.ndarray, distances: np.ndarray, start: np.ndarray, seed
         warnings.filterwarnings("ignore", message=".*Tensorflow not installed")
         # New points are never placed, so no search index is needed.
         warnings.filterwarnings("ignore", message=r"precomputed_knn\[2\]")
-        from umap import UMAP
+        from umap import UMAP, umap_
 
+        for kernel in (umap_.smooth_knn_dist, umap_.compute_membership_strengths):
+            # Compiled once and kept; where no folder can be written, eight seconds in every process.
+            with suppress(RuntimeError):
+                kernel.enable_caching()
         embedding = UMAP(
             n_neighbors=neighbours.shape[1],
             precomputed_knn=(neighbours, distances.astype(np.float32)),

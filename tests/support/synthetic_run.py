@@ -7,12 +7,17 @@ and agree with each other; chance levels, verdicts and training figures are draw
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shared_folders
+import synthetic_text
 import synthetic_weights
 from networkx import node_link_data
 from synthetic_evidence import evidence_tables
@@ -28,7 +33,26 @@ from universality.seeds import generator
 CREATED = 1_790_000_000.0
 
 
-def write_synthetic_run(
+def write_synthetic_run(store_url: str, name: str = "synthetic", *arguments: int, **options: Any) -> Run:
+    """Write a run as :func:`compute_synthetic_run` does, of equal arguments computed once in a session."""
+    if shared_folders.root is None:
+        return compute_synthetic_run(store_url, name, *arguments, **options)
+    words = repr((name, arguments, sorted(options.items()), synthetic_text.DOMAINS, synthetic_text.WORDS))
+    source = shared_folders.made_once(
+        f"synthetic-{hashlib.blake2b(words.encode(), digest_size=8).hexdigest()}",
+        lambda folder: compute_synthetic_run(str(folder), name, *arguments, **options),
+    )
+    # Copies, no links: tests damage files. What the store has of another run is the same.
+    shutil.copytree(
+        source,
+        store_url,
+        dirs_exist_ok=True,
+        copy_function=lambda a, b: Path(b).exists() or shutil.copy2(a, b),
+    )
+    return open_store(store_url).run(name)
+
+
+def compute_synthetic_run(
     store_url: str,
     name: str = "synthetic",
     n_models: int = 3,

@@ -213,7 +213,8 @@ def test_machine_readable_views(store):
 
 def test_report_of_a_real_run(store, tmp_path):
     out = tmp_path / "report"
-    done = universality("report", "tiny", "--store", str(store), "--out", str(out))
+    options = ("--format", "pdf", "--columns", "1")
+    done = universality("report", "tiny", "--store", str(store), "--out", str(out), *options)
     assert done.returncode == 0, done.stderr
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"results.json", "manifest.json", "README.md", "tables/headline.tex"} <= names

@@ -1,23 +1,22 @@
 """A sweep alone, through the command line: its table is what the artifacts say, and everyone can read it."""
 
+import contextlib
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner, Result
+from visits import opened
 
+from pipelines.cli.main import app
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionary_steps import open_sae
 from storage import open_run
 from universality.sae.evaluation import frontier
 
 HOOK = "blocks.0.mlp.hook_post"
-APP = Path(__file__).parents[3] / "dashboards" / "app.py"
 SWEEP = {
     "id": "kinds",
     "hook_point": HOOK,
@@ -33,9 +32,9 @@ SWEEP = {
 }
 
 
-def universality(*words, cwd):
-    command = [sys.executable, "-m", "pipelines.cli.main", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, timeout=300)
+def universality(*words, cwd) -> Result:
+    with contextlib.chdir(cwd):
+        return CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,7 @@ def folder(tmp_path_factory):
     recipe["models"] |= {"model_seeds": [0], "n_untrained": 0}
     (place / "kinds.yaml").write_text(yaml.safe_dump({**recipe, "sweeps": [SWEEP]}))
     done = universality("run", "kinds.yaml", "--name", "kinds", "--serial", "--store", "store", cwd=place)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     return place
 
 
@@ -91,7 +90,7 @@ def test_points_share_their_seeds_and_seeds_differ(run):
 
 def test_a_second_run_computes_nothing_and_the_table_is_shown(folder, run):
     again = universality("run", "kinds.yaml", "--name", "kinds", "--serial", "--store", "store", cwd=folder)
-    assert again.returncode == 0, again.stderr
+    assert again.exit_code == 0, again.stderr
     assert "0 steps" in again.stderr or "nothing" in again.stderr.lower()
     shown = universality("show", "kinds", "--store", "store", cwd=folder)
     assert "Sweep kinds" in shown.stdout
@@ -107,7 +106,7 @@ def test_a_second_run_computes_nothing_and_the_table_is_shown(folder, run):
 
 def test_the_report_has_the_frontier_and_misses_nothing(folder, run):
     done = universality("report", "kinds", "--store", "store", "--out", "report", cwd=folder)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     names = {path.relative_to(folder / "report").as_posix() for path in (folder / "report").rglob("*.*")}
     assert {"figures/frontier.pdf", "figures/frontier.csv", "tables/sweeps.tex", "tables/sweeps.csv"} <= names
     assert "Missing" not in (folder / "report" / "README.md").read_text()
@@ -120,12 +119,8 @@ def test_the_report_has_the_frontier_and_misses_nothing(folder, run):
 
 @pytest.mark.parametrize("page", ["sweeps", "overview", "pairs", "runs", "specific"])
 def test_no_screen_stumbles_over_a_run_without_comparison(folder, run, monkeypatch, page):
-    monkeypatch.setattr(sys, "argv", ["app.py", "--store", str(folder / "store")])
-    app = AppTest.from_file(str(APP), default_timeout=60).run()
-    if page != "overview":
-        app = app.switch_page(f"app_pages/{page}.py").run()
-    assert not app.exception
+    shown = opened(str(folder / "store"), monkeypatch, page)
     if page == "sweeps":
-        assert "Sweeps" in app.title[0].value
-        assert len(app.dataframe[0].value) == 5
-        assert "2 of 10 dictionaries diverged" in app.warning[0].value
+        assert "Sweeps" in shown.title[0].value
+        assert len(shown.dataframe[0].value) == 5
+        assert "2 of 10 dictionaries diverged" in shown.warning[0].value

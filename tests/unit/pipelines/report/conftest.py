@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
+from shared_folders import made_once
 from synthetic_run import write_synthetic_run
 
 from pipelines.report.report_writer import ReportOptions, ReportResult, write_report
-from storage import Run
+from storage import Run, open_run
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +20,16 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="session")
-def small_written(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ReportResult]:
+def small_written(small_run: Run) -> tuple[Path, ReportResult]:
     """The report of that run in all formats: its folder, and what was said of it."""
-    out = tmp_path_factory.mktemp("reports") / "report"
-    return out, write_report(small_run, out)
+    folder = made_once("small-report", lambda folder: _write(small_run, folder, ReportOptions()))
+    return folder / "report", pickle.loads((folder / "result").read_bytes())
+
+
+def _write(run: Run, folder: Path, options: ReportOptions) -> None:
+    """The report of a run and, beside it, what was said of it."""
+    result = write_report(run, folder / "report", options)
+    (folder / "result").write_bytes(pickle.dumps(result))
 
 
 @pytest.fixture(scope="session")
@@ -31,22 +39,26 @@ def small_report(small_written: tuple[Path, ReportResult]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def two_comparisons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path, ReportResult]:
+def two_comparisons() -> tuple[Run, Path, ReportResult]:
     """A run of two models with the comparisons layer0 and layer1, without any control, its report (one format, one
     width), and what was said of it.
     """
-    folder = tmp_path_factory.mktemp("two")
-    run = write_synthetic_run(
-        str(folder / "store"),
-        n_models=2,
-        n_untrained=0,
-        replicates=False,
-        comparisons=("layer0", "layer1"),
-        n_latents=60,
-        n_documents=96,
-    )
-    result = write_report(run, folder / "report", ReportOptions(formats=("svg",), columns=1))
-    return run, folder / "report", result
+
+    def fill(folder: Path) -> None:
+        run = write_synthetic_run(
+            str(folder / "store"),
+            n_models=2,
+            n_untrained=0,
+            replicates=False,
+            comparisons=("layer0", "layer1"),
+            n_latents=60,
+            n_documents=96,
+        )
+        _write(run, folder, ReportOptions(formats=("svg",), columns=1))
+
+    folder = made_once("two-comparisons", fill)
+    run = open_run(None, str(folder / "store"))
+    return run, folder / "report", pickle.loads((folder / "result").read_bytes())
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_pinned_pairs_are_shown_in_their_order_with_disagreement(run: Run, repor
 
 
 def test_many_pins_take_several_pages(run: Run, tmp_path: Path) -> None:
-    rows = run.table("pairs").iloc[:30]
+    rows = run.table("pairs").iloc[:20]
     columns = ["comparison_id", "model_a", "latent_a", "model_b", "latent_b"]
     pins = _pins(run) | {"pairs": json.loads(rows[columns].to_json(orient="records"))}
     write_report(run, tmp_path / "report", ReportOptions(("svg",), 1, Pins.model_validate(pins)))
