@@ -36,10 +36,10 @@ def headlines(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
         sides.append(overall[["value", "low", "high"]].astype(float).add_suffix(f"_{side}"))
     frame = sides[0].join(sides[1], how="outer").reindex(list(QUANTITIES))
     frame = frame[frame[["value_a", "value_b"]].notna().any(axis=1)]
-    known = frame[["low_a", "high_a", "low_b", "high_b"]].notna().all(axis=1)
+    both = frame[["low_a", "high_a", "low_b", "high_b"]].notna().all(axis=1)
     apart = (frame["low_a"] > frame["high_b"]) | (frame["low_b"] > frame["high_a"])
     frame = frame.assign(
-        difference=frame["value_b"] - frame["value_a"], apart=apart.astype("boolean").where(known)
+        difference=frame["value_b"] - frame["value_a"], apart=apart.astype("boolean").where(both)
     )
     frame.insert(0, "quantity", [QUANTITIES[str(name)].title for name in frame.index])
     return frame.reset_index(drop=True)
@@ -54,10 +54,10 @@ def quality(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for column, name in QUALITY.items():
         values = [_numbers(table, column) for table in (a, b)]
-        if any(len(found) for found in values):
+        if any(len(numbers) for numbers in values):
             row: dict[str, Any] = {"measure": name}
-            for side, found in zip("ab", values, strict=True):
-                three = (np.median(found), found.min(), found.max()) if len(found) else [np.nan] * 3
+            for side, numbers in zip("ab", values, strict=True):
+                three = (np.median(numbers), numbers.min(), numbers.max()) if len(numbers) else [np.nan] * 3
                 row |= dict(zip((side, f"low_{side}", f"high_{side}"), map(float, three), strict=True))
             rows.append({**row, "difference": row["b"] - row["a"]})
     columns = ["measure", "a", "low_a", "high_a", "b", "low_b", "high_b", "difference"]

@@ -26,8 +26,8 @@ def arguments(argv: Sequence[str] | None = None) -> Arguments:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--store", default=os.environ.get("UNIVERSALITY_STORE") or "runs")
-    known, _ = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
-    return Arguments(known.store)
+    given, _ = parser.parse_known_args(sys.argv[1:] if argv is None else argv)
+    return Arguments(given.store)
 
 
 def foreign_rooms() -> str:

@@ -56,18 +56,16 @@ def show_feature(view: View, row: pd.Series) -> None:
 
 def _facts(row: pd.Series) -> list[Fact]:
     domain = row.get("top_domain")
-    known = [
+    numbers = [
         Fact("fires on", words.rate(row["firing_rate"]), "of all rows", "Firing rate."),
         Fact("largest activation", words.number(row.get("max_activation")), "on the evaluation text"),
         Fact("strongest in", str(domain) if pd.notna(domain) else "–", "domain of its strongest activations"),
     ]
-    if row["status"] == "alive":
-        reached = words.counted(int(row["n_models"]), "model")
-        known += [
-            Fact("best held-out r", words.number(row["best_r"]), "to any latent of any other model"),
-            Fact("found in", reached, "that its cluster reaches"),
-        ]
-    return known
+    if row["status"] != "alive":
+        return numbers
+    reached = words.counted(int(row["n_models"]), "model")
+    best = Fact("best held-out r", words.number(row["best_r"]), "to any latent of any other model")
+    return [*numbers, best, Fact("found in", reached, "that its cluster reaches")]
 
 
 def show_text_statistics(view: View, feature: DrawnFeature) -> None:

@@ -22,8 +22,8 @@ from results.progress import command
 HEIGHT = 640
 #: The ring around what the address names; it reads on light and on dark.
 _RING = "#D55E00"
-#: The ring marks what is chosen; ECharts' own mark would stay on what was clicked before.
-_UNMARKED = {"itemStyle": {"borderWidth": 0}}
+#: A click selects one item. The ring marks it; ECharts' own mark would stay on what was clicked before.
+_CLICKABLE = {"selectedMode": "single", "select": {"itemStyle": {"borderWidth": 0}, "label": {"show": False}}}
 
 
 def explain_no_positions(view: View) -> None:
@@ -37,62 +37,58 @@ def explain_no_positions(view: View) -> None:
 
 
 def points_spec(
-    frame: pd.DataFrame, told: Sequence[str], groups: Sequence[Group], chosen: str
+    frame: pd.DataFrame, summaries: Sequence[str], groups: Sequence[Group], chosen: str
 ) -> dict[str, Any]:
     """The map: one series per colour, zoomed by the wheel and moved by dragging.
 
     Args:
         frame: id, x, y of every point drawn.
-        told: a line per point for the tooltip.
+        summaries: a line per point for the tooltip.
         groups: the points by colour.
         chosen: id of the point with a ring, or empty.
     """
     size = 9 if len(frame) < 1_000 else 7 if len(frame) < 5_000 else 4.5
-    points = frame[["x", "y", "id"]].assign(told=list(told))
-    datasets = [{"source": points[group.members]} for group in groups]
+    points = frame[["x", "y", "id"]].assign(summary=list(summaries))
     # The fewer, the higher: a small group is never hidden by a large one.
     heights = np.argsort(np.argsort([-group.members.sum() for group in groups], kind="stable"))
+    common = {"type": "scatter", "encode": {"x": "x", "y": "y"}, "symbolSize": size, **_CLICKABLE}
     series = [
         {
-            "type": "scatter",
-            "encode": {"x": "x", "y": "y"},
-            "datasetIndex": place,
-            "symbolSize": size,
-            "selectedMode": "single",
+            **common,
+            "datasetIndex": i,
             "itemStyle": {"color": group.colour, "opacity": 0.8},
-            "select": _UNMARKED,
-            "z": 2 + int(heights[place]),
+            "z": 2 + int(heights[i]),
         }
-        for place, group in enumerate(groups)
+        for i, group in enumerate(groups)
     ]
     return {
         **_plane(points),
-        "tooltip": {"trigger": "item", "confine": True, "formatter": "<b>{@id}</b><br>{@told}"},
-        "dataset": datasets,
+        "tooltip": {"trigger": "item", "confine": True, "formatter": "<b>{@id}</b><br>{@summary}"},
+        "dataset": [{"source": points[group.members]} for group in groups],
         "series": [*series, _ring(points[points["id"] == chosen], size + 12)],
     }
 
 
 def _plane(frame: pd.DataFrame) -> dict[str, Any]:
     """Axes around x and y that are not drawn, zoomed by the wheel and moved by dragging; no animation."""
+
+    def axis(values: pd.Series) -> dict[str, Any]:
+        low, high = float(values.min()), float(values.max())
+        edge = 0.03 * (high - low) or 1.0
+        return {"type": "value", "show": False, "min": low - edge, "max": high + edge}
+
     return {
         "animation": False,
         "aria": {"enabled": False},
         "legend": {"show": False},
         "grid": {"left": 4, "right": 4, "top": 4, "bottom": 4, "containLabel": False},
-        "xAxis": _axis(frame["x"]),
-        "yAxis": _axis(frame["y"]),
+        "xAxis": axis(frame["x"]),
+        "yAxis": axis(frame["y"]),
         # Nothing is dropped at the edges: a link may end outside.
         "dataZoom": [
-            {"type": "inside", axis: 0, "filterMode": "none"} for axis in ("xAxisIndex", "yAxisIndex")
+            {"type": "inside", which: 0, "filterMode": "none"} for which in ("xAxisIndex", "yAxisIndex")
         ],
     }
-
-
-def _axis(values: pd.Series) -> dict[str, Any]:
-    low, high = float(values.min()), float(values.max())
-    edge = 0.03 * (high - low) or 1.0
-    return {"type": "value", "show": False, "min": low - edge, "max": high + edge}
 
 
 def graph_spec(
@@ -130,12 +126,11 @@ def graph_spec(
         "type": "graph",
         # On axes, zooming moves nodes and leaves them round and of their size.
         "coordinateSystem": "cartesian2d",
-        "selectedMode": "single",
         "label": {"show": False},
         "itemStyle": {"opacity": 0.95},
         "lineStyle": {"color": GREY, "opacity": 0.45, "curveness": 0},
         "emphasis": {"disabled": len(nodes) > 2_000, "focus": "adjacency", "label": {"show": False}},
-        "select": {**_UNMARKED, "label": {"show": False}},
+        **_CLICKABLE,
         "data": nodes,
         "links": edges,
     }
