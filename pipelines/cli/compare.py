@@ -258,7 +258,7 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     names = comparison.features["model"].drop_duplicates()
     tables["models"] = DataFrame({"model": names, "role": "primary"})
     exhibits = ExhibitWriter(write)
-    exhibits.every_exhibit(tables, {"main": comparison.config.tau}, frozenset(COMPARISON))
+    exhibits.write_all(tables, {"main": comparison.config.tau}, frozenset(COMPARISON))
     for missing in exhibits.missing:
         say(f"Not made: {missing}.")
     return written

@@ -102,8 +102,8 @@ def caption(name: str) -> str:
 def columns(name: str) -> list[Column]:
     """The columns of a table for readers, as ``templates/exhibits.yaml.j2`` lists them."""
     return [
-        Column(column, header, None if form == ["token"] else (form or [None])[0], token=form == ["token"])
-        for column, header, *form in _words()[name]["columns"]
+        Column(column, header, digits=None if form == "token" else form, token=form == "token")
+        for column, header, form in ([*row, None][:3] for row in _words()[name]["columns"])
     ]
 
 

@@ -66,7 +66,7 @@ class ExhibitWriter:
         self.numbers: dict[str, pd.DataFrame] = {}
         self._write, self._options = write, options
 
-    def every_exhibit(
+    def write_all(
         self,
         tables: Mapping[str, pd.DataFrame],
         taus: Mapping[str, float],
@@ -116,7 +116,7 @@ class ExhibitWriter:
                 self.missing.append(f"`{name}`: {damage}")
                 continue
             self.keep_numbers(exhibit.name, contents)
-            self.contents(exhibit.name, contents, name, label)
+            self.write_contents(exhibit.name, contents, name, label)
 
     def keep_numbers(self, exhibit: str, contents: Contents) -> None:
         """Remember what stands behind a figure."""
@@ -126,7 +126,7 @@ class ExhibitWriter:
                     part = re.sub(r"^-page\d+", "", suffix).removesuffix(".csv")
                     self.numbers.setdefault(exhibit.removeprefix("figures/") + part, content)
 
-    def contents(self, exhibit: str, contents: Contents, name: str = "", label: str = "") -> None:
+    def write_contents(self, exhibit: str, contents: Contents, name: str = "", label: str = "") -> None:
         """Write the contents of one exhibit.
 
         Args:

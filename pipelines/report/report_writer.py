@@ -75,7 +75,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
             folder.write(f"tables/{name}.csv", csv_bytes(table))
     planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
     exhibits = ExhibitWriter(folder.write, options)
-    exhibits.every_exhibit(tables, _taus(run), planned, cache(partial(Evidence, run)))
+    exhibits.write_all(tables, _taus(run), planned, cache(partial(Evidence, run)))
     beside = _write_beside(run, tables, options, exhibits)
     missing += exhibits.missing
     values = run_values(run, tables, tuple(missing))

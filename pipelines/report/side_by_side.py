@@ -100,7 +100,7 @@ def write_beside(
         made["tables/settings"] = {"": Listing(differences, listed), ".csv": differences}
     for name, contents in made.items():
         writer.keep_numbers(name, contents)
-        writer.contents(name, contents)
+        writer.write_contents(name, contents)
     if len(recipes) > 1:
         for exhibit in FIGURES:
             if exhibit.name.removeprefix("figures/") in EACH:
@@ -117,7 +117,7 @@ def _write_one(writer: ExhibitWriter, exhibit: Exhibit, comparison: RunCompariso
         return
     contents = exhibit.make(comparison.tables, ExhibitContext(comparison.tau, 1))
     pictures = {suffix: content for suffix, content in contents.items() if suffix == ""}
-    writer.contents(exhibit.name, pictures, name, comparison.label)
+    writer.write_contents(exhibit.name, pictures, name, comparison.label)
 
 
 def beside_values(comparisons: Sequence[RunComparison]) -> list[dict[str, Any]]:
