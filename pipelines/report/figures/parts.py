@@ -49,9 +49,8 @@ def heading(axes: Axes, words: str) -> None:
 
 def message(axes: Axes, words: str, height: float = 0.5, **style: Any) -> None:
     """Words in the middle of axes that have nothing to draw."""
-    axes.text(
-        0.5, height, words, ha="center", va="center", color=MUTED, transform=axes.transAxes, **style
-    )  # fmt: skip
+    style |= {"ha": "center", "va": "center", "color": MUTED}
+    axes.text(0.5, height, words, transform=axes.transAxes, **style)
 
 
 def note(figure: Figure, left: float, bottom: float, words: str, **style: Any) -> None:
