@@ -37,40 +37,24 @@ from universality.domains import best_latents, domain_table, nearest_neurons
 from universality.graph import build_graph, cycle_consistency
 from universality.indices import Index
 from universality.seeds import generator
+from universality.tables import FEATURES
 from universality.verdicts import first_verdict
 
 if TYPE_CHECKING:
     import networkx as nx
-
-FEATURE_COLUMNS = (
-    "model", "latent", "status", "flags", "firing_rate", "cluster", "class", "level", "n_models", "best_r",
-    "verdict", "max_activation", "top_domain",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Everything that a comparison found.
 
+    Its tables are those of :data:`universality.tables.COMPARISON`, where every column is explained.
+
     Attributes:
-        features: one row per latent of every model: model, latent, status (alive|rare|dead), flags, firing_rate,
-            cluster, class, level, n_models, best_r (highest held-out r to any latent of any other model),
-            verdict (first in order over the models missing from its cluster; missing if universal),
-            max_activation, top_domain. Cluster, class, level and verdict are missing for latents not alive.
-        pairs: one row per assigned pair of two models; see :class:`PairMatching`, and
-            :meth:`universality.compare.effects.Functions.columns` for what the pair does.
-        verdicts: model, latent, other_model, verdict, statistic.
-        clusters: cluster, class, level, n_models, completeness, cohesion, members.
+        features, pairs, verdicts, clusters, indices, headline, baselines, null_quantiles, null_rates, tau_curve,
+            k_of_m, candidates, domains: the tables. Quantities without input have no rows in ``headline``; ``domains``
+            is empty without labels.
         graph: nodes ``(model, latent)``, edges of the clusters.
-        indices: name, pair, value, chance, low, high, n.
-        headline: quantity, pair, value, low, high, n. Quantities without input have no rows.
-        baselines: kind, model_a, latent_a, model_b, latent_b, r_held_out, r_token.
-        null_quantiles: pair, kind, quantile, value.
-        null_rates: left, right, n, p05, p50, p95; see :func:`null_rate_table`.
-        tau_curve: tau, class, level, n_features.
-        k_of_m: k, n_clusters, n_features, fraction.
-        candidates: model_a, latent_a, model_b, latent_b, rank, r.
-        domains: one row per (domain, model); empty without labels. See :func:`domain_table`.
         counts: features by status, class, level, and level within class.
         config: the settings used.
     """
@@ -144,7 +128,7 @@ def assemble(stages: Stages) -> Comparison:
 def feature_table(
     stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row per latent of every model, models in the order given; columns :data:`FEATURE_COLUMNS`."""
+    """One row per latent of every model, models in the order given; columns :data:`universality.tables.FEATURES`."""
     first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
     parts = []
     for model in stages.models:
@@ -161,7 +145,7 @@ def feature_table(
         keys = pd.MultiIndex.from_arrays([np.full(alive.size, model), np.arange(alive.size)])
         table["verdict"] = pd.Series(first.reindex(keys).to_numpy(), dtype=object)
         table["top_domain"] = pd.Series(_top_domain(stages, model), dtype=object)
-        parts.append(table[list(FEATURE_COLUMNS)])
+        parts.append(table[FEATURES.names])
     types = {"model": object, "cluster": "Int64", "n_models": "int64"}
     return pd.concat(parts, ignore_index=True).astype(types)
 

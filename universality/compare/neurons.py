@@ -18,9 +18,7 @@ from universality.intervals import percentile_interval
 from universality.matching import match
 from universality.rows import Rows
 from universality.seeds import generator
-
-NEURON_COLUMNS = ("model_a", "latent_a", "model_b", "latent_b", "r", "r_held_out", "r_low", "r_high")
-INDEX_COLUMNS = ("name", "pair", "value", "chance", "low", "high", "n")
+from universality.tables import INDICES, NEURON_PAIRS
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +26,9 @@ class NeuronMatching:
     """Assigned neurons of two models, and indices of their raw activations.
 
     Attributes:
-        pairs: one row per assigned pair, columns :data:`NEURON_COLUMNS` (a "latent" here is a raw coordinate).
+        pairs: one row per assigned pair, the table ``neuron_pairs`` (a "latent" is a raw coordinate).
         resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
-        indices: name, pair, value, chance, low, high, n.
+        indices: the table ``indices`` of this pair.
     """
 
     pairs: pd.DataFrame
@@ -40,7 +38,7 @@ class NeuronMatching:
     def swapped(self) -> NeuronMatching:
         """The same matching, named the other way round (indices keep their own direction)."""
         names = {"model_a": "model_b", "latent_a": "latent_b", "model_b": "model_a", "latent_b": "latent_a"}
-        pairs = self.pairs.rename(columns=names)[list(NEURON_COLUMNS)]
+        pairs = self.pairs.rename(columns=names)[NEURON_PAIRS.names]
         order = np.lexsort((pairs["latent_b"], pairs["latent_a"]))
         return NeuronMatching(pairs.iloc[order].reset_index(drop=True), self.resampled[order], self.indices)
 
@@ -57,8 +55,8 @@ class NeuronMatching:
         cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]
     ) -> NeuronMatching:
         """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
-        pairs = tables["neuron_pairs"][list(NEURON_COLUMNS)].reset_index(drop=True)
-        indices = tables["raw_indices"][list(INDEX_COLUMNS)].reset_index(drop=True)
+        pairs = tables["neuron_pairs"][NEURON_PAIRS.names].reset_index(drop=True)
+        indices = tables["raw_indices"][INDICES.names].reset_index(drop=True)
         return cls(pairs, np.asarray(arrays["resampled"]), indices)
 
 
@@ -107,8 +105,8 @@ def pair_neurons(
 
 
 def index_table(indices: list[tuple[Index, str]]) -> pd.DataFrame:
-    """name, pair, value, chance, low, high, n; bounds are missing where none are computed."""
+    """The table ``indices``; bounds are missing where none are computed."""
     rows = [{**asdict(index), "pair": pair} for index, pair in indices]
-    return pd.DataFrame(rows, columns=list(INDEX_COLUMNS)).astype(
+    return pd.DataFrame(rows, columns=INDICES.names).astype(
         {"value": float, "chance": float, "low": float, "high": float, "n": "int64"}
     )

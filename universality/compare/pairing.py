@@ -25,12 +25,9 @@ from universality.intervals import percentile_interval, resampled_correlations
 from universality.matching import MatchResult, match
 from universality.rows import Rows
 from universality.seeds import generator
+from universality.tables import MATCHED
 
 N_CANDIDATES = 5
-PAIR_COLUMNS = (
-    "model_a", "latent_a", "model_b", "latent_b", "r", "r_held_out", "p", "q", "q_domain", "r_document", "r_token",
-    "level", "margin_a", "margin_b", "method", "r_low", "r_high", "jaccard", "n_both", "p_b_given_a", "p_a_given_b",
-)  # fmt: skip
 _BEST = ("partner", "r", "low", "high", "means")
 _SWAPPED = {
     "latent_a": "latent_b",
@@ -64,8 +61,8 @@ class PairMatching:
     """The assigned pairs of two dictionaries with their evidence.
 
     Attributes:
-        pairs: one row per assigned pair, columns :data:`PAIR_COLUMNS`, sorted by latent_a; ``q_domain`` and
-            ``r_token`` are NaN where domains or token ids were not given.
+        pairs: one row per assigned pair, the table ``matched``, sorted by latent_a; ``q_domain`` and ``r_token``
+            are NaN where domains or token ids were not given.
         best_a, best_b: best held-out partners of either side's latents.
         resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
         resampled_token: the same of the token-conditional r for :func:`evenly` chosen pairs; (0, n_resamples)
@@ -85,7 +82,7 @@ class PairMatching:
     def swapped(self) -> PairMatching:
         """The same matching, named the other way round."""
         names = _SWAPPED | {b: a for a, b in _SWAPPED.items()}
-        pairs = self.pairs.rename(columns=names)[list(PAIR_COLUMNS)]
+        pairs = self.pairs.rename(columns=names)[MATCHED.names]
         order = np.lexsort((pairs["latent_b"], pairs["latent_a"]))
         return replace(
             self,
@@ -114,7 +111,7 @@ class PairMatching:
         """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
         best = [BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST)) for side in "ab"]
         certificate, top = (float(x) for x in arrays["outcome"])
-        pairs = tables["pairs"][list(PAIR_COLUMNS)].reset_index(drop=True)
+        pairs = tables["pairs"][MATCHED.names].reset_index(drop=True)
         draws, draws_token = (np.asarray(arrays[name]) for name in ("resampled", "resampled_token"))
         return cls(pairs, best[0], best[1], draws, draws_token, certificate, int(top))
 
