@@ -75,7 +75,7 @@ def show_contexts_panel(view: View, features: Sequence[DrawnFeature], *, key: st
 
     Args:
         view: the comparison.
-        features: one or two.
+        features: one, or two, of which the first is the background and the second the underline.
         key: prefix of the keys of the widgets.
     """
     with panel("Contexts", "Each text stands once, with the activations of both features drawn on it."):
@@ -89,7 +89,12 @@ def show_contexts_panel(view: View, features: Sequence[DrawnFeature], *, key: st
             best = rows_of_choice(choice, features[0].firing, features[-1].firing)
             rows = [(row, "") for row in distinct_contexts(view.text, best, MORE if more else LIMIT)]
         st.html(features_legend(features, stacked=stacked))
-        show_contexts(view.text, rows, features, stacked=stacked)
+        if rows:
+            drawn = (_context(view.text, row, note, features, stacked=stacked) for row, note in rows)
+            st.html(context_rows(drawn))
+        else:
+            remedy = "The two features agree here, or one of them never fires on the evaluation text."
+            nothing("No such row.", remedy)
 
 
 def _controls(n_features: int, key: str) -> tuple[str, str, bool, bool]:
@@ -145,28 +150,10 @@ def distinct_contexts(text: EvaluationText, rows: np.ndarray, limit: int) -> lis
     return distinct(texts, lambda r: "".join(text.window(r).tokens).encode(), limit)
 
 
-def show_contexts(
-    text: EvaluationText, rows: Sequence[tuple[int, str]], features: Sequence[DrawnFeature], *, stacked: bool
-) -> None:
-    """Draw contexts in one piece of HTML.
-
-    Args:
-        text: the evaluation text.
-        rows: evaluation rows with notes.
-        features: one or two; the first is the background, the second the underline.
-        stacked: draw each feature on a line of its own instead.
-    """
-    if not rows:
-        nothing(
-            "No such row.", "The two features agree here, or one of them never fires on the evaluation text."
-        )
-        return
-    st.html(context_rows([_context(text, row, note, features, stacked=stacked) for row, note in rows]))
-
-
 def _context(
     text: EvaluationText, row: int, note: str, features: Sequence[DrawnFeature], *, stacked: bool
 ) -> tuple[str, str]:
+    """Values and place of an evaluation row, and its text with every feature on it or on a line of its own."""
     window = text.window(row)
     channels = [feature.channel(window.rows) for feature in features]
     lines = [[channel] for channel in channels] if stacked else [channels]
