@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 import sys
 import tempfile
 from importlib import metadata
@@ -132,9 +133,24 @@ def numbers(artifact: Artifact) -> dict[str, list[float]]:
         entries |= {f"tensor {name}.{part}": values for part, values in artifact.tensors(name).items()}
     for name in artifact.names("sparse"):
         entries[f"sparse {name}"] = artifact.csr(name).data
+    for name in artifact.names("json"):
+        entries |= {f"json {name}{path}": [value] for path, value in _leaves(artifact.json(name))}
     for name in artifact.names("tables"):
         entries |= {f"table {name}.{column}": values for column, values in artifact.table(name).items()}
     return {name: _numbers(values) for name, values in entries.items()}
+
+
+def _leaves(value, path: str = ""):
+    """The numbers of a JSON value by their path; nodes and edges of a graph have none."""
+    if isinstance(value, dict):
+        for key, child in value.items():
+            if key not in ("nodes", "edges"):
+                yield from _leaves(child, f"{path}.{key}")
+    elif isinstance(value, list):
+        for place, child in enumerate(value):
+            yield from _leaves(child, f"{path}.{place}")
+    elif isinstance(value, float | int):
+        yield path, value
 
 
 def _numbers(values) -> list[float]:
@@ -190,7 +206,11 @@ def _alike(golden: list[float], now: list[float]) -> bool:
 
 @pytest.fixture(scope="module")
 def now(tmp_path_factory) -> dict[str, dict]:
-    return made(compute(str(tmp_path_factory.mktemp("golden") / "store")))
+    from tiny_run import tiny_store
+
+    folder = tmp_path_factory.mktemp("golden") / "store"
+    shutil.copytree(tiny_store() / "artifacts", folder / "artifacts")
+    return made(compute(str(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -251,8 +271,8 @@ def test_elsewhere_numbers_must_be_alike(now, alike):
 
 
 if __name__ == "__main__" and "--update" in sys.argv:
-    with tempfile.TemporaryDirectory() as folder:
-        nodes = made(compute(folder))
+    with tempfile.TemporaryDirectory() as temporary:
+        nodes = made(compute(temporary))
     lines = [f" {json.dumps(place)}: {json.dumps(record)}" for place, record in nodes.items()]
     head = f'{{"environment": {json.dumps(environment())},\n "nodes": {{\n'
     GOLDEN.write_text(head + ",\n".join(lines) + "\n}}\n")

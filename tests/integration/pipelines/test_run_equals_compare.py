@@ -1,14 +1,13 @@
 """The tiny recipe, computed step by step through the store, gives the tables that compare() gives in memory."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from tiny_run import tiny_store, universality
 
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionary_steps import open_sae
@@ -22,18 +21,9 @@ from universality.sae.formats import save_sae
 HOOK = "blocks.0.mlp.hook_post"
 
 
-def universality(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error::ResourceWarning", "-m", "pipelines.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-
-
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("store")
-    done = universality("run", "tiny", "--store", str(folder), "--serial", "--name", "tiny")
-    assert done.returncode == 0, done.stderr
-    assert "Comparison main" in done.stdout
-    return folder
+def store():
+    return tiny_store()
 
 
 @pytest.fixture(scope="module")
