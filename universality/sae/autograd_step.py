@@ -136,6 +136,8 @@ class Batch:
         aux_k, c = self.config.auxiliary_latents(W_dec.shape[-1]), self.config.aux_coefficient
         if self.dead is None or not aux_k or not c:
             return 0.0
+        # dead_acts (..., n, d_sae), slots and values (..., n, aux_k): one number of slots for all seeds, so that they
+        # stay one product, although each has dead latents of its own.
         # Slots beyond a seed's dead latents hold zeros: they are free.
         dead_acts = torch.where(self.dead.unsqueeze(-2), torch.relu(pre), 0.0)
         values, slots = dead_acts.topk(min(aux_k, dead_acts.shape[-1]), dim=-1, sorted=False)
@@ -195,6 +197,7 @@ class AutogradStep:
             # No seed's loss depends on another's weights, so the sum's gradient is each seed's own.
             grads = torch.autograd.grad(losses.loss.sum(), list(leaves.values()))
             self.apply(dict(zip(leaves, grads, strict=True)), rates)
+            # Rows since a latent fired, counted to the end of the batch; in place, for views of seeds share it.
             silent += len(x)
             silent.masked_fill_(losses.fired, 0)
             self.observe(values)
@@ -273,6 +276,7 @@ def advance(
     weights: Named, means: Named, squares: Named, grads: Named, rates: Moving, constants: Decays, unit: bool
 ) -> None:
     """:func:`update` by gradients that lie across unit rows already."""
+    # In place, tensor by tensor: beside the gradients nothing of the size of the weights is made but ``bound``.
     (step, correct2), (beta1, beta2, eps) = rates, constants
     for name, weight in weights.items():
         grad = grads[name]

@@ -27,6 +27,7 @@ class BatchKernelStep(TopKKernelStep):
     def step(self, x: torch.Tensor, dead: torch.Tensor, rates: Rates) -> StepOutcome:
         """Train on the batch ``x (n, d_in)``; ``dead`` are the latents (int64) that auxiliary slots may use."""
         outcome = super().step(x, dead, rates)
+        # A batch that was not trained on says nothing about the threshold.
         if math.isfinite(outcome.loss):
             values = torch.from_numpy(self._slots.values)
             self.config.kind.observe(values, self.state, observation_decay(self.n_steps))
@@ -53,7 +54,9 @@ class BatchKernelStep(TopKKernelStep):
             self._share(len(tile), self.threads, len(tile) * self.d_sae, select)
             candidates.merge()
             dead_pre[start : start + len(tile)] = pre.index_select(1, dense.dead)
-        main.fill(candidates, self.d_sae)
+        main.fill(
+            candidates, self.d_sae
+        )  # now rows have their slots, as many as each has: all else is by rows
 
         def decode(_: int, first: int, last: int) -> None:
             main.decode(first, last, self.state.p.W_dec.numpy(), target)
@@ -99,6 +102,7 @@ class Candidates:
         pools = [(self.bits, self.where)]
         pools += [(bits[:n], where[:n]) for (bits, where), n in zip(self._pools, counts, strict=True)]
         bits, where = (np.concatenate(parts) for parts in zip(*pools, strict=True))
+        # The bound of the next tile: the least of keep values seen, below which nothing can be selected any more.
         self.bound = selection.cut_top(len(bits), self.keep, np.int32(self.bound), bits, where)
         self.bits, self.where = bits[: self.keep], where[: self.keep]
         self._states[:] = 0, self.bound
@@ -117,6 +121,7 @@ class BatchSlots(Slots):
     def fill(self, selected: Candidates, d_sae: int) -> None:
         """Take over what was selected."""
         rows, latents = np.divmod(selected.where, d_sae)
+        # Positions rise, so rows do, and within a row latents do: what the kernels ask of slots.
         self.rows, self.indices = rows.astype(np.int32), latents.astype(np.int32)[None]
         self.values = selected.bits.view(np.float32)[None]
         self.slopes = np.empty_like(self.values)

@@ -50,11 +50,6 @@ class SAETrainingResult:
     tokens: int
     warnings: tuple[str, ...] = ()
 
-    @property
-    def max_init_cosine(self) -> float:
-        """The largest of ``init_cosine``: how much of its start the least moved latent keeps."""
-        return float(self.init_cosine.max())
-
 
 def make_stepper(
     config: SAETrainingConfig, state: TrainingState, n_steps: int, fused: FusedUpdate | None = None

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from universality.sae import kernels
+from universality.sae.architectures.topk import active_per_row
 from universality.sae.autograd_step import Rates, StepOutcome
 from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
 from universality.sae.sae_config import SAETrainingConfig
@@ -86,9 +87,10 @@ class TopKKernelStep:
     ):
         self.config, self.state, self.n_steps = config, state, n_steps
         self.d_sae, self.d_in = state.p.W_dec.shape
-        self.k, self.c = config.k or 1, config.aux_coefficient
+        self.k, self.c = active_per_row(config), config.aux_coefficient
         self.aux_k = config.auxiliary_latents(self.d_in)
         self.threads = threads or torch.get_num_threads()
+        # Flushing of denormals is a setting of each thread; without it Adam's fading moments cost many times more.
         self._pool = (
             ThreadPoolExecutor(self.threads, initializer=torch.set_flush_denormal, initargs=(True,))
             if self.threads > 1
@@ -115,6 +117,7 @@ class TopKKernelStep:
 
     def _buffers(self, n: int) -> Slots:
         """Buffers for a batch of n rows; fresh ones only when n changes."""
+        # Used again from step to step: to touch fresh pages every time is not free.
         if self._slots.errors.shape[1] != n:
             self._slots = self._fresh(n)
             self._tile = torch.empty((min(n, max(64, TILE_BYTES // (4 * self.d_sae))), self.d_sae))
@@ -123,6 +126,7 @@ class TopKKernelStep:
     def _auxiliary(self, n: int, dead: torch.Tensor) -> tuple[Slots, DenseAuxiliary]:
         """What models the residual: sparse slots, or dense products where few latents are dead; the other is empty."""
         k = min(self.aux_k, len(dead)) if self.c else 0
+        # (n, dead) products cost dead * d_in a row, sparse slots k * d_in at a worse rate: few dead latents go dense.
         few = len(dead) <= DENSE_DEAD * k
         sparse = Slots(n, 0 if few else k, self.d_in, (self.d_sae,))
         return sparse, DenseAuxiliary(self.state.p.W_dec, dead if few else dead[:0], k if few else 0)
@@ -131,9 +135,9 @@ class TopKKernelStep:
         """First row, rows and pre-activations of a tile at a time; they share one buffer."""
         for start in range(0, len(seen), len(self._tile)):
             tile = seen[start : start + len(self._tile)]
-            pre = torch.addmm(
-                self.state.p.b_enc, tile, self.state.p.W_enc_rows.T, out=self._tile[: len(tile)]
-            )
+            # (rows, d_sae), written over the tile before: it never leaves the cache.
+            p = self.state.p
+            pre = torch.addmm(p.b_enc, tile, p.W_enc_rows.T, out=self._tile[: len(tile)])
             yield start, tile, pre
 
     def _explain(
@@ -175,6 +179,7 @@ class TopKKernelStep:
 
     def _share(self, n: int, parts: int, n_work: int, work: Callable[[int, int, int], None]) -> None:
         """Call ``work(part, first, last)`` on ``parts`` ranges of ``n``, on all threads where that pays."""
+        # Ranges follow from n and parts alone and no two write the same place: threads decide the time, not the sums.
         cuts = [n * part // parts for part in range(parts + 1)]
         ranges = [(part, cuts[part], cuts[part + 1]) for part in range(parts) if cuts[part] < cuts[part + 1]]
         if self._pool is None or n_work < WORTH_SHARING:
@@ -227,6 +232,7 @@ class TopKKernelStep:
         weights = (p["W_enc_rows"], p["W_dec"])
         moments = (m["W_enc_rows"], v["W_enc_rows"], m["W_dec"], v["W_dec"])
         grad_b_enc = np.empty(self.d_sae, np.float32)
+        # A sum over all latents, (d_in,), by part and level; added up in a fixed order below.
         through = np.zeros((LATENT_PARTS, len(levels), self.d_in), np.float32)
         packed = rates.packed()
 

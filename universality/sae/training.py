@@ -147,7 +147,8 @@ def _train(
                 on_state(group.arrays(), {"step": group.done, **identity})
             if progress is not None and (group.done % 10 == 0 or group.done == config.n_steps):
                 try:
-                    progress(*group.progress(), **group.look())
+                    rows = config.batch_rows
+                    progress(group.done * rows, config.n_steps * rows, **group.facts())
                 except (KeyboardInterrupt, InterruptedError):
                     if on_state is not None:
                         on_state(group.arrays(), {"step": group.done, **identity})
@@ -240,11 +241,7 @@ class _Group:
         """Steps taken."""
         return max(training.done for training in self.trainings)
 
-    def progress(self) -> tuple[int, int]:
-        """Rows trained on, and rows in all."""
-        return self.done * self.config.batch_rows, self.config.n_steps * self.config.batch_rows
-
-    def look(self) -> dict[str, float]:
+    def facts(self) -> dict[str, float]:
         """Mean fvu of the last batch, and dead latents of all."""
         fvu = [training.history["fvu"][-1] for training in self.running]
         dead = sum(len(training.dead()) for training in self.running)

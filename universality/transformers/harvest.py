@@ -16,6 +16,8 @@ from transformer_lens.model_bridge.exceptions import StopAtLayerException
 from universality.errors import refusal
 from universality.transformers import twin as twins
 
+USABLE = "Take a residual, attention-output, hook_z or MLP hook point."
+
 
 def harvest(
     model: TransformerBridge,
@@ -62,13 +64,9 @@ def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
     for name in names:
         if name not in model.hook_dict:
             near = difflib.get_close_matches(name, list(model.hook_dict), n=3, cutoff=0.4)
-            raise refusal(
-                f"hook_point {name!r}",
-                "this model",
-                "one of its hook points",
-                "an unknown name",
-                f"Did you mean {' or '.join(near)}?" if near else "List them with model.hook_dict.",
-            )
+            remedy = f"Did you mean {' or '.join(near)}?" if near else "List them with model.hook_dict."
+            where = f"hook_point {name!r}", "this model"
+            raise refusal(*where, "one of its hook points", "an unknown name", remedy)
 
 
 def hook_dimension(model: TransformerBridge, hook_point: str) -> int:
@@ -113,21 +111,16 @@ def _hooks(model: TransformerBridge, hooks: list[tuple[str, Callable]]) -> Itera
             stack.enter_context(model.hooks(fwd_hooks=hooks))
         except ValueError as error:  # TransformerLens's word for a hook that is switched off
             names = ", ".join(name for name, _ in hooks)
-            remedy = "Take a residual, attention-output, hook_z or MLP hook point."
-            raise refusal("hook_point", names, "one that fires", str(error), remedy) from error
+            raise refusal("hook_point", names, "one that fires", str(error), USABLE) from error
         yield
 
 
 def _as_rows(name: str, value: torch.Tensor | None, tokens: torch.Tensor) -> torch.Tensor:
     """Flatten ``(batch, n_ctx, …)`` to ``(batch, n_ctx, d_in)`` or say why that cannot be."""
     if value is None or value.shape[:2] != tokens.shape or value.ndim not in (3, 4):
-        raise refusal(
-            f"hook_point {name!r}",
-            "this model",
-            "one whose activations are (batch, n_ctx, d_in)",
-            "a hook that does not fire" if value is None else f"shape {tuple(value.shape)}",
-            "Take a residual, attention-output, hook_z or MLP hook point.",
-        )
+        legal = "one whose activations are (batch, n_ctx, d_in)"
+        got = "a hook that does not fire" if value is None else f"shape {tuple(value.shape)}"
+        raise refusal(f"hook_point {name!r}", "this model", legal, got, USABLE)
     return value.flatten(2)
 
 
@@ -163,13 +156,9 @@ def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
         parts = ("hook_mlp_out", "mlp.hook_out", "hook_attn_out", "attn.hook_out", "mlp.out.hook_out")
         mapped = unembedding if site in stream + parts else None
     if mapped is None:
-        raise refusal(
-            f"hook_point {hook_point!r}",
-            "logit weights",
-            "one with a linear path to the logits",
-            "one without",
-            "Take mlp.hook_post, hook_mlp_out, hook_attn_out, attn.hook_z or a residual hook point.",
-        )
+        legal = "one with a linear path to the logits"
+        remedy = "Take mlp.hook_post, hook_mlp_out, hook_attn_out, attn.hook_z or a residual hook point."
+        raise refusal(f"hook_point {hook_point!r}", "logit weights", legal, "one without", remedy)
     return mapped.cpu().numpy()
 
 

@@ -99,11 +99,8 @@ def load_weights(model: TransformerBridge, tensors: dict[str, np.ndarray]) -> No
     if own != given:
         wrong = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
         name = wrong[0]
-        raise refusal(
-            f"weight {name!r}",
-            "the transformer",
-            f"of shape {own.get(name, 'none (unknown name)')}",
-            f"{given.get(name, 'nothing')} ({len(wrong)} weights differ)",
-            "Build the model with the config that these weights were saved with.",
-        )
+        legal = f"of shape {own.get(name, 'none (unknown name)')}"
+        got = f"{given.get(name, 'nothing')} ({len(wrong)} weights differ)"
+        remedy = "Build the model with the config that these weights were saved with."
+        raise refusal(f"weight {name!r}", "the transformer", legal, got, remedy)
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()})

@@ -202,13 +202,9 @@ def _restore(model, optimizer, named, state: State, identity: dict) -> list[floa
     arrays, meta = state
     stored = {key: meta.get(key) for key in identity}
     if stored != identity:
-        raise refusal(
-            "state",
-            "a resumed training",
-            f"of the same training ({identity})",
-            stored,
-            "Resume with the config, data_seed and contexts it was started with, or start afresh.",
-        )
+        legal = f"of the same training ({identity})"
+        remedy = "Resume with the config, data_seed and contexts it was started with, or start afresh."
+        raise refusal("state", "a resumed training", legal, stored, remedy)
     load_weights(model, {k.removeprefix("weight/"): v for k, v in arrays.items() if k.startswith("weight/")})
     for name, parameter in named:
         optimizer.state[parameter] = {
@@ -225,15 +221,9 @@ def _check_contexts(contexts: np.ndarray, model: TransformerBridge, what: str) -
     n_ctx, d_vocab = int(model.cfg.n_ctx), int(model.cfg.d_vocab)
     shape = tuple(np.shape(contexts))
     if len(shape) != 2 or shape[0] == 0 or not 2 <= shape[1] <= n_ctx:
-        raise refusal(
-            "shape", what, f"(n_contexts >= 1, 2..{n_ctx})", shape, "Pack tokens into contexts of n_ctx."
-        )
+        remedy = "Pack tokens into contexts of n_ctx."
+        raise refusal("shape", what, f"(n_contexts >= 1, 2..{n_ctx})", shape, remedy)
     low, high = int(np.min(contexts)), int(np.max(contexts))
     if low < 0 or high >= d_vocab:
-        raise refusal(
-            "token ids",
-            what,
-            f"in [0, {d_vocab})",
-            f"[{low}, {high}]",
-            "Use the tokenizer that d_vocab was set for.",
-        )
+        remedy = "Use the tokenizer that d_vocab was set for."
+        raise refusal("token ids", what, f"in [0, {d_vocab})", f"[{low}, {high}]", remedy)

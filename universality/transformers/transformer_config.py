@@ -49,15 +49,9 @@ class TransformerConfig(BaseModel):
     @model_validator(mode="after")
     def _heads_fit(self) -> TransformerConfig:
         if self.d_head is None and self.d_model % self.n_heads:
-            raise ValueError(
-                must_be(
-                    "n_heads",
-                    "TransformerConfig",
-                    f"a divisor of d_model ({self.d_model}) when d_head is not given",
-                    self.n_heads,
-                    "Change n_heads or give d_head.",
-                )
-            )
+            legal = f"a divisor of d_model ({self.d_model}) when d_head is not given"
+            remedy = "Change n_heads or give d_head."
+            raise ValueError(must_be("n_heads", "TransformerConfig", legal, self.n_heads, remedy))
         return self
 
 

@@ -33,9 +33,7 @@ class ToyArchitecture(SAEArchitecture):
     name, label, citation = "toy", "Toy", "gao2024"
     settings = ("l1_coefficient", "sparsity_warmup")
     peak_lr = 1e-3
-
-    def penalty(self, config):
-        return 0.01 if config.l1_coefficient is None else config.l1_coefficient
+    usual_penalty = 0.01
 
     def losses(self, w, batch):
         acts = batch.affine(w["b_enc"], batch.x - w["b_dec"].unsqueeze(-2), w["W_enc_rows"].mT).relu()

@@ -43,6 +43,7 @@ class SAEArchitecture:
         settings: the fields of the config that this architecture has and others may lack.
         optimiser: defaults of ``betas`` and ``eps`` that differ from the config's.
         peak_lr: default learning rate; None for the rule of the TopK paper, ``2e-4 * sqrt(16384 / d_sae)``.
+        usual_penalty: weight of the penalty unless the config gives one.
         unit_norm_inputs: whether inputs are scaled to a mean squared norm of 1, else to a mean norm of sqrt(d_in).
         unit_decoder: whether the decoder's rows stay unit vectors in training.
         clip: largest norm of the whole gradient of a dictionary; None cuts nothing.
@@ -62,6 +63,7 @@ class SAEArchitecture:
     unit_decoder: ClassVar[bool] = True
     clip: ClassVar[float | None] = None
     subtract_b_dec: ClassVar[bool] = True
+    usual_penalty: ClassVar[float] = 0.0
     buffers: ClassVar[dict[str, tuple[int, ...]]] = {}
     named_in_metadata: ClassVar[bool] = True
     sparse_on: ClassVar[tuple[str, ...]] = ()
@@ -79,7 +81,8 @@ class SAEArchitecture:
 
     def penalty(self, config: SAETrainingConfig) -> float:
         """Weight of the penalty on activity, once it has risen; 0 for none."""
-        return 0.0
+        given = config.l1_coefficient if config.l0_coefficient is None else config.l0_coefficient
+        return self.usual_penalty if given is None else given
 
     def resampling(self, config: SAETrainingConfig, n_steps: int) -> dict[int, int]:
         """After which steps dead latents start afresh, and the rows without firing that make a latent dead there."""

@@ -40,10 +40,6 @@ class GatedArchitecture(SAEArchitecture):
             remedy = "Start at 0.1 and look at l0."
             raise ValueError(f"l1_coefficient must be given for gated; got nothing. {remedy}")
 
-    def penalty(self, config: SAETrainingConfig) -> float:
-        """The L1 coefficient."""
-        return config.l1_coefficient or 0.0
-
     def start(self, shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
         """Magnitudes as the gate has them."""
         zeros = np.zeros(config.d_sae, dtype=np.float32)

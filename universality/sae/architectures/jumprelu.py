@@ -37,6 +37,7 @@ class JumpReLUArchitecture(SAEArchitecture):
     settings = ("l0_coefficient", "target_l0", "bandwidth", "sparsity_warmup")
     optimiser: ClassVar = {"eps": 1e-8, "betas": (0.0, 0.999)}
     peak_lr = 7e-5
+    usual_penalty = 1.0
     unit_norm_inputs = True
 
     def check(self, config: SAETrainingConfig) -> None:
@@ -47,10 +48,6 @@ class JumpReLUArchitecture(SAEArchitecture):
         if (config.target_l0 or 0) > config.d_sae:
             legal = f"at most d_sae ({config.d_sae})"
             raise ValueError(f"target_l0 must be {legal}; got {config.target_l0}. Lower it.")
-
-    def penalty(self, config: SAETrainingConfig) -> float:
-        """The L0 coefficient, 1 unless given."""
-        return 1.0 if config.l0_coefficient is None else config.l0_coefficient
 
     def start(self, shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
         """Thresholds of one bandwidth."""

@@ -33,11 +33,8 @@ class ReLUArchitecture(SAEArchitecture):
     name, label, citation = "relu", "ReLU (norm-weighted penalty)", "conerly2024"
     settings = ("l1_coefficient", "sparsity_warmup")
     peak_lr = 5e-5
+    usual_penalty = 5.0
     unit_decoder, clip, subtract_b_dec = False, 1.0, False
-
-    def penalty(self, config: SAETrainingConfig) -> float:
-        """The L1 coefficient, 5 unless given."""
-        return 5.0 if config.l1_coefficient is None else config.l1_coefficient
 
     def start(self, shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
         """Short decoder rows, the encoder their transpose, zero biases."""

@@ -35,6 +35,7 @@ class ReLU2023Architecture(SAEArchitecture):
     name, label, citation = "relu_2023", "ReLU", "bricken2023"
     settings = ("l1_coefficient", "resample_at", "sparsity_warmup")
     peak_lr = 1e-3
+    usual_penalty = 5.0
 
     def check(self, config: SAETrainingConfig) -> None:
         """Shares at which latents start afresh must rise between 0 and 1."""
@@ -42,10 +43,6 @@ class ReLU2023Architecture(SAEArchitecture):
         if shares and not (shares[0] > 0 and all(a < b for a, b in pairwise(shares)) and shares[-1] < 1):
             legal, remedy = "rising between 0 and 1", "They are shares of the training."
             raise ValueError(f"resample_at must be {legal}; got {list(shares)}. {remedy}")
-
-    def penalty(self, config: SAETrainingConfig) -> float:
-        """The L1 coefficient, 5 unless given."""
-        return 5.0 if config.l1_coefficient is None else config.l1_coefficient
 
     def resampling(self, config: SAETrainingConfig, n_steps: int) -> dict[int, int]:
         """Dead is who was silent for half the rows since the last such step, or since the start.

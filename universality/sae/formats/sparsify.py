@@ -68,6 +68,5 @@ def _activation(config: dict[str, Any], folder: Path) -> Activation:
         return AbsTopK(k) if config.get("signed") else TopK(k)
     if kind == "groupmax":
         return GroupMax(k)
-    raise refusal(
-        "activation", str(folder / "cfg.json"), "'topk' or 'groupmax'", repr(kind), "Convert it first."
-    )
+    where = str(folder / "cfg.json")
+    raise refusal("activation", where, "'topk' or 'groupmax'", repr(kind), "Convert it first.")
