@@ -143,6 +143,13 @@ def interrupted(request):
     return short, states, whole
 
 
+@pytest.fixture(scope="class")
+def alone(interrupted):
+    """Seed -> what its training alone gives."""
+    seeds = (5, 3, 9)
+    return {seed: tensors(train_sae(ROWS, interrupted[0], sae_seed=seed, order_seed=4)) for seed in seeds}
+
+
 class TestInterruptedTrainingContract:
     def test_equal_seeds_equal_bytes_other_seeds_others(self, interrupted):
         short, _, whole = interrupted
@@ -166,16 +173,16 @@ class TestInterruptedTrainingContract:
         assert_same(tensors(whole), tensors(train_sae(ROWS, short, sae_seed=3, state=states[which])))
 
     @pytest.mark.parametrize("interrupted_at", [None, 1])
-    def test_seeds_trained_together_have_the_bytes_of_each_alone(self, interrupted, interrupted_at):
+    def test_seeds_trained_together_have_the_bytes_of_each_alone(self, interrupted, alone, interrupted_at):
         short, states = interrupted[0], []
-        options = {"sae_seeds": [5, 3, 9], "order_seed": 4}
+        options = {"sae_seeds": list(alone), "order_seed": 4}
         together = train_saes(
             ROWS, short, **options, on_state=lambda *state: states.append(state), state_every=13
         )
         if interrupted_at is not None:
             together = train_saes(ROWS, short, **options, state=states[interrupted_at])
-        for seed, result in zip(options["sae_seeds"], together, strict=True):
-            assert_same(tensors(result), tensors(train_sae(ROWS, short, sae_seed=seed, order_seed=4)))
+        for result, expected in zip(together, alone.values(), strict=True):
+            assert_same(tensors(result), expected)
 
     def test_the_scale_of_the_data_changes_nothing_but_units(self, interrupted):
         short, _, whole = interrupted
