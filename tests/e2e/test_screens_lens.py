@@ -110,7 +110,7 @@ def test_torch_comes_with_the_first_text_and_not_before(store):
 import sys
 sys.argv = ["app.py", "--store", {store!r}]
 from streamlit.testing.v1 import AppTest
-at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()
+at = AppTest.from_file({str(APP)!r}, default_timeout=60)
 at.switch_page("app_pages/lens.py").run()
 assert not at.exception and len(at.text_area) == 1
 assert "torch" not in sys.modules

@@ -9,7 +9,7 @@ from pathlib import Path
 from shared_folders import made_once
 
 
-def universality(*arguments: str) -> subprocess.CompletedProcess[str]:
+def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own; files that nobody closed are errors."""
     command = [sys.executable, "-W", "error::ResourceWarning", "-m", "pipelines.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
@@ -21,6 +21,6 @@ def tiny_store() -> Path:
 
 
 def _compute(folder: Path) -> None:
-    done = universality("run", "tiny", "--store", str(folder), "--serial", "--name", "tiny")
+    done = in_a_process("run", "tiny", "--store", str(folder), "--serial", "--name", "tiny")
     assert done.returncode == 0, done.stderr
     assert "Comparison main" in done.stdout

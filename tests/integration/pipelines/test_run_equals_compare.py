@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from tiny_run import tiny_store, universality
+from program import universality
+from tiny_run import in_a_process, tiny_store
 
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionary_steps import open_sae
@@ -166,7 +167,7 @@ def test_dictionary_domains_say_where_a_dictionary_explains_little(run):
 
 
 def test_a_second_run_computes_nothing(store):
-    again = universality("run", "tiny", "--store", str(store), "--name", "tiny")
+    again = in_a_process("run", "tiny", "--store", str(store), "--name", "tiny")
     assert again.returncode == 0, again.stderr
     assert "0 steps" in again.stderr or "nothing" in again.stderr.lower()
 
@@ -174,7 +175,7 @@ def test_a_second_run_computes_nothing(store):
 @pytest.mark.slow
 def test_dask_gives_the_same_bytes(store, tmp_path):
     """Two workers, another store: every artifact has the digests of the serial run."""
-    done = universality("run", "tiny", "--store", str(tmp_path), "--workers", "2", "--name", "tiny")
+    done = in_a_process("run", "tiny", "--store", str(tmp_path), "--workers", "2", "--name", "tiny")
     assert done.returncode == 0, done.stderr
 
     def digests(url):
@@ -205,7 +206,7 @@ def test_report_of_a_real_run(store, tmp_path):
     out = tmp_path / "report"
     options = ("--format", "pdf", "--columns", "1")
     done = universality("report", "tiny", "--store", str(store), "--out", str(out), *options)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert {"results.json", "manifest.json", "README.md", "tables/headline.tex"} <= names
     assert sum(name.endswith(".pdf") for name in names) >= 2
@@ -238,10 +239,10 @@ def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
             process.wait()
         # What a kill leaves behind is whole: no artifact without its manifest, no byte that differs from it.
         verified = universality("verify", "--store", str(tmp_path))
-        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert verified.exit_code == 0, verified.stdout + verified.stderr
         reached.append(len(list(tmp_path.rglob("manifest.json"))))
     assert reached == sorted(reached), "finished steps stay finished"
-    done = universality("run", "tiny", "--store", str(tmp_path), "--name", "tiny", "--serial")
+    done = in_a_process("run", "tiny", "--store", str(tmp_path), "--name", "tiny", "--serial")
     assert done.returncode == 0, done.stderr
     whole, resumed = (open_run("tiny", store=str(url)) for url in (store, tmp_path))
     for node in whole.nodes():
@@ -257,7 +258,7 @@ def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_pa
         save_sae(sae, tmp_path / name)
     saes = ", ".join(f"{{model: {name}, path: {tmp_path / name}}}" for name in ("m0", "m0r", "u1"))
     command = ["run", "tiny", "--store", str(store), "--serial", "--name", "mixed"]
-    done = universality(*command, "--set", f"comparisons.0.saes=[{saes}]")
+    done = in_a_process(*command, "--set", f"comparisons.0.saes=[{saes}]")
     assert done.returncode == 0, done.stderr
     mixed = open_run("mixed", store=str(store))
     for name in ("features", "pairs", "verdicts", "headline", "domains"):
@@ -267,7 +268,7 @@ def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_pa
     assert models.loc["m1", "sae_source"] == "trained"
     assert models.loc[["m0", "m0r", "u1"], ["sae_seed", "sae_tokens", "max_init_cosine"]].isna().all().all()
     # The folder changes under the run: refused, and nothing of the run is lost.
-    refused = universality(*command, "--set", "comparisons.0.saes=[{model: m0, path: nowhere}]")
+    refused = in_a_process(*command, "--set", "comparisons.0.saes=[{model: m0, path: nowhere}]")
     assert refused.returncode == 2
     assert "a folder that holds one dictionary" in refused.stderr
 
@@ -283,7 +284,7 @@ def test_a_dictionary_of_another_width_is_refused(store, tmp_path):
     )
     save_sae(wide, tmp_path / "wide")
     override = f"comparisons.0.saes=[{{model: m1, path: {tmp_path / 'wide'}}}]"
-    done = universality("run", "tiny", "--store", str(store), "--serial", "--name", "wide", "--set", override)
+    done = in_a_process("run", "tiny", "--store", str(store), "--serial", "--name", "wide", "--set", override)
     assert done.returncode == 3, "the rest of the run is done"
     assert "65 and 65" in done.stderr
     assert "the width of blocks.0.mlp.hook_post" in done.stderr

@@ -1,16 +1,14 @@
 """A sweep alone, through the command line: its table is what the artifacts say, and everyone can read it."""
 
-import contextlib
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
+from program import universality
 from visits import opened
 
-from pipelines.cli.main import app
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionary_steps import open_sae
 from storage import open_run
@@ -30,11 +28,6 @@ SWEEP = {
     ],
     "n_seeds": 2,
 }
-
-
-def universality(*words, cwd) -> Result:
-    with contextlib.chdir(cwd):
-        return CliRunner().invoke(app, words, catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")
