@@ -1,6 +1,8 @@
 """The tiny recipe, computed step by step through the store, gives the tables that compare() gives in memory."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
