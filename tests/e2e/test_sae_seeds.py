@@ -51,6 +51,9 @@ def test_the_report_has_them_all(url, tmp_path):
     results = json.loads((out / "results.json").read_text())
     assert [model["model"] for model in results["seeds"]["models"]][:3] == IDS
     assert "m0s2" in (out / "tables" / "models.tex").read_text()
+    methods = (out / "methods.md").read_text()
+    assert "every model has one dictionary for each SAE seed: a TopK" in methods
+    assert "All dictionaries have different seeds" in methods
 
 
 @pytest.mark.parametrize("page", ["overview", "clusters"])
@@ -58,3 +61,8 @@ def test_screens_show_them(url, monkeypatch, page):
     at = opened(url, monkeypatch, page)
     said = sentences(at) + " ".join(str(frame.value.to_dict()) for frame in at.dataframe)
     assert all(name in said for name in IDS)
+
+
+def test_the_lens_reads_a_text_through_all_three(url, monkeypatch):
+    said = sentences(opened(url, monkeypatch, "lens", text="def main(): return 1"))
+    assert "clusters fire" in said
