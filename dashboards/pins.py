@@ -12,7 +12,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from dashboards.data import View, get_view
-from dashboards.tables import find_pair
+from results.pair_lists import find_pair
 from results.pins import PinnedPair, Pins
 from results.stored_comparison import comparisons_of
 

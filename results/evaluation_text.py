@@ -160,10 +160,10 @@ class EvaluationText:
             s.encode().lower()
             for s in (query, query.lower(), query.upper(), query.title(), query.capitalize())
         }
-        found = [m.span() for s in spellings for m in re.finditer(re.escape(s), haystack)] if query else []
+        hits = [m.span() for s in spellings for m in re.finditer(re.escape(s), haystack)] if query else []
         touched = np.zeros(self.contexts.size + 1, dtype=np.int64)
-        if found:
-            first, last = np.array(found, dtype=np.int64).T
+        if hits:
+            first, last = np.array(hits, dtype=np.int64).T
             np.add.at(touched, np.searchsorted(starts, first, side="right") - 1, 1)
             np.add.at(touched, np.searchsorted(starts, last - 1, side="right"), -1)
         inside = np.concatenate([[0], np.cumsum(np.cumsum(touched)[:-1] > 0)])

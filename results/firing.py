@@ -43,11 +43,11 @@ class Firing:
 
     def at(self, rows: Iterable[int] | np.ndarray) -> np.ndarray:
         """Activation on each of the given rows; 0 where it does not fire, and for row -1 (no row)."""
-        wanted = np.asarray(rows, dtype=np.int64)
+        asked = np.asarray(rows, dtype=np.int64)
         if not len(self.rows):
-            return np.zeros(len(wanted))
-        place = np.minimum(np.searchsorted(self.rows, wanted), len(self.rows) - 1)
-        return np.where(self.rows[place] == wanted, self.values[place], 0.0)
+            return np.zeros(len(asked))
+        place = np.minimum(np.searchsorted(self.rows, asked), len(self.rows) - 1)
+        return np.where(self.rows[place] == asked, self.values[place], 0.0)
 
 
 def firing(acts: sp.csc_array | sp.csc_matrix, latent: int) -> Firing:
@@ -101,10 +101,10 @@ def consensus_rows(firings: Sequence[Firing]) -> tuple[Int[np.ndarray, " n"], Fl
     """
     rows = np.concatenate([f.rows for f in firings] or [np.zeros(0, np.int64)])
     shares = np.concatenate([f.values / (f.maximum or 1.0) for f in firings] or [np.zeros(0)])
-    known, place = np.unique(rows, return_inverse=True)
-    means = np.bincount(place, shares, minlength=len(known)) / max(len(firings), 1)
+    distinct_rows, place = np.unique(rows, return_inverse=True)
+    means = np.bincount(place, shares, minlength=len(distinct_rows)) / max(len(firings), 1)
     order = np.argsort(-means, kind="stable")
-    return known[order], means[order]
+    return distinct_rows[order], means[order]
 
 
 def correlations(firings: Sequence[Firing], rows: np.ndarray) -> Float[np.ndarray, "n n"]:
@@ -117,8 +117,8 @@ def correlations(firings: Sequence[Firing], rows: np.ndarray) -> Float[np.ndarra
     columns = np.zeros((len(firings), int(np.count_nonzero(rows))))
     place = np.cumsum(rows) - 1
     for number, side in enumerate(firings):
-        kept = rows[side.rows]
-        columns[number, place[side.rows[kept]]] = side.values[kept]
+        counting = rows[side.rows]
+        columns[number, place[side.rows[counting]]] = side.values[counting]
     columns -= columns.sum(axis=1, keepdims=True) / max(columns.shape[1], 1)
     norms = np.linalg.norm(columns, axis=1)
     scale = np.where(norms > 0, norms, np.nan)
@@ -134,15 +134,15 @@ def distinct(rows: Iterable[int], context_of: Callable[[int], bytes], limit: int
         limit: most rows to return.
     """
     seen: set[bytes] = set()
-    kept: list[int] = []
+    chosen: list[int] = []
     for row in rows:
         context = context_of(int(row))
         if context not in seen:
             seen.add(context)
-            kept.append(int(row))
-            if len(kept) == limit:
+            chosen.append(int(row))
+            if len(chosen) == limit:
                 break
-    return kept
+    return chosen
 
 
 def joint_histogram(a: Firing, b: Firing, n_bins: int = N_BINS) -> pd.DataFrame:

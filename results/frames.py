@@ -150,14 +150,14 @@ def model_matrix(
 
 def _intervals(headline: pd.DataFrame | None) -> dict[tuple[str, str], tuple[float, float]]:
     """Interval of the median by pair of models; a model with itself stands for its ceiling."""
-    found: dict[tuple[str, str], tuple[float, float]] = {}
+    intervals: dict[tuple[str, str], tuple[float, float]] = {}
     if headline is None:
-        return found
+        return intervals
     for quantity, pair, low, high in headline[["quantity", "pair", "low", "high"]].itertuples(index=False):
         a, _, b = str(pair).partition("-")
         if b and quantity in ("features", "ceiling"):
-            found[a, b if quantity == "features" else a] = (float(low), float(high))
-    return found
+            intervals[a, b if quantity == "features" else a] = (float(low), float(high))
+    return intervals
 
 
 def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:

@@ -30,8 +30,8 @@ def flattened(recipe: Any, prefix: str = "") -> dict[str, str]:
 
 
 def _name(entry: Any, number: int) -> str:
-    known = entry.get("id") if isinstance(entry, Mapping) else None
-    return str(number if known is None else known)
+    entry_id = entry.get("id") if isinstance(entry, Mapping) else None
+    return str(number if entry_id is None else entry_id)
 
 
 def settings_beside(recipes: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

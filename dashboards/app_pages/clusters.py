@@ -7,27 +7,27 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboards.clusters import (
-    CLUSTER_ORDERS,
-    ClusterFilter,
-    clusters_of,
-    has_cluster,
-    members_of,
-    sort_clusters,
-)
 from dashboards.components.cluster_detail import show_cluster
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.downloads import csv_button
-from dashboards.components.filters import domains_in, one_of, search_box, several
+from dashboards.components.filters import domains_in, one_of, search_box, searching, several
 from dashboards.components.list_page import TablePage
 from results import words
+from results.cluster_lists import (
+    CLUSTER_ORDERS,
+    ClusterFilter,
+    cluster_members,
+    is_cluster_number,
+    listed_clusters,
+    sort_clusters,
+)
 
 
 class ClustersPage(TablePage):
     """The screen of clusters."""
 
     title, name, kind = "Clusters", "clusters", "cluster"
-    things, detail = staticmethod(clusters_of), staticmethod(show_cluster)
+    things, detail = staticmethod(listed_clusters), staticmethod(show_cluster)
     empty = ("No feature of this run fires often enough to be compared, so there is no cluster.",)
     hidden = "This cluster is hidden by the filters; it is shown because the address names it."
     invitation = "Select a row to see the cluster: its members, and all models on the same text."
@@ -48,7 +48,8 @@ class ClustersPage(TablePage):
             domains=several(second[3], "Domain of a member", domains_in(things), "about"),
             search=search,
         )
-        return sort_clusters(passing.rows(things, self.view), order)
+        with searching(search):
+            return sort_clusters(passing.rows(things, self.view), order)
 
     def columns(self) -> Sequence[Column]:
         """How many models, and how well they agree."""
@@ -71,7 +72,7 @@ class ClustersPage(TablePage):
 
     def find(self, selected: str, things: pd.DataFrame) -> pd.Series | None:
         """The cluster of this number."""
-        rows = things[things["cluster"] == int(selected)] if has_cluster(selected) else things[:0]
+        rows = things[things["cluster"] == int(selected)] if is_cluster_number(selected) else things[:0]
         return None if rows.empty else rows.iloc[0]
 
     def buttons(self, selected: str, row: pd.Series) -> None:
@@ -79,7 +80,7 @@ class ClustersPage(TablePage):
         super().buttons(selected, row)
         number = int(row["cluster"])
         csv_button(
-            lambda: members_of(self.view, number).drop(columns="rank"),
+            lambda: cluster_members(self.view, number).drop(columns="rank"),
             f"cluster_{number}.csv",
             key="cluster_csv",
         )

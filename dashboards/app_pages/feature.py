@@ -13,7 +13,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import step_buttons
 from dashboards.data import View
 from dashboards.frame import current_view
-from dashboards.tables import FEATURE_ID, find_feature
+from results.feature_lists import FEATURE_ID, find_feature
 
 BOX = "go_to"
 

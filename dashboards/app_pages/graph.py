@@ -14,9 +14,9 @@ from dashboards.components.list_page import PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, graph_spec
-from dashboards.places import MAX_NODES, clusters_of, graph_file
 from results import words
 from results.colours import CLASS_COLOURS, GREY
+from results.map_points import MAX_NODES, graph_file, placed_clusters
 
 SIZES = {"Models": "n_models", "Cohesion": "cohesion"}
 #: Members of a cluster that have a link to their place on the map.
@@ -33,7 +33,7 @@ class GraphPage(PlanePage):
         "Every node is a cluster: features of at least two models that count as one. It stands at the mean of its "
         "members' places on the map. A line joins clusters with members among each other's nearest features."
     )
-    things, tables, column = staticmethod(clusters_of), ("clusters", "cluster_positions"), "cluster"
+    things, tables, column = staticmethod(placed_clusters), ("clusters", "cluster_positions"), "cluster"
     empty = ("No two features of different models were joined, so there is no graph.",)
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:

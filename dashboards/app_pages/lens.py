@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards import lens
 from dashboards.components.columns import Column, chosen_columns, number, percent, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.lens_strip import labels, marks, strip, strip_legend
@@ -16,8 +15,9 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import fitting, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
-from dashboards.lens import Agreement, Reading
-from results import words
+from dashboards.lens import read
+from results import text_lens, words
+from results.text_lens import Agreement, Reading
 
 #: Tokens on which a cluster must fire before its correlation says anything.
 ENOUGH = 3
@@ -27,7 +27,7 @@ def typed() -> str:
     """The text box; its text stands in the address."""
     return (
         st.text_area(
-            "Text", key="text", height=120, max_chars=lens.MAX_CHARACTERS, bind="query-params",
+            "Text", key="text", height=120, max_chars=text_lens.MAX_CHARACTERS, bind="query-params",
             placeholder="Type or paste a text, then press Ctrl+Enter",
             help="It is cut into tokens by the run's own tokenizer and read as one context: a start token, then "
             "the text. Nothing is stored and nothing leaves this machine; the text is part of the link.",
@@ -135,7 +135,7 @@ def cluster_table(view: View, clusters: pd.DataFrame, agreed: Agreement, order: 
 
 def one_token(view: View, agreed: Agreement, position: int) -> None:
     """The clusters of the selected token."""
-    clusters = lens.at_token(agreed, position)
+    clusters = text_lens.clusters_at_token(agreed, position)
     st.markdown(f"**Clusters on token {position + 1}**")
     if clusters.empty:
         nothing("No feature that models share fires here.")
@@ -148,7 +148,9 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
     """Firings of features that no other model shares, on the selected token or the whole text."""
     note = "Model-specific features, and those too rare to be compared: no other model is known to have them."
     with panel("Features in no cluster", note):
-        rows = lens.alone(reading.firings, lens.members_of(view), view.table("features"))
+        rows = text_lens.unshared_firings(
+            reading.firings, text_lens.shared_members(view), view.table("features")
+        )
         if position is not None:
             rows = rows[rows["position"] == position]
         if rows.empty:
@@ -209,8 +211,8 @@ def chosen_token(reading: Reading) -> int | None:
 
 def show(view: View, typed_text: str) -> None:
     """All that there is to see of a text."""
-    reading, members = lens.read(view, typed_text), lens.members_of(view)
-    agreed = lens.agreement(reading.firings, members, len(reading.tokens))
+    reading, members = read(view, typed_text), text_lens.shared_members(view)
+    agreed = text_lens.agreement(reading.firings, members, len(reading.tokens))
     chosen = chosen_token(reading)
     whole_text(reading, agreed, chosen)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):

@@ -7,16 +7,16 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.badges import badge_of
-from dashboards.components.filters import domains_in, search_box, several
+from dashboards.components.filters import domains_in, search_box, searching, several
 from dashboards.components.links import screen_link, view_popover
 from dashboards.components.list_page import PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, swatch
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, points_spec
-from dashboards.places import COLOURINGS, MAX_POINTS, colour_groups, features_of, sampled, telling
-from dashboards.tables import find_feature, found_features
 from results import words
 from results.colours import CLASS_COLOURS, GREY
+from results.feature_lists import features_matching, find_feature
+from results.map_points import COLOURINGS, MAX_POINTS, colour_groups, placed_features, point_words, sampled
 
 
 class MapPage(PlanePage):
@@ -29,7 +29,7 @@ class MapPage(PlanePage):
         "UMAP of the correlations of all alive features of all models, computed once by the run. Near means alike; "
         "directions, axes and far distances mean nothing, and nothing is tested on this picture."
     )
-    things, tables, column = staticmethod(features_of), ("features", "positions"), "id"
+    things, tables, column = staticmethod(placed_features), ("features", "positions"), "id"
     empty = ("No feature of this run fires often enough to be compared, so there is nothing to map.",)
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +47,8 @@ class MapPage(PlanePage):
             if chosen := several(column, name.capitalize(), values, name):
                 keep &= things[name].isin(chosen).to_numpy()
         if search:
-            keep &= things["id"].isin(found_features(self.view, search)).to_numpy()
+            with searching(search):
+                keep &= things["id"].isin(features_matching(self.view, search)).to_numpy()
         return things[keep]
 
     def drawn(self, passing: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +71,7 @@ class MapPage(PlanePage):
         drawn = drawn.reset_index(drop=True)
         groups = colour_groups(drawn, by or "Class", self.view.models())
         st.html(legend([swatch(g.colour, f"{g.name} ({int(g.members.sum()):,})") for g in groups]))
-        spec = points_spec(drawn, telling(drawn), groups, st.query_params.get("feature", ""))
+        spec = points_spec(drawn, point_words(drawn), groups, st.query_params.get("feature", ""))
         ids = [self.ids(drawn[group.members]) for group in groups]
         in_words = f"Map of {words.counted(len(drawn), 'feature')}"
         clickable_chart(spec, ids, param="feature", key="map", alt=in_words)

@@ -9,12 +9,13 @@ import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.downloads import csv_button
-from dashboards.components.filters import domains_in, one_of, search_box, several
+from dashboards.components.filters import domains_in, one_of, search_box, searching, several
 from dashboards.components.list_page import TablePage
 from dashboards.components.pair_detail import show_pair
 from dashboards.components.pin_panel import pin_button
-from dashboards.tables import PAIR_ORDERS, PairFilter, feature_keys, find_pair, pairs_of, sort_pairs
 from results import words
+from results.feature_lists import feature_keys
+from results.pair_lists import PAIR_ORDERS, PairFilter, find_pair, listed_pairs, sort_pairs
 
 ALL = "All pairs of models"
 CHANCE = {"Any": None, "Beyond chance": True, "Within chance": False}
@@ -26,7 +27,7 @@ class PairsPage(TablePage):
     """The screen of assigned pairs."""
 
     title, name, kind = "Pairs", "pairs", "pair"
-    things, detail = staticmethod(pairs_of), staticmethod(show_pair)
+    things, detail = staticmethod(listed_pairs), staticmethod(show_pair)
     empty = (
         "No two models of this run have a matched pair.",
         "Features too rare to compare are never matched.",
@@ -54,7 +55,8 @@ class PairsPage(TablePage):
             domains=several(second[4], "Domain", domains_in(things), "domain"),
             search=search,
         )
-        return sort_pairs(passing.rows(things, self.view, self.view.alpha), order)
+        with searching(search):
+            return sort_pairs(passing.rows(things, self.view, self.view.alpha), order)
 
     def columns(self) -> Sequence[Column]:
         """Both features and their agreement."""

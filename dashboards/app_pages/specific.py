@@ -8,13 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, text
-from dashboards.components.filters import one_of, search_box, several
+from dashboards.components.filters import one_of, search_box, searching, several
 from dashboards.components.list_page import TablePage
 from dashboards.components.panels import panel
 from dashboards.components.specific_detail import show_specific
 from dashboards.components.verdicts import verdict_chart, verdict_legend
-from dashboards.tables import among, find_feature, found_features, specific_of
 from results import words
+from results.feature_lists import among, features_matching, find_feature, specific_features
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),
@@ -29,7 +29,7 @@ class SpecificPage(TablePage):
 
     title, name, kind = "Model-specific features", "specific", "feature"
     noun = "model-specific feature"
-    things, detail = staticmethod(specific_of), staticmethod(show_specific)
+    things, detail = staticmethod(specific_features), staticmethod(show_specific)
     hidden = "This feature is not in the list above; it is shown because the address names it."
     invitation = "Select a row to see the feature, its verdicts and the text it fires on."
     height = 260
@@ -66,7 +66,9 @@ class SpecificPage(TablePage):
             if values:
                 passing = passing[passing[column].isin(values)]
         if search:
-            passing = passing[among(passing["id"].tolist(), found_features(self.view, search))]
+            with searching(search):
+                matching = features_matching(self.view, search)
+            passing = passing[among(passing["id"].tolist(), matching)]
         return passing.sort_values(order, ascending=ascending, kind="stable", na_position="last")
 
     def columns(self) -> Sequence[Column]:

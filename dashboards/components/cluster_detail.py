@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards.clusters import Absence, absences, members_of
 from dashboards.components import markup
 from dashboards.components.badges import cluster_badges
 from dashboards.components.cluster_charts import agreement_chart, agreement_frame
@@ -21,10 +20,11 @@ from dashboards.components.panels import abreast, nothing, panel
 from dashboards.components.pin_panel import pin_button
 from dashboards.components.profiles import show_profiles
 from dashboards.data import View
-from dashboards.tables import feature_keys
 from results import words
+from results.cluster_lists import Absence, absences, cluster_members
 from results.colours import GREY, model_colours
 from results.evaluation_text import EvaluationText
+from results.feature_lists import feature_keys
 from results.firing import consensus_rows, correlations
 from results.token_text import Channel, token_strip
 
@@ -57,7 +57,7 @@ def lanes_of(colours: dict[str, str], features: Sequence[DrawnFeature]) -> list[
 def show_cluster(view: View, row: pd.Series) -> None:
     """The whole detail of a cluster (a row of ``clusters_of``)."""
     number, colours = int(row["cluster"]), model_colours(view.models())
-    members = members_of(view, number)
+    members = cluster_members(view, number)
     st.html(heading([(f"Cluster {number}", GREY)], cluster_badges(row)))
     features: list[DrawnFeature] = []  # stays empty where the activations cannot be read
     with panel(border=False):

@@ -18,10 +18,10 @@ from dashboards.components.profiles import show_profile, show_tokens
 from dashboards.components.selection import choosing_table
 from dashboards.components.verdicts import show_verdicts
 from dashboards.data import View
-from dashboards.neighbours import neighbours_of
-from dashboards.tables import candidates_of, partners_of
 from results import words
 from results.colours import GREY, model_colours
+from results.feature_lists import candidates_of, partners_of
+from results.feature_neighbours import neighbours
 from results.progress import command
 
 #: Other models beside each other.
@@ -129,7 +129,7 @@ def show_neighbours(view: View, model: str, latent: int) -> None:
     """The latents of its own dictionary that go with it most."""
     note = "Correlation over all evaluation rows with the latents of the same dictionary. Select a row to go there."
     with panel("Neighbours in its own dictionary", note):
-        near = neighbours_of(view, model, latent)
+        near = neighbours(view, model, latent)
         if near.empty:
             nothing("No other latent of this dictionary correlates with it above 0.")
             return

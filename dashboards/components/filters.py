@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pandas as pd
+import streamlit as st
 
 _SEARCH_HELP = (
     "Text finds features whose strongest contexts peak within three tokens of it. A number finds that latent in every "
@@ -26,6 +28,11 @@ def search_box(column: Any, key: str, about: str = "") -> str:
         help=f"{about} {_SEARCH_HELP}".strip(), bind="query-params",
     )  # fmt: skip
     return (typed or "").strip()
+
+
+def searching(search: str) -> AbstractContextManager[Any]:
+    """Say that the text is being searched, for as long as the block takes."""
+    return st.spinner("Searching the text…") if search else nullcontext()
 
 
 def several(

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dashboards.components.markup import escape, legend, remark
-from dashboards.lens import Agreement
 from results.colours import GREY, model_colours, rgba
+from results.text_lens import Agreement
 from results.token_text import MAX_ALPHA, MIN_ALPHA, NEWLINE_MARK, runs_right_to_left
 
 #: Clusters with a label of their own; seven colours go round twice, and the letters tell the two rounds apart.

@@ -13,9 +13,9 @@ from dashboards.components.markup import Fact, badge, facts, heading
 from dashboards.components.panels import panel
 from dashboards.components.profiles import show_joint, show_profiles
 from dashboards.data import View
-from dashboards.tables import candidates_of, find_feature
 from results import words
 from results.colours import OKABE_ITO, SIDE_COLOURS
+from results.feature_lists import candidates_of, find_feature
 
 
 def show_pair(view: View, row: pd.Series) -> None:

@@ -15,8 +15,8 @@ import streamlit as st
 
 from dashboards.components.panels import nothing
 from dashboards.data import View
-from dashboards.places import Group
 from results.colours import CLASS_COLOURS, GREY
+from results.map_points import ColourGroup
 from results.progress import command
 
 HEIGHT = 640
@@ -37,7 +37,7 @@ def explain_no_positions(view: View) -> None:
 
 
 def points_spec(
-    frame: pd.DataFrame, summaries: Sequence[str], groups: Sequence[Group], chosen: str
+    frame: pd.DataFrame, summaries: Sequence[str], groups: Sequence[ColourGroup], chosen: str
 ) -> dict[str, Any]:
     """The map: one series per colour, zoomed by the wheel and moved by dragging.
 

@@ -11,9 +11,9 @@ from dashboards.components.columns import Column, chosen_columns, number, text
 from dashboards.components.markup import legend, swatch
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
-from dashboards.tables import candidates_of
 from results import words
 from results.colours import VERDICT_COLOURS
+from results.feature_lists import candidates_of
 
 #: Black is invisible on the dark page; a dark grey reads on both.
 _COLOURS = {verdict: "#5F6B73" if c == "#000000" else c for verdict, c in VERDICT_COLOURS.items()}

@@ -350,7 +350,7 @@ def test_a_link_to_a_cluster_shows_it_and_leads_to_its_members(full, at_full):
 
 def test_the_graph_of_features_can_be_downloaded(full):
     from dashboards.data import get_view
-    from dashboards.places import graph_file
+    from results.map_points import graph_file
 
     run = open_run(None, full)
     view = get_view(full, run)
@@ -472,7 +472,6 @@ def test_the_window_writes_nothing_into_the_store(tiny, monkeypatch):
 def test_no_screen_imports_torch(tiny):
     code = f"""
 import sys
-import time
 sys.argv = ["app.py", "--store", {tiny!r}]
 from streamlit.testing.v1 import AppTest
 at = AppTest.from_file({str(APP)!r}, default_timeout=60).run()

@@ -7,7 +7,7 @@ from run_variants import write_silent_run
 from synthetic_run import write_synthetic_run
 from visits import CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
-from dashboards.clusters import Absence
+from results.cluster_lists import Absence
 from storage import open_run
 
 

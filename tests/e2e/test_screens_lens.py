@@ -9,7 +9,7 @@ import pytest
 from synthetic_run import write_synthetic_run
 from visits import APP, checked, damage, html, opened, sentences
 
-from dashboards.lens import MAX_CHARACTERS
+from results.text_lens import MAX_CHARACTERS
 from storage import open_run
 
 SMALL = {

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
-from dashboards import clusters, places
 from dashboards.components.overview_panels import class_note
 from dashboards.components.pair_detail import evidence_facts
 from pipelines.report.evidence import clusters_to_show
@@ -17,6 +16,8 @@ from pipelines.report.exhibit import ExhibitContext, caption
 from pipelines.report.report_writer import ReportOptions, write_report
 from pipelines.report.table_exhibits import READING_TABLES
 from results import words
+from results.cluster_lists import listed_clusters
+from results.map_points import placed_clusters
 
 
 class _Evidence:
@@ -30,7 +31,7 @@ class _View:
     """A comparison of a run, as screens read it."""
 
     def __init__(self, tables: dict[str, pd.DataFrame]) -> None:
-        self.table = tables.__getitem__
+        self.table, self.memory = tables.__getitem__, {}
 
 
 @pytest.fixture
@@ -55,8 +56,8 @@ def test_a_cluster_has_one_domain(tables: dict[str, pd.DataFrame]) -> None:
     """Issue: 30 of 293 clusters of a run had another domain in the paper than on the screens."""
     view: Any = _View(tables)
     expected = {0: "dna", 1: "python", 2: "arabic"}
-    for screen in (clusters.clusters_of, places.clusters_of):
-        frame = screen.__wrapped__(view)
+    for screen in (listed_clusters, placed_clusters):
+        frame = screen(view)
         assert frame.set_index("cluster")["domain"].to_dict() == expected
     (exhibit,) = [exhibit for exhibit in READING_TABLES if exhibit.name == "tables/clusters"]
     evidence: Any = _Evidence()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dashboards.components.lens_strip import LABELLED, labels, marks, strip
-from dashboards.lens import agreement, alone, at_token, mean_correlation
+from results.text_lens import agreement, clusters_at_token, mean_correlation, unshared_firings
 
 #: cluster 4 reaches m0, m1 and m2, cluster 7 reaches m0 and m1; m2:9 is alone.
 MEMBERS = pd.DataFrame(
@@ -47,13 +47,13 @@ def test_r_is_over_members_that_vary(found):
 
 
 def test_a_token_tells_silent_members_from_missing_ones(found):
-    rows = at_token(found, 2)
+    rows = clusters_at_token(found, 2)
     assert rows["cluster"].tolist() == [4]
     assert rows[["m0", "m1", "m2"]].iloc[0].tolist() == pytest.approx([3.0, 1.0, 0.2])
-    only = at_token(found, 1).iloc[0]
+    only = clusters_at_token(found, 1).iloc[0]
     assert (only["m0"], only["m1"]) == (0.2, 0.0)
     assert np.isnan(only["m2"])
-    assert at_token(found, 3).empty
+    assert clusters_at_token(found, 3).empty
 
 
 def test_what_is_in_no_cluster_is_told_apart():
@@ -61,7 +61,7 @@ def test_what_is_in_no_cluster_is_told_apart():
         {"model": "m2", "latent": [3, 5, 9], "status": ["alive", "dead", "alive"], "verdict": "weak",
          "max_activation": [1.0, 0.0, 0.6]}
     )  # fmt: skip
-    rows = alone(FIRINGS, MEMBERS, features)
+    rows = unshared_firings(FIRINGS, MEMBERS, features)
     assert rows[["position", "latent"]].to_numpy().tolist() == [[1, 9], [2, 5]]
     assert rows["share"][0] == pytest.approx(0.5)
     assert np.isnan(rows["share"][1])  # never fired on the evaluation text
@@ -70,7 +70,7 @@ def test_what_is_in_no_cluster_is_told_apart():
 def test_nothing_fires():
     empty = agreement(FIRINGS.head(0), MEMBERS, 2)
     assert empty.clusters.empty
-    assert at_token(empty, 1).empty
+    assert clusters_at_token(empty, 1).empty
     assert [mark.strength for mark in marks(empty, labels(empty), 2)] == [0, 0]
 
 

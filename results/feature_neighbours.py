@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
-from dashboards.data import BY_VIEW, View
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
 from universality.correlation import ColumnMoments, column_moments, correlate_column
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 LISTED = 10
 
 
-@st.cache_resource(show_spinner=False, max_entries=64, hash_funcs=BY_VIEW)
-def _prepared(view: View, model: str) -> tuple[sp.csr_array, Any, ColumnMoments]:
-    by_column = view.acts(model)
-    return view.acts_by_row(model), by_column, column_moments(by_column)
+@remembered(64)
+def _prepared(stored: StoredComparison, model: str) -> tuple[sp.csr_array, Any, ColumnMoments]:
+    by_column = stored.acts(model)
+    return stored.acts_by_row(model), by_column, column_moments(by_column)
 
 
-@st.cache_resource(show_spinner=False, max_entries=512, hash_funcs=BY_VIEW)
-def neighbours_of(view: View, model: str, latent: int) -> pd.DataFrame:
+@remembered(512)
+def neighbours(stored: StoredComparison, model: str, latent: int) -> pd.DataFrame:
     """The latents of the same dictionary that correlate most with one, over all evaluation rows.
 
     Returns:
@@ -35,7 +35,7 @@ def neighbours_of(view: View, model: str, latent: int) -> pd.DataFrame:
     Raises:
         StoreError: the activations have not been computed, or are damaged.
     """
-    by_row, by_column, moments = _prepared(view, model)
+    by_row, by_column, moments = _prepared(stored, model)
     r = correlate_column(by_row, by_column, latent, moments)
     r[latent] = 0.0
     best = np.argsort(-r, kind="stable")[:LISTED]

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
-from dashboards.data import BY_VIEW, View
-from dashboards.tables import pairs_of
 from results import words
+from results.cluster_lists import listed_clusters
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
 from results.export import graphml, named_graph
-from results.frames import cluster_domains
+from results.feature_lists import feature_keys
+from results.pair_lists import listed_pairs
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
 
 #: Points that are drawn at once; of more a sample is.
 MAX_POINTS = 10_000
@@ -30,7 +31,7 @@ _DOMAIN_CYCLE = ("blue", "vermillion", "green", "purple", "orange", "sky", "yell
 
 
 @dataclass(frozen=True)
-class Group:
+class ColourGroup:
     """Points of one colour.
 
     Attributes:
@@ -44,9 +45,9 @@ class Group:
     members: np.ndarray
 
 
-@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
-def features_of(view: View) -> pd.DataFrame:
-    """Every alive feature that has a place on the map. Shared: never write into it.
+@remembered()
+def placed_features(stored: StoredComparison) -> pd.DataFrame:
+    """Every alive feature that has a place on the map.
 
     Columns of table ``features``, and ``id``, ``x``, ``y``, ``domain`` (of its strongest activations) and ``pair`` (id
     of its pair with the highest held-out r; missing where it has none).
@@ -54,49 +55,42 @@ def features_of(view: View) -> pd.DataFrame:
     Raises:
         TableMissing: the run has no positions.
     """
-    features, places = view.table("features"), view.table("positions")
+    features, places = stored.table("features"), stored.table("positions")
     frame = places.merge(features, on=["model", "latent"], how="left", validate="one_to_one")
-    frame["id"] = frame["model"].astype(str) + ":" + frame["latent"].astype(str)
+    frame["id"] = feature_keys(frame)
     frame["domain"] = frame["top_domain"] if "top_domain" in frame.columns else None
-    pairs = pairs_of(view)
-    sides = [
-        pairs[f"model_{side}"].astype(str) + ":" + pairs[f"latent_{side}"].astype(str) for side in ("a", "b")
-    ]
-    # Strongest first, so that the first pair of a feature is its best.
-    both = pd.DataFrame({"id": pd.concat(sides), "pair": pd.concat([pairs["id"]] * 2)}).sort_index(
-        kind="stable"
-    )
-    best = both.drop_duplicates("id").set_index("id")["pair"]
-    frame["pair"] = frame["id"].map(best)
-    return frame
+    pairs = listed_pairs(stored)
+    sides = pd.concat([pairs[["id"]].assign(feature=feature_keys(pairs, side)) for side in "ab"])
+    # Pairs come strongest first, so the first one of a feature is its best.
+    best = sides.sort_index(kind="stable").drop_duplicates("feature").set_index("feature")["id"]
+    return frame.assign(pair=frame["id"].map(best))
 
 
-@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
-def clusters_of(view: View) -> pd.DataFrame:
-    """Every cluster of two and more models that has a place. Shared: never write into it.
+@remembered()
+def placed_clusters(stored: StoredComparison) -> pd.DataFrame:
+    """Every cluster of two and more models that has a place.
 
-    Columns of table ``clusters``, and ``x``, ``y`` and ``domain`` (that of most members). Those in most models come
-    first, of equally many the most cohesive.
+    Columns of :func:`results.cluster_lists.listed_clusters`, and ``x`` and ``y``. Those in most models come first, of
+    equally many the most cohesive.
 
     Raises:
         TableMissing: the run has no positions.
     """
-    frame = view.table("cluster_positions").merge(view.table("clusters"), on="cluster", how="left")
-    frame["domain"] = frame["cluster"].map(cluster_domains(view.table("features")))
+    frame = stored.table("cluster_positions").merge(listed_clusters(stored), on="cluster", how="left")
     order = ["n_models", "cohesion", "cluster"]
     return frame.sort_values(order, ascending=[False, False, True], ignore_index=True)
 
 
-def graph_file(view: View, form: str) -> bytes:
+def graph_file(stored: StoredComparison, form: str) -> bytes:
     """The whole graph of features, as ``universality compare`` writes it.
 
     Args:
-        view: the comparison.
+        stored: the comparison.
         form: ``graphml`` or ``json``.
     """
     import networkx as nx
 
-    named = named_graph(view.graph())
+    named = named_graph(stored.graph())
     if form == "graphml":
         return graphml(named)
     return json.dumps(nx.node_link_data(named, edges="edges"), indent=2, ensure_ascii=False).encode()
@@ -109,29 +103,29 @@ def sampled(frame: pd.DataFrame, most: int = MAX_POINTS) -> pd.DataFrame:
     return frame.iloc[np.sort(np.random.default_rng(0).permutation(len(frame))[:most])]
 
 
-def _by_values(frame: pd.DataFrame, column: str, colours: dict[str, str]) -> list[Group]:
+def _by_values(frame: pd.DataFrame, column: str, colours: dict[str, str]) -> list[ColourGroup]:
     values = frame[column].astype(object)
-    return [Group(name, colour, (values == name).to_numpy()) for name, colour in colours.items()]
+    return [ColourGroup(name, colour, (values == name).to_numpy()) for name, colour in colours.items()]
 
 
-def _by_level(frame: pd.DataFrame) -> list[Group]:
+def _by_level(frame: pd.DataFrame) -> list[ColourGroup]:
     # A feature without a partner has no match whose level could be tested.
-    alone = (frame["class"] == "specific").to_numpy()
+    unshared_firings = (frame["class"] == "specific").to_numpy()
     groups = [
-        Group(group.name, group.colour, group.members & ~alone)
+        ColourGroup(group.name, group.colour, group.members & ~unshared_firings)
         for group in _by_values(frame, "level", LEVEL_COLOURS)
     ]
-    return [*groups, Group(NO_PARTNER, "#B5B5B5", alone)]
+    return [*groups, ColourGroup(NO_PARTNER, "#B5B5B5", unshared_firings)]
 
 
-def _by_domain(frame: pd.DataFrame) -> list[Group]:
+def _by_domain(frame: pd.DataFrame) -> list[ColourGroup]:
     common = frame["domain"].value_counts().index[:_N_DOMAINS]
     colours = {str(d): OKABE_ITO[c] for d, c in zip(common, _DOMAIN_CYCLE, strict=False)}
     other = ~frame["domain"].isin(list(common)).to_numpy()
-    return [*_by_values(frame, "domain", colours), Group("all other domains", GREY, other)]
+    return [*_by_values(frame, "domain", colours), ColourGroup("all other domains", GREY, other)]
 
 
-def _by_rate(frame: pd.DataFrame) -> list[Group]:
+def _by_rate(frame: pd.DataFrame) -> list[ColourGroup]:
     """Fifths, since dictionaries differ by orders of magnitude in how often their latents fire."""
     rates = frame["firing_rate"].to_numpy(float)
     ends = np.quantile(rates, [0.2, 0.4, 0.6, 0.8])
@@ -141,12 +135,12 @@ def _by_rate(frame: pd.DataFrame) -> list[Group]:
         members = of == place
         if members.any():
             low, high = words.rate(rates[members].min()), words.rate(rates[members].max())
-            groups.append(Group(low if low == high else f"{low} to {high}", colour, members))
+            groups.append(ColourGroup(low if low == high else f"{low} to {high}", colour, members))
     return groups
 
 
 #: What the map can be coloured by.
-COLOURINGS: dict[str, Callable[[pd.DataFrame, Sequence[str]], list[Group]]] = {
+COLOURINGS: dict[str, Callable[[pd.DataFrame, Sequence[str]], list[ColourGroup]]] = {
     "Class": lambda frame, models: _by_values(frame, "class", CLASS_COLOURS),
     "Level": lambda frame, models: _by_level(frame),
     "Model": lambda frame, models: _by_values(frame, "model", model_colours(models)),
@@ -155,19 +149,19 @@ COLOURINGS: dict[str, Callable[[pd.DataFrame, Sequence[str]], list[Group]]] = {
 }
 
 
-def colour_groups(frame: pd.DataFrame, by: str, models: Sequence[str]) -> list[Group]:
+def colour_groups(frame: pd.DataFrame, by: str, models: Sequence[str]) -> list[ColourGroup]:
     """The points of a frame by colour; every point is in exactly one group, and no group is empty.
 
     Args:
-        frame: rows of :func:`features_of`.
+        frame: rows of :func:`placed_features`.
         by: a name of :data:`COLOURINGS`.
         models: all models of the run, in its order.
     """
     return [group for group in COLOURINGS[by](frame, models) if group.members.any()]
 
 
-def telling(frame: pd.DataFrame) -> list[str]:
-    """What a point says beside its id, in one line each."""
+def point_words(frame: pd.DataFrame) -> list[str]:
+    """Of each feature its class, level, best r, firing rate and domain, in one line."""
     return [
         " · ".join(
             part

@@ -2,9 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.components.plane import graph_spec, points_spec
-from dashboards.places import COLOURINGS, NO_PARTNER, Group, colour_groups, sampled, telling
 from results.colours import CLASS_COLOURS, OKABE_ITO
+from results.map_points import COLOURINGS, NO_PARTNER, colour_groups, point_words, sampled
 
 
 def features(n: int = 60) -> pd.DataFrame:
@@ -70,35 +69,6 @@ def test_a_sample_is_the_same_every_time_and_in_order():
 
 
 def test_a_point_tells_its_class_and_numbers():
-    told = telling(features(3))
+    told = point_words(features(3))
     assert told[0] == "universal · level context · best r 0.50 · fires on 1 in 10,000"
     assert told[2] == "specific · best r 0.50 · fires on 1 in 3,333 · d2"
-
-
-def test_the_ring_is_around_the_chosen_point_and_small_groups_lie_above():
-    frame = features()
-    groups = [
-        Group("few", "#000000", (frame.index < 5)),
-        Group("many", "#111111", (frame.index >= 5)),
-    ]
-    spec = points_spec(frame, telling(frame), groups, "m1:7")
-    few, many, ring = spec["series"]
-    assert few["z"] > many["z"]
-    assert ring["data"] == [[7.0, -7.0]]
-    assert spec["dataset"][1]["source"]["id"].tolist() == frame["id"].tolist()[5:]
-    assert points_spec(frame, telling(frame), groups, "")["series"][-1]["data"] == []
-    assert spec["xAxis"]["min"] < 0
-    assert spec["xAxis"]["max"] > 59
-
-
-def test_links_join_the_nodes_that_they_name():
-    clusters = pd.DataFrame(
-        {"cluster": [9, 4, 7], "class": ["universal", "shared", "shared"], "x": [0.0, 1, 2], "y": [0.0, 1, 2]}
-    )
-    links = pd.DataFrame({"cluster_a": [4], "cluster_b": [9], "r": [0.5]})
-    spec = graph_spec(clusters, ["a", "b", "c"], np.array([5.0, 6, 7]), links, 7)
-    graph, ring = spec["series"]
-    assert [(edge["source"], edge["target"]) for edge in graph["links"]] == [(1, 0)]
-    assert [node["symbolSize"] for node in graph["data"]] == [5, 6, 7]
-    assert graph["data"][0]["itemStyle"]["color"] == CLASS_COLOURS["universal"]
-    assert ring["data"] == [[2.0, 2.0]]

@@ -1,4 +1,4 @@
-"""Clusters as screens list them: what is known of a cluster from its members, filters, orders."""
+"""Clusters as lists: what their members have in common, filters, orders, and the models that a cluster lacks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import streamlit as st
 
-from dashboards.data import BY_VIEW, View
-from dashboards.tables import feature_keys, found_features
 from results import words
+from results.feature_lists import feature_keys, features_matching
 from results.frames import cluster_domains
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
 
 #: name in the menu -> columns and their directions
 CLUSTER_ORDERS: dict[str, tuple[list[str], list[bool]]] = {
@@ -26,18 +26,18 @@ CLUSTER_ORDERS: dict[str, tuple[list[str], list[bool]]] = {
 }
 
 
-@st.cache_resource(show_spinner=False, max_entries=8, hash_funcs=BY_VIEW)
-def clusters_of(view: View) -> pd.DataFrame:
-    """Every cluster with what its members have in common. Shared: never write into it.
+@remembered()
+def listed_clusters(stored: StoredComparison) -> pd.DataFrame:
+    """Every cluster with what its members have in common.
 
     Columns of the table ``clusters`` and ``id`` (its number as text), ``n_members``, ``rate_low`` and ``rate_high``
     (firing rates of its members), ``domain`` (the one in which most members are strongest). Of a single feature,
     completeness and cohesion are missing: it has no pair that could be either.
     """
-    features = view.table("features")
+    features = stored.table("features")
     members = features[features["cluster"].notna()].assign(cluster=lambda f: f["cluster"].astype("int64"))
     rates = members.groupby("cluster")["firing_rate"].agg(["size", "min", "max"])
-    table = view.table("clusters")
+    table = stored.table("clusters")
     if "members" not in table.columns:  # runs of the first version
         table = table.assign(
             members=table["cluster"].map(feature_keys(members).groupby(members["cluster"]).agg(";".join))
@@ -46,18 +46,26 @@ def clusters_of(view: View) -> pd.DataFrame:
         rates.rename(columns={"size": "n_members", "min": "rate_low", "max": "rate_high"}),
         left_on="cluster", right_index=True, how="left",
     )  # fmt: skip
-    alone = frame["n_models"].to_numpy() < 2
+    unshared_firings = frame["n_models"].to_numpy() < 2
     return frame.assign(
         id=frame["cluster"].astype(str),
-        completeness=frame["completeness"].mask(alone),
-        cohesion=frame["cohesion"].mask(alone),
+        completeness=frame["completeness"].mask(unshared_firings),
+        cohesion=frame["cohesion"].mask(unshared_firings),
         domain=frame["cluster"].map(cluster_domains(members)),
     )
 
 
 @dataclass(frozen=True)
 class ClusterFilter:
-    """What of the clusters is wanted; the defaults keep everything."""
+    """Conditions on clusters, all of which must hold; the defaults hold for every cluster.
+
+    Attributes:
+        classes: classes of which the cluster has one.
+        levels: levels of which the cluster has one.
+        n_models: numbers of models of which it reaches one.
+        domains: domains of which at least one member has one.
+        search: what finds a member, as :func:`results.feature_lists.features_matching` reads it.
+    """
 
     classes: Sequence[str] = ()
     levels: Sequence[str] = ()
@@ -65,18 +73,18 @@ class ClusterFilter:
     domains: Sequence[str] = ()
     search: str = ""
 
-    def rows(self, frame: pd.DataFrame, view: View) -> pd.DataFrame:
-        """The rows of :func:`clusters_of` that pass every condition, in the same order."""
+    def rows(self, frame: pd.DataFrame, stored: StoredComparison) -> pd.DataFrame:
+        """The rows of :func:`listed_clusters` that pass every condition, in the same order."""
         keep = np.ones(len(frame), dtype=bool)
-        for column, wanted in (("class", self.classes), ("level", self.levels), ("n_models", self.n_models)):
-            if wanted:
-                keep &= frame[column].isin(list(wanted)).to_numpy()
-        features = view.table("features")
+        for column, values in (("class", self.classes), ("level", self.levels), ("n_models", self.n_models)):
+            if values:
+                keep &= frame[column].isin(list(values)).to_numpy()
+        features = stored.table("features")
         if self.domains:
             keep &= _holding(frame, features[features["top_domain"].isin(list(self.domains))])
         if self.search.strip():
-            found = found_features(view, self.search)
-            keep &= _holding(frame, features[feature_keys(features).isin(found)])
+            matching = features_matching(stored, self.search)
+            keep &= _holding(frame, features[feature_keys(features).isin(matching)])
         return frame[keep]
 
 
@@ -91,13 +99,13 @@ def sort_clusters(frame: pd.DataFrame, order: str) -> pd.DataFrame:
     return frame.sort_values(columns, ascending=ascending, kind="stable", na_position="last")
 
 
-def members_of(view: View, cluster: int) -> pd.DataFrame:
+def cluster_members(stored: StoredComparison, cluster: int) -> pd.DataFrame:
     """The rows of the table ``features`` that belong to a cluster, models in the run's order, with their ``id``."""
-    features = view.table("features")
-    mine = features[(features["cluster"] == cluster).fillna(False).to_numpy(bool)]
-    rank = {model: place for place, model in enumerate(view.models())}
-    mine = mine.assign(id=feature_keys(mine), rank=mine["model"].map(rank))
-    return mine.sort_values(["rank", "latent"], ignore_index=True)
+    features = stored.table("features")
+    members = features[(features["cluster"] == cluster).fillna(False).to_numpy(bool)]
+    rank = {model: place for place, model in enumerate(stored.models())}
+    members = members.assign(id=feature_keys(members), rank=members["model"].map(rank))
+    return members.sort_values(["rank", "latent"], ignore_index=True)
 
 
 @dataclass(frozen=True)
@@ -127,11 +135,11 @@ class Absence:
         return f"absent: best candidate {self.candidate}, fit r = {words.number(self.r, digits)} ({judged})"
 
 
-def absences(view: View, members: pd.DataFrame) -> list[Absence]:
+def absences(stored: StoredComparison, members: pd.DataFrame) -> list[Absence]:
     """The models that a cluster lacks, in the run's order, each with the best candidate of any member."""
-    table, features = view.optional("candidates"), view.table("features")
+    table, features = stored.optional("candidates"), stored.table("features")
     present = set(members["model"])
-    missing = [model for model in view.models() if model not in present]
+    missing = [model for model in stored.models() if model not in present]
     if table is None or not missing:
         return [Absence(model) for model in missing]
     near = table[table["latent_a"].isin(members["latent"].to_numpy()).to_numpy()]
@@ -154,6 +162,6 @@ def _absence(model: str, row: pd.Series, features: pd.DataFrame) -> Absence:
     )
 
 
-def has_cluster(text: str) -> bool:
+def is_cluster_number(text: str) -> bool:
     """Whether a text of the address can be the number of a cluster."""
     return text.isascii() and text.isdecimal() and len(text) < 10

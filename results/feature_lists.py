@@ -1,0 +1,93 @@
+"""Single features of a comparison: their ids, search, partners and candidates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
+
+FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")
+
+
+def feature_keys(frame: pd.DataFrame, side: str = "") -> pd.Series:
+    """Feature ids ``model:latent`` of a frame, or of one side of a frame of pairs."""
+    suffix = f"_{side}" if side else ""
+    return frame[f"model{suffix}"].astype(str) + ":" + frame[f"latent{suffix}"].astype(str)
+
+
+def among(ids: Iterable[str], matching: pd.Index) -> np.ndarray:
+    """Which of some ids are among those of :func:`features_matching`, in the order of the first."""
+    members = set(matching.tolist())  # of Python texts: faster than what pandas does with Arrow's
+    return np.array([feature in members for feature in ids], dtype=bool)
+
+
+def features_matching(stored: StoredComparison, search: str) -> pd.Index:
+    """Features ("m0:12") that a search text names, or that peak beside it.
+
+    A number finds that latent in every model, ``m0:12`` exactly one. Any other text, and every text in double
+    quotes, finds the features whose strongest contexts peak within a few tokens of it.
+    """
+    text = search.strip()
+    if FEATURE_ID.match(text):
+        return pd.Index([text])
+    if text.isdecimal() and len(text) < 10:
+        features = stored.table("features")
+        return pd.Index(feature_keys(features[features["latent"] == int(text)]))
+    quoted = len(text) > 2 and text[0] == text[-1] == '"'
+    return pd.Index(_peaking_near(stored, text[1:-1] if quoted else text))
+
+
+@remembered(32)
+def _peaking_near(stored: StoredComparison, text: str) -> list[str]:
+    near, top = stored.text.rows_near(text), stored.top_rows()
+    return feature_keys(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
+
+
+def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:
+    """The row of a feature ("m0:12") in the table ``features``; None where there is none."""
+    match = FEATURE_ID.match(feature)
+    if match is None:
+        return None
+    features = stored.table("features")
+    rows = features[
+        features["latent"].to_numpy() == int(match["latent"])
+    ]  # numbers first: texts are slower by far
+    rows = rows[rows["model"] == match["model"]]
+    return None if rows.empty else rows.iloc[0]
+
+
+@remembered()
+def specific_features(stored: StoredComparison) -> pd.DataFrame:
+    """Features that no other model has, with their first verdict."""
+    features = stored.table("features")
+    specific = features[(features["status"] == "alive") & (features["class"] == "specific")]
+    specific = specific.assign(id=feature_keys(specific), verdict=specific["verdict"].fillna("untested"))
+    return specific.sort_values("best_r", ascending=False, kind="stable", ignore_index=True)
+
+
+def partners_of(pairs: pd.DataFrame, model: str, latent: int) -> pd.DataFrame:
+    """A feature's assigned partners, one row per other model that it was assigned in.
+
+    Returns:
+        id of the pair, model and latent of the partner, and the pair's columns; a new frame.
+    """
+    parts = []
+    for side, far in ("ab", "ba"):
+        rows = pairs[pairs[f"latent_{side}"].to_numpy() == latent]
+        rows = rows[rows[f"model_{side}"] == model]
+        parts.append(rows.assign(model=rows[f"model_{far}"], latent=rows[f"latent_{far}"]))
+    partners = pd.concat(parts, ignore_index=True)
+    return partners.assign(id=feature_keys(partners, "a") + "-" + feature_keys(partners, "b"))
+
+
+def candidates_of(table: pd.DataFrame, model: str, latent: int, other: str) -> pd.DataFrame:
+    """A feature's candidates in one other model (rows of the table ``candidates``): model, latent, r, best first."""
+    rows = table[table["latent_a"].to_numpy() == latent]
+    rows = rows[(rows["model_a"] == model) & (rows["model_b"] == other)]
+    rows = rows.sort_values("rank", ignore_index=True)[["model_b", "latent_b", "r"]]
+    return rows.rename(columns={"model_b": "model", "latent_b": "latent"})

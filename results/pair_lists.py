@@ -1,0 +1,122 @@
+"""Assigned pairs as lists: what is known of both sides, filters and orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from results import frames
+from results.feature_lists import among, feature_keys, features_matching
+from results.pins import PAIR_ID
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
+
+#: Name in the menu -> column, and whether the smallest value comes first.
+PAIR_ORDERS: dict[str, tuple[str, bool]] = {
+    "Strongest (held-out r)": ("r_held_out", False),
+    "Surest (lower end of the interval)": ("r_low", False),
+    "Weakest (held-out r)": ("r_held_out", True),
+    "Strongest beyond the token": ("r_token", False),
+    "Most explained by the token": ("token_share", False),
+    "Most contested (smallest margin)": ("margin", True),
+    "Clearest (largest margin)": ("margin", False),
+    "Most unequal firing rates": ("rate_gap", False),
+    "Rarest": ("firing_rate", True),
+    "Most frequent": ("firing_rate", False),
+}
+
+
+@remembered()
+def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
+    """Every assigned pair with what is known of both sides, strongest first.
+
+    Columns of ``pair_table``, and ``domain`` (of side a's strongest activations), ``margin`` (the smaller of
+    the two), ``token_share`` (what r loses without token and position), ``firing_rate`` (the smaller) and
+    ``rate_gap`` (the larger rate over the smaller one).
+    """
+    features = stored.table("features")
+    frame = frames.pair_table(stored.table("pairs"), features)
+    if "top_domain" in features.columns:
+        names = {"model": "model_a", "latent": "latent_a", "top_domain": "domain"}
+        frame = frame.merge(
+            features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left"
+        )
+    else:
+        frame["domain"] = None
+    rates = frame[["firing_rate_a", "firing_rate_b"]].to_numpy(float, na_value=np.nan)
+    low, high = rates.min(axis=1), rates.max(axis=1)
+    return frame.assign(
+        margin=frame[["margin_a", "margin_b"]].min(axis=1),
+        token_share=frame["r_held_out"] - frame["r_token"],
+        firing_rate=low,
+        rate_gap=np.divide(high, low, out=np.full(len(low), np.nan), where=low > 0),
+    )
+
+
+def find_pair(stored: StoredComparison, pair: str) -> pd.Series | None:
+    """The row of an assigned pair; either order of the two sides will do. None where there is none."""
+    pairs = listed_pairs(stored)
+    rows = pairs[pairs["id"] == pair]
+    if rows.empty and (match := PAIR_ID.match(pair)):
+        turned = f"{match['model_b']}:{match['latent_b']}-{match['model_a']}:{match['latent_a']}"
+        rows = pairs[pairs["id"] == turned]
+    return None if rows.empty else rows.iloc[0]
+
+
+@dataclass(frozen=True)
+class PairFilter:
+    """Conditions on assigned pairs, all of which must hold; the defaults hold for every pair.
+
+    Attributes:
+        models: the two models, "m0-m1".
+        r: lowest and highest held-out r.
+        significant: whether q is below alpha.
+        levels: levels of which the pair has one.
+        classes: classes of which at least one side has one.
+        domains: domains of which one is that of side a.
+        search: what finds one of the sides, as :func:`results.feature_lists.features_matching` reads it.
+    """
+
+    models: str | None = None
+    r: tuple[float, float] | None = None
+    significant: bool | None = None
+    levels: Sequence[str] = field(default=())
+    classes: Sequence[str] = field(default=())
+    domains: Sequence[str] = field(default=())
+    search: str = ""
+
+    def rows(self, frame: pd.DataFrame, stored: StoredComparison, alpha: float) -> pd.DataFrame:
+        """The rows of :func:`listed_pairs` that pass every condition, in the same order."""
+        keep = np.ones(len(frame), dtype=bool)
+        if self.models:
+            keep &= (frame["model_a"] + "-" + frame["model_b"]).to_numpy() == self.models
+        if self.r:
+            keep &= frame["r_held_out"].between(*self.r).to_numpy()
+        if self.significant is not None:
+            keep &= (frame["q"] < alpha).to_numpy() == self.significant
+        if self.levels:
+            keep &= frame["level"].isin(list(self.levels)).to_numpy()
+        if self.classes:
+            keep &= (frame[["class_a", "class_b"]].isin(list(self.classes))).any(axis=1).to_numpy()
+        if self.domains:
+            keep &= frame["domain"].isin(list(self.domains)).to_numpy()
+        if self.search.strip():
+            matching = features_matching(stored, self.search)
+            ids_a, ids_b = _side_keys(stored)
+            keep &= among(ids_a, matching) | among(ids_b, matching)
+        return frame[keep]
+
+
+@remembered()
+def _side_keys(stored: StoredComparison) -> tuple[list[str], list[str]]:
+    """Feature id of both sides of every row of :func:`listed_pairs`."""
+    return feature_keys(listed_pairs(stored), "a").tolist(), feature_keys(listed_pairs(stored), "b").tolist()
+
+
+def sort_pairs(frame: pd.DataFrame, order: str) -> pd.DataFrame:
+    """Rows in one of :data:`PAIR_ORDERS`; missing values last, ties in the order they had."""
+    column, ascending = PAIR_ORDERS[order]
+    return frame.sort_values(column, ascending=ascending, kind="stable", na_position="last")

@@ -1,0 +1,220 @@
+"""Typed text through the compared models: which clusters fire where, and how far the models agree on it.
+
+The models, and torch with them, are loaded when somebody first asks for a text, never before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from results.evaluation_text import EvaluationText
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+#: Longest text that is taken; it must fit an address, in which a character can take nine.
+MAX_CHARACTERS = 2_000
+#: Agreement over a text needs two members that fire somewhere in it; a cluster of one model has none.
+SHARED = 2
+
+Encoder = Callable[[np.ndarray], "sp.csr_matrix"]
+"""Token ids of one context ``(n_ctx,)`` to latent activations ``(n_ctx, d_sae)``."""
+
+
+@dataclass(frozen=True)
+class Lens:
+    """A tokenizer and the models that read it.
+
+    Attributes:
+        encode_text: text to token ids, no special tokens.
+        encoders: one per compared model, in the order of the run.
+    """
+
+    encode_text: Callable[[str], list[int]]
+    encoders: dict[str, Encoder]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the models make of a text.
+
+    Attributes:
+        tokens: texts of the tokens, ready to be drawn; those beyond the models' context are left out.
+        n_left_out: how many that were.
+        firings: one row per latent and token where it fires: position (from 0), model, latent, activation.
+    """
+
+    tokens: list[str]
+    n_left_out: int
+    firings: pd.DataFrame
+
+
+def read_text(lens: Lens, evaluation: EvaluationText, text: str) -> Reading:
+    """Run a text through every compared model and its dictionary.
+
+    Args:
+        lens: the models, of :func:`open_lens`.
+        evaluation: the text that the run evaluated on; its contexts say how many tokens fit and what starts them.
+        text: what to read.
+    """
+    ids = lens.encode_text(text.encode("utf-8", "replace").decode("utf-8"))
+    read_ids = ids[: evaluation.n_ctx - 1]
+    context = np.array([evaluation.contexts[0, 0], *read_ids])  # every context starts with the same token
+    parts = [_firings(model, encode(context)) for model, encode in lens.encoders.items() if read_ids]
+    columns = ["position", "model", "latent", "activation"]
+    firings = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+    return Reading(evaluation.strings(read_ids), len(ids) - len(read_ids), firings)
+
+
+def _firings(model: str, acts: sp.csr_matrix) -> pd.DataFrame:
+    """The entries of a context's latents, without those of the token that starts it."""
+    entries = acts[1:].tocoo()
+    columns = {"position": entries.row, "model": model, "latent": entries.col, "activation": entries.data}
+    return pd.DataFrame(columns).query("activation > 0")
+
+
+def open_lens(stored: StoredComparison) -> Lens:
+    """Load the tokenizer and the models of a comparison; imports torch.
+
+    Raises:
+        StoreError: weights, dictionaries or the tokenizer are missing or damaged.
+    """
+    hook_points, tokenizer = stored.table("models").set_index("model")["hook_point"], stored.tokenizer()
+    return Lens(
+        lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        {model: _encoder(stored, model, str(hook_points[model])) for model in stored.models()},
+    )
+
+
+def _encoder(stored: StoredComparison, model: str, hook_point: str) -> Encoder:
+    from universality.transformers.harvest import harvest
+
+    transformer, dictionary = stored.transformer(model), stored.dictionary(model)
+
+    def encode(context: np.ndarray) -> sp.csr_matrix:
+        (activations,) = harvest(transformer, context[None], [hook_point])
+        return dictionary.encode_sparse(activations[hook_point][0])
+
+    return encode
+
+
+@remembered()
+def shared_members(stored: StoredComparison) -> pd.DataFrame:
+    """Members of clusters that reach several models: cluster, model, latent, maximum, class, level."""
+    features = stored.table("features")
+    inside = features[features["cluster"].notna() & (features["n_models"] >= SHARED)]
+    members = inside[["cluster", "model", "latent", "max_activation", "class", "level"]]
+    return members.astype({"cluster": np.int64}).rename(columns={"max_activation": "maximum"})
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """The clusters of which at least one member fires in a text, strongest first.
+
+    Attributes:
+        clusters: one row each: cluster, class, level, n_models (members), n_tokens (tokens where any fires), firing
+            (share of the members that fire, mean over those tokens, 0..1), r (mean correlation of two members'
+            activations over the text, of those members that vary in it; missing where fewer than two do).
+        members: cluster, model, latent, maximum, class, level; members of a cluster follow each other.
+        shares: activation over the member's maximum on the evaluation text, ``(n_members, n_tokens)``, 0 where silent;
+            a typed text can exceed 1.
+        strength: mean of the members' shares (at most 1 each), ``(n_clusters, n_tokens)``.
+        firing: share of the members that fire, ``(n_clusters, n_tokens)``.
+    """
+
+    clusters: pd.DataFrame
+    members: pd.DataFrame
+    shares: Float[np.ndarray, "n_members n_tokens"]
+    strength: Float[np.ndarray, "n_clusters n_tokens"]
+    firing: Float[np.ndarray, "n_clusters n_tokens"]
+
+
+def agreement(firings: pd.DataFrame, members: pd.DataFrame, n_tokens: int) -> Agreement:
+    """What the models share on a text.
+
+    Args:
+        firings: of a :class:`Reading`.
+        members: of :func:`shared_members`.
+        n_tokens: tokens of the text.
+    """
+    seen = firings.merge(members, on=["model", "latent"])["cluster"]
+    involved = members[members["cluster"].isin(seen)].sort_values("cluster", kind="stable", ignore_index=True)
+    hits = firings.merge(involved.reset_index(names="member"), on=["model", "latent"])
+    shares = np.zeros((len(involved), n_tokens))
+    shares[hits["member"], hits["position"]] = hits["activation"] / hits["maximum"]
+    ids, starts, counts = np.unique(involved["cluster"], return_index=True, return_counts=True)
+    strength, firing = (
+        np.add.reduceat(values, starts, axis=0) / counts[:, None] if len(ids) else values
+        for values in (np.minimum(shares, 1), (shares > 0).astype(float))
+    )
+    touched = (firing > 0).sum(axis=1)
+    clusters = pd.DataFrame(
+        {
+            "cluster": ids,
+            "class": involved["class"].to_numpy()[starts],
+            "level": involved["level"].to_numpy()[starts],
+            "n_models": counts,
+            "n_tokens": touched,
+            "firing": firing.sum(axis=1) / np.maximum(touched, 1),
+            "r": [mean_correlation(shares[s : s + n]) for s, n in zip(starts, counts, strict=True)],
+        }
+    )
+    order = np.argsort(-strength.sum(axis=1), kind="stable")
+    return Agreement(
+        clusters.iloc[order].reset_index(drop=True), involved, shares, strength[order], firing[order]
+    )
+
+
+def mean_correlation(values: Float[np.ndarray, "k n"]) -> float:
+    """Mean Pearson correlation over all pairs of those rows that vary; missing where fewer than two do."""
+    varying = values[np.ptp(values, axis=1) > 0] if values.size else values
+    if len(varying) < SHARED:
+        return float("nan")
+    return float(np.corrcoef(varying)[np.triu_indices(len(varying), 1)].mean())
+
+
+def clusters_at_token(agreed: Agreement, position: int) -> pd.DataFrame:
+    """Clusters that fire on a token, strongest first.
+
+    Returns:
+        The columns of ``agreed.clusters`` but for ``firing``, which here is of this token, ``strength``, and for every
+        model ``share``-``model``: the member's share of its maximum, 0 where it is silent, missing where the
+        cluster has no member in the model.
+    """
+    rows = np.flatnonzero(agreed.firing[:, position] > 0)
+    frame = agreed.clusters.iloc[rows].assign(
+        strength=agreed.strength[rows, position], firing=agreed.firing[rows, position]
+    )
+    here = agreed.members[["cluster", "model"]].assign(share=agreed.shares[:, position])
+    wide = here.pivot_table(index="cluster", columns="model", values="share", aggfunc="max")
+    return frame.join(wide, on="cluster").sort_values(
+        "strength", ascending=False, kind="stable", ignore_index=True
+    )
+
+
+def unshared_firings(firings: pd.DataFrame, members: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
+    """Firings of latents that share a cluster with no other model.
+
+    Returns:
+        position, model, latent, activation, share (of the latent's maximum; missing where it never fired on the
+        evaluation text), status, verdict; strongest share first.
+    """
+    of_latents = features[["model", "latent", "status", "verdict", "max_activation"]]
+    inside = pd.MultiIndex.from_frame(members[["model", "latent"]])
+    unshared = firings[~pd.MultiIndex.from_frame(firings[["model", "latent"]]).isin(inside)]
+    unshared = unshared.merge(of_latents, on=["model", "latent"], how="left")
+    top = unshared["max_activation"]
+    unshared = unshared.assign(share=unshared["activation"] / top.where(top > 0)).drop(
+        columns="max_activation"
+    )
+    return unshared.sort_values(
+        "share", ascending=False, kind="stable", na_position="last", ignore_index=True
+    )
