@@ -11,6 +11,19 @@ import pandas as pd
 from results import frames
 from results.headline import QUANTITIES, headline_frame
 
+#: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
+QUALITY: dict[str, str] = {
+    "fvu": "FVU",
+    "l0": "L0",
+    "ce_recovered": "CE recovered",
+    "kl_recovered": "KL recovered",
+    "dead_fraction": "dead share",
+    "n_alive": "alive latents",
+    "d_sae": "latents",
+    "sae_tokens": "SAE tokens",
+    "heldout_loss": "loss of the transformer",
+}
+
 
 def flattened(recipe: Any, prefix: str = "") -> dict[str, str]:
     """A recipe as ``{"models.training.lr": "0.006"}``; entries of a list are named by their id or number.
@@ -68,6 +81,44 @@ def headlines_beside(headlines: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     whole = pd.concat(parts, ignore_index=True)
     place = whole["quantity"].map({name: number for number, name in enumerate(QUANTITIES)})
     return whole.loc[place.sort_values(kind="stable").index, columns].reset_index(drop=True)
+
+
+def headline_differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """The overall numbers of two tables ``headline``, and how far they are from each other.
+
+    Returns:
+        quantity (its title), value_a, low_a, high_a, value_b, low_b, high_b, difference (b - a), apart (whether the two
+        intervals have no value in common; missing where an end is missing); quantities without a value are left out.
+    """
+    measured = headlines_beside({"a": a, "b": b}).dropna(subset=["value"])
+    wide = measured.pivot(index="quantity", columns="side", values=["value", "low", "high"])
+    wide.columns = [f"{name}_{side}" for name, side in wide.columns]
+    ends = ["low_a", "high_a", "low_b", "high_b"]
+    frame = wide.reindex(
+        index=measured["quantity"].unique(), columns=["value_a", *ends[:2], "value_b", *ends[2:]]
+    ).astype(float)
+    apart = (frame["low_a"] > frame["high_b"]) | (frame["low_b"] > frame["high_a"])
+    frame["difference"] = frame["value_b"] - frame["value_a"]
+    frame["apart"] = apart.astype("boolean").where(frame[ends].notna().all(axis=1))
+    frame.insert(0, "quantity", [QUANTITIES[str(name)].title for name in frame.index])
+    return frame.reset_index(drop=True)
+
+
+def quality_differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
+    """Median, smallest and largest :data:`QUALITY` over the compared models of two tables ``models``.
+
+    Returns:
+        measure (its name), a, low_a, high_a, b, low_b, high_b, difference (b - a); measures without a value are left
+        out.
+    """
+    sides = []
+    for side, models in (("a", a), ("b", b)):
+        compared = models[models["role"] == "primary"].reindex(columns=list(QUALITY))
+        numbers = compared.apply(pd.to_numeric, errors="coerce").astype(float)
+        spread = {side: numbers.median(), f"low_{side}": numbers.min(), f"high_{side}": numbers.max()}
+        sides.append(pd.DataFrame(spread))
+    frame = pd.concat(sides, axis=1).dropna(how="all").rename(index=QUALITY).rename_axis("measure")
+    return frame.assign(difference=frame["b"] - frame["a"]).reset_index()
 
 
 def classes_beside(features: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboards import beside
 from dashboards.components import beside_charts
 from dashboards.components import overview_charts as charts
 from dashboards.components.columns import number
@@ -18,7 +17,13 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import fitting
 from dashboards.data import View, get_view
 from dashboards.tables import agreement_of, class_bars_of
-from results.side_by_side import class_shares, curves_beside, settings_beside
+from results.side_by_side import (
+    class_shares,
+    curves_beside,
+    headline_differences,
+    quality_differences,
+    settings_beside,
+)
 from results.stored_comparison import comparisons_of
 from storage import Run
 
@@ -97,7 +102,7 @@ def headlines(views: dict[str, View]) -> None:
         "intervals which overlap can still hide a difference."
     )
     with panel("Headline numbers", note):
-        frame = beside.headlines(*(view.table("headline") for view in views.values()))
+        frame = headline_differences(*(view.table("headline") for view in views.values()))
         frame["apart"] = frame["apart"].map({True: "apart", False: "overlap"}).astype(object)
         headings = _with_ends({"value_a": "A", "value_b": "B"}, "%.3f")
         headings |= {"quantity": "what", "difference": number("B − A", format="%+.3f"), "apart": "intervals"}
@@ -129,7 +134,7 @@ def quality(views: dict[str, View]) -> None:
     """Dictionaries and transformers of both sides."""
     note = "Median over the compared models, and the smallest and largest value."
     with panel("Models and their SAEs", note):
-        frame = beside.quality(*(view.table("models") for view in views.values()))
+        frame = quality_differences(*(view.table("models") for view in views.values()))
         headings = _with_ends({"a": "A", "b": "B"}, "%.4g")
         table(frame, "quality", {**headings, "difference": number("B − A", format="%+.4g")})
 

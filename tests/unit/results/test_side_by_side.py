@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.beside import headlines, quality
-from results.side_by_side import class_shares, curves_beside, flattened, settings_beside
+from results.side_by_side import (
+    class_shares,
+    curves_beside,
+    flattened,
+    headline_differences,
+    headlines_beside,
+    quality_differences,
+    settings_beside,
+)
 
 
 def test_settings_that_differ_are_named_by_their_path():
@@ -24,11 +31,11 @@ def test_settings_that_differ_are_named_by_their_path():
         "seeds": [0, 2],
     }
     b["new"] = "<b>"
-    found = settings_beside({"a": a, "b": b})
-    assert found["setting"].tolist() == ["models.training.lr", "comparisons.main.k", "seeds", "new"]
-    assert found["a"].tolist()[:3] == ["0.1", "8", "[0, 1]"]
-    assert found["b"].tolist() == ["0.2", "16", "[0, 2]", '"<b>"']
-    assert found["a"].isna().tolist() == [False, False, False, True]
+    settings = settings_beside({"a": a, "b": b})
+    assert settings["setting"].tolist() == ["models.training.lr", "comparisons.main.k", "seeds", "new"]
+    assert settings["a"].tolist()[:3] == ["0.1", "8", "[0, 1]"]
+    assert settings["b"].tolist() == ["0.2", "16", "[0, 2]", '"<b>"']
+    assert settings["a"].isna().tolist() == [False, False, False, True]
     assert settings_beside({"a": a, "b": a}).empty
 
 
@@ -52,12 +59,15 @@ def test_headlines_stand_side_by_side_with_their_difference():
         ("features", "overall", 0.7, 0.6, 0.8, 9), ("features", "m0-m1", 0.9, 0.9, 0.9, 9),
         ("neurons", "overall", 0.35, 0.25, 0.45, 9), ("null_p95", "overall", 0.1, np.nan, np.nan, 9),
     )  # fmt: skip
-    found = headlines(a, b)
-    assert found["quantity"].tolist() == ["Features", "Neurons", "Chance, 95 %"]
-    assert found["difference"].tolist()[:2] == pytest.approx([0.2, 0.05])
-    assert found["apart"].tolist()[:2] == [True, False]
-    assert found["apart"].isna().tolist() == [False, False, True]
-    assert np.isnan(found["value_a"][2])
+    differences = headline_differences(a, b)
+    assert differences["quantity"].tolist() == ["Features", "Neurons", "Chance, 95 %"]
+    assert differences["difference"].tolist()[:2] == pytest.approx([0.2, 0.05])
+    assert differences["apart"].tolist()[:2] == [True, False]
+    assert differences["apart"].isna().tolist() == [False, False, True]
+    assert np.isnan(differences["value_a"][2])
+    # What the report draws of the same two comparisons.
+    drawn = headlines_beside({"a": a, "b": b}).set_index(["quantity", "side"])
+    assert differences["value_b"].tolist() == drawn.loc[(slice(None), "b"), "value"].tolist()
 
 
 def test_shares_are_of_all_models_together():
@@ -69,8 +79,8 @@ def test_shares_are_of_all_models_together():
             "n": [1, 1, 2, 4],
         }
     )
-    found = class_shares(bars)
-    assert dict(zip(found["class"], found["fraction"], strict=True)) == {
+    shares = class_shares(bars)
+    assert dict(zip(shares["class"], shares["fraction"], strict=True)) == {
         "universal": 3 / 8,
         "specific": 5 / 8,
     }
@@ -90,7 +100,7 @@ def test_shares_are_of_all_models_together():
 def test_quality_is_of_the_compared_models():
     a = pd.DataFrame({"role": ["primary", "primary", "untrained"], "fvu": [0.1, 0.3, 9.0], "l0": [8, 8, 8]})
     b = pd.DataFrame({"role": ["primary"], "fvu": [0.4]})
-    found = quality(a, b).set_index("measure")
-    assert found.loc["FVU"].tolist() == pytest.approx([0.2, 0.1, 0.3, 0.4, 0.4, 0.4, 0.2])
-    assert np.isnan(found.loc["L0", "b"])
-    assert "dead share" not in found.index
+    quality = quality_differences(a, b).set_index("measure")
+    assert quality.loc["FVU"].tolist() == pytest.approx([0.2, 0.1, 0.3, 0.4, 0.4, 0.4, 0.2])
+    assert np.isnan(quality.loc["L0", "b"])
+    assert "dead share" not in quality.index
