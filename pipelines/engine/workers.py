@@ -81,6 +81,8 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
         "distributed.scheduler.allowed-failures": 0,
         # Native code may hold the interpreter for long; that a process of this machine died is seen anyway.
         "distributed.scheduler.worker-ttl": None,
+        # Nobody looks at Dask's own watch on the cards, and it stops a worker whose card it cannot ask about.
+        "distributed.diagnostics.nvml": False,
         "distributed.nanny.pre-spawn-environ": {
             **dask.config.get("distributed.nanny.pre-spawn-environ"),
             **KEEP_MEMORY,
