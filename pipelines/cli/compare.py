@@ -89,7 +89,7 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))
     else:
-        tables = {name: table for name in TABLES if (table := getattr(comparison, name)) is not None}
+        tables = {name: table for name in COMPARISON if (table := getattr(comparison, name)) is not None}
         print_summary(console(), tables, {"main": comparison_cautions(tables, comparison.config.tau)})
     say(f"{len(written)} files in {out}.")
 
