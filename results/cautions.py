@@ -15,6 +15,7 @@ import pandas as pd
 from results.headline import overall_values
 from results.progress import READY
 from results.remembering import remembered
+from storage.errors import ArtifactMissing
 from universality.compare.marks import flagged_pairs
 
 if TYPE_CHECKING:
@@ -104,13 +105,20 @@ def stored_cautions(stored: StoredComparison) -> list[Caution]:
     nodes = stored.record.get("nodes") or {}
     cautions = run_cautions(
         n_models=_n_transformers(tables["models"]) if "models" in tables else None,
-        n_score_rows=int(stored.score_rows.sum()),
+        n_score_rows=_n_score_rows(stored),
         documents=stored.optional("documents"),
         unfinished=[name for name, node in nodes.items() if node.get("status") not in READY],
         warned=[warning["node"] for warning in step_warnings(stored.run)],
     )
     cautions += comparison_cautions(tables, stored.settings.get("tau"))
     return sorted(cautions, key=lambda caution: not caution.severe)
+
+
+def _n_score_rows(stored: StoredComparison) -> int | None:
+    try:
+        return int(stored.score_rows.sum())
+    except ArtifactMissing:
+        return None
 
 
 def _n_transformers(models: pd.DataFrame) -> int:
