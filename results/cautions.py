@@ -15,12 +15,12 @@ import pandas as pd
 from results.headline import overall_values
 from results.progress import READY
 from results.remembering import remembered
+from results.stored_comparison import step_warnings
 from storage.errors import ArtifactMissing
 from universality.compare.marks import flagged_pairs
 
 if TYPE_CHECKING:
     from results.stored_comparison import StoredComparison
-    from storage import Run
 
 #: Fewer models say little about models at large; below it "universal" is a strong word.
 FEW_MODELS = 5
@@ -38,6 +38,100 @@ POOR_CE_RECOVERED, USELESS_CE_RECOVERED = 0.9, 0.5
 #: Share of the raw median r below which the token-conditional one says that tokens explain most.
 TOKENS_EXPLAIN = 0.5
 
+#: Title and sentence by id.
+_WORDS: dict[str, tuple[str, str]] = {
+    "unfinished": (
+        "The run is not finished",
+        "The run is not finished (steps without a result: {value}); what needs them is missing.",
+    ),
+    "few_models": (
+        "Few models",
+        "Only {value} models were compared (fewer than {threshold}): *universal* means present in all of these, and "
+        "intervals do not cover the choice of models.",
+    ),
+    "few_score_rows": (
+        "Little evaluation text",
+        "Correlations rest on {value} score rows (fewer than {threshold}): for latents that fire rarely, even the best "
+        "of unrelated candidates correlates noticeably.",
+    ),
+    "few_score_documents": (
+        "Few documents",
+        "Intervals resample {value} score documents (fewer than {threshold}) and may be too narrow.",
+    ),
+    "one_domain": (
+        "One domain",
+        "The text has {value} domain: what a shared domain explains cannot be told from what it does not, and findings "
+        "may not carry over to other text.",
+    ),
+    "warnings": (
+        "Steps warned",
+        "Warnings of steps: {value} (from {steps}); the report's README has the words.",
+    ),
+    "no_floor": (
+        "No untrained floor",
+        "There are {value} untrained models, so it is not known how much agreement text and architecture give without "
+        "training.",
+    ),
+    "no_ceiling": (
+        "No ceiling",
+        "There are {value} replicate dictionaries, so there is no ceiling: low agreement may come from the "
+        "dictionaries and not from the models.",
+    ),
+    "no_neurons": (
+        "No neuron baseline",
+        "The neuron baseline was not measured ({value} pairs of neurons).",
+    ),
+    "not_alive": (
+        "Many latents are not compared",
+        "In one dictionary {value}% of the latents are dead or too rare to compare (more than {threshold}%); classes "
+        "speak of the others only.",
+    ),
+    "poor_fvu": (
+        "A dictionary reconstructs poorly",
+        "One dictionary leaves a fraction of {value} of the variance unexplained (more than {threshold}).",
+    ),
+    "poor_ce_recovered": (
+        "A dictionary loses what the model computes",
+        "One dictionary recovers only {value}% of the cross-entropy (less than {threshold}%).",
+    ),
+    "same_sae_seed": (
+        "Dictionaries share a seed",
+        "{value} dictionaries have an SAE seed in common ({models}): equal initialisations alone can make "
+        "dictionaries agree.",
+    ),
+    "shared_init": (
+        "Dictionaries look like copies of one start",
+        "{value} pairs of dictionaries seem to start from the same weights ({pairs}), which alone can make them agree.",
+    ),
+    "untested_levels": (
+        "No level was tested",
+        "None of {value} pairs has a level: without token ids and domain labels nobody can tell a shared feature from "
+        "a shared token or domain.",
+    ),
+    "low_ceiling": (
+        "Dictionaries are unstable",
+        r"Even two dictionaries of one model agree with a median $r$ of {value} only, below $\tau = {threshold}$: many "
+        "features are lost to the instability of dictionaries.",
+    ),
+    "high_floor": (
+        "Untrained models agree beyond chance",
+        "Untrained models agree beyond chance (median $r$ of {value}, chance {threshold}): a part of the agreement "
+        "needs no training.",
+    ),
+    "tokens_explain": (
+        "Tokens explain much of the agreement",
+        "Without token and position means the median $r$ keeps {value}% of its size (less than {threshold}%): token "
+        "identity and position account for much of the agreement.",
+    ),
+    "high_chance": (
+        "Chance reaches the threshold",
+        r"The chance level ({value}) reaches $\tau = {threshold}$: the threshold does not keep chance out.",
+    ),
+}
+
+
+Kind = Literal["count", "real", "percent", "names"]
+
 
 class Amount(NamedTuple):
     """A number, or names, in a sentence.
@@ -48,7 +142,7 @@ class Amount(NamedTuple):
         digits: after the point, of ``real`` and ``percent``.
     """
 
-    kind: Literal["count", "real", "percent", "names"]
+    kind: Kind
     value: float | Sequence[str]
     digits: int = 0
 
@@ -103,14 +197,14 @@ def stored_cautions(stored: StoredComparison) -> list[Caution]:
     tables = {name: stored.optional(name) for name in ("models", "headline", "indices", "pairs")}
     tables = {name: table for name, table in tables.items() if table is not None}
     nodes = stored.record.get("nodes") or {}
-    cautions = run_cautions(
+    of_run = run_cautions(
         n_models=_n_transformers(tables["models"]) if "models" in tables else None,
         n_score_rows=_n_score_rows(stored),
         documents=stored.optional("documents"),
         unfinished=[name for name, node in nodes.items() if node.get("status") not in READY],
         warned=[warning["node"] for warning in step_warnings(stored.run)],
     )
-    cautions += comparison_cautions(tables, stored.settings.get("tau"))
+    cautions = [*of_run, *comparison_cautions(tables, stored.settings.get("tau"))]
     return sorted(cautions, key=lambda caution: not caution.severe)
 
 
@@ -127,17 +221,6 @@ def _n_transformers(models: pd.DataFrame) -> int:
     return len(primary["model_seed"].fillna(primary["model"]).unique())
 
 
-def step_warnings(run: Run) -> list[dict[str, str]]:
-    """``{"node", "warning"}`` of every warning that a finished step of a run left in its manifest."""
-    warnings = []
-    for node, fields in run.record["nodes"].items():
-        if run.store.has(fields["key"]):
-            texts = run.store.get(fields["key"]).manifest["facts"].get("warnings", [])
-            listed = [texts] if isinstance(texts, str) else texts
-            warnings += [{"node": node, "warning": str(text)} for text in listed]
-    return warnings
-
-
 def run_cautions(
     *,
     n_models: int | None = None,
@@ -145,7 +228,7 @@ def run_cautions(
     documents: pd.DataFrame | None = None,
     unfinished: Sequence[str] = (),
     warned: Sequence[str] = (),
-) -> list[Caution]:
+) -> Iterator[Caution]:
     """What to keep in mind about a whole run.
 
     Args:
@@ -155,7 +238,20 @@ def run_cautions(
         unfinished: steps without a result.
         warned: the step of every warning, once per warning.
     """
-    return list(_of_the_run(n_models, n_score_rows, documents, unfinished, warned))
+    if unfinished:
+        yield _caution("unfinished", "count", len(unfinished), severe=True)
+    if n_models is not None and n_models < FEW_MODELS:
+        yield _caution("few_models", "count", n_models, FEW_MODELS)
+    if n_score_rows is not None and n_score_rows < FEW_SCORE_ROWS:
+        yield _caution("few_score_rows", "count", n_score_rows, FEW_SCORE_ROWS)
+    if documents is not None:
+        n_score = int((documents["part"] == "score").sum())
+        if n_score < FEW_SCORE_DOCUMENTS:
+            yield _caution("few_score_documents", "count", n_score, FEW_SCORE_DOCUMENTS)
+        if documents["domain"].nunique() == 1:
+            yield _caution("one_domain", "count", 1)
+    if warned:
+        yield _caution("warnings", "count", len(warned), steps=sorted(set(warned))[:5])
 
 
 def comparison_cautions(
@@ -175,87 +271,28 @@ def comparison_cautions(
     return [caution._replace(comparison=comparison) for rule in rules for caution in rule]
 
 
-def _of_the_run(
-    n_models: int | None,
-    n_score_rows: int | None,
-    documents: pd.DataFrame | None,
-    unfinished: Sequence[str],
-    warned: Sequence[str],
-) -> Iterator[Caution]:
-    if unfinished:
-        yield Caution(
-            "unfinished",
-            "The run is not finished",
-            "The run is not finished (steps without a result: {value}); what needs them is missing.",
-            {"value": Amount("count", len(unfinished))},
-            severe=True,
-        )
-    if n_models is not None and n_models < FEW_MODELS:
-        yield Caution(
-            "few_models",
-            "Few models",
-            "Only {value} models were compared (fewer than {threshold}): *universal* means present in all of these, "
-            "and intervals do not cover the choice of models.",
-            _counts(n_models, FEW_MODELS),
-        )
-    if n_score_rows is not None and n_score_rows < FEW_SCORE_ROWS:
-        yield Caution(
-            "few_score_rows",
-            "Little evaluation text",
-            "Correlations rest on {value} score rows (fewer than {threshold}): for latents that fire rarely, even the "
-            "best of unrelated candidates correlates noticeably.",
-            _counts(n_score_rows, FEW_SCORE_ROWS),
-        )
-    if documents is not None:
-        yield from _of_text(documents)
-    if warned:
-        steps = sorted(set(warned))[:5]
-        yield Caution(
-            "warnings",
-            "Steps warned",
-            "Warnings of steps: {value} (from {steps}); the report's README has the words.",
-            {"value": Amount("count", len(warned)), "steps": Amount("names", steps)},
-        )
-
-
-def _of_text(documents: pd.DataFrame) -> Iterator[Caution]:
-    n_score = int((documents["part"] == "score").sum())
-    if n_score < FEW_SCORE_DOCUMENTS:
-        yield Caution(
-            "few_score_documents",
-            "Few documents",
-            "Intervals resample {value} score documents (fewer than {threshold}) and may be too narrow.",
-            _counts(n_score, FEW_SCORE_DOCUMENTS),
-        )
-    if documents["domain"].nunique() == 1:
-        yield Caution(
-            "one_domain",
-            "One domain",
-            "The text has {value} domain: what a shared domain explains cannot be told from what it does not, "
-            "and findings may not carry over to other text.",
-            {"value": Amount("count", 1)},
-        )
+def _caution(
+    name: str,
+    kind: Kind,
+    value: float,
+    threshold: float | None = None,
+    *,
+    digits: tuple[int, int] = (0, 0),
+    severe: bool = False,
+    **ids: Sequence[str],
+) -> Caution:
+    """A caution of :data:`_WORDS`; ``digits`` of its value and its threshold, ``ids`` that the sentence names."""
+    amounts = {"value": Amount(kind, value, digits[0])}
+    if threshold is not None:
+        amounts["threshold"] = Amount(kind, threshold, digits[1])
+    amounts |= {key: Amount("names", names) for key, names in ids.items()}
+    return Caution(name, *_WORDS[name], amounts, severe)
 
 
 def _of_controls(r: Mapping[str, float]) -> Iterator[Caution]:
-    for quantity, name, title, sentence in (
-        (
-            "untrained", "no_floor", "No untrained floor",
-            "There are {value} untrained models, so it is not known how much agreement text and architecture give "
-            "without training.",
-        ),
-        (
-            "ceiling", "no_ceiling", "No ceiling",
-            "There are {value} replicate dictionaries, so there is no ceiling: low agreement may come from the "
-            "dictionaries and not from the models.",
-        ),
-        (
-            "neurons", "no_neurons", "No neuron baseline",
-            "The neuron baseline was not measured ({value} pairs of neurons).",
-        ),
-    ):  # fmt: skip
+    for quantity, name in (("untrained", "no_floor"), ("ceiling", "no_ceiling"), ("neurons", "no_neurons")):
         if quantity not in r:
-            yield Caution(name, title, sentence, {"value": Amount("count", 0)})
+            yield _caution(name, "count", 0)
 
 
 def _of_dictionaries(models: pd.DataFrame | None) -> Iterator[Caution]:
@@ -264,30 +301,15 @@ def _of_dictionaries(models: pd.DataFrame | None) -> Iterator[Caution]:
     primary = models[models["role"] == "primary"]
     not_alive = float((1 - primary["n_alive"] / primary["d_sae"]).max())
     if not_alive > MANY_NOT_ALIVE:
-        yield Caution(
-            "not_alive",
-            "Many latents are not compared",
-            "In one dictionary {value}% of the latents are dead or too rare to compare (more than {threshold}%); "
-            "classes speak of the others only.",
-            _percents(not_alive, MANY_NOT_ALIVE),
-        )
+        yield _caution("not_alive", "percent", not_alive, MANY_NOT_ALIVE, digits=(1, 0))
     fvu = float(primary["fvu"].max())
     if fvu > POOR_FVU:
-        yield Caution(
-            "poor_fvu",
-            "A dictionary reconstructs poorly",
-            "One dictionary leaves a fraction of {value} of the variance unexplained (more than {threshold}).",
-            {"value": Amount("real", fvu, 2), "threshold": Amount("real", POOR_FVU, 1)},
-            severe=fvu > USELESS_FVU,
-        )
+        yield _caution("poor_fvu", "real", fvu, POOR_FVU, digits=(2, 1), severe=fvu > USELESS_FVU)
     recovered = float(primary["ce_recovered"].min()) if "ce_recovered" in primary else math.nan
     if recovered < POOR_CE_RECOVERED:
-        yield Caution(
-            "poor_ce_recovered",
-            "A dictionary loses what the model computes",
-            "One dictionary recovers only {value}% of the cross-entropy (less than {threshold}%).",
-            _percents(recovered, POOR_CE_RECOVERED),
-            severe=recovered < USELESS_CE_RECOVERED,
+        severe = recovered < USELESS_CE_RECOVERED
+        yield _caution(
+            "poor_ce_recovered", "percent", recovered, POOR_CE_RECOVERED, digits=(1, 0), severe=severe
         )
 
 
@@ -295,89 +317,27 @@ def _of_starts(tables: Mapping[str, pd.DataFrame]) -> Iterator[Caution]:
     """Dictionaries that agree because they started alike: by their record, and by what was measured."""
     if "sae_seed" in tables.get("models", ()):
         primary = tables["models"].query("role == 'primary'")
-        repeated = primary.loc[
-            primary["sae_seed"].notna() & primary["sae_seed"].duplicated(keep=False), "model"
-        ]
-        if len(repeated):
-            amounts = {
-                "value": Amount("count", len(repeated)),
-                "models": Amount("names", repeated.astype(str).tolist()),
-            }
-            yield Caution(
-                "same_sae_seed",
-                "Dictionaries share a seed",
-                "{value} dictionaries have an SAE seed in common ({models}): equal initialisations alone can make "
-                "dictionaries agree.",
-                amounts,
-                severe=True,
-            )
+        shared = primary["sae_seed"].notna() & primary["sae_seed"].duplicated(keep=False)
+        if shared.any():
+            models = primary.loc[shared, "model"].astype(str).tolist()
+            yield _caution("same_sae_seed", "count", len(models), severe=True, models=models)
     pairs = flagged_pairs(tables["indices"]) if "indices" in tables else []
     if pairs:
-        yield Caution(
-            "shared_init",
-            "Dictionaries look like copies of one start",
-            "{value} pairs of dictionaries seem to start from the same weights ({pairs}), which alone can make them "
-            "agree.",
-            {"value": Amount("count", len(pairs)), "pairs": Amount("names", pairs)},
-            severe=True,
-        )
+        yield _caution("shared_init", "count", len(pairs), severe=True, pairs=pairs)
 
 
 def _of_levels(pairs: pd.DataFrame | None) -> Iterator[Caution]:
     if pairs is not None and len(pairs) and (pairs["level"] == "untested").all():
-        yield Caution(
-            "untested_levels",
-            "No level was tested",
-            "None of {value} pairs has a level: without token ids and domain labels nobody can tell a shared feature "
-            "from a shared token or domain.",
-            {"value": Amount("count", len(pairs))},
-            severe=True,
-        )
+        yield _caution("untested_levels", "count", len(pairs), severe=True)
 
 
 def _of_headline(r: Mapping[str, float], tau: float | None) -> Iterator[Caution]:
     if tau is not None and r.get("ceiling", math.inf) < tau:
-        yield Caution(
-            "low_ceiling",
-            "Dictionaries are unstable",
-            r"Even two dictionaries of one model agree with a median $r$ of {value} only, below $\tau = {threshold}$: "
-            "many features are lost to the instability of dictionaries.",
-            _reals(r["ceiling"], tau),
-        )
+        yield _caution("low_ceiling", "real", r["ceiling"], tau, digits=(2, 2))
     if r.get("untrained", -math.inf) > r.get("null_p95", math.inf):
-        yield Caution(
-            "high_floor",
-            "Untrained models agree beyond chance",
-            "Untrained models agree beyond chance (median $r$ of {value}, chance {threshold}): a part of the "
-            "agreement needs no training.",
-            _reals(r["untrained"], r["null_p95"]),
-        )
+        yield _caution("high_floor", "real", r["untrained"], r["null_p95"], digits=(2, 2))
     if r.get("token_conditional", math.inf) < TOKENS_EXPLAIN * r.get("features", -math.inf):
         share = r["token_conditional"] / r["features"] if r["features"] else 0.0
-        yield Caution(
-            "tokens_explain",
-            "Tokens explain much of the agreement",
-            "Without token and position means the median $r$ keeps {value}% of its size (less than {threshold}%): "
-            "token identity and position account for much of the agreement.",
-            {"value": Amount("percent", share), "threshold": Amount("percent", TOKENS_EXPLAIN)},
-        )
+        yield _caution("tokens_explain", "percent", share, TOKENS_EXPLAIN)
     if tau is not None and r.get("null_p95", -math.inf) >= tau:
-        yield Caution(
-            "high_chance",
-            "Chance reaches the threshold",
-            r"The chance level ({value}) reaches $\tau = {threshold}$: the threshold does not keep chance out.",
-            _reals(r["null_p95"], tau),
-            severe=True,
-        )
-
-
-def _counts(value: int, threshold: int) -> dict[str, Amount]:
-    return {"value": Amount("count", value), "threshold": Amount("count", threshold)}
-
-
-def _percents(value: float, threshold: float) -> dict[str, Amount]:
-    return {"value": Amount("percent", value, 1), "threshold": Amount("percent", threshold)}
-
-
-def _reals(value: float, threshold: float) -> dict[str, Amount]:
-    return {"value": Amount("real", value, 2), "threshold": Amount("real", threshold, 2)}
+        yield _caution("high_chance", "real", r["null_p95"], tau, digits=(2, 2), severe=True)

@@ -96,6 +96,17 @@ def comparisons_of(record: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([str(c) for c in [*listed, *in_nodes] if c])) or ["main"]
 
 
+def step_warnings(run: Run) -> list[dict[str, str]]:
+    """``{"node", "warning"}`` of every warning that a finished step of a run left in its manifest."""
+    warnings = []
+    for node, fields in run.record["nodes"].items():
+        if run.store.has(fields["key"]):
+            texts = run.store.get(fields["key"]).manifest["facts"].get("warnings", [])
+            listed = [texts] if isinstance(texts, str) else texts
+            warnings += [{"node": node, "warning": str(text)} for text in listed]
+    return warnings
+
+
 class StoredComparison:
     """One comparison of one run: tables, settings, text, activations and models, each read when it is asked for.
 

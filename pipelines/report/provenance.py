@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from pipelines.report.results_schema import VERSION
-from results.cautions import step_warnings
 from results.headline import summary_values
+from results.stored_comparison import step_warnings
 
 if TYPE_CHECKING:
     from storage import Run

@@ -14,13 +14,14 @@ from results.cautions import Amount, Caution, comparison_cautions, run_cautions
 def find_limitations(m: Material, macros: Macros) -> list[Caution]:
     """The cautions of a run, those of the whole run first; adds a macro ``Limit…`` for every amount in them."""
     rows, recipe = m.evaluation_rows(), m.recipe
-    cautions = run_cautions(
+    of_run = run_cautions(
         n_models=len(recipe.model_ids) if recipe is not None and m.comparisons else None,
         n_score_rows=None if rows is None else rows[1],
         documents=m.tables.get("documents"),
         unfinished=[item for item in m.missing if item.startswith("step ")],
         warned=[str(warning["node"]) for warning in m.warnings],
     )
+    cautions = list(of_run)
     tau = None if recipe is None else recipe.compare.tau
     for comparison in m.comparisons:
         cautions += comparison_cautions(m.parts.get(comparison, {}), tau, comparison)

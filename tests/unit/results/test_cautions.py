@@ -41,7 +41,7 @@ def cautions(tau: float | None = 0.5, **tables) -> dict:
 def test_a_good_run_needs_no_caution_and_replicates_are_not_judged():
     assert cautions(headline=headline()) == {}
     documents = pd.DataFrame({"part": ["score"] * 200, "domain": ["a", "b"] * 100})
-    assert run_cautions(n_models=5, n_score_rows=1_000_000, documents=documents) == []
+    assert not list(run_cautions(n_models=5, n_score_rows=1_000_000, documents=documents))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,10 @@ def test_pairs_of_one_start_are_named():
 
 def test_the_run_itself_is_judged():
     documents = pd.DataFrame({"part": ["score"] * 3 + ["fit"], "domain": "one"})
-    told = run_cautions(
-        n_models=2, n_score_rows=999, documents=documents, unfinished=["a"], warned=["x", "x", "y"]
+    told = list(
+        run_cautions(
+            n_models=2, n_score_rows=999, documents=documents, unfinished=["a"], warned=["x", "x", "y"]
+        )
     )
     assert [caution.id for caution in told] == [
         "unfinished", "few_models", "few_score_rows", "few_score_documents", "one_domain", "warnings",
