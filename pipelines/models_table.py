@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from storage import Artifact
     from universality.compare.compare_config import CompareConfig
-    from universality.compare.statistics import LatentStatistics
+    from universality.compare.pair import Dictionary
 
 
 #: Columns that the step ``latents`` measured.
@@ -29,7 +29,7 @@ QUALITY = (
 
 
 def models_table(
-    ctx: StepContext, statistics: Mapping[str, LatentStatistics], compare: CompareConfig
+    ctx: StepContext, dictionaries: Mapping[str, Dictionary], compare: CompareConfig
 ) -> DataFrame:
     """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
     from pandas import DataFrame
@@ -41,7 +41,7 @@ def models_table(
         transformer, dictionary = inputs[input_name("transformer", model)], inputs[input_name("sae", name)]
         config, quality = dictionary.json("sae_config"), inputs[input_name("latents", name)].json("quality")
         seed, trained = _origin(transformer)
-        status = statistics[name].status
+        status = dictionaries[name].status
         rows.append(
             {
                 "model": name,
@@ -61,7 +61,7 @@ def models_table(
                 "sae_tokens": dictionary.manifest["facts"].get("training_tokens"),
                 **{key: quality[key] for key in QUALITY},
                 **{f"n_{kind}": int((status == kind).sum()) for kind in ("alive", "rare", "dead")},
-                "n_dense": int((statistics[name].firing_rate > compare.dense_rate).sum()),
+                "n_dense": int((dictionaries[name].statistics.firing_rate > compare.dense_rate).sum()),
                 "max_init_cosine": _max_init_cosine(dictionary),
                 **_decoder_norms(dictionary),
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 from pipelines.engine.plan import Node
@@ -22,6 +21,7 @@ from results.stored_comparison import (
     sae_node,
     transformer_node,
 )
+from universality.compare.pair_plan import Pair, PairPlan, pair_name
 
 
 def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]:
@@ -32,30 +32,26 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         [spec.id for spec in specs.values() if spec.role == role] for role in ("primary", "untrained")
     )
     replicate_of = {spec.id: spec.replicate_of for spec in specs.values() if spec.replicate_of is not None}
+    plan = PairPlan(tuple(compared), replicate_of, tuple(untrained))
     nodes: list[Node] = []
     for spec in specs.values():
         nodes += dictionary_nodes(layout, comparison, spec)
-    pairs = [
-        *combinations(compared, 2),
-        *((primary, replicate) for replicate, primary in replicate_of.items()),
-        *combinations(untrained, 2),
-    ]
     # Two dictionaries of one model read the very same neurons.
-    raw_pairs = [(a, b) for a, b in combinations(compared, 2) if specs[a].model != specs[b].model]
+    raw_pairs = [(a, b) for a, b in plan.model_pairs if specs[a].model != specs[b].model]
     raw_pairs = raw_pairs if comparison.neurons else []
     settings = {
         "comparison_id": c,
         "compare": as_json(layout.recipe.compare),
         "root_seed": layout.recipe.root_seed,
     }
-    for a, b in pairs:
-        nodes += _pair_nodes(layout, c, (a, b), settings)
+    for pair in plan.all:
+        nodes += _pair_nodes(layout, c, pair, settings)
     for a, b in raw_pairs:
         inputs = {"tokens": TOKENS} | {
             side: activations_node(specs[name].model, "eval") for side, name in (("a", a), ("b", b))
         }
         params = {**settings, "hook_point": comparison.hook_point, "ids": [a, b]}
-        nodes.append(layout.node(pair_node("neurons", c, f"{a}-{b}"), "neurons", params, inputs))
+        nodes.append(layout.node(pair_node("neurons", c, pair_name((a, b))), "neurons", params, inputs))
     inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
     for dictionary in specs:
         inputs[input_name("latents", dictionary)] = latents_node(c, dictionary)
@@ -65,12 +61,13 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         model = specs[dictionary].model
         inputs[input_name("activations", dictionary)] = activations_node(model, "eval")
         inputs[input_name("transformer", dictionary)] = transformer_node(model)
-    for a, b in pairs:
-        inputs[input_name("similarity", f"{a}-{b}")] = pair_node("similarity", c, f"{a}-{b}")
-        inputs[input_name("null", f"{a}-{b}")] = pair_node("null", c, f"{a}-{b}")
-        inputs[input_name("matching", f"{a}-{b}")] = pair_node("matching", c, f"{a}-{b}")
-    for a, b in raw_pairs:
-        inputs[input_name("neurons", f"{a}-{b}")] = pair_node("neurons", c, f"{a}-{b}")
+    for step, pairs in (
+        ("similarity", plan.all),
+        ("null", plan.all),
+        ("matching", plan.all),
+        ("neurons", raw_pairs),
+    ):
+        inputs |= {input_name(step, name): pair_node(step, c, name) for name in map(pair_name, pairs)}
     roles = {
         "hook_point": comparison.hook_point,
         "trained": compared,
@@ -86,8 +83,8 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     return nodes
 
 
-def _pair_nodes(layout: Layout, c: str, pair: tuple[str, str], settings: dict[str, Any]) -> list[Node]:
-    name = f"{pair[0]}-{pair[1]}"
+def _pair_nodes(layout: Layout, c: str, pair: Pair, settings: dict[str, Any]) -> list[Node]:
+    name = pair_name(pair)
     sides = {"tokens": TOKENS, "a": latents_node(c, pair[0]), "b": latents_node(c, pair[1])}
     params = {**settings, "ids": list(pair)}
     # Only what a step reads is in its key: another tau repeats neither correlations nor nulls.

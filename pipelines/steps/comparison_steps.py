@@ -10,63 +10,40 @@ import numpy as np
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import Sizes
 from pipelines.steps.run_tables import write_table
+from pipelines.steps.step_rows import shared_rows
 from results.stored_comparison import input_name
 from universality.tables import COMPARISON
 
 if TYPE_CHECKING:
-    from scipy import sparse
 
     from storage import Artifact
+    from universality.compare.pair import Dictionary, DictionaryPair
     from universality.compare.stages import Stages
-    from universality.compare.statistics import LatentStatistics
     from universality.rows import Rows
 
 
-def shared_rows(tokens: Artifact) -> Rows:
-    """The evaluation rows of a ``tokens`` artifact."""
-    from universality.rows import Rows
-
-    return Rows(
-        documents=tokens.array("row_document"),
-        fit=tokens.array("row_fit"),
-        domains=tokens.array("row_domain"),
-        domain_names=tuple(tokens.json("domains")),
-        tokens=tokens.array("row_token"),
-        positions=tokens.array("row_position"),
-        next_tokens=tokens.array("row_next_token"),
-        # Rows leave the first position out, so a context without separators is one row shorter than n_ctx.
-        n_ctx=int(tokens.array("eval_contexts").shape[1]) - 1,
-    )
-
-
-def latents_of(artifact: Artifact) -> sparse.csr_matrix:
-    """The latents of a ``latents`` artifact, without a copy."""
+def _dictionary(ctx: StepContext, source: str, name: str, rows: Rows) -> Dictionary:
+    """A dictionary's latents over the evaluation rows and their statistics, as the step ``latents`` stored them."""
     from scipy import sparse
 
-    return sparse.csr_matrix(artifact.csr("acts"))
+    from universality.compare.pair import Dictionary
+    from universality.compare.statistics import LatentStatistics
+
+    latents = ctx.inputs[source]
+    statistics = LatentStatistics.from_arrays(latents.tensors("statistics"))
+    acts = sparse.csr_matrix(latents.csr("acts"))  # memory-mapped still
+    return Dictionary(name, acts, rows, statistics, ctx.params["compare"]["min_firings"])
 
 
-class Sides:
-    """What the pairwise steps read: both dictionaries' latents over the same rows."""
+def _pair(ctx: StepContext) -> DictionaryPair:
+    """The two dictionaries of a pairwise step, inputs ``a`` and ``b``."""
+    from universality.compare.compare_config import CompareConfig
+    from universality.compare.pair import DictionaryPair
 
-    def __init__(self, ctx: StepContext):
-        from universality.compare.compare_config import CompareConfig
-
-        _same_ancestry(ctx)
-        self.config = CompareConfig(**ctx.params["compare"])
-        self.rows = shared_rows(ctx.inputs["tokens"])
-        self.a, self.b = latents_of(ctx.inputs["a"]), latents_of(ctx.inputs["b"])
-        self.pair: tuple[str, str] = tuple(ctx.params["ids"])
-        self.root_seed: int = ctx.params["root_seed"]
-
-    def statistics(self) -> tuple[LatentStatistics, LatentStatistics]:
-        """Counts of both sides."""
-        return self._of(self.a), self._of(self.b)
-
-    def _of(self, acts: sparse.csr_matrix) -> LatentStatistics:
-        from universality.compare.statistics import latent_statistics
-
-        return latent_statistics(acts, self.rows, self.config.min_firings)
+    _same_ancestry(ctx)
+    p, rows = ctx.params, shared_rows(ctx.inputs["tokens"])
+    a, b = (_dictionary(ctx, side, name, rows) for side, name in zip("ab", p["ids"], strict=True))
+    return DictionaryPair(a, b, CompareConfig(**p["compare"]), p["root_seed"], ctx.threads)
 
 
 def _same_ancestry(ctx: StepContext) -> None:
@@ -88,12 +65,10 @@ def similarity(ctx: StepContext) -> None:
     """Best candidates of both sides, on the fit rows."""
     from universality.compare.pairing import candidate_table, pair_similarity
 
-    sides = Sides(ctx)
-    found = pair_similarity(
-        sides.a, sides.b, sides.rows, *sides.statistics(), sides.config, threads=ctx.threads
-    )
-    ctx.out.tensors("similarity", found.to_arrays())
-    table = candidate_table(found, sides.pair)
+    pair = _pair(ctx)
+    candidates = pair_similarity(pair)
+    ctx.out.tensors("similarity", candidates.to_arrays())
+    table = candidate_table(candidates, pair.names)
     write_table(ctx, "candidates", table, comparison_id=ctx.params["comparison_id"])
 
 
@@ -109,18 +84,7 @@ def null(ctx: StepContext) -> None:
     """Chance: every latent's maximum under shifts of whole documents, on the score rows."""
     from universality.compare.chance import pair_null
 
-    sides = Sides(ctx)
-    found = pair_null(
-        sides.a,
-        sides.b,
-        sides.rows,
-        *sides.statistics(),
-        sides.config,
-        pair=sides.pair,
-        root_seed=sides.root_seed,
-        threads=ctx.threads,
-    )
-    ctx.out.tensors("null", found.to_arrays())
+    ctx.out.tensors("null", pair_null(_pair(ctx)).to_arrays())
 
 
 def comparing_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
@@ -136,22 +100,14 @@ def matching(ctx: StepContext) -> None:
     from universality.compare.pairing import pair_matching
     from universality.correlation import TopSimilarity
 
-    sides = Sides(ctx)
-    found = pair_matching(
-        sides.a,
-        sides.b,
-        sides.rows,
-        *sides.statistics(),
+    matched = pair_matching(
+        _pair(ctx),
         TopSimilarity.from_arrays(ctx.inputs["similarity"].tensors("similarity")),
         PairNull.from_arrays(ctx.inputs["null"].tensors("null")),
-        sides.config,
-        pair=sides.pair,
-        root_seed=sides.root_seed,
-        threads=ctx.threads,
     )
-    write_table(ctx, "matched", found.to_tables()["pairs"])
-    ctx.out.tensors("matching", found.to_arrays())
-    ctx.out.facts(certificate=found.certificate, n_pairs=len(found.pairs))
+    write_table(ctx, "matched", matched.to_tables()["pairs"])
+    ctx.out.tensors("matching", matched.to_arrays())
+    ctx.out.facts(certificate=matched.certificate, n_pairs=len(matched.pairs))
 
 
 @step("neurons", version=1, cost=comparing_cost, tables=["neuron_pairs", "raw_indices"])
@@ -162,7 +118,7 @@ def neurons(ctx: StepContext) -> None:
 
     _same_ancestry(ctx)
     hook_point = ctx.params["hook_point"]
-    found = pair_neurons(
+    neuron_matching = pair_neurons(
         ctx.inputs["a"].array(hook_point),
         ctx.inputs["b"].array(hook_point),
         shared_rows(ctx.inputs["tokens"]),
@@ -170,9 +126,9 @@ def neurons(ctx: StepContext) -> None:
         pair=tuple(ctx.params["ids"]),
         root_seed=ctx.params["root_seed"],
     )
-    for name, table in found.to_tables().items():
+    for name, table in neuron_matching.to_tables().items():
         write_table(ctx, name, table)
-    ctx.out.tensors("neurons", found.to_arrays())
+    ctx.out.tensors("neurons", neuron_matching.to_arrays())
 
 
 #: The tables of ``universality.compare`` and two of quality; ``candidates`` stand in the artifacts of the similarities.
@@ -189,81 +145,73 @@ def comparison(ctx: StepContext) -> None:
 
     p = ctx.params
     stages = _stages(ctx)
-    found = assemble(stages)
+    assembled = assemble(stages)
     tables = {
-        **found.to_tables(),
-        "models": models_table(ctx, stages.statistics, stages.config),
+        **assembled.to_tables(),
+        "models": models_table(ctx, stages.dictionaries, stages.config),
         "dictionary_domains": dictionary_domains(ctx),
     }
     for name, table in tables.items():
         if name == "candidates":  # already in the artifacts of the similarities
             continue
         write_table(ctx, name, table, comparison_id=p["comparison_id"])
-    ctx.out.json("counts", {"comparison_id": p["comparison_id"], **found.counts})
-    ctx.out.json("graph", node_link_data(found.graph, edges="edges"))
+    ctx.out.json("counts", {"comparison_id": p["comparison_id"], **assembled.counts})
+    ctx.out.json("graph", node_link_data(assembled.graph, edges="edges"))
 
 
 def _stages(ctx: StepContext) -> Stages:
-    """Everything that the pairwise steps found, as the assembly wants it."""
+    """Everything that the pairwise steps stored, as the assembly wants it."""
     from universality.compare.chance import PairNull
     from universality.compare.compare_config import CompareConfig
     from universality.compare.neurons import NeuronMatching
+    from universality.compare.pair_plan import PairPlan, pair_name
     from universality.compare.pairing import PairMatching
-    from universality.compare.stages import Stages, pair_name, plan_pairs
-    from universality.compare.statistics import latent_statistics
+    from universality.compare.stages import Stages
     from universality.correlation import TopSimilarity
 
-    p, inputs = ctx.params, ctx.inputs
-    config, rows = CompareConfig(**p["compare"]), shared_rows(inputs["tokens"])
-    models, ghosts = tuple(p["trained"]), tuple(p["untrained"])
-    plan = plan_pairs(models, p["replicates"], ghosts)
-    acts = {
-        name: latents_of(inputs[input_name("latents", name)]) for name in (*models, *p["replicates"], *ghosts)
-    }
-    statistics = {name: latent_statistics(matrix, rows, config.min_firings) for name, matrix in acts.items()}
+    p, inputs, rows = ctx.params, ctx.inputs, shared_rows(ctx.inputs["tokens"])
+    plan = PairPlan(tuple(p["trained"]), p["replicates"], tuple(p["untrained"]))
+    entry = f"logit_map.{p['hook_point']}"
 
     def stored(step: str, pair: tuple[str, str]) -> Artifact:
         return inputs[input_name(step, pair_name(pair))]
 
     def matched(pair: tuple[str, str]) -> PairMatching:
-        found = stored("matching", pair)
-        return PairMatching.from_stored({"pairs": found.table("matched")}, found.tensors("matching"))
+        artifact = stored("matching", pair)
+        return PairMatching.from_stored({"pairs": artifact.table("matched")}, artifact.tensors("matching"))
 
     def matched_neurons(pair: tuple[str, str]) -> NeuronMatching:
-        found = stored("neurons", pair)
-        tables = {name: found.table(name) for name in ("neuron_pairs", "raw_indices")}
-        return NeuronMatching.from_stored(tables, found.tensors("neurons"))
+        artifact = stored("neurons", pair)
+        tables = {name: artifact.table(name) for name in ("neuron_pairs", "raw_indices")}
+        return NeuronMatching.from_stored(tables, artifact.tensors("neurons"))
 
-    def logit_map(name: str) -> np.ndarray | None:
-        stored, entry = inputs[input_name("activations", name)], f"logit_map.{p['hook_point']}"
-        return stored.array(entry) if stored.has(entry) else None
+    def activations(name: str) -> Artifact:
+        return inputs[input_name("activations", name)]
 
     return Stages(
-        models=models,
-        replicate_of=p["replicates"],
-        untrained=ghosts,
-        acts={name: acts[name] for name in (*models, *ghosts)},
-        rows=rows,
-        statistics=statistics,
+        plan=plan,
+        dictionaries={
+            name: _dictionary(ctx, input_name("latents", name), name, rows) for name in plan.dictionaries
+        },
+        config=CompareConfig(**p["compare"]),
+        root_seed=p["root_seed"],
+        raw={name: activations(name).array(p["hook_point"]) for name in plan.models},
+        untrained_raw={name: activations(name).array(p["hook_point"]) for name in plan.untrained},
+        weights={
+            name: _weights(inputs[input_name("sae", name)]) for name in (*plan.models, *plan.replicate_of)
+        },
+        logits={name: activations(name).array(entry) for name in plan.models if activations(name).has(entry)},
         similarities={
             pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity"))
             for pair in plan.all
         },
         nulls={pair: PairNull.from_arrays(stored("null", pair).tensors("null")) for pair in plan.all},
         matchings={pair: matched(pair) for pair in plan.all},
-        config=config,
-        root_seed=p["root_seed"],
         neurons={
             pair: matched_neurons(pair)
-            for pair in plan.features
+            for pair in plan.model_pairs
             if input_name("neurons", pair_name(pair)) in inputs
         },
-        raw={name: inputs[input_name("activations", name)].array(p["hook_point"]) for name in models},
-        untrained_raw={
-            name: inputs[input_name("activations", name)].array(p["hook_point"]) for name in ghosts
-        },
-        weights={name: _weights(inputs[input_name("sae", name)]) for name in (*models, *p["replicates"])},
-        logits={name: found for name in models if (found := logit_map(name)) is not None},
         threads=ctx.threads,
     )
 

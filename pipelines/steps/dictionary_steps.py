@@ -12,7 +12,7 @@ from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
 from pipelines.steps.model_steps import open_transformer, special_tokens, training_rows
-from pipelines.steps.step_rows import mixing_of, training_source
+from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
 from universality.errors import InputError, must_be
 from universality.seeds import derive_seed
 
@@ -114,15 +114,20 @@ def open_sae(artifact: Artifact, name: str = "") -> SparseAutoencoder:
     return SparseAutoencoder.from_tensors(artifact.json(f"sae_config{name}"), artifact.tensors(f"sae{name}"))
 
 
-@step("latents", version=2, cost=latents_cost)
+@step("latents", version=3, cost=latents_cost)
 def latents(ctx: StepContext) -> None:
-    """Sparse latents over the evaluation rows, and the dictionary's quality on the score rows."""
+    """Sparse latents over the evaluation rows, their statistics, and the dictionary's quality on the score rows."""
     from scipy import sparse
+
+    from universality.compare.statistics import latent_statistics
 
     dictionary = open_sae(ctx.inputs["sae"])
     blocks: list[Any] = []
     quality = measured(ctx, dictionary, blocks)
-    ctx.out.csr("acts", sparse.vstack(blocks, format="csr"))
+    acts = sparse.vstack(blocks, format="csr")
+    ctx.out.csr("acts", acts)
+    statistics = latent_statistics(sparse.csr_matrix(acts), shared_rows(ctx.inputs["tokens"]))
+    ctx.out.tensors("statistics", statistics.to_arrays())
     ctx.out.json("quality", {**quality.result(), **spliced(ctx, dictionary)})
     names = ctx.inputs["tokens"].json("domains")
     by_domain = zip(names, quality.domain_rows().tolist(), quality.domain_fvu().tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""The rows that a dictionary is trained on: which, from where, and how well its batches mix them."""
+"""The rows that a dictionary is trained on (which, from where, how well its batches mix them) and compared on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pipelines.engine.step import StepContext
 from pipelines.steps.model_steps import open_transformer, part_contexts, positions_that_count
 
 if TYPE_CHECKING:
+    from storage import Artifact
+    from universality.rows import Rows
     from universality.sae.sae_config import SAETrainingConfig
 
 #: Share of rows left out for their norm above which the run warns.
@@ -75,3 +77,20 @@ def mixing_of(rows: Any, config: SAETrainingConfig, sae_seed: int) -> tuple[dict
     whole = math.ceil(4 * len(rows) * int(rows.shape[1]) / 1_000_000)
     remedy = f"Raise buffer_mb (now {config.buffer_mb}; {whole} hold all rows), or lower batch_rows."
     return facts, [f"{message} {remedy}"]
+
+
+def shared_rows(tokens: Artifact) -> Rows:
+    """The evaluation rows of a ``tokens`` artifact."""
+    from universality.rows import Rows
+
+    return Rows(
+        documents=tokens.array("row_document"),
+        fit=tokens.array("row_fit"),
+        domains=tokens.array("row_domain"),
+        domain_names=tuple(tokens.json("domains")),
+        tokens=tokens.array("row_token"),
+        positions=tokens.array("row_position"),
+        next_tokens=tokens.array("row_next_token"),
+        # Rows leave the first position out, so a context without separators is one row shorter than n_ctx.
+        n_ctx=int(tokens.array("eval_contexts").shape[1]) - 1,
+    )

@@ -15,17 +15,22 @@ if TYPE_CHECKING:
     from universality.compare.compare_config import CompareConfig
     from universality.compare.marks import SharedInitialisation, flagged_pairs
     from universality.compare.neurons import NeuronMatching, pair_neurons
+    from universality.compare.pair import Dictionary, DictionaryPair
+    from universality.compare.pair_plan import PairPlan
     from universality.compare.pairing import PairMatching, pair_matching, pair_similarity
-    from universality.compare.stages import Stages, plan_pairs
+    from universality.compare.stages import Stages
     from universality.compare.statistics import LatentStatistics, latent_statistics
 
 __all__ = [
     "CompareConfig",
     "Comparison",
+    "Dictionary",
+    "DictionaryPair",
     "LatentStatistics",
     "NeuronMatching",
     "PairMatching",
     "PairNull",
+    "PairPlan",
     "SharedInitialisation",
     "Stages",
     "assemble",
@@ -36,19 +41,20 @@ __all__ = [
     "pair_neurons",
     "pair_null",
     "pair_similarity",
-    "plan_pairs",
 ]
 
 _HOMES = {
+    "api": ("compare",),
     "assembly": ("Comparison", "assemble"),
     "chance": ("PairNull", "pair_null"),
     "compare_config": ("CompareConfig",),
-    "neurons": ("NeuronMatching", "pair_neurons"),
-    "pairing": ("PairMatching", "pair_matching", "pair_similarity"),
     "marks": ("SharedInitialisation", "flagged_pairs"),
-    "stages": ("Stages", "plan_pairs"),
+    "neurons": ("NeuronMatching", "pair_neurons"),
+    "pair": ("Dictionary", "DictionaryPair"),
+    "pair_plan": ("PairPlan",),
+    "pairing": ("PairMatching", "pair_matching", "pair_similarity"),
+    "stages": ("Stages",),
     "statistics": ("LatentStatistics", "latent_statistics"),
-    "api": ("compare",),
 }
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from scipy import sparse
 
 from universality.compare.assembly import Comparison, assemble
-from universality.compare.chance import pair_null
 from universality.compare.compare_config import CompareConfig
 from universality.compare.inputs import (
     checked_logits,
@@ -21,9 +20,9 @@ from universality.compare.inputs import (
     checked_weights,
 )
 from universality.compare.marks import SHARED_INIT_WORDS, SharedInitialisation, flagged_pairs
-from universality.compare.neurons import pair_neurons
-from universality.compare.pairing import pair_matching, pair_similarity
-from universality.compare.stages import Stages, plan_pairs, replicate_names
+from universality.compare.pair import Dictionary
+from universality.compare.pair_plan import PairPlan, replicate_names
+from universality.compare.stages import Stages
 from universality.compare.statistics import latent_statistics
 from universality.errors import InputError, must_be
 from universality.rows import Rows, split_documents
@@ -96,58 +95,32 @@ def compare(
     settings = _settings(config, tau, min_firings, n_shifts)
     rows = _rows(n_rows, documents, domains, tokens, positions, n_ctx, fit, root_seed, next_tokens)
     models = tuple(matrices)
-    named = replicate_names(replicates or {}, models)
-    ghosts = checked_matrices(untrained or {}, "untrained", n_rows)
-    again = checked_matrices(
-        {named[key][0]: m for key, m in (replicates or {}).items()}, "replicates", n_rows
+    names = replicate_names(replicates or {}, models)
+    untrained_acts = checked_matrices(untrained or {}, "untrained", n_rows)
+    replicate_acts = checked_matrices(
+        {names[key][0]: matrix for key, matrix in (replicates or {}).items()}, "replicates", n_rows
     )
-    checked_names(models, tuple(name for name, _ in named.values()), tuple(ghosts))
+    plan = PairPlan(models, dict(names.values()), tuple(untrained_acts))
+    checked_names(models, tuple(name for name, _ in names.values()), plan.untrained)
+    every = {**matrices, **replicate_acts, **untrained_acts}
     raw_of = checked_raw(raw, "raw", models, n_rows)
-    ghost_raw = checked_raw(
-        untrained_raw, "untrained_raw", tuple(ghosts) or tuple(untrained_raw or {}), n_rows
+    untrained_ids = plan.untrained or tuple(untrained_raw or {})
+    weights_of = checked_weights(weights, every, raw_of)
+    stages = Stages(
+        plan=plan,
+        config=settings,
+        root_seed=root_seed,
+        raw=raw_of,
+        untrained_raw=checked_raw(untrained_raw, "untrained_raw", untrained_ids, n_rows),
+        weights=weights_of,
+        logits=checked_logits(logits, models, rows, weights_of),
+        threads=threads,
+        dictionaries={
+            name: Dictionary(name, csr, rows, latent_statistics(csr, rows), settings.min_firings)
+            for name, csr in every.items()
+        },
     )
-    every = {**matrices, **again, **ghosts}
-    known_weights = checked_weights(weights, every, raw_of)
-    known_logits = checked_logits(logits, models, rows, known_weights)
-    replicate_of = dict(named.values())
-    plan = plan_pairs(models, replicate_of, tuple(ghosts))
-    statistics = {name: latent_statistics(m, rows, settings.min_firings) for name, m in every.items()}
-    similarities, nulls, matchings = {}, {}, {}
-    for pair in plan.all:
-        a, b = (every[name] for name in pair)
-        known = (rows, statistics[pair[0]], statistics[pair[1]])
-        similarities[pair] = pair_similarity(a, b, *known, settings, threads=threads)
-        nulls[pair] = pair_null(a, b, *known, settings, pair=pair, root_seed=root_seed, threads=threads)
-        matchings[pair] = pair_matching(
-            a, b, *known, similarities[pair], nulls[pair], settings,
-            pair=pair, root_seed=root_seed, token_interval=pair in plan.features, threads=threads,
-        )  # fmt: skip
-    neurons = {
-        pair: pair_neurons(raw_of[pair[0]], raw_of[pair[1]], rows, settings, pair=pair, root_seed=root_seed)
-        for pair in plan.features
-        if pair[0] in raw_of and pair[1] in raw_of
-    }
-    comparison = assemble(
-        Stages(
-            models=models,
-            replicate_of=replicate_of,
-            untrained=tuple(ghosts),
-            acts={**matrices, **ghosts},
-            rows=rows,
-            statistics=statistics,
-            similarities=similarities,
-            nulls=nulls,
-            matchings=matchings,
-            config=settings,
-            root_seed=root_seed,
-            neurons=neurons,
-            raw=raw_of,
-            untrained_raw=ghost_raw,
-            weights=known_weights,
-            logits=known_logits,
-            threads=threads,
-        )
-    )
+    comparison = assemble(stages.with_candidates().with_matchings().with_neurons())
     for name in flagged_pairs(comparison.indices):
         warnings.warn(f"{name}: {SHARED_INIT_WORDS}", SharedInitialisation, stacklevel=2)
     return comparison

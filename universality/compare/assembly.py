@@ -103,14 +103,14 @@ def assemble(stages: Stages) -> Comparison:
     pairs, functional = Functions(stages).table_and_indices(pairs)
     tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
     indices = pd.concat([table for table in tables if len(table)], ignore_index=True)
-    candidates = [candidate_table(stages.similarities[pair], pair) for pair in stages.plan.features]
-    kept = (pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= stages.config.tau)
+    candidates = [candidate_table(stages.similarities[pair], pair) for pair in stages.plan.model_pairs]
+    edges = (pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= stages.config.tau)
     return Comparison(
         features=features,
         pairs=pairs,
         verdicts=verdicts,
         clusters=clustering.table,
-        graph=build_graph(features, pairs.loc[kept]),
+        graph=build_graph(features, pairs.loc[edges]),
         indices=indices,
         headline=headline_table(stages),
         baselines=baseline_table(stages),
@@ -132,15 +132,23 @@ def feature_table(
     first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
     parts = []
     for model in stages.models:
-        statistics = stages.statistics[model]
-        table = statistics.to_table(stages.config).assign(model=model)
-        alive = statistics.alive
+        dictionary, alive = stages.dictionaries[model], stages.dictionaries[model].alive
         row = clustering.row_of[nodes.number[model][alive]]
+        table = pd.DataFrame(
+            {
+                "model": model,
+                "latent": np.arange(alive.size),
+                "status": dictionary.status,
+                "flags": dictionary.statistics.flags(stages.config),
+                "firing_rate": dictionary.statistics.firing_rate,
+                "max_activation": dictionary.statistics.max_activation,
+            }
+        )
         for column, nothing in (("cluster", pd.NA), ("class", None), ("level", None), ("n_models", 0)):
             values = np.full(alive.size, nothing, dtype=object)
             values[alive] = clustering.table[column].to_numpy()[row]
             table[column] = pd.Series(values, dtype=object)
-        others = [stages.side(model, other).best.r for other in stages.models if other != model]
+        others = [stages.partners(model, other).best.r for other in stages.models if other != model]
         table["best_r"] = np.where(alive, np.maximum.reduce(others), 0.0)
         keys = pd.MultiIndex.from_arrays([np.full(alive.size, model), np.arange(alive.size)])
         table["verdict"] = pd.Series(first.reindex(keys).to_numpy(), dtype=object)
@@ -152,7 +160,7 @@ def feature_table(
 
 def _top_domain(stages: Stages, model: str) -> list[str | None]:
     """The domain with the largest share of each latent's activation mass; None without labels or firings."""
-    rows, acts = stages.rows, stages.acts[model]
+    rows, acts = stages.rows, stages.dictionaries[model].acts
     if rows.domains is None or rows.domain_names is None:
         return [None] * acts.shape[1]
     n_domains = len(rows.domain_names)
@@ -169,10 +177,9 @@ def _top_domain(stages: Stages, model: str) -> list[str | None]:
 def _cycles(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
     if len(stages.models) < 3:
         return index_table([])
-    found = cycle_consistency(
-        nodes.model_of, clustering.edges, generator(stages.root_seed, "cycle-consistency")
-    )
-    index = Index("cycle_consistency", found.value, found.chance, found.n_paths)
+    rng = generator(stages.root_seed, "cycle-consistency")
+    cycles = cycle_consistency(nodes.model_of, clustering.edges, rng)
+    index = Index("cycle_consistency", cycles.value, cycles.chance, cycles.n_paths)
     return index_table([(index, "overall")])
 
 
@@ -194,39 +201,44 @@ def count(features: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 def domains_of(stages: Stages) -> pd.DataFrame:
     """The table ``domains``: each model's best latent per domain; empty without labels."""
-    best = {m: best_latents(stages.acts[m], stages.rows, stages.statistics[m].alive) for m in stages.models}
+    best = {model: _best_latents(stages, model) for model in stages.models}
     neurons = {}
     for model, table in best.items():
         if model in stages.raw and len(table):
             latents = table["latent"].to_numpy()
-            neurons[model] = nearest_neurons(stages.acts[model], stages.raw[model], stages.rows, latents)
-    return domain_table(best, _partners(stages), neurons, _floor(stages))
+            acts = stages.dictionaries[model].acts
+            neurons[model] = nearest_neurons(acts, stages.raw[model], stages.rows, latents)
+    return domain_table(best, _partners(stages), neurons, _untrained_r(stages))
+
+
+def _best_latents(stages: Stages, name: str) -> pd.DataFrame:
+    dictionary = stages.dictionaries[name]
+    return best_latents(dictionary.acts, stages.rows, dictionary.alive)
 
 
 def _partners(stages: Stages) -> pd.DataFrame:
     """Each feature's assigned partner of highest held-out r over all other models (ties: first pair in order)."""
     columns = ["model", "latent", "partner_model", "partner_latent", "r", "r_token", "level"]
     parts = []
-    for pair in stages.plan.features:
-        found = stages.matchings[pair].pairs
+    for pair in stages.plan.model_pairs:
+        pairs = stages.matchings[pair].pairs
         for own, other in (("a", "b"), ("b", "a")):
             names = [f"model_{own}", f"latent_{own}", f"model_{other}", f"latent_{other}"]
             names += ["r_held_out", "r_token", "level"]
-            parts.append(found[names].set_axis(columns, axis=1))
+            parts.append(pairs[names].set_axis(columns, axis=1))
     table = pd.concat(parts, ignore_index=True)
     table = table.sort_values(["r", "partner_model"], ascending=[False, True], kind="stable")
     return table.drop_duplicates(["model", "latent"]).reset_index(drop=True)
 
 
-def _floor(stages: Stages) -> pd.DataFrame | None:
+def _untrained_r(stages: Stages) -> pd.DataFrame | None:
     """domain, r: the highest held-out r to its partner that an untrained model's best latent has."""
-    plan = stages.plan
-    if not plan.untrained or stages.rows.domains is None:
+    if not stages.plan.untrained_pairs or stages.rows.domains is None:
         return None
     parts = []
-    for ghost in stages.untrained:
-        best = best_latents(stages.acts[ghost], stages.rows, stages.statistics[ghost].alive)
-        sides = [stages.side(ghost, other).r for other in stages.untrained if other != ghost]
-        r = np.maximum.reduce(sides)[best["latent"].to_numpy(dtype=np.int64)]
+    for name in stages.plan.untrained:
+        best = _best_latents(stages, name)
+        partner_r = [stages.partners(name, other).r for other in stages.plan.untrained if other != name]
+        r = np.maximum.reduce(partner_r)[best["latent"].to_numpy(dtype=np.int64)]
         parts.append(pd.DataFrame({"domain": best["domain"], "r": r}))
     return pd.concat(parts, ignore_index=True).groupby("domain", as_index=False)["r"].max()

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from universality.compare.compare_config import CompareConfig
-from universality.compare.statistics import LatentStatistics, only
+from universality.compare.pair import Dictionary, DictionaryPair
 from universality.nulls import benjamini_hochberg, p_values, shift_null, strata
-from universality.rows import Rows
 from universality.seeds import generator
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.999)
@@ -48,74 +46,50 @@ class PairNull:
         """The inverse of :meth:`to_arrays`."""
         return cls(**{name: np.asarray(arrays[name]) for name in cls.__dataclass_fields__ if name in arrays})
 
+    def pooled(self, alive_a: np.ndarray, alive_b: np.ndarray) -> np.ndarray:
+        """(n_shifts, alive latents of a and of b) plain maxima of both sides."""
+        return np.concatenate([self.plain_a[:, alive_a], self.plain_b[:, alive_b]], axis=1)
+
     def quantiles(self, alive_a: np.ndarray, alive_b: np.ndarray) -> pd.DataFrame:
         """kind (plain|domain), quantile, value: the pooled maxima of both sides' alive latents."""
-        parts = []
-        for kind, a, b in (("plain", self.plain_a, self.plain_b), ("domain", self.domain_a, self.domain_b)):
-            if a is None or b is None or not (alive_a.any() or alive_b.any()):
-                continue
-            pooled = np.concatenate([a[:, alive_a].ravel(), b[:, alive_b].ravel()])
-            values = np.quantile(pooled, QUANTILES)
-            parts.append(pd.DataFrame({"kind": kind, "quantile": QUANTILES, "value": values}))
-        if not parts:
-            return pd.DataFrame({"kind": [], "quantile": [], "value": []})
-        return pd.concat(parts, ignore_index=True)
+        pooled = {"plain": self.pooled(alive_a, alive_b)}
+        if self.domain_a is not None and self.domain_b is not None:
+            pooled["domain"] = PairNull(self.domain_a, self.domain_b).pooled(alive_a, alive_b)
+        parts = [
+            pd.DataFrame({"kind": kind, "quantile": QUANTILES, "value": np.quantile(values, QUANTILES)})
+            for kind, values in pooled.items()
+            if values.size
+        ]
+        return pd.concat(
+            parts or [pd.DataFrame({"kind": [], "quantile": [], "value": []})], ignore_index=True
+        )
 
 
-def pair_null(
-    a: sparse.csr_matrix,
-    b: sparse.csr_matrix,
-    rows: Rows,
-    statistics_a: LatentStatistics,
-    statistics_b: LatentStatistics,
-    config: CompareConfig,
-    *,
-    pair: tuple[str, str],
-    root_seed: int,
-    threads: int | None = None,
-) -> PairNull:
+def pair_null(pair: DictionaryPair) -> PairNull:
     """Shift one dictionary's score rows against the other's and record every latent's maximum.
 
     Args:
-        a, b: CSR (n_rows, n_a), (n_rows, n_b) over all rows.
-        rows: the rows of both.
-        statistics_a, statistics_b: which latents are alive.
-        config: ``n_shifts``.
-        pair: names of both sides; the draws depend on the names only, not on their order.
-        root_seed: seed of the comparison.
-        threads: threads to use; no byte of the result depends on it.
+        pair: the dictionaries; ``config.n_shifts`` shifts, drawn by both names but not by their order.
 
     Returns:
-        A :class:`PairNull`, with the within-domain part where the rows have domains.
+        A :class:`PairNull`, with the within-domain part where the rows have at least two domains.
     """
-    if pair[0] > pair[1]:
-        mirrored = pair_null(
-            b,
-            a,
-            rows,
-            statistics_b,
-            statistics_a,
-            config,
-            pair=(pair[1], pair[0]),
-            root_seed=root_seed,
-            threads=threads,
-        )
-        return mirrored.swapped()
-    left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)
-    documents = rows.documents[rows.score]
-    kinds: dict[str, np.ndarray | None] = {"plain": None}
+    if pair.names[0] > pair.names[1]:
+        return pair_null(pair.swapped()).swapped()
+    rows = pair.rows
+    domains_of_kind: dict[str, np.ndarray | None] = {"plain": None}
     # A single label tells no domain from another: as without labels, no level can be tested.
     if rows.domains is not None and np.unique(rows.domains[rows.score]).size > 1:
-        kinds["domain"] = rows.domains[rows.score]
-    found = {}
-    for kind, domains in kinds.items():
-        rng = generator(root_seed, f"null-{kind}", *pair)
+        domains_of_kind["domain"] = rows.domains[rows.score]
+    maxima = {}
+    for kind, domains in domains_of_kind.items():
         null = shift_null(
-            left, right, documents, n_shifts=config.n_shifts, generator=rng, n_ctx=rows.n_ctx, domains=domains,
-            threads=threads,
+            *pair.score, rows.documents[rows.score], n_shifts=pair.config.n_shifts,
+            generator=generator(pair.root_seed, f"null-{kind}", *pair.names), n_ctx=rows.n_ctx, domains=domains,
+            threads=pair.threads,
         )  # fmt: skip
-        found[f"{kind}_a"], found[f"{kind}_b"] = null.max_a, null.max_b
-    return PairNull(**found)
+        maxima[f"{kind}_a"], maxima[f"{kind}_b"] = null.max_a, null.max_b
+    return PairNull(**maxima)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +108,7 @@ class Significance:
 
 
 def significance(
-    r: np.ndarray,
-    indices_a: np.ndarray,
-    indices_b: np.ndarray,
-    null: PairNull,
-    statistics_a: LatentStatistics,
-    statistics_b: LatentStatistics,
-    config: CompareConfig,
+    r: np.ndarray, indices_a: np.ndarray, indices_b: np.ndarray, null: PairNull, pair: DictionaryPair
 ) -> Significance:
     """Judge held-out correlations of assigned pairs against both sides' maximum-nulls.
 
@@ -151,47 +119,46 @@ def significance(
     those are pooled in the same strata.
 
     Args:
-        r: (n_pairs,) held-out r. indices_a, indices_b: (n_pairs,) latents.
+        r: (n_pairs,) held-out r.
+        indices_a, indices_b: (n_pairs,) latents.
         null: maxima of the pair.
-        statistics_a, statistics_b: alive latents, their firings and documents on score rows.
-        config: strata and their sizes.
+        pair: the dictionaries, with the sizes of strata in their settings.
     """
-    m = max(int(min(statistics_a.alive.sum(), statistics_b.alive.sum())), r.size)
-    sides = ((indices_a, statistics_a), (indices_b, statistics_b))
-
-    def judged(maxima: tuple[np.ndarray, np.ndarray], studentised: bool) -> np.ndarray:
-        values = [
-            _side_p(r, index, statistics, null_side, config, studentised)
-            for (index, statistics), null_side in zip(sides, maxima, strict=True)
-        ]
-        return np.maximum(*values)
-
     if not r.size:
         return Significance(np.zeros(0), np.zeros(0), np.zeros(0))
-    p = judged((null.plain_a, null.plain_b), False)
+    n_hypotheses = max(min(pair.a.n_alive, pair.b.n_alive), r.size)
+
+    def larger_p(maxima_a: np.ndarray, maxima_b: np.ndarray, studentised: bool) -> np.ndarray:
+        return np.maximum(
+            _side_p(r, indices_a, pair.a, maxima_a, pair.config, studentised),
+            _side_p(r, indices_b, pair.b, maxima_b, pair.config, studentised),
+        )
+
+    p = larger_p(null.plain_a, null.plain_b, False)
     q_domain = np.full(r.size, np.nan)
     if null.domain_a is not None and null.domain_b is not None:
-        q_domain = benjamini_hochberg(judged((null.domain_a, null.domain_b), True), m=m)
-    return Significance(p, benjamini_hochberg(p, m=m), q_domain)
+        q_domain = benjamini_hochberg(larger_p(null.domain_a, null.domain_b, True), m=n_hypotheses)
+    return Significance(p, benjamini_hochberg(p, m=n_hypotheses), q_domain)
 
 
 def _side_p(
     r: np.ndarray,
-    index: np.ndarray,
-    statistics: LatentStatistics,
+    latents: np.ndarray,
+    side: Dictionary,
     maxima: np.ndarray,
     config: CompareConfig,
     studentised: bool,
 ) -> np.ndarray:
-    alive = np.flatnonzero(statistics.alive)
+    """(n_pairs,) share of the null maxima (n_shifts, d_sae) in the strata of ``latents`` that reach r."""
+    alive = np.flatnonzero(side.alive)
     stratum = strata(
-        statistics.firings_score[alive],
-        statistics.documents_score[alive],
+        side.statistics.firings_score[alive],
+        side.statistics.documents_score[alive],
         n_shifts=maxima.shape[0],
         min_latents=config.min_stratum_latents,
         min_values=config.min_stratum_values,
     )
-    place = np.searchsorted(alive, index)
+    place = np.searchsorted(alive, latents)
     values = maxima[:, alive].astype(np.float64)
     if studentised:
         r, values = _studentise(r, values, place)

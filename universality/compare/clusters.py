@@ -6,11 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from universality.compare.levels import levels_of
 from universality.compare.stages import Stages
-from universality.compare.statistics import only
 from universality.correlation import correlate_pairs
 from universality.graph import CrossSimilarity, Edges, cluster_table, constrained_clusters
 
@@ -41,10 +39,10 @@ class Nodes:
 def number_nodes(stages: Stages) -> Nodes:
     """Number the alive features of all models."""
     models = tuple(sorted(stages.models))
-    alive = {model: np.flatnonzero(stages.statistics[model].alive) for model in models}
+    alive = {model: np.flatnonzero(stages.dictionaries[model].alive) for model in models}
     number, first = {}, 0
     for model in models:
-        number[model] = np.full(stages.statistics[model].alive.size, -1, np.int64)
+        number[model] = np.full(stages.dictionaries[model].d_sae, -1, np.int64)
         number[model][alive[model]] = first + np.arange(alive[model].size)
         first += alive[model].size
     model_of = np.repeat(np.arange(len(models)), [alive[model].size for model in models])
@@ -54,41 +52,33 @@ def number_nodes(stages: Stages) -> Nodes:
 
 def assigned_pairs(stages: Stages) -> pd.DataFrame:
     """The pairs tables of all pairs of models, in the order of the plan."""
-    return pd.concat([stages.matchings[pair].pairs for pair in stages.plan.features], ignore_index=True)
+    return pd.concat([stages.matchings[pair].pairs for pair in stages.plan.model_pairs], ignore_index=True)
 
 
 def edges_at(pairs: pd.DataFrame, nodes: Nodes, tau: float, alpha: float) -> Edges:
     """Assigned pairs beyond chance (q < alpha) with held-out r >= tau."""
-    kept = pairs.loc[(pairs["q"] < alpha) & (pairs["r_held_out"] >= tau)]
+    edges = pairs.loc[(pairs["q"] < alpha) & (pairs["r_held_out"] >= tau)]
     ends = []
     for side in "ab":
-        number = np.zeros(len(kept), np.int64)
-        for model, of in nodes.number.items():
-            here = (kept[f"model_{side}"] == model).to_numpy()
-            number[here] = of[kept[f"latent_{side}"].to_numpy()[here]]
-        ends.append(number)
-    level = levels_of(kept, tau, alpha)
-    return Edges(np.minimum(*ends), np.maximum(*ends), kept["r_held_out"].to_numpy(), level)
+        ends.append(np.zeros(len(edges), np.int64))
+        for model, number in nodes.number.items():
+            here = (edges[f"model_{side}"] == model).to_numpy()
+            ends[-1][here] = number[edges[f"latent_{side}"].to_numpy()[here]]
+    level = levels_of(edges, tau, alpha)
+    return Edges(np.minimum(*ends), np.maximum(*ends), edges["r_held_out"].to_numpy(), level)
 
 
 def cross_similarity(stages: Stages, nodes: Nodes) -> CrossSimilarity:
     """Held-out r of any two features of different models, on demand."""
-    score: dict[int, sparse.csr_matrix] = {}
-
-    def acts(model: int):
-        if model not in score:
-            name = nodes.models[model]
-            score[model] = only(stages.acts[name], stages.statistics[name].alive, stages.rows.score)
-        return score[model]
 
     def held_out(u: np.ndarray, v: np.ndarray) -> np.ndarray:
         out = np.zeros(u.size)
         key = nodes.model_of[u] * len(nodes.models) + nodes.model_of[v]
         for pair in np.unique(key):
             here = key == pair
-            one, two = divmod(int(pair), len(nodes.models))
-            left, right = nodes.latent[u[here]], nodes.latent[v[here]]
-            out[here] = correlate_pairs(acts(one), acts(two), left, right, threads=stages.threads).r
+            a, b = (stages.dictionaries[nodes.models[m]].score for m in divmod(int(pair), len(nodes.models)))
+            indices = nodes.latent[u[here]], nodes.latent[v[here]]
+            out[here] = correlate_pairs(a, b, *indices, threads=stages.threads).r
         return out
 
     return CrossSimilarity(held_out)
@@ -131,12 +121,12 @@ def cluster_at(
 
 def _replicate_levels(stages: Stages, nodes: Nodes, tau: float) -> np.ndarray:
     out = np.full(nodes.model_of.size, "untested", dtype=object)
-    for model, replicate in stages.plan.ceiling:
+    for model, replicate in stages.plan.replicate_pairs:
         pairs = stages.matchings[model, replicate].pairs
-        kept = pairs.loc[(pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= tau)]
-        found = levels_of(kept, tau, stages.config.alpha)
-        at = nodes.number[model][kept["latent_a"].to_numpy()]
-        out[at] = np.where(out[at] == "untested", found, out[at])
+        edges = pairs.loc[(pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= tau)]
+        node = nodes.number[model][edges["latent_a"].to_numpy()]
+        level = levels_of(edges, tau, stages.config.alpha)
+        out[node] = np.where(out[node] == "untested", level, out[node])
     return out
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.compare.stages import Pair, Stages, pair_name
-from universality.compare.statistics import only
+from universality.compare.pair_plan import Pair, pair_name
+from universality.compare.stages import Stages
 from universality.correlation import correlate_pairs
 from universality.indices import MAX_ROWS, MAX_WIDTH, Index, covariances
 from universality.seeds import generator
@@ -70,7 +70,7 @@ class Functions:
     def table_and_indices(self, pairs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[Index, str]]]:
         """The pairs with their functional columns, and each column's median with its chance level."""
         parts, indices = [], []
-        for pair in self.stages.plan.features:
+        for pair in self.stages.plan.model_pairs:
             part = pairs[(pairs["model_a"] == pair[0]) & (pairs["model_b"] == pair[1])]
             # Models and pairs in one order, whatever order they were given in: products round by place.
             one, two = sorted(pair)
@@ -150,7 +150,7 @@ class Functions:
         if name in self._attributions:
             return self._attributions[name]
         stages = self.stages
-        acts = only(stages.acts[name], stages.statistics[name].alive, stages.rows.score).tocsc()
+        acts = stages.dictionaries[name].score.tocsc()
         assert stages.rows.next_tokens is not None
         following = stages.rows.next_tokens[stages.rows.score]
         values = acts.data.astype(np.float32)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
+from universality.compare.pair import DictionaryPair
 from universality.correlation import conditional_correlation
-from universality.rows import Rows
-
-Held = tuple[sparse.csr_matrix, sparse.csr_matrix]
-Indices = tuple[np.ndarray, np.ndarray]
 
 
 def levels(
@@ -48,30 +44,37 @@ def levels_of(pairs: pd.DataFrame, tau: float, alpha: float) -> np.ndarray:
     return levels(q_domain, r_document, r_token, tau, alpha)
 
 
-def beyond_documents(held_out: Held, indices: Indices, rows: Rows, threads: int | None) -> np.ndarray:
+def beyond_documents(pair: DictionaryPair, indices_a: np.ndarray, indices_b: np.ndarray) -> np.ndarray:
     """Held-out r of pairs once each document's mean is taken off, and with it that of its topic and domain.
 
     Args:
-        held_out: (score rows, latents) of a and of b. indices: (n,) latents of a and of b. rows: of all halves.
-        threads: no byte depends on it.
+        pair: the dictionaries.
+        indices_a, indices_b: (n,) latents of either side.
 
     Returns:
         (n,) in [-1, 1]; NaN where every document has one row, so that its mean is all there is.
     """
-    documents = rows.documents[rows.score]
+    documents = pair.rows.documents[pair.rows.score]
     if np.unique(documents).size == documents.size:
-        return np.full(indices[0].size, np.nan)
-    return conditional_correlation(*held_out, *indices, tokens=documents, threads=threads)
+        return np.full(indices_a.size, np.nan)
+    return conditional_correlation(*pair.score, indices_a, indices_b, tokens=documents, threads=pair.threads)
 
 
-def beyond_tokens(held_out: Held, indices: Indices, rows: Rows, threads: int | None) -> np.ndarray:
+def beyond_tokens(pair: DictionaryPair, indices_a: np.ndarray, indices_b: np.ndarray) -> np.ndarray:
     """Held-out r of pairs once each token id's and each position's mean is taken off; as :func:`beyond_documents`.
 
     Returns:
         (n,) in [-1, 1]; NaN without token ids.
     """
+    rows = pair.rows
     if rows.tokens is None:
-        return np.full(indices[0].size, np.nan)
+        return np.full(indices_a.size, np.nan)
     positions = None if rows.positions is None else rows.positions[rows.score]
-    tokens = rows.tokens[rows.score]
-    return conditional_correlation(*held_out, *indices, tokens=tokens, positions=positions, threads=threads)
+    return conditional_correlation(
+        *pair.score,
+        indices_a,
+        indices_b,
+        tokens=rows.tokens[rows.score],
+        positions=positions,
+        threads=pair.threads,
+    )

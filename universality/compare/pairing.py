@@ -8,19 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
 from universality.compare.compare_config import CompareConfig
 from universality.compare.levels import beyond_documents, beyond_tokens, levels
-from universality.compare.statistics import LatentStatistics, only
+from universality.compare.pair import Dictionary, DictionaryPair
+from universality.compare.pair_plan import Pair
 from universality.compare.token_interval import evenly, resampled_conditional
-from universality.correlation import (
-    TopSimilarity,
-    correlate,
-    correlate_pairs,
-    pairs_above,
-)
+from universality.correlation import TopSimilarity, correlate, correlate_pairs, pairs_above
 from universality.intervals import percentile_interval, resampled_correlations
 from universality.matching import MatchResult, match
 from universality.rows import Rows
@@ -116,22 +111,12 @@ class PairMatching:
         return cls(pairs, best[0], best[1], draws, draws_token, certificate, int(top))
 
 
-def pair_similarity(
-    a: sparse.csr_matrix,
-    b: sparse.csr_matrix,
-    rows: Rows,
-    statistics_a: LatentStatistics,
-    statistics_b: LatentStatistics,
-    config: CompareConfig,
-    *,
-    threads: int | None = None,
-) -> TopSimilarity:
-    """Best candidates of both sides on the fit rows, among alive latents, numbered as in a and b."""
-    left, right = only(a, statistics_a.alive, rows.fit), only(b, statistics_b.alive, rows.fit)
-    return correlate(left, right, top=config.top, threads=threads)
+def pair_similarity(pair: DictionaryPair) -> TopSimilarity:
+    """Best candidates of both sides on the fit rows, among alive latents; ``config.top`` per latent."""
+    return correlate(*pair.fit, top=pair.config.top, threads=pair.threads)
 
 
-def candidate_table(similarity: TopSimilarity, pair: tuple[str, str]) -> pd.DataFrame:
+def candidate_table(similarity: TopSimilarity, pair: Pair) -> pd.DataFrame:
     """model_a, latent_a, model_b, latent_b, rank (1..5), r (fit rows); a's best in b, then b's best in a."""
     parts = []
     for (model_a, model_b), (indices, r) in (
@@ -155,89 +140,70 @@ def candidate_table(similarity: TopSimilarity, pair: tuple[str, str]) -> pd.Data
 
 
 def pair_matching(
-    a: sparse.csr_matrix,
-    b: sparse.csr_matrix,
-    rows: Rows,
-    statistics_a: LatentStatistics,
-    statistics_b: LatentStatistics,
-    similarity: TopSimilarity,
-    null: PairNull,
-    config: CompareConfig,
-    *,
-    pair: tuple[str, str],
-    root_seed: int,
-    token_interval: bool = True,
-    threads: int | None = None,
+    pair: DictionaryPair, similarity: TopSimilarity, null: PairNull, *, token_interval: bool = True
 ) -> PairMatching:
     """Assign latents on fit rows, then measure every assigned pair on score rows.
 
     Args:
-        a, b: CSR over all rows. rows: the rows of both.
-        statistics_a, statistics_b: :func:`latent_statistics` of either side.
+        pair: the dictionaries; the outcome does not depend on which of them is a.
         similarity: :func:`pair_similarity` of the pair.
-        null: :func:`pair_null` of the pair.
-        config: settings.
-        pair: names of both sides; the outcome does not depend on their order.
-        root_seed: seed of the comparison.
+        null: :func:`~universality.compare.chance.pair_null` of the pair.
         token_interval: whether to resample the token-conditional r too (the headline needs it for pairs of
             models only).
-        threads: threads to use; no byte of the result depends on it.
-
-    Returns:
-        A :class:`PairMatching`.
     """
-    if pair[0] > pair[1]:
+    if pair.names[0] > pair.names[1]:
         mirrored = pair_matching(
-            b, a, rows, statistics_b, statistics_a, swapped_similarity(similarity), null.swapped(), config,
-            pair=(pair[1], pair[0]), root_seed=root_seed, token_interval=token_interval, threads=threads,
-        )  # fmt: skip
+            pair.swapped(), similarity.swapped(), null.swapped(), token_interval=token_interval
+        )
         return mirrored.swapped()
-    chosen = _assign(a, b, rows, statistics_a, statistics_b, similarity, config, threads)
-    left, right = only(a, statistics_a.alive, rows.score), only(b, statistics_b.alive, rows.score)
-    ia, ib = chosen.indices_a.astype(np.int64), chosen.indices_b.astype(np.int64)
-    held_out = correlate_pairs(left, right, ia, ib, threads=threads)
-    judged = significance(held_out.r, ia, ib, null, statistics_a, statistics_b, config)
-    nearest = correlate(left, right, top=1, threads=threads)
+    rows, config, threads = pair.rows, pair.config, pair.threads
+    assigned = _assign(pair, similarity)
+    ia, ib = assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64)
+    measured = correlate_pairs(*pair.score, ia, ib, threads=threads)
+    tested = significance(measured.r, ia, ib, null, pair)
+    # Beside the assigned partner, everybody's best partner on the score rows: what mean maximum correlations,
+    # mutual neighbours and verdicts are made of. One latent may be the best of many.
+    nearest = correlate(*pair.score, top=1, threads=threads)
     (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
-    resampler = Resampler(left, right, rows.documents[rows.score], config, root_seed)
-    listed = _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)
-    resampled, draws_a, draws_b = resampler.together([(ia, ib), *listed])
-    low, high = percentile_interval(resampled, config.confidence)
-    r_document = beyond_documents((left, right), (ia, ib), rows, threads)
-    r_token = beyond_tokens((left, right), (ia, ib), rows, threads)
+    resampler = Resampler(*pair.score, rows.documents[rows.score], config, pair.root_seed)
+    draws, draws_a, draws_b = resampler.together(
+        [(ia, ib), _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)]
+    )
+    low, high = percentile_interval(draws, config.confidence)
+    r_document, r_token = beyond_documents(pair, ia, ib), beyond_tokens(pair, ia, ib)
     pairs = pd.DataFrame(
         {
-            "model_a": pair[0],
+            "model_a": pair.names[0],
             "latent_a": ia,
-            "model_b": pair[1],
+            "model_b": pair.names[1],
             "latent_b": ib,
-            "r": chosen.score,
-            "r_held_out": held_out.r,
-            "p": judged.p,
-            "q": judged.q,
-            "q_domain": judged.q_domain,
+            "r": assigned.score,
+            "r_held_out": measured.r,
+            "p": tested.p,
+            "q": tested.q,
+            "q_domain": tested.q_domain,
             "r_document": r_document,
             "r_token": r_token,
-            "level": levels(judged.q_domain, r_document, r_token, config.tau, config.alpha),
-            "margin_a": chosen.margin_a,
-            "margin_b": chosen.margin_b,
-            "method": chosen.method,
+            "level": levels(tested.q_domain, r_document, r_token, config.tau, config.alpha),
+            "margin_a": assigned.margin_a,
+            "margin_b": assigned.margin_b,
+            "method": assigned.method,
             "r_low": low,
             "r_high": high,
-            "jaccard": held_out.jaccard,
-            "n_both": held_out.n_both,
-            "p_b_given_a": held_out.p_b_given_a,
-            "p_a_given_b": held_out.p_a_given_b,
+            "jaccard": measured.jaccard,
+            "n_both": measured.n_both,
+            "p_b_given_a": measured.p_b_given_a,
+            "p_a_given_b": measured.p_a_given_b,
         }
     ).astype({"model_a": object, "model_b": object, "method": object})
     return PairMatching(
         pairs,
-        _best(to_b[:, 0], r_a[:, 0], draws_a, statistics_a, config),
-        _best(to_a[:, 0], r_b[:, 0], draws_b, statistics_b, config),
-        resampled.astype(np.float32),
+        _best(to_b[:, 0], r_a[:, 0], draws_a, pair.a, config),
+        _best(to_a[:, 0], r_b[:, 0], draws_b, pair.b, config),
+        draws.astype(np.float32),
         resampler.token_conditional(ia, ib, rows if token_interval else None),
-        chosen.certificate,
-        chosen.top,
+        assigned.certificate,
+        assigned.top,
     )
 
 
@@ -269,61 +235,41 @@ class Resampler:
     def token_conditional(
         self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None
     ) -> np.ndarray:
-        """(n_kept, n_resamples) token-conditional correlations of evenly chosen pairs; none without token ids."""
+        """(n_chosen, n_resamples) token-conditional correlations of evenly chosen pairs; none without token ids."""
         if rows is None or rows.tokens is None or not indices_a.size:
             return np.zeros((0, self.config.n_resamples), np.float32)
-        kept = evenly(indices_a.size)
+        chosen = evenly(indices_a.size)
         return resampled_conditional(
-            self.left, self.right, indices_a[kept], indices_b[kept], rows,
+            self.left, self.right, indices_a[chosen], indices_b[chosen], rows,
             self.config.n_resamples, generator(self.root_seed, "document-bootstrap"),
         )  # fmt: skip
 
 
-def swapped_similarity(similarity: TopSimilarity) -> TopSimilarity:
-    """The same candidates with the sides exchanged."""
-    s = similarity
-    order = np.lexsort((s.indices_a, s.indices_b))
-    return TopSimilarity(
-        n_a=s.n_b, n_b=s.n_a, n_rows=s.n_rows, indices_a=s.indices_b[order], indices_b=s.indices_a[order],
-        r=s.r[order], cutoff_a=s.cutoff_b, cutoff_b=s.cutoff_a, top=s.top,
-    )  # fmt: skip
-
-
-def _assign(
-    a: sparse.csr_matrix,
-    b: sparse.csr_matrix,
-    rows: Rows,
-    statistics_a: LatentStatistics,
-    statistics_b: LatentStatistics,
-    similarity: TopSimilarity,
-    config: CompareConfig,
-    threads: int | None,
-) -> MatchResult:
-    """Match; whatever pair of the full problem beats the prices of the listed ones is searched for and added."""
+def _assign(pair: DictionaryPair, similarity: TopSimilarity) -> MatchResult:
+    """Match on fit rows; whatever unlisted pair beats the prices of the listed ones is searched for and added."""
+    config = pair.config
     if config.method != "assignment":
         return match(similarity, method=config.method, unmatched=config.unmatched)
-    left, right = only(a, statistics_a.alive, rows.fit), only(b, statistics_b.alive, rows.fit)
-    search = pairs_above(left, right, threads=threads)
-    return match(similarity, unmatched=config.unmatched, search=search, threads=threads)
+    search = pairs_above(*pair.fit, threads=pair.threads)
+    return match(similarity, unmatched=config.unmatched, search=search, threads=pair.threads)
 
 
 def _pairs_of(partner: np.ndarray, swap: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Latents that have a best partner, and these partners; side a first."""
-    own = np.flatnonzero(partner >= 0)
-    other = partner[own].astype(np.int64)
-    return (other, own) if swap else (own, other)
+    """Latents that have a best partner (-1: none), and these partners; side a first, which ``swap`` says is theirs."""
+    latents = np.flatnonzero(partner >= 0)
+    partners = partner[latents].astype(np.int64)
+    return (partners, latents) if swap else (latents, partners)
 
 
 def _best(
-    partner: np.ndarray, r: np.ndarray, draws: np.ndarray, statistics: LatentStatistics, config: CompareConfig
+    partner: np.ndarray, r: np.ndarray, draws: np.ndarray, side: Dictionary, config: CompareConfig
 ) -> BestPartners:
-    own = np.flatnonzero(partner >= 0)
+    """Best partners of a side; ``draws`` (latents with a partner, n_resamples) are the resampled r of those alone."""
+    has = np.flatnonzero(partner >= 0)
     low, high = np.zeros(partner.size), np.zeros(partner.size)
-    low[own], high[own] = percentile_interval(draws, config.confidence)
-    mass = statistics.mass[own]
-    n, total = (
-        max(int(statistics.alive.sum()), 1),
-        max(float(statistics.mass[statistics.alive].sum()), 1e-300),
-    )
-    means = np.stack([draws.sum(axis=0) / n, mass @ draws / total])
+    low[has], high[has] = percentile_interval(draws, config.confidence)
+    mass = side.statistics.mass
+    # Alive latents without a partner count as r = 0: they are in the denominators only.
+    n, total = max(side.n_alive, 1), max(float(mass[side.alive].sum()), 1e-300)
+    means = np.stack([draws.sum(axis=0) / n, mass[has] @ draws / total])
     return BestPartners(partner.astype(np.int64), np.where(partner >= 0, r, 0.0), low, high, means)

@@ -1,96 +1,33 @@
-"""Everything the assembly needs, and the order in which models and pairs are named."""
+"""A comparison on its way: its dictionaries, its pairs, and what each pairwise stage has made of them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from itertools import combinations
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from universality.compare.chance import PairNull
+from universality.compare.chance import PairNull, pair_null
 from universality.compare.compare_config import CompareConfig
-from universality.compare.neurons import NeuronMatching
-from universality.compare.pairing import BestPartners, PairMatching, swapped_similarity
-from universality.compare.statistics import LatentStatistics
+from universality.compare.neurons import NeuronMatching, pair_neurons
+from universality.compare.pair import Dictionary, DictionaryPair
+from universality.compare.pair_plan import Pair, PairPlan
+from universality.compare.pairing import BestPartners, PairMatching, pair_matching, pair_similarity
 from universality.correlation import TopSimilarity
-from universality.errors import InputError, must_be
 from universality.rows import Rows
-
-Pair = tuple[str, str]
-
-
-def pair_name(pair: Pair) -> str:
-    """``"m0-m1"``."""
-    return f"{pair[0]}-{pair[1]}"
-
-
-@dataclass(frozen=True)
-class PairPlan:
-    """Which dictionaries are compared, in the order of the models as given.
-
-    Attributes:
-        features: pairs of primary dictionaries. ceiling: (model, its replicate). untrained: pairs of untrained.
-    """
-
-    features: tuple[Pair, ...]
-    ceiling: tuple[Pair, ...]
-    untrained: tuple[Pair, ...]
-
-    @property
-    def all(self) -> tuple[Pair, ...]:
-        """Every pair that needs similarity, null and matching."""
-        return self.features + self.ceiling + self.untrained
-
-
-def plan_pairs(
-    models: tuple[str, ...], replicate_of: Mapping[str, str], untrained: tuple[str, ...]
-) -> PairPlan:
-    """Pairs of a comparison: all models with each other, each replicate with its model, all untrained."""
-    return PairPlan(
-        tuple(combinations(models, 2)),
-        tuple((model, replicate) for replicate, model in replicate_of.items()),
-        tuple(combinations(untrained, 2)),
-    )
-
-
-def replicate_names(names: Any, models: tuple[str, ...]) -> dict[str, tuple[str, str]]:
-    """What each replicate is called and which model it belongs to.
-
-    A key is a model's id (its replicate is then called ``"<model>r"``) or a replicate's own id,
-    ``"<model>r"`` or ``"<model>r<number>"``.
-
-    Returns:
-        ``{key: (replicate id, model id)}``.
-
-    Raises:
-        InputError: a key that names no model.
-    """
-    found = {}
-    for key in names:
-        match = re.fullmatch(r"(.+)r\d*", str(key))
-        if key in models:
-            found[key] = (f"{key}r", key)
-        elif match and match[1] in models:
-            found[key] = (str(key), match[1])
-        else:
-            legal = ", ".join(f"{model}r" for model in models)
-            remedy = "Name a replicate after its model."
-            raise InputError(must_be("names", "replicates", f"among {legal}", key, remedy))
-    return found
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
-    """A matching seen from one of its two models.
+class Partners:
+    """The partners that the latents of one dictionary have in another, one entry per latent.
 
     Attributes:
-        best: best held-out partners of this model's latents.
-        partner: (n,) assigned latent of the other model, -1 if none. r: its held-out r, 0 if none.
-        q: (n,) of the assigned pair, 1 if none. level: (n,) of the assigned pair, "untested" if none.
+        best: partners of highest held-out r.
+        partner: (n,) assigned latent of the other dictionary, -1 if none.
+        r: (n,) its held-out r, 0 if none.
+        q: (n,) of the assigned pair, 1 if none.
+        level: (n,) of the assigned pair, "untested" if none.
     """
 
     best: BestPartners
@@ -102,59 +39,108 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """Inputs and results of all earlier stages, by model or by pair (in the order of the plan).
+    """Inputs and results of all stages before the tables, by id or by pair (in the order of the plan).
 
     Attributes:
-        models, replicate_of, untrained: ids; ``replicate_of`` maps replicate to model.
-        acts: CSR by model and by untrained model (replicates are not needed any more).
-        rows: the rows of all of them.
-        statistics: by every id.
-        similarities, nulls, matchings: by pair of :func:`plan_pairs`.
-        neurons: by pair of models; empty without raw activations.
-        raw, untrained_raw: raw activations by id; empty where not given.
-        logits: by model: (d_in, d_vocab), the linear map from raw activations to the logits; may be empty.
-        weights: by model and replicate: (W_dec, W_enc transposed or None), both (d_sae, d_in); may be empty.
+        plan: ids by role, and the pairs.
+        dictionaries: every dictionary of the plan by id, all over the same rows.
         config, root_seed, threads: settings.
+        raw, untrained_raw: raw activations (n_rows, d_in) by id; empty where not given.
+        weights: by model and replicate: (W_dec, W_enc transposed or None), both (d_sae, d_in); may be empty.
+        logits: by model: (d_in, d_vocab), the linear map from raw activations to the logits; may be empty.
+        similarities, nulls, matchings: by pair; empty until that stage is done.
+        neurons: by pair of models; empty without raw activations.
     """
 
-    models: tuple[str, ...]
-    replicate_of: Mapping[str, str]
-    untrained: tuple[str, ...]
-    acts: Mapping[str, sparse.csr_matrix]
-    rows: Rows
-    statistics: Mapping[str, LatentStatistics]
-    similarities: Mapping[Pair, TopSimilarity]
-    nulls: Mapping[Pair, PairNull]
-    matchings: Mapping[Pair, PairMatching]
+    plan: PairPlan
+    dictionaries: Mapping[str, Dictionary]
     config: CompareConfig
     root_seed: int
-    neurons: Mapping[Pair, NeuronMatching] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict)
     untrained_raw: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, tuple[np.ndarray, np.ndarray | None]] = field(default_factory=dict)
     logits: Mapping[str, Any] = field(default_factory=dict)
+    similarities: Mapping[Pair, TopSimilarity] = field(default_factory=dict)
+    nulls: Mapping[Pair, PairNull] = field(default_factory=dict)
+    matchings: Mapping[Pair, PairMatching] = field(default_factory=dict)
+    neurons: Mapping[Pair, NeuronMatching] = field(default_factory=dict)
     threads: int | None = None
 
     @property
-    def plan(self) -> PairPlan:
-        """The pairs of the comparison."""
-        return plan_pairs(self.models, self.replicate_of, self.untrained)
+    def models(self) -> tuple[str, ...]:
+        """Ids of the models, in the order given."""
+        return self.plan.models
 
-    def similarity(self, model: str, other: str) -> TopSimilarity:
-        """Candidates with ``model`` as side a."""
-        if (model, other) in self.similarities:
-            return self.similarities[model, other]
-        return swapped_similarity(self.similarities[other, model])
+    @property
+    def rows(self) -> Rows:
+        """The rows that all dictionaries share."""
+        return self.dictionaries[self.models[0]].rows
 
-    def side(self, model: str, other: str) -> Side:
-        """The matching of two dictionaries, seen from ``model``."""
-        found = self.matchings.get((model, other))
-        matching = self.matchings[other, model].swapped() if found is None else found
-        n = self.statistics[model].alive.size
-        partner, r, q = np.full(n, -1, np.int64), np.zeros(n), np.ones(n)
-        level = np.full(n, "untested", dtype=object)
-        pairs = matching.pairs
-        at = pairs["latent_a"].to_numpy()
-        for target, column in ((partner, "latent_b"), (r, "r_held_out"), (q, "q"), (level, "level")):
-            target[at] = pairs[column].to_numpy()
-        return Side(matching.best_a, partner, r, q, level)
+    def pair(self, names: Pair) -> DictionaryPair:
+        """Two dictionaries side by side, with the settings."""
+        a, b = (self.dictionaries[name] for name in names)
+        return DictionaryPair(a, b, self.config, self.root_seed, self.threads)
+
+    def with_candidates(self) -> Stages:
+        """The same with similarity and null of every pair computed."""
+        pairs = {names: self.pair(names) for names in self.plan.all}
+        return replace(
+            self,
+            similarities={names: pair_similarity(pair) for names, pair in pairs.items()},
+            nulls={names: pair_null(pair) for names, pair in pairs.items()},
+        )
+
+    def with_matchings(self, *, token_interval: bool = True) -> Stages:
+        """The same with every pair matched, from its similarity and null; see :func:`pair_matching`."""
+        return replace(
+            self,
+            matchings={
+                names: pair_matching(
+                    self.pair(names), self.similarities[names], self.nulls[names],
+                    token_interval=token_interval and names in self.plan.model_pairs,
+                )
+                for names in self.plan.all
+            },
+        )  # fmt: skip
+
+    def with_neurons(self) -> Stages:
+        """The same with the raw coordinates of every pair of models matched, where both have raw activations."""
+        return replace(
+            self,
+            neurons={
+                (a, b): pair_neurons(
+                    self.raw[a], self.raw[b], self.rows, self.config, pair=(a, b), root_seed=self.root_seed
+                )
+                for a, b in self.plan.model_pairs
+                if a in self.raw and b in self.raw
+            },
+        )
+
+    def null_maxima(self, names: Pair) -> np.ndarray:
+        """(n_shifts, alive latents of both sides) null maxima of a pair, rows shifted anywhere."""
+        return self.nulls[names].pooled(*(self.dictionaries[name].alive for name in names))
+
+    def similarity(self, name: str, other: str) -> TopSimilarity:
+        """Candidates with the dictionary ``name`` as side a."""
+        if (name, other) in self.similarities:
+            return self.similarities[name, other]
+        return self.similarities[other, name].swapped()
+
+    def partners(self, name: str, other: str) -> Partners:
+        """The partners of one dictionary's latents in another."""
+        matching = self.matchings.get((name, other)) or self.matchings[other, name].swapped()
+        n, pairs = self.dictionaries[name].d_sae, matching.pairs
+        latents = pairs["latent_a"].to_numpy()
+
+        def spread(column: str, unassigned: Any, dtype: Any) -> np.ndarray:
+            values = np.full(n, unassigned, dtype=dtype)
+            values[latents] = pairs[column].to_numpy()
+            return values
+
+        return Partners(
+            matching.best_a,
+            spread("latent_b", -1, np.int64),
+            spread("r_held_out", 0.0, np.float64),
+            spread("q", 1.0, np.float64),
+            spread("level", "untested", object),
+        )

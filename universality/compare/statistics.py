@@ -1,30 +1,26 @@
-"""What is known of each latent alone: how often it fires, whether it may be compared, and why it might not."""
+"""What is counted of each latent alone: how often it fires and where, and what token and position explain of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
 from universality.compare.compare_config import CompareConfig
 from universality.rows import Rows
 
-STATUSES = ("alive", "rare", "dead")
 FLAGS = ("dense", "single_token", "positional")
 
 
 @dataclass(frozen=True, eq=False)
 class LatentStatistics:
-    """One entry per latent of one dictionary.
+    """One entry per latent of one dictionary; what depends on no setting, so that it can be stored with the latents.
 
     Attributes:
         firings_fit, firings_score: (n,) rows of each half in which the latent fires.
         documents_score: (n,) documents of the score half in which it fires.
-        alive: (n,) fires ``min_firings`` times or more in both halves.
         max_activation: (n,) largest activation over all rows, 0 if it never fires.
         mass: (n,) sum of the absolute activations over the score rows.
         token_share: (n,) largest share of the activation mass on one token id; 0 without token ids.
@@ -35,7 +31,6 @@ class LatentStatistics:
     firings_fit: np.ndarray
     firings_score: np.ndarray
     documents_score: np.ndarray
-    alive: np.ndarray
     max_activation: np.ndarray
     mass: np.ndarray
     token_share: np.ndarray
@@ -47,36 +42,18 @@ class LatentStatistics:
         """(n,) share of all rows in which the latent fires, 0..1."""
         return (self.firings_fit + self.firings_score) / max(self.n_rows, 1)
 
-    @property
-    def status(self) -> np.ndarray:
-        """(n,) str: alive, dead (never fires) or rare (fires, but not often enough to compare)."""
-        fires = (self.firings_fit + self.firings_score) > 0
-        return np.where(self.alive, "alive", np.where(fires, "rare", "dead")).astype(object)
-
     def flags(self, config: CompareConfig) -> np.ndarray:
         """(n,) str: those of ``dense``, ``single_token``, ``positional`` that hold, joined by ';'."""
-        held = np.stack(
-            [
-                self.firing_rate > config.dense_rate,
-                self.token_share >= config.single_token_share,
-                self.position_share >= config.positional_share,
-            ],
-            axis=1,
+        holds = (
+            self.firing_rate > config.dense_rate,
+            self.token_share >= config.single_token_share,
+            self.position_share >= config.positional_share,
         )
-        words = [";".join(flag for flag, on in zip(FLAGS, row, strict=True) if on) for row in held]
+        words = [
+            ";".join(flag for flag, on in zip(FLAGS, row, strict=True) if on)
+            for row in zip(*holds, strict=True)
+        ]
         return np.array(words, dtype=object)
-
-    def to_table(self, config: CompareConfig) -> pd.DataFrame:
-        """latent, status, flags, firing_rate, max_activation."""
-        return pd.DataFrame(
-            {
-                "latent": np.arange(self.alive.size),
-                "status": self.status,
-                "flags": self.flags(config),
-                "firing_rate": self.firing_rate,
-                "max_activation": self.max_activation,
-            }
-        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All content as named arrays, for storage."""
@@ -85,12 +62,10 @@ class LatentStatistics:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> LatentStatistics:
         """The inverse of :meth:`to_arrays`."""
-        names = [name for name in cls.__dataclass_fields__ if name != "n_rows"]
-        values: dict[str, Any] = {name: np.asarray(arrays[name]) for name in names}
-        return cls(**values, n_rows=int(arrays["n_rows"]))
+        return cls(**{**arrays, "n_rows": int(arrays["n_rows"])})
 
 
-def latent_statistics(acts: sparse.csr_matrix, rows: Rows, min_firings: int) -> LatentStatistics:
+def latent_statistics(acts: sparse.csr_matrix, rows: Rows) -> LatentStatistics:
     """Count firings by half and document, and measure what token identity and position explain.
 
     "Fires" means a value other than 0. The share explained by position is
@@ -99,7 +74,6 @@ def latent_statistics(acts: sparse.csr_matrix, rows: Rows, min_firings: int) -> 
     Args:
         acts: CSR (n_rows, n) without stored zeros.
         rows: the rows of ``acts``.
-        min_firings: firings in each half that make a latent alive.
 
     Returns:
         A :class:`LatentStatistics`; never NaN, zeros where a latent never fires.
@@ -110,15 +84,12 @@ def latent_statistics(acts: sparse.csr_matrix, rows: Rows, min_firings: int) -> 
     row_of = np.repeat(np.arange(n_rows), np.diff(acts.indptr))
     latents, values = acts.indices.astype(np.int64), acts.data.astype(np.float64)
     in_fit = rows.fit[row_of]
-    fit = np.bincount(latents[in_fit], minlength=n)
-    score = np.bincount(latents[~in_fit], minlength=n)
     peak = np.zeros(n)
     np.maximum.at(peak, latents, values)
     return LatentStatistics(
-        firings_fit=fit,
-        firings_score=score,
+        firings_fit=np.bincount(latents[in_fit], minlength=n),
+        firings_score=np.bincount(latents[~in_fit], minlength=n),
         documents_score=_sums_by(rows.documents[rows.score], acts[np.flatnonzero(rows.score)]).getnnz(axis=0),
-        alive=(fit >= min_firings) & (score >= min_firings),
         max_activation=peak,
         mass=np.bincount(latents[~in_fit], np.abs(values[~in_fit]), minlength=n),
         token_share=_token_share(acts, rows.tokens),
@@ -157,20 +128,3 @@ def _position_share(
     silent = n_rows - np.bincount(latents, minlength=n)
     total = square + silent * mean**2
     return between / np.where(total > 0, total, 1.0) * (total > 0)
-
-
-def only(acts: sparse.csr_matrix, chosen: np.ndarray, rows: np.ndarray | None = None) -> sparse.csr_matrix:
-    """The given rows, with all latents but the chosen ones silent; shape (n_rows chosen, n) stays in latents.
-
-    Args:
-        acts: CSR (n_rows, n).
-        chosen: (n,) bool.
-        rows: (n_rows,) bool, or None for all rows.
-    """
-    part = acts if rows is None else acts[np.flatnonzero(rows)]
-    kept = chosen[part.indices]
-    if kept.all():
-        return part
-    before = np.concatenate([[0], np.cumsum(kept)])
-    pointer = before[part.indptr].astype(part.indptr.dtype)
-    return sparse.csr_matrix((part.data[kept], part.indices[kept], pointer), shape=part.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 
@@ -11,12 +12,12 @@ from scipy import sparse
 
 from universality.compare.clusters import Clustering, Nodes
 from universality.compare.compare_config import CompareConfig
-from universality.compare.stages import Side, Stages
-from universality.compare.statistics import only
+from universality.compare.pair_plan import Pair
+from universality.compare.stages import Stages
 from universality.matching import Gram, KToOne, gram_of, k_to_1
 from universality.verdicts import (
     VERDICT_COLUMNS,
-    Case,
+    VerdictEvidence,
     judge,
     probe_correlations,
     splits_hold,
@@ -24,35 +25,25 @@ from universality.verdicts import (
 
 
 @dataclass
-class Workbench:
-    """What several pairs of models need, made once."""
+class Splits:
+    """Combinations of latents of one model that make up latents of another, each computed once."""
 
     stages: Stages
-    halves: dict[tuple[str, bool], sparse.csr_matrix] = field(default_factory=dict)
     grams: dict[str, tuple[Gram, Gram]] = field(default_factory=dict)
-    found: dict[tuple[str, str], KToOne] = field(default_factory=dict)
+    computed: dict[Pair, KToOne] = field(default_factory=dict)
 
-    def half(self, model: str, fit: bool) -> sparse.csr_matrix:
-        """Alive latents of a model on fit or score rows."""
-        key = (model, fit)
-        if key not in self.halves:
-            rows = self.stages.rows.fit if fit else self.stages.rows.score
-            self.halves[key] = only(self.stages.acts[model], self.stages.statistics[model].alive, rows)
-        return self.halves[key]
-
-    def splits(self, model: str, other: str) -> KToOne:
+    def of(self, model: str, other: str) -> KToOne:
         """Each latent of ``model`` as a combination of latents of ``other``."""
-        key = (model, other)
-        if key not in self.found:
+        if (model, other) not in self.computed:
             config, threads = self.stages.config, self.stages.threads
+            whole, piece = (self.stages.dictionaries[name] for name in (model, other))
             if other not in self.grams:
-                halves = (self.half(other, True), self.half(other, False))
-                self.grams[other] = gram_of(halves[0], threads), gram_of(halves[1], threads)
-            self.found[key] = k_to_1(
-                self.half(model, True),
-                self.half(model, False),
-                self.half(other, True),
-                self.half(other, False),
+                self.grams[other] = gram_of(piece.fit, threads), gram_of(piece.score, threads)
+            self.computed[model, other] = k_to_1(
+                whole.fit,
+                whole.score,
+                piece.fit,
+                piece.score,
                 self.stages.similarity(model, other),
                 n_candidates=config.split_candidates,
                 n_pieces=config.split_pieces,
@@ -60,42 +51,35 @@ class Workbench:
                 grams=self.grams[other],
                 threads=threads,
             )
-        return self.found[key]
+        return self.computed[model, other]
 
 
 def verdict_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
     """model, latent, other_model, verdict, statistic; one row per alive feature and model missing from its cluster."""
-    bench = Workbench(stages)
-    holds = np.zeros((len(clustering.table), len(nodes.models)), dtype=bool)
-    holds[clustering.row_of, nodes.model_of] = True
-    replicate = {model: _replicate_r(stages, model) for model in stages.models}
-    lacking, cases = {}, {}
+    splits = Splits(stages)
+    has_model = np.zeros((len(clustering.table), len(nodes.models)), dtype=bool)
+    has_model[clustering.row_of, nodes.model_of] = True
+    missing: dict[Pair, np.ndarray] = {}
+    evidence: dict[Pair, VerdictEvidence] = {}
     for model, other in permutations(stages.models, 2):
         own = np.flatnonzero(nodes.model_of == nodes.models.index(model))
-        missing = own[~holds[clustering.row_of[own], nodes.models.index(other)]]
-        if missing.size:
-            lacking[model, other] = nodes.latent[missing]
-            cases[model, other] = _case(bench, model, other, nodes.latent[missing], replicate[model])
-    if not cases:
+        lacking = own[~has_model[clustering.row_of[own], nodes.models.index(other)]]
+        if lacking.size:
+            missing[model, other] = nodes.latent[lacking]
+            evidence[model, other] = _evidence_without_probes(splits, model, other, nodes.latent[lacking])
+    if not evidence:
         return pd.DataFrame(columns=list(VERDICT_COLUMNS))
-    probes = _probes(stages, lacking, cases)
+    probe_r = _probes(stages, missing, evidence)
     order = {model: rank for rank, model in enumerate(stages.models)}
     parts = []
-    for (model, other), case in cases.items():
-        verdict, statistic = judge(
-            _with_probes(stages, probes, case, model, other, lacking[model, other]), **_limits(stages.config)
-        )
-        names = {"model": model, "latent": lacking[model, other], "other_model": other}
+    for (model, other), latents in missing.items():
+        full = _with_probes(stages, probe_r, evidence[model, other], model, other, latents)
+        verdict, statistic = judge(full, **_limits(stages.config))
+        names = {"model": model, "latent": latents, "other_model": other}
         parts.append(pd.DataFrame({**names, "verdict": verdict, "statistic": statistic}))
     table = pd.concat(parts, ignore_index=True).astype({"model": object, "other_model": object})
     by = np.lexsort((table["other_model"].map(order), table["latent"], table["model"].map(order)))
     return table.iloc[by].reset_index(drop=True)
-
-
-def _replicate_r(stages: Stages, model: str) -> np.ndarray | None:
-    """(n,) best held-out r in any replicate of the model, or None without one."""
-    found = [stages.matchings[pair].best_a.r for pair in stages.plan.ceiling if pair[0] == model]
-    return np.maximum.reduce(found) if found else None
 
 
 def _limits(config: CompareConfig) -> dict[str, float]:
@@ -108,92 +92,84 @@ def _limits(config: CompareConfig) -> dict[str, float]:
     }
 
 
-def _case(
-    bench: Workbench, model: str, other: str, latents: np.ndarray, replicate: np.ndarray | None
-) -> Case:
-    """What is known without probes."""
-    side = bench.stages.side(model, other)
-    split = bench.splits(model, other)
-    split_r2 = np.where((split.pieces >= 0).sum(axis=1) >= 2, split.r2, 0.0)
-    return Case(
-        replicate_r=None if replicate is None else replicate[latents],
-        best_r=side.best.r[latents],
-        best_high=side.best.high[latents],
-        best_is_insignificant=_insignificant(side, bench.stages.config.alpha)[latents],
-        assigned_q=side.q[latents],
-        split_r2=split_r2[latents],
-        whole_r2=_whole_r2(bench, model, other)[latents],
+def _evidence_without_probes(splits: Splits, model: str, other: str, latents: np.ndarray) -> VerdictEvidence:
+    stages, split = splits.stages, splits.of(model, other)
+    partners = stages.partners(model, other)
+    replicates = [stages.matchings[pair].best_a.r for pair in stages.plan.replicate_pairs if pair[0] == model]
+    best_is_assigned = (partners.best.partner >= 0) & (partners.best.partner == partners.partner)
+    return VerdictEvidence(
+        replicate_r=np.maximum.reduce(replicates)[latents] if replicates else None,
+        best_r=partners.best.r[latents],
+        best_high=partners.best.high[latents],
+        best_is_insignificant=(best_is_assigned & (partners.q >= stages.config.alpha))[latents],
+        assigned_q=partners.q[latents],
+        split_r2=np.where(_has_pieces(split), split.r2, 0.0)[latents],
+        whole_r2=_whole_r2(splits, model, other)[latents],
         probe_own=None,
         probe_other=None,
         probe_untrained=None,
     )
 
 
-def _insignificant(side: Side, alpha: float) -> np.ndarray:
-    return (side.best.partner >= 0) & (side.best.partner == side.partner) & (side.q >= alpha)
+def _has_pieces(split: KToOne) -> np.ndarray:
+    """(n,) whether a combination has two pieces or more: one alone is a partner, not a split."""
+    return (split.pieces >= 0).sum(axis=1) >= 2
 
 
-def _whole_r2(bench: Workbench, model: str, other: str) -> np.ndarray:
+def _whole_r2(splits: Splits, model: str, other: str) -> np.ndarray:
     """(n,) highest R² of a latent of ``other`` that is split into latents of ``model``, this one among them."""
-    config = bench.stages.config
-    split = bench.splits(other, model)
-    best = bench.stages.side(other, model).best.r
-    whole = splits_hold(split.r2, best, config.tau, config.split_gain) & (
-        (split.pieces >= 0).sum(axis=1) >= 2
-    )
-    out = np.zeros(bench.stages.statistics[model].alive.size)
+    stages, split = splits.stages, splits.of(other, model)
+    best_r = stages.partners(other, model).best.r
+    whole = splits_hold(split.r2, best_r, stages.config.tau, stages.config.split_gain) & _has_pieces(split)
+    out = np.zeros(stages.dictionaries[model].d_sae)
     at, slot = np.nonzero(whole[:, None] & (split.pieces >= 0))
     np.maximum.at(out, split.pieces[at, slot], split.r2[at])
     return out
 
 
 def _probes(
-    stages: Stages, lacking: dict[tuple[str, str], np.ndarray], cases: dict[tuple[str, str], Case]
-) -> dict[str, dict[str, np.ndarray]]:
-    """Held-out r by source of raw activations and model, (d_sae,) each; 0 for latents that need no probe.
+    stages: Stages, missing: Mapping[Pair, np.ndarray], evidence: Mapping[Pair, VerdictEvidence]
+) -> dict[Pair, np.ndarray]:
+    """Held-out r of linear probes by (source of raw activations, model): (d_sae,), 0 for latents without a probe.
 
-    Probes are the dear part: only features that no earlier test has decided get one, and each source is read
-    once for all of them.
+    Probes cost more than all other tests together: only features that no earlier test has decided get one, and each
+    source is read once for all of them.
     """
-    wanted: dict[str, np.ndarray] = {}
-    for (model, other), case in cases.items():
-        verdict, _ = judge(case, **_limits(stages.config))
-        open_ = lacking[model, other][~np.isin(verdict, ("unstable", "contested", "split", "part_of"))]
+    targets: dict[str, np.ndarray] = {}
+    for (model, other), latents in missing.items():
         if model in stages.raw and other in stages.raw:
-            wanted[model] = np.union1d(wanted.get(model, np.zeros(0, np.int64)), open_)
-    if not sum(targets.size for targets in wanted.values()):
+            verdict, _ = judge(evidence[model, other], **_limits(stages.config))
+            undecided = latents[~np.isin(verdict, ("unstable", "contested", "split", "part_of"))]
+            targets[model] = np.union1d(targets.get(model, np.zeros(0, np.int64)), undecided)
+    sizes = [latents.size for latents in targets.values()]
+    if not sum(sizes):
         return {}
-    columns = [stages.acts[model].tocsc()[:, targets] for model, targets in wanted.items()]
-    part = sparse.csr_matrix(sparse.hstack(columns, format="csr"))
-    bounds = np.cumsum([0, *(targets.size for targets in wanted.values())])
-    out: dict[str, dict[str, np.ndarray]] = {}
+    columns = [stages.dictionaries[model].acts.tocsc()[:, latents] for model, latents in targets.items()]
+    acts = sparse.csr_matrix(sparse.hstack(columns, format="csr"))
+    probe_r = {}
     for source, raw in {**stages.raw, **stages.untrained_raw}.items():
-        r = probe_correlations(part, raw, stages.rows.fit, stages.config.probe_ridge)
-        out[source] = {}
-        for (model, targets), first in zip(wanted.items(), bounds, strict=False):
-            out[source][model] = np.zeros(stages.acts[model].shape[1])
-            out[source][model][targets] = r[first : first + targets.size]
-    return out
+        r = probe_correlations(acts, raw, stages.rows.fit, stages.config.probe_ridge)
+        for (model, latents), part in zip(targets.items(), np.split(r, np.cumsum(sizes)[:-1]), strict=True):
+            probe_r[source, model] = np.zeros(stages.dictionaries[model].d_sae)
+            probe_r[source, model][latents] = part
+    return probe_r
 
 
 def _with_probes(
     stages: Stages,
-    probes: dict[str, dict[str, np.ndarray]],
-    case: Case,
+    probe_r: Mapping[Pair, np.ndarray],
+    evidence: VerdictEvidence,
     model: str,
     other: str,
     latents: np.ndarray,
-) -> Case:
+) -> VerdictEvidence:
     if model not in stages.raw or other not in stages.raw:
-        return case
+        return evidence
     sources = {"probe_own": model, "probe_other": other}
     if stages.untrained_raw:
         # An untrained model stands for the model of the same place; with fewer of them they take turns.
-        ghosts = sorted(stages.untrained_raw)
-        sources["probe_untrained"] = ghosts[sorted(stages.models).index(other) % len(ghosts)]
-    nothing = np.zeros(latents.size)
-    found = {
-        name: probes[source][model][latents] if source in probes and model in probes[source] else nothing
-        for name, source in sources.items()
-    }
-    return replace(case, **found)
+        untrained = sorted(stages.untrained_raw)
+        sources["probe_untrained"] = untrained[sorted(stages.models).index(other) % len(untrained)]
+    no_probe = np.zeros(stages.dictionaries[model].d_sae)
+    r = {name: probe_r.get((source, model), no_probe)[latents] for name, source in sources.items()}
+    return replace(evidence, **r)

@@ -53,6 +53,14 @@ class TopSimilarity:
         """Best k partners of each latent of b; see :meth:`top_a`."""
         return best_of(self.indices_b, self.indices_a, self.r, self.n_b, k)
 
+    def swapped(self) -> TopSimilarity:
+        """The same similarities with the sides exchanged."""
+        order = np.lexsort((self.indices_a, self.indices_b))
+        return replace(
+            self, n_a=self.n_b, n_b=self.n_a, indices_a=self.indices_b[order], indices_b=self.indices_a[order],
+            r=self.r[order], cutoff_a=self.cutoff_b, cutoff_b=self.cutoff_a,
+        )  # fmt: skip
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All content as named arrays, for storage."""
         return {

@@ -7,19 +7,19 @@ Planted worlds of rising noise, of few and many tokens, of two models and more g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from universality.compare.chance import PairNull, pair_null
 from universality.compare.compare_config import CompareConfig
-from universality.compare.pairing import pair_matching, pair_similarity
-from universality.compare.stages import Pair, Stages, plan_pairs
-from universality.compare.statistics import LatentStatistics, latent_statistics, only
-from universality.correlation import TopSimilarity, correlate_pairs
+from universality.compare.pair import Dictionary
+from universality.compare.pair_plan import PairPlan
+from universality.compare.stages import Stages
+from universality.compare.statistics import latent_statistics
+from universality.correlation import correlate_pairs
 from universality.planted.judging import judge, true_pairs
 from universality.planted.planted_config import PlantConfig
 from universality.planted.world import Planted, plant
@@ -114,11 +114,11 @@ def _calibrate_world(
         "n_untrained": 0, "d_in": 2,  # neither is looked at here
     }  # fmt: skip
     planted = plant(world or WORLD, root_seed=own, **changes)
-    known = prepare(planted, config or CompareConfig.model_validate({"n_resamples": 20}), own, threads)
-    r = round(float(np.median(true_correlations(planted, known))), 4)
+    stages = prepare(planted, config or CompareConfig.model_validate({"n_resamples": 20}), own, threads)
+    r = round(float(np.median(true_correlations(planted, stages))), 4)
     parts = []
     for matcher in matchers:
-        table = judge(planted, known.matched(matcher))
+        table = judge(planted, matched(stages, matcher))
         keys = (setting.noise, setting.miss, setting.miss, setting.n_rows, setting.n_models, matcher, seed, r)
         for place, (name, value) in enumerate(zip((*KEYS, "true_r"), keys, strict=True)):
             table.insert(place, name, value)
@@ -126,66 +126,37 @@ def _calibrate_world(
     return pd.concat(parts, ignore_index=True)
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """The stages of a world before its matching: they are the same for every matcher."""
-
-    planted: Planted
-    rows: Rows
-    statistics: dict[str, LatentStatistics]
-    similarities: dict[Pair, TopSimilarity]
-    nulls: dict[Pair, PairNull]
-    config: CompareConfig
-    root_seed: int
-    threads: int | None
-
-    def matched(self, method: str) -> Stages:
-        """The stages with every pair matched by one method."""
-        settings = self.config.model_copy(update={"method": method})
-        acts = self.planted.acts
-        matchings = {
-            (a, b): pair_matching(
-                acts[a], acts[b], self.rows, self.statistics[a], self.statistics[b], self.similarities[a, b],
-                self.nulls[a, b], settings, pair=(a, b), root_seed=self.root_seed, token_interval=False,
-                threads=self.threads,
-            )
-            for a, b in self.similarities
-        }  # fmt: skip
-        return Stages(
-            models=tuple(acts), replicate_of={}, untrained=(), acts=acts, rows=self.rows,
-            statistics=self.statistics, similarities=self.similarities, nulls=self.nulls, matchings=matchings,
-            config=settings, root_seed=self.root_seed, threads=self.threads,
-        )  # fmt: skip
-
-
 def prepare(
     planted: Planted, config: CompareConfig, root_seed: int = 0, threads: int | None = None
-) -> Prepared:
-    """Split, count, correlate and shift: what ``compare`` does before it assigns."""
+) -> Stages:
+    """Split, count, correlate and shift: the stages of a world before its matching, the same for every matcher."""
     fit = split_documents(planted.documents, root_seed, planted.domains)
     rows = Rows(
         planted.documents, fit, domains=planted.domains, tokens=planted.tokens, positions=planted.positions,
         n_ctx=planted.n_ctx,
     )  # fmt: skip
-    statistics = {m: latent_statistics(acts, rows, config.min_firings) for m, acts in planted.acts.items()}
-    similarities, nulls = {}, {}
-    for a, b in plan_pairs(tuple(planted.acts), {}, ()).features:
-        known = (planted.acts[a], planted.acts[b], rows, statistics[a], statistics[b])
-        similarities[a, b] = pair_similarity(*known, config, threads=threads)
-        nulls[a, b] = pair_null(*known, config, pair=(a, b), root_seed=root_seed, threads=threads)
-    return Prepared(planted, rows, statistics, similarities, nulls, config, root_seed, threads)
+    dictionaries = {
+        name: Dictionary(name, acts, rows, latent_statistics(acts, rows), config.min_firings)
+        for name, acts in planted.acts.items()
+    }
+    plan = PairPlan(tuple(planted.acts), {}, ())
+    return Stages(plan, dictionaries, config, root_seed, threads=threads).with_candidates()
 
 
-def true_correlations(planted: Planted, known: Prepared) -> np.ndarray:
+def matched(stages: Stages, method: str) -> Stages:
+    """The stages with every pair matched by one method."""
+    config = stages.config.model_copy(update={"method": method})
+    return replace(stages, config=config).with_matchings(token_interval=False)
+
+
+def true_correlations(planted: Planted, stages: Stages) -> np.ndarray:
     """Held-out r of every pair of alive latents of one universal or shared feature, whatever was assigned."""
-    truth = planted.truth[planted.truth["model"].isin(list(planted.acts))]
+    truth = planted.truth[planted.truth["model"].isin(stages.models)]
     out = [np.zeros(0)]
-    for (a, b), part in true_pairs(truth, known.statistics).groupby(["model_a", "model_b"]):
-        left, right = (
-            only(planted.acts[str(m)], known.statistics[str(m)].alive, known.rows.score) for m in (a, b)
-        )
+    for names, part in true_pairs(truth, stages.dictionaries).groupby(["model_a", "model_b"]):
+        left, right = (stages.dictionaries[str(name)].score for name in names)
         indices = (part[f"latent_{side}"].to_numpy(np.int64) for side in "ab")
-        out.append(correlate_pairs(left, right, *indices, threads=known.threads).r)
+        out.append(correlate_pairs(left, right, *indices, threads=stages.threads).r)
     return np.concatenate(out)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from universality.compare.clusters import assigned_pairs, cluster_at, cross_similarity, number_nodes
+from universality.compare.pair import Dictionary
 from universality.compare.stages import Stages
-from universality.compare.statistics import LatentStatistics
 from universality.planted.world import Planted
 
 CLASSES = ("universal", "shared", "specific")
@@ -63,7 +63,7 @@ def judge(planted: Planted, stages: Stages) -> pd.DataFrame:
     both = beyond["kind_a"].isin(list(DECOYS)) & beyond["kind_b"].isin(list(DECOYS))
     related = same | both | (beyond["family_a"] == beyond["family_b"])
     real = beyond["kind_a"].isin(list(REAL))
-    true = true_pairs(truth, stages.statistics)
+    true = true_pairs(truth, stages.dictionaries)
     records.append(_record("pairs", len(beyond), len(true), related.sum(), (same & real).sum()))
     twin = related & (beyond["kind_a"] == "twin") & (beyond["kind_b"] == "twin")
     if (n_true := int((true["kind_a"] == "twin").sum())) or twin.any():
@@ -117,11 +117,11 @@ def _with_truth(stages: Stages, truth: pd.DataFrame) -> pd.DataFrame:
     return pairs
 
 
-def true_pairs(truth: pd.DataFrame, statistics: Mapping[str, LatentStatistics]) -> pd.DataFrame:
+def true_pairs(truth: pd.DataFrame, dictionaries: Mapping[str, Dictionary]) -> pd.DataFrame:
     """model_a, latent_a, model_b, latent_b of alive latents of one universal or shared feature."""
-    alive = [statistics[m].alive[latent] for m, latent in zip(truth["model"], truth["latent"], strict=True)]
+    alive = [dictionaries[m].alive[latent] for m, latent in zip(truth["model"], truth["latent"], strict=True)]
     real = truth[np.array(alive, bool) & truth["kind"].isin(list(REAL))]
     real = real[["model", "latent", "feature", "kind"]]
     both = real.merge(real, on="feature", suffixes=("_a", "_b"))
-    order = {model: place for place, model in enumerate(statistics)}
+    order = {model: place for place, model in enumerate(dictionaries)}
     return both[both["model_a"].map(order) < both["model_b"].map(order)]

@@ -1,12 +1,19 @@
 """Why a feature is missing from a model: split, part of another, decodable, unstable, contested, weak, absent."""
 
 from universality.verdicts.probe import probe_correlations
-from universality.verdicts.rules import VERDICT_COLUMNS, VERDICTS, Case, first_verdict, judge, splits_hold
+from universality.verdicts.rules import (
+    VERDICT_COLUMNS,
+    VERDICTS,
+    VerdictEvidence,
+    first_verdict,
+    judge,
+    splits_hold,
+)
 
 __all__ = [
     "VERDICTS",
     "VERDICT_COLUMNS",
-    "Case",
+    "VerdictEvidence",
     "first_verdict",
     "judge",
     "probe_correlations",

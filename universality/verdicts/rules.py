@@ -15,7 +15,7 @@ VERDICT_COLUMNS = ("model", "latent", "other_model", "verdict", "statistic")
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class VerdictEvidence:
     """What is known of features of one model against one model that lacks them, one entry per feature.
 
     Attributes:
@@ -49,7 +49,7 @@ def splits_hold(r2: np.ndarray, best_r: np.ndarray, tau: float, gain: float) -> 
 
 
 def judge(
-    case: Case, *, tau: float, alpha: float, gain: float, probe_share: float, probe_floor: float
+    case: VerdictEvidence, *, tau: float, alpha: float, gain: float, probe_share: float, probe_floor: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The first reason that holds for each feature, and its statistic.
 
@@ -93,7 +93,7 @@ def judge(
     return verdict, statistic
 
 
-def _decodable(case: Case, share: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
+def _decodable(case: VerdictEvidence, share: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
     """Whether a probe shows the feature, and where that cannot be told."""
     if case.probe_own is None or case.probe_other is None:
         return np.zeros(case.best_r.size, bool), np.ones(case.best_r.size, bool)

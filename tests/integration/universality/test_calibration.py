@@ -15,7 +15,7 @@ from universality.compare import CompareConfig
 from universality.compare.chance import PairNull, Significance, pair_null
 from universality.nulls import benjamini_hochberg
 from universality.planted import PlantConfig, Planted, plant
-from universality.planted.calibration import Setting, calibrate, pooled, prepare
+from universality.planted.calibration import Setting, calibrate, matched, pooled, prepare
 from universality.rows import Rows
 
 CONFIG = CompareConfig(n_resamples=20, min_firings=10)
@@ -38,23 +38,21 @@ def families(seeds: range = SEEDS) -> pd.DataFrame:
     """Every alive latent of both sides of every (world, pair): its firings, documents, r, p and q."""
     parts = []
     for seed in seeds:
-        known = prepare(nothing(seed), CONFIG, seed, threads=1)
-        stages = known.matched("assignment")
+        stages = matched(prepare(nothing(seed), CONFIG, seed, threads=1), "assignment")
         for pair in combinations(stages.models, 2):
             for model, other in (pair, pair[::-1]):
-                side = stages.side(model, other)
-                of = known.statistics[model]
-                p = np.ones(of.alive.size)
+                partners, dictionary = stages.partners(model, other), stages.dictionaries[model]
+                p = np.ones(dictionary.d_sae)
                 table, end = stages.matchings[pair].pairs, "a" if model == pair[0] else "b"
                 p[table[f"latent_{end}"]] = table["p"]
                 values = {
-                    "firings": of.firings_score,
-                    "documents": of.documents_score,
+                    "firings": dictionary.statistics.firings_score,
+                    "documents": dictionary.statistics.documents_score,
                     "p": p,
-                    "q": side.q,
-                    "r": side.r,
+                    "q": partners.q,
+                    "r": partners.r,
                 }
-                part = pd.DataFrame({name: value[of.alive] for name, value in values.items()})
+                part = pd.DataFrame({name: value[dictionary.alive] for name, value in values.items()})
                 parts.append(part.assign(family=f"{seed}:{'-'.join(pair)}"))
     return pd.concat(parts, ignore_index=True)
 
@@ -109,10 +107,10 @@ def test_nothing_shared_gives_no_discovery_and_honest_p_values_in_every_stratum(
 def test_without_the_null_the_control_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A textbook test of r takes tokens for independent and knows no bursts."""
 
-    def textbook(r, indices_a, indices_b, null, statistics_a, statistics_b, config) -> Significance:
-        n = statistics_a.n_rows // 2
+    def textbook(r, indices_a, indices_b, null, pair) -> Significance:
+        n = pair.rows.n_rows // 2
         p = np.maximum(stats.t.sf(r * np.sqrt((n - 2) / np.maximum(1 - r**2, 1e-12)), n - 2), 1e-300)
-        m = max(int(min(statistics_a.alive.sum(), statistics_b.alive.sum())), r.size)
+        m = max(min(pair.a.n_alive, pair.b.n_alive), r.size)
         return Significance(p, benjamini_hochberg(p, m=m), np.full(r.size, np.nan))
 
     monkeypatch.setattr("universality.compare.pairing.significance", textbook)
@@ -133,8 +131,8 @@ DOMAINS = PlantConfig(n_domain=6, n_domains=6, n_universal=10, n_specific=20, n_
 NOISE = Setting(0.2, 0.1, n_rows=24_000)
 
 
-def unknown(held_out, indices, *_) -> np.ndarray:
-    return np.full(indices[0].size, np.nan)
+def unknown(pair, indices_a, indices_b) -> np.ndarray:
+    return np.full(indices_a.size, np.nan)
 
 
 def domain_decoys_called_finer() -> float:
@@ -156,7 +154,7 @@ def test_without_the_level_the_control_fails(monkeypatch: pytest.MonkeyPatch) ->
         null = pair_null(*args, **keywords)
         return replace(null, domain_a=null.plain_a, domain_b=null.plain_b)
 
-    monkeypatch.setattr("universality.planted.calibration.pair_null", anywhere)
+    monkeypatch.setattr("universality.compare.stages.pair_null", anywhere)
     monkeypatch.setattr("universality.compare.pairing.beyond_documents", unknown)
     assert domain_decoys_called_finer() > 0.5
 

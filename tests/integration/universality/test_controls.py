@@ -13,6 +13,8 @@ from scipy import sparse
 from universality.compare import (
     CompareConfig,
     Comparison,
+    Dictionary,
+    DictionaryPair,
     compare,
     latent_statistics,
     pair_matching,
@@ -171,18 +173,18 @@ def test_nothing_shared_gives_no_discovery_and_honest_p_values() -> None:
     for seed in range(7):
         planted = plant(root_seed=100 + seed, **NOTHING)
         rows = Rows(planted.documents, split_documents(planted.documents, seed), n_ctx=planted.n_ctx)
-        statistics = {m: latent_statistics(a, rows, SETTINGS.min_firings) for m, a in planted.acts.items()}
-        for pair in (("m0", "m1"), ("m0", "m2"), ("m1", "m2")):
-            known = (*(planted.acts[m] for m in pair), rows, *(statistics[m] for m in pair))
-            similarity = pair_similarity(*known, SETTINGS, threads=1)
-            null = pair_null(*known, SETTINGS, pair=pair, root_seed=seed, threads=1)
-            pairs = pair_matching(
-                *known, similarity, null, SETTINGS, pair=pair, root_seed=seed, threads=1
-            ).pairs
+        dictionaries = {
+            m: Dictionary(m, acts, rows, latent_statistics(acts, rows), SETTINGS.min_firings)
+            for m, acts in planted.acts.items()
+        }
+        for names in (("m0", "m1"), ("m0", "m2"), ("m1", "m2")):
+            pair = DictionaryPair(*(dictionaries[m] for m in names), SETTINGS, seed, threads=1)
+            pairs = pair_matching(pair, pair_similarity(pair), pair_null(pair)).pairs
             families.append(bool((pairs["q"] < 0.05).any()))
-            for side, model in zip("ab", pair, strict=True):
-                of = statistics[model]
-                stratum = strata(of.firings_score * of.alive, of.documents_score, n_shifts=SETTINGS.n_shifts)
+            for side, dictionary in (("a", pair.a), ("b", pair.b)):
+                counted = dictionary.statistics
+                firings = counted.firings_score * dictionary.alive
+                stratum = strata(firings, counted.documents_score, n_shifts=SETTINGS.n_shifts)
                 parts.append(pd.DataFrame({"stratum": stratum[pairs[f"latent_{side}"]], "p": pairs["p"]}))
     assert len(families) == 21
     assert np.mean(families) <= 0.05

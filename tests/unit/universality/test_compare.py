@@ -15,10 +15,13 @@ from scipy import sparse
 from universality.compare import (
     CompareConfig,
     Comparison,
+    Dictionary,
+    DictionaryPair,
     LatentStatistics,
     NeuronMatching,
     PairMatching,
     PairNull,
+    PairPlan,
     Stages,
     assemble,
     compare,
@@ -27,11 +30,10 @@ from universality.compare import (
     pair_neurons,
     pair_null,
     pair_similarity,
-    plan_pairs,
 )
 from universality.compare.chance import _studentise
 from universality.compare.levels import levels
-from universality.compare.stages import replicate_names
+from universality.compare.pair_plan import replicate_names
 from universality.compare.token_interval import resampled_conditional
 from universality.correlation import TopSimilarity, conditional_correlation
 from universality.errors import InputError
@@ -171,33 +173,28 @@ def _stored(result: Any) -> Any:
 def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
     w, rows, seed = world(), _rows(), 0
     every = {**w.acts, "m0r": w.replicates["m0"], **w.untrained}
-    plan = plan_pairs(tuple(w.acts), {"m0r": "m0"}, tuple(w.untrained))
-    statistics = {
-        name: _stored(latent_statistics(acts, rows, CONFIG.min_firings)) for name, acts in every.items()
+    plan = PairPlan(tuple(w.acts), {"m0r": "m0"}, tuple(w.untrained))
+    dictionaries = {
+        name: Dictionary(name, acts, rows, _stored(latent_statistics(acts, rows)), CONFIG.min_firings)
+        for name, acts in every.items()
     }
-    assert isinstance(statistics["m0"], LatentStatistics)
+    assert isinstance(dictionaries["m0"].statistics, LatentStatistics)
     similarities: dict[tuple[str, str], TopSimilarity] = {}
     nulls: dict[tuple[str, str], PairNull] = {}
     matchings: dict[tuple[str, str], PairMatching] = {}
     for pair in plan.all:
-        known = (every[pair[0]], every[pair[1]], rows, statistics[pair[0]], statistics[pair[1]])
-        similarities[pair] = _stored(pair_similarity(*known, CONFIG))
-        nulls[pair] = _stored(pair_null(*known, CONFIG, pair=pair, root_seed=seed))
-        matchings[pair] = _stored(
-            pair_matching(*known, similarities[pair], nulls[pair], CONFIG, pair=pair, root_seed=seed)
-        )
+        both = DictionaryPair(dictionaries[pair[0]], dictionaries[pair[1]], CONFIG, seed)
+        similarities[pair] = _stored(pair_similarity(both))
+        nulls[pair] = _stored(pair_null(both))
+        matchings[pair] = _stored(pair_matching(both, similarities[pair], nulls[pair]))
     neurons: dict[tuple[str, str], NeuronMatching] = {
         pair: _stored(pair_neurons(w.raw[pair[0]], w.raw[pair[1]], rows, CONFIG, pair=pair, root_seed=seed))
-        for pair in plan.features
+        for pair in plan.model_pairs
     }
     staged = assemble(
         Stages(
-            models=tuple(w.acts),
-            replicate_of={"m0r": "m0"},
-            untrained=tuple(w.untrained),
-            acts={**w.acts, **w.untrained},
-            rows=rows,
-            statistics=statistics,
+            plan=plan,
+            dictionaries=dictionaries,
             similarities=similarities,
             nulls=nulls,
             matchings=matchings,
@@ -212,41 +209,39 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
     for name, table in whole.to_tables().items():
         pd.testing.assert_frame_equal(table, staged.to_tables()[name], check_exact=True, obj=name)
     assert whole.counts == staged.counts
-    _check_null_rates(whole.null_rates, plan.features, statistics, nulls)
+    _check_null_rates(whole.null_rates, plan.model_pairs, dictionaries, nulls)
 
 
 def _check_null_rates(
     table: pd.DataFrame,
     pairs: Sequence[tuple[str, str]],
-    statistics: Mapping[str, LatentStatistics],
+    dictionaries: Mapping[str, Dictionary],
     nulls: Mapping[tuple[str, str], PairNull],
 ) -> None:
     rows = []
     for a, b in pairs:
         for name, maxima in ((a, nulls[a, b].plain_a), (b, nulls[a, b].plain_b)):
-            for latent in np.flatnonzero(statistics[name].alive):
-                rows += [(statistics[name].firing_rate[latent], value) for value in maxima[:, latent]]
-    found = pd.DataFrame(rows, columns=["rate", "value"])
-    assert table["n"].sum() == len(found)
+            rate = dictionaries[name].statistics.firing_rate
+            for latent in np.flatnonzero(dictionaries[name].alive):
+                rows += [(rate[latent], value) for value in maxima[:, latent]]
+    expected = pd.DataFrame(rows, columns=["rate", "value"])
+    assert table["n"].sum() == len(expected)
     assert len(table) > 1
     for row in table.itertuples():
-        mine = found[(found["rate"] >= row.left * (1 - 1e-9)) & (found["rate"] < row.right * (1 - 1e-9))]
+        from_left, below_right = (expected["rate"] >= edge * (1 - 1e-9) for edge in (row.left, row.right))
+        binned = expected[from_left & ~below_right]
         np.testing.assert_allclose(
-            [row.p05, row.p50, row.p95], mine["value"].quantile([0.05, 0.5, 0.95]), rtol=1e-12
+            [row.p05, row.p50, row.p95], binned["value"].quantile([0.05, 0.5, 0.95]), rtol=1e-12
         )
 
 
 def test_swapping_the_names_swaps_the_sides_and_nothing_else() -> None:
     w, rows = world(), _rows()
-    a, b = w.acts["m0"], w.acts["m1"]
-    one, two = (latent_statistics(x, rows, 10) for x in (a, b))
-    found = []
-    for pair, left, right, s, t in ((("m0", "m1"), a, b, one, two), (("m1", "m0"), b, a, two, one)):
-        similarity = pair_similarity(left, right, rows, s, t, CONFIG)
-        null = pair_null(left, right, rows, s, t, CONFIG, pair=pair, root_seed=3)
-        found.append(pair_matching(left, right, rows, s, t, similarity, null, CONFIG, pair=pair, root_seed=3))
-    pd.testing.assert_frame_equal(found[0].pairs, found[1].swapped().pairs, check_exact=True)
-    np.testing.assert_array_equal(found[0].best_a.partner, found[1].best_b.partner)
+    a, b = (Dictionary(m, w.acts[m], rows, latent_statistics(w.acts[m], rows), 10) for m in ("m0", "m1"))
+    pair = DictionaryPair(a, b, CONFIG, 3)
+    one, two = (pair_matching(p, pair_similarity(p), pair_null(p)) for p in (pair, pair.swapped()))
+    pd.testing.assert_frame_equal(one.pairs, two.swapped().pairs, check_exact=True)
+    np.testing.assert_array_equal(one.best_a.partner, two.best_b.partner)
 
 
 def test_weights_unlock_indices_of_the_ceiling_pairs_only() -> None:
@@ -272,20 +267,22 @@ def test_latent_statistics_by_hand() -> None:
     dense[:, 2] = 1.0 + np.arange(n) % 3
     dense[3, 3] = 5.0
     rows = Rows(documents, documents % 2 == 0, tokens=tokens, positions=positions)
-    found = latent_statistics(sparse.csr_matrix(dense), rows, 3)
-    assert found.status.tolist() == ["alive", "alive", "alive", "rare", "dead"]
-    assert found.flags(CompareConfig()).tolist() == [
+    acts = sparse.csr_matrix(dense)
+    counted = latent_statistics(acts, rows)
+    status = Dictionary("m0", acts, rows, counted, 3).status
+    assert status.tolist() == ["alive", "alive", "alive", "rare", "dead"]
+    assert counted.flags(CompareConfig()).tolist() == [
         "dense;single_token",
         "dense;positional",
         "dense",
         "single_token",
         "",
     ]
-    np.testing.assert_allclose(found.firing_rate, [8 / 40, 10 / 40, 1, 1 / 40, 0])
-    assert found.documents_score.tolist() == [4, 5, 5, 0, 0]
-    assert found.max_activation.tolist() == [2.0, 1.0, 3.0, 5.0, 0.0]
-    np.testing.assert_allclose(found.mass[2], dense[rows.score, 2].sum())
-    np.testing.assert_allclose(found.position_share[1], 1.0)
+    np.testing.assert_allclose(counted.firing_rate, [8 / 40, 10 / 40, 1, 1 / 40, 0])
+    assert counted.documents_score.tolist() == [4, 5, 5, 0, 0]
+    assert counted.max_activation.tolist() == [2.0, 1.0, 3.0, 5.0, 0.0]
+    np.testing.assert_allclose(counted.mass[2], dense[rows.score, 2].sum())
+    np.testing.assert_allclose(counted.position_share[1], 1.0)
 
 
 def test_studentised_nulls_leave_the_judged_shift_out() -> None:

@@ -12,7 +12,7 @@ from universality.correlation import correlate
 from universality.matching import k_to_1, nonnegative
 from universality.verdicts import (
     VERDICTS,
-    Case,
+    VerdictEvidence,
     first_verdict,
     judge,
     probe_correlations,
@@ -21,13 +21,15 @@ from universality.verdicts import (
 LIMITS = {"tau": 0.5, "alpha": 0.05, "gain": 0.1, "probe_share": 0.8, "probe_floor": 0.2}
 
 
-def _case(**changes: float | None) -> Case:
+def _case(**changes: float | None) -> VerdictEvidence:
     nothing = {
         "replicate_r": 0.9, "best_r": 0.1, "best_high": 0.2, "best_is_insignificant": False, "assigned_q": 1.0,
         "split_r2": 0.0, "whole_r2": 0.0, "probe_own": 0.6, "probe_other": 0.1, "probe_untrained": 0.1,
     }  # fmt: skip
     values = {**nothing, **changes}
-    return Case(**{name: None if value is None else np.array([value]) for name, value in values.items()})
+    return VerdictEvidence(
+        **{name: None if value is None else np.array([value]) for name, value in values.items()}
+    )
 
 
 def _verdict(**changes: float | None) -> str:

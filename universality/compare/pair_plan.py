@@ -1,0 +1,92 @@
+"""Which dictionaries a comparison has, and which of them are compared; light, as plans are made without numpy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+from universality.errors import InputError, must_be
+
+Pair = tuple[str, str]
+
+
+def pair_name(pair: Pair) -> str:
+    """``"m0-m1"``."""
+    return f"{pair[0]}-{pair[1]}"
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """The dictionaries of a comparison by role, and its pairs in the order of the models as given.
+
+    Attributes:
+        models: ids of the models, each with its primary dictionary.
+        replicate_of: id of each replicate (another dictionary of the same model) -> id of its model.
+        untrained: ids of the untrained models.
+    """
+
+    models: tuple[str, ...]
+    replicate_of: Mapping[str, str]
+    untrained: tuple[str, ...]
+
+    @property
+    def dictionaries(self) -> tuple[str, ...]:
+        """Every id: models, replicates, untrained models."""
+        return (*self.models, *self.replicate_of, *self.untrained)
+
+    @property
+    def model_pairs(self) -> tuple[Pair, ...]:
+        """All models with each other."""
+        return tuple(combinations(self.models, 2))
+
+    @property
+    def replicate_pairs(self) -> tuple[Pair, ...]:
+        """Each model with each of its replicates; what they agree on is the ceiling of any comparison."""
+        return tuple((model, replicate) for replicate, model in self.replicate_of.items())
+
+    @property
+    def untrained_pairs(self) -> tuple[Pair, ...]:
+        """All untrained models with each other."""
+        return tuple(combinations(self.untrained, 2))
+
+    @property
+    def by_kind(self) -> dict[str, tuple[Pair, ...]]:
+        """Pairs by the name of their kind in the tables ``headline`` and ``baselines``."""
+        return {
+            "features": self.model_pairs,
+            "ceiling": self.replicate_pairs,
+            "untrained": self.untrained_pairs,
+        }
+
+    @property
+    def all(self) -> tuple[Pair, ...]:
+        """Every pair that needs similarity, null and matching."""
+        return self.model_pairs + self.replicate_pairs + self.untrained_pairs
+
+
+def replicate_names(keys: Iterable[str], models: tuple[str, ...]) -> dict[str, Pair]:
+    """What each replicate is called and which model it belongs to.
+
+    A key is a model's id (its replicate is then called ``"<model>r"``) or a replicate's own id,
+    ``"<model>r"`` or ``"<model>r<number>"``.
+
+    Returns:
+        ``{key: (replicate id, model id)}``.
+
+    Raises:
+        InputError: a key that names no model.
+    """
+    names = {}
+    for key in keys:
+        match = re.fullmatch(r"(.+)r\d*", str(key))
+        if key in models:
+            names[key] = (f"{key}r", key)
+        elif match and match[1] in models:
+            names[key] = (str(key), match[1])
+        else:
+            legal = ", ".join(f"{model}r" for model in models)
+            remedy = "Name a replicate after its model."
+            raise InputError(must_be("names", "replicates", f"among {legal}", key, remedy))
+    return names
