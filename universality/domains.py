@@ -2,7 +2,7 @@
 
 Every row has the label of the text it comes from, so the hand-checked table of Bricken et al. 2023 can be
 made without hands: per domain and model the best latent, how well it tells the domain, and its
-correlation with its partner in another model, with the nearest neuron and with the untrained floor.
+correlation with its partner in another model, with the nearest neuron and with the same in untrained models.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def domain_table(
         partners: model, latent, partner_model, partner_latent, r, r_token, level: each feature's best assigned
             partner (highest held-out r).
         neurons: :func:`nearest_neurons` of the latents of ``best`` by model, where raw activations are known.
-        untrained: domain, r: the floor, the highest held-out r to its partner that a best latent of an untrained
+        untrained: domain, r: the highest held-out r to its partner that a best latent of an untrained
             model has for the domain.
 
     Returns:
@@ -253,8 +253,8 @@ def domain_table(
         parts.append(part.assign(nearest_neuron=neuron, neuron_r=r))
     table = pd.concat(parts, ignore_index=True).astype({"nearest_neuron": "Int64", "neuron_r": "Float64"})
     table = table.merge(partners, on=["model", "latent"], how="left")
-    floor = pd.DataFrame({"domain": [], "r": []}) if untrained is None else untrained
-    table["untrained_r"] = table["domain"].map(floor.set_index("domain")["r"]).astype("Float64")
+    untrained = pd.DataFrame({"domain": [], "r": []}) if untrained is None else untrained
+    table["untrained_r"] = table["domain"].map(untrained.set_index("domain")["r"]).astype("Float64")
     table["partner_latent"] = table["partner_latent"].astype("Int64")
     columns = ["domain", "model", "latent", "n_rows", "mcc", "sensitivity", "specificity", "auroc"]
     columns += ["partner_model", "partner_latent", "r", "r_token", "level"]

@@ -31,3 +31,9 @@ def must_be(what: str, where: str, constraint: str, got: object, remedy: str) ->
 def refusal(what: str, where: str, constraint: str, got: object, remedy: str) -> InputError:
     """The error to raise for what does not satisfy a constraint, worded by :func:`must_be`."""
     return InputError(must_be(what, where, constraint, got, remedy))
+
+
+def require(holds: object, what: str, where: str, constraint: str, got: object, remedy: str) -> None:
+    """Raise an :class:`InputError` in the words of :func:`must_be` unless ``holds``."""
+    if not holds:
+        raise InputError(must_be(what, where, constraint, got, remedy))

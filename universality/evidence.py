@@ -111,10 +111,10 @@ def _draw(n_keys: int, n: int, generator: np.random.Generator) -> np.ndarray:
     return drawn[np.sort(np.unique(drawn, return_index=True)[1])][:n]
 
 
-def _values_at(rows: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Activations at some rows, zeros included; ``rows`` are sorted."""
-    place = np.minimum(np.searchsorted(rows, wanted), max(rows.size - 1, 0))
-    return np.where(rows[place] == wanted, values[place], 0.0)
+def _values_at(rows: np.ndarray, values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Activations in the rows ``at``, zeros included, of a latent that fires in ``rows`` (sorted) with ``values``."""
+    place = np.minimum(np.searchsorted(rows, at), max(rows.size - 1, 0))
+    return np.where(rows[place] == at, values[place], 0.0)
 
 
 def _context_frame(parts: list[tuple[int, str, int, np.ndarray, np.ndarray]]) -> pd.DataFrame:

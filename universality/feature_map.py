@@ -114,11 +114,11 @@ def group_links(
     """
     here = np.repeat(groups, neighbours.shape[1])
     there, r = groups[neighbours.ravel()], r.ravel()
-    wanted = (here != there) & (here >= 0) & (there >= 0) & (r >= least)
-    ends = np.sort(np.stack([here[wanted], there[wanted]], axis=1), axis=1)
+    linked = (here != there) & (here >= 0) & (there >= 0) & (r >= least)
+    ends = np.sort(np.stack([here[linked], there[linked]], axis=1), axis=1)
     pairs, of = np.unique(ends, axis=0, return_inverse=True)
     best = np.full(len(pairs), -1.0)
-    np.maximum.at(best, of.ravel(), r[wanted])
+    np.maximum.at(best, of.ravel(), r[linked])
     return pairs[:, 0], pairs[:, 1], best
 
 
@@ -171,20 +171,20 @@ def _nearest(columns: sparse.csc_matrix, k: int, threads: int) -> tuple[np.ndarr
     if not k:
         return np.zeros((0, 0), dtype=np.int64), np.zeros((0, 0))
     rows = sparse.csr_matrix(columns)
-    found, r = correlate(rows, rows, top=k, threads=threads).top_a(k)
-    if (found < 0).any():
-        constant = int((found < 0).any(axis=1).argmax())
+    neighbours, r = correlate(rows, rows, top=k, threads=threads).top_a(k)
+    if (neighbours < 0).any():
+        constant = int((neighbours < 0).any(axis=1).argmax())
         raise InputError(
             must_be(
                 "columns", "a feature map", "not constant", f"column {constant}", "Keep alive latents only."
             )
         )
-    own = np.arange(len(found))[:, None]
-    front = np.argsort(found != own, axis=1, kind="stable")
-    found, r = np.take_along_axis(found, front, axis=1).astype(np.int64), np.take_along_axis(r, front, axis=1)
+    own = np.arange(len(neighbours))[:, None]
+    own_first = np.argsort(neighbours != own, axis=1, kind="stable")
+    neighbours, r = (np.take_along_axis(values, own_first, axis=1) for values in (neighbours, r))
     # Among more than k equal columns a column may miss in its own list.
-    found[:, 0], r[:, 0] = own[:, 0], 1.0
-    return found, r
+    neighbours[:, 0], r[:, 0] = own[:, 0], 1.0
+    return neighbours.astype(np.int64), r
 
 
 def _scaling(columns: sparse.csc_matrix) -> np.ndarray:

@@ -7,7 +7,7 @@ edge to each other model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -40,16 +40,16 @@ class CrossSimilarity:
 
     Attributes:
         held_out: computes r for arrays of nodes.
-        known: r by pair ``(u, v)`` with ``u < v``.
+        r: what was computed so far, by pair ``(u, v)`` with ``u < v``.
     """
 
     held_out: HeldOut
-    known: dict[tuple[int, int], float] = field(default_factory=dict)
+    r: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def learn(self, u: np.ndarray, v: np.ndarray, r: np.ndarray) -> None:
-        """Keep values that are known already, such as those of edges."""
+        """Keep values that need no computing, such as those of edges."""
         low, high = np.minimum(u, v).tolist(), np.maximum(u, v).tolist()
-        self.known.update(zip(zip(low, high, strict=True), r.tolist(), strict=True))
+        self.r.update(zip(zip(low, high, strict=True), r.tolist(), strict=True))
 
     def ask(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Compute and keep r of pairs ``(u, v)`` with ``u < v``."""
@@ -85,16 +85,16 @@ def constrained_clusters(
     u, v = edges.u[order].tolist(), edges.v[order].tolist()
     models = model_of.tolist()
     while True:
-        label, unknown = _join(u, v, models, similarity.known, tau)
+        label, unknown = _join(u, v, models, similarity.r, tau)
         if not unknown:
             return label
         similarity.ask(list(unknown))
 
 
 def _join(
-    u: list[int], v: list[int], models: list[int], known: dict[tuple[int, int], float], tau: float
+    u: list[int], v: list[int], models: list[int], r: Mapping[tuple[int, int], float], tau: float
 ) -> tuple[np.ndarray, set[tuple[int, int]]]:
-    """One pass over the edges; pairs without a known r are skipped in the mean and reported."""
+    """One pass over the edges; pairs without an r are left out of the mean and reported."""
     label = list(range(len(models)))
     members = {node: [node] for node in {*u, *v}}
     unknown: set[tuple[int, int]] = set()
@@ -104,8 +104,8 @@ def _join(
         if keep == drop or {models[x] for x in left} & {models[y] for y in right}:
             continue
         pairs = [(min(x, y), max(x, y)) for x in left for y in right]
-        values = [known[pair] for pair in pairs if pair in known]
-        unknown.update(pair for pair in pairs if pair not in known)
+        values = [r[pair] for pair in pairs if pair in r]
+        unknown.update(pair for pair in pairs if pair not in r)
         if sum(values) < tau * len(values):
             continue
         members[keep] = left + right
@@ -130,7 +130,7 @@ def cluster_table(
     Args:
         label: clusters as returned by :func:`constrained_clusters`.
         edges: the edges they were made of.
-        similarity: knows every cross pair inside a cluster.
+        similarity: holds every cross pair inside a cluster.
         names: (n_nodes,) name of each node, ``"model:latent"``.
         n_models: models of the comparison, M.
 
@@ -152,7 +152,7 @@ def cluster_table(
     for key in np.flatnonzero(size).tolist():
         group = groups[key]
         possible = len(group) * (len(group) - 1) // 2
-        values = [similarity.known[x, y] for i, x in enumerate(group) for y in group[i + 1 :]]
+        values = [similarity.r[x, y] for i, x in enumerate(group) for y in group[i + 1 :]]
         rows.append(
             {
                 "class": class_of(len(group), n_models),
@@ -180,11 +180,10 @@ def class_of(size: int, n_models: int) -> str:
 
 def _coarsest(clusters: np.ndarray, levels: np.ndarray) -> dict[int, str]:
     rank = {"untested": 0, "domain": 1, "token": 2, "context": 3}
-    found: dict[int, str] = {}
+    coarsest: dict[int, str] = {}
     for cluster, level in zip(clusters.tolist(), levels.tolist(), strict=True):
-        if cluster not in found or rank[level] < rank[found[cluster]]:
-            found[cluster] = level
-    return found
+        coarsest[cluster] = min(level, coarsest.get(cluster, level), key=rank.__getitem__)
+    return coarsest
 
 
 @dataclass(frozen=True)

@@ -117,8 +117,8 @@ def _whitener(covariance: np.ndarray, variance: float) -> np.ndarray:
     values, vectors = values[::-1], vectors[:, ::-1]
     positive = values > 1e-12 * max(float(values[0]), 1e-300)
     explained = np.cumsum(np.maximum(values, 0)) / max(float(np.maximum(values, 0).sum()), 1e-300)
-    kept = positive & (np.concatenate([[0.0], explained[:-1]]) < variance)
-    return vectors[:, kept] / np.sqrt(values[kept])
+    chosen = positive & (np.concatenate([[0.0], explained[:-1]]) < variance)
+    return vectors[:, chosen] / np.sqrt(values[chosen])
 
 
 def representational(
@@ -136,9 +136,9 @@ def representational(
     index = np.sort(generator.choice(x.shape[0], size=n, replace=False))
     sides = [_cosines(np.asarray(m[index], np.float64)) for m in (x, y)]
     other = generator.permutation(n)
-    upper = np.triu_indices(n, 1)
-    ranks = [_ranks(m[upper]) for m in (sides[0], sides[1], sides[1][np.ix_(other, other)])]
-    near = [_nearest(m, min(k, n - 1)) for m in (sides[0], sides[1], sides[1][np.ix_(other, other)])]
+    sides.append(sides[1][np.ix_(other, other)])
+    ranks = [_ranks(side[np.triu_indices(n, 1)]) for side in sides]
+    near = [_nearest(side, min(k, n - 1)) for side in sides]
     return [
         Index("raw_rsa", _pearson(ranks[0], ranks[1]), _pearson(ranks[0], ranks[2]), n),
         Index("raw_mutual_knn", _overlap(near[0], near[1]), _overlap(near[0], near[2]), n),
@@ -194,20 +194,22 @@ def excess_correlation(
     d = c.yy.shape[0]
     rotated = np.zeros((n_rotations, int(alive.sum())))
     for draw in range(n_rotations):
-        q, r = np.linalg.qr(generator.standard_normal((d, d)))
-        q = q * np.sign(np.diag(r))
+        q = random_rotation(d, generator)
         rotated[draw] = _highest(c.xy[alive] @ q, scale[alive], np.einsum("ij,ij->j", q, c.yy @ q))
     excess = highest - rotated
     mean, share = excess.mean(axis=1), (excess > threshold).mean(axis=1)
     middle = highest - rotated.mean(axis=0)
-    n = int(alive.sum())
+    n, universal = int(alive.sum()), float((middle > threshold).mean())
     return [
         Index("neuron_excess", float(middle.mean()), 0.0, n, float(mean.min()), float(mean.max())),
-        Index(
-            "neuron_universal_fraction",
-            float((middle > threshold).mean()), 0.0, n, float(share.min()), float(share.max()),
-        ),
-    ]  # fmt: skip
+        Index("neuron_universal_fraction", universal, 0.0, n, float(share.min()), float(share.max())),
+    ]
+
+
+def random_rotation(d: int, generator: np.random.Generator) -> np.ndarray:
+    """A Haar-random rotation (d, d): the QR factor of a Gaussian matrix with the signs of R's diagonal fixed."""
+    q, r = np.linalg.qr(generator.standard_normal((d, d)))
+    return q * np.sign(np.diag(r))
 
 
 def _highest(cross: np.ndarray, scale_x: np.ndarray, variance_y: np.ndarray) -> np.ndarray:
@@ -245,10 +247,11 @@ def cosine_similarity(
         top: length of the lists.
         absolute: whether to take ``|cos|``.
     """
-    units = []
-    for side in (a, b):
-        norm = np.linalg.norm(side, axis=1, keepdims=True)
-        units.append(np.asarray(side, np.float64) / np.where(norm > 0, norm, 1.0))
+    norms = [np.linalg.norm(side, axis=1, keepdims=True) for side in (a, b)]
+    units = [
+        np.asarray(side, np.float64) / np.where(norm > 0, norm, 1.0)
+        for side, norm in zip((a, b), norms, strict=True)
+    ]
     alive = [np.any(unit != 0, axis=1) for unit in units]
     lists = [_top_lists(units[0], units[1], alive[0], alive[1], top, absolute)]
     lists.append(_top_lists(units[1], units[0], alive[1], alive[0], top, absolute))
@@ -297,14 +300,10 @@ def decoder_indices(
     """
     left = [np.asarray(m[0], np.float64)[alive[0]] for m in (decoders, encoders) if m is not None]
     right = [np.asarray(m[1], np.float64)[alive[1]] for m in (decoders, encoders) if m is not None]
-    d = left[0].shape[1]
-    q, r = np.linalg.qr(generator.standard_normal((d, d)))
-    q = q * np.sign(np.diag(r))
+    q = random_rotation(left[0].shape[1], generator)
     n = max(min(left[0].shape[0], right[0].shape[0]), 1)
-    value, chance = (
-        _cosine_figures(left, right, n, threshold),
-        _cosine_figures(left, [m @ q for m in right], n, threshold),
-    )
+    value = _cosine_figures(left, right, n, threshold)
+    chance = _cosine_figures(left, [m @ q for m in right], n, threshold)
     return [Index(name, value[name], chance[name], n) for name in value]
 
 
@@ -312,22 +311,21 @@ def _cosine_figures(
     left: Sequence[np.ndarray], right: Sequence[np.ndarray], n: int, threshold: float
 ) -> dict[str, float]:
     signed, absolute = (cosine_similarity(left[0], right[0], absolute=flag) for flag in (False, True))
-    chosen, bold = match(signed), match(absolute)
+    chosen = match(signed)
     figures = {
         "mmcs": _mean(signed.top_a(1)[1][:, 0]),
         "mean_max_abs_cos": _mean(absolute.top_a(1)[1][:, 0]),
         "mean_matched_signed_cos": float(chosen.score.sum() / n),
-        "mean_matched_abs_cos": float(bold.score.sum() / n),
+        "mean_matched_abs_cos": float(match(absolute).score.sum() / n),
     }
     if len(left) > 1:
-        also = match(cosine_similarity(left[1], right[1]))
-        by_encoder = dict(
-            zip(also.indices_a.tolist(), zip(also.indices_b.tolist(), also.score, strict=True), strict=True)
-        )
-        pairs = zip(chosen.indices_a.tolist(), chosen.indices_b.tolist(), chosen.score, strict=True)
-        agreed = [(*by_encoder.get(a, (-1, 0.0)), b, cosine) for a, b, cosine in pairs]
-        shared = sum(1 for c, e, b, d in agreed if c == b and min(e, d) >= threshold)
-        figures["paulo_shared_fraction"] = shared / n
+        by_encoder = match(cosine_similarity(left[1], right[1]))
+        partner = np.full(left[1].shape[0], -1)
+        cosine = np.zeros(left[1].shape[0])
+        partner[by_encoder.indices_a], cosine[by_encoder.indices_a] = by_encoder.indices_b, by_encoder.score
+        same = partner[chosen.indices_a] == chosen.indices_b
+        both = np.minimum(cosine[chosen.indices_a], chosen.score) >= threshold
+        figures["paulo_shared_fraction"] = int((same & both).sum()) / n
     return figures
 
 

@@ -22,49 +22,9 @@ from universality.correlation.inputs import (
 )
 from universality.correlation.pairs import check_pairs
 from universality.correlation.threads import blocks
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 _PAIRS = 256
-
-
-def document_bootstrap(
-    A: Matrix,
-    B: Matrix,
-    indices_a: np.ndarray,
-    indices_b: np.ndarray,
-    documents: np.ndarray,
-    *,
-    n_resamples: int = 200,
-    generator: np.random.Generator,
-    level: float = 0.95,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of each pair's correlation over resampled documents.
-
-    Args:
-        A: (n_rows, n_a), scipy sparse or dense.
-        B: (n_rows, n_b), the same rows in the same order.
-        indices_a: (n_pairs,) latents of A.
-        indices_b: (n_pairs,) latents of B.
-        documents: (n_rows,) document of each row.
-        n_resamples: resamples, >= 1; the same ones for every pair.
-        generator: source of the document weights (multinomial).
-        level: coverage aimed at, in (0, 1).
-
-    Returns:
-        ``(low (n_pairs,), high (n_pairs,))`` in [-1, 1], ``low <= high``; 0 in resamples where a latent does
-        not vary, hence both 0 for dead latents.
-
-    Raises:
-        InputError: different rows, labels of another length, indices or level out of range.
-
-    Source: Efron 1979, with the document as the unit (Davison & Hinkley 1997, section 3.8).
-    """
-    if not 0 < level < 1:
-        raise InputError(must_be("level", "document_bootstrap", "in (0, 1)", level, "0.95 is usual."))
-    r = resampled_correlations(
-        A, B, indices_a, indices_b, documents, n_resamples=n_resamples, generator=generator
-    )
-    return percentile_interval(r, level)
 
 
 def percentile_interval(resampled: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -102,23 +62,33 @@ def resampled_correlations(
     n_resamples: int = 200,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Correlation of each pair in each resample of documents; see :func:`document_bootstrap`.
+    """Correlation of each pair in each resample of documents, drawn with replacement.
 
     Generators in the same state draw the same documents, so that statistics over pairs, and over several
     calls on the same rows, can be resampled together.
 
+    Args:
+        A: (n_rows, n_a), scipy sparse or dense.
+        B: (n_rows, n_b), the same rows in the same order.
+        indices_a, indices_b: (n_pairs,) latents of A and of B.
+        documents: (n_rows,) document of each row.
+        n_resamples: resamples, >= 1; the same ones for every pair.
+        generator: source of the document weights (multinomial).
+
     Returns:
         (n_pairs, n_resamples) float64 in [-1, 1]; 0 where a latent does not vary in a resample.
+
+    Raises:
+        InputError: different rows, labels of another length, or indices out of range.
+
+    Source: Efron 1979, with the document as the unit (Davison & Hinkley 1997, section 3.8).
     """
     n = check_same_rows(A, B)
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     documents = np.asarray(documents)
-    if documents.shape != (n,):
-        raise InputError(
-            must_be("shape", "documents", f"({n},)", documents.shape, "Give one document per row.")
-        )
-    if n_resamples < 1:
-        raise InputError(must_be("n_resamples", "document_bootstrap", ">= 1", n_resamples, "200 are usual."))
+    fits = documents.shape == (n,)
+    require(fits, "shape", "documents", f"({n},)", documents.shape, "Give one document per row.")
+    require(n_resamples >= 1, "n_resamples", "the bootstrap", ">= 1", n_resamples, "200 are usual.")
     _, code, sizes = np.unique(documents, return_inverse=True, return_counts=True)
     weights = generator.multinomial(
         sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples

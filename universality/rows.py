@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from universality.errors import InputError, must_be
+from universality.errors import InputError, must_be, require
 from universality.seeds import generator
 
 
@@ -52,23 +52,21 @@ class Rows:
             object.__setattr__(self, name, None if value is None else _integers(name, value, n_rows))
         self._set_domains(n_rows)
         fit = np.asarray(self.fit)
-        if fit.dtype != np.bool_ or fit.shape != (n_rows,):
-            got = f"shape {fit.shape} of {fit.dtype}"
-            remedy = "Give one flag per row, for example from split_documents."
-            raise InputError(must_be("fit", "rows", f"a boolean array of shape ({n_rows},)", got, remedy))
+        flags, got = fit.dtype == np.bool_ and fit.shape == (n_rows,), f"shape {fit.shape} of {fit.dtype}"
+        remedy = "Give one flag per row, for example from split_documents."
+        require(flags, "fit", "rows", f"a boolean array of shape ({n_rows},)", got, remedy)
         object.__setattr__(self, "fit", fit)
         _check_halves(documents, fit)
-        if self.n_ctx is not None and self.n_ctx < 1:
-            raise InputError(must_be("n_ctx", "rows", "at least 1", self.n_ctx, "Leave it out if unknown."))
+        some = self.n_ctx is None or self.n_ctx >= 1
+        require(some, "n_ctx", "rows", "at least 1", self.n_ctx, "Leave it out if unknown.")
 
     def _set_domains(self, n_rows: int) -> None:
         if self.domains is None:
             object.__setattr__(self, "domain_names", None)
             return
         codes, names = encode_domains(self.domains, self.domain_names)
-        if codes.shape != (n_rows,):
-            remedy = "Give one label per row."
-            raise InputError(must_be("domains", "rows", f"of shape ({n_rows},)", codes.shape, remedy))
+        fits = codes.shape == (n_rows,)
+        require(fits, "domains", "rows", f"of shape ({n_rows},)", codes.shape, "Give one label per row.")
         object.__setattr__(self, "domains", codes)
         object.__setattr__(self, "domain_names", names)
 
@@ -104,10 +102,9 @@ def encode_domains(domains: Any, names: Any = None) -> tuple[np.ndarray, tuple[s
             remedy = "Give a name for every code."
             raise InputError(must_be("domains", "rows", f"codes in 0..{len(names) - 1}", got, remedy))
         return labels.astype(np.int32), names
-    if labels.ndim != 1 or labels.dtype.kind not in "iuUSO":
-        got = f"shape {labels.shape} of {labels.dtype}"
-        remedy = "Give one label per row."
-        raise InputError(must_be("domains", "rows", "one-dimensional strings or integers", got, remedy))
+    is_label = labels.ndim == 1 and labels.dtype.kind in "iuUSO"
+    got, remedy = f"shape {labels.shape} of {labels.dtype}", "Give one label per row."
+    require(is_label, "domains", "rows", "one-dimensional strings or integers", got, remedy)
     values, codes = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True)
     return codes.astype(np.int32), tuple(str(value) for value in values)
 
@@ -135,9 +132,8 @@ def split_documents(documents: Any, root_seed: int, domains: Any = None) -> np.n
     ids, first, inverse, n_rows = np.unique(
         documents, return_index=True, return_inverse=True, return_counts=True
     )
-    if ids.size < 2:
-        remedy = "Every score is held out by document: give the document of each row."
-        raise InputError(must_be("documents", "rows", "at least two different ids", ids.size, remedy))
+    remedy = "Every score is held out by document: give the document of each row."
+    require(ids.size >= 2, "documents", "rows", "at least two different ids", ids.size, remedy)
     codes = np.zeros(ids.size, np.int32)
     if domains is not None:
         codes = encode_domains(domains)[0][first]
@@ -157,20 +153,17 @@ def split_documents(documents: Any, root_seed: int, domains: Any = None) -> np.n
 
 def _integers(name: str, value: Any, n_rows: int | None) -> np.ndarray:
     array = np.asarray(value)
-    if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
-        got = f"shape {array.shape} of {array.dtype}"
-        remedy = "Give one integer per row."
-        raise InputError(must_be(name, "rows", "a non-empty one-dimensional integer array", got, remedy))
-    if n_rows is not None and array.size != n_rows:
-        remedy = "All row arrays describe the same rows."
-        raise InputError(must_be(name, "rows", f"of length {n_rows}", array.size, remedy))
+    is_list = array.ndim == 1 and array.dtype.kind in "iu" and array.size
+    got, remedy = f"shape {array.shape} of {array.dtype}", "Give one integer per row."
+    require(is_list, name, "rows", "a non-empty one-dimensional integer array", got, remedy)
+    fits, remedy = n_rows in (None, array.size), "All row arrays describe the same rows."
+    require(fits, name, "rows", f"of length {n_rows}", array.size, remedy)
     return array
 
 
 def _check_halves(documents: np.ndarray, fit: np.ndarray) -> None:
-    if fit.all() or not fit.any():
-        remedy = "Give at least one document to each half."
-        raise InputError(must_be("fit", "rows", "True on some rows and False on others", "one value", remedy))
+    varies, remedy = fit.any() and not fit.all(), "Give at least one document to each half."
+    require(varies, "fit", "rows", "True on some rows and False on others", "one value", remedy)
     both = np.intersect1d(documents[fit], documents[~fit])
     if both.size:
         got = f"document {both[0]} in both halves"

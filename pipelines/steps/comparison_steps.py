@@ -15,7 +15,6 @@ from results.stored_comparison import input_name
 from universality.tables import COMPARISON
 
 if TYPE_CHECKING:
-
     from storage import Artifact
     from universality.compare.pair import Dictionary, DictionaryPair
     from universality.compare.stages import Stages

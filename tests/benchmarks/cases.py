@@ -86,16 +86,15 @@ def correlate(folder: str, d: int, rows: int, threads: int) -> dict:
 
 def maxima(folder: str, d: int, rows: int, threads: int) -> dict:
     """One shift of the null: sides laid out before, as for many shifts."""
-    from universality.correlation.operands import sides
-    from universality.correlation.sparse_pairwise import max_between, max_correlation
+    from universality.correlation import correlation_maxima
 
     a, b = _read(folder, d, rows)
-    max_correlation(a[:64], b[:64], threads=threads)
-    left, right = sides(a, b)
+    correlation_maxima(a[:64], b[:64], threads=threads)(None)
     shift = np.roll(np.arange(rows), rows // 3)
-    max_between(left, right, shift[::-1].copy(), threads)  # lays out what is made once
+    shifted = correlation_maxima(a, b, threads=threads)
+    shifted(shift[::-1].copy())  # lays out what is made once
     with Clock() as clock:
-        max_between(left, right, shift, threads)
+        shifted(shift)
     return clock.figures()
 
 

@@ -24,7 +24,7 @@ from universality.compare.pair import Dictionary
 from universality.compare.pair_plan import PairPlan, replicate_names
 from universality.compare.stages import Stages
 from universality.compare.statistics import latent_statistics
-from universality.errors import InputError, must_be
+from universality.errors import require
 from universality.rows import Rows, split_documents
 
 Sparse = sparse.spmatrix | sparse.sparray
@@ -146,9 +146,9 @@ def _rows(
     next_tokens: Any,
 ) -> Rows:
     documents = np.asarray(documents)
-    if documents.ndim != 1 or documents.size != n_rows:
-        remedy = "Give the document of each row of the activations."
-        raise InputError(must_be("shape", "documents", f"({n_rows},)", documents.shape, remedy))
+    fits = documents.ndim == 1 and documents.size == n_rows
+    remedy = "Give the document of each row of the activations."
+    require(fits, "shape", "documents", f"({n_rows},)", documents.shape, remedy)
     mask = split_documents(documents, root_seed, domains) if fit is None else np.asarray(fit)
     return Rows(
         documents,

@@ -26,7 +26,7 @@ _BLOCK = 1 << 24
 
 @dataclass(eq=False)
 class Functions:
-    """Computes the functional columns of a comparison's pairs; keeps what several pairs of models need.
+    """Computes what matched latents do, and keeps rotations and attributions that several pairs of models need.
 
     Attributes:
         stages: the comparison. ``logits`` and ``rows.next_tokens`` unlock the effects, ``raw`` the rotation.
@@ -54,18 +54,18 @@ class Functions:
 
         Source: Schönemann 1966 (Procrustes); Bricken et al. 2023 (logit-weight and attribution similarity).
         """
-        found = {name: np.full(indices_a.size, np.nan) for name in FUNCTION_COLUMNS}
-        rotated = self._rotation(pair)
-        if rotated is not None:
-            found["cos_procrustes"] = self._cosines(pair, rotated[0], indices_a, indices_b)
-        if all(self._has_effects(name) for name in pair):
-            found["r_logits"] = self._logit_correlations(pair, indices_a, indices_b)
+        columns = {name: np.full(indices_a.size, np.nan) for name in FUNCTION_COLUMNS}
+        fitted = self._rotation(pair)
+        if fitted is not None:
+            columns["cos_procrustes"] = self._cosines(pair, fitted[0], indices_a, indices_b)
+        if all(name in self.stages.logits and name in self.stages.weights for name in pair):
+            columns["r_logits"] = self._logit_correlations(pair, indices_a, indices_b)
             if self.stages.rows.next_tokens is not None:
                 left, right = (self._attribution(name) for name in pair)
-                found["r_attribution"] = correlate_pairs(
+                columns["r_attribution"] = correlate_pairs(
                     left, right, indices_a, indices_b, threads=self.stages.threads
                 ).r
-        return found
+        return columns
 
     def table_and_indices(self, pairs: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[Index, str]]]:
         """The pairs with their functional columns, and each column's median with its chance level."""
@@ -78,25 +78,21 @@ class Functions:
             ia, ib = (part[f"latent_{side}"].to_numpy(np.int64) for side in sides)
             order = np.argsort(ia)
             ia, ib = ia[order], ib[order]
-            found = self.columns((one, two), ia, ib)
-            parts.append(part.assign(**{name: value[np.argsort(order)] for name, value in found.items()}))
+            measured = self.columns((one, two), ia, ib)
+            parts.append(part.assign(**{name: value[np.argsort(order)] for name, value in measured.items()}))
             if ia.size < 2:
                 continue
             # Every latent keeps its values and only its partner changes; nobody keeps the own one.
             rng = generator(self.stages.root_seed, "function-chance", one, two)
             chance = self.columns((one, two), ia, np.roll(ib, int(rng.integers(1, ia.size))))
-            indices += [
-                (_median_index(f"matched_{name}", found[name], chance[name]), pair_name(pair))
-                for name in FUNCTION_COLUMNS
-                if not np.isnan(found[name]).any()
-            ]
-            rotated = self._rotation((one, two))
-            if rotated is not None:
-                indices.append((rotated[1], pair_name(pair)))
+            for name in FUNCTION_COLUMNS:
+                if not np.isnan(measured[name]).any():
+                    value, by_chance = (float(np.median(values[name])) for values in (measured, chance))
+                    indices.append((Index(f"matched_{name}", value, by_chance, ia.size), pair_name(pair)))
+            fitted = self._rotation((one, two))
+            if fitted is not None:
+                indices.append((fitted[1], pair_name(pair)))
         return pd.concat(parts, ignore_index=True), indices
-
-    def _has_effects(self, name: str) -> bool:
-        return name in self.stages.logits and name in self.stages.weights
 
     def _rotation(self, pair: Pair) -> tuple[np.ndarray, Index] | None:
         """The rotation fitted on fit rows, and how well it maps score rows; None without what it needs."""
@@ -179,14 +175,6 @@ def _procrustes(cross: np.ndarray) -> np.ndarray:
 
 
 def _row_cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    products, scale = (
-        np.einsum("ij,ij->i", x, y, dtype=np.float64),
-        np.sqrt(
-            np.einsum("ij,ij->i", x, x, dtype=np.float64) * np.einsum("ij,ij->i", y, y, dtype=np.float64)
-        ),
-    )
-    return np.clip(np.where(scale > 0, products / np.where(scale > 0, scale, 1.0), 0.0), -1.0, 1.0)
-
-
-def _median_index(name: str, found: np.ndarray, chance: np.ndarray) -> Index:
-    return Index(name, float(np.median(found)), float(np.median(chance)), found.size)
+    xy, xx, yy = (np.einsum("ij,ij->i", u, v, dtype=np.float64) for u, v in ((x, y), (x, x), (y, y)))
+    scale = np.sqrt(xx * yy)
+    return np.clip(np.where(scale > 0, xy / np.where(scale > 0, scale, 1.0), 0.0), -1.0, 1.0)

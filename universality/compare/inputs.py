@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from scipy import sparse
 
-from universality.errors import InputError, must_be
+from universality.errors import require
 from universality.rows import Rows
 
 
@@ -31,24 +31,20 @@ def checked_matrices(
     out = {}
     for name, given in matrices.items():
         where = f"{what}[{name!r}]"
-        if not sparse.issparse(given) or getattr(given, "ndim", 0) != 2:
-            remedy = "Wrap dense activations in scipy.sparse.csr_matrix."
-            raise InputError(must_be(where, "compare", "a scipy sparse matrix", type(given).__name__, remedy))
+        is_sparse = sparse.issparse(given) and getattr(given, "ndim", 0) == 2
+        remedy = "Wrap dense activations in scipy.sparse.csr_matrix."
+        require(is_sparse, where, "compare", "a scipy sparse matrix", type(given).__name__, remedy)
         matrix = cast(sparse.csr_matrix, given)  # any sparse format: they share what follows
         n_rows = matrix.shape[0] if n_rows is None else n_rows
-        if matrix.shape[0] != n_rows:
-            remedy = "Every model reads the same rows in the same order."
-            raise InputError(must_be("number of rows", where, str(n_rows), matrix.shape[0], remedy))
-        if matrix.dtype.kind not in "fiub":
-            remedy = "Give real activations."
-            raise InputError(must_be("values", where, "real numbers", str(matrix.dtype), remedy))
+        remedy = "Every model reads the same rows in the same order."
+        require(matrix.shape[0] == n_rows, "number of rows", where, str(n_rows), matrix.shape[0], remedy)
+        is_real = matrix.dtype.kind in "fiub"
+        require(is_real, "values", where, "real numbers", str(matrix.dtype), "Give real activations.")
         csr = sparse.csr_matrix(matrix)
         if csr.dtype not in (np.float32, np.float64):
             csr = csr.astype(np.float64)
         bad = int(np.count_nonzero(~np.isfinite(csr.data)))
-        if bad:
-            got = f"{bad} NaN or infinite"
-            raise InputError(must_be("every value", where, "finite", got, "Replace or drop them."))
+        require(not bad, "every value", where, "finite", f"{bad} NaN or infinite", "Replace or drop them.")
         if not csr.has_canonical_format or not csr.data.all():
             csr = csr.copy()
             csr.sum_duplicates()
@@ -63,22 +59,20 @@ def checked_models(acts: Mapping[str, Any]) -> dict[str, sparse.csr_matrix]:
     Raises:
         InputError: fewer than two models, or anything of :func:`checked_matrices`.
     """
-    if not isinstance(acts, Mapping) or len(acts) < 2:
-        got = len(acts) if isinstance(acts, Mapping) else type(acts).__name__
-        remedy = "Universality is a relation between models: give each one's activations under its own id."
-        raise InputError(must_be("acts", "compare", "a mapping of at least two models", got, remedy))
-    found = checked_matrices(acts, "acts")
-    if next(iter(found.values())).shape[0] == 0:
-        raise InputError(
-            must_be("number of rows", "acts", "at least 1", 0, "Give activations of some tokens.")
-        )
-    return found
+    n_models = len(acts) if isinstance(acts, Mapping) else type(acts).__name__
+    several = isinstance(acts, Mapping) and len(acts) >= 2
+    remedy = "Universality is a relation between models: give each one's activations under its own id."
+    require(several, "acts", "compare", "a mapping of at least two models", n_models, remedy)
+    matrices = checked_matrices(acts, "acts")
+    n_rows = next(iter(matrices.values())).shape[0]
+    require(n_rows, "number of rows", "acts", "at least 1", 0, "Give activations of some tokens.")
+    return matrices
 
 
 def checked_raw(
     raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...], n_rows: int
 ) -> dict[str, Any]:
-    """Raw activations by id: two-dimensional, of the same rows, of known models.
+    """Raw activations by id: two-dimensional, of the same rows, under ids that exist.
 
     Anything with ``shape`` that takes integer-array indices is accepted, memory maps included; values are
     checked to be finite where they are used.
@@ -89,19 +83,14 @@ def checked_raw(
     out = {}
     for name, array in (raw or {}).items():
         where = f"{what}[{name!r}]"
-        if name not in names:
-            remedy = "Use the ids of the models."
-            raise InputError(must_be("names", what, f"among {', '.join(names)}", name, remedy))
+        require(name in names, "names", what, f"among {', '.join(names)}", name, "Use the ids of the models.")
         shape = getattr(array, "shape", None)
-        if shape is None or len(shape) != 2 or shape[0] != n_rows:
-            remedy = "Give the activations behind the latents, one row per token."
-            raise InputError(must_be("shape", where, f"({n_rows}, d_in)", shape, remedy))
+        fits = shape is not None and len(shape) == 2 and shape[0] == n_rows
+        remedy = "Give the activations behind the latents, one row per token."
+        require(fits, "shape", where, f"({n_rows}, d_in)", shape, remedy)
         for first in range(0, n_rows, 65_536):
-            block = np.asarray(array[first : first + 65_536])
-            if not np.isfinite(block).all():
-                raise InputError(
-                    must_be("every value", where, "finite", "NaN or inf", "Replace or drop them.")
-                )
+            finite = np.isfinite(np.asarray(array[first : first + 65_536])).all()
+            require(finite, "every value", where, "finite", "NaN or inf", "Replace or drop them.")
         out[str(name)] = array
     return out
 
@@ -117,18 +106,17 @@ def checked_weights(
     out = {}
     for name, value in (weights or {}).items():
         where = f"weights[{name!r}]"
-        if name not in acts:
-            remedy = "Use the ids of the models and their replicates."
-            raise InputError(must_be("names", "weights", f"among {', '.join(acts)}", name, remedy))
+        remedy = "Use the ids of the models and their replicates."
+        require(name in acts, "names", "weights", f"among {', '.join(acts)}", name, remedy)
         decoder, encoder = value if isinstance(value, tuple) else (value, None)
         width = raw[name].shape[1] if name in raw else "d_in"
         shape, n_latents = np.shape(decoder), acts[name].shape[1]
-        if len(shape) != 2 or shape[0] != n_latents or width not in (shape[1], "d_in"):
-            remedy = "Give W_dec, one row per latent, of the dictionary that reads these raw activations."
-            raise InputError(must_be("decoder", where, f"of shape ({n_latents}, {width})", shape, remedy))
-        if encoder is not None and np.shape(encoder) != shape:
-            remedy = "Give W_enc transposed, one row per latent."
-            raise InputError(must_be("encoder", where, f"of shape {shape}", np.shape(encoder), remedy))
+        fits = len(shape) == 2 and shape[0] == n_latents and width in (shape[1], "d_in")
+        remedy = "Give W_dec, one row per latent, of the dictionary that reads these raw activations."
+        require(fits, "decoder", where, f"of shape ({n_latents}, {width})", shape, remedy)
+        fits = encoder is None or np.shape(encoder) == shape
+        remedy = "Give W_enc transposed, one row per latent."
+        require(fits, "encoder", where, f"of shape {shape}", np.shape(encoder), remedy)
         out[str(name)] = (np.asarray(decoder), None if encoder is None else np.asarray(encoder))
     return out
 
@@ -147,28 +135,29 @@ def checked_logits(
     """
     sizes = {}
     for name, array in (logits or {}).items():
-        where = f"logits[{name!r}]"
-        if name not in models:
-            raise InputError(
-                must_be("names", "logits", f"among {', '.join(models)}", name, "Use the ids of the models.")
-            )
-        if np.ndim(array) != 2:
-            remedy = "Give the linear map from the raw activations to the logits."
-            raise InputError(must_be("shape", where, "(d_in, d_vocab)", np.shape(array), remedy))
-        width = weights[name][0].shape[1] if name in weights else np.shape(array)[0]
-        if np.shape(array)[0] != width:
-            remedy = "Give the map from the activations that the dictionary reads and writes."
-            raise InputError(must_be("d_in", where, f"{width}, as its decoder", np.shape(array)[0], remedy))
-        sizes[name] = np.shape(array)[1]
-    if len(set(sizes.values())) > 1:
-        remedy = "Effects are compared token by token: use models of one tokenizer."
-        raise InputError(must_be("d_vocab", "logits", "equal for all models", sizes, remedy))
-    largest = -1 if rows.next_tokens is None else int(rows.next_tokens.max())
-    if sizes and largest >= next(iter(sizes.values())):
-        remedy = "Give ids of the same vocabulary."
-        raise InputError(
-            must_be("next_tokens", "rows", f"below d_vocab {next(iter(sizes.values()))}", largest, remedy)
+        where, shape = f"logits[{name!r}]", np.shape(array)
+        require(
+            name in models,
+            "names",
+            "logits",
+            f"among {', '.join(models)}",
+            name,
+            "Use the ids of the models.",
         )
+        remedy = "Give the linear map from the raw activations to the logits."
+        require(len(shape) == 2, "shape", where, "(d_in, d_vocab)", shape, remedy)
+        width = weights[name][0].shape[1] if name in weights else shape[0]
+        remedy = "Give the map from the activations that the dictionary reads and writes."
+        require(shape[0] == width, "d_in", where, f"{width}, as its decoder", shape[0], remedy)
+        sizes[name] = shape[1]
+    remedy = "Effects are compared token by token: use models of one tokenizer."
+    require(len(set(sizes.values())) <= 1, "d_vocab", "logits", "equal for all models", sizes, remedy)
+    d_vocab = next(iter(sizes.values()), None)
+    largest = -1 if rows.next_tokens is None else int(rows.next_tokens.max())
+    fits = d_vocab is None or largest < d_vocab
+    require(
+        fits, "next_tokens", "rows", f"below d_vocab {d_vocab}", largest, "Give ids of the same vocabulary."
+    )
     return dict(logits or {})
 
 
@@ -180,6 +169,5 @@ def checked_names(models: tuple[str, ...], replicates: tuple[str, ...], untraine
     """
     names = (*models, *replicates, *untrained)
     twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        remedy = "Rename models, replicates or untrained models."
-        raise InputError(must_be("ids", "compare", "unique across all roles", ", ".join(twice), remedy))
+    remedy = "Rename models, replicates or untrained models."
+    require(not twice, "ids", "compare", "unique across all roles", ", ".join(twice), remedy)

@@ -1,4 +1,4 @@
-"""Marks that a comparison puts on its own pairs, read off the table ``indices``; light enough for any screen."""
+"""Which pairs of a comparison seem to share their initialisation, as its table ``indices`` says; no kernels needed."""
 
 from __future__ import annotations
 

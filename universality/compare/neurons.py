@@ -98,9 +98,9 @@ def pair_neurons(
             "r_high": high,
         }
     ).astype({"model_a": object, "model_b": object})
-    found = raw_indices(left, right, generator(root_seed, "raw-indices", *pair), config.n_rotations)
+    by_direction = raw_indices(left, right, generator(root_seed, "raw-indices", *pair), config.n_rotations)
     names = (f"{pair[0]}-{pair[1]}", f"{pair[0]}-{pair[1]}", f"{pair[1]}-{pair[0]}")
-    indices = [(index, name) for name, part in zip(names, found, strict=True) for index in part]
+    indices = [(index, name) for name, part in zip(names, by_direction, strict=True) for index in part]
     return NeuronMatching(pairs, resampled.astype(np.float32), index_table(indices))
 
 

@@ -110,10 +110,10 @@ class DictionaryPair:
 def _alive_rows(acts: sparse.csr_matrix, alive: np.ndarray, rows: np.ndarray) -> sparse.csr_matrix:
     """Some rows (n_rows,) bool of ``acts``, without the entries of latents that are not alive; d_sae stays."""
     part = acts[np.flatnonzero(rows)]
-    kept = alive[part.indices]
-    if kept.all():
+    compared = alive[part.indices]
+    if compared.all():
         return part
     # Entries keep their order, so row pointers move down by the number of entries dropped before them.
-    before = np.concatenate([[0], np.cumsum(kept)])
+    before = np.concatenate([[0], np.cumsum(compared)])
     pointer = before[part.indptr].astype(part.indptr.dtype)
-    return sparse.csr_matrix((part.data[kept], part.indices[kept], pointer), shape=part.shape)
+    return sparse.csr_matrix((part.data[compared], part.indices[compared], pointer), shape=part.shape)

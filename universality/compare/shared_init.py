@@ -39,14 +39,14 @@ def shared_initialisation(
     Args:
         indices_a, indices_b: (n_pairs,) assigned latents.
         n_latents: latents of both dictionaries.
-        decoders: ``W_dec`` of both, (n_latents, d_in), where known and of one width.
+        decoders: ``W_dec`` of both, (n_latents, d_in), where given, of one width.
         generator: source of the shuffle.
 
     Source: ours.
     """
     n, expected = indices_a.size, indices_a.size / max(n_latents)
     same = int((indices_a == indices_b).sum())
-    found = [Index("same_index_fraction", same / max(n, 1), 1 / max(n_latents), n)]
+    traces = [Index("same_index_fraction", same / max(n, 1), 1 / max(n_latents), n)]
     # P(a Poisson count reaches ``same``); equal numbers of unrelated latents are nearly Poisson.
     flagged = same > 0 and pdtrc(same - 1, expected) < _UNLIKELY and same >= _LEAST_FRACTION * n
     if decoders is not None and decoders[0].shape == decoders[1].shape:
@@ -55,9 +55,9 @@ def shared_initialisation(
         aligned = _cosines(left, right)
         chance, error = float(shuffled.mean()), float(shuffled.std() / np.sqrt(shuffled.size))
         value = float(aligned.mean())
-        found.append(Index("aligned_decoder_cos", value, chance, shuffled.size))
+        traces.append(Index("aligned_decoder_cos", value, chance, shuffled.size))
         flagged |= value - chance > max(_STANDARD_ERRORS * error, _LEAST_COSINE)
-    return [*found, Index("shared_init", float(flagged), 0.0, n)]
+    return [*traces, Index("shared_init", float(flagged), 0.0, n)]
 
 
 def _units(rows: np.ndarray) -> np.ndarray:

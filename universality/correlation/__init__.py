@@ -11,33 +11,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from universality.correlation.conditional import conditional_correlation
     from universality.correlation.inputs import LatentMoments, latent_moments, pivots
-    from universality.correlation.moments import CrossMoments
+    from universality.correlation.moments import correlation_matrix
     from universality.correlation.neurons import correlate_dense
     from universality.correlation.one_latent import ColumnMoments, column_moments, correlate_column
     from universality.correlation.pairs import PairStatistics, correlate_pairs
-    from universality.correlation.sparse_pairwise import correlate, max_correlation, pairs_above
+    from universality.correlation.sparse_pairwise import correlate, correlation_maxima, pairs_above
     from universality.correlation.top import TopSimilarity
 
 _HOMES = {
-    "ColumnMoments": "one_latent",
-    "column_moments": "one_latent",
-    "correlate_column": "one_latent",
-    "conditional_correlation": "conditional",
-    "correlate_dense": "neurons",
-    "LatentMoments": "inputs",
-    "latent_moments": "inputs",
-    "pivots": "inputs",
-    "CrossMoments": "moments",
-    "PairStatistics": "pairs",
-    "correlate_pairs": "pairs",
-    "correlate": "sparse_pairwise",
-    "max_correlation": "sparse_pairwise",
-    "pairs_above": "sparse_pairwise",
-    "TopSimilarity": "top",
+    "conditional": ("conditional_correlation",),
+    "inputs": ("LatentMoments", "latent_moments", "pivots"),
+    "moments": ("correlation_matrix",),
+    "neurons": ("correlate_dense",),
+    "one_latent": ("ColumnMoments", "column_moments", "correlate_column"),
+    "pairs": ("PairStatistics", "correlate_pairs"),
+    "sparse_pairwise": ("correlate", "correlation_maxima", "pairs_above"),
+    "top": ("TopSimilarity",),
 }
 __all__ = [
     "ColumnMoments",
-    "CrossMoments",
     "LatentMoments",
     "PairStatistics",
     "TopSimilarity",
@@ -47,14 +39,16 @@ __all__ = [
     "correlate_column",
     "correlate_dense",
     "correlate_pairs",
+    "correlation_matrix",
+    "correlation_maxima",
     "latent_moments",
-    "max_correlation",
     "pairs_above",
     "pivots",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,7 +19,7 @@ from universality.correlation.inputs import (
 )
 from universality.correlation.pairs import check_pairs, pair_products
 from universality.correlation.threads import blocks
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 # A latent of whose variance less than this is left is explained completely: what remains is rounding.
 _EXPLAINED = 1e-9
@@ -68,8 +68,7 @@ def dense(values: Any) -> np.ndarray:
 
 def _dummies(labels: np.ndarray, n_rows: int, name: str) -> tuple[sparse.csr_array, np.ndarray]:
     labels = np.asarray(labels)
-    if labels.shape != (n_rows,):
-        raise InputError(must_be("shape", name, f"({n_rows},)", labels.shape, "Give one label per row."))
+    require(labels.shape == (n_rows,), "shape", name, f"({n_rows},)", labels.shape, "Give one label per row.")
     _, code, counts = np.unique(labels, return_inverse=True, return_counts=True)
     rows = np.arange(n_rows)
     ones = np.ones(n_rows)
@@ -163,9 +162,9 @@ def _ratio(
 
 
 def _dense(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray, groups: _Groups) -> np.ndarray:
-    from universality.correlation.neurons import column_moments
+    from universality.correlation.neurons import dense_moments
 
-    mean_x, mean_y = column_moments(x, "A").mean, column_moments(y, "B").mean
+    mean_x, mean_y = dense_moments(x, "A").mean, dense_moments(y, "B").mean
     out = np.zeros(ia.size)
     for first, last in blocks(ia.size, 128):
         u = x[:, ia[first:last]].astype(np.float64) - mean_x[ia[first:last]]

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 # A canonical scipy CSR array; scipy ships no types.
 Csr = Any
@@ -51,25 +51,18 @@ def as_csr(matrix: Matrix, where: str) -> Csr:
     Raises:
         InputError: not two-dimensional, or not finite; replace or drop the offending rows.
     """
-    if len(matrix.shape) != 2:
-        raise InputError(
-            must_be(
-                "shape", where, "(n_rows, n_latents)", matrix.shape, "Pass a two-dimensional matrix."
-            )
-        )  # fmt: skip
+    remedy = "Pass a two-dimensional matrix."
+    require(len(matrix.shape) == 2, "shape", where, "(n_rows, n_latents)", matrix.shape, remedy)
     content: Any = np.asarray(matrix) if is_dense(matrix) else matrix
     if content.dtype == np.float16:  # unknown to scipy.sparse
         content = content.astype(np.float32)
     csr: Csr = sparse.csr_array(content)
-    if csr.dtype.kind not in "bfiu":
-        raise InputError(must_be("type", where, "real numbers", csr.dtype, "Convert the values first."))
+    is_real = csr.dtype.kind in "bfiu"
+    require(is_real, "type", where, "real numbers", csr.dtype, "Convert the values first.")
     if csr.dtype not in (np.float32, np.float64):
         csr = csr.astype(np.float32 if csr.dtype.itemsize < 4 else np.float64)
-    if not np.isfinite(csr.data).all():
-        bad = int(np.count_nonzero(~np.isfinite(csr.data)))
-        raise InputError(
-            must_be("every value", where, "finite", f"{bad} NaN or infinite values", "Replace or drop them.")
-        )
+    bad = int(np.count_nonzero(~np.isfinite(csr.data)))
+    require(not bad, "every value", where, "finite", f"{bad} NaN or infinite values", "Replace or drop them.")
     if not csr.has_canonical_format or (csr.nnz and not csr.data.all()):
         csr = csr.copy()
         csr.sum_duplicates()
@@ -83,13 +76,8 @@ def check_same_rows(a: Matrix, b: Matrix) -> int:
     Raises:
         InputError: the row counts differ; both sides must hold the same tokens in the same order.
     """
-    if a.shape[0] != b.shape[0]:
-        raise InputError(
-            must_be(
-                "number of rows", "B", f"{a.shape[0]}, the number of rows of A", b.shape[0],
-                "Pass activations of the same tokens in the same order.",
-            )
-        )  # fmt: skip
+    same, remedy = a.shape[0] == b.shape[0], "Pass activations of the same tokens in the same order."
+    require(same, "number of rows", "B", f"{a.shape[0]}, the number of rows of A", b.shape[0], remedy)
     return int(a.shape[0])
 
 

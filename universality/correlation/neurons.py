@@ -11,18 +11,20 @@ from universality.correlation import top_lists as lists
 from universality.correlation.inputs import check_same_rows
 from universality.correlation.threads import blocks
 from universality.correlation.top import TopSimilarity, from_lists
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 _ROWS, _COLUMNS = 4096, 2048
 
 
 @dataclass(frozen=True)
-class ColumnMoments:
-    """Moments of dense columns.
+class DenseMoments:
+    """Moments of the columns of a dense array.
 
     Attributes:
-        mean: (d,). scale: (d,) reciprocal centred norm, 0 where not alive.
-        count: (d,) values other than 0. alive: (d,) not constant.
+        mean: (d,).
+        scale: (d,) reciprocal centred norm, 0 where not alive.
+        count: (d,) values other than 0.
+        alive: (d,) not constant.
     """
 
     mean: np.ndarray
@@ -31,14 +33,13 @@ class ColumnMoments:
     alive: np.ndarray
 
 
-def column_moments(x: np.ndarray, where: str = "X") -> ColumnMoments:
+def dense_moments(x: np.ndarray, where: str = "X") -> DenseMoments:
     """Two passes over row blocks, float64, centred.
 
     Raises:
         InputError: not two-dimensional, or not finite.
     """
-    if len(x.shape) != 2:
-        raise InputError(must_be("shape", where, "(n_rows, d)", x.shape, "Pass a two-dimensional array."))
+    require(len(x.shape) == 2, "shape", where, "(n_rows, d)", x.shape, "Pass a two-dimensional array.")
     n, d = x.shape
     total, square, count = np.zeros(d), np.zeros(d), np.zeros(d, dtype=np.int64)
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
@@ -47,23 +48,22 @@ def column_moments(x: np.ndarray, where: str = "X") -> ColumnMoments:
         total += block.sum(axis=0)
         count += np.count_nonzero(block, axis=0)
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-    if not np.isfinite(total).all():
-        raise InputError(
-            must_be("every value", where, "finite", "NaN or infinite values", "Replace or drop them.")
-        )
+    finite = np.isfinite(total).all()
+    require(finite, "every value", where, "finite", "NaN or infinite values", "Replace or drop them.")
     mean = total / max(n, 1)
     for first, last in blocks(n, _ROWS):
         square += ((np.asarray(x[first:last], np.float64) - mean) ** 2).sum(axis=0)
     alive = (low < high) & (square > 0)
     scale = np.where(alive, 1.0 / np.sqrt(np.where(alive, square, 1.0)), 0.0)
-    return ColumnMoments(mean, scale, count, alive)
+    return DenseMoments(mean, scale, count, alive)
 
 
 def _correlations(
-    x: np.ndarray, y: np.ndarray, mx: ColumnMoments, my: ColumnMoments, rows: np.ndarray | None = None
+    x: np.ndarray, y: np.ndarray, mx: DenseMoments, my: DenseMoments, rows: np.ndarray | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield ``(first column of x, r (block, d_y))``; row ``rows[i]`` of y meets row i of x."""
     for left, right in blocks(x.shape[1], _COLUMNS):
+        # Centred before the product, not after it: neurons sit far from 0, large sums would cancel.
         r = np.zeros((right - left, y.shape[1]))
         for first, last in blocks(x.shape[0], _ROWS):
             bx = np.asarray(x[first:last], np.float64)[:, left:right] - mx.mean[left:right]
@@ -86,10 +86,9 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
     Raises:
         InputError: different rows, not finite, or ``top < 1``.
     """
-    if top < 1:
-        raise InputError(must_be("top", "correlate_dense", ">= 1", top, "Ask for at least one candidate."))
+    require(top >= 1, "top", "correlate_dense", ">= 1", top, "Ask for at least one candidate.")
     n = check_same_rows(X, Y)
-    mx, my = column_moments(X, "X"), column_moments(Y, "Y")
+    mx, my = dense_moments(X, "X"), dense_moments(Y, "Y")
     ids_x, ids_y = np.flatnonzero(mx.alive), np.flatnonzero(my.alive)
     lists_x, lists_y = lists.empty_lists(mx.alive.size, top), lists.empty_lists(my.alive.size, top)
     for first, r in _correlations(X, Y, mx, my):
@@ -97,33 +96,24 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
         lists.offer_dense(r, first, here, ids_y, lists_x, lists_y)
     lists.finish(lists_x)
     lists.finish(lists_y)
-    best_x, best_y = ((kept.partner[:, :top], kept.r[:, :top]) for kept in (lists_x, lists_y))
+    best_x, best_y = ((best.partner[:, :top], best.r[:, :top]) for best in (lists_x, lists_y))
     return from_lists(best_x, best_y, mx.alive, my.alive, n_rows=n, top=top)
 
 
-def max_correlation_dense(
-    X: np.ndarray,
-    Y: np.ndarray,
-    rows: np.ndarray | None = None,
+def maxima_dense(
+    x: np.ndarray, y: np.ndarray, mx: DenseMoments, my: DenseMoments, rows: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Each dense column's highest correlation with any column of the other side; constant columns give 0.
 
     Args:
-        X: (n_rows, d_x) array or memory map.
-        Y: (n_rows, d_y).
-        rows: (n_rows,) row of Y that meets each row of X; by default the same row.
+        x: (n_rows, d_x) array or memory map.
+        y: (n_rows, d_y).
+        mx, my: their moments.
+        rows: (n_rows,) row of y that meets each row of x; None: the same row.
 
     Returns:
         ``(max_x (d_x,), max_y (d_y,))`` in [-1, 1].
     """
-    check_same_rows(X, Y)
-    return max_dense(X, Y, column_moments(X, "X"), column_moments(Y, "Y"), rows)
-
-
-def max_dense(
-    x: np.ndarray, y: np.ndarray, mx: ColumnMoments, my: ColumnMoments, rows: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`max_correlation_dense` with moments that are known already."""
     if not (mx.alive.any() and my.alive.any()):
         return np.zeros(x.shape[1]), np.zeros(y.shape[1])
     max_x, max_y = np.zeros(x.shape[1]), np.full(y.shape[1], -np.inf)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 #: Entries turned into float64 at a time.
 _BLOCK = 1 << 22
@@ -76,10 +76,7 @@ def correlate_column(csr: Any, csc: Any, latent: int, moments: ColumnMoments) ->
     Source: ours; the definition of :func:`universality.correlation.correlate_pairs`.
     """
     n_rows, n = csc.shape
-    if not 0 <= latent < n:
-        raise InputError(
-            must_be("latent", "the dictionary", f"in [0, {n})", latent, "Choose one of its latents.")
-        )
+    require(0 <= latent < n, "latent", "the dictionary", f"in [0, {n})", latent, "Choose one of its latents.")
     span = slice(int(csc.indptr[latent]), int(csc.indptr[latent + 1]))
     rows, values = np.asarray(csc.indices[span]), np.asarray(csc.data[span], dtype=np.float64)
     products = np.zeros(n)

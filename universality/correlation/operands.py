@@ -12,8 +12,15 @@ from universality.correlation.kernels import BLOCK, ByLatent, ByRow
 _RANGES = 512
 
 
-class Side:
-    """One dictionary's activations, laid out for the kernel; made once, used for any number of shifts."""
+class KernelOperand:
+    """One dictionary's activations, laid out for the kernel; made once, used for any number of shifts.
+
+    Attributes:
+        csr: (n_rows, n_latents) activations, latents that hardly rest measured from their mean.
+        alive: (n_latents,) whether a correlation is defined.
+        ids: (n_alive,) int32 alive latents, frequent ones first; kernels number latents by their place here.
+        total, scale: (n_alive,) sums and reciprocal centred norms, in the order of ``ids``.
+    """
 
     def __init__(self, matrix: Matrix, where: str) -> None:
         csr = as_csr(matrix, where)
@@ -46,14 +53,17 @@ class Side:
         place = np.full(self.n_latents, -1, dtype=np.int32)
         place[self.ids] = np.arange(self.ids.size, dtype=np.int32)
         indices, values, indptr = place[self.csr.indices], self.csr.data, self.csr.indptr.astype(np.int64)
-        keep = indices >= 0
-        if not keep.all():  # constant latents have entries, but no correlation
+        keep = indices >= 0  # -1: constant latents have entries, but no correlation
+        if not keep.all():
             indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]
             indices, values = indices[keep], values[keep]
+        # Column and value of an entry side by side, so that one cache line brings both: integers as wide as the values,
+        # and the same memory seen as floats.
         entries = np.empty(2 * indices.size, dtype=np.int32 if values.dtype == np.float32 else np.int64)
         as_values = entries.view(values.dtype)
         entries[0::2], as_values[1::2] = indices, values
         spans = 2 * np.stack([indptr[:-1], indptr[1:]], axis=1).ravel()
+        # r of a pair that never co-fires is -mass_a mass_b / n: the extremes of a block bound all its r from above.
         mass = self.total * self.scale
         starts = np.arange(0, mass.size, BLOCK)
         low, high = (edge.reduceat(mass, starts) if mass.size else mass for edge in (np.minimum, np.maximum))
@@ -71,17 +81,17 @@ class Side:
         left = self.by_latent
         return left._replace(ids=left.ids[places], total=left.total[places], scale=left.scale[places])
 
-    def without_cofiring(self, other: Side) -> np.ndarray:
+    def without_cofiring(self, other: KernelOperand) -> np.ndarray:
         """(n_alive,) upper bound of each latent's similarity with latents of ``other`` that never co-fire."""
         mass, others = self.total * self.scale, other.total * other.scale
         bound = np.maximum(-mass * others.min(), -mass * others.max()) / self.n_rows
         return bound + 1e-12 * np.abs(bound)
 
 
-def sides(a: Matrix, b: Matrix) -> tuple[Side, Side]:
-    """Validate and lay out both sides; see :class:`Side`."""
+def operands(a: Matrix, b: Matrix) -> tuple[KernelOperand, KernelOperand]:
+    """Validate and lay out both sides; see :class:`KernelOperand`."""
     check_same_rows(a, b)
-    return Side(a, "A"), Side(b, "B")
+    return KernelOperand(a, "A"), KernelOperand(b, "B")
 
 
 def padding(n: int) -> int:

@@ -17,7 +17,7 @@ from universality.correlation.inputs import (
     shifted,
 )
 from universality.correlation.threads import blocks, n_threads, over_blocks
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 _ROWS_PER_BLOCK = 8192
 
@@ -50,18 +50,12 @@ def check_pairs(
         InputError: not one-dimensional of equal length, or out of range.
     """
     ia, ib = np.asarray(indices_a, dtype=np.int64), np.asarray(indices_b, dtype=np.int64)
-    if ia.ndim != 1 or ia.shape != ib.shape:
-        raise InputError(
-            must_be("indices_a and indices_b", "the pairs", "two lists of equal length", (ia.shape, ib.shape),
-                    "Give one index of each side per pair.")
-        )  # fmt: skip
+    lists, remedy = ia.ndim == 1 and ia.shape == ib.shape, "Give one index of each side per pair."
+    got = (ia.shape, ib.shape)
+    require(lists, "indices_a and indices_b", "the pairs", "two lists of equal length", got, remedy)
     for index, n, name in ((ia, n_a, "indices_a"), (ib, n_b, "indices_b")):
-        if index.size and not (index.min() >= 0 and index.max() < n):
-            raise InputError(
-                must_be(
-                    name, "the pairs", f"in [0, {n})", (int(index.min()), int(index.max())), "Check the side."
-                )
-            )
+        low, high = (int(index.min()), int(index.max())) if index.size else (0, -1)
+        require(low >= 0 and high < n, name, "the pairs", f"in [0, {n})", (low, high), "Check the side.")
     return ia, ib
 
 
@@ -174,9 +168,9 @@ def _statistics(
 
 
 def _dense_pairs(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray) -> PairStatistics:
-    from universality.correlation.neurons import column_moments
+    from universality.correlation.neurons import dense_moments
 
-    mx, my = column_moments(x), column_moments(y)
+    mx, my = dense_moments(x), dense_moments(y)
     products, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
     for first, last in blocks(x.shape[0], _ROWS_PER_BLOCK):
         bx, by = np.asarray(x[first:last], np.float64), np.asarray(y[first:last], np.float64)

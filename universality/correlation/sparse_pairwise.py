@@ -8,18 +8,19 @@ import numpy as np
 
 from universality.correlation import kernels
 from universality.correlation import top_lists as lists
-from universality.correlation.inputs import Matrix, is_dense
+from universality.correlation.inputs import Matrix, check_same_rows, is_dense
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
-from universality.correlation.operands import Side, padding, scratch, sides, work_ranges
+from universality.correlation.list_filling import exact_lists, fill_lists
+from universality.correlation.operands import KernelOperand, operands, padding, scratch, work_ranges
 from universality.correlation.threads import n_threads, over_blocks
 from universality.correlation.top import TopSimilarity, from_lists
 from universality.correlation.top_lists import Lists
-from universality.errors import InputError, must_be
+from universality.errors import require
 
-_LIST_BYTES = 1 << 31  # private lists of all threads together
 _PAIRS_AT_ONCE = 1 << 20
 _PAIRS_KEPT = 1 << 24  # what a search remembers of the one before
-Found = tuple[np.ndarray, np.ndarray, np.ndarray]
+#: indices_a (n_pairs,), indices_b (n_pairs,), r (n_pairs,)
+PairList = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def correlate(
@@ -47,8 +48,7 @@ def correlate(
 
     Source: definition in Bricken et al. 2023, section "Universality"; algorithm ours.
     """
-    if top < 1:
-        raise InputError(must_be("top", "correlate", ">= 1", top, "Ask for at least one candidate."))
+    require(top >= 1, "top", "correlate", ">= 1", top, "Ask for at least one candidate.")
     if device is not None:
         from universality.correlation.torch_dense import correlate_on
 
@@ -57,11 +57,13 @@ def correlate(
         from universality.correlation.neurons import correlate_dense
 
         return correlate_dense(A, B, top=top)
-    left, right = sides(A, B)
+    left, right = operands(A, B)
     lists_a = lists.empty_lists(left.ids.size, top)
     lists_b = lists.empty_lists(right.ids.size, top, padding(right.ids.size))
     if left.ids.size and right.ids.size:
-        _fill_lists(left, right, lists_a, lists_b, n_threads(threads))
+        fill_lists(left, right, lists_a, lists_b, n_threads(threads))
+        # Lists of b were offered co-firing pairs only. One whose worst entry a pair that never co-fires might beat is
+        # made again with b as the walked side.
         short = np.flatnonzero(lists_b.worst[: right.ids.size] <= right.without_cofiring(left))
         if short.size:
             again = exact_lists(right, left, short, top, n_threads(threads))
@@ -71,81 +73,55 @@ def correlate(
     )
 
 
-def _spread(found: Lists, side: Side) -> tuple[np.ndarray, np.ndarray]:
+def _spread(best: Lists, side: KernelOperand) -> tuple[np.ndarray, np.ndarray]:
     """Lists of alive latents, put in the places of all latents."""
-    partner = np.full((side.n_latents, found.top), -1, dtype=np.int32)
-    r = np.zeros((side.n_latents, found.top))
-    partner[side.ids], r[side.ids] = found.partner[:, : found.top], found.r[:, : found.top]
+    partner = np.full((side.n_latents, best.top), -1, dtype=np.int32)
+    r = np.zeros((side.n_latents, best.top))
+    partner[side.ids], r[side.ids] = best.partner[:, : best.top], best.r[:, : best.top]
     return partner, r
 
 
-def _fill_lists(left: Side, right: Side, lists_a: Lists, lists_b: Lists, threads: int) -> None:
-    n_b, top = lists_b.length.size, lists_b.top
-    threads = max(1, min(threads, _LIST_BYTES // max(1, n_b * lists.bytes_per_latent(top))))
-    private = [lists_b, *(lists.empty_lists(n_b, top, padding(n_b)) for _ in range(threads - 1))]
-    cols, rows = left.by_latent, right.by_row
-
-    def work(state: tuple[np.ndarray, np.ndarray, Lists], first: int, last: int) -> None:
-        kernels.top_block(cols, rows, first, last, state[0], state[1], lists_a, state[2])
-
-    over_blocks(work, work_ranges(cols)[::-1], [(*scratch(n_b), mine) for mine in private])
-    for other in private[1:]:
-        lists.merge(lists_b, other)
-    lists.finish(lists_a)
-    lists.finish(lists_b)
-
-
-def exact_lists(left: Side, right: Side, places: np.ndarray, top: int, threads: int) -> Lists:
-    """Exact lists of a few latents: their best partners may never co-fire with them."""
-    n_b = right.ids.size
-    cols, rows = left.subset(places), right.by_row
-    found, closed = lists.empty_lists(places.size, top), lists.closed_lists(n_b, padding(n_b))
-
-    def work(state: tuple[np.ndarray, np.ndarray], first: int, last: int) -> None:
-        kernels.top_block(cols, rows, first, last, state[0], state[1], found, closed)
-
-    over_blocks(work, work_ranges(cols)[::-1], [scratch(n_b) for _ in range(threads)])
-    lists.finish(found)
-    return found
-
-
-def max_correlation(A: Matrix, B: Matrix, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Each latent's highest correlation with any latent of the other side.
+def correlation_maxima(
+    A: Matrix, B: Matrix, *, threads: int | None = None
+) -> Callable[[np.ndarray | None], tuple[np.ndarray, np.ndarray]]:
+    """Each latent's highest correlation with any latent of the other side, for rows as they are or shifted.
 
     Pairs that never co-fire count too: their r is negative and known in closed form.
 
     Args:
-        A: scipy sparse (n_rows, n_a), or dense (then B must be dense too, or it is made sparse).
+        A: scipy sparse (n_rows, n_a), or dense (then B must be dense too, or it is made sparse). Laid out once.
         B: (n_rows, n_b), the same rows in the same order.
         threads: threads to use, all cores by default; no byte of the result depends on it.
 
     Returns:
-        ``(max_a (n_a,), max_b (n_b,))`` in [-1, 1]; 0 for dead and constant latents.
+        ``maxima(rows) -> (max_a (n_a,), max_b (n_b,))`` in [-1, 1], 0 for dead and constant latents, where
+        ``rows`` (n_rows,) is the row of B that meets each row of A, or None for its own.
 
     Raises:
         InputError: different rows, or not finite.
     """
     if is_dense(A) and is_dense(B):
-        from universality.correlation.neurons import max_correlation_dense
+        from universality.correlation.neurons import dense_moments, maxima_dense
 
-        return max_correlation_dense(A, B)
-    left, right = sides(A, B)
-    return max_between(left, right, None, threads)
+        check_same_rows(A, B)
+        moments = dense_moments(A, "A"), dense_moments(B, "B")
+        return lambda rows: maxima_dense(A, B, *moments, rows)
+    left, right = operands(A, B)
+    return lambda rows: _maxima_between(left, right, rows, n_threads(threads))
 
 
-def max_between(
-    left: Side, right: Side, rows: np.ndarray | None, threads: int | None = None
+def _maxima_between(
+    left: KernelOperand, right: KernelOperand, rows: np.ndarray | None, threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`max_correlation` of prepared sides, with row ``rows[i]`` of b meeting row i of a."""
     out_a, out_b = np.zeros(left.n_latents), np.zeros(right.n_latents)
     if not (left.ids.size and right.ids.size):
         return out_a, out_b
-    n = n_threads(threads)
-    max_a, max_b = _maxima(left.by_latent, right.rolled(rows), n)
-    open_ = np.flatnonzero(max_b <= right.without_cofiring(left))
-    if open_.size:
+    max_a, max_b = _maxima(left.by_latent, right.rolled(rows), threads)
+    # As in correlate: maxima of b that a pair which never co-fires might beat are walked from the other side.
+    short = np.flatnonzero(max_b <= right.without_cofiring(left))
+    if short.size:
         back = None if rows is None else np.argsort(rows, kind="stable")
-        max_b[open_], _ = _maxima(right.subset(open_), left.rolled(back), n)
+        max_b[short], _ = _maxima(right.subset(short), left.rolled(back), threads)
     out_a[left.ids], out_b[right.ids] = np.clip(max_a, -1.0, 1.0), np.clip(max_b, -1.0, 1.0)
     # A latent of the other side without a defined correlation counts as similarity 0.
     if not right.alive.all():
@@ -172,7 +148,7 @@ def pairs_above(
     B: Matrix,
     *,
     threads: int | None = None,
-) -> Callable[[np.ndarray, np.ndarray], Found]:
+) -> Callable[[np.ndarray, np.ndarray], PairList]:
     """A search for all pairs whose correlation is above a floor of their own.
 
     It is what an exact assignment asks: given prices of all latents, which pair of the full problem, listed
@@ -191,23 +167,23 @@ def pairs_above(
     Raises:
         InputError: different rows, or not finite.
     """
-    left, right = sides(A, B)
-    before: list[tuple[np.ndarray, np.ndarray, Found]] = []
+    left, right = operands(A, B)
+    # Floors and pairs of the last search, so that the next one walks only latents whose floor fell.
+    before: list[tuple[np.ndarray, np.ndarray, PairList]] = []
 
-    def search(floor_a: np.ndarray, floor_b: np.ndarray) -> Found:
+    def search(floor_a: np.ndarray, floor_b: np.ndarray) -> PairList:
         floor_a, floor_b = np.array(floor_a, np.float64), np.array(floor_b, np.float64)
         fell_a, fell_b = np.ones(left.n_latents, bool), np.zeros(right.n_latents, bool)
         parts = []
         if before:
-            last_a, last_b, known = before.pop()
+            last_a, last_b, (ia, ib, r) = before.pop()
             fell_a, fell_b = floor_a < last_a, floor_b < last_b
-            ia, ib, r = known
             still = (r > floor_a[ia] + floor_b[ib]) & ~fell_a[ia] & ~fell_b[ib]
             parts.append((ia[still], ib[still], r[still]))
         parts.append(_above(left, right, fell_a, floor_a, floor_b, n_threads(threads)))
         ib, ia, r = _above(right, left, fell_b, floor_b, floor_a, n_threads(threads))
-        other = ~fell_a[ia]
-        parts.append((ia[other], ib[other], r[other]))
+        new = ~fell_a[ia]  # the others were met from a's side just now
+        parts.append((ia[new], ib[new], r[new]))
         ia, ib, r = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.lexsort((ib, ia))
         ia, ib, r = ia[order], ib[order], r[order]
@@ -219,8 +195,13 @@ def pairs_above(
 
 
 def _above(
-    left: Side, right: Side, of: np.ndarray, floor_a: np.ndarray, floor_b: np.ndarray, threads: int
-) -> Found:
+    left: KernelOperand,
+    right: KernelOperand,
+    of: np.ndarray,
+    floor_a: np.ndarray,
+    floor_b: np.ndarray,
+    threads: int,
+) -> PairList:
     """Pairs above their floors of some latents of a, those that ``of`` (n_a,) marks, in no order."""
     n_b = right.ids.size
     places = np.flatnonzero(of[left.ids])
@@ -230,19 +211,19 @@ def _above(
     low_b = np.pad(floor_b[right.ids], (0, padding(n_b)), constant_values=np.inf)
     block_low = low_b.reshape(-1, BLOCK).min(axis=1)
     cols, rows, room = left.subset(places), right.by_row, n_b + _PAIRS_AT_ONCE
-    found: list[tuple[np.ndarray, ...]] = []
+    written: list[tuple[np.ndarray, ...]] = []
 
     def work(state: tuple[np.ndarray, ...], first: int, last: int) -> None:
         while first < last:
             first, size = kernels.above_block(
                 cols, rows, first, last, state[0], state[1], low_a, low_b, block_low, *state[2:]
             )
-            found.append(tuple(column[:size].copy() for column in state[2:]))
+            written.append(tuple(column[:size].copy() for column in state[2:]))
 
     states = [
         (*scratch(n_b), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room))
         for _ in range(threads)
     ]
     over_blocks(work, work_ranges(cols), states)
-    ia, ib, r = (np.concatenate(column) for column in zip(*found, strict=True))
+    ia, ib, r = (np.concatenate(column) for column in zip(*written, strict=True))
     return ia, ib, r

@@ -31,15 +31,15 @@ def empty_lists(n: int, top: int, pad: int = 0) -> Lists:
     return Lists(np.full((n, room), -1, np.int32), np.zeros((n, room)), np.zeros(n, np.int32), worst, top)
 
 
-def closed_lists(n: int, pad: int = 0) -> Lists:
-    """Lists that refuse everything."""
+def refusing_lists(n: int, pad: int = 0) -> Lists:
+    """Lists that take no entry, for a kernel call in which only the lists of the other side are wanted."""
     return Lists(
         np.zeros((n, 1), np.int32), np.zeros((n, 1)), np.zeros(n, np.int32), np.full(n + pad, np.inf), 1
     )
 
 
 def bytes_per_latent(top: int) -> int:
-    """Memory of one list."""
+    """Memory of one list of :func:`empty_lists`."""
     return 12 * (2 * top + 8) + 12
 
 
@@ -52,6 +52,7 @@ def _better(r, i, other_r, other_i):
 def cut(lists, at):
     """Keep the best ``top`` entries of list ``at`` (quickselect), and require their worst from now on."""
     r, partner, top = lists.r[at], lists.partner[at], lists.top
+    # Hoare's partition, narrowed to the side that holds place top - 1; what is left of it are the best.
     low, high = 0, lists.length[at] - 1
     while low < high:
         middle = (low + high) >> 1
@@ -74,7 +75,7 @@ def cut(lists, at):
         else:
             break
     lists.length[at] = top
-    lists.worst[at] = r[top - 1]
+    lists.worst[at] = r[top - 1]  # only now known: below it nothing can enter any more
 
 
 @njit(nogil=True, cache=True, inline="always")

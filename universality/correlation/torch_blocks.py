@@ -4,7 +4,7 @@ The device holds the entries of the activations, one dense block of either side 
 never a dense ``n_rows x n_latents`` nor an ``n_a x n_b`` array. For two blocks of latents only the rows count in
 which both blocks fire, so blocks of rare latents cost little.
 
-Everything here is an upper bound, not a result: see :class:`Side`.
+Everything here is an upper bound, not a result: see :class:`Bounds`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from universality.correlation import operands as layout
-from universality.correlation.neurons import ColumnMoments
+from universality.correlation.neurons import DenseMoments
+from universality.correlation.operands import KernelOperand
 from universality.correlation.threads import blocks
 
 _UNDERFLOW = 1e-27  # more than products too small for float32 can add up to
@@ -81,7 +81,7 @@ def put(array: np.ndarray, device: torch.device) -> Tensor:
 class SparseOperand:
     """Entries of alive latents, grouped by block and then by row, with values ``u`` in the device's precision."""
 
-    def __init__(self, side: layout.Side, sizes: Sizes, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, side: KernelOperand, sizes: Sizes, device: torch.device, dtype: torch.dtype) -> None:
         self.n, self.n_rows = side.ids.size, side.n_rows
         self.spans = blocks(self.n, sizes.latents)
         csr = side.csr
@@ -96,11 +96,10 @@ class SparseOperand:
         self._rows: list[np.ndarray] = []
         self._entries: list[tuple[Tensor, Tensor, Tensor]] = []
         for (first, _), start, end in zip(self.spans, edges[:-1], edges[1:], strict=True):
-            mine = order[start:end]
-            self._rows.append(rows[mine])
-            self._entries.append(
-                (put(rows[mine], device), put(place[mine] - first, device), put(values[mine], device))
-            )
+            entries = order[start:end]
+            self._rows.append(rows[entries])
+            parts = (rows[entries], place[entries] - first, values[entries])
+            self._entries.append((put(parts[0], device), put(parts[1], device), put(parts[2], device)))
         self.bounds: Bounds | None = _bounds(side, sizes, device, dtype)
 
     def fires(self, block: int) -> np.ndarray:
@@ -122,7 +121,7 @@ class SparseOperand:
         return out.view(rows.size + 1, width).narrow(0, 0, rows.size)
 
 
-def _bounds(side: layout.Side, sizes: Sizes, device: torch.device, dtype: torch.dtype) -> Bounds:
+def _bounds(side: KernelOperand, sizes: Sizes, device: torch.device, dtype: torch.dtype) -> Bounds:
     mean = side.total * side.scale / np.sqrt(side.n_rows)
     csr, eps = side.csr, torch.finfo(dtype).eps / 2
     steps = np.minimum(np.diff(side.by_latent.indptr)[side.ids], sizes.rows) + 4  # and u, v and two more
@@ -136,7 +135,7 @@ def _bounds(side: layout.Side, sizes: Sizes, device: torch.device, dtype: torch.
 class DenseOperand:
     """Columns of a dense array, centred and scaled in float64 as they are read."""
 
-    def __init__(self, x: np.ndarray, moments: ColumnMoments, sizes: Sizes, device: torch.device) -> None:
+    def __init__(self, x: np.ndarray, moments: DenseMoments, sizes: Sizes, device: torch.device) -> None:
         self.bounds: Bounds | None = None  # exact enough as they are
         self.ids = np.flatnonzero(moments.alive)
         self.n = self.ids.size
@@ -176,7 +175,7 @@ def nominate(
     Returns:
         Nominees of a and of b. Device memory: the entries, ``(n_a + n_b) width``, and a few blocks of ``sizes``.
     """
-    kept_a, kept_b = (
+    best_a, best_b = (
         [_nobody(last - first, width, device) for first, last in side.spans]
         for side, width in ((left, widths[0]), (right, widths[1]))
     )
@@ -184,9 +183,9 @@ def nominate(
         fires = left.fires(i)
         for j, (first_b, _) in enumerate(right.spans):
             upper = _upper(left, right, i, j, np.flatnonzero(fires & right.fires(j)), sizes.rows, device)
-            kept_a[i] = _best(kept_a[i], upper, first_b)
-            kept_b[j] = _best(kept_b[j], upper.T, first_a)
-    nominees = [Nominees(*(torch.cat(part) for part in zip(*kept, strict=True))) for kept in (kept_a, kept_b)]
+            best_a[i] = _best(best_a[i], upper, first_b)
+            best_b[j] = _best(best_b[j], upper.T, first_a)
+    nominees = [Nominees(*(torch.cat(part) for part in zip(*best, strict=True))) for best in (best_a, best_b)]
     return nominees[0], nominees[1]
 
 
@@ -216,12 +215,12 @@ def _nobody(n: int, width: int, device: torch.device) -> Nominees:
     )
 
 
-def _best(kept: Nominees, upper: Tensor, first: int) -> Nominees:
+def _best(nominees: Nominees, upper: Tensor, first: int) -> Nominees:
     """Join the nominees so far with a block, whose columns are partners ``first``, ``first + 1``, …."""
-    width = kept.upper.shape[1]
-    found, at = upper.topk(min(width, upper.shape[1]), dim=1)
-    joined, at_joined = torch.cat([kept.upper, found], dim=1).topk(width, dim=1)
-    return Nominees(torch.cat([kept.partner, at + first], dim=1).gather(1, at_joined), joined)
+    width = nominees.upper.shape[1]
+    block_upper, at = upper.topk(min(width, upper.shape[1]), dim=1)
+    joined, at_joined = torch.cat([nominees.upper, block_upper], dim=1).topk(width, dim=1)
+    return Nominees(torch.cat([nominees.partner, at + first], dim=1).gather(1, at_joined), joined)
 
 
 @contextmanager
@@ -229,15 +228,15 @@ def full_precision(device: torch.device) -> Iterator[None]:
     """No TF32, no autocast, no gradients: float32 products round as the bounds assume."""
     matmul = torch.backends.cuda.matmul
     if hasattr(matmul, "fp32_precision"):  # torch 2.9 and later
-        held, name, exact = (matmul, torch.backends.mkldnn.matmul), "fp32_precision", "ieee"  # pyright: ignore
+        switches, name, exact = (matmul, torch.backends.mkldnn.matmul), "fp32_precision", "ieee"  # pyright: ignore
     else:
-        held, name, exact = (matmul,), "allow_tf32", False
-    before = [getattr(switch, name) for switch in held]
+        switches, name, exact = (matmul,), "allow_tf32", False
+    before = [getattr(switch, name) for switch in switches]
     try:
-        for switch in held:
+        for switch in switches:
             setattr(switch, name, exact)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             yield
     finally:
-        for switch, value in zip(held, before, strict=True):
+        for switch, value in zip(switches, before, strict=True):
             setattr(switch, name, value)

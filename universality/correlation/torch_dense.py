@@ -18,10 +18,10 @@ import torch
 from scipy import sparse
 
 from universality.correlation.inputs import Csr, Matrix, check_same_rows, is_dense
-from universality.correlation.neurons import column_moments
-from universality.correlation.operands import Side, sides
+from universality.correlation.list_filling import exact_lists
+from universality.correlation.neurons import dense_moments
+from universality.correlation.operands import KernelOperand, operands
 from universality.correlation.pairs import pair_products
-from universality.correlation.sparse_pairwise import exact_lists
 from universality.correlation.threads import n_threads
 from universality.correlation.top import TopSimilarity, best_of, from_lists
 from universality.correlation.torch_blocks import (
@@ -73,12 +73,12 @@ def correlate_on(
     where = checked_device(device)
     if is_dense(A) and is_dense(B):
         return _dense_inputs(A, B, top, sizes, where)
-    left, right = sides(A, B)
+    left, right = operands(A, B)
     n_a, n_b = left.ids.size, right.ids.size
     widths = min(top + _SLACK, n_b), min(top + _SLACK, n_a)
     with full_precision(where):
-        operands = [SparseOperand(side, sizes, where, dtype) for side in (left, right)]
-        nominees = nominate(operands[0], operands[1], widths, sizes, where) if n_a and n_b else None
+        a, b = (SparseOperand(side, sizes, where, dtype) for side in (left, right))
+        nominees = nominate(a, b, widths, sizes, where) if n_a and n_b else None
     if nominees is None:
         empty = np.zeros(0, np.int64), np.zeros(0)
         lists = [best_of(empty[0], *empty, side.n_latents, top) for side in (left, right)]
@@ -96,22 +96,20 @@ def checked_device(device: str) -> torch.device:
     constraint = "'cpu', or a CUDA device of this machine such as 'cuda' or 'cuda:0'"
     remedy = "Leave it out to use the sparse kernel on the CPU."
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise InputError(must_be("device", "correlate", constraint, device, remedy)) from error
-    there = found.type == "cpu" or (
-        found.type == "cuda" and torch.cuda.is_available() and (found.index or 0) < torch.cuda.device_count()
-    )
-    if not there:
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if resolved.type != "cpu" and not (resolved.type == "cuda" and (resolved.index or 0) < n_devices):
         raise InputError(must_be("device", "correlate", constraint, device, remedy))
-    return found
+    return resolved
 
 
 def _exact(
-    left: Side, right: Side, nominees: tuple[Nominees, Nominees], top: int, threads: int
+    left: KernelOperand, right: KernelOperand, nominees: tuple[Nominees, Nominees], top: int, threads: int
 ) -> list[Lists]:
     """Score the nominees, keep the best, and walk the latents whose lists the bounds leave open."""
-    (of_a, by_a, upper_a), (of_b, by_b, upper_b) = (_pairs(kept) for kept in nominees)
+    (of_a, by_a, upper_a), (of_b, by_b, upper_b) = (_pairs(side) for side in nominees)
     key, first = np.unique(
         np.concatenate([of_a, by_b]) * np.int64(right.ids.size) + np.concatenate([by_a, of_b]),
         return_index=True,
@@ -126,17 +124,22 @@ def _exact(
             RuntimeWarning,
             stacklevel=4,
         )
-    sides_of = ((left, right, a, b, nominees[0]), (right, left, b, a, nominees[1]))
-    return [_settled(*given, r, top, threads, trusted) for given in sides_of]
+    return [
+        _settled(left, right, a, b, nominees[0], r, top, threads, trusted),
+        _settled(right, left, b, a, nominees[1], r, top, threads, trusted),
+    ]
 
 
-def _pairs(kept: Nominees) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    partner, upper = kept.partner.cpu().numpy(), kept.upper.cpu().numpy()
+def _pairs(nominees: Nominees) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(n * width,) place of the latent, place of its nominee, and upper bound of their r."""
+    partner, upper = nominees.partner.cpu().numpy(), nominees.upper.cpu().numpy()
     at = np.repeat(np.arange(partner.shape[0]), partner.shape[1])
     return at, partner.ravel(), upper.ravel()
 
 
-def _scores(left: Side, right: Side, a: np.ndarray, b: np.ndarray, threads: int) -> np.ndarray:
+def _scores(
+    left: KernelOperand, right: KernelOperand, a: np.ndarray, b: np.ndarray, threads: int
+) -> np.ndarray:
     """r of pairs of places, in the kernel's own order of operations, hence its bytes."""
     columns_a, columns_b = _columns(left), _columns(right)
     ia, ib = left.ids[a].astype(np.int64), right.ids[b].astype(np.int64)
@@ -151,17 +154,19 @@ def _scores(left: Side, right: Side, a: np.ndarray, b: np.ndarray, threads: int)
     return (products - means) * (left.scale[a] * right.scale[b])
 
 
-def _columns(side: Side) -> Csr:
-    held = side.by_latent
-    return sparse.csc_array((held.values, held.rows, held.indptr), shape=(side.n_rows, side.n_latents))
+def _columns(side: KernelOperand) -> Csr:
+    by_latent = side.by_latent
+    return sparse.csc_array(
+        (by_latent.values, by_latent.rows, by_latent.indptr), shape=(side.n_rows, side.n_latents)
+    )
 
 
 def _settled(
-    side: Side,
-    other: Side,
+    side: KernelOperand,
+    other: KernelOperand,
     at: np.ndarray,
     partner: np.ndarray,
-    kept: Nominees,
+    nominees: Nominees,
     r: np.ndarray,
     top: int,
     threads: int,
@@ -169,9 +174,9 @@ def _settled(
 ) -> Lists:
     """Exact lists of one side: from scored pairs where nobody left out can enter, else walked."""
     partners, values = best_of(side.ids[at], other.ids[partner], r, side.n_latents, top)
-    if trusted and kept.upper.shape[1] == other.ids.size:  # nobody was left out
+    if trusted and nominees.upper.shape[1] == other.ids.size:  # nobody was left out
         return partners, values
-    left_out = kept.upper[:, -1].cpu().numpy()
+    left_out = nominees.upper[:, -1].cpu().numpy()
     worst = np.where(partners[side.ids, -1] >= 0, values[side.ids, -1], -np.inf)
     open_ = np.flatnonzero((worst <= left_out) | (not trusted))
     if open_.size:
@@ -184,14 +189,14 @@ def _dense_inputs(
     A: np.ndarray, B: np.ndarray, top: int, sizes: Sizes, device: torch.device
 ) -> TopSimilarity:
     n = check_same_rows(A, B)
-    moments = column_moments(A, "X"), column_moments(B, "Y")
+    moments = dense_moments(A, "X"), dense_moments(B, "Y")
     x, y = (DenseOperand(values, m, sizes, device) for values, m in zip((A, B), moments, strict=True))
-    found = (np.zeros(0, np.int64),) * 2 + (np.zeros(0),)
-    pairs = [found, found]
+    nobody = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+    pairs = [nobody, nobody]
     if x.n and y.n:
         widths = min(top + _SLACK, y.n), min(top + _SLACK, x.n)
         with full_precision(device):
-            pairs = [_pairs(kept) for kept in nominate(x, y, widths, sizes, device)]
+            pairs = [_pairs(side) for side in nominate(x, y, widths, sizes, device)]
     (of_x, by_x, r_x), (of_y, by_y, r_y) = pairs
     return from_lists(
         best_of(x.ids[of_x], y.ids[by_x], r_x, A.shape[1], top),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -57,6 +57,7 @@ def assign(graph: Candidates, threads: int | None = None) -> Assignment:
     rows, groups = _groups(graph)
     states = [_scratch(graph.n_b) for _ in range(min(n_threads(threads), max(1, len(groups))))]
 
+    # Components share no latent, so threads write to different places of u, v and both mates.
     def work(state: tuple[np.ndarray, ...], first: int, last: int) -> None:
         left = solver.bid(*arrays, rows[first:last], _BIDS, u, v, mate_a, mate_b)
         solver.augment(*arrays, left, u, v, mate_a, mate_b, *state)
@@ -107,13 +108,9 @@ def _tight(indptr, partner, weight, v):
 
 
 def _scratch(n_b: int) -> tuple[np.ndarray, ...]:
-    ints = (
-        np.empty(n_b, np.int32),
-        np.empty(n_b, np.int32),
-        np.full(n_b, -1, np.int32),
-        np.empty(n_b, np.int32),
-    )
-    return np.full(n_b, np.inf), *ints
+    """``dist, via, heap, place, seen`` of :func:`~universality.matching.solver.augment`."""
+    via, heap, seen = (np.empty(n_b, np.int32) for _ in range(3))
+    return np.full(n_b, np.inf), via, heap, np.full(n_b, -1, np.int32), seen
 
 
 def _groups(graph: Candidates) -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -139,21 +136,12 @@ def _groups(graph: Candidates) -> tuple[np.ndarray, list[tuple[int, int]]]:
 
 def _transposed(graph: Candidates, edges: bool = True) -> Candidates:
     """The same graph seen from b (without its edges if only the ceilings are wanted)."""
+    indptr, partner, weight = np.zeros(graph.n_b + 1, np.int64), graph.partner[:0], graph.weight[:0]
     if edges:
-        links = sparse.csr_array(
-            (graph.weight, graph.partner, graph.indptr), shape=(graph.n_a, graph.n_b)
-        ).tocsc()
-        indptr, partner, weight = links.indptr.astype(np.int64), links.indices.astype(np.int32), links.data
-    else:
-        indptr, partner, weight = np.zeros(graph.n_b + 1, np.int64), graph.partner[:0], graph.weight[:0]
-    return Candidates(
-        graph.n_b,
-        graph.n_a,
-        graph.top,
-        indptr,
-        partner,
-        weight,
-        graph.ceiling_b,
-        graph.ceiling_a,
-        graph.unmatched,
-    )
+        links = sparse.csr_array((graph.weight, graph.partner, graph.indptr), shape=(graph.n_a, graph.n_b))
+        by_b = links.tocsc()
+        indptr, partner, weight = by_b.indptr.astype(np.int64), by_b.indices.astype(np.int32), by_b.data
+    return replace(
+        graph, n_a=graph.n_b, n_b=graph.n_a, indptr=indptr, partner=partner, weight=weight,
+        ceiling_a=graph.ceiling_b, ceiling_b=graph.ceiling_a,
+    )  # fmt: skip

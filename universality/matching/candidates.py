@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from universality.correlation.top import TopSimilarity
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,19 @@ def candidates(similarity: TopSimilarity | np.ndarray, unmatched: float) -> Cand
     Raises:
         InputError: a matrix that is not two-dimensional or not finite, or ``unmatched`` not finite.
     """
-    if not np.isfinite(unmatched):
-        raise InputError(must_be("unmatched", "match", "finite", unmatched, "0 lets every r > 0 compete."))
+    finite = np.isfinite(unmatched)
+    require(finite, "unmatched", "match", "finite", unmatched, "0 lets every r > 0 compete.")
     if isinstance(similarity, TopSimilarity):
         n_a, n_b, top = similarity.n_a, similarity.n_b, similarity.top
         at_a, at_b, value = similarity.indices_a, similarity.indices_b, similarity.r
         ceiling_a, ceiling_b = similarity.cutoff_a - unmatched, similarity.cutoff_b - unmatched
-        keep = value > unmatched
-        at_a, at_b, value = at_a[keep], at_b[keep], value[keep]
+        worth = value > unmatched
+        at_a, at_b, value = at_a[worth], at_b[worth], value[worth]
     else:
         matrix = np.asarray(similarity, dtype=np.float64)
-        if matrix.ndim != 2 or not np.isfinite(matrix).all():
-            raise InputError(
-                must_be("similarity", "match", "a finite (n_a, n_b) matrix", f"shape {matrix.shape}",
-                        "Put 0 where a similarity is undefined.")
-            )  # fmt: skip
+        fits, got = matrix.ndim == 2 and np.isfinite(matrix).all(), f"shape {matrix.shape}"
+        remedy = "Put 0 where a similarity is undefined."
+        require(fits, "similarity", "match", "a finite (n_a, n_b) matrix", got, remedy)
         n_a, n_b, top = *matrix.shape, 0
         at_a, at_b = np.nonzero(matrix > unmatched)
         value = matrix[at_a, at_b]

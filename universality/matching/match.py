@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from universality.correlation.top import TopSimilarity, with_pairs
-from universality.errors import InputError, must_be
+from universality.errors import require
 from universality.matching.assignment import Assignment, assign, certificate, matched_edges
 from universality.matching.candidates import Candidates, candidates
 from universality.matching.onesided import best_partner, mutual
@@ -60,10 +60,8 @@ def match(
 
     Source: exact assignment as in Jonker & Volgenant 1987, sparse; the certificate over missing pairs is ours.
     """
-    if method not in METHODS:
-        raise InputError(
-            must_be("method", "match", f"one of {METHODS}", method, "Take the default if unsure.")
-        )
+    remedy = "Take the default if unsure."
+    require(method in METHODS, "method", "match", f"one of {METHODS}", method, remedy)
     graph = candidates(similarity, unmatched)
     if method == "assignment":
         similarity, graph, solved = _exact(similarity, graph, widen, search, threads)
@@ -77,8 +75,8 @@ def match(
     duals_a = np.zeros(graph.n_a)
     np.maximum.at(duals_a, graph.of, graph.weight - duals_b[graph.partner])
     bound = certificate(graph, mate_a, duals_a, duals_b)
-    found = _result(similarity, graph, Assignment(mate_a, np.zeros(0), np.zeros(0), bound), method)
-    return found if mass is None else replace(found, mass_a=mass[0], mass_b=mass[1])
+    result = _result(similarity, graph, Assignment(mate_a, np.zeros(0), np.zeros(0), bound), method)
+    return result if mass is None else replace(result, mass_a=mass[0], mass_b=mass[1])
 
 
 def _exact(
@@ -95,10 +93,10 @@ def _exact(
         if not isinstance(similarity, TopSimilarity) or solved.certificate <= _CLOSED * n:
             return similarity, graph, solved
         if search is not None:
-            found = search(solved.duals_a + (graph.unmatched + _PRICE_ERROR), solved.duals_b)
-            if found[2].size == 0:
+            above = search(solved.duals_a + (graph.unmatched + _PRICE_ERROR), solved.duals_b)
+            if above[2].size == 0:
                 return similarity, graph, replace(solved, certificate=_proven(graph, solved))
-            wider = with_pairs(similarity, *found)
+            wider = with_pairs(similarity, *above)
             if wider.r.size == similarity.r.size:  # listed with other values: nothing more to learn from it
                 return similarity, graph, solved
             similarity = wider
@@ -120,6 +118,7 @@ def _proven(graph: Candidates, solved: Assignment) -> float:
 def _result(
     similarity: TopSimilarity | np.ndarray, graph: Candidates, solved: Assignment, method: str
 ) -> MatchResult:
+    """Read score and margins of the matched pairs off the similarity itself, so that they carry its very digits."""
     edges = matched_edges(graph, solved.mate_a)
     ia, ib = graph.of[edges], graph.partner[edges]
     if isinstance(similarity, TopSimilarity):
@@ -163,6 +162,7 @@ def _alternative(
 
 @njit(nogil=True, cache=True)
 def _two_best(of, partner, value, n):
+    """Largest and second-largest value above 0 of each of n latents, and whose the largest is; 0 and -1 if none."""
     best, who, second = np.zeros(n), np.full(n, -1, np.int64), np.zeros(n)
     for s in range(of.size):
         i, x = of[s], value[s]

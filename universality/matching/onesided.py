@@ -15,10 +15,8 @@ def best_partner(graph: Candidates) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         ``(best_of_a (n_a,), best_of_b (n_b,))`` int32, negative where staying alone is worth more.
     """
-    of = graph.of
-    return _first(of, graph.partner, graph.weight, graph.n_a), _first(
-        graph.partner, of, graph.weight, graph.n_b
-    )
+    best_of_a = _first(graph.of, graph.partner, graph.weight, graph.n_a)
+    return best_of_a, _first(graph.partner, graph.of, graph.weight, graph.n_b)
 
 
 def _first(of: np.ndarray, partner: np.ndarray, weight: np.ndarray, n: int) -> np.ndarray:

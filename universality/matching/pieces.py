@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from universality.correlation import CrossMoments, TopSimilarity, correlate_pairs, latent_moments
+from universality.correlation import TopSimilarity, correlate_pairs, correlation_matrix, latent_moments
 
 #: Coordinate descent ends when no weight moves by more, or after so many rounds (near-copies converge slowly).
 _STEP = 1e-9
@@ -66,7 +66,7 @@ def k_to_1(
         n_candidates: candidates per target, the best by fit r above 0.
         n_pieces: latents in a combination, at most.
         piece_share: least share of the explained variance that makes a latent a piece, 0..1.
-        grams: :func:`gram_of` the other side on fit and on score rows, where they are known already.
+        grams: :func:`gram_of` the other side on fit and on score rows, if made before.
         threads: threads to use; no byte of the result depends on it.
 
     Source: the notion of a split is ours; non-negative least squares as in Lawson and Hanson 1974.
@@ -84,24 +84,24 @@ def k_to_1(
     for first in range(0, targets.size, _TARGETS_PER_BLOCK):
         block = targets[first : first + _TARGETS_PER_BLOCK]
         index = candidates[block]
-        known = index >= 0
-        c_fit = np.where(known, r_fit[block], 0.0)
+        listed = index >= 0
+        c_fit = np.where(listed, r_fit[block], 0.0)
         gram_fit = gram_of_fit(index)
         weight = nonnegative(gram_fit, c_fit)
         weight, share = _prune(gram_fit, c_fit, weight, n_pieces, piece_share)
         c_score = np.zeros(index.shape)
-        at, slot = np.nonzero(known)
-        pair_r = correlate_pairs(target_score, other_score, block[at], index[at, slot], threads=threads).r
-        c_score[at, slot] = pair_r
+        at, slot = np.nonzero(listed)
+        pairs = block[at], index[at, slot]
+        c_score[at, slot] = correlate_pairs(target_score, other_score, *pairs, threads=threads).r
         # Weights of standardised fit columns, carried over to standardised score columns.
         grown = gain_other[np.maximum(index, 0)] / np.maximum(gain_target[block], 1e-300)[:, None]
         scaled = weight * grown
         explained = np.einsum("ni,nij,nj->n", scaled, gram_of_score(index), scaled)
         out.r2[block] = 2.0 * (scaled * c_score).sum(axis=1) - explained
         order = np.argsort(-share, axis=1, kind="stable")[:, :n_pieces]
-        kept = np.take_along_axis(share, order, axis=1)
-        out.pieces[block, : order.shape[1]] = np.where(kept > 0, np.take_along_axis(index, order, axis=1), -1)
-        out.shares[block, : order.shape[1]] = kept
+        shares, pieces = (np.take_along_axis(values, order, axis=1) for values in (share, index))
+        out.pieces[block, : order.shape[1]] = np.where(shares > 0, pieces, -1)
+        out.shares[block, : order.shape[1]] = shares
     return out
 
 
@@ -118,12 +118,12 @@ def gram_of(other: sparse.csr_matrix, threads: int | None = None) -> Gram:
     A small dictionary is correlated with itself once; of a large one only the listed pairs are.
     """
     if other.shape[1] <= _DENSE_LATENTS:
-        dense = CrossMoments.of(other, other).correlation()
+        dense = correlation_matrix(other, other)
         np.fill_diagonal(dense, 1.0)
 
         def lookup(index: np.ndarray) -> np.ndarray:
-            known = index >= 0
-            return dense[index[:, :, None], index[:, None, :]] * (known[:, :, None] & known[:, None, :])
+            listed = index >= 0
+            return dense[index[:, :, None], index[:, None, :]] * (listed[:, :, None] & listed[:, None, :])
 
         return lookup
     return lambda index: _listed_gram(other, index, threads)
@@ -134,12 +134,13 @@ def _listed_gram(other: sparse.csr_matrix, index: np.ndarray, threads: int | Non
     gram = np.zeros((m, k, k))
     i, j = np.triu_indices(k, 1)
     left, right = index[:, i].astype(np.int64), index[:, j].astype(np.int64)
-    known = (left >= 0) & (right >= 0)
+    listed = (left >= 0) & (right >= 0)
     n = other.shape[1]
-    low, high = np.minimum(left, right)[known], np.maximum(left, right)[known]
+    low, high = np.minimum(left, right)[listed], np.maximum(left, right)[listed]
+    # Neighbours share candidates, so a pair is asked for by many targets and correlated once.
     keys, inverse = np.unique(low * n + high, return_inverse=True)
     r = correlate_pairs(other, other, keys // n, keys % n, threads=threads).r[inverse]
-    at, pair = np.nonzero(known)
+    at, pair = np.nonzero(listed)
     gram[at, i[pair], j[pair]] = r
     gram[at, j[pair], i[pair]] = r
     at, slot = np.nonzero(index >= 0)
@@ -166,6 +167,7 @@ def nonnegative(gram: np.ndarray, c: np.ndarray) -> np.ndarray:
 
 @njit(nogil=True, cache=True)
 def _descend(gram, c, weight):
+    """Set each weight in turn to its best value given the others, until nothing moves; padding stays 0."""
     m, k = c.shape
     for i in range(m):
         for _ in range(_ROUNDS):
@@ -191,8 +193,8 @@ def _prune(
     for keep_small in (True, False):
         share = _shares(c, weight)
         rank = np.argsort(np.argsort(-share, axis=1, kind="stable"), axis=1, kind="stable")
-        kept = (share > 0) & (rank < n_pieces) & (keep_small | (share >= piece_share))
-        weight = nonnegative(gram * (kept[:, :, None] & kept[:, None, :]), c * kept)
+        is_piece = (share > 0) & (rank < n_pieces) & (keep_small | (share >= piece_share))
+        weight = nonnegative(gram * (is_piece[:, :, None] & is_piece[:, None, :]), c * is_piece)
     return weight, _shares(c, weight)
 
 

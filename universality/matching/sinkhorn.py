@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from universality.errors import InputError, must_be
+from universality.errors import require
 from universality.matching.candidates import Candidates
 
 MAX_ENTRIES = 1 << 24  # 4,096 x 4,096: 128 MiB per float64 array
@@ -53,11 +53,9 @@ def sinkhorn(graph: Candidates) -> SoftMatching:
 
     Source: Cuturi 2013; the private option to stay alone as in Sarlin et al. 2020 ("dustbin"), unbounded.
     """
-    if graph.n_a * graph.n_b > MAX_ENTRIES:
-        raise InputError(
-            must_be("n_a * n_b", "sinkhorn", f"at most {MAX_ENTRIES}", graph.n_a * graph.n_b,
-                    'The plan is dense: use method="assignment", which is exact and sparse.')
-        )  # fmt: skip
+    size, limit = graph.n_a * graph.n_b, f"at most {MAX_ENTRIES}"
+    remedy = 'The plan is dense: use method="assignment", which is exact and sparse.'
+    require(size <= MAX_ENTRIES, "n_a * n_b", "sinkhorn", limit, size, remedy)
     weight = np.full((graph.n_a, graph.n_b), -np.inf)
     weight[graph.of, graph.partner] = graph.weight
     f, g = np.zeros(graph.n_a), np.zeros(graph.n_b)

@@ -49,6 +49,7 @@ def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
     while head < size:
         i = queue[head]
         head += 1
+        # A displaced a bids again at once, depth first: its row is in the cache.
         while True:
             best, second, j = _two_best(indptr, partner, weight, v, i)
             if j == ALONE:
@@ -59,6 +60,8 @@ def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
                 later[waiting] = i
                 waiting += 1
                 break
+            # a keeps the value of its second-best option and pays the rest: the pair is tight (u_i + v_j = w_ij), and
+            # no other option of a is worth more than u_i. Prices of b only rise, so all other rows stay feasible.
             loser = mate_b[j]
             u[i] = max(second, 0.0)
             v[j] += best - u[i]
@@ -67,7 +70,7 @@ def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
                 break
             mate_a[loser] = OPEN
             budget -= 1
-            if budget <= 0:
+            if budget <= 0:  # price wars end in steps of any smallness: the path search settles those exactly
                 u[loser] = max(_two_best(indptr, partner, weight, v, loser)[0], 0.0)
                 later[waiting] = loser
                 waiting += 1
@@ -78,6 +81,7 @@ def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
 
 @njit(nogil=True, cache=True)
 def _sift_up(heap, place, dist, k):
+    """Move the b at ``heap[k]``, whose distance fell, towards the front; ``place[b]`` is where b stands."""
     j = heap[k]
     while k > 0:
         up = (k - 1) >> 1
@@ -110,7 +114,7 @@ def _pop(heap, place, dist, size):
         k = down
     heap[k] = last
     place[last] = k
-    place[out] = -2
+    place[out] = -2  # settled: its distance is final
     return out
 
 
@@ -124,22 +128,26 @@ def augment(indptr, partner, weight, rows, u, v, mate_a, mate_b, dist, via, heap
         dist (n_b, inf), via (n_b,), heap (n_b,), place (n_b, -1), seen (n_b,): scratch, left as found.
     """
     for start in rows:
+        # Dijkstra from ``start`` over reduced costs u_i + v_j - w_ij >= 0 (0 on matched pairs): ``far`` is the distance
+        # of the a in hand, ``dist[j]`` the least so far of each b, ``via[j]`` the a that b was reached from. It stops
+        # when no b on the heap is nearer than the best end of a path met so far.
         size, n_seen = 0, 0
         i, far = start, 0.0
         end_length, end_free, end_alone = np.inf, -1, -1
         while True:
+            # The path may end here: this a goes alone, which costs what it is worth now.
             if far + u[i] < end_length:
                 end_length, end_free, end_alone = far + u[i], -1, i
             for s in range(indptr[i], indptr[i + 1]):
                 j = partner[s]
-                length = far + max(u[i] + v[j] - weight[s], 0.0)
+                length = far + max(u[i] + v[j] - weight[s], 0.0)  # below 0 by rounding only
                 if length >= end_length or length >= dist[j]:
                     continue
                 if dist[j] == np.inf:
                     seen[n_seen] = j
                     n_seen += 1
                 dist[j], via[j] = length, i
-                if mate_b[j] < 0:
+                if mate_b[j] < 0:  # a free b has price 0: the path may end there
                     end_length, end_free, end_alone = length, j, -1
                     continue
                 if place[j] < 0:
@@ -152,12 +160,14 @@ def augment(indptr, partner, weight, rows, u, v, mate_a, mate_b, dist, via, heap
             j = _pop(heap, place, dist, size)
             size -= 1
             i, far = mate_b[j], dist[j]
+        # What lies nearer than the end gives way by the difference: reduced costs stay >= 0, and are 0 along the path.
         u[start] -= end_length
         for k in range(n_seen):
             j = seen[k]
             if place[j] == -2:  # settled in the search: its price rises, its mate's falls
                 v[j] += end_length - dist[j]
                 u[mate_b[j]] -= end_length - dist[j]
+        # Flip the path from its end back to ``start``: every a on it takes the b it was reached through.
         if end_alone >= 0:
             i = end_alone
             j = mate_a[i]
@@ -170,6 +180,7 @@ def augment(indptr, partner, weight, rows, u, v, mate_a, mate_b, dist, via, heap
             following = mate_a[i]
             mate_a[i] = j
             j = following
+        # Only what was touched is cleared: a search may meet a few of very many b.
         for k in range(n_seen):
             dist[seen[k]] = np.inf
             place[seen[k]] = -1

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from universality.correlation.inputs import Matrix, check_same_rows, is_dense
-from universality.correlation.neurons import column_moments, max_dense
-from universality.correlation.sparse_pairwise import max_between, sides
-from universality.errors import InputError, must_be
+from universality.correlation.inputs import Matrix, check_same_rows
+from universality.correlation.sparse_pairwise import correlation_maxima
+from universality.errors import require
 
 
 @dataclass(frozen=True)
@@ -87,25 +86,15 @@ def shift_null(
         groups = [order[domains[order] == d] for d in range(int(domains.max(initial=-1)) + 1)]
         columns = [_best_offsets(documents[rows], n_shifts, n_ctx, generator) for rows in groups]
         offsets = np.stack(columns, axis=1) if columns else np.zeros((n_shifts, 0), dtype=np.int64)
-    maxima = _maximiser(A, B, threads)
+    maxima = correlation_maxima(A, B, threads=threads)
     pairs = [maxima(_meeting(groups, row, n)) for row in offsets]
     max_a, max_b = (np.stack(side) for side in zip(*pairs, strict=True))
     return ShiftNull(max_a, max_b, offsets)
 
 
-def _maximiser(a: Matrix, b: Matrix, threads: int | None):
-    """A function of "which row of b meets row i of a", with all preparation done once."""
-    if is_dense(a) and is_dense(b):
-        moments_a, moments_b = column_moments(a, "A"), column_moments(b, "B")
-        return lambda rows: max_dense(a, b, moments_a, moments_b, rows)
-    left, right = sides(a, b)
-    return lambda rows: max_between(left, right, rows, threads)
-
-
 def _labels(labels: np.ndarray, n: int, name: str) -> np.ndarray:
     labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise InputError(must_be("shape", name, f"({n},)", labels.shape, "Give one label per row."))
+    require(labels.shape == (n,), "shape", name, f"({n},)", labels.shape, "Give one label per row.")
     return np.unique(labels, return_inverse=True)[1].ravel()
 
 
@@ -140,14 +129,11 @@ def _legal_offsets(
 ) -> np.ndarray:
     n, longest = documents.size, _longest(documents)
     legal = _between(longest + 1, n - longest - 1, n_ctx)
-    if n_shifts < 1 or legal.size < n_shifts:
-        raise InputError(
-            must_be(
-                "n_shifts", "shift_null", f"in [1, {legal.size}], the number of legal offsets of {n} rows whose "
-                f"longest document has {longest}", n_shifts,
-                "Give more rows, split the longest document, or ask for fewer shifts.",
-            )
-        )  # fmt: skip
+    limit = (
+        f"in [1, {legal.size}], the number of legal offsets of {n} rows whose longest document has {longest}"
+    )
+    remedy = "Give more rows, split the longest document, or ask for fewer shifts."
+    require(1 <= n_shifts <= legal.size, "n_shifts", "shift_null", limit, n_shifts, remedy)
     return np.sort(generator.choice(legal, size=n_shifts, replace=False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from universality.errors import InputError, must_be
+from universality.errors import require
 
 OUTSIDE = -1
 
@@ -39,12 +39,10 @@ def strata(
         InputError: lengths differ, or ``n_shifts < 1``.
     """
     firings, n_documents = np.asarray(firings), np.asarray(n_documents)
-    if firings.shape != n_documents.shape or firings.ndim != 1 or n_shifts < 1:
-        got = (firings.shape, n_documents.shape, n_shifts)
-        raise InputError(
-            must_be("firings, n_documents and n_shifts", "strata", "two lists of equal length and a count >= 1", got,
-                    "Count both on the rows of the null.")
-        )  # fmt: skip
+    fits = firings.shape == n_documents.shape and firings.ndim == 1 and n_shifts >= 1
+    what, limit = "firings, n_documents and n_shifts", "two lists of equal length and a count >= 1"
+    got = (firings.shape, n_documents.shape, n_shifts)
+    require(fits, what, "strata", limit, got, "Count both on the rows of the null.")
     need = max(min_latents, -(-min_values // n_shifts))
     out = np.full(firings.size, OUTSIDE, dtype=np.int64)
     fires = np.flatnonzero(firings > 0)
@@ -90,12 +88,10 @@ def p_values(r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np
         InputError: lengths do not fit.
     """
     r, stratum_of, null, strata = (np.asarray(x) for x in (r, stratum_of, null, strata))
-    if r.shape != stratum_of.shape or null.ndim != 2 or strata.shape != (null.shape[1],):
-        got = (r.shape, stratum_of.shape, null.shape, strata.shape)
-        raise InputError(
-            must_be("shapes", "p_values", "(n_pairs,), (n_pairs,), (n_shifts, n_latents), (n_latents,)", got,
-                    "Pass the null of the same side as the strata.")
-        )  # fmt: skip
+    fits = r.shape == stratum_of.shape and null.ndim == 2 and strata.shape == null.shape[1:]
+    limit = "(n_pairs,), (n_pairs,), (n_shifts, n_latents), (n_latents,)"
+    got = (r.shape, stratum_of.shape, null.shape, strata.shape)
+    require(fits, "shapes", "p_values", limit, got, "Pass the null of the same side as the strata.")
     p = np.ones(r.shape)
     for stratum in np.unique(stratum_of[stratum_of >= 0]):
         here = stratum_of == stratum
@@ -124,12 +120,8 @@ def benjamini_hochberg(p: np.ndarray, m: int | None = None) -> np.ndarray:
     """
     p = np.asarray(p, dtype=np.float64)
     family = p.size if m is None else int(m)
-    if family < p.size:
-        raise InputError(
-            must_be(
-                "m", "benjamini_hochberg", f">= {p.size}, the p-values given", m, "Count every hypothesis."
-            )
-        )
+    limit, remedy = f">= {p.size}, the p-values given", "Count every hypothesis."
+    require(family >= p.size, "m", "benjamini_hochberg", limit, m, remedy)
     order = np.argsort(p, kind="stable")
     raised = family * p[order] / np.arange(1, p.size + 1)
     q = np.empty(p.size)

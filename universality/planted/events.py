@@ -45,13 +45,13 @@ def mask_events(text: Text, eligible: np.ndarray, probability: float, rng: np.ra
 
 def observe(events: Events, text: Text, config: PlantConfig, rng: np.random.Generator) -> Events:
     """One dictionary's view of a feature: missed events, own gain, false firings in the same documents."""
-    kept = events.part(rng.random(events.rows.size) >= config.miss)
-    gain = np.exp(config.noise * rng.standard_normal(kept.rows.size))
+    seen = events.part(rng.random(events.rows.size) >= config.miss)
+    gain = np.exp(config.noise * rng.standard_normal(seen.rows.size))
     rate = config.spurious * events.rows.size / max(text.documents.size, 1)
     false_rows = _draw(text, np.minimum(rate * events.intensity, 0.5), rng)
-    false_rows = np.setdiff1d(false_rows, kept.rows, assume_unique=True)
-    rows = np.concatenate([kept.rows, false_rows])
-    strength = np.concatenate([kept.strength * gain, 0.5 * _strength(false_rows.size, rng)])
+    false_rows = np.setdiff1d(false_rows, seen.rows, assume_unique=True)
+    rows = np.concatenate([seen.rows, false_rows])
+    strength = np.concatenate([seen.strength * gain, 0.5 * _strength(false_rows.size, rng)])
     order = np.argsort(rows, kind="stable")
     return Events(rows[order], strength[order], events.intensity)
 

@@ -48,11 +48,11 @@ def judge(planted: Planted, stages: Stages) -> pd.DataFrame:
         For decoys ``n_true`` equals ``n_called``, and recall says no more than precision.
     """
     truth = planted.truth[planted.truth["model"].isin(stages.models)]
-    found = truth.merge(_classes(stages), on=["model", "latent"])
-    decoy, piece = found["kind"].isin(list(DECOYS)), found["kind"] == "piece"
+    latents = truth.merge(_classes(stages), on=["model", "latent"])
+    decoy, piece = latents["kind"].isin(list(DECOYS)), latents["kind"] == "piece"
     records = []
     for name in CLASSES:
-        judged = found[~piece & ~(decoy & (name == "specific"))]
+        judged = latents[~piece & ~(decoy & (name == "specific"))]
         called = (judged["class"] == name) & ((judged["level"] == "context") | (name == "specific"))
         true = judged["expected_class"] == name
         if true.any() or called.any():
@@ -110,10 +110,10 @@ def _with_truth(stages: Stages, truth: pd.DataFrame) -> pd.DataFrame:
     """All assigned pairs with feature, kind and family (whole and pieces, or two twins, are one) of both sides."""
     pairs = assigned_pairs(stages)
     family = np.where(truth["whole"] >= 0, truth["whole"], truth["feature"])
-    known = truth[["model", "latent", "feature", "kind"]].assign(family=family)
+    of_latent = truth[["model", "latent", "feature", "kind"]].assign(family=family)
     for side in "ab":
-        names = {column: f"{column}_{side}" for column in known}
-        pairs = pairs.merge(known.rename(columns=names), on=[f"model_{side}", f"latent_{side}"])
+        names = {column: f"{column}_{side}" for column in of_latent}
+        pairs = pairs.merge(of_latent.rename(columns=names), on=[f"model_{side}", f"latent_{side}"])
     return pairs
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from universality.indices import random_rotation
 from universality.planted.events import Events, mask_events, observe
 from universality.planted.features import Feature, decoy_tokens, plant_features
 from universality.planted.planted_config import PlantConfig
@@ -98,13 +99,13 @@ def plant(config: PlantConfig | None = None, *, root_seed: int = 0, **changes: A
         for name, target in ((model, acts), (f"{model}r", replicates)):
             target[model], truth = _dictionary(config, text, features, model, name, root_seed)
             truths.append(truth)
-    ghosts = tuple(f"u{number}" for number in range(config.n_untrained))
+    untrained_ids = tuple(f"u{number}" for number in range(config.n_untrained))
     return Planted(
         acts=acts,
         replicates=replicates,
-        untrained={ghost: _untrained(config, text, ghost, root_seed) for ghost in ghosts},
+        untrained={name: _untrained(config, text, name, root_seed) for name in untrained_ids},
         raw=_raw(config, text, features, models, root_seed),
-        untrained_raw={ghost: _untrained_raw(config, text, ghost, root_seed) for ghost in ghosts},
+        untrained_raw={name: _untrained_raw(config, text, name, root_seed) for name in untrained_ids},
         documents=text.documents,
         domains=text.domains,
         tokens=text.tokens,
@@ -121,27 +122,29 @@ def _dictionary(
     """One dictionary's activations, latents in random order, and its rows of the truth."""
     rng = generator(root_seed, "planted-dictionary", name)
     replicate = name != model
-    held = [
+    carried = [
         number
         for number, feature in enumerate(features)
         if model in feature.models and (feature.in_replicate or not replicate)
     ]
-    columns = [observe(features[number].events(name), text, config, rng) for number in held]
+    columns = [observe(features[number].events(name), text, config, rng) for number in carried]
     nothing = Events(np.empty(0, np.int64), np.empty(0), np.zeros(1))
     columns += [nothing] * config.n_dead
     for _ in range(config.n_rare):
         rows = np.sort(rng.choice(config.n_rows, size=3, replace=False))
         columns.append(Events(rows, np.ones(3), np.zeros(1)))
-    kinds = [features[number].kind for number in held] + ["dead"] * config.n_dead + ["rare"] * config.n_rare
-    wholes = [features[number].whole for number in held] + [-1] * (config.n_dead + config.n_rare)
+    n_without = config.n_dead + config.n_rare
+    kinds = (
+        [features[number].kind for number in carried] + ["dead"] * config.n_dead + ["rare"] * config.n_rare
+    )
     place = rng.permutation(len(columns))
     truth = pd.DataFrame(
         {
             "model": name,
             "latent": place,
-            "feature": held + [-1] * (config.n_dead + config.n_rare),
+            "feature": carried + [-1] * n_without,
             "kind": kinds,
-            "whole": wholes,
+            "whole": [features[number].whole for number in carried] + [-1] * n_without,
             "expected_class": [EXPECTED_CLASS.get(kind) for kind in kinds],
             "expected_level": [EXPECTED_LEVEL.get(kind) for kind in kinds],
             "expected_verdict": [EXPECTED_VERDICT.get(kind) for kind in kinds],
@@ -161,12 +164,6 @@ def to_csr(columns: list[Events], n_rows: int) -> sparse.csr_matrix:
     return matrix
 
 
-def _rotation(d: int, rng: np.random.Generator) -> np.ndarray:
-    """A Haar-random rotation: the QR factor of a Gaussian matrix with the signs of R's diagonal fixed."""
-    q, r = np.linalg.qr(rng.standard_normal((d, d)))
-    return q * np.sign(np.diag(r))
-
-
 def _raw(
     config: PlantConfig, text: Text, features: list[Feature], models: tuple[str, ...], root_seed: int
 ) -> dict[str, np.ndarray]:
@@ -179,15 +176,15 @@ def _raw(
         rng = generator(root_seed, "planted-raw", model)
         carried = [number for number, feature in enumerate(features) if model in feature.raw_models]
         strengths = to_csr([features[number].events(model) for number in carried], config.n_rows)
-        basis = directions[carried] @ _rotation(config.d_in, rng)
+        basis = directions[carried] @ random_rotation(config.d_in, rng)
         noise = config.raw_noise * rng.standard_normal((config.n_rows, config.d_in))
         out[model] = (strengths @ basis + noise).astype(np.float32)
     return out
 
 
-def _untrained(config: PlantConfig, text: Text, ghost: str, root_seed: int) -> sparse.csr_matrix:
+def _untrained(config: PlantConfig, text: Text, name: str, root_seed: int) -> sparse.csr_matrix:
     """Token and position latents: what dictionaries on random networks find."""
-    rng = generator(root_seed, "planted-untrained", ghost)
+    rng = generator(root_seed, "planted-untrained", name)
     counts = np.bincount(text.tokens, minlength=config.d_vocab)
     masks = [text.tokens == token for token in np.argsort(-counts, kind="stable")[5:45]]
     masks += [text.positions == position for position in range(0, config.n_ctx, 8)]
@@ -195,9 +192,9 @@ def _untrained(config: PlantConfig, text: Text, ghost: str, root_seed: int) -> s
     return to_csr([observe(event, text, config, rng) for event in events], config.n_rows)
 
 
-def _untrained_raw(config: PlantConfig, text: Text, ghost: str, root_seed: int) -> np.ndarray:
+def _untrained_raw(config: PlantConfig, text: Text, name: str, root_seed: int) -> np.ndarray:
     """A random token embedding plus a random position embedding."""
-    rng = generator(root_seed, "planted-untrained-raw", ghost)
+    rng = generator(root_seed, "planted-untrained-raw", name)
     embedding = rng.standard_normal((config.d_vocab, config.d_in))
     positional = rng.standard_normal((config.n_ctx, config.d_in))
     return (embedding[text.tokens] + positional[text.positions]).astype(np.float32)

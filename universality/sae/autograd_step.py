@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from universality.sae.architectures.architecture import Losses
-from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training_state import TrainingState
+
+if TYPE_CHECKING:
+    from universality.sae.sae_config import SAETrainingConfig
 
 Named = Mapping[str, torch.Tensor]
 Moving = tuple[float | torch.Tensor, float | torch.Tensor]

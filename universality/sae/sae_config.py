@@ -18,8 +18,8 @@ from pydantic_core import PydanticKnownError
 
 from universality.errors import refusal
 from universality.sae.architectures import ARCHITECTURES, SAEArchitecture
+from universality.sae.stream import BUFFER_MB
 
-BUFFER_MB = 256
 #: Settings that came after the first dictionaries were stored: written only where they differ from these, so that
 #: older keys stay.
 NEWER_SETTINGS = {"architecture": "topk", "precision": "float32", "buffer_mb": BUFFER_MB}

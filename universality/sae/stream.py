@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from universality.sae.sae_config import BUFFER_MB, SAETrainingConfig
 from universality.seeds import derive_seed, generator
+
+if TYPE_CHECKING:
+    from universality.sae.sae_config import SAETrainingConfig
 
 CHUNK_ROWS = 128
 """Rows that are read together: sequential reads from disk, and far more chunks per buffer than tokens apart."""
+BUFFER_MB = 256
 BUFFER_BYTES = BUFFER_MB * 1_000_000
 """Bytes of the shuffle buffer, as float32."""
 SAMPLE_ROWS = 8192

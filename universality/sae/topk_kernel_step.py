@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,9 +27,11 @@ from universality.sae import kernels
 from universality.sae.architectures.topk import active_per_row
 from universality.sae.autograd_step import Rates, StepOutcome
 from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
-from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.topk import top_k
 from universality.sae.training_state import TrainingState
+
+if TYPE_CHECKING:
+    from universality.sae.sae_config import SAETrainingConfig
 
 TILE_BYTES = 1 << 25
 """Pre-activations held at one time: inside a last-level cache, and enough rows for a fast product."""

@@ -16,7 +16,7 @@ VERDICT_COLUMNS = ("model", "latent", "other_model", "verdict", "statistic")
 
 @dataclass(frozen=True, eq=False)
 class VerdictEvidence:
-    """What is known of features of one model against one model that lacks them, one entry per feature.
+    """What was measured of features of one model against one model that lacks them, one entry per feature.
 
     Attributes:
         replicate_r: best held-out r in the own model's replicate dictionaries; None if there is none.
@@ -49,7 +49,13 @@ def splits_hold(r2: np.ndarray, best_r: np.ndarray, tau: float, gain: float) -> 
 
 
 def judge(
-    case: VerdictEvidence, *, tau: float, alpha: float, gain: float, probe_share: float, probe_floor: float
+    evidence: VerdictEvidence,
+    *,
+    tau: float,
+    alpha: float,
+    gain: float,
+    probe_share: float,
+    probe_floor: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The first reason that holds for each feature, and its statistic.
 
@@ -65,42 +71,42 @@ def judge(
     * ``untested``: none holds, and ``unstable`` or ``decodable`` could not be tested. best_r.
 
     Args:
-        case: what is known.
+        evidence: what was measured.
         tau, alpha, gain, probe_share, probe_floor: thresholds of :class:`CompareConfig`.
 
     Returns:
         ``(verdict (n,) str, statistic (n,) float64)``.
     """
-    n = case.best_r.size
+    n = evidence.best_r.size
     no, nothing = np.zeros(n, bool), np.zeros(n)
-    replicate = nothing if case.replicate_r is None else case.replicate_r
-    decodable, undecided = _decodable(case, probe_share, probe_floor)
+    replicate = nothing if evidence.replicate_r is None else evidence.replicate_r
+    decodable, undecided = _decodable(evidence, probe_share, probe_floor)
     tests = (
-        (no if case.replicate_r is None else replicate < tau, replicate),
-        ((case.best_r >= tau) & ~case.best_is_insignificant, case.best_r),
-        (splits_hold(case.split_r2, case.best_r, tau, gain), case.split_r2),
-        (case.whole_r2 > 0, case.whole_r2),
-        (decodable, nothing if case.probe_other is None else case.probe_other),
-        (case.best_high >= tau, case.best_r),
-        (case.assigned_q < alpha, case.best_r),
+        (no if evidence.replicate_r is None else replicate < tau, replicate),
+        ((evidence.best_r >= tau) & ~evidence.best_is_insignificant, evidence.best_r),
+        (splits_hold(evidence.split_r2, evidence.best_r, tau, gain), evidence.split_r2),
+        (evidence.whole_r2 > 0, evidence.whole_r2),
+        (decodable, nothing if evidence.probe_other is None else evidence.probe_other),
+        (evidence.best_high >= tau, evidence.best_r),
+        (evidence.assigned_q < alpha, evidence.best_r),
     )
-    undecided = undecided | (case.replicate_r is None)
+    undecided = undecided | (evidence.replicate_r is None)
     verdict = np.where(undecided, "untested", "absent").astype(object)
-    statistic = case.best_r.astype(np.float64)
+    statistic = evidence.best_r.astype(np.float64)
     for name, (holds, value) in reversed(list(zip(VERDICTS, tests, strict=False))):
         verdict = np.where(holds, name, verdict)
         statistic = np.where(holds, value, statistic)
     return verdict, statistic
 
 
-def _decodable(case: VerdictEvidence, share: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
+def _decodable(evidence: VerdictEvidence, share: float, floor: float) -> tuple[np.ndarray, np.ndarray]:
     """Whether a probe shows the feature, and where that cannot be told."""
-    if case.probe_own is None or case.probe_other is None:
-        return np.zeros(case.best_r.size, bool), np.ones(case.best_r.size, bool)
-    reaches = (case.probe_own >= floor) & (case.probe_other >= share * case.probe_own)
-    if case.probe_untrained is None:
-        return np.zeros(case.best_r.size, bool), reaches
-    return reaches & (case.probe_other > case.probe_untrained), np.zeros(case.best_r.size, bool)
+    if evidence.probe_own is None or evidence.probe_other is None:
+        return np.zeros(evidence.best_r.size, bool), np.ones(evidence.best_r.size, bool)
+    reaches = (evidence.probe_own >= floor) & (evidence.probe_other >= share * evidence.probe_own)
+    if evidence.probe_untrained is None:
+        return np.zeros(evidence.best_r.size, bool), reaches
+    return reaches & (evidence.probe_other > evidence.probe_untrained), np.zeros(evidence.best_r.size, bool)
 
 
 def first_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,14 +9,12 @@ from random_latents import latents, pearson, varies
 from scipy import sparse
 
 from universality.correlation import (
-    CrossMoments,
     conditional_correlation,
     correlate,
     correlate_pairs,
-    max_correlation,
-    pivots,
+    correlation_matrix,
+    correlation_maxima,
 )
-from universality.correlation.inputs import as_csr
 
 quick = settings(deadline=None, max_examples=40)
 
@@ -48,29 +43,23 @@ def test_every_number_equals_numpy_and_every_bound_holds(world):
     assert (truth <= np.minimum.outer(found.cutoff_a, found.cutoff_b) + 1e-9)[left_out].all()
     listed = min(top, int(varies(y).sum()))
     assert (found.top_a(top)[0][varies(x)] >= 0).sum(axis=1).tolist() == [listed] * int(varies(x).sum())
-    max_a, max_b = max_correlation(a, b, threads=2)
+    max_a, max_b = correlation_maxima(a, b, threads=2)(None)
     np.testing.assert_allclose(max_a[varies(x)], truth.max(axis=1)[varies(x)], atol=1e-6)
     np.testing.assert_allclose(max_b[varies(y)], truth.max(axis=0)[varies(y)], atol=1e-6)
 
 
 @quick
-@given(worlds(), st.data())
-def test_merging_is_associative_and_any_sharding_gives_the_whole(world, data):
+@given(worlds())
+def test_the_dense_matrix_holds_the_listed_values_and_all_others(world):
     x, y, _, _ = world
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(x)), max_size=4)))
-    pivot = [pivots(as_csr(m, "m")) for m in (x, y)]
-    edges = [0, *cuts, len(x)]
-    shards = [
-        CrossMoments.of(sparse.csr_matrix(x[i:j]), sparse.csr_matrix(y[i:j]), *pivot)
-        for i, j in pairwise(edges)
-    ]
-    whole = CrossMoments.of(sparse.csr_matrix(x), sparse.csr_matrix(y), *pivot).correlation()
-    left = reduce(CrossMoments.merge, shards, CrossMoments.empty(*pivot))
-    right = reduce(lambda kept, shard: shard.merge(kept), reversed(shards))
-    np.testing.assert_allclose(left.correlation(), whole, atol=1e-12)
-    np.testing.assert_allclose(right.correlation(), whole, atol=1e-12)
-    top = correlate(sparse.csr_matrix(x), sparse.csr_matrix(y), top=30)
-    np.testing.assert_allclose(left.correlation()[top.indices_a, top.indices_b], top.r, atol=1e-12)
+    a, b = sparse.csr_matrix(x), sparse.csr_matrix(y)
+    top, whole = correlate(a, b, top=30), correlation_matrix(a, b)
+    np.testing.assert_allclose(whole[top.indices_a, top.indices_b], top.r, atol=1e-9)
+    np.testing.assert_allclose(
+        whole[np.ix_(varies(x), varies(y))], pearson(x, y)[np.ix_(varies(x), varies(y))], atol=1e-6
+    )
+    assert not whole[~varies(x)].any()
+    assert not whole[:, ~varies(y)].any()
 
 
 @quick

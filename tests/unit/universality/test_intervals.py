@@ -8,7 +8,13 @@ from random_latents import latents, pearson
 from scipy import sparse
 
 from universality.errors import InputError
-from universality.intervals import centred_interval, document_bootstrap
+from universality.intervals import centred_interval, percentile_interval, resampled_correlations
+
+
+def interval(x, y, indices_a, indices_b, documents, level=0.95, **options):
+    return percentile_interval(
+        resampled_correlations(x, y, indices_a, indices_b, documents, **options), level
+    )
 
 
 def rng(seed=0):
@@ -26,9 +32,7 @@ def world(request):
 def test_interval_is_the_percentiles_of_correlations_of_resampled_documents(world):
     form, x, y, documents = world
     ia, ib = np.arange(12), np.arange(12)[::-1].copy()
-    low, high = document_bootstrap(
-        form(x), form(y), ia, ib, documents, n_resamples=60, generator=rng(), level=0.9
-    )
+    low, high = interval(form(x), form(y), ia, ib, documents, n_resamples=60, generator=rng(), level=0.9)
     times = rng().multinomial(30, np.full(30, 1 / 30), size=60)
     draws = []
     for weight in times:
@@ -39,7 +43,7 @@ def test_interval_is_the_percentiles_of_correlations_of_resampled_documents(worl
 
 def test_dead_latents_have_no_interval(world):
     form, x, y, documents = world
-    low, high = document_bootstrap(form(x), form(y), [0, 1], [5, 5], documents, generator=rng())
+    low, high = interval(form(x), form(y), [0, 1], [5, 5], documents, generator=rng())
     assert not np.any([low, high])
 
 
@@ -51,7 +55,7 @@ def test_agreement_that_comes_by_documents_widens_the_interval():
     y = np.where(agree, x, draw.random(4000) < 0.2).astype(np.float32)
     x, y, width = x[:, None], y[:, None], {}
     for unit, labels in (("document", documents), ("token", np.arange(4000))):
-        low, high = document_bootstrap(x, y, [0], [0], labels, generator=rng())
+        low, high = interval(x, y, [0], [0], labels, generator=rng())
         assert low[0] < pearson(x, y)[0, 0] < high[0]
         width[unit] = high[0] - low[0]
     assert width["document"] > 1.5 * width["token"]
@@ -60,20 +64,20 @@ def test_agreement_that_comes_by_documents_widens_the_interval():
 def test_more_pairs_than_a_block_equal_single_pairs(world):
     form, x, y, documents = world
     ia, ib = rng(0).integers(0, 12, 600), rng(1).integers(0, 14, 600)
-    low, high = document_bootstrap(form(x), form(y), ia, ib, documents, generator=rng(), n_resamples=20)
+    low, high = interval(form(x), form(y), ia, ib, documents, generator=rng(), n_resamples=20)
     for k in (0, 255, 256, 599):
-        alone = document_bootstrap(
+        alone = interval(
             form(x), form(y), ia[k : k + 1], ib[k : k + 1], documents, generator=rng(), n_resamples=20
         )
         np.testing.assert_allclose((low[k], high[k]), np.ravel(alone), atol=1e-12)
 
 
-@pytest.mark.parametrize("wrong", [{"level": 1.0}, {"n_resamples": 0}, {"documents": np.zeros(3)}])
+@pytest.mark.parametrize("wrong", [{"n_resamples": 0}, {"documents": np.zeros(3)}])
 def test_misuse(world, wrong):
     form, x, y, documents = world
     arguments = {"documents": documents, "generator": rng()} | wrong
     with pytest.raises(InputError, match="must be"):
-        document_bootstrap(form(x), form(y), [0], [0], **arguments)
+        resampled_correlations(form(x), form(y), [0], [0], **arguments)
 
 
 def test_a_centred_interval_holds_its_value_and_keeps_the_width():

@@ -11,7 +11,7 @@ from universality.correlation import (
     TopSimilarity,
     correlate,
     correlate_dense,
-    max_correlation,
+    correlation_maxima,
     pairs_above,
 )
 from universality.errors import InputError
@@ -79,7 +79,7 @@ def test_maxima_equal_the_full_matrix(world):
     x, y, _ = world
     truth = pearson(x, y)
     for a, b in ((x, y), (sparse.csr_matrix(x), sparse.csr_matrix(y)), (sparse.csc_array(x), y)):
-        max_a, max_b = max_correlation(a, b)
+        max_a, max_b = correlation_maxima(a, b)(None)
         np.testing.assert_allclose(max_a[varies(x)], truth.max(axis=1)[varies(x)], atol=1e-9)
         np.testing.assert_allclose(max_b[varies(y)], truth.max(axis=0)[varies(y)], atol=1e-9)
         assert not max_a[~varies(x)].any()
@@ -91,7 +91,7 @@ def test_maximum_of_latents_that_never_meet_is_their_closed_form():
     x[:2, 0] = 1.0
     for j in range(40):
         y[5 + j % 5, j] = 1.0 + j
-    max_a, max_b = max_correlation(sparse.csr_matrix(x), sparse.csr_matrix(y))
+    max_a, max_b = correlation_maxima(sparse.csr_matrix(x), sparse.csr_matrix(y))(None)
     np.testing.assert_allclose(max_b, pearson(x, y)[0])
     np.testing.assert_allclose(max_a, pearson(x, y).max())
     assert max_a[0] < 0
@@ -104,7 +104,9 @@ def test_no_byte_depends_on_the_number_of_threads():
     one, many = correlate(x, y, top=9, threads=1), correlate(x, y, top=9, threads=5)
     for name, value in one.to_arrays().items():
         assert value.tobytes() == many.to_arrays()[name].tobytes(), name
-    for a, b in zip(max_correlation(x, y, threads=1), max_correlation(x, y, threads=5), strict=True):
+    for a, b in zip(
+        correlation_maxima(x, y, threads=1)(None), correlation_maxima(x, y, threads=5)(None), strict=True
+    ):
         assert a.tobytes() == b.tobytes()
 
 
@@ -174,7 +176,7 @@ def test_empty_and_single_rows_are_defined(shape):
     found = correlate(x, y, top=2)
     assert found.r.size == 0
     assert found.top_a(2)[0].shape == (shape[1], 2)
-    max_a, max_b = max_correlation(x, y)
+    max_a, max_b = correlation_maxima(x, y)(None)
     assert not max_a.any()
     assert not max_b.any()
 
@@ -205,7 +207,7 @@ class TestMisuse:
     def test_not_real(self):
         x = sparse.csr_matrix(np.array([[1j, 2.0]]))
         with pytest.raises(InputError, match="type of A must be real numbers; got dtype"):
-            max_correlation(x, x)
+            correlation_maxima(x, x)(None)
 
     def test_top_of_nothing(self):
         with pytest.raises(InputError, match="top of correlate must be >= 1; got 0"):

@@ -13,7 +13,7 @@ from scipy import sparse
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.correlation import correlate, correlate_dense, torch_blocks, torch_dense
-from universality.correlation.operands import sides
+from universality.correlation.operands import operands
 from universality.correlation.torch_blocks import Sizes
 from universality.correlation.torch_dense import correlate_on
 from universality.errors import InputError
@@ -93,7 +93,7 @@ def test_bounds_settle_most_lists_and_only_the_rest_is_walked(monkeypatch):
 @pytest.mark.parametrize("world", ["(300, 20, 35, 0.1, 5)", "(1500, 50, 61, 0.01, 20)", "ties", "zipf"])
 def test_upper_bounds_are_above_every_similarity(world):
     x, y, _ = WORLDS[world]
-    left, right = sides(x, y)
+    left, right = operands(x, y)
     a, b = (torch_blocks.SparseOperand(side, SMALL, CPU, torch.float32) for side in (left, right))
     kept, _ = torch_blocks.nominate(a, b, (b.n, a.n), SMALL, CPU)
     upper = np.zeros((a.n, b.n))
@@ -139,7 +139,7 @@ def test_dense_inputs_without_a_defined_correlation():
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_every_tensor_of_the_pass_stays_on_a_fake_gpu(kind, monkeypatch):
     x, y, _ = WORLDS["zipf"]
-    left, right = sides(x, y)
+    left, right = operands(x, y)
     seen = []
     sizes = Sizes(rows=500, latents=70)
 
@@ -154,7 +154,7 @@ def test_every_tensor_of_the_pass_stays_on_a_fake_gpu(kind, monkeypatch):
             a, b = (torch_blocks.SparseOperand(side, sizes, GPU, torch.float32) for side in (left, right))
         else:
             arrays = x.toarray(), y.toarray()
-            a, b = (torch_blocks.DenseOperand(m, torch_dense.column_moments(m), sizes, GPU) for m in arrays)
+            a, b = (torch_blocks.DenseOperand(m, torch_dense.dense_moments(m), sizes, GPU) for m in arrays)
         for kept in torch_blocks.nominate(a, b, (12, 11), sizes, GPU):
             assert {part.device.type for part in kept} == {"cuda"}
             assert kept.upper.dtype == torch.float64
