@@ -145,6 +145,7 @@ def _sparse_sums(a: Matrix, b: Matrix, code: np.ndarray, n_documents: int) -> Su
 
 @njit(nogil=True, cache=True)
 def _pair_sums(a, b, ia, ib, code, column, table, sums):
+    """Sums of a, b, a², b², ab by document, for each pair; ``column`` (n_rows,) zeros, ``table`` (n_documents, 5)."""
     (a_indptr, a_rows, a_values), (b_indptr, b_rows, b_values) = a, b
     for pair in range(ia.size):
         table[:] = 0.0
@@ -153,6 +154,7 @@ def _pair_sums(a, b, ia, ib, code, column, table, sums):
             column[row] = x
             table[code[row], 0] += x
             table[code[row], 2] += x * x
+        # ab needs only the rows of b, where ``column`` holds what a has there.
         for s in range(b_indptr[ib[pair]], b_indptr[ib[pair] + 1]):
             row, y = b_rows[s], np.float64(b_values[s])
             table[code[row], 1] += y

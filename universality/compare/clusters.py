@@ -76,6 +76,7 @@ def cross_similarity(stages: Stages, nodes: Nodes) -> CrossSimilarity:
         key = nodes.model_of[u] * len(nodes.models) + nodes.model_of[v]
         for pair in np.unique(key):
             here = key == pair
+            # Both models of this group of pairs, by number.
             a, b = (stages.dictionaries[nodes.models[m]].score for m in divmod(int(pair), len(nodes.models)))
             indices = nodes.latent[u[here]], nodes.latent[v[here]]
             out[here] = correlate_pairs(a, b, *indices, threads=stages.threads).r

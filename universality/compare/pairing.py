@@ -23,7 +23,9 @@ from universality.seeds import generator
 from universality.tables import MATCHED
 
 N_CANDIDATES = 5
+#: Fields of :class:`BestPartners`, in its order, as they are named in storage.
 _BEST = ("partner", "r", "low", "high", "means")
+#: Columns that change places when a pair is named the other way round; all others belong to both sides.
 _SWAPPED = {
     "latent_a": "latent_b",
     "model_a": "model_b",
@@ -151,12 +153,14 @@ def pair_matching(
         token_interval: whether to resample the token-conditional r too (the headline needs it for pairs of
             models only).
     """
+    # Computed in one order of names only: ties and the last digits of sums depend on which side is walked.
     if pair.names[0] > pair.names[1]:
         mirrored = pair_matching(
             pair.swapped(), similarity.swapped(), null.swapped(), token_interval=token_interval
         )
         return mirrored.swapped()
     rows, config, threads = pair.rows, pair.config, pair.threads
+    # Chosen on fit rows, measured on score rows: r of the first is the best of many, r_held_out is not.
     assigned = _assign(pair, similarity)
     ia, ib = assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64)
     measured = correlate_pairs(*pair.score, ia, ib, threads=threads)
@@ -166,6 +170,8 @@ def pair_matching(
     nearest = correlate(*pair.score, top=1, threads=threads)
     (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
     resampler = Resampler(*pair.score, rows.documents[rows.score], config, pair.root_seed)
+    # (n_pairs, n_resamples) each; the same documents in the same resample for every pair of the comparison, so that
+    # medians over several pairs of models have an interval too.
     draws, draws_a, draws_b = resampler.together(
         [(ia, ib), _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)]
     )
@@ -226,6 +232,7 @@ class Resampler:
 
     def together(self, lists: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
         """Correlations of several lists of pairs; a pair that is in more than one is resampled once."""
+        # A pair is one number a * n_b + b: assigned pairs are mostly best pairs too, and resampling is what costs.
         n_b = self.right.shape[1]
         keys = [a.astype(np.int64) * n_b + b for a, b in lists]
         unique, inverse = np.unique(np.concatenate(keys), return_inverse=True)
@@ -250,6 +257,8 @@ def _assign(pair: DictionaryPair, similarity: TopSimilarity) -> MatchResult:
     config = pair.config
     if config.method != "assignment":
         return match(similarity, method=config.method, unmatched=config.unmatched)
+    # Lists are cut at ``top``: without the search a latent whose candidates are all taken would stay alone, and the
+    # matching would be exact for the listed pairs only.
     search = pairs_above(*pair.fit, threads=pair.threads)
     return match(similarity, unmatched=config.unmatched, search=search, threads=pair.threads)
 

@@ -46,6 +46,7 @@ def resampled_conditional(
     _, position = np.unique(positions, return_inverse=True)
     a, b = left.tocsc().astype(np.float64), right.tocsc().astype(np.float64)
     effects = additive_effects(tokens, positions)
+    # (n_resamples, 1) score rows in each resample: documents differ in length.
     counts = (weights @ np.bincount(document, minlength=n_documents))[:, None].astype(np.float64)
     out = np.zeros((indices_a.size, n_resamples), np.float32)
     for first in range(0, indices_a.size, _PAIRS):
@@ -56,6 +57,7 @@ def resampled_conditional(
             (two.indptr, two.indices, two.data, *effects(two)),
             token, position, document, np.zeros(token.size), np.zeros(token.size), sums,
         )  # fmt: skip
+        # A resample weighs documents, so its moments are weighted sums of theirs: (n_resamples, n_pairs) each.
         x, y, xx, yy, xy = (weights @ part.T for part in sums)
         left_x, left_y = xx - x * x / counts, yy - y * y / counts
         defined = (left_x > 1e-9 * xx.max(initial=0)) & (left_y > 1e-9 * yy.max(initial=0))
@@ -68,6 +70,7 @@ def resampled_conditional(
 def _document_sums(a, b, token, position, document, column_a, column_b, sums):
     """Moments of both residuals by pair and document: x, y, xx, yy, xy."""
     for pair in range(sums.shape[1]):
+        # Both latents spread out over all rows: what token and position explain of a silent row is not 0.
         for side, column in ((a, column_a), (b, column_b)):
             for s in range(side[0][pair], side[0][pair + 1]):
                 column[side[1][s]] = side[2][s]

@@ -42,8 +42,10 @@ class _Groups:
         self.position_of, positions_count = _dummies(positions, n_rows, "positions")
         # Sparse (tokens, positions): the counts of both, tokens already whitened.
         self.both = sparse.diags_array(self.whiten) @ (self.token_of @ self.position_of.T)
+        # (positions, positions): small, since contexts are short; tokens, of which there are many, are never squared.
         schur = np.diag(positions_count) - dense(self.both.T @ self.both)
         value, vector = np.linalg.eigh(schur)
+        # Its rank is at most positions - 1: the dummies of both sum to 1. What is left of the rest is rounding.
         keep = value > 1e-10 * max(float(positions_count.max(initial=1.0)), 1.0)
         self.root = vector[:, keep].T / np.sqrt(value[keep])[:, None]
 
@@ -142,6 +144,7 @@ def conditional_correlation(
         explained[first:last] = sa.multiply(sb).sum(axis=0) + (ga * gb).sum(axis=0)
         own_a[first:last] = sa.multiply(sa).sum(axis=0) + (ga * ga).sum(axis=0)
         own_b[first:last] = sb.multiply(sb).sum(axis=0) + (gb * gb).sum(axis=0)
+    # <Ma, Mb> = <a, b> - <Pa, Pb>, and the same for both norms.
     square_a, square_b = (np.asarray(m.multiply(m).sum(axis=0)).ravel() for m in (a, b))
     return _ratio(both - explained, square_a[ia], own_a, square_b[ib], own_b)
 

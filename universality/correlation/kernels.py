@@ -55,6 +55,7 @@ class ByRow(NamedTuple):
 def _accumulate(left, right, latent, products, touched):
     spans, entries, as_values = right.spans, right.entries, right.as_values
     last = left.indptr[latent + 1]
+    # Rows of a latent are known in advance: their spans are asked for first, the entries behind them a little later.
     for t in range(left.indptr[latent], last):
         if t + _SPANS_AHEAD < last:
             prefetch(spans, 2 * np.int64(left.rows[t + _SPANS_AHEAD]))  # pyright: ignore[reportCallIssue]
@@ -118,6 +119,7 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
                     lane[k] = r if r > lane[k] else lane[k]
             products[low:high] = 0.0
         best = lane.max()
+        # The last, partly padded block: padding has scale 0, hence r = 0, and must not count.
         for b in range(n_whole << SHIFT, n_b):
             r = (products[b] - total * b_total[b] * per_row) * (scale * b_scale[b])
             products[b] = 0.0

@@ -64,17 +64,19 @@ def _products(
     a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both
 ):
     """Co-products of pairs ``order[first:last]``, which are sorted by a: a's column is spread out once."""
-    spread = -1
+    spread = -1  # the latent of a that stands in ``column`` (n_rows,), zeros elsewhere
     for k in range(first, last):
         pair = order[k]
         a, b = ia[pair], ib[pair]
         if a != spread:
+            # Only the rows of the last latent are cleared: a whole column would cost n_rows for a rare one.
             if spread >= 0:
                 for s in range(a_indptr[spread], a_indptr[spread + 1]):
                     column[a_rows[s]] = 0.0
             for s in range(a_indptr[a], a_indptr[a + 1]):
                 column[a_rows[s]] = a_values[s]
             spread = a
+        # Rows rise within b: one sum in one order, on whichever thread.
         total, count = 0.0, 0
         for s in range(b_indptr[b], b_indptr[b + 1]):
             x = column[b_rows[s]]
@@ -145,6 +147,7 @@ def correlate_pairs(
     a, b = as_csr(A, "A"), as_csr(B, "B")
     ma, mb = latent_moments(a), latent_moments(b)
     pivot_a, pivot_b = pivots(a, ma), pivots(b, mb)
+    # "Fires" is counted on the values as given; r may be taken from shifted ones, where pivots save digits.
     products, n_both = pair_products(a, b, ia, ib, threads)
     count_a, count_b = ma.count[ia], mb.count[ib]
     if pivot_a.any() or pivot_b.any():
@@ -174,6 +177,7 @@ def _dense_pairs(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray) -
     products, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
     for first, last in blocks(x.shape[0], _ROWS_PER_BLOCK):
         bx, by = np.asarray(x[first:last], np.float64), np.asarray(y[first:last], np.float64)
+        # Centred before multiplying: dense coordinates may lie far from 0, where a difference of sums has no digits.
         centred_x, centred_y, fires_x, fires_y = bx - mx.mean, by - my.mean, bx != 0, by != 0
         for p, q in blocks(ia.size, 1024):
             products[p:q] += np.einsum("ij,ij->j", centred_x[:, ia[p:q]], centred_y[:, ib[p:q]])
