@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.engine.step import StepContext
 from pipelines.hub import sae_source
+from results.schema import DICTIONARY_DOMAINS, MODELS
 from results.stored_comparison import input_name
 from universality.sae.architectures import ARCHITECTURES
 from universality.sae.sae_config import SAETrainingConfig
@@ -66,24 +67,11 @@ def models_table(
                 **_decoder_norms(dictionary),
             }
         )
-    table = DataFrame(rows)
-    return table.astype(
-        {
-            "model_seed": str,
-            "train_tokens": "Int64",
-            "sae_tokens": "Int64",
-            "k": "Int64",
-            "heldout_loss": float,
-            "max_init_cosine": float,
-            "replicate_of": object,
-            "sae_seed": object,
-            "sparsity": object,
-        }
-    )
+    return MODELS.typed(DataFrame(rows))
 
 
 def dictionary_domains(ctx: StepContext) -> DataFrame:
-    """model, domain, n_rows, fvu: how much of each domain's variance about its own mean a dictionary leaves."""
+    """The table ``dictionary_domains``: how much of each domain's variance about its own mean a dictionary leaves."""
     from pandas import DataFrame
 
     p = ctx.params
@@ -92,7 +80,7 @@ def dictionary_domains(ctx: StepContext) -> DataFrame:
         for name in (*p["trained"], *p["replicates"], *p["untrained"])
         for domain, n_rows, fvu in ctx.inputs[input_name("latents", name)].json("quality_by_domain")
     ]
-    return DataFrame(rows, columns=["model", "domain", "n_rows", "fvu"])
+    return DataFrame(rows, columns=DICTIONARY_DOMAINS.names)
 
 
 def _sae_seed(dictionary: Artifact) -> str | None:

@@ -71,6 +71,19 @@ class TableSchema:
         key = tuple(label.name for label in labels)
         return replace(self, key=(*key, *self.key), columns=(*labels, *self.columns))
 
+    def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame of these columns, each converted to its type.
+
+        Whole numbers that may be missing become pandas' ``Int64``, text that may be missing Python objects.
+        """
+        missing = {"text": "object", "int64": "Int64", "bool": "boolean"}
+        return frame.astype(
+            {
+                of.name: missing.get(of.dtype, of.dtype) if of.nullable else of.dtype.replace("text", "str")
+                for of in self.columns
+            }
+        )
+
     def check(self, frame: pd.DataFrame) -> None:
         """Refuse a frame that is not this table; types are not asked of a frame without rows.
 

@@ -15,6 +15,7 @@ from pipelines.steps.dictionary_costs import sweep_quality_cost, sweep_sae_cost
 from pipelines.steps.dictionary_steps import measured, open_sae, spliced, write_sae
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import training_source
+from results.schema import SWEEPS
 from results.stored_comparison import input_name
 from universality.seeds import derive_seed
 
@@ -103,9 +104,7 @@ def sweep(ctx: StepContext) -> None:
         rows += [{**shared, **row} for row in quality]
     best = frontier(*np.array(means, dtype=np.float64).reshape(-1, 2).T)
     n_seeds = ctx.params["n_seeds"]
-    table = DataFrame(rows).assign(frontier=np.repeat(best, n_seeds))
-    kinds = {**dict.fromkeys([*MEASURED, "seed_cosine"], float), "n_dense": "Int64", "sparsity": object}
-    write_table(ctx, "sweeps", table.astype(kinds))
+    write_table(ctx, "sweeps", SWEEPS.typed(DataFrame(rows).assign(frontier=np.repeat(best, n_seeds))))
 
 
 def _seed_cosine(sae: Artifact, seeds: list[int]) -> float | None:

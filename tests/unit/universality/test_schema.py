@@ -13,7 +13,7 @@ import pytest
 from universality.compare import CompareConfig, Comparison, compare
 from universality.errors import InputError
 from universality.planted import plant
-from universality.schema import column_type, correlation, count, word
+from universality.schema import column_type, correlation, count, share, word
 from universality.tables import COMPARISON, K_OF_M, PAIRS, table
 
 SCHEMA = table("things", "a thing", "name", word("name", "any", "what it is called"), count("n?", "how many"))
@@ -50,6 +50,22 @@ def test_a_frame_that_is_not_the_table_is_refused(frame: pd.DataFrame, words: st
 )
 def test_the_table_passes_in_any_of_its_forms(frame: pd.DataFrame) -> None:
     SCHEMA.check(frame)
+
+
+def test_values_are_converted_to_the_types_declared() -> None:
+    columns = (
+        word("name", "any", "a word"),
+        word("note?", "any", "a word"),
+        count("n?", "how many"),
+        share("of?", "it"),
+    )
+    typed = table("things", "a thing", "name", *columns).typed(
+        pd.DataFrame({"name": [1, 2], "note": [None, "a"], "n": [None, 3.0], "of": [None, None]})
+    )
+    assert [str(dtype) for dtype in typed.dtypes] == ["str", "object", "Int64", "float64"]
+    assert typed["name"].tolist() == ["1", "2"]
+    assert typed["n"].isna().tolist() == [True, False]
+    assert typed["note"].isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
