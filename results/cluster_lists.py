@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from results import words
-from results.feature_lists import feature_keys, features_matching
+from results.feature_lists import features_matching
 from results.frames import cluster_domains
+from results.ids import feature_id, feature_ids
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
 
@@ -40,17 +41,17 @@ def listed_clusters(stored: StoredComparison) -> pd.DataFrame:
     table = stored.table("clusters")
     if "members" not in table.columns:  # runs of the first version
         table = table.assign(
-            members=table["cluster"].map(feature_keys(members).groupby(members["cluster"]).agg(";".join))
+            members=table["cluster"].map(feature_ids(members).groupby(members["cluster"]).agg(";".join))
         )
     frame = table.merge(
         rates.rename(columns={"size": "n_members", "min": "rate_low", "max": "rate_high"}),
         left_on="cluster", right_index=True, how="left",
     )  # fmt: skip
-    unshared_firings = frame["n_models"].to_numpy() < 2
+    single = frame["n_models"].to_numpy() < 2
     return frame.assign(
         id=frame["cluster"].astype(str),
-        completeness=frame["completeness"].mask(unshared_firings),
-        cohesion=frame["cohesion"].mask(unshared_firings),
+        completeness=frame["completeness"].mask(single),
+        cohesion=frame["cohesion"].mask(single),
         domain=frame["cluster"].map(cluster_domains(members)),
     )
 
@@ -84,7 +85,7 @@ class ClusterFilter:
             keep &= _holding(frame, features[features["top_domain"].isin(list(self.domains))])
         if self.search.strip():
             matching = features_matching(stored, self.search)
-            keep &= _holding(frame, features[feature_keys(features).isin(matching)])
+            keep &= _holding(frame, features[feature_ids(features).isin(matching)])
         return frame[keep]
 
 
@@ -104,7 +105,7 @@ def cluster_members(stored: StoredComparison, cluster: int) -> pd.DataFrame:
     features = stored.table("features")
     members = features[(features["cluster"] == cluster).fillna(False).to_numpy(bool)]
     rank = {model: place for place, model in enumerate(stored.models())}
-    members = members.assign(id=feature_keys(members), rank=members["model"].map(rank))
+    members = members.assign(id=feature_ids(members), rank=members["model"].map(rank))
     return members.sort_values(["rank", "latent"], ignore_index=True)
 
 
@@ -143,7 +144,7 @@ def absences(stored: StoredComparison, members: pd.DataFrame) -> list[Absence]:
     if table is None or not missing:
         return [Absence(model) for model in missing]
     near = table[table["latent_a"].isin(members["latent"].to_numpy()).to_numpy()]
-    near = near[feature_keys(near, "a").isin(set(members["id"])) & near["model_b"].isin(missing)]
+    near = near[feature_ids(near, "a").isin(set(members["id"])) & near["model_b"].isin(missing)]
     best = near.sort_values("r", ascending=False, kind="stable").drop_duplicates("model_b")
     rows = {str(row["model_b"]): row for _, row in best.iterrows()}
     return [_absence(model, rows[model], features) if model in rows else Absence(model) for model in missing]
@@ -155,9 +156,9 @@ def _absence(model: str, row: pd.Series, features: pd.DataFrame) -> Absence:
     home = there["cluster"].iloc[0] if len(there) else None
     return Absence(
         model,
-        f"{model}:{latent}",
+        feature_id(model, latent),
         float(row["r"]),
-        f"{row['model_a']}:{row['latent_a']}",
+        feature_id(row["model_a"], row["latent_a"]),
         None if home is None or pd.isna(home) else int(home),
     )
 

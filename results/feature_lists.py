@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
+from results.ids import FEATURE_ID, feature_ids, pair_ids
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
-
-FEATURE_ID = re.compile(r"^(?P<model>[^:\s]+):(?P<latent>\d+)$")
-
-
-def feature_keys(frame: pd.DataFrame, side: str = "") -> pd.Series:
-    """Feature ids ``model:latent`` of a frame, or of one side of a frame of pairs."""
-    suffix = f"_{side}" if side else ""
-    return frame[f"model{suffix}"].astype(str) + ":" + frame[f"latent{suffix}"].astype(str)
 
 
 def among(ids: Iterable[str], matching: pd.Index) -> np.ndarray:
@@ -37,7 +29,7 @@ def features_matching(stored: StoredComparison, search: str) -> pd.Index:
         return pd.Index([text])
     if text.isdecimal() and len(text) < 10:
         features = stored.table("features")
-        return pd.Index(feature_keys(features[features["latent"] == int(text)]))
+        return pd.Index(feature_ids(features[features["latent"] == int(text)]))
     quoted = len(text) > 2 and text[0] == text[-1] == '"'
     return pd.Index(_peaking_near(stored, text[1:-1] if quoted else text))
 
@@ -45,7 +37,7 @@ def features_matching(stored: StoredComparison, search: str) -> pd.Index:
 @remembered(32)
 def _peaking_near(stored: StoredComparison, text: str) -> list[str]:
     near, top = stored.text.rows_near(text), stored.top_rows()
-    return feature_keys(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
+    return feature_ids(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
 
 
 def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:
@@ -54,9 +46,8 @@ def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:
     if match is None:
         return None
     features = stored.table("features")
-    rows = features[
-        features["latent"].to_numpy() == int(match["latent"])
-    ]  # numbers first: texts are slower by far
+    # Numbers first: comparing texts is slower by far.
+    rows = features[features["latent"].to_numpy() == int(match["latent"])]
     rows = rows[rows["model"] == match["model"]]
     return None if rows.empty else rows.iloc[0]
 
@@ -66,7 +57,7 @@ def specific_features(stored: StoredComparison) -> pd.DataFrame:
     """Features that no other model has, with their first verdict."""
     features = stored.table("features")
     specific = features[(features["status"] == "alive") & (features["class"] == "specific")]
-    specific = specific.assign(id=feature_keys(specific), verdict=specific["verdict"].fillna("untested"))
+    specific = specific.assign(id=feature_ids(specific), verdict=specific["verdict"].fillna("untested"))
     return specific.sort_values("best_r", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -82,7 +73,7 @@ def partners_of(pairs: pd.DataFrame, model: str, latent: int) -> pd.DataFrame:
         rows = rows[rows[f"model_{side}"] == model]
         parts.append(rows.assign(model=rows[f"model_{far}"], latent=rows[f"latent_{far}"]))
     partners = pd.concat(parts, ignore_index=True)
-    return partners.assign(id=feature_keys(partners, "a") + "-" + feature_keys(partners, "b"))
+    return partners.assign(id=pair_ids(partners))
 
 
 def candidates_of(table: pd.DataFrame, model: str, latent: int, other: str) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from results.ids import pair_ids
 from results.words import CLASSES, LEVELS
 
 #: Kinds of pairs whose distributions are compared, from the top of a figure to its bottom.
@@ -210,8 +211,7 @@ def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     for side in "ab":
         renamed = known.rename(columns={column: f"{column}_{side}" for column in known.columns})
         frame = frame.merge(renamed, on=[f"model_{side}", f"latent_{side}"], how="left")
-    a, b = (frame[f"model_{s}"].astype(str) + ":" + frame[f"latent_{s}"].astype(str) for s in "ab")
-    frame.insert(0, "id", a + "-" + b)
+    frame.insert(0, "id", pair_ids(frame))
     frame["rate_ratio"] = frame["firing_rate_a"] / frame["firing_rate_b"].where(frame["firing_rate_b"] > 0)
     return frame.sort_values("r_held_out", ascending=False, kind="stable", ignore_index=True)
 

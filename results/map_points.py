@@ -13,7 +13,7 @@ from results import words
 from results.cluster_lists import listed_clusters
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, OKABE_ITO, model_colours
 from results.export import graphml, named_graph
-from results.feature_lists import feature_keys
+from results.ids import feature_ids
 from results.pair_lists import listed_pairs
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
@@ -57,10 +57,10 @@ def placed_features(stored: StoredComparison) -> pd.DataFrame:
     """
     features, places = stored.table("features"), stored.table("positions")
     frame = places.merge(features, on=["model", "latent"], how="left", validate="one_to_one")
-    frame["id"] = feature_keys(frame)
+    frame["id"] = feature_ids(frame)
     frame["domain"] = frame["top_domain"] if "top_domain" in frame.columns else None
     pairs = listed_pairs(stored)
-    sides = pd.concat([pairs[["id"]].assign(feature=feature_keys(pairs, side)) for side in "ab"])
+    sides = pd.concat([pairs[["id"]].assign(feature=feature_ids(pairs, side)) for side in "ab"])
     # Pairs come strongest first, so the first one of a feature is its best.
     best = sides.sort_index(kind="stable").drop_duplicates("feature").set_index("feature")["id"]
     return frame.assign(pair=frame["id"].map(best))
@@ -110,12 +110,12 @@ def _by_values(frame: pd.DataFrame, column: str, colours: dict[str, str]) -> lis
 
 def _by_level(frame: pd.DataFrame) -> list[ColourGroup]:
     # A feature without a partner has no match whose level could be tested.
-    unshared_firings = (frame["class"] == "specific").to_numpy()
+    unmatched = (frame["class"] == "specific").to_numpy()
     groups = [
-        ColourGroup(group.name, group.colour, group.members & ~unshared_firings)
+        ColourGroup(group.name, group.colour, group.members & ~unmatched)
         for group in _by_values(frame, "level", LEVEL_COLOURS)
     ]
-    return [*groups, ColourGroup(NO_PARTNER, "#B5B5B5", unshared_firings)]
+    return [*groups, ColourGroup(NO_PARTNER, "#B5B5B5", unmatched)]
 
 
 def _by_domain(frame: pd.DataFrame) -> list[ColourGroup]:

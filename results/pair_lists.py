@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from results import frames
-from results.feature_lists import among, feature_keys, features_matching
-from results.pins import PAIR_ID
+from results.feature_lists import among, features_matching
+from results.ids import PAIR_ID, feature_id, feature_ids
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
 
@@ -61,8 +61,8 @@ def find_pair(stored: StoredComparison, pair: str) -> pd.Series | None:
     pairs = listed_pairs(stored)
     rows = pairs[pairs["id"] == pair]
     if rows.empty and (match := PAIR_ID.match(pair)):
-        turned = f"{match['model_b']}:{match['latent_b']}-{match['model_a']}:{match['latent_a']}"
-        rows = pairs[pairs["id"] == turned]
+        a, b = (feature_id(match[f"model_{side}"], int(match[f"latent_{side}"])) for side in "ab")
+        rows = pairs[pairs["id"] == f"{b}-{a}"]
     return None if rows.empty else rows.iloc[0]
 
 
@@ -113,7 +113,7 @@ class PairFilter:
 @remembered()
 def _side_keys(stored: StoredComparison) -> tuple[list[str], list[str]]:
     """Feature id of both sides of every row of :func:`listed_pairs`."""
-    return feature_keys(listed_pairs(stored), "a").tolist(), feature_keys(listed_pairs(stored), "b").tolist()
+    return feature_ids(listed_pairs(stored), "a").tolist(), feature_ids(listed_pairs(stored), "b").tolist()
 
 
 def sort_pairs(frame: pd.DataFrame, order: str) -> pd.DataFrame:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from results.ids import PAIR_ID, pair_ids
 from universality.errors import InputError, must_be
 
-#: Id of a pair: model and latent of both sides.
-PAIR_ID = re.compile(r"^(?P<model_a>[^:\s]+):(?P<latent_a>\d+)-(?P<model_b>[^:\s]+):(?P<latent_b>\d+)$")
 _SIDES = ["model_a", "latent_a", "model_b", "latent_b"]
 
 
@@ -91,7 +89,8 @@ def pinned_rows(pins: Pins, run: str, pairs: pd.DataFrame) -> pd.DataFrame:
     rows = pinned.merge(pairs, on=by, how="left", indicator=True)
     lost = rows.loc[rows["_merge"] == "left_only", _SIDES]
     if len(lost):
-        words = [f"{row.model_a}:{row.latent_a}-{row.model_b}:{row.latent_b}" for row in lost.itertuples()]
         remedy = "Pin assigned pairs of this run; models stand in the order of its tables."
-        raise InputError(must_be("pinned pairs", f"run {run!r}", "among its pairs", ", ".join(words), remedy))
+        raise InputError(
+            must_be("pinned pairs", f"run {run!r}", "among its pairs", ", ".join(pair_ids(lost)), remedy)
+        )
     return rows[list(pairs.columns)]

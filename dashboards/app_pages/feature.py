@@ -13,7 +13,8 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import step_buttons
 from dashboards.data import View
 from dashboards.frame import current_view
-from results.feature_lists import FEATURE_ID, find_feature
+from results.feature_lists import find_feature
+from results.ids import FEATURE_ID, feature_id
 
 BOX = "go_to"
 
@@ -23,7 +24,7 @@ def go_to() -> None:
     typed = str(st.session_state[BOX]).strip()
     shown = FEATURE_ID.match(st.query_params.get("feature", ""))
     if shown and typed.isdecimal():
-        typed = f"{shown['model']}:{typed}"
+        typed = feature_id(shown["model"], int(typed))
     if typed:
         st.query_params["feature"] = typed
 
@@ -32,7 +33,7 @@ def go_anywhere(features: pd.DataFrame) -> None:
     """Write a feature that fires, drawn at random, into the address."""
     firing = features.index[(features["status"] != "dead").to_numpy()]
     row = features.loc[np.random.default_rng().choice(firing)]
-    st.query_params["feature"] = f"{row['model']}:{row['latent']}"
+    st.query_params["feature"] = feature_id(row["model"], row["latent"])
 
 
 def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
@@ -49,10 +50,10 @@ def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
         )  # fmt: skip
         if row is not None:
             model, latent = row["model"], row["latent"]
-            view_popover(view, feature=f"{model}:{latent}")
+            view_popover(view, feature=feature_id(model, latent))
             csv_button(lambda: row.to_frame().T, f"feature_{model}.{latent}.csv", key="feature_csv")
             latents = features.loc[(features["model"] == model).to_numpy(), "latent"]
-            step_buttons([f"{model}:{i}" for i in sorted(latents)], param="feature", key="latent")
+            step_buttons([feature_id(model, i) for i in sorted(latents)], param="feature", key="latent")
 
 
 def main() -> None:

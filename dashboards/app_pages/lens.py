@@ -17,6 +17,7 @@ from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.lens import read
 from results import text_lens, words
+from results.ids import feature_ids
 from results.text_lens import Agreement, Reading
 
 #: Tokens on which a cluster must fire before its correlation says anything.
@@ -159,9 +160,8 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
         where = "on this text" if position is None else f"on token {position + 1}"
         st.caption(f"**{len(rows):,}** of them fire {where}; strongest first")
         rows = rows.head(MAX_ROWS)
-        ids = rows["model"].astype(str) + ":" + rows["latent"].astype(str)
         rows = rows.assign(
-            link=[page_address("feature", view, feature=i) for i in ids],
+            link=[page_address("feature", view, feature=feature) for feature in feature_ids(rows)],
             token=[reading.tokens[i].replace(" ", "·") for i in rows["position"]],
         )
         link = st.column_config.LinkColumn("feature", display_text=r"feature=([^&]+)")

@@ -14,7 +14,7 @@ from dashboards.components.list_page import TablePage
 from dashboards.components.pair_detail import show_pair
 from dashboards.components.pin_panel import pin_button
 from results import words
-from results.feature_lists import feature_keys
+from results.ids import feature_ids
 from results.pair_lists import PAIR_ORDERS, PairFilter, find_pair, listed_pairs, sort_pairs
 
 ALL = "All pairs of models"
@@ -61,8 +61,8 @@ class PairsPage(TablePage):
     def columns(self) -> Sequence[Column]:
         """Both features and their agreement."""
         return [
-            Column("A", lambda pairs: feature_keys(pairs, "a"), text("A", width="small")),
-            Column("B", lambda pairs: feature_keys(pairs, "b"), text("B", width="small")),
+            Column("A", lambda pairs: feature_ids(pairs, "a"), text("A", width="small")),
+            Column("B", lambda pairs: feature_ids(pairs, "b"), text("B", width="small")),
             Column("r_held_out", "r_held_out", bar("held-out r")),
             Column("r_token", "r_token",
                    number("beyond token", format="%.2f", help="held-out r, token and position means removed")),

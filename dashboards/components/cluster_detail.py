@@ -24,8 +24,8 @@ from results import words
 from results.cluster_lists import Absence, absences, cluster_members
 from results.colours import GREY, model_colours
 from results.evaluation_text import EvaluationText
-from results.feature_lists import feature_keys
 from results.firing import consensus_rows, correlations
+from results.ids import feature_ids, pair_ids
 from results.token_text import Channel, token_strip
 
 #: Columns beside each other; more models stand in further rows.
@@ -207,7 +207,6 @@ def inside_pairs(pairs: pd.DataFrame, members: pd.DataFrame) -> pd.DataFrame:
     """The assigned pairs whose both sides are members, strongest first, with ``a``, ``b`` and ``id``."""
     # Numbers first: comparing texts is slower by far.
     near = pairs[np.logical_and(*(pairs[f"latent_{s}"].isin(members["latent"]).to_numpy() for s in "ab"))]
-    a, b = (feature_keys(near, side) for side in "ab")
-    near = near.assign(a=a, b=b, id=a + "-" + b)
+    near = near.assign(a=feature_ids(near, "a"), b=feature_ids(near, "b"), id=pair_ids(near))
     inside = near[near["a"].isin(members["id"]) & near["b"].isin(members["id"])]
     return inside.sort_values("r_held_out", ascending=False, ignore_index=True)

@@ -15,6 +15,7 @@ from dashboards.data import View
 from results import words
 from results.evaluation_text import EvaluationText
 from results.firing import Firing, distinct, rows_of_choice
+from results.ids import feature_id
 from results.token_text import Channel, token_strip
 
 #: Contexts shown at first, and after a click on *More*.
@@ -43,7 +44,7 @@ class DrawnFeature:
     @property
     def name(self) -> str:
         """As written everywhere, for example ``m0:12``."""
-        return f"{self.model}:{self.latent}"
+        return feature_id(self.model, self.latent)
 
     def channel(self, rows: np.ndarray) -> Channel:
         """Its activations on evaluation rows, as they are drawn on their tokens."""

@@ -22,6 +22,7 @@ from results import words
 from results.colours import GREY, model_colours
 from results.feature_lists import candidates_of, partners_of
 from results.feature_neighbours import neighbours
+from results.ids import feature_id, feature_ids
 from results.progress import command
 
 #: Other models beside each other.
@@ -35,7 +36,7 @@ def show_feature(view: View, row: pd.Series) -> None:
     model, latent, status = str(row["model"]), int(row["latent"]), str(row["status"])
     colour = model_colours(view.models()).get(model, GREY)
     level = [] if pd.isna(row["level"]) else [badge_of("level", row["level"])]
-    st.html(heading([(f"{model}:{latent}", colour)], [*feature_badges(row), *level]))
+    st.html(heading([(feature_id(model, latent), colour)], [*feature_badges(row), *level]))
     if status in words.LATENTS:
         st.caption(f":material/info: {words.LATENTS[status]}")
     st.html(facts(_facts(row)))
@@ -113,7 +114,7 @@ def _other(view: View, other: str, partner: pd.Series | None, candidates: pd.Dat
     if partner is None:
         st.html(legend([remark("no partner was assigned")]))
     else:
-        name = f"{other}:{int(partner['latent'])}"
+        name = feature_id(other, partner["latent"])
         below = f"level {partner['level']} · q {words.probability(partner['q'])}"
         r = Fact(f"held-out r to its partner {name}", words.number(partner["r_held_out"]), below)
         st.html(facts([r]))
@@ -121,7 +122,7 @@ def _other(view: View, other: str, partner: pd.Series | None, candidates: pd.Dat
             feature_link(view, name)
             pair_link(view, str(partner["id"]), "The pair")
     if candidates is not None and len(candidates):
-        shown = candidates.assign(id=other + ":" + candidates["latent"].astype(str))
+        shown = candidates.assign(id=feature_ids(candidates))
         _going_table(shown, "fit r", key=f"near_{other}")
 
 
@@ -137,7 +138,9 @@ def show_neighbours(view: View, model: str, latent: int) -> None:
         own = features[(features["model"] == model).to_numpy()].set_index("latent")
         shown = near.join(own[["status", "class", "firing_rate"]], on="latent")
         shown = shown.assign(
-            id=model + ":" + near["latent"].astype(str), kind=shown["class"], rate=100 * shown["firing_rate"]
+            id=[feature_id(model, latent) for latent in near["latent"]],
+            kind=shown["class"],
+            rate=100 * shown["firing_rate"],
         )
         _going_table(shown, "r", ["status", "kind", "rate"], key="own_neighbours")
 

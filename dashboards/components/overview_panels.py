@@ -13,6 +13,7 @@ from dashboards.data import View
 from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from results import dictionary_frames, finding_frames, frames, words
 from results.headline import overall_values
+from results.ids import feature_id
 
 #: Measures of agreement beside each other, and their headings.
 MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
@@ -120,7 +121,8 @@ def domain_table(table: pd.DataFrame) -> None:
     rows = chosen["selection"]["rows"]
     if rows and rows[0] < len(shown) and pd.notna(shown["partner_latent"].iloc[rows[0]]):
         row = shown.iloc[rows[0]]
-        pair = f"{row['model']}:{row['latent']}-{row['partner_model']}:{int(row['partner_latent'])}"
+        partner = feature_id(row["partner_model"], row["partner_latent"])
+        pair = f"{feature_id(row['model'], row['latent'])}-{partner}"
         screen_link("pairs", f"Open {pair}", pair=pair)
     else:
         st.caption("Select a row to open its pair.")

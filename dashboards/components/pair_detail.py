@@ -16,11 +16,12 @@ from dashboards.data import View
 from results import words
 from results.colours import OKABE_ITO, SIDE_COLOURS
 from results.feature_lists import candidates_of, find_feature
+from results.ids import feature_id
 
 
 def show_pair(view: View, row: pd.Series) -> None:
     """The whole detail of an assigned pair."""
-    names = [f"{row[f'model_{side}']}:{row[f'latent_{side}']}" for side in "ab"]
+    names = [feature_id(row[f"model_{side}"], row[f"latent_{side}"]) for side in "ab"]
     st.html(heading(zip(names, SIDE_COLOURS.values(), strict=True), badges(row, view.alpha)))
     st.html(facts(evidence_facts(row, view.alpha)))
     with st.container(horizontal=True, gap="medium"):

@@ -15,6 +15,7 @@ from dashboards.components.verdicts import show_verdicts
 from dashboards.data import View
 from results import words
 from results.colours import SIDE_COLOURS
+from results.ids import feature_id
 
 ALONE = "nothing"
 
@@ -22,13 +23,14 @@ ALONE = "nothing"
 def show_specific(view: View, row: pd.Series) -> None:
     """The whole detail of a feature."""
     model, latent = str(row["model"]), int(row["latent"])
-    st.html(heading([(f"{model}:{latent}", SIDE_COLOURS["a"])], feature_badges(row)))
+    feature = feature_id(model, latent)
+    st.html(heading([(feature, SIDE_COLOURS["a"])], feature_badges(row)))
     st.html(facts([
         Fact("best held-out r", words.number(row["best_r"]), "in any other model"),
         Fact("fires on", words.rate(row["firing_rate"]), "of all rows"),
         Fact("largest activation", words.number(row.get("max_activation")), "on the evaluation text"),
     ]))  # fmt: skip
-    feature_link(view, f"{model}:{latent}", "All that is known of this feature")
+    feature_link(view, feature, "All that is known of this feature")
     show_verdicts(view, model, latent)
     with panel(border=False):
         features = [drawn_feature(view, model, latent, SIDE_COLOURS["a"]), *_companion(view, model, latent)]
@@ -44,7 +46,7 @@ def _companion(view: View, model: str, latent: int) -> list[DrawnFeature]:
         return []
     best = table[(table["model_a"] == model) & (table["latent_a"] == latent) & (table["rank"] == 1)]
     near = {
-        f"{other}:{number} (fit r {words.number(r)})": (str(other), int(number))
+        f"{feature_id(other, number)} (fit r {words.number(r)})": (str(other), int(number))
         for other, number, r in zip(best["model_b"], best["latent_b"], best["r"], strict=True)
     }
     if not near:

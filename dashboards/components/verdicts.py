@@ -14,6 +14,7 @@ from dashboards.data import View
 from results import words
 from results.colours import VERDICT_COLOURS
 from results.feature_lists import candidates_of
+from results.ids import feature_id
 
 #: Black is invisible on the dark page; a dark grey reads on both.
 _COLOURS = {verdict: "#5F6B73" if c == "#000000" else c for verdict, c in VERDICT_COLOURS.items()}
@@ -90,4 +91,6 @@ def _nearest(
 ) -> tuple[str | None, float | None]:
     """Name and fit r of a feature's best candidate in another model."""
     best = pd.DataFrame() if candidates is None else candidates_of(candidates, model, latent, other)
-    return (f"{other}:{best['latent'].iloc[0]}", float(best["r"].iloc[0])) if len(best) else (None, None)
+    return (
+        (feature_id(other, best["latent"].iloc[0]), float(best["r"].iloc[0])) if len(best) else (None, None)
+    )

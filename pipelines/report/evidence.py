@@ -9,6 +9,7 @@ from pipelines.report.figures.case_figures import CaseStudy, Context
 from results.colours import SIDE_COLOURS, model_colours
 from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
+from results.ids import feature_id
 from results.stored_comparison import StoredComparison
 from storage import Run
 
@@ -51,7 +52,9 @@ class Evidence:
             f"{row['class']}, {row['level']}; {row['n_models']}/{len(models)} models; cohesion "
             f"{row['cohesion']:.2f}; firing rate {rate:.2g} %"
         )
-        sides = [(f"{model}:{latent}", colours.get(model, SIDE_COLOURS["a"])) for model, latent in members]
+        sides = [
+            (feature_id(model, latent), colours.get(model, SIDE_COLOURS["a"])) for model, latent in members
+        ]
         contexts = [self._context(place, firings, self._stored.text.domain(place)) for place in rows]
         return CaseStudy(f"cluster {row['cluster']}", remark, sides, contexts)
 
@@ -76,7 +79,7 @@ class Evidence:
         Args:
             row: of the table ``pairs``.
         """
-        names = [f"{row[f'model_{side}']}:{row[f'latent_{side}']}" for side in "ab"]
+        names = [feature_id(row[f"model_{side}"], row[f"latent_{side}"]) for side in "ab"]
         firings = [
             self._stored.firing(str(row[f"model_{side}"]), int(row[f"latent_{side}"])) for side in "ab"
         ]

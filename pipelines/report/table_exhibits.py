@@ -10,6 +10,7 @@ from pipelines.report.latex import Column
 from results import dictionary_frames, finding_frames
 from results.frames import cluster_domains
 from results.headline import headline_frame
+from results.ids import feature_ids
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
@@ -87,11 +88,7 @@ def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
 
 
 def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
-    frame = tables["pinned"]
-    for side in "ab":
-        frame = frame.assign(
-            **{side: frame[f"model_{side}"].astype(str) + ":" + frame[f"latent_{side}"].astype(str)}
-        )
+    frame = tables["pinned"].assign(**{side: feature_ids(tables["pinned"], side) for side in "ab"})
     frame["interval"] = intervals(frame["r_low"], frame["r_high"])
     return {"": Listing(frame, columns("tables/pinned"))}
 
