@@ -5,41 +5,39 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from results.schema_figures import FIGURES
+
 
 def firing_rates(features: pd.DataFrame, *, per_decade: int = 4) -> pd.DataFrame:
     """Histogram of firing rates per model, in bins of equal width on a logarithmic axis.
 
     Args:
-        features: the table ``features``.
+        features: table ``features``.
         per_decade: bins per factor of ten.
 
     Returns:
-        ``model, left, right, n, fraction``: half-open bins ``[left, right)`` up to 1 (which the last one includes), the
-        same for all models, and before them a bin ``[0, 0]`` of latents that never fire. ``fraction`` is of the model's
-        latents and sums to 1.
+        Columns of figure "firing_rates": half-open bins up to 1 (which the last one includes), the same for all models,
+        and before them a bin from 0 to 0 of latents that never fire.
     """
     rate = features["firing_rate"].to_numpy(float)
     lowest = min(-1, int(np.floor(np.log10(rate[rate > 0].min(initial=1.0)) * per_decade)))
     edges = 10.0 ** (np.arange(lowest, 1) / per_decade)
     parts = []
-    for model, mine in features.groupby("model", sort=False):
-        own = mine["firing_rate"].to_numpy(float)
+    for model, of_model in features.groupby("model", sort=False)["firing_rate"]:
+        rates = of_model.to_numpy(float)
         # The lowest edge is rounded, and must not lose the rate that it was made from.
-        n = np.append((own == 0).sum(), np.histogram(own[own > 0].clip(edges[0]), edges)[0])
+        n = np.append((rates == 0).sum(), np.histogram(rates[rates > 0].clip(edges[0]), edges)[0])
         bins = {"left": np.append(0.0, edges[:-1]), "right": np.append(0.0, edges[1:])}
-        parts.append(pd.DataFrame({"model": model, **bins, "n": n, "fraction": n / max(len(own), 1)}))
-    columns = ["model", "left", "right", "n", "fraction"]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+        parts.append(pd.DataFrame({"model": model, **bins, "n": n, "fraction": n / max(len(rates), 1)}))
+    return (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIGURES["firing_rates"].names)
+    )
 
 
 def dictionary_frame(models: pd.DataFrame) -> pd.DataFrame:
-    """One row per dictionary, with those columns of the table ``models`` that papers list."""
-    wanted = [
-        "model", "role", "architecture", "d_sae", "sparsity", "fvu", "l0", "ce_recovered", "kl_recovered", "n_alive",
-        "n_dense", "dead_fraction", "heldout_loss", "sae_tokens",
-    ]  # fmt: skip
+    """One row per dictionary, with those columns of the table ``models`` that papers list (figure "dictionaries")."""
     # Runs of earlier versions lack some.
-    return models.reindex(columns=wanted).reset_index(drop=True)
+    return models.reindex(columns=FIGURES["dictionaries"].names).reset_index(drop=True)
 
 
 def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
@@ -49,9 +47,7 @@ def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
         sweeps: rows of one sweep in the table ``sweeps``.
 
     Returns:
-        ``point, series`` (architecture and size), ``architecture, d_sae, sparsity, l0, fvu, ce_recovered,
-        kl_recovered, dead_fraction, n_dense, seed_cosine, n_seeds`` (that ended well), ``frontier``; in the order of
-        the sweep. Numbers of a point without such a seed are NaN.
+        Columns of figure "frontier"; in the order of the sweep. Numbers of a point without such a seed are NaN.
     """
     measured = ["l0", "fvu", "ce_recovered", "kl_recovered", "dead_fraction", "n_dense"]
     fixed = ["architecture", "d_sae", "sparsity", "seed_cosine", "frontier"]
@@ -60,5 +56,4 @@ def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
     means = values.groupby("point", sort=False).agg({**dict.fromkeys(measured, "mean"), "n_seeds": "sum"})
     frame = sweeps.groupby("point", sort=False)[fixed].first().join(means).reset_index()
     series = frame["architecture"].astype(str) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
-    order = ["point", "series", *fixed[:3], *measured, "seed_cosine", "n_seeds", "frontier"]
-    return frame.assign(series=series)[order]
+    return frame.assign(series=series)[FIGURES["frontier"].names]

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from results.colours import VERDICT_COLOURS
+from results.schema_figures import FIGURES, MEDIANS
 
 
 def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     """Every index once: the value over all models where there is one, else the median over pairs of models.
 
     Args:
-        indices: table ``indices``: name, pair, value, chance, low, high, n.
+        indices: table ``indices``.
         models: ids of the compared models; every other side of a pair is a second dictionary or untrained.
 
     Returns:
@@ -25,18 +26,18 @@ def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     """
     kinds = [_kind_of_pair(str(pair), frozenset(models)) for pair in indices["pair"]]
     rows = []
-    for name, mine in indices.assign(kind=kinds).groupby("name", sort=False):
-        values = dict(iter(mine.groupby("kind")))
-        around = [
-            values[kind]["value"].median() if kind in values else np.nan for kind in ("ceiling", "floor")
+    for name, of_index in indices.assign(kind=kinds).groupby("name", sort=False):
+        by_kind = dict(iter(of_index.groupby("kind")))
+        controls = [
+            by_kind[kind]["value"].median() if kind in by_kind else np.nan for kind in ("ceiling", "floor")
         ]
-        if "overall" in values:
-            one = values["overall"].iloc[0]
-            rows.append((name, 0, *(one[c] for c in ("value", "chance", "low", "high")), *around))
-        elif "models" in values:
-            value, chance = values["models"]["value"], values["models"]["chance"]
+        if "overall" in by_kind:
+            overall = by_kind["overall"].iloc[0]
+            rows.append((name, 0, *overall[["value", "chance", "low", "high"]], *controls))
+        elif "models" in by_kind:
+            value, chance = by_kind["models"]["value"], by_kind["models"]["chance"]
             rows.append(
-                (name, len(value), value.median(), chance.median(), value.min(), value.max(), *around)
+                (name, len(value), value.median(), chance.median(), value.min(), value.max(), *controls)
             )
     return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
 
@@ -49,10 +50,7 @@ def _kind_of_pair(pair: str, models: frozenset[str]) -> str:
 
 
 def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:
-    """Specific features by the reason that holds for them, per model and together.
-
-    Args:
-        features: table ``features``: model, class, verdict.
+    """Specific features of the table ``features`` by the reason that holds for them, per model and together.
 
     Returns:
         verdict, one column of counts per model, n, share (of all specific features, 0..1); in the order in which
@@ -70,24 +68,17 @@ def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:
 
 
 def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
-    """One row per domain: how well its best latents know it, and whether models share them.
-
-    Args:
-        domains: table ``domains``, one row per domain and model.
+    """One row per domain of the table ``domains``: how well its best latents know it, and whether models share them.
 
     Returns:
-        domain, n_models, n_rows, medians over models of mcc, sensitivity, specificity, auroc, r, r_token,
-        neuron_r and untrained_r, the range r_low..r_high of r over models, and level (the most frequent one);
-        domains by falling r.
+        Columns of figure "domains"; domains by falling r.
     """
-    middle = ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"]
-    columns = ["domain", "n_models", "n_rows", *middle, "r_low", "r_high", "level"]
+    columns = FIGURES["domains"].names
     if domains.empty:
         return pd.DataFrame(columns=columns)
+    middle = [of.name for of in MEDIANS]
     numbers = domains[middle].apply(pd.to_numeric, errors="coerce").astype(float)
-    groups = domains.assign(**{name: numbers[name] for name in middle}).groupby(
-        "domain", observed=True, sort=True
-    )
+    groups = domains.assign(**{name: numbers[name] for name in middle}).groupby("domain", observed=True)
     frame = groups[middle].median()
     frame["n_models"] = groups["model"].nunique()
     frame["n_rows"] = groups["n_rows"].max()
@@ -102,14 +93,11 @@ def _most_frequent(values: pd.Series) -> str:
 
 
 def membership(features: pd.DataFrame) -> pd.DataFrame:
-    """Clusters by the set of models that they reach.
-
-    Args:
-        features: table ``features``: model, status, cluster.
+    """Clusters of the table ``features`` by the set of models that they reach.
 
     Returns:
-        models (ids in the table's order, joined by a space), n_models, n_clusters, n_features; sets of more models
-        first, then those of more clusters. Features without a partner are clusters of one.
+        Columns of figure "membership", models of a set in the table's order; sets of more models first, then those of
+        more clusters. Features without a partner are clusters of one.
     """
     alive = features.loc[(features["status"] == "alive") & features["cluster"].notna(), ["cluster", "model"]]
     order = {model: place for place, model in enumerate(dict.fromkeys(features["model"].astype(str)))}
@@ -117,10 +105,8 @@ def membership(features: pd.DataFrame) -> pd.DataFrame:
         lambda models: " ".join(sorted({str(m) for m in models}, key=order.__getitem__))
     )
     sizes = alive.groupby("cluster").size()
-    frame = (
-        pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"].agg(["size", "sum"])
-    )
-    frame = frame.rename(columns={"size": "n_clusters", "sum": "n_features"}).reset_index()
+    by_set = pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"]
+    frame = by_set.agg(n_clusters="size", n_features="sum").reset_index()
     frame.insert(1, "n_models", frame["models"].str.count(" ").astype("int64") + 1)
     keys = ["n_models", "n_clusters", "models"]
     return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)

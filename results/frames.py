@@ -1,19 +1,21 @@
 """Tidy frames of one comparison's tables: what screens chart and what stands behind every figure of the
 report.
 
-Every function takes tables of *one* comparison, changes none of them, and returns one row per mark to be
-drawn. Empty tables give empty frames with the same columns.
+Every function takes tables of *one* comparison (:data:`results.schema.TABLES`), changes none of them, and returns one
+row per mark to be drawn. What stands in a file of the report has its columns explained in
+:data:`results.schema_figures.FIGURES`. Empty tables give empty frames with the same columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
 from results.ids import pair_ids
 from results.words import CLASSES, LEVELS
+from universality.tables import K_OF_M
 
 #: Kinds of pairs whose distributions are compared, from the top of a figure to its bottom.
 KINDS: dict[str, str] = {
@@ -27,40 +29,44 @@ MEASURES = ("r_held_out", "r_token")
 
 
 def class_bars(features: pd.DataFrame) -> pd.DataFrame:
-    """Alive features per model, class and level.
-
-    Args:
-        features: table ``features``: model, status, class, level.
+    """Alive features of the table ``features`` per model, class and level.
 
     Returns:
         model, class, level, n, fraction (of the model's alive features, 0..1); every class and level of every
         model that has alive features, zeros included; models in the table's order.
     """
     alive = features.loc[features["status"] == "alive"]
-    models = list(dict.fromkeys(alive["model"]))
-    index = pd.MultiIndex.from_product([models, [*CLASSES], [*LEVELS]], names=["model", "class", "level"])
-    counts = _with_level(alive).groupby(["model", "class", "level"], observed=True).size()
-    frame = counts.reindex(index, fill_value=0).rename("n").reset_index()
-    frame["fraction"] = _share(frame["n"], frame.groupby("model")["n"].transform("sum"))
-    return frame
+    return _by_class_and_level(alive.assign(n=1), "n", "model", alive["model"].unique())
 
 
 def class_curve(tau_curve: pd.DataFrame) -> pd.DataFrame:
-    """Features per class and level over the threshold tau.
-
-    Args:
-        tau_curve: table ``tau_curve``: tau, class, level, n_features.
+    """Features per class and level over the threshold tau, from the table ``tau_curve``.
 
     Returns:
-        tau, class, level, n_features, fraction (of all features at that tau, 0..1); every class and level at
-        every tau, zeros included.
+        Columns of figure "classes"; every class and level at every tau, zeros included.
     """
-    taus = np.sort(tau_curve["tau"].unique())
-    index = pd.MultiIndex.from_product([taus, [*CLASSES], [*LEVELS]], names=["tau", "class", "level"])
-    counts = _with_level(tau_curve).groupby(["tau", "class", "level"], observed=True)["n_features"].sum()
-    frame = counts.reindex(index, fill_value=0).reset_index()
-    frame["fraction"] = _share(frame["n_features"], frame.groupby("tau")["n_features"].transform("sum"))
-    return frame
+    return _by_class_and_level(tau_curve, "n_features", "tau", np.sort(tau_curve["tau"].unique()))
+
+
+def _by_class_and_level(
+    rows: pd.DataFrame, n: str, by: str, groups: Sequence[object] | np.ndarray
+) -> pd.DataFrame:
+    """Sums of column ``n`` by group, class and level, zeros included, and their share of the group's sum.
+
+    A level that is missing or has no name of its own is untested.
+    """
+    index = pd.MultiIndex.from_product([groups, [*CLASSES], [*LEVELS]], names=[by, "class", "level"])
+    level = rows["level"].astype(object)
+    rows = rows.assign(
+        level=level.where(level.isin(list(LEVELS)), "untested"), **{"class": rows["class"].astype(object)}
+    )
+    frame = (
+        rows.groupby([by, "class", "level"], observed=True)[n]
+        .sum()
+        .reindex(index, fill_value=0)
+        .reset_index()
+    )
+    return frame.assign(fraction=_share(frame[n], frame.groupby(by)[n].transform("sum")))
 
 
 def r_histogram(
@@ -69,24 +75,20 @@ def r_histogram(
     """Distribution of the held-out r of assigned pairs, per kind, raw and token-conditional, beside chance.
 
     Args:
-        baselines: table ``baselines``: kind, r_held_out, r_token, one row per assigned pair.
-        null_quantiles: table ``null_quantiles``: pair, kind (plain|domain), quantile, value; the plain ones
-            are used.
+        baselines: table ``baselines``.
+        null_quantiles: table ``null_quantiles``; the plain ones are used.
         bins: number of equal bins from 0 to 1 (as many more below 0 as the data need), or their edges.
 
     Returns:
-        kind, measure (r_held_out|r_token), left, right, count, fraction. Bins are half-open, the last one
-        closed. Fractions of a kind and measure sum to 1. Chance is rebuilt from its quantiles: fraction only,
-        count missing. Pairs without a value of a measure are left out of it.
+        Columns of figure "correlation". Bins are half-open, the last one closed. Fractions of a kind and measure sum
+        to 1. Chance is rebuilt from its quantiles: fraction only, count missing. Pairs without a value of a measure are
+        left out of it.
     """
     edges = _edges(baselines, bins)
     parts = []
-    for kind in KINDS:
-        for measure in MEASURES:
-            values = baselines.loc[baselines["kind"] == kind, measure].dropna().to_numpy(float)
-            if len(values):
-                count = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0]
-                parts.append(_bins(kind, measure, edges, count, count / len(values)))
+    for kind, measure, r in _measured(baselines):
+        count = np.histogram(r.to_numpy(float).clip(edges[0], edges[-1]), edges)[0]
+        parts.append(_bins(kind, measure, edges, count, count / len(r)))
     plain = null_quantiles.loc[null_quantiles["kind"] == "plain"]
     if len(plain):
         cumulative = np.mean([_distribution(group, edges) for _, group in plain.groupby("pair")], axis=0)
@@ -105,12 +107,18 @@ def medians(baselines: pd.DataFrame, tau: float = 0.5) -> pd.DataFrame:
         measures without a value are left out.
     """
     rows = [
-        (kind, measure, float(values.median()), tau, float((values >= tau).mean()), len(values))
-        for kind in KINDS
-        for measure in MEASURES
-        if len(values := baselines.loc[baselines["kind"] == kind, measure].dropna())
+        (kind, measure, float(r.median()), tau, float((r >= tau).mean()), len(r))
+        for kind, measure, r in _measured(baselines)
     ]
     return pd.DataFrame(rows, columns=["kind", "measure", "median", "tau", "at_least", "n"])
+
+
+def _measured(baselines: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series]]:
+    """Kind, measure and values, of kinds and measures that have any."""
+    for kind in KINDS:
+        for measure in MEASURES:
+            if len(r := baselines.loc[baselines["kind"] == kind, measure].dropna()):
+                yield kind, measure, r
 
 
 def model_matrix(
@@ -122,25 +130,21 @@ def model_matrix(
     """Median held-out r between every two models.
 
     Args:
-        pairs: table ``pairs``: model_a, model_b, r_held_out.
+        pairs: table ``pairs``.
         models: model ids in the order of rows and columns.
         baselines: table ``baselines``; its ceiling (same model, other SAE seed) fills the diagonal.
         headline: table ``headline``; it has the intervals.
 
     Returns:
-        model_a, model_b, r, n (assigned pairs), low, high (95 % interval, documents resampled); both directions,
-        symmetric; r missing and n = 0 where nothing was compared, low and high missing without a headline.
+        Columns of figure "classes.matrix"; both directions, symmetric; low and high missing without a headline.
     """
     medians_of: dict[tuple[str, str], tuple[float, int]] = {}
-    for (a, b), group in pairs.groupby(["model_a", "model_b"], observed=True, sort=False):
-        medians_of[str(a), str(b)] = medians_of[str(b), str(a)] = (
-            float(group["r_held_out"].median()),
-            len(group),
-        )
+    for (a, b), r in pairs.groupby(["model_a", "model_b"], observed=True, sort=False)["r_held_out"]:
+        medians_of[str(a), str(b)] = medians_of[str(b), str(a)] = (float(r.median()), len(r))
     if baselines is not None:
         ceiling = baselines.loc[baselines["kind"] == "ceiling"]
-        for a, group in ceiling.groupby("model_a", observed=True):
-            medians_of[str(a), str(a)] = (float(group["r_held_out"].median()), len(group))
+        for a, r in ceiling.groupby("model_a", observed=True)["r_held_out"]:
+            medians_of[str(a), str(a)] = (float(r.median()), len(r))
     rows = [(a, b, *medians_of.get((a, b), (np.nan, 0))) for a in models for b in models]
     intervals = _intervals(headline)
     ends = [intervals.get((a, b), intervals.get((b, a), (np.nan, np.nan))) for a, b, *_ in rows]
@@ -162,25 +166,14 @@ def _intervals(headline: pd.DataFrame | None) -> dict[tuple[str, str], tuple[flo
 
 
 def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:
-    """How many clusters and features reach how many models.
-
-    Args:
-        k_of_m: table ``k_of_m``: k, n_clusters, n_features, fraction.
-
-    Returns:
-        k, n_clusters, n_features, fraction, at_least (fraction of features in clusters of k models or more);
-        by k.
-    """
-    frame = k_of_m[["k", "n_clusters", "n_features", "fraction"]].sort_values("k", ignore_index=True)
+    """The table ``k_of_m`` by k, with the share of features in clusters of k models or more (``at_least``)."""
+    frame = k_of_m[K_OF_M.names].sort_values("k", ignore_index=True)
     frame["at_least"] = _share(frame["n_features"][::-1].cumsum()[::-1], frame["n_features"].sum())
     return frame
 
 
 def cluster_domains(features: pd.DataFrame) -> pd.Series:
-    """The domain of every cluster: that in which most of its members are strongest.
-
-    Args:
-        features: table ``features``: cluster, top_domain, best_r.
+    """The domain of every cluster: that in which most of its members (rows of the table ``features``) are strongest.
 
     Returns:
         Domain by cluster. Of equally frequent ones that of the member with the highest ``best_r``, then the earlier
@@ -198,10 +191,6 @@ def cluster_domains(features: pd.DataFrame) -> pd.Series:
 def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     """Assigned pairs with what is known of both sides, best held-out r first.
 
-    Args:
-        pairs: table ``pairs``.
-        features: table ``features``.
-
     Returns:
         id ("m0:12-m1:7"), every column of ``pairs``, and for both sides class_, firing_rate_, flags_ with
         suffix a or b, and rate_ratio (firing rate of a over b's; missing where b never fires).
@@ -214,14 +203,6 @@ def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
     frame.insert(0, "id", pair_ids(frame))
     frame["rate_ratio"] = frame["firing_rate_a"] / frame["firing_rate_b"].where(frame["firing_rate_b"] > 0)
     return frame.sort_values("r_held_out", ascending=False, kind="stable", ignore_index=True)
-
-
-def _with_level(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text columns with a level for every row; where none was given, it is untested."""
-    level = frame["level"].astype(object)
-    return frame.assign(
-        level=level.where(level.isin(list(LEVELS)), "untested"), **{"class": frame["class"].astype(object)}
-    )
 
 
 def _share(part: pd.Series, whole: pd.Series | float) -> pd.Series:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from results.schema_figures import FIGURES
+
 
 def map_points(positions: pd.DataFrame, features: pd.DataFrame, models: tuple[str, str]) -> pd.DataFrame:
     """Where the features of two models stand on the common map.
 
     Args:
-        positions: table ``positions``: model, latent, x, y.
-        features: table ``features``: model, latent, class, cluster.
+        positions: table ``positions``.
+        features: table ``features``.
         models: which two.
 
     Returns:
-        model, latent, x, y, class, cluster; of the first model before the second.
+        Columns of figure "map"; those of the first model before the second's.
     """
     keys, columns = ["model", "latent"], ["class", "cluster"]
     placed = positions[[*keys, "x", "y"]].merge(features[[*keys, *columns]], on=keys, how="left")
@@ -31,21 +33,18 @@ def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataF
         limit: lines drawn, at most.
 
     Returns:
-        latent_a, latent_b, r_held_out, x_a, y_a, x_b, y_b, drawn; by falling r.
+        Columns of figure "map.links"; by falling r.
     """
     models = list(dict.fromkeys(points["model"].astype(str)))
-    columns = ["latent_a", "latent_b", "r_held_out", "x_a", "y_a", "x_b", "y_b"]
+    columns = FIGURES["map.links"].names[:-1]
     if len(models) < 2:
         return pd.DataFrame({name: np.zeros(0) for name in columns}).assign(drawn=np.zeros(0, bool))
     matched = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
     for side, model in zip("ab", models, strict=False):
-        here = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]]
-        matched = matched.merge(
-            here.rename(columns=lambda name, side=side: f"{name}_{side}"), on=f"latent_{side}"
-        )
+        of_side = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]].add_suffix(f"_{side}")
+        matched = matched.merge(of_side, on=f"latent_{side}")
     matched = matched.loc[matched["cluster_a"] == matched["cluster_b"]]
-    matched = matched.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)[
-        columns
-    ]
+    matched = matched.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)
+    matched = matched[columns]
     chosen = np.unique(np.linspace(0, len(matched) - 1, min(limit, len(matched))).round().astype(int))
     return matched.assign(drawn=np.isin(np.arange(len(matched)), chosen))

@@ -12,14 +12,13 @@ def r_by_rate(
     """Assigned pairs by firing rate and held-out r; each counts for both of its latents.
 
     Args:
-        pairs: table ``pairs``: model_a, latent_a, model_b, latent_b, r_held_out.
-        features: table ``features``: model, latent, firing_rate.
+        pairs: table ``pairs``.
+        features: table ``features``.
         per_decade: bins of the firing rate per factor of ten.
         step: width of the bins of r.
 
     Returns:
-        left, right (firing rate), bottom, top (r), n; half-open bins that hold anything, in the order of left and
-        bottom.
+        Columns of figure "r_by_rate": half-open bins that hold anything, in the order of left and bottom.
     """
     rates = features.set_index(["model", "latent"])["firing_rate"]
     parts = []
@@ -49,7 +48,7 @@ def median_by_rate(bins: pd.DataFrame) -> pd.DataFrame:
     """Median r per bin of the firing rate, interpolated within its bin of r.
 
     Returns:
-        rate (geometric middle of the bin), r, n; bins of fewer than 5 are left out.
+        Columns of figure "r_by_rate.median"; bins of fewer than 5 are left out.
     """
     rows = []
     for _, column in bins.groupby("left"):

@@ -26,7 +26,8 @@ _SIDE = word("side", "run, or run/comparison", "the comparison")
 _TAU = share("tau", "threshold at which features were clustered", "r")
 _OF_ALIVE = share("fraction", "the same as a share of all alive features")
 _N_PAIRS = count("n", "assigned pairs; each counts once for either latent")
-_MEDIANS = tuple(
+#: Columns of the figure "domains" that are medians over models.
+MEDIANS = tuple(
     of._replace(meaning="median over models of the column of the same name in `domains`")
     for of in science.DOMAINS.pick("mcc sensitivity specificity auroc r r_token neuron_r untrained_r")
 )
@@ -139,7 +140,7 @@ _SCHEMAS = (
     table(
         "domains", "a domain", "domain",
         "domain", count("n_models", "models in which a best latent was found", "1 and up"), "n_rows",
-        *_MEDIANS,
+        *MEDIANS,
         correlation("r_low?", "least r over models"),
         correlation("r_high?", "largest r over models"),
         word("level", "domain, token, context, untested", "most frequent level over models"),

@@ -10,6 +10,7 @@ import pandas as pd
 
 from results import frames
 from results.headline import QUANTITIES, headline_frame
+from results.schema_figures import FIGURES
 
 #: Columns of the table ``models`` that tell how good a dictionary and its transformer are, and their names.
 QUALITY: dict[str, str] = {
@@ -69,18 +70,21 @@ def headlines_beside(headlines: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         headlines: tables ``headline`` by the name of their comparison.
 
     Returns:
-        quantity, label, side, value, low, high, n; quantities in reading order, sides in that of the argument.
+        Columns of figure "beside.headline"; quantities in reading order, sides in that of the argument.
     """
-    parts = []
-    for side, table in headlines.items():
-        frame = headline_frame(table)
-        parts.append(frame.loc[frame["pair"] == "overall"].drop(columns="pair").assign(side=side))
-    columns = ["quantity", "label", "side", "value", "low", "high", "n"]
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    whole = pd.concat(parts, ignore_index=True)
-    place = whole["quantity"].map({name: number for number, name in enumerate(QUANTITIES)})
-    return whole.loc[place.sort_values(kind="stable").index, columns].reset_index(drop=True)
+    labelled = {side: headline_frame(table) for side, table in headlines.items()}
+    overall = {side: frame[frame["pair"] == "overall"] for side, frame in labelled.items()}
+    place = {name: number for number, name in enumerate(QUANTITIES)}
+    return _stacked(overall, "beside.headline").sort_values(
+        "quantity", key=lambda names: names.map(place), kind="stable", ignore_index=True
+    )
+
+
+def _stacked(by_side: Mapping[str, pd.DataFrame], figure: str) -> pd.DataFrame:
+    """The frames of all sides below each other, with the columns of a figure, of which ``side`` is one."""
+    columns = FIGURES[figure].names
+    parts = [frame.assign(side=side) for side, frame in by_side.items()]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def headline_differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -128,13 +132,10 @@ def classes_beside(features: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         features: tables ``features`` by the name of their comparison.
 
     Returns:
-        side, class, level, n, fraction (of the comparison's alive features, 0..1); zeros included.
+        Columns of figure "beside.classes"; zeros included.
     """
-    parts = []
-    for side, table in features.items():
-        parts.append(class_shares(frames.class_bars(table)).assign(side=side))
-    columns = ["side", "class", "level", "n", "fraction"]
-    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    shares = {side: class_shares(frames.class_bars(table)) for side, table in features.items()}
+    return _stacked(shares, "beside.classes")
 
 
 def class_shares(bars: pd.DataFrame) -> pd.DataFrame:
@@ -150,13 +151,11 @@ def curves_beside(tau_curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         tau_curves: tables ``tau_curve`` by the name of their comparison.
 
     Returns:
-        side, tau, class, fraction (of all alive features, 0..1).
+        Columns of figure "beside.curves".
     """
-    parts = [
-        frames.class_curve(table)
-        .groupby(["tau", "class"], sort=False, as_index=False)["fraction"]
-        .sum()
-        .assign(side=side)
-        for side, table in tau_curves.items()
-    ]
-    return pd.concat(parts, ignore_index=True)[["side", "tau", "class", "fraction"]]
+    curves = {side: frames.class_curve(table) for side, table in tau_curves.items()}
+    by_class = {
+        side: curve.groupby(["tau", "class"], sort=False, as_index=False)["fraction"].sum()
+        for side, curve in curves.items()
+    }
+    return _stacked(by_class, "beside.curves")
