@@ -1,5 +1,4 @@
-"""Tidy frames of one comparison's tables: what screens chart and what stands behind every figure of the
-report.
+"""Tidy frames of one comparison's tables: what screens chart and what stands behind figures of the report.
 
 Every function takes tables of *one* comparison (:data:`results.schema.TABLES`), changes none of them, and returns one
 row per mark to be drawn. What stands in a file of the report has its columns explained in
@@ -57,15 +56,10 @@ def _by_class_and_level(
     """
     index = pd.MultiIndex.from_product([groups, [*CLASSES], [*LEVELS]], names=[by, "class", "level"])
     level = rows["level"].astype(object)
-    rows = rows.assign(
-        level=level.where(level.isin(list(LEVELS)), "untested"), **{"class": rows["class"].astype(object)}
-    )
-    frame = (
-        rows.groupby([by, "class", "level"], observed=True)[n]
-        .sum()
-        .reindex(index, fill_value=0)
-        .reset_index()
-    )
+    level = level.where(level.isin(list(LEVELS)), "untested")
+    rows = rows.assign(level=level, **{"class": rows["class"].astype(object)})
+    sums = rows.groupby([by, "class", "level"], observed=True)[n].sum()
+    frame = sums.reindex(index, fill_value=0).reset_index()
     return frame.assign(fraction=_share(frame[n], frame.groupby(by)[n].transform("sum")))
 
 

@@ -155,7 +155,7 @@ def curves_beside(tau_curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """
     curves = {side: frames.class_curve(table) for side, table in tau_curves.items()}
     by_class = {
-        side: curve.groupby(["tau", "class"], sort=False, as_index=False)["fraction"].sum()
+        side: curve.groupby(["tau", "class"], sort=False)["fraction"].sum().reset_index()
         for side, curve in curves.items()
     }
     return _stacked(by_class, "beside.curves")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.columns import number
+from dashboards.components.columns import explained
 from dashboards.components.downloads import csv_button
 from dashboards.components.panels import nothing, panel
 from dashboards.components.sweep_chart import frontier_chart
 from dashboards.frame import current_view
 from results.dictionary_frames import sweep_points
+from results.schema_figures import FIGURES
 
 RECIPE = """sweeps:
   - id: size
@@ -19,23 +20,21 @@ RECIPE = """sweeps:
     vary: {d_sae: [512, 1024], k: [8, 16, 32]}
     n_seeds: 2
 """
-#: Columns of the points that are shown, in this order; None shows the values as they are.
-COLUMNS = {
-    "frontier": st.column_config.CheckboxColumn("frontier", help="no other is sparser and explains more"),
-    "architecture": None,
-    "d_sae": number("latents", format="localized"),
-    "sparsity": None,
-    "l0": number("L0", format="%.1f", help="active latents per token"),
-    "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
-    "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-    "kl_recovered": number("KL recovered", format="%.2f"),
-    "dead_fraction": number("dead", format="percent", help="latents that never fire on held-out text"),
-    "n_dense": number("dense", format="%.1f", help="latents that fire on a good part of all tokens"),
-    "seed_cosine": number(
-        "seed cosine", format="%.2f", help="mean over latents of the largest cosine to another seed's"
-    ),
-    "n_seeds": number("seeds", help="that ended well"),
-}
+#: Columns of the points that are shown, in this order.
+COLUMNS = (
+    "frontier", "architecture", "d_sae", "sparsity", "l0", "fvu", "ce_recovered", "kl_recovered", "dead_fraction",
+    "n_dense", "seed_cosine", "n_seeds",
+)  # fmt: skip
+_POINTS = FIGURES["frontier"]
+_HEADINGS = {
+    "frontier": st.column_config.CheckboxColumn("frontier", help=_POINTS["frontier"].meaning),
+    **explained(_POINTS, {
+        "d_sae": ("latents", "localized"), "l0": ("L0", "%.1f"), "fvu": ("FVU", "%.3f"),
+        "ce_recovered": ("CE recovered", "%.2f"), "kl_recovered": ("KL recovered", "%.2f"),
+        "dead_fraction": ("dead", "percent"), "n_dense": ("dense", "%.1f"), "seed_cosine": ("seed cosine", "%.2f"),
+        "n_seeds": ("seeds", "%d"),
+    }),
+}  # fmt: skip
 
 
 def show_sweep(name: str, sweeps: pd.DataFrame) -> None:
@@ -52,10 +51,7 @@ def show_sweep(name: str, sweeps: pd.DataFrame) -> None:
     else:
         st.altair_chart(frontier_chart(points, sweeps))
     shown = points.sort_values(["l0", "fvu"], na_position="last", ignore_index=True)
-    headings = {column: heading for column, heading in COLUMNS.items() if heading is not None}
-    st.dataframe(
-        shown, hide_index=True, key=f"sweep_{name}", column_order=list(COLUMNS), column_config=headings
-    )
+    st.dataframe(shown, hide_index=True, key=f"sweep_{name}", column_order=COLUMNS, column_config=_HEADINGS)
     csv_button(lambda: sweeps, f"sweep-{name}.csv", key=f"sweep_csv_{name}", label="Every dictionary (CSV)")
 
 

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
 import streamlit as st
 
+from universality.schema import TableSchema
+
 number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+
+
+def explained(schema: TableSchema, columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """Columns of numbers, each with what its table's schema says of it as help.
+
+    Args:
+        schema: declares them.
+        columns: name -> heading, and format.
+    """
+    return {
+        name: number(label, format=written, help=schema[name].meaning)
+        for name, (label, written) in columns.items()
+    }
 
 
 def bar(label: str, **display: Any) -> Any:

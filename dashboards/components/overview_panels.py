@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components import overview_charts as charts
-from dashboards.components.columns import number
+from dashboards.components.columns import explained
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
@@ -14,6 +14,8 @@ from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from results import dictionary_frames, finding_frames, frames, words
 from results.headline import overall_values
 from results.ids import feature_id
+from results.schema import MODELS
+from universality.tables import DOMAINS
 
 #: Measures of agreement beside each other, and their headings.
 MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
@@ -108,14 +110,12 @@ def domain_table(table: pd.DataFrame) -> None:
     chosen = st.dataframe(
         shown, hide_index=True, key="domains_table", on_select="rerun", selection_mode="single-row",
         column_config={
-            "mcc": number("MCC", format="%.2f", help="Matthews correlation with the domain label"),
-            "auroc": number("AUROC", format="%.2f", help="of the domain label, over score rows"),
-            "r": number("held-out r", format="%.2f", help="with its partner"),
-            "r_token": number("beyond token", format="%.2f"),
-            "neuron_r": number("nearest neuron", format="%.2f"),
-            "untrained_r": number("untrained", format="%.2f"),
             "partner_model": "partner in",
-            "partner_latent": number("partner", format="%d"),
+            **explained(DOMAINS, {
+                "mcc": ("MCC", "%.2f"), "auroc": ("AUROC", "%.2f"), "r": ("held-out r", "%.2f"),
+                "r_token": ("beyond token", "%.2f"), "neuron_r": ("nearest neuron", "%.2f"),
+                "untrained_r": ("untrained", "%.2f"), "partner_latent": ("partner", "%d"),
+            }),
         },
     )  # fmt: skip
     rows = chosen["selection"]["rows"]
@@ -138,20 +138,13 @@ _DICTIONARIES = {
 _HEADINGS = {
     "model_seed": "model seed",
     "sae_seed": "SAE seed",
-    "train_tokens": number("tokens", format="compact", help="the transformer was trained on"),
-    "heldout_loss": number("loss", format="%.2f", help="of the transformer, held out, nats per token"),
-    "sae_tokens": number("SAE tokens", format="compact"),
-    "fvu": number("FVU", format="%.3f", help="fraction of variance unexplained, smaller is better"),
-    "l0": number("L0", format="%.1f", help="latents that fire per token"),
-    "ce_recovered": number("CE recovered", format="%.2f", help="loss kept with the SAE spliced in"),
-    "kl_recovered": number("KL recovered", format="%.2f",
-                           help="predictions kept with the SAE spliced in, against zeros"),
-    "d_sae": number("latents", format="localized"),
-    "n_alive": number("alive", format="localized"),
-    "n_rare": number("rare", format="localized", help="fire too seldom to be compared"),
-    "n_dense": number("dense", format="localized", help="fire on a good part of all rows"),
-    "n_dead": number("dead", format="localized", help="never fire"),
-    "max_init_cosine": number("init cosine", format="%.2f", help="nearest any latent stayed to its start"),
+    **explained(MODELS, {
+        "train_tokens": ("tokens", "compact"), "heldout_loss": ("loss", "%.2f"),
+        "sae_tokens": ("SAE tokens", "compact"), "fvu": ("FVU", "%.3f"), "l0": ("L0", "%.1f"), "ce_recovered": ("CE recovered", "%.2f"),
+        "kl_recovered": ("KL recovered", "%.2f"), "d_sae": ("latents", "localized"), "n_alive": ("alive", "localized"),
+        "n_rare": ("rare", "localized"), "n_dense": ("dense", "localized"), "n_dead": ("dead", "localized"),
+        "max_init_cosine": ("init cosine", "%.2f"),
+    }),
 }  # fmt: skip
 
 
