@@ -67,17 +67,15 @@ class EvaluationText:
 
     @classmethod
     def build(
-        cls,
-        *,
-        contexts: np.ndarray,
-        row_context: np.ndarray,
-        row_position: np.ndarray,
-        row_domain: np.ndarray,
-        row_document: np.ndarray,
-        domains: Sequence[str],
-        vocabulary: pd.DataFrame,
+        cls, *, domains: Sequence[str], vocabulary: pd.DataFrame, **arrays: np.ndarray
     ) -> EvaluationText:
-        """Join the arrays of the run's tokens with its vocabulary (columns token, bytes, text, special)."""
+        """Join the arrays of the run's tokens with its vocabulary.
+
+        Args:
+            domains: their names by code.
+            vocabulary: table ``vocabulary``.
+            **arrays: ``contexts`` and those whose names begin with ``row_``.
+        """
         n_vocab = int(vocabulary["token"].max()) + 1 if len(vocabulary) else 0
         token_bytes = [b""] * n_vocab
         special = np.zeros(n_vocab, dtype=bool)
@@ -89,10 +87,10 @@ class EvaluationText:
                 special_text[int(token)] = str(text)
             else:
                 token_bytes[token] = bytes.fromhex(hexed)
+        names = [str(name) for name in domains]
         return cls(
-            contexts, row_context, row_position, row_domain, row_document,
-            [str(d) for d in domains], token_bytes, special, special_text,
-        )  # fmt: skip
+            domains=names, token_bytes=token_bytes, special=special, special_text=special_text, **arrays
+        )
 
     @property
     def n_rows(self) -> int:

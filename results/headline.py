@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from results.words import CLASSES, LEVELS
+from universality.tables import HEADLINE
 
 
 class Quantity(NamedTuple):
@@ -34,60 +35,42 @@ class Quantity(NamedTuple):
 #: By name in the table ``headline``, in reading order.
 QUANTITIES: dict[str, Quantity] = {
     "features": Quantity(
-        "SAE features",
-        "Features",
-        "SAE features",
-        "Median correlation of matched SAE features of two models, over text that was not used to match "
-        "them. Matching is one-to-one: every feature has at most one partner in the other model.",
-        "Features",
-        "assigned pairs of features",
+        "SAE features", "Features", "SAE features",
+        "Median correlation of matched SAE features of two models, over text that was not used to match them. Matching "
+        "is one-to-one: every feature has at most one partner in the other model.",
+        "Features", "assigned pairs of features",
     ),
     "token_conditional": Quantity(
-        "SAE features, token-conditional",
-        "Beyond the token",
-        "token-conditional",
-        "The same pairs after each token's and each position's mean has been taken away. "
-        "What is left is agreement about context, not about which token stands there.",
-        "TokenConditional",
-        "assigned pairs of features, token and position means removed",
+        "SAE features, token-conditional", "Beyond the token", "token-conditional",
+        "The same pairs after each token's and each position's mean has been taken away. What is left is agreement "
+        "about context, not about which token stands there.",
+        "TokenConditional", "assigned pairs of features, token and position means removed",
     ),
     "ceiling": Quantity(
-        "same model, other SAE seed (ceiling)",
-        "Ceiling",
-        "ceiling",
-        "Two SAEs of one and the same model, with another seed and other training text. "
-        "Features of different models can hardly be expected to agree better than this.",
-        "Ceiling",
-        "assigned pairs of features of two dictionaries of one model",
+        "same model, other SAE seed (ceiling)", "Ceiling", "ceiling",
+        "Two SAEs of one and the same model, with another seed and other training text. Features of different models "
+        "can hardly be expected to agree better than this.",
+        "Ceiling", "assigned pairs of features of two dictionaries of one model",
     ),
     "neurons": Quantity(
-        "neurons",
-        "Neurons",
-        "neurons",
-        "The same estimate for the raw activations that the SAEs read, one neuron at a time. "
-        "Features are worth their trouble where they agree better than neurons.",
-        "Neurons",
-        "assigned pairs of neurons",
+        "neurons", "Neurons", "neurons",
+        "The same estimate for the raw activations that the SAEs read, one neuron at a time. Features are worth their "
+        "trouble where they agree better than neurons.",
+        "Neurons", "assigned pairs of neurons",
     ),
     "untrained": Quantity(
-        "untrained models (floor)",
-        "Untrained floor",
-        "untrained",
-        "The same pipeline on models with random weights. They share the tokenizer and the text, "
-        "so their features agree as far as tokens and positions alone can make them.",
-        "Untrained",
-        "assigned pairs of features of untrained models",
+        "untrained models (floor)", "Untrained floor", "untrained",
+        "The same pipeline on models with random weights. They share the tokenizer and the text, so their features "
+        "agree as far as tokens and positions alone can make them.",
+        "Untrained", "assigned pairs of features of untrained models",
     ),
     "null_p95": Quantity(
-        "chance, 95th percentile",
-        "Chance, 95 %",
-        "chance, p95",
-        "One model's text is shifted against the other's by whole documents. "
-        "The best of all candidates stays below this value for 95 % of the features.",
-        "Chance",
-        "maxima under shifted documents",
+        "chance, 95th percentile", "Chance, 95 %", "chance, p95",
+        "One model's text is shifted against the other's by whole documents. The best of all candidates stays below "
+        "this value for 95 % of the features.",
+        "Chance", "maxima under shifted documents",
     ),
-}
+}  # fmt: skip
 #: The order of quantities in ``show --json`` and ``results.json``.
 _IN_JSON = ("features", "neurons", "null_p95", "ceiling", "untrained", "token_conditional")
 
@@ -106,16 +89,15 @@ def headline_frame(headline: pd.DataFrame) -> pd.DataFrame:
     """The table ``headline`` of one comparison with labels, in reading order.
 
     Returns:
-        quantity, label, pair, value, low, high, n; by quantity, "overall" before single pairs.
+        The columns of the table, label as the second of them; by quantity, "overall" before single pairs.
     """
-    frame = headline.loc[headline["quantity"].isin(list(QUANTITIES))].copy()
-    frame["label"] = frame["quantity"].map({name: quantity.label for name, quantity in QUANTITIES.items()})
+    frame = headline.loc[headline["quantity"].isin(list(QUANTITIES))]
     order = {name: position for position, name in enumerate(QUANTITIES)}
-    keys = pd.DataFrame(
-        {"q": frame["quantity"].map(order), "p": frame["pair"] != "overall", "s": frame["pair"]}
-    )
-    columns = ["quantity", "label", "pair", "value", "low", "high", "n"]
-    return frame.loc[keys.sort_values(["q", "p", "s"]).index, columns].reset_index(drop=True)
+    places = {"q": frame["quantity"].map(order), "p": frame["pair"] != "overall", "s": frame["pair"]}
+    frame = frame.loc[pd.DataFrame(places).sort_values(["q", "p", "s"]).index, HEADLINE.names]
+    labels = frame["quantity"].map({name: quantity.label for name, quantity in QUANTITIES.items()})
+    frame.insert(1, "label", labels)
+    return frame.reset_index(drop=True)
 
 
 def overall_rows(headline: pd.DataFrame) -> dict[str, dict[str, Any]]:

@@ -67,13 +67,8 @@ def load_comparison(
     run = open_run(run_name, store)
     ids = comparisons_of(run.record)
     if comparison is not None and comparison not in ids:
+        one_of = f"one of {', '.join(ids)}"
         raise InputError(
-            must_be(
-                "comparison",
-                f"run {run.name!r}",
-                f"one of {', '.join(ids)}",
-                repr(comparison),
-                "Check its id.",
-            )
+            must_be("comparison", f"run {run.name!r}", one_of, repr(comparison), "Check its id.")
         )
     return LoadedComparison(run, comparison or ids[0])

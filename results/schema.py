@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING
 
 from universality import tables as science
 from universality.errors import InputError, must_be
-from universality.schema import (
-    ID,
-    TableSchema,
-    column,
-    correlation,
-    count,
-    identity,
-    measure,
-    share,
-    word,
-)  # fmt: skip
+from universality.schema import ID, TableSchema, column, correlation, count, identity, measure, share, word
 from universality.tables import SHARED, table
 
 if TYPE_CHECKING:

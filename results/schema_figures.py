@@ -6,16 +6,7 @@ from collections.abc import Mapping
 
 from results.schema import MODELS, SWEEPS
 from universality import tables as science
-from universality.schema import (
-    Column,
-    TableSchema,
-    column,
-    correlation,
-    count,
-    identity,
-    share,
-    word,
-)  # fmt: skip
+from universality.schema import Column, TableSchema, column, correlation, count, identity, share, word
 from universality.tables import table
 
 _KIND = word("kind", "features, neurons, ceiling, untrained, chance", "what was correlated")

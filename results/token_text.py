@@ -59,10 +59,9 @@ def visible(token: bytes, *, mark_spaces: bool = False, limit: int | None = None
         limit: most characters before the text is cut with ``…`` and its length in bytes; default no limit.
 
     Returns:
-        Printable text on one line: line feed as ``⏎``, tab as ``⇥``, other controls as their pictures,
-            zero-width and
-        bidi controls as ``⟨NAME⟩``, private and unassigned characters as ``⟨U+NNNN⟩``, bytes that are no
-        UTF-8 as ``\xNN``. For reading only: a backslash in the text itself is not doubled.
+        Printable text on one line: line feed as ``⏎``, tab as ``⇥``, other controls as their pictures, zero-width and
+        bidi controls as ``⟨NAME⟩``, private and unassigned characters as ``⟨U+NNNN⟩``, bytes that are no UTF-8 as
+        ``\xNN``. For reading only: a backslash in the text itself is not doubled.
     """
     text = "".join(piece for _, piece in _pieces(token))
     if mark_spaces:
@@ -183,15 +182,9 @@ def token_strip(
     """
     for channel in channels:
         if len(channel.values) != len(tokens):
-            raise InputError(
-                must_be(
-                    "values",
-                    f"channel {channel.label!r}",
-                    f"one per token ({len(tokens)})",
-                    len(channel.values),
-                    "Cut activations and tokens from the same window.",
-                )
-            )
+            where, constraint = f"channel {channel.label!r}", f"one per token ({len(tokens)})"
+            remedy = "Cut activations and tokens from the same window."
+            raise InputError(must_be("values", where, constraint, len(channel.values), remedy))
     shares = [channel.shares() for channel in channels]
     colours = [c.colour or SIDE_COLOURS["a" if i == 0 else "b"] for i, c in enumerate(channels)]
     n_filled = 1 if background else 0
@@ -235,13 +228,10 @@ def _style(shares: Sequence[float], colours: Sequence[str], n_filled: int, *, fr
         layers = [
             rgba(c, 0.15 + 0.85 * s if s > 0 else 0.0) for s, c in zip(bars, colours[n_filled:], strict=True)
         ]
+        places = [f"0 calc(100% - {3 * (n_bars - 1 - i)}px)" for i in range(n_bars)]
         parts.append("background-image:" + ",".join(f"linear-gradient({layer},{layer})" for layer in layers))
-        parts.append("background-repeat:no-repeat")
-        parts.append("background-size:100% 2px")
-        parts.append(
-            "background-position:"
-            + ",".join(f"0 calc(100% - {3 * (n_bars - 1 - i)}px)" for i in range(n_bars))
-        )
+        parts += ["background-repeat:no-repeat", "background-size:100% 2px"]
+        parts.append("background-position:" + ",".join(places))
     if bars:
         parts.append(f"padding-bottom:{3 * len(bars)}px")
     if framed:

@@ -139,8 +139,8 @@ _HEADINGS = {
     "model_seed": "model seed",
     "sae_seed": "SAE seed",
     **explained(MODELS, {
-        "train_tokens": ("tokens", "compact"), "heldout_loss": ("loss", "%.2f"),
-        "sae_tokens": ("SAE tokens", "compact"), "fvu": ("FVU", "%.3f"), "l0": ("L0", "%.1f"), "ce_recovered": ("CE recovered", "%.2f"),
+        "train_tokens": ("tokens", "compact"), "heldout_loss": ("loss", "%.2f"), "fvu": ("FVU", "%.3f"),
+        "sae_tokens": ("SAE tokens", "compact"), "l0": ("L0", "%.1f"), "ce_recovered": ("CE recovered", "%.2f"),
         "kl_recovered": ("KL recovered", "%.2f"), "d_sae": ("latents", "localized"), "n_alive": ("alive", "localized"),
         "n_rare": ("rare", "localized"), "n_dense": ("dense", "localized"), "n_dead": ("dead", "localized"),
         "max_init_cosine": ("init cosine", "%.2f"),
