@@ -1,4 +1,4 @@
-"""Tidy frames of dictionaries: how often their latents fire, how good they are, what a sweep found."""
+"""Tidy frames of dictionaries: how often their latents fire, how good they are, what came of a sweep."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from results.ids import pair_ids
+from results.schema_figures import FIGURES
 from results.words import CLASSES, LEVELS
 from universality.tables import K_OF_M
 
@@ -139,12 +140,13 @@ def model_matrix(
         ceiling = baselines.loc[baselines["kind"] == "ceiling"]
         for a, r in ceiling.groupby("model_a", observed=True)["r_held_out"]:
             medians_of[str(a), str(a)] = (float(r.median()), len(r))
-    rows = [(a, b, *medians_of.get((a, b), (np.nan, 0))) for a in models for b in models]
-    intervals = _intervals(headline)
-    ends = [intervals.get((a, b), intervals.get((b, a), (np.nan, np.nan))) for a, b, *_ in rows]
-    return pd.DataFrame(rows, columns=["model_a", "model_b", "r", "n"]).assign(
-        low=[low for low, _ in ends], high=[high for _, high in ends]
-    )
+    intervals, none = _intervals(headline), (np.nan, np.nan)
+    rows = [
+        (a, b, *medians_of.get((a, b), (np.nan, 0)), *intervals.get((a, b), intervals.get((b, a), none)))
+        for a in models
+        for b in models
+    ]
+    return pd.DataFrame(rows, columns=FIGURES["classes.matrix"].names)
 
 
 def _intervals(headline: pd.DataFrame | None) -> dict[tuple[str, str], tuple[float, float]]:
@@ -190,10 +192,10 @@ def pair_table(pairs: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
         suffix a or b, and rate_ratio (firing rate of a over b's; missing where b never fires).
     """
     frame = pairs.drop(columns="comparison_id", errors="ignore")
-    known = features[["model", "latent", "class", "firing_rate", "flags"]]
+    described = features[["model", "latent", "class", "firing_rate", "flags"]]
     for side in "ab":
-        renamed = known.rename(columns={column: f"{column}_{side}" for column in known.columns})
-        frame = frame.merge(renamed, on=[f"model_{side}", f"latent_{side}"], how="left")
+        of_side = described.add_suffix(f"_{side}")
+        frame = frame.merge(of_side, on=[f"model_{side}", f"latent_{side}"], how="left")
     frame.insert(0, "id", pair_ids(frame))
     frame["rate_ratio"] = frame["firing_rate_a"] / frame["firing_rate_b"].where(frame["firing_rate_b"] > 0)
     return frame.sort_values("r_held_out", ascending=False, kind="stable", ignore_index=True)
@@ -221,13 +223,6 @@ def _distribution(quantiles: pd.DataFrame, edges: np.ndarray) -> np.ndarray:
 def _bins(
     kind: str, measure: str, edges: np.ndarray, count: np.ndarray | None, fraction: np.ndarray
 ) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "kind": kind,
-            "measure": measure,
-            "left": edges[:-1],
-            "right": edges[1:],
-            "count": pd.array(count if count is not None else [pd.NA] * len(fraction), dtype="Int64"),
-            "fraction": fraction,
-        }
-    )
+    counts = pd.array([pd.NA] * len(fraction) if count is None else count, dtype="Int64")
+    ends = {"left": edges[:-1], "right": edges[1:]}
+    return pd.DataFrame({"kind": kind, "measure": measure, **ends, "count": counts, "fraction": fraction})

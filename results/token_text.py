@@ -220,7 +220,8 @@ def _style(shares: Sequence[float], colours: Sequence[str], n_filled: int, *, fr
     """Background for the first channel (where any is filled), stacked bars of two pixels for the others."""
     parts = ["unicode-bidi:isolate"]
     if n_filled and shares and shares[0] > 0:
-        parts.append(f"background-color:{rgba(colours[0], _alpha(shares[0]))}")
+        alpha = MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * shares[0]
+        parts.append(f"background-color:{rgba(colours[0], alpha)}")
     bars = shares[n_filled:]
     if any(share > 0 for share in bars):
         n_bars = len(bars)
@@ -237,10 +238,6 @@ def _style(shares: Sequence[float], colours: Sequence[str], n_filled: int, *, fr
     if framed:
         parts.append("outline:1px solid currentColor;outline-offset:1px")
     return ";".join(parts)
-
-
-def _alpha(share: float) -> float:
-    return MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * share
 
 
 def runs_right_to_left(tokens: Sequence[str]) -> bool:
