@@ -200,6 +200,8 @@ def _unlike(golden: dict[str, list[float]], now: dict[str, list[float]], slack: 
 
 def _alike(golden: list[float], now: list[float], slack: float) -> bool:
     (count, mean, spread), (count_now, mean_now, spread_now) = golden, now
+    if slack > 1 and spread > 3 * abs(mean):
+        return count == count_now  # a few large values among many small ones: their mean is theirs alone
     few = 3 / max(count, 1) ** 0.5  # means of few values differ more
     few += 0.1 * (slack - 1)
     near = abs(mean_now - mean) <= (0.1 + few) * (spread + 0.1 * abs(mean)) + 1e-6

@@ -171,6 +171,12 @@ class SAETrainingConfig(BaseModel):
         return self
 
     @property
+    def active_per_row(self) -> int:
+        """``k``, where the architecture's check has seen that it is given."""
+        assert self.k is not None
+        return self.k
+
+    @property
     def kind(self) -> SAEArchitecture:
         """What the architecture says of itself: its losses, its start, how it is saved."""
         return ARCHITECTURES[self.architecture]

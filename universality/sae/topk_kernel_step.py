@@ -24,7 +24,6 @@ import numpy as np
 import torch
 
 from universality.sae import kernels
-from universality.sae.architectures.topk import active_per_row
 from universality.sae.autograd_step import Rates, StepOutcome
 from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
 from universality.sae.topk import top_k
@@ -90,7 +89,7 @@ class TopKKernelStep:
     ):
         self.config, self.state, self.n_steps = config, state, n_steps
         self.d_sae, self.d_in = state.p.W_dec.shape
-        self.k, self.c = active_per_row(config), config.aux_coefficient
+        self.k, self.c = config.active_per_row, config.aux_coefficient
         self.aux_k = config.auxiliary_latents(self.d_in)
         self.threads = threads or torch.get_num_threads()
         # Flushing of denormals is a setting of each thread; without it Adam's fading moments cost many times more.

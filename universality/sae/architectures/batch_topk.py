@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from universality.sae.architectures.architecture import Losses
-from universality.sae.architectures.topk import TopKArchitecture, active_per_row
+from universality.sae.architectures.topk import TopKArchitecture
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class BatchTopKArchitecture(TopKArchitecture):
         W_dec, error = w["W_dec"], batch.x - w["b_dec"].unsqueeze(-2)
         pre = batch.affine(w["b_enc"], error, w["W_enc_rows"].mT).relu()
         positive = pre.flatten(-2)
-        values, places = positive.topk(len(batch.x) * (active_per_row(batch.config)), dim=-1, sorted=False)
+        values, places = positive.topk(len(batch.x) * batch.config.active_per_row, dim=-1, sorted=False)
         acts = torch.zeros_like(positive).scatter(-1, places, values).view_as(pre)
         sizes = [last - first for first, last in pairwise((0, *self.prefixes(batch.config)))]
         parts = []

@@ -43,7 +43,7 @@ class TopKArchitecture(SAEArchitecture):
 
         seen = batch.x - w["b_dec"].unsqueeze(-2)
         pre = batch.affine(w["b_enc"], seen, w["W_enc_rows"].mT).relu()
-        values, indices = pre.topk(active_per_row(batch.config), dim=-1, sorted=False)
+        values, indices = pre.topk(batch.config.active_per_row, dim=-1, sorted=False)
         error = seen - decode_slots(indices, values, w["W_dec"])
         loss = fvu = error.square().sum(dim=(-2, -1)) / batch.spread
         loss = loss + batch.auxiliary_loss(w["W_dec"], pre, error)
@@ -60,12 +60,5 @@ class TopKArchitecture(SAEArchitecture):
 
     def folded(self, config: SAETrainingConfig, state: TrainingState, scale: float) -> dict[str, Any]:
         """Saved as TopK."""
-        from universality.sae.activations import TopK
 
-        return {"activation": TopK(active_per_row(config))}
-
-
-def active_per_row(config: SAETrainingConfig) -> int:
-    """``k``, which the config's check has seen to be there."""
-    assert config.k is not None
-    return config.k
+        return {"activation": TopKconfig.active_per_row}
