@@ -114,9 +114,9 @@ def checked_weights(
         fits = len(shape) == 2 and shape[0] == n_latents and width in (shape[1], "d_in")
         remedy = "Give W_dec, one row per latent, of the dictionary that reads these raw activations."
         require(fits, "decoder", where, f"of shape ({n_latents}, {width})", shape, remedy)
-        fits = encoder is None or np.shape(encoder) == shape
+        encoder_shape = shape if encoder is None else np.shape(encoder)
         remedy = "Give W_enc transposed, one row per latent."
-        require(fits, "encoder", where, f"of shape {shape}", np.shape(encoder), remedy)
+        require(encoder_shape == shape, "encoder", where, f"of shape {shape}", encoder_shape, remedy)
         out[str(name)] = (np.asarray(decoder), None if encoder is None else np.asarray(encoder))
     return out
 
