@@ -49,9 +49,8 @@ def mutual_nearest(partner_a: np.ndarray, partner_b: np.ndarray, n_a: int, n_b: 
     has = np.flatnonzero(partner_a >= 0)
     mutual = int((partner_b[partner_a[has]] == has).sum())
     smaller = max(min(n_a, n_b), 1)
-    return Index(
-        "mutual_nearest_fraction", mutual / smaller, n_a * n_b / max(n_a + n_b - 1, 1) / smaller, smaller
-    )
+    chance = n_a * n_b / max(n_a + n_b - 1, 1) / smaller
+    return Index("mutual_nearest_fraction", mutual / smaller, chance, smaller)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,11 +246,10 @@ def cosine_similarity(
         top: length of the lists.
         absolute: whether to take ``|cos|``.
     """
-    norms = [np.linalg.norm(side, axis=1, keepdims=True) for side in (a, b)]
-    units = [
-        np.asarray(side, np.float64) / np.where(norm > 0, norm, 1.0)
-        for side, norm in zip((a, b), norms, strict=True)
-    ]
+    units = []
+    for side in (a, b):
+        norm = np.linalg.norm(side, axis=1, keepdims=True)
+        units.append(np.asarray(side, np.float64) / np.where(norm > 0, norm, 1.0))
     alive = [np.any(unit != 0, axis=1) for unit in units]
     lists = [_top_lists(units[0], units[1], alive[0], alive[1], top, absolute)]
     lists.append(_top_lists(units[1], units[0], alive[1], alive[0], top, absolute))
@@ -320,8 +318,7 @@ def _cosine_figures(
     }
     if len(left) > 1:
         by_encoder = match(cosine_similarity(left[1], right[1]))
-        partner = np.full(left[1].shape[0], -1)
-        cosine = np.zeros(left[1].shape[0])
+        partner, cosine = np.full(len(left[1]), -1), np.zeros(len(left[1]))
         partner[by_encoder.indices_a], cosine[by_encoder.indices_a] = by_encoder.indices_b, by_encoder.score
         same = partner[chosen.indices_a] == chosen.indices_b
         both = np.minimum(cosine[chosen.indices_a], chosen.score) >= threshold
