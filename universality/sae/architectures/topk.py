@@ -60,5 +60,6 @@ class TopKArchitecture(SAEArchitecture):
 
     def folded(self, config: SAETrainingConfig, state: TrainingState, scale: float) -> dict[str, Any]:
         """Saved as TopK."""
+        from universality.sae.activations import TopK
 
-        return {"activation": TopKconfig.active_per_row}
+        return {"activation": TopK(config.active_per_row)}
