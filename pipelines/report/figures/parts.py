@@ -113,7 +113,8 @@ def key_rows(axes: Axes, n_rows: int, margin: float = 0.6, width: float = 1.0) -
 
 def key_words(axes: Axes, left: float, row: float, words: str, **style: Any) -> None:
     """The words of one row of a key, beside its mark."""
-    axes.text(left, row, words, va="center_baseline", **({"fontsize": 6.5} | style))
+    style = {"fontsize": 6.5, **style}
+    axes.text(left, row, words, va="center_baseline", **style)
 
 
 def dash_key(axes: Axes, words: str) -> None:

@@ -85,10 +85,11 @@ def sections(name: str, comparison: str | None = None, **context: Any) -> list[S
         context: what the template is given.
     """
     parts = re.split(r"^## ", filled(f"{name}.md", **context), flags=re.M)[1:]
-    return [_section(*part.split("\n", 1), comparison) for part in parts]
+    return [_section(part, comparison) for part in parts]
 
 
-def _section(title: str, body: str, comparison: str | None) -> Section:
+def _section(text: str, comparison: str | None) -> Section:
+    title, body = text.split("\n", 1)
     items = body.lstrip().startswith("- ")
     blocks = re.split(r"^- " if items else r"\n\s*\n", body, flags=re.M)
     return Section(title, [_sentences(block) for block in blocks if block.strip()], comparison, items)
