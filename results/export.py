@@ -11,7 +11,7 @@ import pandas as pd
 
 from results.token_text import is_invisible
 from universality.schema import column
-from universality.tables import FEATURES, PAIRS
+from universality.table_schemas import FEATURES, PAIRS
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -15,7 +15,7 @@ import pandas as pd
 from results.ids import pair_ids
 from results.schema_figures import FIGURES
 from results.words import CLASSES, LEVELS
-from universality.tables import K_OF_M
+from universality.table_schemas import K_OF_M
 
 #: Kinds of pairs whose distributions are compared, from the top of a figure to its bottom.
 KINDS: dict[str, str] = {

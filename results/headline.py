@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from results.words import CLASSES, LEVELS
-from universality.tables import HEADLINE
+from universality.table_schemas import HEADLINE
 
 
 class Quantity(NamedTuple):

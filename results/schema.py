@@ -1,7 +1,7 @@
 """Every table of a run and of its report: what a row is, and of every column its type, unit, range and meaning.
 
-The science's tables are declared in :mod:`universality.tables`. Here stand those that only steps of the pipelines make,
-and how a run stores all of them: with the comparison (and the model) whose rows they are in front.
+The science's tables are declared in :mod:`universality.table_schemas`. Here stand those that only steps of
+pipelines make, and how a run stores all of them: with the comparison (and the model) whose rows they are in front.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from universality import tables as science
+from universality import table_schemas as science
 from universality.errors import InputError, must_be
 from universality.schema import ID, TableSchema, column, correlation, count, identity, measure, share, word
-from universality.tables import SHARED, table
+from universality.table_schemas import SHARED, table
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from results.schema import MODELS, SWEEPS
-from universality import tables as science
+from universality import table_schemas as science
 from universality.schema import Column, TableSchema, column, correlation, count, identity, share, word
-from universality.tables import table
+from universality.table_schemas import table
 
 _KIND = word("kind", "features, neurons, ceiling, untrained, chance", "what was correlated")
 _MEASURE = word(

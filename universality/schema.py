@@ -1,7 +1,7 @@
 """What a table holds, said once: what a row is, and of every column its type, unit, range and meaning.
 
-Pure data without heavy imports. The tables of this room are declared in :mod:`universality.tables`; those that only
-steps of the pipelines make, and how a run stores all of them, in :mod:`results.schema`.
+Pure data without heavy imports. The tables of this room are declared in :mod:`universality.table_schemas`; those that
+only steps of the pipelines make, and how a run stores all of them, in :mod:`results.schema`.
 """
 
 from __future__ import annotations

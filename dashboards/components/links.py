@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
-from dashboards import pins
+from dashboards import pinning
 from dashboards.data import View
 from dashboards.navigation import file_of, icon_of
 
@@ -80,4 +80,4 @@ def link_popover(params: dict[str, str]) -> None:
 
 def view_popover(view: View, **params: str) -> None:
     """The link to what is on the screen of a run: run, comparison, what is chosen, and the pins."""
-    link_popover({**here(view, **params), **pins.address(view)})
+    link_popover({**here(view, **params), **pinning.address(view)})

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from dashboards.chart_frames import agreement_of, class_bars_of, matrix_of
 from dashboards.components import overview_charts as charts
 from dashboards.components.columns import explained
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
-from dashboards.tables import agreement_of, class_bars_of, matrix_of
 from results import dictionary_frames, finding_frames, frames, words
 from results.headline import overall_values
 from results.ids import feature_id
 from results.schema import MODELS
-from universality.tables import DOMAINS
+from universality.table_schemas import DOMAINS
 
 #: Measures of agreement beside each other, and their headings.
 MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}

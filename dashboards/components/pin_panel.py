@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from dashboards import pins
+from dashboards import pinning
 from dashboards.components.downloads import download
 from dashboards.components.links import screen_link
 from dashboards.components.panels import panel
@@ -27,19 +27,19 @@ def pin_button(view: View, pairs: Sequence[str], *, key: str, shortcut: str | No
         key: key of the button.
         shortcut: key of the keyboard.
     """
-    named = [pins.Pin(view.comparison, pair) for pair in pairs]
-    pinned = pins.pins_of(view)
+    named = [pinning.Pin(view.comparison, pair) for pair in pairs]
+    pinned = pinning.pins_of(view)
     several = "" if len(pairs) == 1 else f" {len(pairs)} pairs"
     if set(named) <= set(pinned):
         st.button(
-            f"Unpin{several}", key=key, icon=":material/keep_off:", on_click=pins.remove, args=(view, named),
+            f"Unpin{several}", key=key, icon=":material/keep_off:", on_click=pinning.remove, args=(view, named),
             shortcut=shortcut, help="Out of the list for the report",
         )  # fmt: skip
         return
-    full = len(pinned) >= pins.MAX_PINS
-    most = f"No more than {pins.MAX_PINS} pairs can be pinned"
+    full = len(pinned) >= pinning.MAX_PINS
+    most = f"No more than {pinning.MAX_PINS} pairs can be pinned"
     st.button(
-        f"Pin{several} to report", key=key, icon=":material/keep:", on_click=pins.add, args=(view, pairs),
+        f"Pin{several} to report", key=key, icon=":material/keep:", on_click=pinning.add, args=(view, pairs),
         shortcut=shortcut, disabled=full,
         help=most if full else "A report shows pinned pairs one by one",
     )  # fmt: skip
@@ -48,12 +48,12 @@ def pin_button(view: View, pairs: Sequence[str], *, key: str, shortcut: str | No
 def show_pins(view: View) -> None:
     """The pinned pairs of the run, with what makes a report of them; nothing where there is none."""
     with panel(border=False):
-        pins.adopt(view)
-        pins.draw_carrier(view)
-    pinned = pins.pins_of(view)
-    if pins.lost():
+        pinning.adopt(view)
+        pinning.draw_carrier(view)
+    pinned = pinning.pins_of(view)
+    if pinning.lost():
         st.caption(
-            f":material/link_off: {words.counted(pins.lost(), 'pin')} of the address: not of this run."
+            f":material/link_off: {words.counted(pinning.lost(), 'pin')} of the address: not of this run."
         )
     if not pinned:
         return
@@ -61,24 +61,24 @@ def show_pins(view: View) -> None:
     with st.container(height=44 * SHOWN if len(pinned) > SHOWN else "content", gap=None):
         for number, pin in enumerate(pinned):
             _row(view, number, pin)
-    download("pinned.json", lambda: pins.pins_file(view.name, pinned), "pinned.json", key="pins_file")
+    download("pinned.json", lambda: pinning.pins_file(view.name, pinned), "pinned.json", key="pins_file")
     st.caption("A report that shows them one by one:")
-    st.code(pins.report_command(view), language="bash", wrap_lines=True)
+    st.code(pinning.report_command(view), language="bash", wrap_lines=True)
     st.button(
-        "Remove all", key="unpin_all", icon=":material/close:", type="tertiary", on_click=pins.remove,
+        "Remove all", key="unpin_all", icon=":material/close:", type="tertiary", on_click=pinning.remove,
         args=(view, pinned),
     )  # fmt: skip
 
 
-def _row(view: View, number: int, pin: pins.Pin) -> None:
+def _row(view: View, number: int, pin: pinning.Pin) -> None:
     several = len(comparisons_of(view.record)) > 1
     label = f"{pin.pair} ({pin.comparison})" if several else pin.pair
     with st.container(
         horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None
     ):
-        address = {"run": view.name, "comparison": pin.comparison, "pair": pin.pair, **pins.address(view)}
+        address = {"run": view.name, "comparison": pin.comparison, "pair": pin.pair, **pinning.address(view)}
         screen_link("pairs", label, **address)
         st.button(
-            "", key=f"unpin_{number}", icon=":material/close:", type="tertiary", on_click=pins.remove,
+            "", key=f"unpin_{number}", icon=":material/close:", type="tertiary", on_click=pinning.remove,
             args=(view, [pin]), help=f"Remove {pin.pair}",
         )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboards.chart_frames import agreement_of, class_bars_of
 from dashboards.components import beside_charts
 from dashboards.components import overview_charts as charts
 from dashboards.components.columns import number
@@ -16,7 +17,6 @@ from dashboards.components.overview_panels import MEASURES
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import fitting
 from dashboards.data import View, get_view
-from dashboards.tables import agreement_of, class_bars_of
 from results.side_by_side import (
     class_shares,
     curves_beside,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli.summary import print_summary
 from pipelines.cli.terminal import console, print_json, say
 from universality.errors import InputError, must_be
-from universality.tables import COMPARISON
+from universality.table_schemas import COMPARISON
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -79,7 +79,7 @@ def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
     from results.dictionary_frames import sweep_points
     from results.headline import split_comparisons
 
-    for name, found in split_comparisons(sweeps):
+    for name, points in split_comparisons(sweeps):
         table = plain_table(
             "",
             "architecture",
@@ -92,7 +92,7 @@ def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
             ">cosine",
             ">seeds",
         )
-        for row in sweep_points(found).sort_values("l0").to_dict("records"):
+        for row in sweep_points(points).sort_values("l0").to_dict("records"):
             table.add_row(
                 "*" if row["frontier"] else "",
                 str(row["architecture"]),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipelines.corpus import demo, pins
+from pipelines.corpus import demo, pinned_digests
 from pipelines.corpus.corpus_config import (
     CorpusConfig,
     DemoMix,
@@ -66,7 +66,7 @@ def read_corpus(config: CorpusConfig) -> Corpus:
         first_unit = documents[-1].unit + 1 if documents else 0
         documents.extend(_documents(source, config, seen, dropped, first_unit))
         if isinstance(source, DemoMix) and before == 0:
-            pins.check(source, config, _domain_facts(documents))
+            pinned_digests.check(source, config, _domain_facts(documents))
     _check_enough(documents, config)
     manifest = {
         "domains": _domain_facts(documents),

@@ -13,7 +13,7 @@ from pipelines.report.exhibit_writer import Write
 from pipelines.report.folder import json_text
 from pipelines.report.prose.material import readable_recipe
 from pipelines.report.prose.template import filled
-from pipelines.report.tables import TABLES
+from pipelines.report.table_files import TABLES
 from results.export import EDGES, NODES, assigned_graph, graphml
 from results.headline import split_comparisons
 from results.schema_figures import FIGURES

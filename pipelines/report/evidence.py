@@ -112,8 +112,8 @@ class Evidence:
 def around(before: bytes, token: bytes, after: bytes) -> tuple[bytes, bytes, bytes]:
     """A token and as much of its neighbourhood as columns of LaTeX have room for (:data:`ROOM`)."""
     left, shown, right = (part.decode("utf-8", errors="surrogateescape") for part in (before, token, after))
-    kept = _start(left[::-1], ROOM[0])[::-1], _start(shown, ROOM[1]), _start(right, ROOM[2])
-    left, shown, right = (part.encode("utf-8", errors="surrogateescape") for part in kept)
+    parts = _start(left[::-1], ROOM[0])[::-1], _start(shown, ROOM[1]), _start(right, ROOM[2])
+    left, shown, right = (part.encode("utf-8", errors="surrogateescape") for part in parts)
     return left, shown, right
 
 
@@ -150,8 +150,8 @@ def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6)
     ]
     chosen = []
     for place, level in enumerate(levels):
-        mine = universal.loc[universal["level"] == level]
-        topics = mine["cluster"].map(domains).fillna("")
+        of_level = universal.loc[universal["level"] == level]
+        topics = of_level["cluster"].map(domains).fillna("")
         share = n // len(levels) + (place < n % len(levels))
-        chosen.append(mine.loc[~topics.duplicated()].head(share))
+        chosen.append(of_level.loc[~topics.duplicated()].head(share))
     return pd.concat(chosen) if chosen else universal

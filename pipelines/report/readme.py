@@ -13,7 +13,7 @@ from pipelines.report.exhibits import EXHIBITS
 from pipelines.report.prose.template import filled
 from pipelines.report.side_by_side import TOGETHER
 from pipelines.report.table_exhibits import intervals
-from pipelines.report.tables import MAX_CSV_ROWS, TABLES
+from pipelines.report.table_files import MAX_CSV_ROWS, TABLES
 from results.headline import headline_frame, split_comparisons
 from universality.compare.marks import SHARED_INIT_WORDS, flagged_pairs
 

@@ -22,7 +22,7 @@ from pipelines.report.provenance import clean, run_values, time_stamps
 from pipelines.report.readme import readme_text
 from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
-from pipelines.report.tables import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
+from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
 from results.export import csv_bytes, parquet_bytes
 from results.pins import pinned_rows
 from storage import ArtifactCorrupt, TableMissing

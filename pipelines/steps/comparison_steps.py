@@ -12,7 +12,7 @@ from pipelines.estimates import Sizes
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import shared_rows
 from results.stored_comparison import input_name
-from universality.tables import COMPARISON
+from universality.table_schemas import COMPARISON
 
 if TYPE_CHECKING:
     from storage import Artifact
@@ -235,16 +235,20 @@ def evidence(ctx: StepContext) -> None:
     from universality.transformers.harvest import logit_weights
 
     p, inputs = ctx.params, ctx.inputs
-    tokens, acts, wanted = inputs["tokens"], sparse.csc_matrix(inputs["latents"].csc("acts")), p["evidence"]
+    tokens, acts, evidence_config = (
+        inputs["tokens"],
+        sparse.csc_matrix(inputs["latents"].csc("acts")),
+        p["evidence"],
+    )
     firing = np.flatnonzero(np.diff(acts.indptr))
     tables = {
         "contexts": contexts_table(
             acts,
             tokens.array("row_context"),
             generator(p["root_seed"], "contexts", p["comparison_id"], p["model"]),
-            n_top=wanted["n_top"],
-            n_per_group=wanted["n_per_quantile"],
-            n_random=wanted["n_random"],
+            n_top=evidence_config["n_top"],
+            n_per_group=evidence_config["n_per_quantile"],
+            n_random=evidence_config["n_random"],
             same=_same_text(tokens.array("eval_contexts"))[tokens.array("row_context")],
         ),
         "histograms": histogram_table(acts),
@@ -258,7 +262,7 @@ def evidence(ctx: StepContext) -> None:
         ctx.out.facts(logits=str(error))
     else:
         decoder = inputs["sae"].tensors("sae")["W_dec"]
-        tables["logits"] = logit_table(decoder, to_logits, firing, n_tokens=wanted["n_logits"])
+        tables["logits"] = logit_table(decoder, to_logits, firing, n_tokens=evidence_config["n_logits"])
     for name, table in tables.items():
         write_table(ctx, name, table, comparison_id=p["comparison_id"], model=p["model"])
 

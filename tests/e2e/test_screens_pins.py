@@ -8,7 +8,7 @@ import pytest
 from synthetic_run import write_synthetic_run
 from visits import TINY, checked, damage, opened, sentences, turned
 
-from dashboards.pins import MAX_PINS, Pin, pins_file
+from dashboards.pinning import MAX_PINS, Pin, pins_file
 from results.pins import pinned_rows, read_pins
 from storage import open_run
 

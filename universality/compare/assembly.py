@@ -37,7 +37,7 @@ from universality.domains import best_latents, domain_table, nearest_neurons
 from universality.graph import build_graph, cycle_consistency
 from universality.indices import Index
 from universality.seeds import generator
-from universality.tables import FEATURES
+from universality.table_schemas import FEATURES
 from universality.verdicts import first_verdict
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 class Comparison:
     """Everything that a comparison found.
 
-    Its tables are those of :data:`universality.tables.COMPARISON`, where every column is explained.
+    Its tables are those of :data:`universality.table_schemas.COMPARISON`, where every column is explained.
 
     Attributes:
         features, pairs, verdicts, clusters, indices, headline, baselines, null_quantiles, null_rates, tau_curve,
@@ -128,7 +128,7 @@ def assemble(stages: Stages) -> Comparison:
 def feature_table(
     stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame
 ) -> pd.DataFrame:
-    """One row per latent of every model, models in the order given; columns :data:`universality.tables.FEATURES`."""
+    """One row per latent, models in the order given; columns :data:`universality.table_schemas.FEATURES`."""
     first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
     parts = []
     for model in stages.models:

@@ -18,7 +18,7 @@ from universality.intervals import percentile_interval
 from universality.matching import match
 from universality.rows import Rows
 from universality.seeds import generator
-from universality.tables import INDICES, NEURON_PAIRS
+from universality.table_schemas import INDICES, NEURON_PAIRS
 
 
 @dataclass(frozen=True, eq=False)

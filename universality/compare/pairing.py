@@ -20,7 +20,7 @@ from universality.intervals import percentile_interval, resampled_correlations
 from universality.matching import MatchResult, match
 from universality.rows import Rows
 from universality.seeds import generator
-from universality.tables import MATCHED
+from universality.table_schemas import MATCHED
 
 N_CANDIDATES = 5
 #: Fields of :class:`BestPartners`, in its order, as they are named in storage.

@@ -157,15 +157,15 @@ def _features(macros: Macros, features: pd.DataFrame) -> None:
 def _pairs(macros: Macros, pairs: pd.DataFrame, compare: CompareConfig) -> None:
     where = "table pairs"
     beyond = pairs["q"] < compare.alpha
-    kept = pairs[beyond & (pairs["r_held_out"] >= compare.tau)]
+    edges = pairs[beyond & (pairs["r_held_out"] >= compare.tau)]
     macros.add("NumPairs", count(len(pairs)), f"assigned pairs, all pairs of models; {where}")
     macros.add("NumPairsBeyondChance", count(int(beyond.sum())), f"assigned pairs with q < alpha; {where}")
     share = percent(float(beyond.mean())) if len(pairs) else None
     macros.add("PercentPairsBeyondChance", share, f"the same, percent; {where}")
     meaning = f"assigned pairs with q < alpha and held-out r >= tau; {where}"
-    macros.add("NumPairsKept", count(len(kept)), meaning)
+    macros.add("NumPairsKept", count(len(edges)), meaning)
     for level in LEVELS:
-        n = int((kept["level"] == level).sum())
+        n = int((edges["level"] == level).sum())
         macros.add(f"NumPairsKept{level.title()}", count(n), f"the same, of level {level}; {where}")
 
 

@@ -14,7 +14,7 @@ from universality.compare import CompareConfig, Comparison, compare
 from universality.errors import InputError
 from universality.planted import plant
 from universality.schema import column_type, correlation, count, share, word
-from universality.tables import COMPARISON, K_OF_M, PAIRS, table
+from universality.table_schemas import COMPARISON, K_OF_M, PAIRS, table
 
 SCHEMA = table("things", "a thing", "name", word("name", "any", "what it is called"), count("n?", "how many"))
 GOOD = pd.DataFrame({"name": ["a", "b"], "n": [1, 2]})

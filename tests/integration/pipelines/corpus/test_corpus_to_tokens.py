@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.corpus import demo, pins
+from pipelines.corpus import demo, pinned_digests
 from pipelines.corpus.build import build_corpus
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, SplitConfig, TextFolder
 from pipelines.corpus.errors import SourceMissing
@@ -134,7 +134,7 @@ def test_a_context_longer_than_the_held_out_text(texts, made):
 def test_the_small_demo_mix_is_what_is_pinned():
     corpus = read_corpus(CorpusConfig(sources=(DemoMix(),)))
     facts = corpus.manifest["domains"]
-    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pins.PINS["small"]
+    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS["small"]
     assert {entry["package"] for entry in corpus.manifest["packages"]} == {
         package.name for package in PACKAGES
     }
@@ -147,7 +147,7 @@ def test_the_small_demo_mix_is_what_is_pinned():
 @pytest.mark.slow
 def test_the_full_demo_mix_is_what_is_pinned():
     facts = read_corpus(CorpusConfig(sources=(DemoMix(size="full"),))).manifest["domains"]
-    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pins.PINS["full"]
+    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS["full"]
 
 
 @needs_demo

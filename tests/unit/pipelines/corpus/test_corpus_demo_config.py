@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from pipelines.corpus import demo, packages, pins
+from pipelines.corpus import demo, packages, pinned_digests
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.errors import CorpusError, SourceMissing
 from pipelines.corpus.read import read_corpus
@@ -35,7 +35,7 @@ def test_caps_are_the_smallest_of_what_is_asked():
 
 
 def test_every_domain_has_a_pin():
-    assert set(pins.PINS["small"]) == set(pins.PINS["full"]) == set(demo.DOMAINS)
+    assert set(pinned_digests.PINS["small"]) == set(pinned_digests.PINS["full"]) == set(demo.DOMAINS)
 
 
 @pytest.mark.parametrize("found", ["5.2.18", None])
@@ -56,8 +56,8 @@ def test_a_missing_or_other_version_names_the_command(monkeypatch, found):
 
 def test_a_changed_text_is_refused():
     source = DemoMix()
-    facts = {domain: {"sha256": digest} for domain, digest in pins.PINS["small"].items()}
-    pins.check(source, CorpusConfig(sources=(source,)), facts)
+    facts = {domain: {"sha256": digest} for domain, digest in pinned_digests.PINS["small"].items()}
+    pinned_digests.check(source, CorpusConfig(sources=(source,)), facts)
     facts["hebrew"] = {"sha256": "0" * 64}
     with pytest.raises(CorpusError, match="domain 'hebrew' of the demo mix 'small' must be text with sha256"):
-        pins.check(source, CorpusConfig(sources=(source,)), facts)
+        pinned_digests.check(source, CorpusConfig(sources=(source,)), facts)

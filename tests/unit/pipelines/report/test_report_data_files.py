@@ -15,7 +15,7 @@ from synthetic_run import write_synthetic_run
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes, validate_recipe
 from pipelines.report.data_files import data_dictionary, recipe_yaml
 from pipelines.report.report_writer import ReportOptions, write_report
-from pipelines.report.tables import TABLES
+from pipelines.report.table_files import TABLES
 from results.schema import INNER
 from results.schema import TABLES as STORED
 from results.schema_figures import FIGURES
