@@ -1,6 +1,6 @@
 """Every table of a run and of its report: what a row is, and of every column its type, unit, range and meaning.
 
-The science's tables are declared in :mod:`universality.table_schemas`. Here stand those that only steps of
+The science's tables are declared in :mod:`universality.table_schemas`. Here stand those that only steps of the
 pipelines make, and how a run stores all of them: with the comparison (and the model) whose rows they are in front.
 """
 

@@ -18,8 +18,9 @@ from universality.compare.stages import Stages
 from universality.correlation import correlate_pairs
 from universality.indices import MAX_ROWS, MAX_WIDTH, Index, covariances
 from universality.seeds import generator
+from universality.table_schemas import EFFECTS
 
-FUNCTION_COLUMNS = ("cos_procrustes", "r_logits", "r_attribution")
+_NAMES = tuple(column.name for column in EFFECTS)
 #: Entries of a block of logit effects, and rows in which raw activations are read.
 _BLOCK = 1 << 24
 
@@ -37,7 +38,7 @@ class Functions:
     _rotations: dict[Pair, tuple[np.ndarray, Index] | None] = field(default_factory=dict)
 
     def columns(self, pair: Pair, indices_a: np.ndarray, indices_b: np.ndarray) -> dict[str, np.ndarray]:
-        r"""Values of :data:`FUNCTION_COLUMNS` for given pairs of latents; NaN where an input is missing.
+        r"""Values of :data:`universality.table_schemas.EFFECTS` of given pairs; NaN where an input is missing.
 
         ``cos_procrustes``: cosine of decoder directions after the rotation R that best maps the raw
         activations of a to those of b on fit rows (orthogonal Procrustes); without R it means nothing between
@@ -54,7 +55,7 @@ class Functions:
 
         Source: Schönemann 1966 (Procrustes); Bricken et al. 2023 (logit-weight and attribution similarity).
         """
-        columns = {name: np.full(indices_a.size, np.nan) for name in FUNCTION_COLUMNS}
+        columns = {name: np.full(indices_a.size, np.nan) for name in _NAMES}
         fitted = self._rotation(pair)
         if fitted is not None:
             columns["cos_procrustes"] = self._cosines(pair, fitted[0], indices_a, indices_b)
@@ -85,7 +86,7 @@ class Functions:
             # Every latent keeps its values and only its partner changes; nobody keeps the own one.
             rng = generator(self.stages.root_seed, "function-chance", one, two)
             chance = self.columns((one, two), ia, np.roll(ib, int(rng.integers(1, ia.size))))
-            for name in FUNCTION_COLUMNS:
+            for name in _NAMES:
                 if not np.isnan(measured[name]).any():
                     value, by_chance = (float(np.median(values[name])) for values in (measured, chance))
                     indices.append((Index(f"matched_{name}", value, by_chance, ia.size), pair_name(pair)))

@@ -15,17 +15,14 @@ from universality.compare.stages import Stages
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
 from universality.intervals import centred_interval, percentile_interval
 from universality.seeds import generator
+from universality.table_schemas import BASELINES, HEADLINE, NULL_QUANTILES, NULL_RATES
 
-HEADLINE_COLUMNS = ("quantity", "pair", "value", "low", "high", "n")
-BASELINE_COLUMNS = ("kind", "model_a", "latent_a", "model_b", "latent_b", "r_held_out", "r_token")
-NULL_COLUMNS = ("pair", "kind", "quantile", "value")
-RATE_COLUMNS = ("left", "right", "n", "p05", "p50", "p95")
 BINS_PER_DECADE = 4
 """Of the firing rate, in ``null_rates``."""
 
 
 def headline_table(stages: Stages) -> pd.DataFrame:
-    """quantity, pair, value, low, high, n; "overall" first; quantities that were not measured have no rows.
+    """The table ``headline``, "overall" first; quantities that were not measured have no rows.
 
     features, neurons, ceiling, untrained: median held-out r of assigned pairs, with the interval over
     resampled documents (the same draws for all pairs, so that "overall", over all pairs together, has one
@@ -42,7 +39,7 @@ def headline_table(stages: Stages) -> pd.DataFrame:
         matchings = {pair: stages.matchings[pair] for pair in stages.plan.model_pairs}
         beyond = {pair: (m.pairs["r_token"], m.resampled_token) for pair, m in matchings.items()}
         rows += _medians("token_conditional", beyond, confidence)
-    return pd.DataFrame(rows, columns=list(HEADLINE_COLUMNS))
+    return pd.DataFrame(rows, columns=HEADLINE.names)
 
 
 def _held_out(matching: PairMatching | NeuronMatching) -> tuple[pd.Series, np.ndarray]:
@@ -89,20 +86,20 @@ def baseline_table(stages: Stages) -> pd.DataFrame:
         for pair in names
     ]
     parts += [matching.pairs.assign(kind="neurons", r_token=np.nan) for matching in stages.neurons.values()]
-    return pd.concat(parts, ignore_index=True)[list(BASELINE_COLUMNS)]
+    return pd.concat(parts, ignore_index=True)[BASELINES.names]
 
 
 def null_quantile_table(stages: Stages) -> pd.DataFrame:
-    """pair, kind (plain|domain), quantile, value; pairs of models."""
+    """The table ``null_quantiles``, of pairs of models."""
     parts = []
     for pair in stages.plan.model_pairs:
         alive = [stages.dictionaries[name].alive for name in pair]
         parts.append(stages.nulls[pair].quantiles(*alive).assign(pair=pair_name(pair)))
-    return pd.concat(parts, ignore_index=True)[list(NULL_COLUMNS)]
+    return pd.concat(parts, ignore_index=True)[NULL_QUANTILES.names]
 
 
 def null_rate_table(stages: Stages) -> pd.DataFrame:
-    """left, right, n, p05, p50, p95: quantiles of the null maxima by the latent's firing rate, pairs of models pooled.
+    """The table ``null_rates``: quantiles of the null maxima by the latent's firing rate, pairs of models pooled.
 
     Bins ``[left, right)`` are quarters of a factor of ten, up to 1, which the last one includes; n counts null maxima,
     and bins without any have no row.
@@ -117,14 +114,14 @@ def null_rate_table(stages: Stages) -> pd.DataFrame:
             exponents.append(np.broadcast_to(exponent, (len(maxima), rate.size)).ravel())
             values.append(maxima[:, alive].ravel())
     if not sum(map(len, values)):
-        return pd.DataFrame({name: np.zeros(0) for name in RATE_COLUMNS})
+        return pd.DataFrame({name: np.zeros(0) for name in NULL_RATES.names})
     exponent, value = np.concatenate(exponents), np.concatenate(values)
     rows = []
     for place in np.unique(exponent):
         binned = value[exponent == place]
         edges = 10.0 ** (np.array([place, place + 1]) / BINS_PER_DECADE)
         rows.append((*edges, binned.size, *np.quantile(binned, [0.05, 0.5, 0.95])))
-    return pd.DataFrame(rows, columns=list(RATE_COLUMNS))
+    return pd.DataFrame(rows, columns=NULL_RATES.names)
 
 
 def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:

@@ -15,8 +15,8 @@ from universality.compare.compare_config import CompareConfig
 from universality.compare.pair_plan import Pair
 from universality.compare.stages import Stages
 from universality.matching import Gram, KToOne, gram_of, k_to_1
+from universality.table_schemas import VERDICTS
 from universality.verdicts import (
-    VERDICT_COLUMNS,
     VerdictEvidence,
     judge,
     probe_correlations,
@@ -68,7 +68,7 @@ def verdict_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.Da
             missing[model, other] = nodes.latent[lacking]
             evidence[model, other] = _evidence_without_probes(splits, model, other, nodes.latent[lacking])
     if not evidence:
-        return pd.DataFrame(columns=list(VERDICT_COLUMNS))
+        return pd.DataFrame(columns=VERDICTS.names)
     probe_r = _probes(stages, missing, evidence)
     order = {model: rank for rank, model in enumerate(stages.models)}
     parts = []

@@ -2,7 +2,6 @@
 
 from universality.verdicts.probe import probe_correlations
 from universality.verdicts.rules import (
-    VERDICT_COLUMNS,
     VERDICTS,
     VerdictEvidence,
     first_verdict,
@@ -12,7 +11,6 @@ from universality.verdicts.rules import (
 
 __all__ = [
     "VERDICTS",
-    "VERDICT_COLUMNS",
     "VerdictEvidence",
     "first_verdict",
     "judge",

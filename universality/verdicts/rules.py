@@ -11,7 +11,6 @@ import pandas as pd
 VERDICTS = (
     "unstable", "contested", "split", "part_of", "decodable", "near_threshold", "weak", "absent", "untested",
 )  # fmt: skip
-VERDICT_COLUMNS = ("model", "latent", "other_model", "verdict", "statistic")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,7 @@ def first_verdict(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The first verdict in order of each feature over the models it is missing from.
 
     Args:
-        verdicts: columns :data:`VERDICT_COLUMNS`.
+        verdicts: the table ``verdicts``.
 
     Returns:
         model, latent, verdict; one row per feature that is missing somewhere.
