@@ -1,4 +1,4 @@
-"""Plain words for everything the screens name: quantities, classes, levels, verdicts, statuses.
+"""Plain words for everything the screens name: classes, levels, verdicts, statuses.
 
 One place, so that a card, a table heading and a chart never call one thing by two names.
 """

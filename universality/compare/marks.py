@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-#: What every place says about a pair of :func:`flagged_pairs`.
+#: What a warning says about a pair of :func:`flagged_pairs`.
 SHARED_INIT_WORDS = (
     "both dictionaries seem to start from the same weights, which alone can make them agree. "
     "Train them with different SAE seeds."
