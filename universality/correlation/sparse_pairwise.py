@@ -23,9 +23,7 @@ _PAIRS_KEPT = 1 << 24  # what a search remembers of the one before
 PairList = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def correlate(
-    A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None, device: str | None = None
-) -> TopSimilarity:
+def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None) -> TopSimilarity:
     r"""Exact Pearson correlation of every latent of A with every latent of B; the best ``top`` both ways.
 
     .. math:: r_{ab} = \frac{\sum_i a_i b_i - n \bar a \bar b}{\|a - \bar a\| \|b - \bar b\|}
@@ -36,23 +34,17 @@ def correlate(
         B: (n_rows, n_b), the same rows in the same order.
         top: length of each latent's list, >= 1.
         threads: threads to use, all cores by default; no byte of the result depends on it.
-        device: a torch device, as ``"cuda"``, for dense products there; by default the sparse kernel on the CPU.
-            The result is the same (see :func:`~universality.correlation.torch_dense.correlate_on`).
 
     Returns:
         A :class:`TopSimilarity`. Time grows with the sum over rows of ``k_a * k_b`` (active latents); memory
         with ``nnz + (n_a + n_b) * top``, never with ``n_a * n_b``.
 
     Raises:
-        InputError: different rows, not finite, ``top < 1``, or a device that is not there.
+        InputError: different rows, not finite, or ``top < 1``.
 
     Source: definition in Bricken et al. 2023, section "Universality"; algorithm ours.
     """
     require(top >= 1, "top", "correlate", ">= 1", top, "Ask for at least one candidate.")
-    if device is not None:
-        from universality.correlation.torch_dense import correlate_on
-
-        return correlate_on(A, B, top=top, device=device, threads=threads)
     if is_dense(A) and is_dense(B):
         from universality.correlation.neurons import correlate_dense
 
