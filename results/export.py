@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from results.token_text import is_invisible
-from universality.schema import column
+from universality.schema import Column
 from universality.table_schemas import FEATURES, PAIRS
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ TOKEN_COLUMNS = frozenset({"text", "token_text"})
 NODES = FEATURES.pick("model latent class level cluster firing_rate best_r")
 EDGES = (
     *PAIRS.pick("r_held_out q level"),
-    column("assigned", "bool", "yes or no", "true, false", "whether partners were chosen one to one"),
-    column("kept", "bool", "yes or no", "true, false",
+    Column("assigned", "bool", "yes or no", "true, false", "whether partners were chosen one to one"),
+    Column("kept", "bool", "yes or no", "true, false",
            "whether q is below alpha and r_held_out at least tau: clusters are made of these"),
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@")

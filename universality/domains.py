@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import sparse
 
 from universality.rows import Rows
+from universality.table_schemas import DOMAINS, TABLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ def best_latents(acts: sparse.csr_matrix, rows: Rows, alive: np.ndarray) -> pd.D
 
     Source: Bricken et al. 2023, section "Detailed investigations of individual features" (proxy).
     """
-    columns = ["domain", "latent", "n_rows", "mcc", "sensitivity", "specificity", "auroc", "proxy_r"]
+    columns = TABLES["best_latents"].names
     if rows.domains is None or rows.domain_names is None or not alive.any():
         return pd.DataFrame(columns=columns)
     n_domains = len(rows.domain_names)
@@ -256,7 +257,4 @@ def domain_table(
     untrained = pd.DataFrame({"domain": [], "r": []}) if untrained is None else untrained
     table["untrained_r"] = table["domain"].map(untrained.set_index("domain")["r"]).astype("Float64")
     table["partner_latent"] = table["partner_latent"].astype("Int64")
-    columns = ["domain", "model", "latent", "n_rows", "mcc", "sensitivity", "specificity", "auroc"]
-    columns += ["partner_model", "partner_latent", "r", "r_token", "level"]
-    columns += ["nearest_neuron", "neuron_r", "untrained_r", "proxy_r"]
-    return table.sort_values(["domain", "order"], ignore_index=True)[columns]
+    return table.sort_values(["domain", "order"], ignore_index=True)[DOMAINS.names]

@@ -1,20 +1,23 @@
 """What a table holds, said once: what a row is, and of every column its type, unit, range and meaning.
 
-Pure data without heavy imports. The tables of this room are declared in :mod:`universality.table_schemas`; those that
-only steps of the pipelines make, and how a run stores all of them, in :mod:`results.schema`.
+The tables of this room are declared in ``universality/tables.toml``; those that only steps of the pipelines make, and
+how a run stores all of them, in :mod:`results.schema`. Nothing heavy is imported.
 """
 
 from __future__ import annotations
 
+import re
+import tomllib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+    from importlib.resources.abc import Traversable
 
-R, ID, COUNT, SHARE = "-1 to 1", "0 and up", "0 and up", "0 to 1"
+    import pandas as pd
 
 
 class Column(NamedTuple):
@@ -97,14 +100,12 @@ class TableSchema:
             constraint = (
                 f"those of its schema: it must {verb} {wrong[0]!r}" if wrong else f"in the order {self.names}"
             )
-            raise InputError(
-                must_be("columns", where, constraint, names, "Correct the frame, or its schema.")
-            )
+            raise refusal("columns", where, constraint, names, "Correct the frame, or its schema.")
         for column in self.columns if len(frame) else ():
             dtype = column_type(frame[column.name])
             if dtype not in (column.dtype, None):
                 remedy = f"Convert it with astype, or correct {column.name!r} in the schema."
-                raise InputError(must_be(f"column {column.name!r}", where, column.dtype, dtype, remedy))
+                raise refusal(f"column {column.name!r}", where, column.dtype, dtype, remedy)
 
 
 def column_type(values: pd.Series) -> str | None:
@@ -127,36 +128,35 @@ def column_type(values: pd.Series) -> str | None:
     return arrow.get(inferred, inferred)
 
 
-def column(name: str, dtype: str, unit: str, span: str, meaning: str) -> Column:
-    """A column; a name that ends in "?" says that a value may be missing."""
-    return Column(name.removesuffix("?"), dtype, unit, span, meaning, name.endswith("?"))
+def read_tables(file: Traversable, known: Mapping[str, TableSchema] | None = None) -> dict[str, TableSchema]:
+    """The tables that a TOML file declares; the head of ``universality/tables.toml`` says how.
 
+    Args:
+        file: the file.
+        known: tables of other files whose columns it names, among them ``shared``.
 
-def word(name: str, span: str, meaning: str, unit: str = "word") -> Column:
-    """A column of text."""
-    return column(name, "text", unit, span, meaning)
-
-
-def identity(name: str, meaning: str) -> Column:
-    """A column of numbers that name something, from 0."""
-    return column(name, "int64", "id", ID, meaning)
-
-
-def count(name: str, meaning: str, span: str = COUNT, unit: str = "count") -> Column:
-    """A column of whole numbers."""
-    return column(name, "int64", unit, span, meaning)
-
-
-def share(name: str, meaning: str, unit: str = "share") -> Column:
-    """A column of numbers from 0 to 1."""
-    return column(name, "float64", unit, SHARE, meaning)
-
-
-def correlation(name: str, meaning: str, unit: str = "r", span: str = R) -> Column:
-    """A column of correlations."""
-    return column(name, "float64", unit, span, meaning)
-
-
-def measure(name: str, unit: str, meaning: str, span: str = COUNT) -> Column:
-    """A column of other numbers, most of them from 0 up."""
-    return column(name, "float64", unit, span, meaning)
+    Raises:
+        KeyError: a table or column that is named without a declaration.
+        ValueError: a line of a column that has not all five parts.
+    """
+    declared: dict[str, TableSchema] = dict(known or {})
+    tables: dict[str, TableSchema] = {}
+    for name, said in tomllib.loads(file.read_text(encoding="utf-8")).items():
+        columns: list[Column] = []
+        for line in re.sub(r"\n +", " ", said["columns"]).strip().splitlines():
+            if "|" in line:
+                first, dtype, unit, span, meaning = line.split(" | ", 4)
+                columns.append(
+                    Column(first.removesuffix("?"), dtype, unit, span, meaning, first.endswith("?"))
+                )
+            elif (named := re.fullmatch(r"as ([\w.]+)(?:: (.+))?", line)) and not named[2]:
+                columns += declared[named[1]].columns
+            else:
+                source, names = (
+                    declared[named[1] if named else "shared"],
+                    (named[2] if named else line).split(),
+                )
+                columns += [source[one.removesuffix("?")]._replace(nullable="?" in one) for one in names]
+        tables[name] = TableSchema(name, said["meaning"], tuple(said.get("key", "").split()), tuple(columns))
+        declared[name] = tables[name]
+    return tables

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pandas as pd
 
 from results import schema
-from universality.schema import TableSchema, word
+from universality.schema import Column, TableSchema
 
 _PAIRS, _LOGITS = schema.TABLES["pairs"], schema.TABLES["logits"]
 _PINNED = replace(_PAIRS, name="pinned", meaning="the pairs that were pinned, in their order")
-_TOKEN_TEXT = word("token_text", "any", "the token as text", "text")
+_TOKEN_TEXT = Column("token_text", "text", "text", "any", "the token as text")
 #: Tables in the order of the README.
 TABLES: Mapping[str, TableSchema] = {
     table.name: table

@@ -13,10 +13,12 @@ import pytest
 from universality.compare import CompareConfig, Comparison, compare
 from universality.errors import InputError
 from universality.planted import plant
-from universality.schema import column_type, correlation, count, share, word
-from universality.table_schemas import COMPARISON, K_OF_M, PAIRS, table
+from universality.schema import Column, TableSchema, column_type, read_tables
+from universality.table_schemas import COMPARISON, K_OF_M, PAIRS, TABLES
 
-SCHEMA = table("things", "a thing", "name", word("name", "any", "what it is called"), count("n?", "how many"))
+NAME = Column("name", "text", "word", "any", "what it is called")
+N = Column("n", "int64", "count", "0 and up", "how many", nullable=True)
+SCHEMA = TableSchema("things", "a thing", ("name",), (NAME, N))
 GOOD = pd.DataFrame({"name": ["a", "b"], "n": [1, 2]})
 
 
@@ -53,13 +55,9 @@ def test_the_table_passes_in_any_of_its_forms(frame: pd.DataFrame) -> None:
 
 
 def test_values_are_converted_to_the_types_declared() -> None:
-    columns = (
-        word("name", "any", "a word"),
-        word("note?", "any", "a word"),
-        count("n?", "how many"),
-        share("of?", "it"),
-    )
-    typed = table("things", "a thing", "name", *columns).typed(
+    note = NAME._replace(name="note", nullable=True)
+    part = N._replace(name="of", dtype="float64")
+    typed = TableSchema("things", "a thing", ("name",), (NAME, note, N, part)).typed(
         pd.DataFrame({"name": [1, 2], "note": [None, "a"], "n": [None, 3.0], "of": [None, None]})
     )
     assert [str(dtype) for dtype in typed.dtypes] == ["str", "object", "Int64", "float64"]
@@ -90,7 +88,7 @@ def test_a_type_is_what_parquet_holds(values: Any, expected: str | None, tmp_pat
 
 
 def test_labels_come_first_and_join_the_key() -> None:
-    labelled = SCHEMA.under(word("run", "any", "whose it is"))
+    labelled = SCHEMA.under(NAME._replace(name="run"))
     assert labelled.names == ["run", "name", "n"]
     assert labelled.key == ("run", "name")
     assert SCHEMA.names == ["name", "n"]
@@ -98,9 +96,46 @@ def test_labels_come_first_and_join_the_key() -> None:
 
 def test_columns_by_name() -> None:
     assert [of.name for of in PAIRS.pick("r level")] == ["r", "level"]
-    assert PAIRS["margin_a"] == correlation("margin_a", PAIRS["margin_a"].meaning, span="-2 to 2")
+    assert PAIRS["margin_a"] == Column("margin_a", "float64", "r", "-2 to 2", PAIRS["margin_a"].meaning)
     with pytest.raises(KeyError):
         K_OF_M["r"]
+
+
+DECLARED = """
+[sides]
+meaning = "a side"
+key = "model side"
+columns = '''
+model
+side? | text | word | a, b | which one; of a pair
+  it is the first or the second
+'''
+[all]
+meaning = "the same"
+key = "model"
+columns = '''
+as sides
+as pairs: r?
+'''
+"""
+
+
+def test_tables_are_read_from_a_file(tmp_path) -> None:
+    (tmp_path / "tables.toml").write_text(DECLARED)
+    sides, both = read_tables(tmp_path / "tables.toml", TABLES).values()
+    side = Column("side", "text", "word", "a, b", "which one; of a pair it is the first or the second", True)
+    assert sides == TableSchema("sides", "a side", ("model", "side"), (TABLES["shared"]["model"], side))
+    assert both.columns == (*sides.columns, PAIRS["r"]._replace(nullable=True))
+
+
+@pytest.mark.parametrize(
+    ("line", "error"), [("nothing", KeyError), ("as pairs: nothing", KeyError), ("a | b | c", ValueError)]
+)
+def test_a_line_that_declares_nothing_is_an_error(line: str, error: type[Exception], tmp_path) -> None:
+    text = f'[things]\nmeaning = "a thing"\nkey = "name"\ncolumns = """\n{line}\n"""\n'
+    (tmp_path / "tables.toml").write_text(text)
+    with pytest.raises(error):
+        read_tables(tmp_path / "tables.toml", TABLES)
 
 
 def test_every_schema_can_be_read() -> None:
