@@ -1,8 +1,9 @@
 """The evaluation rows that every model of a comparison shares, and their two halves.
 
-A *row* is one token of one document. Candidates and assignments are made on the *fit* rows, every
-score, null and interval on the *score* rows, and a document lies wholly in one half: rows of one
-document are not independent, so a split inside documents would leak.
+A *row* is one token of one document, and documents are pieces of a *source*: a file, a chapter, a
+catalogue. Candidates and assignments are made on the *fit* rows, every score, null and interval on the
+*score* rows, and a source lies wholly in one half: pieces of one source are not independent, so a split
+inside sources would leak, and an interval that resamples pieces would be too narrow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from universality.errors import InputError, must_be, require
+from universality.errors import InputError, must_be, refusal, require
 from universality.seeds import generator
 
 
@@ -22,16 +23,18 @@ class Rows:
 
     Attributes:
         documents: (n_rows,) int, the document that a row belongs to.
-        fit: (n_rows,) bool, True on fit rows; constant within a document.
+        fit: (n_rows,) bool, True on fit rows; constant within a source.
         domains: (n_rows,) int codes into ``domain_names``, or None.
         domain_names: names of the domains by code, or None.
         tokens: (n_rows,) int token ids, or None.
         positions: (n_rows,) int positions in the context, or None.
         next_tokens: (n_rows,) int id of the token that came next, -1 where none did, or None.
         n_ctx: length of a context in tokens, or None; null offsets avoid its multiples.
+        sources: (n_rows,) int, the source that the row's document comes from, or None: every document is one.
 
     Raises:
-        InputError: arrays of unequal length or wrong type, a document in both halves, an empty half.
+        InputError: arrays of unequal length or wrong type, a document of two sources, a document or source in
+            both halves, an empty half.
     """
 
     documents: np.ndarray
@@ -42,12 +45,13 @@ class Rows:
     positions: np.ndarray | None = None
     n_ctx: int | None = None
     next_tokens: np.ndarray | None = None
+    sources: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         documents = _integers("documents", self.documents, None)
         n_rows = documents.size
         object.__setattr__(self, "documents", documents)
-        for name in ("tokens", "positions", "next_tokens"):
+        for name in ("tokens", "positions", "next_tokens", "sources"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else _integers(name, value, n_rows))
         self._set_domains(n_rows)
@@ -56,7 +60,9 @@ class Rows:
         remedy = "Give one flag per row, for example from split_documents."
         require(flags, "fit", "rows", f"a boolean array of shape ({n_rows},)", got, remedy)
         object.__setattr__(self, "fit", fit)
-        _check_halves(documents, fit)
+        if self.sources is not None:
+            _check_sources(documents, self.sources)
+        _check_halves(self.groups, fit, "document" if self.sources is None else "source")
         some = self.n_ctx is None or self.n_ctx >= 1
         require(some, "n_ctx", "rows", "at least 1", self.n_ctx, "Leave it out if unknown.")
 
@@ -74,6 +80,19 @@ class Rows:
     def n_rows(self) -> int:
         """Number of rows, both halves together."""
         return int(self.documents.size)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n_rows,) int, what is dealt to halves, shifted and resampled as a whole: the source, else the document."""
+        return self.documents if self.sources is None else self.sources
+
+    @property
+    def n_sources(self) -> np.ndarray | None:
+        """(n_domains,) sources of each domain that have score rows: what its figures rest on; None without labels."""
+        if self.domains is None or self.domain_names is None:
+            return None
+        pairs = np.unique(np.stack([self.domains[self.score], self.groups[self.score]]), axis=1)
+        return np.bincount(pairs[0], minlength=len(self.domain_names))
 
     @property
     def score(self) -> np.ndarray:
@@ -109,45 +128,52 @@ def encode_domains(domains: Any, names: Any = None) -> tuple[np.ndarray, tuple[s
     return codes.astype(np.int32), tuple(str(value) for value in values)
 
 
-def split_documents(documents: Any, root_seed: int, domains: Any = None) -> np.ndarray:
-    """Split documents into a fit half and a score half of about equal rows.
+def split_documents(documents: Any, root_seed: int, domains: Any = None, sources: Any = None) -> np.ndarray:
+    """Split documents, by source where sources are given, into a fit half and a score half of about equal rows.
 
-    Documents are shuffled (within each domain where labels are given) and dealt one by one to the half
-    that has fewer rows of that domain, then of everything; so each half has about half of every domain.
+    Sources are shuffled (within each domain where labels are given) and dealt one by one to the half that
+    has fewer rows of that domain, then of everything; so each half has about half of every domain. A domain
+    with a single source lies wholly in one half, and is measured in neither: see :meth:`Rows.n_sources`.
 
     Args:
         documents: (n_rows,) int, the document of each row (any order, any ids).
         root_seed: seed of the comparison.
-        domains: (n_rows,) labels; a document's domain is that of its first row.
+        domains: (n_rows,) labels; a source is dealt with the domain of most of its rows.
+        sources: (n_rows,) int, the source of each row; None: every document is its own.
 
     Returns:
-        (n_rows,) bool, True on fit rows; constant within a document, neither half empty.
+        (n_rows,) bool, True on fit rows; constant within a source, neither half empty.
 
     Raises:
-        InputError: fewer than two documents.
+        InputError: fewer than two documents or sources, or a document of two sources.
 
     Source: ours.
     """
-    documents = _integers("documents", documents, None)
-    ids, first, inverse, n_rows = np.unique(
-        documents, return_index=True, return_inverse=True, return_counts=True
+    groups = _integers("documents", documents, None)
+    if sources is not None:
+        sources = _integers("sources", sources, groups.size)
+        _check_sources(groups, sources)
+        groups = sources
+    ids, inverse = np.unique(groups, return_inverse=True)
+    what, word = ("documents", "document") if sources is None else ("sources", "source")
+    remedy = f"Every score is held out by {word}: give the {word} of each row."
+    require(ids.size >= 2, what, "rows", "at least two different ids", ids.size, remedy)
+    codes = np.zeros(groups.size, np.int32) if domains is None else encode_domains(domains)[0]
+    require(
+        codes.size == groups.size, "domains", "rows", f"of length {groups.size}", codes.size, "One per row."
     )
-    remedy = "Every score is held out by document: give the document of each row."
-    require(ids.size >= 2, "documents", "rows", "at least two different ids", ids.size, remedy)
-    codes = np.zeros(ids.size, np.int32)
-    if domains is not None:
-        codes = encode_domains(domains)[0][first]
+    # (n_groups, n_domains) rows; a file may hold documents of several domains.
+    n_rows = np.zeros((ids.size, int(codes.max()) + 1), np.int64)
+    np.add.at(n_rows, (inverse, codes), 1)
+    main = n_rows.argmax(axis=1)
     fit = np.zeros(ids.size, bool)
-    overall = 0  # fit rows minus score rows so far
-    for code in np.unique(codes):
-        members = np.flatnonzero(codes == code)
+    surplus = np.zeros(n_rows.shape[1], np.int64)  # fit rows minus score rows so far, by domain
+    for code in np.unique(main):
+        members = np.flatnonzero(main == code)
         generator(root_seed, "split", int(code)).shuffle(members)
-        surplus = 0
         for member in members:
-            fit[member] = (surplus, overall) <= (0, 0)
-            step = int(n_rows[member]) if fit[member] else -int(n_rows[member])
-            surplus += step
-            overall += step
+            fit[member] = (surplus[code], surplus.sum()) <= (0, 0)
+            surplus += n_rows[member] if fit[member] else -n_rows[member]
     return fit[inverse]
 
 
@@ -161,11 +187,23 @@ def _integers(name: str, value: Any, n_rows: int | None) -> np.ndarray:
     return array
 
 
-def _check_halves(documents: np.ndarray, fit: np.ndarray) -> None:
-    varies, remedy = fit.any() and not fit.all(), "Give at least one document to each half."
+def _check_sources(documents: np.ndarray, sources: np.ndarray) -> None:
+    _, first, code = np.unique(documents, return_index=True, return_inverse=True)
+    expected = sources[first][code]
+    wrong = np.flatnonzero(sources != expected)
+    if wrong.size:
+        row = wrong[0]
+        got = f"document {documents[row]} of sources {expected[row]} and {sources[row]}"
+        remedy = "Give the file, chapter or catalogue that each document was cut from."
+        raise refusal("sources", "rows", "constant within each document", got, remedy)
+
+
+def _check_halves(groups: np.ndarray, fit: np.ndarray, word: str) -> None:
+    varies, remedy = fit.any() and not fit.all(), f"Give at least one {word} to each half."
     require(varies, "fit", "rows", "True on some rows and False on others", "one value", remedy)
-    both = np.intersect1d(documents[fit], documents[~fit])
+    both = np.intersect1d(groups[fit], groups[~fit])
     if both.size:
-        got = f"document {both[0]} in both halves"
-        remedy = "Split by document, for example with split_documents."
-        raise InputError(must_be("fit", "rows", "constant within each document", got, remedy))
+        got = f"{word} {both[0]} in both halves"
+        raise refusal(
+            "fit", "rows", f"constant within each {word}", got, f"Split by {word}: use split_documents."
+        )

@@ -29,7 +29,7 @@ class ComparisonFiles:
         matrices: one file of activations for each model.
         names: names of the models, with commas between; None for the file names.
         block: rows that count as one document where no documents are given.
-        rows: file by name of the row array: documents, domains, tokens, positions, next_tokens; None for none.
+        rows: file by name of the row array: documents, sources, domains, tokens, positions, next_tokens; None for none.
         others: ``NAME=FILE`` texts of further dictionaries: replicate, untrained.
         dense: ``NAME=FILE`` texts of dense matrices: raw, untrained_raw, weights, logits.
     """
@@ -52,8 +52,13 @@ class ComparisonFiles:
         rows = {name: load_rows(path, name) for name, path in self.rows.items() if path is not None}
         if "documents" not in rows:
             rows["documents"] = blocks(next(iter(acts.values())).shape[0], self.block)
-            words = "rows in a row count as one document, for splits, chance and intervals"
+            words = "rows in a row count as one document"
             say(f"No --documents: every {self.block} {words}.")
+        if "sources" not in rows:
+            words = "count as independent of each other in splits, chance and intervals"
+            say(
+                f"No --sources: documents {words}; give the file or chapter that each row comes from if they are not."
+            )
         others = {kind: _loaded(texts, load_matrix) for kind, texts in self.others.items()}
         others["replicates"] = others.pop("replicate")
         return {
@@ -80,11 +85,14 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
     arguments = inputs.load() | {name: value for name, value in settings.items() if value is not None}
     from results.cautions import comparison_cautions
     from results.headline import summary_values
-    from universality.compare import SharedInitialisation, compare
+    from universality.compare import ScatteredDocuments, SharedInitialisation, compare
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", SharedInitialisation)  # the summary says it in its own place
+        warnings.simplefilter("always", ScatteredDocuments)
         comparison = compare(arguments.pop("acts"), **arguments)
+    for warning in caught:
+        say(f"Warning: {warning.message}")
     written = write_comparison(comparison, out)
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))

@@ -20,6 +20,7 @@ from pipelines.cli.options import (
 #: Files with one value for each row: what ``--help`` says, by name.
 ROW_FILES = {
     "documents": "Document of each row: number or text.",
+    "sources": "File or chapter that each row's document was cut from: number or text.",
     "domains": "Label of each row: number or text; unlocks levels.",
     "tokens": "Token id of each row; with --domains unlocks the levels token, context.",
     "positions": "Position of each row in its context; sharpens them.",

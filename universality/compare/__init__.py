@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from universality.compare.assembly import Comparison, assemble
     from universality.compare.chance import PairNull, pair_null
     from universality.compare.compare_config import CompareConfig
-    from universality.compare.marks import SharedInitialisation, flagged_pairs
+    from universality.compare.marks import ScatteredDocuments, SharedInitialisation, flagged_pairs
     from universality.compare.neurons import NeuronMatching, pair_neurons
     from universality.compare.pair import Dictionary, DictionaryPair
     from universality.compare.pair_plan import PairPlan
@@ -31,6 +31,7 @@ __all__ = [
     "PairMatching",
     "PairNull",
     "PairPlan",
+    "ScatteredDocuments",
     "SharedInitialisation",
     "Stages",
     "assemble",
@@ -48,7 +49,7 @@ _HOMES = {
     "assembly": ("Comparison", "assemble"),
     "chance": ("PairNull", "pair_null"),
     "compare_config": ("CompareConfig",),
-    "marks": ("SharedInitialisation", "flagged_pairs"),
+    "marks": ("ScatteredDocuments", "SharedInitialisation", "flagged_pairs"),
     "neurons": ("NeuronMatching", "pair_neurons"),
     "pair": ("Dictionary", "DictionaryPair"),
     "pair_plan": ("PairPlan",),

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from scipy import sparse
 
 from universality.compare.assembly import Comparison, assemble
@@ -17,6 +16,7 @@ from universality.compare.inputs import (
     checked_models,
     checked_names,
     checked_raw,
+    checked_rows,
     checked_weights,
 )
 from universality.compare.marks import SHARED_INIT_WORDS, SharedInitialisation, flagged_pairs
@@ -24,8 +24,6 @@ from universality.compare.pair import Dictionary
 from universality.compare.pair_plan import PairPlan, replicate_names
 from universality.compare.stages import Stages
 from universality.compare.statistics import latent_statistics
-from universality.errors import require
-from universality.rows import Rows, split_documents
 
 Sparse = sparse.spmatrix | sparse.sparray
 
@@ -34,6 +32,7 @@ def compare(
     acts: Mapping[str, Sparse],
     *,
     documents: Any,
+    sources: Any = None,
     domains: Any = None,
     tokens: Any = None,
     positions: Any = None,
@@ -55,13 +54,16 @@ def compare(
 ) -> Comparison:
     """Which latents of independently trained models are the same feature, beyond chance, and at what level?
 
-    Documents are split in two; candidates and the one-to-one assignment come from the fit half, every
+    Sources are split in two; candidates and the one-to-one assignment come from the fit half, every
     reported score, null and interval from the other. See docs/METHOD.md for the order of all steps.
 
     Args:
         acts: model id -> scipy sparse (n_rows, d_sae) activations, the same rows in the same order; any
             number of models from two on; dictionaries may differ in size.
-        documents: (n_rows,) int, document of each row: splits, nulls and intervals go by document.
+        documents: (n_rows,) int, document of each row.
+        sources: (n_rows,) int, the file, chapter or catalogue that each document was cut from: splits, nulls and
+            intervals go by source; default every document is its own. For rows that are independent of each
+            other (one per image), give the same number as ``documents`` and as ``sources``.
         domains: (n_rows,) labels (str or int), two or more of them; unlock levels and the table ``domains``.
         tokens: (n_rows,) int token ids; with labels, unlock the levels ``token`` and ``context``.
         positions: (n_rows,) int positions in the context; sharpen them.
@@ -88,12 +90,16 @@ def compare(
 
     Raises:
         InputError: rows that do not match, values that are not finite, fewer than two models or documents,
-            unknown or repeated ids.
+            unknown or repeated ids, documents of one row each that are not said to be sources, documents whose
+            rows are scattered.
     """
     matrices = checked_models(acts)
     n_rows = next(iter(matrices.values())).shape[0]
     settings = _settings(config, tau, min_firings, n_shifts)
-    rows = _rows(n_rows, documents, domains, tokens, positions, n_ctx, fit, root_seed, next_tokens)
+    columns = {
+        "sources": sources, "domains": domains, "tokens": tokens, "positions": positions, "next_tokens": next_tokens
+    }  # fmt: skip
+    rows = checked_rows(n_rows, documents, columns, fit, root_seed, n_ctx)
     models = tuple(matrices)
     names = replicate_names(replicates or {}, models)
     untrained_acts = checked_matrices(untrained or {}, "untrained", n_rows)
@@ -132,30 +138,3 @@ def _settings(
     given = {"tau": tau, "min_firings": min_firings, "n_shifts": n_shifts}
     base = config.model_dump() if config else {}
     return CompareConfig(**{**base, **{name: value for name, value in given.items() if value is not None}})
-
-
-def _rows(
-    n_rows: int,
-    documents: Any,
-    domains: Any,
-    tokens: Any,
-    positions: Any,
-    n_ctx: int | None,
-    fit: Any,
-    root_seed: int,
-    next_tokens: Any,
-) -> Rows:
-    documents = np.asarray(documents)
-    fits = documents.ndim == 1 and documents.size == n_rows
-    remedy = "Give the document of each row of the activations."
-    require(fits, "shape", "documents", f"({n_rows},)", documents.shape, remedy)
-    mask = split_documents(documents, root_seed, domains) if fit is None else np.asarray(fit)
-    return Rows(
-        documents,
-        mask,
-        domains=domains,
-        tokens=tokens,
-        positions=positions,
-        n_ctx=n_ctx,
-        next_tokens=next_tokens,
-    )

@@ -20,7 +20,7 @@ _SPREAD_FLOOR = 5e-3
 
 @dataclass(frozen=True, eq=False)
 class PairNull:
-    """Maxima of r over all candidates under shifts of whole documents, on the score rows.
+    """Maxima of r over all candidates under shifts of whole sources, on the score rows.
 
     Attributes:
         plain_a: (n_shifts, n_a) each latent's maximum over the latents of b, rows shifted anywhere; 0 where
@@ -84,7 +84,7 @@ def pair_null(pair: DictionaryPair) -> PairNull:
     maxima = {}
     for kind, domains in domains_of_kind.items():
         null = shift_null(
-            *pair.score, rows.documents[rows.score], n_shifts=pair.config.n_shifts,
+            *pair.score, rows.documents[rows.score], sources=rows.groups[rows.score], n_shifts=pair.config.n_shifts,
             generator=generator(pair.root_seed, f"null-{kind}", *pair.names), n_ctx=rows.n_ctx, domains=domains,
             threads=pair.threads,
         )  # fmt: skip
@@ -112,7 +112,7 @@ def significance(
 ) -> Significance:
     """Judge held-out correlations of assigned pairs against both sides' maximum-nulls.
 
-    The plain null is pooled in strata of (firings x documents). Within domains that would compare unlike with
+    The plain null is pooled in strata of (firings x sources). Within domains that would compare unlike with
     unlike: a latent that marks a script keeps most of its r under a shift inside that script, its neighbour in
     the stratum keeps nothing, and pooled together the first looks significant and the second never does. So
     there each latent's maxima are measured in units of its own spread around its own mean (leave-one-out), and

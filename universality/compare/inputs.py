@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
 from scipy import sparse
 
+from universality.compare.marks import ScatteredDocuments
 from universality.errors import require
-from universality.rows import Rows
+from universality.rows import Rows, split_documents
+
+
+def checked_rows(
+    n_rows: int, documents: Any, columns: Mapping[str, Any], fit: Any, root_seed: int, n_ctx: int | None
+) -> Rows:
+    """The rows of a comparison, split unless ``fit`` is given.
+
+    Args:
+        n_rows: rows of the activations. documents: (n_rows,) int. columns: sources, domains, tokens, positions and
+            next_tokens, each (n_rows,) or None. fit: (n_rows,) bool or None. root_seed: of the split. n_ctx: tokens
+            a context or None.
+
+    Raises:
+        InputError: another number of rows, documents of one row each without sources, or what :class:`Rows` refuses.
+    """
+    documents, sources = np.asarray(documents), columns["sources"]
+    fits = documents.ndim == 1 and documents.size == n_rows
+    remedy = "Give the document of each row of the activations."
+    require(fits, "shape", "documents", f"({n_rows},)", documents.shape, remedy)
+    n_documents = np.unique(documents).size
+    # Each row its own document would make every row independent of its neighbours: chance far too low, intervals far
+    # too narrow, and no level that a document explains.
+    remedy = (
+        "Give the text that each row comes from (every 512 rows, say, if it is not known); if rows are truly "
+        "independent, give the same numbers as sources too."
+    )
+    got = f"{n_documents:,} documents of {n_rows:,} rows"
+    require(n_documents < n_rows or sources is not None, "documents", "rows", "of several rows", got, remedy)
+    n_stretches = 1 + int(np.count_nonzero(documents[1:] != documents[:-1]))
+    if n_stretches > n_documents:
+        message = (
+            f"The rows of {n_documents:,} documents lie in {n_stretches:,} stretches. That is right for shuffled rows "
+            "only: numbers that count something else (a position, a batch) make every split, chance level and interval "
+            "wrong."
+        )
+        warnings.warn(message, ScatteredDocuments, stacklevel=3)
+    if fit is None:
+        fit = split_documents(documents, root_seed, columns["domains"], sources)
+    return Rows(documents, np.asarray(fit), n_ctx=n_ctx, **columns)
 
 
 def checked_matrices(

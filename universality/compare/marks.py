@@ -1,4 +1,7 @@
-"""Which pairs of a comparison seem to share their initialisation, as its table ``indices`` says; no kernels needed."""
+"""What a comparison warns of, and which pairs seem to share their initialisation, as its table ``indices`` says.
+
+No kernels are needed here.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,10 @@ SHARED_INIT_WORDS = (
 
 class SharedInitialisation(UserWarning):
     """Two dictionaries of a comparison seem to share their initialisation."""
+
+
+class ScatteredDocuments(UserWarning):
+    """The rows of some documents do not stand together, so that their numbers may count something else."""
 
 
 def flagged_pairs(indices: pd.DataFrame) -> list[str]:

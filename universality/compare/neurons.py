@@ -84,7 +84,7 @@ def pair_neurons(
     chosen = match(correlate_dense(x[fit], y[fit], top=top), unmatched=config.unmatched)
     ia, ib = chosen.indices_a.astype(np.int64), chosen.indices_b.astype(np.int64)
     left, right = np.asarray(x[score]), np.asarray(y[score])
-    resampled = Resampler(left, right, rows.documents[rows.score], config, root_seed)(ia, ib)
+    resampled = Resampler(left, right, rows.groups[rows.score], config, root_seed)(ia, ib)
     low, high = percentile_interval(resampled, config.confidence)
     pairs = pd.DataFrame(
         {

@@ -169,7 +169,7 @@ def pair_matching(
     # mutual neighbours and verdicts are made of. One latent may be the best of many.
     nearest = correlate(*pair.score, top=1, threads=threads)
     (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
-    resampler = Resampler(*pair.score, rows.documents[rows.score], config, pair.root_seed)
+    resampler = Resampler(*pair.score, rows.groups[rows.score], config, pair.root_seed)
     # (n_pairs, n_resamples) each; the same documents in the same resample for every pair of the comparison, so that
     # medians over several pairs of models have an interval too.
     draws, draws_a, draws_b = resampler.together(

@@ -20,7 +20,7 @@ class LatentStatistics:
 
     Attributes:
         firings_fit, firings_score: (n,) rows of each half in which the latent fires.
-        documents_score: (n,) documents of the score half in which it fires.
+        documents_score: (n,) sources (documents, where no sources are known) of the score half in which it fires.
         max_activation: (n,) largest activation over all rows, 0 if it never fires.
         mass: (n,) sum of the absolute activations over the score rows.
         token_share: (n,) largest share of the activation mass on one token id; 0 without token ids.
@@ -66,7 +66,7 @@ class LatentStatistics:
 
 
 def latent_statistics(acts: sparse.csr_matrix, rows: Rows) -> LatentStatistics:
-    """Count firings by half and document, and measure what token identity and position explain.
+    """Count firings by half and source, and measure what token identity and position explain.
 
     "Fires" means a value other than 0. The share explained by position is
     ``sum_p n_p (mean_p - mean)^2 / sum_i (a_i - mean)^2``.
@@ -89,7 +89,7 @@ def latent_statistics(acts: sparse.csr_matrix, rows: Rows) -> LatentStatistics:
     return LatentStatistics(
         firings_fit=np.bincount(latents[in_fit], minlength=n),
         firings_score=np.bincount(latents[~in_fit], minlength=n),
-        documents_score=_sums_by(rows.documents[rows.score], acts[np.flatnonzero(rows.score)]).getnnz(axis=0),
+        documents_score=_sums_by(rows.groups[rows.score], acts[np.flatnonzero(rows.score)]).getnnz(axis=0),
         max_activation=peak,
         mass=np.bincount(latents[~in_fit], np.abs(values[~in_fit]), minlength=n),
         token_share=_token_share(acts, rows.tokens),

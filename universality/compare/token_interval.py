@@ -1,4 +1,4 @@
-"""An interval for token-conditional correlations: documents are resampled, token and position means stay."""
+"""An interval for token-conditional correlations: sources are resampled, token and position means stay."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def resampled_conditional(
     n_resamples: int,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Token-conditional r of each pair in each resample of documents.
+    """Token-conditional r of each pair in each resample of sources (documents, where none are known).
 
     The effects of token ids and positions are those of all score rows: the interval shows how much the
-    correlation of what they leave depends on the documents.
+    correlation of what they leave depends on the sources.
 
     Args:
         left, right: CSR of both sides on score rows. indices_a, indices_b: (n_pairs,) latents.
         rows: all rows, with token ids. n_resamples: resamples.
-        generator: in the state that drew the documents of the other intervals.
+        generator: in the state that drew the sources of the other intervals.
 
     Returns:
         (n_pairs, n_resamples) float32 in [-1, 1]; 0 where nothing is left to vary.
     """
     score = rows.score
-    _, document = np.unique(rows.documents[score], return_inverse=True)
+    _, document = np.unique(rows.groups[score], return_inverse=True)
     n_documents = int(document.max()) + 1
     weights = generator.multinomial(n_documents, np.full(n_documents, 1.0 / n_documents), size=n_resamples)
     tokens = rows.tokens[score] if rows.tokens is not None else np.zeros(document.size, np.int64)

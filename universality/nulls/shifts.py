@@ -1,8 +1,9 @@
 """The shift null: how similar the best pair looks when nothing is aligned.
 
-One side's rows are rolled against the other's. Every latent keeps its firing rate, its values and its runs
-within documents; only what happens at the same token is taken away. For each latent the *maximum* over the
-other side is recorded, because a maximum over thousands of candidates is never near zero by itself.
+One side's rows are rolled against the other's, source by source. Every latent keeps its firing rate, its
+values and its runs within documents and sources; only what happens at the same token is taken away. For each
+latent the *maximum* over the other side is recorded, because a maximum over thousands of candidates is never
+near zero by itself.
 """
 
 from __future__ import annotations
@@ -40,19 +41,24 @@ def shift_null(
     n_shifts: int,
     generator: np.random.Generator,
     n_ctx: int | None = None,
+    sources: np.ndarray | None = None,
     domains: np.ndarray | None = None,
     threads: int | None = None,
 ) -> ShiftNull:
     """Maximum correlations after rolling the rows of B against those of A.
 
-    Rows are taken document by document (in order of first appearance). An offset is legal when no row meets
-    a row of its own document: longer than the longest document both ways round. Offsets that are multiples
+    Rows are taken source by source, and document by document within a source (in order of first appearance).
+    An offset is legal when no row meets a row of its own source: longer than the longest source both ways
+    round. So what keeps the rows of one source alike (its names, its subject, its writer) stays in each
+    latent, and never helps two of them to meet. Where one source is too long for as many such offsets as
+    there are shifts, rows keep away from their own document only: two pieces of one source may then meet,
+    which leaves maxima too high rather than too low. Offsets that are multiples
     of ``n_ctx`` or of ``n_ctx - 1`` (rows per context without its first token) are left out, since they put
     like positions on each other.
 
     With ``domains``, the rows of each domain are rolled among themselves by their own offsets, so that what
-    two latents owe to sharing a domain stays in the null. A domain too short for a legal offset is rolled as
-    far as it allows, by a quarter to three quarters of its rows: rows may then meet rows of their own
+    two latents owe to sharing a domain stays in the null. A domain too short for either is rolled as far as it
+    allows, by a quarter to three quarters of its rows: rows may then meet rows of their own
     document. That errs on the safe side. What cannot be told apart from "same document, same domain" stays
     in the null, so maxima come out too high and fewer pairs are called more than their domain. A domain of
     one row cannot be rolled and stays aligned, for the same reason and with the same direction of error.
@@ -61,6 +67,7 @@ def shift_null(
         A: (n_rows, n_a), scipy sparse or dense.
         B: (n_rows, n_b), the same rows in the same order.
         documents: (n_rows,) document of each row.
+        sources: (n_rows,) source of each row; default its document.
         n_shifts: number of shifts, >= 1; at least 10 for p-values.
         generator: source of the offsets.
         n_ctx: context length in tokens, if rows come from contexts.
@@ -78,13 +85,16 @@ def shift_null(
     """
     n = check_same_rows(A, B)
     documents = _labels(documents, n, "documents")
-    order = _by_first_appearance(documents)
+    kinds = [documents] if sources is None else [_labels(sources, n, "sources"), documents]
+    order = np.lexsort([_first_appearance(labels) for labels in reversed(kinds)])
     if domains is None:
-        groups, offsets = [order], _legal_offsets(documents, n_shifts, n_ctx, generator)[:, None]
+        groups, offsets = [order], _legal_offsets(kinds, n_shifts, n_ctx, generator)[:, None]
     else:
         domains = _labels(domains, n, "domains")
         groups = [order[domains[order] == d] for d in range(int(domains.max(initial=-1)) + 1)]
-        columns = [_best_offsets(documents[rows], n_shifts, n_ctx, generator) for rows in groups]
+        columns = [
+            _best_offsets([labels[rows] for labels in kinds], n_shifts, n_ctx, generator) for rows in groups
+        ]
         offsets = np.stack(columns, axis=1) if columns else np.zeros((n_shifts, 0), dtype=np.int64)
     maxima = correlation_maxima(A, B, threads=threads)
     pairs = [maxima(_meeting(groups, row, n)) for row in offsets]
@@ -98,10 +108,10 @@ def _labels(labels: np.ndarray, n: int, name: str) -> np.ndarray:
     return np.unique(labels, return_inverse=True)[1].ravel()
 
 
-def _by_first_appearance(documents: np.ndarray) -> np.ndarray:
-    """Rows document by document; the identity where documents are contiguous already."""
-    _, first, code = np.unique(documents, return_index=True, return_inverse=True)
-    return np.argsort(first[code.ravel()], kind="stable")
+def _first_appearance(labels: np.ndarray) -> np.ndarray:
+    """(n,) the first row that has each row's label."""
+    _, first, code = np.unique(labels, return_index=True, return_inverse=True)
+    return first[code.ravel()]
 
 
 def _meeting(groups: list[np.ndarray], offsets: np.ndarray, n: int) -> np.ndarray:
@@ -120,15 +130,24 @@ def _between(low: int, high: int, n_ctx: int | None) -> np.ndarray:
     return every[(every % n_ctx != 0) & (every % (n_ctx - 1) != 0)]
 
 
-def _longest(documents: np.ndarray) -> int:
-    return int(np.bincount(documents).max(initial=0))
+def _apart(labels: np.ndarray, n_ctx: int | None) -> np.ndarray:
+    """Offsets at which no row meets one of its own label; labels are contiguous once rows are in order."""
+    longest = _longest(labels)
+    return _between(longest + 1, labels.size - longest - 1, n_ctx)
+
+
+def _longest(labels: np.ndarray) -> int:
+    return int(np.bincount(labels).max(initial=0))
 
 
 def _legal_offsets(
-    documents: np.ndarray, n_shifts: int, n_ctx: int | None, generator: np.random.Generator
+    kinds: list[np.ndarray], n_shifts: int, n_ctx: int | None, generator: np.random.Generator
 ) -> np.ndarray:
-    n, longest = documents.size, _longest(documents)
-    legal = _between(longest + 1, n - longest - 1, n_ctx)
+    """Different offsets that keep rows from their own source, or else from their own document."""
+    legal = next((few for few in (_apart(labels, n_ctx) for labels in kinds) if few.size >= n_shifts), None)
+    if legal is None:
+        legal = _apart(kinds[-1], n_ctx)
+    n, longest = kinds[-1].size, _longest(kinds[-1])
     limit = (
         f"in [1, {legal.size}], the number of legal offsets of {n} rows whose longest document has {longest}"
     )
@@ -138,13 +157,13 @@ def _legal_offsets(
 
 
 def _best_offsets(
-    documents: np.ndarray, n_shifts: int, n_ctx: int | None, generator: np.random.Generator
+    kinds: list[np.ndarray], n_shifts: int, n_ctx: int | None, generator: np.random.Generator
 ) -> np.ndarray:
-    n, longest = documents.size, _longest(documents)
+    n = kinds[-1].size
     if n < 2:
         return np.zeros(n_shifts, dtype=np.int64)
-    legal = _between(longest + 1, n - longest - 1, n_ctx)
-    if legal.size == 0:
+    legal = next((some for some in (_apart(labels, n_ctx) for labels in kinds) if some.size), None)
+    if legal is None:
         nearest = max(1, n // 4)
         legal = np.arange(nearest, n - nearest + 1)
     return generator.choice(legal, size=n_shifts, replace=legal.size < n_shifts)

@@ -22,6 +22,7 @@ from universality.compare import (
     PairMatching,
     PairNull,
     PairPlan,
+    ScatteredDocuments,
     Stages,
     assemble,
     compare,
@@ -32,6 +33,7 @@ from universality.compare import (
     pair_similarity,
 )
 from universality.compare.chance import _studentise
+from universality.compare.inputs import checked_rows
 from universality.compare.levels import levels
 from universality.compare.pair_plan import replicate_names
 from universality.compare.token_interval import resampled_conditional
@@ -51,6 +53,9 @@ def world() -> Planted:
         n_decodable=2, n_split=2, n_domain=2, n_token=2, n_position=1, n_domains=2, d_in=16, d_vocab=120, n_ctx=16,
         min_rate=0.01,
     )  # fmt: skip
+
+
+NOTHING = dict.fromkeys(("sources", "domains", "tokens", "positions", "next_tokens"))
 
 
 def run(**changes: Any) -> Comparison:
@@ -113,8 +118,33 @@ def test_levels_follow_their_definition() -> None:
 
 def test_documents_of_one_row_cannot_tell_what_documents_explain() -> None:
     n = world().acts["m0"].shape[0]
-    comparison = run(documents=np.arange(n), fit=_rows().fit)
+    with pytest.raises(InputError, match="documents of rows must be of several rows"):
+        run(documents=np.arange(n))
+    comparison = run(documents=np.arange(n), sources=world().documents, fit=_rows().fit)
     assert comparison.pairs["r_document"].isna().all()
+
+
+def test_rows_that_are_independent_are_said_to_be_their_own_sources() -> None:
+    rows = checked_rows(6, np.arange(6), {**NOTHING, "sources": np.arange(6)}, None, 0, None)
+    assert rows.groups.tolist() == list(range(6))
+
+
+def test_documents_that_come_back_are_warned_of() -> None:
+    with pytest.warns(ScatteredDocuments, match="2 documents lie in 4 stretches"):
+        checked_rows(4, np.array([0, 1, 0, 1]), NOTHING, None, 0, None)
+
+
+def test_sources_hold_the_halves_apart_and_widen_the_intervals() -> None:
+    documents = world().documents
+    comparison = run(sources=documents // 10)
+    width = {
+        name: (one.pairs["r_high"] - one.pairs["r_low"]).where(one.pairs["r_held_out"] > 0.5).median()
+        for name, one in {"document": bare(), "source": comparison}.items()
+    }
+    assert width["source"] != width["document"]
+    fit = split_documents(documents, 0, None, documents // 10)
+    same = run(sources=documents // 10, fit=fit)
+    pd.testing.assert_frame_equal(same.pairs, comparison.pairs)
 
 
 # --- the columns that were promised -------------------------------------------------------------------------

@@ -61,6 +61,41 @@ def test_agreement_that_comes_by_documents_widens_the_interval():
     assert width["document"] > 1.5 * width["token"]
 
 
+def covers(n_sources: int, n_pairs: int, by: str) -> tuple[float, float]:
+    """Share of 95 % intervals that hold the truth, and their mean width, where pairs agree by source.
+
+    In each source (of log-normal length, in documents of 40 rows) y does what x does in a share q of the rows, and as
+    often but on its own in the others; the correlation over all text is the mean of q, 0.5.
+    """
+    draw = rng(n_sources)
+    lengths = np.maximum(20, 160 * np.exp(0.4 * draw.standard_normal(n_sources))).astype(int)
+    source = np.repeat(np.arange(n_sources), lengths)
+    documents = source * 1000 + np.concatenate([np.arange(n) // 40 for n in lengths])
+    x = draw.random((source.size, n_pairs)) < 0.3
+    same = draw.random((source.size, n_pairs)) < draw.beta(1.5, 1.5, (n_sources, n_pairs))[source]
+    y = np.where(same, x, draw.random((source.size, n_pairs)) < 0.3)
+    labels = {"source": source, "document": documents}[by]
+    pairs = np.arange(n_pairs)
+    low, high = interval(
+        x.astype(np.float32), y.astype(np.float32), pairs, pairs, labels, n_resamples=400, generator=rng()
+    )
+    return float(((low <= 0.5) & (high >= 0.5)).mean()), float((high - low).mean())
+
+
+def test_an_interval_by_source_covers_where_one_by_document_is_too_narrow():
+    coverage, width = covers(20, 300, "source")
+    too_low, too_narrow = covers(20, 300, "document")
+    assert 0.90 <= coverage <= 0.97
+    assert too_low < 0.85
+    assert width > 1.3 * too_narrow
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n_sources", "least"), [(20, 0.91), (50, 0.93), (200, 0.935)])
+def test_coverage_of_source_intervals(n_sources, least):
+    assert least <= covers(n_sources, 2000, "source")[0] <= 0.97
+
+
 def test_more_pairs_than_a_block_equal_single_pairs(world):
     form, x, y, documents = world
     ia, ib = rng(0).integers(0, 12, 600), rng(1).integers(0, 14, 600)

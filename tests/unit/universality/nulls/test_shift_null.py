@@ -57,6 +57,42 @@ def test_scattered_documents_are_put_together_first(world):
     np.testing.assert_allclose(null.max_b[0, varies(y)], moved.max(axis=0)[varies(y)], atol=1e-9)
 
 
+def test_no_row_meets_its_own_source(world):
+    x, y, documents = world
+    _, code = np.unique(documents, return_inverse=True)
+    sources = rng(2).permutation(60)[code] // 5  # five documents each, scattered over the text
+    order = np.concatenate([np.flatnonzero(sources == s) for s in dict.fromkeys(sources)])
+    null = shift_null(x, y, documents, n_shifts=100, generator=rng(), sources=sources)
+    for (offset,) in null.offsets:
+        assert (sources[order] != np.roll(sources[order], -offset)).all()
+    moved = pearson(x[order], np.roll(y[order], -int(null.offsets[7, 0]), axis=0))
+    np.testing.assert_allclose(null.max_a[7, varies(x)], moved.max(axis=1)[varies(x)], atol=1e-9)
+
+
+def test_a_source_of_most_rows_leaves_offsets_that_part_documents(world):
+    x, y, documents = world
+    sources = np.where(np.arange(documents.size) < 0.7 * documents.size, -1, documents)
+    _, code = np.unique(documents, return_inverse=True)
+    sources = np.where(np.bincount(code, sources == -1)[code] > 0, -1, documents)
+    null = shift_null(x, y, documents, n_shifts=50, generator=rng(), sources=sources)
+    for (offset,) in null.offsets:
+        assert (documents != np.roll(documents, -offset)).all()
+
+
+def test_a_short_shift_must_not_pass_for_chance_where_sources_are_long():
+    """Latents that are on all over two sources: shifted by a document or two they agree as before."""
+    documents = np.arange(20_000) // 50
+    sources = documents // 40
+    draw = rng(8)
+    busy = (sources == 3) | (sources == 4)
+    x, y = ((draw.random((20_000, 1)) < 0.6 * busy[:, None]).astype(np.float32) for _ in "xy")
+    args, r = (sparse.csr_matrix(x), sparse.csr_matrix(y), documents), pearson(x, y)[0, 0]
+    by_document = shift_null(*args, n_shifts=400, generator=rng()).max_a
+    by_source = shift_null(*args, n_shifts=400, generator=rng(), sources=sources).max_a
+    assert by_document.max() > 0.9 * r
+    assert by_source.max() < 0.6 * r
+
+
 def test_domains_are_rolled_among_themselves(world):
     x, y, documents = world
     domains = documents % 4
