@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import HubError
-from universality.errors import InputError, must_be
+from universality.errors import InputError
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -213,7 +213,7 @@ def _check_digest(name: str, expected: str, digest: str) -> None:
     if digest != expected:
         constraint = f"those the run was planned with ({expected})"
         remedy = "Put the old weights back, or save the new ones in a folder of their own."
-        raise HubError(must_be("weights", name, constraint, digest, remedy))
+        raise HubError.worded("weights", name, constraint, digest, remedy)
 
 
 def _commit(config_file: Path, revision: str | None) -> str | None:
@@ -233,7 +233,7 @@ def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
     else:
         remedy = "Check the name, revision and network, or give a folder made by save_pretrained."
     what = f"model {name!r}" + (f" at revision {revision!r}" if revision else "")
-    return HubError(must_be(what, "models", "a reachable hub id or a folder with a model", reason, remedy))
+    return HubError.worded(what, "models", "a reachable hub id or a folder with a model", reason, remedy)
 
 
 def _no_sae(repo: str, revision: str | None, error: Exception, subfolder: str | None = None) -> HubError:
@@ -255,7 +255,7 @@ def _no_sae(repo: str, revision: str | None, error: Exception, subfolder: str | 
         remedy = "Check the name, revision and network, or give a folder as path."
     what = f"dictionary {'/'.join(filter(None, (repo, subfolder)))!r}"
     what += f" at revision {revision!r}" if revision else ""
-    return HubError(must_be(what, "saes", "in a reachable hub repository", reason, remedy))
+    return HubError.worded(what, "saes", "in a reachable hub repository", reason, remedy)
 
 
 def _reason(error: Exception) -> str:

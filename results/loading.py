@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from results.schema import TABLES, describe
 from results.stored_comparison import StoredComparison, comparisons_of
 from storage import Store, open_run
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,5 @@ def load_comparison(
     ids = comparisons_of(run.record)
     if comparison is not None and comparison not in ids:
         one_of = f"one of {', '.join(ids)}"
-        raise InputError(
-            must_be("comparison", f"run {run.name!r}", one_of, repr(comparison), "Check its id.")
-        )
+        raise refusal("comparison", f"run {run.name!r}", one_of, repr(comparison), "Check its id.")
     return LoadedComparison(run, comparison or ids[0])

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from results.ids import PAIR_ID, pair_ids
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 _SIDES = ["model_a", "latent_a", "model_b", "latent_b"]
 
@@ -67,7 +67,7 @@ def read_pins(path: Path) -> Pins:
     except (OSError, ValueError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
-    raise InputError(must_be("file", str(path), "a list of pinned pairs", got, remedy))
+    raise refusal("file", str(path), "a list of pinned pairs", got, remedy)
 
 
 def pinned_rows(pins: Pins, run: str, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -83,14 +83,12 @@ def pinned_rows(pins: Pins, run: str, pairs: pd.DataFrame) -> pd.DataFrame:
     """
     if pins.run != run:
         remedy = f"Write the report of {pins.run!r}, or pin pairs of this run."
-        raise InputError(must_be("run", "pinned pairs", repr(run), repr(pins.run), remedy))
+        raise refusal("run", "pinned pairs", repr(run), repr(pins.run), remedy)
     by = ["comparison_id", *_SIDES]
     pinned = pd.DataFrame([pin.model_dump() for pin in pins.pairs])[by].drop_duplicates()
     rows = pinned.merge(pairs, on=by, how="left", indicator=True)
     lost = rows.loc[rows["_merge"] == "left_only", _SIDES]
     if len(lost):
         remedy = "Pin assigned pairs of this run; models stand in the order of its tables."
-        raise InputError(
-            must_be("pinned pairs", f"run {run!r}", "among its pairs", ", ".join(pair_ids(lost)), remedy)
-        )
+        raise refusal("pinned pairs", f"run {run!r}", "among its pairs", ", ".join(pair_ids(lost)), remedy)
     return rows[list(pairs.columns)]

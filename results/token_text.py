@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from results.colours import SIDE_COLOURS, rgba
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 #: Stands where a token holds only the first bytes of a character that a later token completes.
 PART_MARK = "┊"
@@ -184,7 +184,7 @@ def token_strip(
         if len(channel.values) != len(tokens):
             where, constraint = f"channel {channel.label!r}", f"one per token ({len(tokens)})"
             remedy = "Cut activations and tokens from the same window."
-            raise InputError(must_be("values", where, constraint, len(channel.values), remedy))
+            raise refusal("values", where, constraint, len(channel.values), remedy)
     shares = [channel.shares() for channel in channels]
     colours = [c.colour or SIDE_COLOURS["a" if i == 0 else "b"] for i, c in enumerate(channels)]
     n_filled = 1 if background else 0

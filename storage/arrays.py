@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from scipy import sparse
 
-from storage.errors import InvalidName, must_be
+from storage.errors import InvalidName
 from storage.keys import digest
 
 
@@ -25,8 +25,8 @@ def plain_array(array: Any, where: str) -> np.ndarray:
     """
     array = np.asarray(array, order="C")
     if array.dtype.hasobject:
-        raise InvalidName(
-            must_be("dtype", where, "numbers or fixed-length text", array.dtype, "Objects are never pickled.")
+        raise InvalidName.worded(
+            "dtype", where, "numbers or fixed-length text", array.dtype, "Objects are never pickled."
         )
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
 
@@ -60,19 +60,17 @@ def save_csr(folder: Path, matrix: Any) -> None:
     where = f"csr {folder.name!r}"
     shape = getattr(matrix, "shape", ())
     if not sparse.issparse(matrix) or len(shape) != 2:
-        raise InvalidName(
-            must_be(
-                "matrix", where, "a scipy sparse matrix", type(matrix).__name__, "Use out.array() if dense."
-            )
+        raise InvalidName.worded(
+            "matrix", where, "a scipy sparse matrix", type(matrix).__name__, "Use out.array() if dense."
         )
     if max(shape) > np.iinfo(np.int32).max:
-        raise InvalidName(must_be("shape", where, "below 2**31", shape, "Split the rows."))
+        raise InvalidName.worded("shape", where, "below 2**31", shape, "Split the rows.")
     rows: Any = sparse.csr_array(cast(Any, matrix), copy=True)
     rows.sum_duplicates()
     with np.errstate(over="ignore"):
         values = rows.data.astype(np.float32)
     if not np.array_equal(np.isfinite(values), np.isfinite(rows.data)):
-        raise InvalidName(must_be("values", where, "in the range of float32", "larger ones", "Rescale them."))
+        raise InvalidName.worded("values", where, "in the range of float32", "larger ones", "Rescale them.")
     rows = sparse.csr_array((values, rows.indices, rows.indptr), shape=rows.shape)
     rows.eliminate_zeros()
     columns = rows.tocsc()
@@ -126,8 +124,8 @@ def pack_tensors(arrays: Mapping[str, Any], where: str, meta: str | None = None)
         return save(packed, metadata=header)
     except (SafetensorError, KeyError) as error:
         kinds = sorted({str(array.dtype) for array in packed.values()})
-        raise InvalidName(
-            must_be("dtypes", where, "numbers that safetensors knows", kinds, "Use out.array() for others.")
+        raise InvalidName.worded(
+            "dtypes", where, "numbers that safetensors knows", kinds, "Use out.array() for others."
         ) from error
 
 

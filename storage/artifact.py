@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import ArtifactMissing, TableMissing, must_be
+from storage.errors import ArtifactMissing, TableMissing
 from storage.files import LocalFiles, RemoteFiles, cache_folder
 from storage.manifest import Entry, corrupt, entries, file_digest
 
@@ -187,5 +187,5 @@ class Artifact:
             names = ", ".join(sorted(self.names(kind))) or f"nothing: it has no {kind}"
             error = TableMissing if kind == "tables" else ArtifactMissing
             where = f"{kind} of the {self.manifest['step']} artifact {self.key}"
-            raise error(must_be("name", where, f"one of {names}", repr(name), "Check the name and the kind."))
+            raise error.worded("name", where, f"one of {names}", repr(name), "Check the name and the kind.")
         return entry

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class StoreError(Exception):
     """Base class of every error raised on purpose by this room."""
+
+    @classmethod
+    def worded(cls, what: str, where: str, constraint: str, got: object, remedy: str) -> Self:
+        """The error that says ``"<what> of <where> must be <constraint>; got <value>. <remedy>"``.
+
+        The twin of the science room's; the rooms do not import each other.
+        """
+        shown = got if isinstance(got, str) else repr(got)
+        if len(shown) > 200:
+            shown = f"{shown[:160]}… ({len(shown)} characters)"
+        return cls(f"{what} of {where} must be {constraint}; got {shown}. {remedy}")
 
 
 class InvalidName(StoreError, ValueError):
@@ -43,14 +56,3 @@ class RunExists(StoreError, FileExistsError):
 
 class RunLocked(StoreError, RuntimeError):
     """A live process holds the run."""
-
-
-def must_be(what: str, where: str, constraint: str, got: object, remedy: str) -> str:
-    """Word an error: ``"<what> of <where> must be <constraint>; got <value>. <remedy>"``.
-
-    The twin of the science room's helper; the rooms do not import each other.
-    """
-    shown = got if isinstance(got, str) else repr(got)
-    if len(shown) > 200:
-        shown = f"{shown[:160]}… ({len(shown)} characters)"
-    return f"{what} of {where} must be {constraint}; got {shown}. {remedy}"

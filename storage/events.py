@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from storage.errors import InvalidName, must_be
+from storage.errors import InvalidName
 from storage.files import LocalFiles, RemoteFiles
 from storage.keys import plain
 
@@ -34,9 +34,7 @@ class EventLog:
     def append(self, event: Mapping[str, Any]) -> None:
         """Add an event; ``time`` (seconds since 1970) is added if it has none. NaN becomes None."""
         if not isinstance(event, Mapping):
-            raise InvalidName(
-                must_be("event", self._folder, "a mapping", type(event).__name__, "Pass a dict.")
-            )
+            raise InvalidName.worded("event", self._folder, "a mapping", type(event).__name__, "Pass a dict.")
         fields = plain(event, "event", non_finite="none")
         line = json.dumps({"time": round(time.time(), 3)} | fields, ensure_ascii=True).encode("ascii") + b"\n"
         with self._mutex:

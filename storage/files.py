@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from storage.errors import StoreError, must_be
+from storage.errors import StoreError
 from storage.local import TEMPORARY, LocalFiles, sync_file, sync_folder
 from storage.remote import RemoteFiles, cache_folder
 
@@ -75,5 +75,5 @@ def open_files(url: str | os.PathLike[str]) -> LocalFiles | RemoteFiles:
     if "://" in text:
         return RemoteFiles(text)
     if not text:
-        raise StoreError(must_be("store", "open_store", "a path or URL", text, "Name a folder."))
+        raise StoreError.worded("store", "open_store", "a path or URL", text, "Name a folder.")
     return LocalFiles(Path(text).expanduser().absolute())

@@ -16,7 +16,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, Literal
 
-from storage.errors import InvalidName, must_be
+from storage.errors import InvalidName
 
 NonFinite = Literal["refuse", "none", "keep"]
 
@@ -67,8 +67,8 @@ def plain(value: Any, where: str, *, non_finite: NonFinite = "refuse") -> Any:
         )
     else:
         remedy = _REMEDIES.get(type(value), "Convert it first.")
-    raise InvalidName(
-        must_be("type", where, "a dict, list, tuple, str, number, bool or None", type(value).__name__, remedy)
+    raise InvalidName.worded(
+        "type", where, "a dict, list, tuple, str, number, bool or None", type(value).__name__, remedy
     )
 
 
@@ -85,14 +85,14 @@ def _scalar(value: Any, where: str, non_finite: NonFinite) -> Any:
         return float(value)
     if non_finite == "none":
         return None
-    raise InvalidName(must_be("number", where, "finite", value, "Use None for a value that is absent."))
+    raise InvalidName.worded("number", where, "finite", value, "Use None for a value that is absent.")
 
 
 def _text_key(key: Any, where: str) -> str:
     if isinstance(key, str):
         return str(key)
-    raise InvalidName(
-        must_be("mapping key", where, "text (JSON would merge 1 and '1')", key, "Write the key as a str.")
+    raise InvalidName.worded(
+        "mapping key", where, "text (JSON would merge 1 and '1')", key, "Write the key as a str."
     )
 
 
@@ -127,9 +127,9 @@ def artifact_key(step: str, version: int, params: Mapping[str, Any], inputs: Map
         InvalidName: a value has no canonical form (NaN, sets, paths, arrays…).
     """
     if not isinstance(step, str) or not step:
-        raise InvalidName(must_be("step", "an artifact key", "a name", step, "Pass the step's name."))
+        raise InvalidName.worded("step", "an artifact key", "a name", step, "Pass the step's name.")
     if isinstance(version, bool) or not isinstance(version, int):
-        raise InvalidName(must_be("version", f"step {step!r}", "an integer", version, "Pass 1, 2, …"))
+        raise InvalidName.worded("version", f"step {step!r}", "an integer", version, "Pass 1, 2, …")
     for name, key in inputs.items():
         check_key(key, f"input {name!r}")
     ancestry = {"step": step, "version": version, "params": params, "inputs": inputs}
@@ -139,8 +139,8 @@ def artifact_key(step: str, version: int, params: Mapping[str, Any], inputs: Map
 def check_key(key: str, where: str = "an artifact") -> str:
     """Return the key if it can name a folder; refuse path separators, dots and the like."""
     if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise InvalidName(
-            must_be("key", where, "letters, digits, '_' or '-'", key, "Make it with artifact_key().")
+        raise InvalidName.worded(
+            "key", where, "letters, digits, '_' or '-'", key, "Make it with artifact_key()."
         )
     return key
 
@@ -148,7 +148,7 @@ def check_key(key: str, where: str = "an artifact") -> str:
 def check_name(name: str, where: str) -> str:
     """Return the name if it can name a file on every system and store."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith("."):
-        raise InvalidName(
-            must_be("name", where, "letters, digits, '_', '-' or '.'", name, "Choose a plain name.")
+        raise InvalidName.worded(
+            "name", where, "letters, digits, '_', '-' or '.'", name, "Choose a plain name."
         )
     return name

@@ -9,7 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from storage.errors import StoreError, must_be
+from storage.errors import StoreError
 from storage.local import LocalFiles
 
 
@@ -25,15 +25,9 @@ class RemoteFiles:
         try:
             self.fs, root = fsspec.url_to_fs(self.url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
-            raise StoreError(
-                must_be(
-                    "store URL",
-                    "open_store",
-                    "a folder or a URL of an installed fsspec file system",
-                    url,
-                    f"{error}. Install the package of that file system, for example s3fs for s3://.",
-                )
-            ) from error
+            constraint = "a folder or a URL of an installed fsspec file system"
+            remedy = f"{error}. Install the package of that file system, for example s3fs for s3://."
+            raise StoreError.worded("store URL", "open_store", constraint, url, remedy) from error
         self.root = root.rstrip("/")
 
     def __repr__(self) -> str:

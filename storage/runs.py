@@ -16,7 +16,6 @@ from storage.errors import (
     RunMissing,
     StoreError,
     TableMissing,
-    must_be,
 )
 from storage.events import EventLog
 from storage.keys import plain
@@ -60,12 +59,12 @@ class Run:
         try:
             return json.loads(self.store.files.read(f"{self._folder}/run.json"))
         except FileNotFoundError as error:
-            raise RunMissing(
-                must_be("run", self.store.url, "there", repr(self.name), "It was deleted meanwhile.")
+            raise RunMissing.worded(
+                "run", self.store.url, "there", repr(self.name), "It was deleted meanwhile."
             ) from error
         except ValueError as error:
-            raise StoreError(
-                must_be("run.json", f"run {self.name!r}", "JSON", str(error), "Restore or remove the folder.")
+            raise StoreError.worded(
+                "run.json", f"run {self.name!r}", "JSON", str(error), "Restore or remove the folder."
             ) from error
 
     @property
@@ -82,8 +81,8 @@ class Run:
         """
         status = fields.get("status", "planned")
         if status not in STATUSES:
-            raise InvalidName(
-                must_be("status", f"run {self.name!r}", f"one of {', '.join(STATUSES)}", status, "Use one.")
+            raise InvalidName.worded(
+                "status", f"run {self.name!r}", f"one of {', '.join(STATUSES)}", status, "Use one."
             )
         changed = plain(fields, f"run {self.name!r}", non_finite="none")
         with self._mutex:
@@ -132,20 +131,18 @@ class Run:
         if node_id not in nodes:
             room = node_id.partition("/")[0]
             near = [other for other in nodes if other.partition("/")[0] == room] or list(nodes)
-            raise ArtifactMissing(
-                must_be("node", f"run {self.name!r}", f"one of {', '.join(near)}", repr(node_id), "Check it.")
+            raise ArtifactMissing.worded(
+                "node", f"run {self.name!r}", f"one of {', '.join(near)}", repr(node_id), "Check it."
             )
         try:
             return self.store.get(nodes[node_id]["key"])
         except ArtifactMissing as error:
-            raise ArtifactMissing(
-                must_be(
-                    f"node {node_id!r}",
-                    f"run {self.name!r}",
-                    "finished",
-                    nodes[node_id].get("status", "unknown"),
-                    "Run the recipe again; finished nodes are reused.",
-                )
+            raise ArtifactMissing.worded(
+                f"node {node_id!r}",
+                f"run {self.name!r}",
+                "finished",
+                nodes[node_id].get("status", "unknown"),
+                "Run the recipe again; finished nodes are reused.",
             ) from error
 
     def artifacts(self) -> Iterator[Artifact]:
@@ -171,20 +168,14 @@ class Run:
         files = self._table_files([name]).get(name, [])
         if not files:
             names = ", ".join(self.tables()) or "nothing: no finished step wrote one"
-            raise TableMissing(
-                must_be("table", f"run {self.name!r}", f"one of {names}", repr(name), "Is the run complete?")
+            raise TableMissing.worded(
+                "table", f"run {self.name!r}", f"one of {names}", repr(name), "Is the run complete?"
             )
         try:
             return load_tables(files, columns, f"table {name!r} of run {self.name!r}")
         except ValueError as error:
-            raise ArtifactCorrupt(
-                must_be(
-                    f"table {name!r}",
-                    f"run {self.name!r}",
-                    "Parquet",
-                    str(error),
-                    "See: universality verify.",
-                )
+            raise ArtifactCorrupt.worded(
+                f"table {name!r}", f"run {self.name!r}", "Parquet", str(error), "See: universality verify."
             ) from error
 
     def sql(self, query: str) -> pd.DataFrame:

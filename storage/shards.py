@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
-from storage.errors import InvalidName, must_be
+from storage.errors import InvalidName
 
 #: Bytes of a shard when the caller names no number of rows.
 SHARD_BYTES = 256 * 2**20
@@ -41,14 +41,12 @@ class RowStream:
         row_bytes = max(1, self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64)))
         self.shard_rows = int(shard_rows) if shard_rows is not None else max(1, SHARD_BYTES // row_bytes)
         if self.dtype.hasobject or self.shard_rows < 1:
-            raise InvalidName(
-                must_be(
-                    "dtype and shard_rows",
-                    f"stream {folder.name!r}",
-                    "a plain dtype and at least 1",
-                    (str(self.dtype), self.shard_rows),
-                    "Store numbers; objects are never pickled.",
-                )
+            raise InvalidName.worded(
+                "dtype and shard_rows",
+                f"stream {folder.name!r}",
+                "a plain dtype and at least 1",
+                (str(self.dtype), self.shard_rows),
+                "Store numbers; objects are never pickled.",
             )
         self._finished = finished
         self._paths: list[Path] = []
@@ -65,18 +63,13 @@ class RowStream:
             or block.ndim == 0
             or block.dtype != self.dtype.newbyteorder("=")
         ):
-            raise InvalidName(
-                must_be(
-                    "block",
-                    f"stream {self._folder.name!r}",
-                    f"{self.dtype.name} of shape (n, {', '.join(map(str, self.row_shape))})",
-                    f"{block.dtype.name} of shape {block.shape}",
-                    "Cast or reshape it before writing.",
-                )
-            )
+            constraint = f"{self.dtype.name} of shape (n, {', '.join(map(str, self.row_shape))})"
+            got = f"{block.dtype.name} of shape {block.shape}"
+            remedy = "Cast or reshape it before writing."
+            raise InvalidName.worded("block", f"stream {self._folder.name!r}", constraint, got, remedy)
         if self._closed:
-            raise InvalidName(
-                must_be("write", f"stream {self._folder.name!r}", "before its end", "a closed stream", "")
+            raise InvalidName.worded(
+                "write", f"stream {self._folder.name!r}", "before its end", "a closed stream", ""
             )
         start = 0
         while start < len(block):
@@ -195,7 +188,7 @@ class ShardedRows:
     def blocks(self, n: int) -> Iterator[np.ndarray]:
         """All rows in order, ``n`` at a time (the last block may be shorter); n at least 1."""
         if n < 1:
-            raise InvalidName(must_be("n", "blocks()", "at least 1", n, "Ask for 1 row or more at a time."))
+            raise InvalidName.worded("n", "blocks()", "at least 1", n, "Ask for 1 row or more at a time.")
         for start in range(0, len(self), n):
             yield self._range(start, min(start + n, len(self)))
 

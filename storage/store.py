@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.artifact import Artifact
 from storage.checkpoint import Checkpoint
-from storage.errors import ArtifactMissing, RunExists, RunMissing, must_be
+from storage.errors import ArtifactMissing, RunExists, RunMissing
 from storage.files import open_files
 from storage.keys import check_key, check_name, plain
 from storage.manifest import MANIFEST, decode
@@ -61,8 +61,8 @@ class Store:
             try:
                 data = self.files.read(f"artifacts/{key}/{MANIFEST}")
             except (FileNotFoundError, NotADirectoryError) as error:
-                raise ArtifactMissing(
-                    must_be("artifact", self.url, "there", key, "Run the recipe to compute it.")
+                raise ArtifactMissing.worded(
+                    "artifact", self.url, "there", key, "Run the recipe to compute it."
                 ) from error
             manifest = decode(data, key)
             if not self.files.is_local:  # immutable, and costly to fetch again
@@ -161,10 +161,8 @@ class Store:
         for node in record["nodes"].values():
             check_key(node["key"], "a node")
         if not self.files.write_new(f"{RUNS}/{name}/run.json", encode_record(record)):
-            raise RunExists(
-                must_be(
-                    "run name", self.url, "new", repr(name), "Open it with store.run(), or choose another."
-                )
+            raise RunExists.worded(
+                "run name", self.url, "new", repr(name), "Open it with store.run(), or choose another."
             )
         return Run(self, name)
 
@@ -172,8 +170,8 @@ class Store:
         """The run of that name. Raises RunMissing, naming those there are."""
         if not self.files.exists(f"{RUNS}/{check_name(name, 'a run')}/run.json"):
             names = ", ".join(run.name for run in self.runs()[-12:]) or "nothing: it has no runs"
-            raise RunMissing(
-                must_be("run", self.url, f"one of {names}", repr(name), "List them with: universality ls.")
+            raise RunMissing.worded(
+                "run", self.url, f"one of {names}", repr(name), "List them with: universality ls."
             )
         return Run(self, name)
 
@@ -223,7 +221,7 @@ def open_run(name: str | None = None, store: Store | str | os.PathLike[str] | No
         return opened.run(name)
     newest = opened.latest_run()
     if newest is None:
-        raise RunMissing(
-            must_be("store", opened.url, "one with runs", "none", "Compute one: universality run quickstart.")
+        raise RunMissing.worded(
+            "store", opened.url, "one with runs", "none", "Compute one: universality run quickstart."
         )
     return newest

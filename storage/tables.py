@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from storage.errors import InvalidName, QueryError, TableMissing, must_be
+from storage.errors import InvalidName, QueryError, TableMissing
 
 
 def save_table(path: Path, table: Any) -> None:
@@ -24,16 +24,16 @@ def save_table(path: Path, table: Any) -> None:
     if isinstance(table, pd.DataFrame):
         columns = list(table.columns)
         if len(set(columns)) < len(columns) or not all(isinstance(name, str) for name in columns):
-            raise InvalidName(must_be("columns", where, "different texts", columns, "Rename them."))
+            raise InvalidName.worded("columns", where, "different texts", columns, "Rename them.")
         try:
             table = pa.Table.from_pandas(table, preserve_index=False)
         except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-            raise InvalidName(
-                must_be("columns", where, "of one type each", str(error), "Convert the column named.")
+            raise InvalidName.worded(
+                "columns", where, "of one type each", str(error), "Convert the column named."
             ) from error
     if not isinstance(table, pa.Table):
-        raise InvalidName(
-            must_be("value", where, "a DataFrame or pyarrow.Table", type(table).__name__, "Convert it.")
+        raise InvalidName.worded(
+            "value", where, "a DataFrame or pyarrow.Table", type(table).__name__, "Convert it."
         )
     with open(path, "xb") as file:
         pq.write_table(table, file, compression="zstd")
@@ -60,8 +60,8 @@ def load_tables(paths: Sequence[Path], columns: Sequence[str] | None, where: str
         chosen = names if columns is None else list(columns)
         unknown = [name for name in chosen if name not in names]
         if unknown:
-            raise TableMissing(
-                must_be("column", where, f"one of {', '.join(names)}", unknown[0], "Check its name.")
+            raise TableMissing.worded(
+                "column", where, f"one of {', '.join(names)}", unknown[0], "Check its name."
             )
         parts = [
             pq.ParquetFile(path).read(columns=[name for name in chosen if name in schema.names])
@@ -143,7 +143,7 @@ def query(sql: str, tables: Mapping[str, Sequence[Path]], where: str) -> pd.Data
         except duckdb.Error as error:
             raise QueryError(f"{where} cannot answer: {error}") from error
     if answer is None:
-        raise QueryError(must_be("query", where, "a SELECT", sql, "Ask for rows; nothing can be changed."))
+        raise QueryError.worded("query", where, "a SELECT", sql, "Ask for rows; nothing can be changed.")
     return to_frame(_without_decimals(answer))
 
 

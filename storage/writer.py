@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.attempts import drop_dead_attempts
 from storage.checkpoint import Checkpoint
-from storage.errors import InvalidName, must_be
+from storage.errors import InvalidName
 from storage.files import TEMPORARY, LocalFiles, RemoteFiles, cache_folder, sync_file, sync_folder
 from storage.keys import check_key, check_name, plain
 from storage.liveness import me
@@ -100,9 +100,7 @@ class ArtifactWriter:
             declared = ", ".join(sorted(self._tables)) or "none"
             remedy = "Declare it where the step is registered, under a name that no other step's table has."
             step = f"step {self._head['step']!r}"
-            raise InvalidName(
-                must_be("table", step, f"one that it declares ({declared})", repr(name), remedy)
-            )
+            raise InvalidName.worded("table", step, f"one that it declares ({declared})", repr(name), remedy)
         from storage.tables import save_table
 
         save_table(self._place("tables", name), table)
@@ -161,8 +159,8 @@ class ArtifactWriter:
     def _commit(self) -> None:
         if self._open_streams:
             names = sorted(self._open_streams)
-            raise InvalidName(
-                must_be("streams", f"artifact {self.key}", "closed", names, "Write them in a with block.")
+            raise InvalidName.worded(
+                "streams", f"artifact {self.key}", "closed", names, "Write them in a with block."
             )
         described = {}
         for path in sorted(path for path in self._folder.rglob("*") if path.is_file()):
@@ -214,9 +212,9 @@ class ArtifactWriter:
         where = f"artifact {self.key}"
         check_name(name, where)
         if not self._folder.is_dir():
-            raise InvalidName(must_be("writer", where, "used in its with block", "a call outside of it", ""))
+            raise InvalidName.worded("writer", where, "used in its with block", "a call outside of it", "")
         if name in self._names:
-            raise InvalidName(must_be("name", where, "new", repr(name), "Every entry needs its own name."))
+            raise InvalidName.worded("name", where, "new", repr(name), "Every entry needs its own name.")
         self._names.add(name)
         place = self._folder / kind / (name if folder else name + SUFFIXES[kind])
         place.parent.mkdir(exist_ok=True)

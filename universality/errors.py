@@ -1,8 +1,17 @@
 """Errors of the science room. Each also inherits a builtin, so that callers may catch either."""
 
+from __future__ import annotations
+
+from typing import Self
+
 
 class UniversalityError(Exception):
     """Base class of every error raised on purpose by this room."""
+
+    @classmethod
+    def worded(cls, what: str, where: str, constraint: str, got: object, remedy: str) -> Self:
+        """The error in the words of :func:`must_be`."""
+        return cls(must_be(what, where, constraint, got, remedy))
 
 
 class InputError(UniversalityError, ValueError):
@@ -30,10 +39,10 @@ def must_be(what: str, where: str, constraint: str, got: object, remedy: str) ->
 
 def refusal(what: str, where: str, constraint: str, got: object, remedy: str) -> InputError:
     """The error to raise for what does not satisfy a constraint, worded by :func:`must_be`."""
-    return InputError(must_be(what, where, constraint, got, remedy))
+    return InputError.worded(what, where, constraint, got, remedy)
 
 
 def require(holds: object, what: str, where: str, constraint: str, got: object, remedy: str) -> None:
     """Raise an :class:`InputError` in the words of :func:`must_be` unless ``holds``."""
     if not holds:
-        raise InputError(must_be(what, where, constraint, got, remedy))
+        raise refusal(what, where, constraint, got, remedy)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -174,10 +174,8 @@ def _nearest(columns: sparse.csc_matrix, k: int, threads: int) -> tuple[np.ndarr
     neighbours, r = correlate(rows, rows, top=k, threads=threads).top_a(k)
     if (neighbours < 0).any():
         constant = int((neighbours < 0).any(axis=1).argmax())
-        raise InputError(
-            must_be(
-                "columns", "a feature map", "not constant", f"column {constant}", "Keep alive latents only."
-            )
+        raise refusal(
+            "columns", "a feature map", "not constant", f"column {constant}", "Keep alive latents only."
         )
     own = np.arange(len(neighbours))[:, None]
     own_first = np.argsort(neighbours != own, axis=1, kind="stable")

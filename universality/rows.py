@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from universality.errors import InputError, must_be, refusal, require
+from universality.errors import refusal, require
 from universality.seeds import generator
 
 
@@ -119,7 +119,7 @@ def encode_domains(domains: Any, names: Any = None) -> tuple[np.ndarray, tuple[s
         if labels.size and not (labels.min() >= 0 and labels.max() < len(names)):
             got = f"{labels.min()}..{labels.max()}"
             remedy = "Give a name for every code."
-            raise InputError(must_be("domains", "rows", f"codes in 0..{len(names) - 1}", got, remedy))
+            raise refusal("domains", "rows", f"codes in 0..{len(names) - 1}", got, remedy)
         return labels.astype(np.int32), names
     is_label = labels.ndim == 1 and labels.dtype.kind in "iuUSO"
     got, remedy = f"shape {labels.shape} of {labels.dtype}", "Give one label per row."

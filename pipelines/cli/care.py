@@ -12,7 +12,7 @@ from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import EXIT_FAILED, EXIT_USAGE, print_json, say
 from results.words import counted, size
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from storage import Run
@@ -75,10 +75,10 @@ def delete(
             f"computed by process {holder.pid} on {holder.host}",
             "Wait for it, or stop that process.",
         )
-        raise RunLocked(must_be("state", f"run {run.name!r}", "at rest before it is deleted", got, remedy))
+        raise RunLocked.worded("state", f"run {run.name!r}", "at rest before it is deleted", got, remedy)
     if not yes and not sys.stdin.isatty():
         got = "neither --yes nor a terminal"
-        raise InputError(must_be("deletion", f"run {run.name!r}", "confirmed", got, "Give --yes."))
+        raise refusal("deletion", f"run {run.name!r}", "confirmed", got, "Give --yes.")
     others = {node["key"] for other in run.store.runs() if other.name != run.name for node in _nodes(other)}
     own = [key for key in {node["key"] for node in _nodes(run)} - others if run.store.has(key)]
     n_bytes = sum(run.store.get(key).n_bytes for key in own)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.summary import print_summary
 from pipelines.cli.terminal import console, print_json, say
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.table_schemas import COMPARISON
 
 if TYPE_CHECKING:
@@ -118,9 +118,7 @@ def named_files(texts: list[str]) -> list[tuple[str, Path]]:
     pairs = [text.partition("=")[::2] for text in texts]
     for text, (name, path) in zip(texts, pairs, strict=True):
         if not name or not path:
-            raise InputError(
-                must_be("option", "compare", "NAME=FILE", text, "Write for example m0r=m0r.npz.")
-            )
+            raise refusal("option", "compare", "NAME=FILE", text, "Write for example m0r=m0r.npz.")
     return [(name, Path(path)) for name, path in pairs]
 
 
@@ -132,12 +130,10 @@ def model_names(files: list[Path], names: str | None) -> list[str]:
     """
     model_ids = [name.strip() for name in names.split(",")] if names else [path.stem for path in files]
     if len(files) < 2:
-        raise InputError(
-            must_be("files", "compare", "at least two", len(files), "Give one file for each model.")
-        )
+        raise refusal("files", "compare", "at least two", len(files), "Give one file for each model.")
     if len(model_ids) != len(files) or len(set(model_ids)) != len(model_ids) or not all(model_ids):
         constraint = f"{len(files)} different ones"
-        raise InputError(must_be("names", "compare", constraint, ", ".join(model_ids), "Give --names A,B,…"))
+        raise refusal("names", "compare", constraint, ", ".join(model_ids), "Give --names A,B,…")
     return model_ids
 
 
@@ -168,11 +164,11 @@ def load_dense(path: Path) -> np.ndarray:
     if not isinstance(opened, np.ndarray):
         if len(opened.files) != 1:
             constraint = "one, or those of scipy.sparse.save_npz"
-            raise InputError(must_be("arrays", path.name, constraint, opened.files, "Save one matrix."))
+            raise refusal("arrays", path.name, constraint, opened.files, "Save one matrix.")
         opened = _member(opened, opened.files[0], path)
     if opened.ndim != 2:
         constraint = "two-dimensional (rows, columns)"
-        raise InputError(must_be("array", path.name, constraint, opened.shape, "Reshape and save it again."))
+        raise refusal("array", path.name, constraint, opened.shape, "Reshape and save it again.")
     return opened
 
 
@@ -189,7 +185,7 @@ def load_rows(path: Path, what: str) -> np.ndarray:
         opened = _member(opened, opened.files[0], path)
     if opened.ndim != 1:
         got = f"shape {opened.shape}"
-        raise InputError(must_be(f"--{what}", path.name, "one value for each row", got, "Save a 1-d array."))
+        raise refusal(f"--{what}", path.name, "one value for each row", got, "Save a 1-d array.")
     if opened.dtype.kind in "US" and what != "domains":
         return np.unique(opened, return_inverse=True)[1]
     return opened
@@ -201,19 +197,17 @@ def _open(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(must_be("file", "compare", "there", str(path), "Check the path.")) from None
+        raise refusal("file", "compare", "there", str(path), "Check the path.") from None
     except (ValueError, OSError, EOFError) as error:
         constraint, remedy = "a .npy or .npz without pickles", "Save it with numpy or scipy."
-        raise InputError(must_be("content", path.name, constraint, str(error), remedy)) from None
+        raise refusal("content", path.name, constraint, str(error), remedy) from None
 
 
 def _member(archive: Any, name: str, path: Path) -> np.ndarray:
     try:
         return archive[name]
     except ValueError as error:  # an object array: it would have to be unpickled
-        raise InputError(
-            must_be(f"array {name!r}", path.name, "numbers", str(error), "Save a numeric array.")
-        ) from None
+        raise refusal(f"array {name!r}", path.name, "numbers", str(error), "Save a numeric array.") from None
 
 
 def write_comparison(comparison: Any, out: Path) -> list[Path]:

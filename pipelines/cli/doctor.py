@@ -15,8 +15,8 @@ from typing import Any
 import typer
 
 from pipelines.cli.names import ROOMS
+from pipelines.cli.options import STORE, JsonOption, StoreOption
 from pipelines.cli.terminal import EXIT_FAILED, console, print_json
-from pipelines.engine.machine import cores, torch_cuda_version, total_memory, visible_devices
 from results.words import size
 
 DISTRIBUTION = "universality"
@@ -33,9 +33,12 @@ class Finding:
     remedy: str = ""
 
 
-def doctor_command(store_url: str, as_json: bool) -> None:
-    """Print all findings; exit 1 if one failed."""
-    findings = list(examine(store_url))
+def doctor(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
+    """Check this machine and the store.
+
+    Python, packages, cores, memory, disk, CUDA, demo text and store; each finding comes with what to do.
+    """
+    findings = list(examine(store))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -46,6 +49,8 @@ def doctor_command(store_url: str, as_json: bool) -> None:
 
 def examine(store_url: str) -> Iterator[Finding]:
     """Every finding, in the order in which people would look."""
+    from pipelines.engine.machine import cores, torch_cuda_version, total_memory, visible_devices
+
     yield _python(sys.version_info[:2])
     yield from _packages(metadata.requires(DISTRIBUTION) if _installed(DISTRIBUTION) else None)
     yield _rooms(metadata.packages_distributions())

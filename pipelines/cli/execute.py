@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.environment import environment
+from pipelines.cli import planning
+from pipelines.cli.options import (
+    STORE,
+    DeviceOption,
+    JsonOption,
+    MaybeText,
+    NameOption,
+    QuietOption,
+    RecipeArgument,
+    SetOption,
+    StoreOption,
+    VerboseOption,
+    WorkersOption,
+)
 from pipelines.cli.progress import choose_display
 from pipelines.cli.runs import print_run, run_document
 from pipelines.cli.terminal import console, print_json, say
 from pipelines.errors import RecipeError
 from results.words import counted, duration
-from universality.errors import must_be
 
 if TYPE_CHECKING:
     from pipelines.engine import Plan, RunOutcome
@@ -21,41 +33,45 @@ if TYPE_CHECKING:
     from storage import Run, Store
 
 
-def run_command(
-    recipe_name: str,
-    overrides: list[str],
+def run(
+    recipe: RecipeArgument,
     *,
-    store_url: str,
-    name: str | None,
-    device: str,
-    executor: Executor,
-    as_json: bool = False,
-    quiet: bool = False,
-    verbose: bool = False,
+    name: NameOption = None,
+    store: StoreOption = STORE,
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    scheduler: Annotated[
+        MaybeText,
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."
+        ),
+    ] = None,
+    serial: Annotated[bool, typer.Option("--serial", help="One step after another in this process.")] = False,
+    device: DeviceOption = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Compute a recipe and print what it found.
+    """Compute everything a recipe describes.
 
-    Args:
-        recipe_name: file or shipped recipe.
-        overrides: ``a.b=value`` texts.
-        store_url: the store.
-        name: of the run; default :func:`default_name`.
-        device: auto, cpu or cuda.
-        executor: from :func:`choose_executor`.
-        as_json: print one JSON document instead of tables.
-        quiet: no progress.
-        verbose: tracebacks and the memory of every step.
+    Run it again to resume after any stop. A finished run computes nothing.
     """
-    recipe, plan = recipe_and_plan(recipe_name, overrides, device)
+    executor = choose_executor(workers, scheduler, serial)
+    if dry_run:
+        common = {"name": name, "store": store, "device": device, "as_json": as_json}
+        planning.plan(recipe, overrides=overrides, workers=workers, **common)
+        return
+    read, plan = planning.recipe_and_plan(recipe, overrides or [], device)
 
     from pipelines.engine import run_plan
     from storage import open_store
 
-    store = open_store(store_url)
-    run = open_or_create(store, recipe, plan, name)
+    opened = open_store(store)
+    run = open_or_create(opened, read, plan, name)
     display = choose_display(quiet, verbose)
     try:
-        outcome = run_plan(plan, store, run, executor=executor, progress=display)
+        outcome = run_plan(plan, opened, run, executor=executor, progress=display)
     finally:
         display.close()
     tell_outcome(run, outcome, len(plan), quiet)
@@ -64,24 +80,9 @@ def run_command(
     elif outcome.status in ("done", "partial"):
         print_run(console(), run)
         if not quiet:
-            tell_next(run, store_url)
+            tell_next(run, store)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
-
-
-def recipe_and_plan(recipe_name: str, overrides: list[str], device: str) -> tuple[Recipe, Plan]:
-    """Load a recipe and expand it into nodes for the device that the word stands for."""
-    from pipelines.engine.machine import choose_device
-    from pipelines.plan import build_plan
-    from pipelines.recipe import load_recipe
-
-    recipe = load_recipe(recipe_name, overrides)
-    return recipe, build_plan(recipe, device=choose_device(device))
-
-
-def default_name(recipe: Recipe, plan: Plan) -> str:
-    """The recipe's name and a hash of the plan: the same recipe resumes its run, a changed one does not."""
-    return f"{recipe.recipe}-{plan.digest()}"
 
 
 def choose_executor(workers: int | None, scheduler: str | None, serial: bool) -> Executor:
@@ -94,7 +95,7 @@ def choose_executor(workers: int | None, scheduler: str | None, serial: bool) ->
     chosen = [option for option, is_set in given.items() if is_set]
     if len(chosen) > 1:
         constraint = "at most one of --workers, --scheduler, --serial"
-        raise RecipeError(must_be("options", "run", constraint, chosen, "Drop all but one."))
+        raise RecipeError.worded("options", "run", constraint, chosen, "Drop all but one.")
     if serial:
         from pipelines.engine.serial import SerialExecutor
 
@@ -113,9 +114,10 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
     Raises:
         RecipeError: the name belongs to a run of another recipe.
     """
+    from pipelines.cli.environment import environment
     from storage import RunMissing
 
-    run_name = name or default_name(recipe, plan)
+    run_name = name or planning.default_name(recipe, plan)
     nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
     try:
         run = store.run(run_name)
@@ -131,7 +133,7 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
         constraint = f"the name of a run of recipe {recipe.recipe!r}, or a new one"
         got = f"{run_name!r}, a run of recipe {run.record['recipe_name']!r}"
         remedy = "Choose another name."
-        raise RecipeError(must_be("--name", "this command", constraint, got, remedy))
+        raise RecipeError.worded("--name", "this command", constraint, got, remedy)
     return run
 
 

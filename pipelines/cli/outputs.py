@@ -6,38 +6,46 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from pipelines.cli.options import STORE, OutOption, RunArgument, StoreOption, VerboseOption
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import say
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 
-def report_command(
-    run_name: str | None,
-    store_url: str,
-    out: Path,
-    *,
-    formats: str,
-    columns: int | None,
-    pairs: Path | None,
-    runs: Sequence[str],
+def report(
+    out: OutOption,
+    run_name: RunArgument = None,
+    store: StoreOption = STORE,
+    formats: Annotated[
+        str, typer.Option("--format", metavar="LIST", help="Formats of figures: pdf, svg, png.")
+    ] = "pdf,svg,png",
+    columns: Annotated[
+        int | None, typer.Option("--columns", min=1, max=2, help="Columns that every figure spans.")
+    ] = None,
+    runs: Annotated[
+        list[str] | None, typer.Option("--runs", metavar="RUN", help="Other runs beside it; may be repeated.")
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="FILE", help="Pinned pairs of the dashboard, to be shown."),
+    ] = None,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Write the report of a run; its files are listed on stdout.
+    """Write a report of a run for a paper.
 
-    Raises:
-        InputError: a format that is none, pins that are none or another run's, or a folder that holds something else.
-        Exit: 3 after a partial report.
+    Figures, tables, methods, data and provenance. Exit 3 where the run could not give all of it.
     """
     from pipelines.report.report_writer import ReportOptions, write_report
     from results.pins import read_pins
 
-    run = open_named(run_name, store_url)
-    beside = [open_named(name, store_url) for text in runs for name in text.split(",") if name]
+    run = open_named(run_name, store)
+    beside = [open_named(name, store) for text in runs or () for name in text.split(",") if name]
     others = tuple({other.name: other for other in beside if other.name != run.name}.values())
     pins = read_pins(pairs) if pairs else None
     options = ReportOptions(chosen_formats(formats), columns, pins, others)
@@ -57,25 +65,25 @@ def chosen_formats(text: str) -> tuple[str, ...]:
     names = dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip())
     if not names or not set(names) <= set(FORMATS):
         remedy = "Write them with commas between, for example pdf,png."
-        raise InputError(must_be("--format", "report", f"some of {', '.join(FORMATS)}", text, remedy))
+        raise refusal("--format", "report", f"some of {', '.join(FORMATS)}", text, remedy)
     return tuple(names)
 
 
-def dash_command(store_url: str, port: int, browser: bool) -> None:
-    """Become a Streamlit server on 127.0.0.1.
-
-    Raises:
-        InputError: the port is taken.
-    """
+def dash(
+    store: StoreOption = STORE,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port on 127.0.0.1.")] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = False,
+) -> None:
+    """Open the dashboards on this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             remedy = "Stop what uses it, or give another --port."
-            raise InputError(must_be("port", "dash", "free on 127.0.0.1", port, remedy)) from None
-    say(f"Dashboards of {store_url}: http://127.0.0.1:{port}  (Ctrl-C ends)")
-    command = streamlit_command(store_url, port, browser)
+            raise refusal("port", "dash", "free on 127.0.0.1", port, remedy) from None
+    say(f"Dashboards of {store}: http://127.0.0.1:{port}  (Ctrl-C ends)")
+    command = streamlit_command(store, port, browser)
     if os.name == "posix":  # no process in between: signals reach the server itself
         os.execv(command[0], command)
     else:
@@ -87,7 +95,7 @@ def streamlit_command(store_url: str, port: int, browser: bool) -> list[str]:
     spec = find_spec("dashboards")
     if spec is None or not spec.submodule_search_locations:
         remedy = "Install universality again."
-        raise InputError(must_be("package", "this installation", "complete", "no dashboards", remedy))
+        raise refusal("package", "this installation", "complete", "no dashboards", remedy)
     app = Path(spec.submodule_search_locations[0]) / "app.py"
     options = {
         "server.address": "127.0.0.1",

@@ -4,44 +4,66 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.execute import default_name, recipe_and_plan
+from pipelines.cli.options import (
+    STORE,
+    DeviceOption,
+    JsonOption,
+    NameOption,
+    RecipeArgument,
+    SetOption,
+    StoreOption,
+    WorkersOption,
+)
 from pipelines.cli.terminal import console, plain_table, print_json, titled
-from pipelines.engine import critical_path
-from pipelines.engine.machine import cores
-from pipelines.engine.schedule import makespan
 from results.words import duration, size
 
 if TYPE_CHECKING:
     from pipelines.engine import Plan
+    from pipelines.recipe import Recipe
     from storage import Store
 
 
-def plan_command(
-    recipe_name: str,
-    overrides: list[str],
+def plan(
+    recipe: RecipeArgument,
     *,
-    store_url: str,
-    device: str,
-    workers: int | None,
-    name: str | None,
-    as_json: bool,
+    name: NameOption = None,
+    store: StoreOption = STORE,
+    overrides: SetOption = None,
+    workers: WorkersOption = None,
+    device: DeviceOption = "auto",
+    as_json: JsonOption = False,
 ) -> None:
-    """Print the plan of a recipe against a store."""
+    """Show what a run would compute.
+
+    Every step: in the store, stale or to do, with its expected time, disk and memory.
+    """
+    from pipelines.engine.machine import cores
     from storage import open_store
 
-    recipe, plan = recipe_and_plan(recipe_name, overrides, device)
-    store = open_store(store_url)
-    states = node_states(plan, store, recipe.recipe)
-    document = plan_document(plan, states, workers or cores())
-    document = {
-        "name": name or default_name(recipe, plan),
-        "recipe": recipe.recipe,
-        "store": store.url,
-    } | document
+    read, nodes = recipe_and_plan(recipe, overrides or [], device)
+    opened = open_store(store)
+    states = node_states(nodes, opened, read.recipe)
+    head = {"name": name or default_name(read, nodes), "recipe": read.recipe, "store": opened.url}
+    document = head | plan_document(nodes, states, workers or cores())
     if as_json:
         print_json(document)
     else:
         _print(document)
+
+
+def recipe_and_plan(recipe_name: str, overrides: list[str], device: str) -> tuple[Recipe, Plan]:
+    """Load a recipe and expand it into nodes for the device that the word stands for."""
+    from pipelines.engine.machine import choose_device
+    from pipelines.plan import build_plan
+    from pipelines.recipe import load_recipe
+
+    recipe = load_recipe(recipe_name, overrides)
+    return recipe, build_plan(recipe, device=choose_device(device))
+
+
+def default_name(recipe: Recipe, plan: Plan) -> str:
+    """The recipe's name and a hash of the plan: the same recipe resumes its run, a changed one does not."""
+    return f"{recipe.recipe}-{plan.digest()}"
 
 
 def node_states(plan: Plan, store: Store, recipe_name: str) -> dict[str, tuple[str, str]]:
@@ -92,6 +114,9 @@ def _what_changed(plan: Plan, node_id: str, manifest: dict[str, Any]) -> str:
 
 def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) -> dict[str, Any]:
     """The plan as JSON values: nodes in order, totals of what is to be computed, critical path."""
+    from pipelines.engine import critical_path
+    from pipelines.engine.schedule import makespan
+
     keys = plan.keys()
 
     def cost(node: Any) -> float:

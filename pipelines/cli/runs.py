@@ -11,7 +11,7 @@ from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from results.words import duration
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +48,7 @@ def open_named(run_name: str | None, store_url: str) -> Run:
         names = ", ".join(run.name for run in candidates)
         constraint = "the name of one run, of a recipe, or the start of one run's name"
         got = f"{run_name!r}, the start of {names}"
-        raise InputError(must_be("RUN", "this command", constraint, got, "Write more of it."))
+        raise refusal("RUN", "this command", constraint, got, "Write more of it.")
     return candidates[0]
 
 

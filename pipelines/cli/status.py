@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.progress import ahead, draw, running_line, step_line
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import console, print_json, say
 from pipelines.errors import RecipeError
 from results.progress import RunProgress
-from universality.errors import must_be
 
 if TYPE_CHECKING:
     from storage import Run
@@ -21,15 +23,21 @@ if TYPE_CHECKING:
 WATCH_PERIOD, WATCH_PERIOD_PLAIN = 1.0, 15.0
 
 
-def status_command(run_name: str | None, store_url: str, as_json: bool, watch: bool) -> None:
-    """Print the state of a run once, or until it ends."""
+def status(
+    run_name: RunArgument = None,
+    store: StoreOption = STORE,
+    as_json: JsonOption = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing until the run ends.")] = False,
+) -> None:
+    """Show how far a run is.
+
+    Works from any terminal that reaches the store, while the run goes on elsewhere.
+    """
     if as_json and watch:
-        raise RecipeError(
-            must_be(
-                "options", "status", "one of --json and --watch", "both", "Drop one; or read events.jsonl."
-            )
+        raise RecipeError.worded(
+            "options", "status", "one of --json and --watch", "both", "Drop one; or read events.jsonl."
         )
-    run = open_named(run_name, store_url)
+    run = open_named(run_name, store)
     if watch:
         _watch(run)
     if as_json:

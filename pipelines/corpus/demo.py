@@ -10,7 +10,6 @@ from pipelines.corpus.corpus_config import DemoMix
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, nearest
 from pipelines.corpus.scripts import SCRIPTS, majority_script
-from universality.errors import must_be
 
 
 class Reader(NamedTuple):
@@ -76,15 +75,8 @@ def caps(config: DemoMix) -> dict[str, int]:
     given = config.max_bytes if isinstance(config.max_bytes, dict) else {}
     for name in [*(config.domains or ()), *given]:
         if name not in DOMAINS:
-            raise CorpusError(
-                must_be(
-                    "domain",
-                    "the demo mix",
-                    f"one of {list(DOMAINS)}",
-                    repr(name),
-                    f"Correct it.{nearest(name, DOMAINS)}",
-                )
-            )
+            remedy = f"Correct it.{nearest(name, DOMAINS)}"
+            raise CorpusError.worded("domain", "the demo mix", f"one of {list(DOMAINS)}", repr(name), remedy)
     chosen = config.domains or DOMAINS
     ceiling = config.max_bytes if isinstance(config.max_bytes, int) else _EVERYTHING
     table = {domain: _CAPS[config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given

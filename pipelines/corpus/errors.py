@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from universality.errors import InputError, UniversalityError, must_be
+from universality.errors import InputError, UniversalityError
 
 
 class CorpusError(InputError):
@@ -25,12 +25,5 @@ def nearest(name: str, choices: Iterable[str]) -> str:
 def missing_column(column: str, where: str, columns: Iterable[str]) -> CorpusError:
     """The error for a column that a file or dataset does not have."""
     there = sorted(columns)
-    return CorpusError(
-        must_be(
-            "column",
-            where,
-            f"one of {there}",
-            repr(column),
-            f"Set text_column or domain_column to a column that exists.{nearest(column, there)}",
-        )
-    )
+    remedy = f"Set text_column or domain_column to a column that exists.{nearest(column, there)}"
+    return CorpusError.worded("column", where, f"one of {there}", repr(column), remedy)

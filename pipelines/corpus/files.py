@@ -12,7 +12,6 @@ from pathlib import Path
 from pipelines.corpus.corpus_config import JsonLines, ParquetFiles, TextFolder
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, missing_column
-from universality.errors import must_be
 
 # Text is decoded in blocks of this many bytes, so that a file may be larger than memory.
 _BLOCK = 1_000_000
@@ -28,23 +27,17 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
     if root.is_file():
         return [(root.name, root)]
     if not root.is_dir():
-        raise CorpusError(
-            must_be("path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path.")
+        raise CorpusError.worded(
+            "path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path."
         )
     files = sorted(
         (path.relative_to(root).as_posix(), path) for path in root.glob(config.pattern) if path.is_file()
     )
     if not files:
         there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
-        raise CorpusError(
-            must_be(
-                "pattern",
-                str(root),
-                "matched by at least one file",
-                f"{config.pattern!r}, where files end in {there}",
-                "Correct the pattern, or choose another kind of source.",
-            )
-        )
+        got = f"{config.pattern!r}, where files end in {there}"
+        remedy = "Correct the pattern, or choose another kind of source."
+        raise CorpusError.worded("pattern", str(root), "matched by at least one file", got, remedy)
     return files
 
 
@@ -83,15 +76,8 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
 
 def _undecodable(where: str, offset: int, encoding: str, error: UnicodeDecodeError) -> CorpusError:
     wrong = error.object[error.start : error.start + 4].hex(" ")
-    return CorpusError(
-        must_be(
-            "text",
-            where,
-            f"valid {encoding}",
-            f"bytes {wrong} at offset {offset}",
-            "Set the encoding of the source, or convert the file (iconv -t utf-8).",
-        )
-    )
+    remedy = "Set the encoding of the source, or convert the file (iconv -t utf-8)."
+    return CorpusError.worded("text", where, f"valid {encoding}", f"bytes {wrong} at offset {offset}", remedy)
 
 
 def json_units(config: JsonLines) -> Iterator[Unit]:
@@ -126,14 +112,8 @@ def _json_row(line: bytes, where: str, path: str, offset: int) -> dict[str, obje
     except json.JSONDecodeError as error:
         row = f"{error.msg} at column {error.colno}"
     if not isinstance(row, dict):
-        raise CorpusError(
-            must_be(
-                "line",
-                where,
-                "one JSON object",
-                str(row),
-                "Correct the line, or choose another kind of source.",
-            )
+        raise CorpusError.worded(
+            "line", where, "one JSON object", str(row), "Correct the line, or choose another kind of source."
         )
     return row
 
@@ -156,14 +136,8 @@ def _parquet_rows(config: ParquetFiles) -> Iterator[Unit]:
         try:
             file = pq.ParquetFile(path)
         except pa.ArrowInvalid as error:
-            raise CorpusError(
-                must_be(
-                    "file",
-                    str(path),
-                    "Parquet",
-                    str(error),
-                    "Choose another kind of source, or another pattern.",
-                )
+            raise CorpusError.worded(
+                "file", str(path), "Parquet", str(error), "Choose another kind of source, or another pattern."
             ) from error
         with file:
             for column in columns:
@@ -199,15 +173,8 @@ def row_unit(config, row: dict[str, object], source: str, where: str, origin: st
     if text is None:
         return None
     if not isinstance(text, str):
-        raise CorpusError(
-            must_be(
-                f"column '{config.text_column}'",
-                where,
-                "text",
-                f"{type(text).__name__} {text!r}",
-                "Set text_column.",
-            )
-        )
+        got, remedy = f"{type(text).__name__} {text!r}", "Set text_column."
+        raise CorpusError.worded(f"column '{config.text_column}'", where, "text", got, remedy)
     domain = None if config.domain_by_script else config.domain
     if config.domain_column is not None and row[config.domain_column] is not None:
         domain = str(row[config.domain_column])

@@ -11,7 +11,6 @@ from pipelines.corpus.corpus_config import HubDataset
 from pipelines.corpus.documents import Unit
 from pipelines.corpus.errors import CorpusError, SourceMissing, nearest
 from pipelines.corpus.files import row_unit
-from universality.errors import must_be
 
 INSTALL = 'pip install -e ".[hub]"'
 
@@ -26,14 +25,12 @@ def hub_units(config: HubDataset) -> Iterator[Unit]:
     try:
         import datasets
     except ImportError as error:
-        raise SourceMissing(
-            must_be(
-                "package 'datasets'",
-                f"the source '{config.name}'",
-                "installed",
-                "not installed",
-                f"Run: {INSTALL}",
-            )
+        raise SourceMissing.worded(
+            "package 'datasets'",
+            f"the source '{config.name}'",
+            "installed",
+            "not installed",
+            f"Run: {INSTALL}",
         ) from error
     rows = _saved(config) if _is_saved(config) else _streamed(config, datasets)
     for number, row in enumerate(islice(rows, config.max_units)):
@@ -56,15 +53,9 @@ def _saved(config: HubDataset) -> Iterable[Any]:
     if not isinstance(dataset, DatasetDict):
         return dataset
     if config.split not in dataset:
-        raise CorpusError(
-            must_be(
-                "split",
-                config.name,
-                f"one of {sorted(map(str, dataset))}",
-                repr(config.split),
-                f"Set split.{nearest(config.split, map(str, dataset))}",
-            )
-        )
+        constraint = f"one of {sorted(map(str, dataset))}"
+        remedy = f"Set split.{nearest(config.split, map(str, dataset))}"
+        raise CorpusError.worded("split", config.name, constraint, repr(config.split), remedy)
     return dataset[config.split]
 
 
@@ -74,13 +65,13 @@ def _streamed(config: HubDataset, datasets: Any) -> Iterable[Any]:
             config.name, config.config, split=config.split, revision=config.revision, streaming=True
         )
     except (OSError, ValueError, RuntimeError) as error:
-        raise CorpusError(
-            must_be(
-                "dataset",
-                config.name,
-                "a dataset of the hub, a save_to_disk folder, or a folder of data files, with that config and split",
-                str(error).split("\n", maxsplit=1)[0],
-                "Check name, config and split, the network and HF_HUB_OFFLINE; datasets that need a loading script "
-                "no longer run.",
-            )
-        ) from error
+        constraint = (
+            "a dataset of the hub, a save_to_disk folder, or a folder of data files, with that config and "
+            "split"
+        )
+        got = str(error).split("\n", maxsplit=1)[0]
+        remedy = (
+            "Check name, config and split, the network and HF_HUB_OFFLINE; datasets that need a loading script "
+            "no longer run."
+        )
+        raise CorpusError.worded("dataset", config.name, constraint, got, remedy) from error

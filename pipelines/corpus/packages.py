@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.corpus.errors import SourceMissing
-from universality.errors import must_be
 
 INSTALL = 'pip install -e ".[demo]"'
 
@@ -48,15 +47,8 @@ def locate(package: Package) -> Path:
         installed = "not installed"
     spec = find_spec(package.module) if installed == package.version else None
     if spec is None or not spec.submodule_search_locations:
-        raise SourceMissing(
-            must_be(
-                f"package '{package.name}'",
-                "the demo mix",
-                f"version {package.version} exactly (its text is pinned)",
-                installed,
-                f"Run: {INSTALL}",
-            )
-        )
+        constraint, remedy = f"version {package.version} exactly (its text is pinned)", f"Run: {INSTALL}"
+        raise SourceMissing.worded(f"package '{package.name}'", "the demo mix", constraint, installed, remedy)
     return Path(spec.submodule_search_locations[0])
 
 
@@ -75,14 +67,12 @@ def data_of(package: Package, *parts: str) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
-        raise SourceMissing(
-            must_be(
-                f"file '{'/'.join(parts)}'",
-                f"package '{package.name}'",
-                "present",
-                "no such file",
-                f"Install the complete wheel: pip install --force-reinstall {package.name}=={package.version}",
-            )
+        raise SourceMissing.worded(
+            f"file '{'/'.join(parts)}'",
+            f"package '{package.name}'",
+            "present",
+            "no such file",
+            f"Install the complete wheel: pip install --force-reinstall {package.name}=={package.version}",
         ) from error
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.packages import INSTALL
-from universality.errors import must_be
 
 #: sha256 (first 16 hex digits) of each domain's documents, each followed by a zero byte, in reading order.
 PINS: dict[str, dict[str, str]] = {
@@ -85,12 +84,10 @@ def check(source: DemoMix, config: CorpusConfig, facts: dict[str, dict[str, obje
     for domain, pinned in PINS[source.size].items():
         got = str(facts.get(domain, {}).get("sha256", "no text"))[: len(pinned)]
         if got != pinned:
-            raise CorpusError(
-                must_be(
-                    f"domain '{domain}'",
-                    f"the demo mix '{source.size}'",
-                    f"text with sha256 {pinned}…",
-                    got,
-                    f"A data file was changed after installation. Reinstall: {INSTALL} --force-reinstall",
-                )
+            raise CorpusError.worded(
+                f"domain '{domain}'",
+                f"the demo mix '{source.size}'",
+                f"text with sha256 {pinned}…",
+                got,
+                f"A data file was changed after installation. Reinstall: {INSTALL} --force-reinstall",
             )

@@ -23,7 +23,6 @@ from pipelines.corpus.documents import Distinct, Document, Unit, cut, digest_of
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.packages import PACKAGES
 from pipelines.corpus.scripts import majority_script
-from universality.errors import must_be
 
 
 @dataclass(frozen=True)
@@ -144,14 +143,12 @@ def _check_enough(documents: list[Document], config: CorpusConfig) -> None:
     if len(documents) > 1:
         return
     got = f"one document, '{documents[0].source}'" if documents else "no text"
-    raise CorpusError(
-        must_be(
-            "text",
-            f"the corpus ({', '.join(source.kind for source in config.sources)})",
-            f"at least two documents of {config.min_document_bytes} bytes or more",
-            got,
-            "Check path, pattern and text_column; give more text; or lower max_document_bytes.",
-        )
+    raise CorpusError.worded(
+        "text",
+        f"the corpus ({', '.join(source.kind for source in config.sources)})",
+        f"at least two documents of {config.min_document_bytes} bytes or more",
+        got,
+        "Check path, pattern and text_column; give more text; or lower max_document_bytes.",
     )
 
 

@@ -11,7 +11,6 @@ import pandas as pd
 from pipelines.corpus.corpus_config import SplitConfig
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.read import Corpus
-from universality.errors import must_be
 
 #: Parts of a corpus. The training part is the two halves ``sae_a`` and ``sae_b`` together.
 PARTS = ("sae_a", "sae_b", "validation", "fit", "score")
@@ -167,13 +166,10 @@ def _repeats(frame: pd.DataFrame, part: pd.Series, config: SplitConfig) -> np.nd
 def _check_parts(part: pd.Series, frame: pd.DataFrame, n_groups: int, config: SplitConfig) -> None:
     empty = sorted(set(PARTS) - set(part))
     if empty:
-        raise CorpusError(
-            must_be(
-                f"parts {empty}",
-                "the split",
-                "filled with at least one document each",
-                f"{n_groups} groups of documents, {int(frame['n_bytes'].sum())} bytes",
-                "Give more text, or lower max_document_bytes of the corpus or max_group_bytes of the split "
-                f"({config.max_group_bytes}).",
-            )
+        constraint = "filled with at least one document each"
+        got = f"{n_groups} groups of documents, {int(frame['n_bytes'].sum())} bytes"
+        remedy = (
+            "Give more text, or lower max_document_bytes of the corpus or max_group_bytes of the split "
+            f"({config.max_group_bytes})."
         )
+        raise CorpusError.worded(f"parts {empty}", "the split", constraint, got, remedy)

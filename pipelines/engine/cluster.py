@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engine.machine import cores, total_memory, visible_devices
 from pipelines.engine.plan import Node
 from pipelines.engine.task import Emit, Event
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from distributed import Client, Future, SpecCluster
@@ -49,9 +49,7 @@ class DaskExecutor:
     ) -> None:
         if workers is not None and (workers < 1 or scheduler is not None):
             constraint = "absent beside a scheduler" if scheduler else "at least 1"
-            raise InputError(
-                must_be("workers", "the Dask executor", constraint, workers, "Change or drop it.")
-            )
+            raise refusal("workers", "the Dask executor", constraint, workers, "Change or drop it.")
         self.name = f"dask at {scheduler}" if scheduler else "dask"
         self._scheduler = scheduler
         self._n_workers = workers or cores()
@@ -72,9 +70,7 @@ class DaskExecutor:
 
         if store.url.startswith("memory://"):
             remedy = "Use a folder or an object store, or the serial executor."
-            raise InputError(
-                must_be("store", "a Dask run", "reachable by other processes", store.url, remedy)
-            )
+            raise refusal("store", "a Dask run", "reachable by other processes", store.url, remedy)
         self._emit = emit
         self._tasks, self._awaiting_retry, self._retried = {}, [], set()
         self._topic = f"universality-{uuid.uuid4().hex}"
@@ -97,7 +93,7 @@ class DaskExecutor:
         devices = visible_devices() if self._devices is None else self._devices
         if not devices:
             remedy = "Use --device cpu, or a machine with a GPU."
-            raise InputError(must_be("CUDA devices", "this machine", "at least one", "none", remedy))
+            raise refusal("CUDA devices", "this machine", "at least one", "none", remedy)
         return devices[:n_cuda]
 
     def _count_slots(self) -> None:

@@ -10,7 +10,7 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 
 def cores() -> int:
@@ -92,7 +92,7 @@ def choose_device(wish: str) -> str:
     if wish == "cpu":
         return "cpu"
     if wish not in ("auto", "cuda"):
-        raise InputError(must_be("device", "the command", "auto, cpu or cuda", wish, "Choose one of them."))
+        raise refusal("device", "the command", "auto, cpu or cuda", wish, "Choose one of them.")
     missing = []
     if not visible_devices():
         missing.append("no CUDA device is visible")
@@ -104,4 +104,4 @@ def choose_device(wish: str) -> str:
         return "cpu"
     got = f"cuda, but {' and '.join(missing)}"
     remedy = "Use --device cpu, or install a CUDA build of torch on a machine with a GPU."
-    raise InputError(must_be("device", "the command", "available", got, remedy))
+    raise refusal("device", "the command", "available", got, remedy)

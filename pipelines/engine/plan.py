@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipelines.engine.step import Estimate, find_step
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 DEVICES = ("cpu", "cuda")
 
@@ -39,12 +39,10 @@ class Node:
 
     def __post_init__(self) -> None:
         if self.threads < 1:
-            raise InputError(
-                must_be("threads", f"node {self.id!r}", "at least 1", self.threads, "Set 1 or more.")
-            )
+            raise refusal("threads", f"node {self.id!r}", "at least 1", self.threads, "Set 1 or more.")
         if self.device not in DEVICES:
             remedy = "Choose one of them."
-            raise InputError(must_be("device", f"node {self.id!r}", f"one of {DEVICES}", self.device, remedy))
+            raise refusal("device", f"node {self.id!r}", f"one of {DEVICES}", self.device, remedy)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values that :meth:`from_dict` reads back."""
@@ -74,22 +72,13 @@ class Plan:
         by_id: dict[str, Node] = {}
         for node in given:
             if node.id in by_id:
-                raise InputError(
-                    must_be("node ids", "the plan", "unique", f"{node.id!r} twice", "Rename one.")
-                )
+                raise refusal("node ids", "the plan", "unique", f"{node.id!r} twice", "Rename one.")
             by_id[node.id] = node
         for node in given:
             for local, source in node.inputs.items():
                 if source not in by_id:
-                    raise InputError(
-                        must_be(
-                            f"input {local!r}",
-                            f"node {node.id!r}",
-                            "a node of the plan",
-                            source,
-                            "Add that node.",
-                        )
-                    )
+                    constraint, remedy = "a node of the plan", "Add that node."
+                    raise refusal(f"input {local!r}", f"node {node.id!r}", constraint, source, remedy)
         self._nodes = {node.id: node for node in _topological(given)}
         self._keys: dict[str, str] | None = None
 
@@ -140,7 +129,7 @@ class Plan:
                         f"two: {owner!r} and {name!r}",
                         "Give the table of one of them another name.",
                     )
-                    raise InputError(must_be("steps", f"the run's table {table!r}", "one", both, remedy))
+                    raise refusal("steps", f"the run's table {table!r}", "one", both, remedy)
 
     def digest(self) -> str:
         """Eight hex characters over all node ids and keys: equal exactly for equal plans."""
@@ -181,7 +170,7 @@ def _topological(nodes: list[Node]) -> list[Node]:
     if len(ordered) < len(nodes):
         stuck = sorted(node_id for node_id, count in waiting.items() if count)
         remedy = "Remove one of these inputs."
-        raise InputError(must_be("inputs", "the plan", "free of circles", f"a circle among {stuck}", remedy))
+        raise refusal("inputs", "the plan", "free of circles", f"a circle among {stuck}", remedy)
     return ordered
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from storage import Artifact, ArtifactWriter, Checkpoint
@@ -123,17 +123,13 @@ def step(
         InputError: the version is below 1, or another function holds the name.
     """
     if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise InputError(
-            must_be("version", f"step {name!r}", "an integer of at least 1", version, "Start at 1.")
-        )
+        raise refusal("version", f"step {name!r}", "an integer of at least 1", version, "Start at 1.")
 
     def register(function: StepFunction) -> StepFunction:
         namesake = _STEPS.get(name)
         if namesake is not None and _place(namesake.function) != _place(function):
             taken = f"{name!r}, the name of {_place(namesake.function)}"
-            raise InputError(
-                must_be("name", f"step {_place(function)}", "unique", taken, "Rename one of them.")
-            )
+            raise refusal("name", f"step {_place(function)}", "unique", taken, "Rename one of them.")
         _STEPS[name] = Step(name, version, function, cost, tuple(tables))
         return function
 
@@ -154,7 +150,7 @@ def find_step(name: str, module: str | None = None) -> Step:
         importlib.import_module(module or SHIPPED_STEPS)
     if name not in _STEPS:
         remedy = "Import the module that registers it, or correct the name."
-        raise InputError(must_be("step", "the plan", f"one of {sorted(_STEPS)}", name, remedy))
+        raise refusal("step", "the plan", f"one of {sorted(_STEPS)}", name, remedy)
     return _STEPS[name]
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.engine.plan import Node
 from pipelines.engine.step import Step, StepContext, find_step
 from pipelines.engine.threads import limit_threads
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from storage import Store
@@ -131,14 +131,12 @@ def _compute(
 def _matching_step(task: Mapping[str, Any], node: Node) -> Step:
     step = find_step(node.step, task["step_module"])
     if step.version != task["step_version"]:
-        raise InputError(
-            must_be(
-                "version",
-                f"step {step.name!r} on worker {socket.gethostname()}",
-                f"{task['step_version']}, as where the run was started",
-                step.version,
-                "Install the same version of universality on every worker.",
-            )
+        raise refusal(
+            "version",
+            f"step {step.name!r} on worker {socket.gethostname()}",
+            f"{task['step_version']}, as where the run was started",
+            step.version,
+            "Install the same version of universality on every worker.",
         )
     return step
 

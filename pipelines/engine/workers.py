@@ -22,7 +22,7 @@ from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
 
 from pipelines.engine.executor import ExecutorError
 from pipelines.engine.task import Event, execute
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from storage import Store
@@ -95,7 +95,7 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
             )
     except (RuntimeError, OSError) as error:  # no sockets, no processes, no memory
         constraint, remedy = "able to start", "Use --serial, or fewer --workers."
-        raise ExecutorError(must_be("workers", "this machine", constraint, str(error), remedy)) from error
+        raise ExecutorError.worded("workers", "this machine", constraint, str(error), remedy) from error
 
 
 def connect(cluster: SpecCluster | str) -> Client:
@@ -115,7 +115,7 @@ def connect(cluster: SpecCluster | str) -> Client:
         constraint = "the address of a running Dask scheduler"
         got = f"{cluster} ({error})"
         remedy = "Start one with `dask scheduler`, or leave the option out."
-        raise InputError(must_be("--scheduler", "this command", constraint, got, remedy)) from None
+        raise refusal("--scheduler", "this command", constraint, got, remedy) from None
 
 
 def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: Store) -> None:
@@ -128,21 +128,19 @@ def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: S
     workers = client.scheduler_info(n_workers=-1)["workers"]
     where = f"the cluster at {address}"
     if not workers:
-        raise InputError(must_be("workers", where, "at least one", 0, "Start workers, then run again."))
+        raise refusal("workers", where, "at least one", 0, "Start workers, then run again.")
     for name, worker in workers.items():
         if worker["nthreads"] != 1:  # threads, warnings and peak memory are counted by process
-            raise InputError(
-                must_be("threads", f"worker {name}", "1", worker["nthreads"], "Start it with --nthreads 1.")
-            )
+            raise refusal("threads", f"worker {name}", "1", worker["nthreads"], "Start it with --nthreads 1.")
     if needs_gpu and not any(worker["resources"].get("GPU") for worker in workers.values()):
         remedy = 'Start a worker for each GPU with --resources "GPU=1", as dask-cuda can.'
-        raise InputError(must_be("resource GPU", where, "declared by a worker", "none", remedy))
+        raise refusal("resource GPU", where, "declared by a worker", "none", remedy)
     runs = sorted(run.name for run in store.runs())
     answers = cast("dict[str, str]", client.run(_why_out_of_reach, store.url, runs))
     for name, reason in answers.items():
         if reason:
             remedy = "Use a shared folder or an object store that every worker reaches by this address."
-            raise InputError(must_be("store", f"worker {name}", f"the one at {store.url}", reason, remedy))
+            raise refusal("store", f"worker {name}", f"the one at {store.url}", reason, remedy)
 
 
 def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from pipelines.errors import RecipeError
 from pipelines.recipe.whole import Recipe
-from universality.errors import must_be
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -55,8 +54,8 @@ def _source(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if not path.is_file():
-            raise RecipeError(
-                must_be("recipe", "the command line", "an existing file", name_or_path, "Check the path.")
+            raise RecipeError.worded(
+                "recipe", "the command line", "an existing file", name_or_path, "Check the path."
             )
         return path.read_text(encoding="utf-8"), str(path)
     shipped = resources.files("pipelines").joinpath("recipes", f"{name_or_path}.yaml")
@@ -66,7 +65,7 @@ def _source(name_or_path: str) -> tuple[str, str]:
         hint = f"Did you mean {near[0]!r}? " if near else ""
         constraint = f"a file or one of {', '.join(names)}"
         remedy = f"{hint}`universality recipes` lists them."
-        raise RecipeError(must_be("recipe", "the command line", constraint, name_or_path, remedy))
+        raise RecipeError.worded("recipe", "the command line", constraint, name_or_path, remedy)
     return shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml"
 
 
@@ -79,8 +78,8 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or "not readable"
         raise RecipeError(f"{place}: the file must be YAML; {problem}. Fix the line and run again.") from None
     if not isinstance(data, dict):
-        raise RecipeError(
-            must_be("content", where, "a mapping of keys", type(data).__name__, "See `universality schema`.")
+        raise RecipeError.worded(
+            "content", where, "a mapping of keys", type(data).__name__, "See `universality schema`."
         )
     return data
 
@@ -90,7 +89,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     path, sign, raw = override.partition("=")
     if not sign or not path:
         remedy = "Write --set compare.tau=0.6."
-        raise RecipeError(must_be("--set", "the command line", "of the form a.b=value", override, remedy))
+        raise RecipeError.worded("--set", "the command line", "of the form a.b=value", override, remedy)
     node: Any = data
     *parents, last = path.split(".")
     for depth, part in enumerate(parents):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 
 MANIFEST = "manifest.json"
 KIND = "universality-report"
@@ -82,7 +82,7 @@ def _clear(path: Path) -> None:
     if not path.exists():
         return
     if not path.is_dir():
-        raise InputError(must_be("report folder", str(path), "a folder", "a file", "Give another --out."))
+        raise refusal("report folder", str(path), "a folder", "a file", "Give another --out.")
     if not any(path.iterdir()):
         return
     for name in _earlier(path):
@@ -100,12 +100,5 @@ def _earlier(path: Path) -> list[str]:
             raise ValueError("another kind of folder")
         return [str(name) for name in manifest.get("files", {})]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            must_be(
-                "report folder",
-                str(path),
-                "new, empty, or an earlier report",
-                "a folder with other files",
-                "Give another --out, or empty it.",
-            )
-        ) from None
+        constraint, remedy = "new, empty, or an earlier report", "Give another --out, or empty it."
+        raise refusal("report folder", str(path), constraint, "a folder with other files", remedy) from None

@@ -13,7 +13,7 @@ from pipelines.errors import TrainingDiverged
 from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
 from pipelines.steps.model_steps import open_transformer, special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
-from universality.errors import InputError, must_be
+from universality.errors import refusal
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -82,16 +82,14 @@ def loaded_sae(ctx: StepContext) -> None:
     p, source = ctx.params, sae_source(ctx.params)
     if "hub" not in p and sae_files(p["path"]) != p["files"]:
         remedy = "Run again: the new files get artifacts of their own."
-        raise InputError(must_be("files", source, "those the run was planned with", "others", remedy))
+        raise refusal("files", source, "those the run was planned with", "others", remedy)
     dictionary = load_sae(fetch_sae(p["hub"], p["subfolder"], p["commit"]) if "hub" in p else p["path"])
     width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
     widths = dictionary.d_in, int(dictionary.b_dec.shape[0])
     if widths != (width, width):
         constraint = f"{width} in and out, the width of {p['hook_point']}"
         remedy = "Name the hook point that it was trained on; transcoders cannot be compared here."
-        raise InputError(
-            must_be("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
-        )
+        raise refusal("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
     config = write_sae(ctx.out, dictionary)
     ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
     said = config["metadata"].get("hook_point")

@@ -12,7 +12,7 @@ from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
-from universality.errors import InputError, must_be
+from universality.errors import InputError, refusal
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def pretrained(ctx: StepContext) -> None:
     if d_vocab > facts["d_vocab"]:
         remedy = "Set tokenizer to {kind: hub, name: the model's own}."
         constraint = f"at most {facts['d_vocab']}"
-        raise InputError(must_be("tokens", f"the tokenizer of {ctx.node_id}", constraint, d_vocab, remedy))
+        raise refusal("tokens", f"the tokenizer of {ctx.node_id}", constraint, d_vocab, remedy)
     ctx.out.json("pretrained", {**p, **facts})
     ctx.out.facts(**facts)
 
@@ -179,7 +179,6 @@ def activations(ctx: StepContext) -> None:
 
 def _keep_logit_maps(ctx: StepContext, model: Any, hook_points: Sequence[str]) -> None:
     """Beside the activations, what the comparison needs to know of their effect on the logits."""
-    from universality.errors import InputError
     from universality.transformers.harvest import logit_weights
 
     for hook_point in hook_points:

@@ -16,7 +16,6 @@ from pipelines.tokens.packing import Packed, context_blocks, pack
 from pipelines.tokens.tokenizer import bos_id, tokenizer_json
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.vocabulary import vocabulary_table
-from universality.errors import must_be
 from universality.seeds import generator
 from universality.transformers.tokenizer import load_tokenizer
 
@@ -118,15 +117,9 @@ def build_tokens(
 
 def _check_length(n_tokens: int, part: str, n_ctx: int) -> None:
     if n_tokens < n_ctx - 1:
-        raise PackingError(
-            must_be(
-                "n_ctx",
-                f"the part '{part}'",
-                f"at most {n_tokens + 1}, one more than all its tokens",
-                n_ctx,
-                "Lower n_ctx, or give more text.",
-            )
-        )
+        constraint = f"at most {n_tokens + 1}, one more than all its tokens"
+        remedy = "Lower n_ctx, or give more text."
+        raise PackingError.worded("n_ctx", f"the part '{part}'", constraint, n_ctx, remedy)
 
 
 def _streams(

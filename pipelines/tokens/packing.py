@@ -9,7 +9,6 @@ import numpy as np
 
 from pipelines.tokens.encode import TokenLists
 from pipelines.tokens.errors import PackingError
-from universality.errors import must_be
 
 # Tokens joined at a time while training contexts are cut.
 _STRETCH = 500_000
@@ -42,8 +41,8 @@ def pack(lists: TokenLists, order: np.ndarray, n_ctx: int, bos: int) -> Packed:
     """
     tokens, documents = _stream(lists, order, bos)
     if len(tokens) == 0:
-        raise PackingError(
-            must_be("documents", "the contexts", "at least one, with a token", "none", "Give more text.")
+        raise PackingError.worded(
+            "documents", "the contexts", "at least one, with a token", "none", "Give more text."
         )
     width = n_ctx - 1
     missing = -len(tokens) % width
@@ -106,15 +105,10 @@ def context_blocks(
     size = int(lists.lengths[pool].sum())
     n_contexts = None if n_tokens is None else n_tokens // n_ctx
     if size < width or n_contexts == 0:
-        raise PackingError(
-            must_be(
-                "n_ctx",
-                "the contexts",
-                f"at most {size + 1}, one more than all tokens of the part, and at most its token budget",
-                f"{n_ctx} with a budget of {n_tokens}",
-                "Lower n_ctx, raise the budget, or give more text.",
-            )
-        )
+        constraint = f"at most {size + 1}, one more than all tokens of the part, and at most its token budget"
+        got = f"{n_ctx} with a budget of {n_tokens}"
+        remedy = "Lower n_ctx, raise the budget, or give more text."
+        raise PackingError.worded("n_ctx", "the contexts", constraint, got, remedy)
     return _blocks(
         _stretches(lists, pool, bos, generator, n_contexts is None), n_ctx, bos, n_contexts, block_contexts
     )

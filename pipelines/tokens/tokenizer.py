@@ -9,7 +9,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pipelines.tokens.errors import TokenizerError
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TokenizerFile, TrainedTokenizer
-from universality.errors import must_be
 
 SEPARATOR = "<|endoftext|>"
 # In this order; the field uses the end-of-text token as start of context where there is no other.
@@ -47,15 +46,9 @@ def train_tokenizer(texts: Iterable[str], config: TrainedTokenizer) -> bytes:
     tokenizer.train_from_iterator(texts, trainer)
     got = tokenizer.get_vocab_size()
     if got < config.vocab_size:
-        raise TokenizerError(
-            must_be(
-                "vocab_size",
-                "the tokenizer",
-                f"at most {got}, all that this text has pairs for",
-                config.vocab_size,
-                "Lower vocab_size or min_frequency, or give more text.",
-            )
-        )
+        constraint = f"at most {got}, all that this text has pairs for"
+        remedy = "Lower vocab_size or min_frequency, or give more text."
+        raise TokenizerError.worded("vocab_size", "the tokenizer", constraint, config.vocab_size, remedy)
     return tokenizer.to_str(pretty=False).encode("utf-8")
 
 
@@ -83,15 +76,9 @@ def bos_id(tokenizer: Tokenizer, bos_token: str | None = None) -> int:
         token = tokenizer.token_to_id(name)
         if token is not None:
             return token
-    raise TokenizerError(
-        must_be(
-            "bos_token",
-            "the tokenizer",
-            "a token of its vocabulary",
-            f"none of {list(names)}",
-            "Set bos_token to the tokenizer's start or end-of-text token.",
-        )
-    )
+    constraint = "a token of its vocabulary"
+    remedy = "Set bos_token to the tokenizer's start or end-of-text token."
+    raise TokenizerError.worded("bos_token", "the tokenizer", constraint, f"none of {list(names)}", remedy)
 
 
 def _from_file(path: Path) -> bytes:
@@ -99,15 +86,9 @@ def _from_file(path: Path) -> bytes:
         content = path.read_bytes()
         Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # the library raises bare Exception for a malformed file
-        raise TokenizerError(
-            must_be(
-                "tokenizer file",
-                str(path),
-                "a readable tokenizer.json",
-                str(error),
-                "Give the path of a file saved by the tokenizers library.",
-            )
-        ) from error
+        constraint = "a readable tokenizer.json"
+        remedy = "Give the path of a file saved by the tokenizers library."
+        raise TokenizerError.worded("tokenizer file", str(path), constraint, str(error), remedy) from error
     return content
 
 
@@ -117,24 +98,12 @@ def _from_hub(config: HubTokenizer) -> bytes:
     try:
         tokenizer = AutoTokenizer.from_pretrained(config.name, revision=config.revision, use_fast=True)
     except (OSError, ValueError) as error:
-        raise TokenizerError(
-            must_be(
-                "tokenizer",
-                config.name,
-                "a tokenizer of the hub, or a local folder with one",
-                str(error).split("\n", maxsplit=1)[0],
-                "Check the name, the network, or HF_HUB_OFFLINE; a folder needs tokenizer.json.",
-            )
-        ) from error
+        constraint = "a tokenizer of the hub, or a local folder with one"
+        got = str(error).split("\n", maxsplit=1)[0]
+        remedy = "Check the name, the network, or HF_HUB_OFFLINE; a folder needs tokenizer.json."
+        raise TokenizerError.worded("tokenizer", config.name, constraint, got, remedy) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise TokenizerError(
-            must_be(
-                "tokenizer",
-                config.name,
-                "a fast (Rust) tokenizer",
-                type(tokenizer).__name__,
-                "Choose a model with a tokenizer.json.",
-            )
-        )
+        constraint, remedy = "a fast (Rust) tokenizer", "Choose a model with a tokenizer.json."
+        raise TokenizerError.worded("tokenizer", config.name, constraint, type(tokenizer).__name__, remedy)
     return backend.to_str().encode("utf-8")

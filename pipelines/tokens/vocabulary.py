@@ -11,7 +11,6 @@ import pandas as pd
 from tokenizers import Tokenizer
 
 from pipelines.tokens.errors import TokenizerError
-from universality.errors import must_be
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -73,14 +72,12 @@ def _reader(settings: dict):
         return _byte_level
     if settings["model"].get("byte_fallback"):
         return _byte_fallback
-    raise TokenizerError(
-        must_be(
-            "vocabulary",
-            f"the tokenizer (model {settings['model'].get('type')})",
-            "byte-level or with byte fallback, so that every token is exact bytes",
-            f"pre-tokenizer {_types(settings['pre_tokenizer']) or 'none'}",
-            "Use a byte-level tokenizer (GPT-2, Pythia, Llama 3) or train one: tokenizer.kind=train.",
-        )
+    raise TokenizerError.worded(
+        "vocabulary",
+        f"the tokenizer (model {settings['model'].get('type')})",
+        "byte-level or with byte fallback, so that every token is exact bytes",
+        f"pre-tokenizer {_types(settings['pre_tokenizer']) or 'none'}",
+        "Use a byte-level tokenizer (GPT-2, Pythia, Llama 3) or train one: tokenizer.kind=train.",
     )
 
 

@@ -57,7 +57,6 @@ def as_recipe(monkeypatch):
 
     def use(plan, name="toy"):
         found = (Recipe(name), plan)
-        monkeypatch.setattr(execute, "recipe_and_plan", lambda *arguments: found)
         monkeypatch.setattr(planning, "recipe_and_plan", lambda *arguments: found)
 
     return use
@@ -257,7 +256,7 @@ def test_runs_beside_a_report_are_named_in_the_same_way(named, monkeypatch, tmp_
         report_writer, "write_report", lambda run, out, chosen: options.append((run, chosen)) or made
     )
     beside = ["letters,alpha-1", "alphabet", "b"]
-    outputs.report_command("alpha", named.url, tmp_path, formats="svg", columns=None, pairs=None, runs=beside)
+    outputs.report(tmp_path, "alpha", named.url, formats="svg", runs=beside)
     ((run, chosen),) = options
     assert run.name == "beta"
     assert [other.name for other in chosen.runs] == ["alphabet", "alpha-1"]

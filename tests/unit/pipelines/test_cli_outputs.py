@@ -33,7 +33,7 @@ def test_a_taken_port_is_told_before_anything_starts(monkeypatch):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(InputError, match=r"another --port"):
-            outputs.dash_command("runs", taken.getsockname()[1], browser=False)
+            outputs.dash("runs", taken.getsockname()[1], browser=False)
 
 
 @pytest.mark.skipif(outputs.os.name != "posix", reason="elsewhere the server is a child process")
@@ -43,7 +43,7 @@ def test_a_free_port_starts_the_server(monkeypatch):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    outputs.dash_command("runs", port, browser=False)
+    outputs.dash("runs", port, browser=False)
     assert started[0][0] == sys.executable
     assert f"--server.port={port}" in started[0][1]
 

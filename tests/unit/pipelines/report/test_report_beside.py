@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
-from pipelines.cli.outputs import report_command
+from pipelines.cli.outputs import report
 from pipelines.report.exhibit_writer import ReportOptions
 from pipelines.report.report_writer import write_report
 from storage import Run
@@ -26,9 +26,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Run], Path]:
         write_synthetic_run(store, name="one", **SMALL),
         write_synthetic_run(store, name="two", root_seed=1, n_models=2, replicates=False, **SMALL),
     ]
-    report_command(
-        "one", store, folder / "out", formats="svg", columns=None, pairs=None, runs=["two,one", "two"]
-    )
+    report(folder / "out", "one", store, formats="svg", runs=["two,one", "two"])
     return runs, folder / "out"
 
 

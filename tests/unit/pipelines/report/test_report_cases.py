@@ -13,7 +13,7 @@ import pytest
 import typer
 from synthetic_run import write_synthetic_run
 
-from pipelines.cli.outputs import chosen_formats, report_command
+from pipelines.cli import outputs
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.figures.canvas import FORMATS, WIDTHS
 from pipelines.report.report_writer import ReportOptions, write_report
@@ -163,11 +163,11 @@ def test_a_file_without_pins_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_formats_are_read_with_care() -> None:
-    assert chosen_formats("PNG, pdf,png") == ("png", "pdf")
-    assert chosen_formats(",".join(FORMATS)) == FORMATS
+    assert outputs.chosen_formats("PNG, pdf,png") == ("png", "pdf")
+    assert outputs.chosen_formats(",".join(FORMATS)) == FORMATS
     for wrong in ("", "jpg", "pdf;png"):
         with pytest.raises(InputError, match="--format of report must be some of pdf, svg, png"):
-            chosen_formats(wrong)
+            outputs.chosen_formats(wrong)
 
 
 def test_a_damaged_run_gives_what_is_whole_and_exit_3(tmp_path: Path) -> None:
@@ -177,15 +177,7 @@ def test_a_damaged_run_gives_what_is_whole_and_exit_3(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     damaged.write_bytes(bytes(data))
     with pytest.raises(typer.Exit) as stopped:
-        report_command(
-            run.name,
-            str(tmp_path / "store"),
-            tmp_path / "out",
-            formats="svg",
-            columns=None,
-            pairs=None,
-            runs=[],
-        )
+        outputs.report(tmp_path / "out", run.name, str(tmp_path / "store"), formats="svg")
     assert stopped.value.exit_code == 3
     readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "table `pairs`, which is damaged" in readme
