@@ -71,6 +71,7 @@ def calibrate(
     config: CompareConfig | None = None,
     threads: int | None = None,
     on_world: Callable[[Setting, int], Any] | None = None,
+    groups: bool = False,
 ) -> pd.DataFrame:
     """Judge the comparison on planted worlds.
 
@@ -83,6 +84,8 @@ def calibrate(
         config: settings of the comparison; its method is replaced by each matcher.
         threads: threads of the kernels; no byte of the result depends on it.
         on_world: called before each world, with its setting and its number.
+        groups: judge groups too, which needs replicates, raw activations and untrained models: about
+            twice the time.
 
     Returns:
         One row per (world, matcher, class), columns :data:`COLUMNS`; see :func:`judge`.
@@ -94,7 +97,9 @@ def calibrate(
         for seed in range(n_seeds):
             if on_world is not None:
                 on_world(setting, seed)
-            parts.append(_calibrate_world(setting, seed, tuple(matchers), root_seed, world, config, threads))
+            parts.append(
+                _calibrate_world(setting, seed, tuple(matchers), root_seed, world, config, threads, groups)
+            )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 
@@ -106,15 +111,19 @@ def _calibrate_world(
     world: PlantConfig | None,
     config: CompareConfig | None,
     threads: int | None,
+    groups: bool,
 ) -> pd.DataFrame:
     own = derive_seed(root_seed, "calibration", seed, str(setting))
     changes = {
         "noise": setting.noise, "miss": setting.miss, "spurious": setting.miss, "n_rows": setting.n_rows,
         "n_models": setting.n_models, "n_documents": max(setting.n_rows // DOCUMENT_LENGTH, 4),
-        "n_untrained": 0, "d_in": 2,  # neither is looked at here
     }  # fmt: skip
+    if not groups:
+        changes |= {"n_untrained": 0, "d_in": 2}  # neither is looked at here
     planted = plant(world or WORLD, root_seed=own, **changes)
-    stages = prepare(planted, config or CompareConfig.model_validate({"n_resamples": 20}), own, threads)
+    stages = prepare(
+        planted, config or CompareConfig.model_validate({"n_resamples": 20}), own, threads, replicates=groups
+    )
     r = round(float(np.median(true_correlations(planted, stages))), 4)
     parts = []
     for matcher in matchers:
@@ -127,20 +136,33 @@ def _calibrate_world(
 
 
 def prepare(
-    planted: Planted, config: CompareConfig, root_seed: int = 0, threads: int | None = None
+    planted: Planted,
+    config: CompareConfig,
+    root_seed: int = 0,
+    threads: int | None = None,
+    *,
+    replicates: bool = False,
 ) -> Stages:
-    """Split, count, correlate and shift: the stages of a world before its matching, the same for every matcher."""
+    """Split, count, correlate and shift: the stages of a world before its matching, the same for every matcher.
+
+    With ``replicates`` they have these and raw activations, without which no verdict and no group is known.
+    """
     fit = split_documents(planted.documents, root_seed, planted.domains)
     rows = Rows(
         planted.documents, fit, domains=planted.domains, tokens=planted.tokens, positions=planted.positions,
         n_ctx=planted.n_ctx,
     )  # fmt: skip
+    second = {f"{model}r": model for model in planted.replicates} if replicates else {}
+    acts = {**planted.acts, **{name: planted.replicates[model] for name, model in second.items()}}
     dictionaries = {
-        name: Dictionary(name, acts, rows, latent_statistics(acts, rows), config.min_firings)
-        for name, acts in planted.acts.items()
+        name: Dictionary(name, matrix, rows, latent_statistics(matrix, rows), config.min_firings)
+        for name, matrix in acts.items()
     }
-    plan = PairPlan(tuple(planted.acts), {}, ())
-    return Stages(plan, dictionaries, config, root_seed, threads=threads).with_candidates()
+    plan = PairPlan(tuple(planted.acts), second, ())
+    stages = Stages(plan, dictionaries, config, root_seed, threads=threads)
+    if replicates:
+        stages = replace(stages, raw=planted.raw, untrained_raw=planted.untrained_raw)
+    return stages.with_candidates()
 
 
 def matched(stages: Stages, method: str) -> Stages:

@@ -17,22 +17,11 @@ from scipy import sparse
 
 from universality.indices import random_rotation
 from universality.planted.events import Events, mask_events, observe
-from universality.planted.features import Feature, decoy_tokens, plant_features
+from universality.planted.features import plant_features
+from universality.planted.kinds import KINDS, Feature, Kind
 from universality.planted.planted_config import PlantConfig
 from universality.planted.text import Text, plant_text
 from universality.seeds import generator
-
-EXPECTED_CLASS = {
-    "universal": "universal",
-    "specific": "specific",
-    "unstable": "specific",
-    "shared": "shared",
-}
-EXPECTED_CLASS |= {"twin": "universal", "decodable": "specific", "whole": "specific"}
-EXPECTED_VERDICT = {"specific": "absent", "unstable": "unstable", "decodable": "decodable", "whole": "split"}
-EXPECTED_VERDICT |= {"piece": "part_of", "shared": "absent"}
-EXPECTED_LEVEL = {"universal": "context", "shared": "context", "piece": "context"}
-EXPECTED_LEVEL |= {"twin": "context", "domain": "domain", "token": "token", "position": "token"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +34,13 @@ class Planted:
         untrained: untrained model id -> CSR.
         raw, untrained_raw: model id -> float32 (n_rows, d_in) raw activations.
         documents, domains, tokens, positions: (n_rows,) row arrays.
+        sources: (n_rows,) int32, runs of documents of one domain; see ``PlantConfig.n_sources``.
         n_ctx: context length.
         truth: one row per (model, latent), replicates ("m0r") included: model, latent, feature (-1 for dead
-            and rare), kind, whole (feature number, the first twin's for twins, -1 if none),
-            expected_class, expected_level, expected_verdict (toward a model that lacks it; None where nothing is
-            promised).
+            and rare), kind, whole (number of its family's first feature, -1 if none), and what
+            :class:`~universality.planted.kinds.Kind` promises, None where nothing is: expected_class, expected_level,
+            expected_verdict (toward a model that lacks it), expected_group (partnered, rearranged, unstable or
+            missing).
         config: what was planted.
     """
 
@@ -62,6 +53,7 @@ class Planted:
     domains: np.ndarray
     tokens: np.ndarray
     positions: np.ndarray
+    sources: np.ndarray
     n_ctx: int
     truth: pd.DataFrame
     config: PlantConfig
@@ -110,6 +102,7 @@ def plant(config: PlantConfig | None = None, *, root_seed: int = 0, **changes: A
         domains=text.domains,
         tokens=text.tokens,
         positions=text.positions,
+        sources=text.sources,
         n_ctx=config.n_ctx,
         truth=pd.concat(truths, ignore_index=True),
         config=config,
@@ -137,6 +130,7 @@ def _dictionary(
     kinds = (
         [features[number].kind for number in carried] + ["dead"] * config.n_dead + ["rare"] * config.n_rare
     )
+    promised = [KINDS.get(kind, Kind()) for kind in kinds]
     place = rng.permutation(len(columns))
     truth = pd.DataFrame(
         {
@@ -145,9 +139,10 @@ def _dictionary(
             "feature": carried + [-1] * n_without,
             "kind": kinds,
             "whole": [features[number].whole for number in carried] + [-1] * n_without,
-            "expected_class": [EXPECTED_CLASS.get(kind) for kind in kinds],
-            "expected_level": [EXPECTED_LEVEL.get(kind) for kind in kinds],
-            "expected_verdict": [EXPECTED_VERDICT.get(kind) for kind in kinds],
+            "expected_class": [kind.expected_class for kind in promised],
+            "expected_level": [kind.level for kind in promised],
+            "expected_verdict": [kind.verdict for kind in promised],
+            "expected_group": [features[number].expected_group for number in carried] + [None] * n_without,
         }
     ).sort_values("latent", ignore_index=True)
     order = np.argsort(place)
@@ -200,4 +195,4 @@ def _untrained_raw(config: PlantConfig, text: Text, name: str, root_seed: int) -
     return (embedding[text.tokens] + positional[text.positions]).astype(np.float32)
 
 
-__all__ = ["Planted", "decoy_tokens", "plant", "to_csr"]
+__all__ = ["Planted", "plant", "to_csr"]
