@@ -4,8 +4,6 @@ Reads the store and never writes it. This script runs on every interaction, so i
 run, which comparison, which page.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import streamlit as st

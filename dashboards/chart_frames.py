@@ -1,7 +1,5 @@
 """Frames of a comparison that several screens chart, derived once and shared."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from dashboards.data import View

@@ -1,7 +1,5 @@
 """The frame around every screen: which run and which comparison it shows."""
 
-from __future__ import annotations
-
 import shlex
 
 import streamlit as st

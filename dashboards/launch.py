@@ -4,8 +4,6 @@ Streamlit runs the app when the first browser connects; while that one still loa
 that every screen needs are imported here.
 """
 
-from __future__ import annotations
-
 import sys
 from importlib import import_module
 from threading import Thread

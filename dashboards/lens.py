@@ -1,7 +1,5 @@
 """The text lens as the server keeps it: models are opened once and shared, and texts that were read are remembered."""
 
-from __future__ import annotations
-
 import streamlit as st
 
 from dashboards.data import BY_VIEW, View

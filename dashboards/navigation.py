@@ -1,7 +1,5 @@
 """The screens: what they are called, and the icons that stand for them wherever a link leads there."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

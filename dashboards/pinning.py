@@ -3,8 +3,6 @@
 The store is never written. An address names its run, so that pins never come to stand for pairs of another one.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple

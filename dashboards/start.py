@@ -1,7 +1,5 @@
 """What is decided before anything is drawn: the store's address, and that the rooms are really ours."""
 
-from __future__ import annotations
-
 import argparse
 import importlib.util
 import os

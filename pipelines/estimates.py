@@ -3,8 +3,6 @@
 Rates were read off runs of the quickstart on one core; a plan is an order of magnitude, not a promise.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Clusters as lists: what their members have in common, filters, orders, and the models that a cluster lacks."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -6,8 +6,6 @@ Where two neighbours would print as the same grey, figures add dashes, hatching 
 Source: Okabe & Ito 2008, "Color Universal Design", https://jfly.uni-koeln.de/color/.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 OKABE_ITO: dict[str, str] = {

@@ -1,7 +1,5 @@
 """Tidy frames of dictionaries: how often their latents fire, how good they are, what came of a sweep."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Single features of a comparison: their ids, search, partners and candidates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tidy frames of what a comparison found beyond pairs: indices, reasons of specific features, domains."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

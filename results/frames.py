@@ -5,8 +5,6 @@ row per mark to be drawn. What stands in a file of the report has its columns ex
 :data:`results.schema_figures.FIGURES`. Empty tables give empty frames with the same columns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

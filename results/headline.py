@@ -1,7 +1,5 @@
 """The numbers that stand for a whole comparison: their names everywhere, and how they are read off its tables."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple

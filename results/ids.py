@@ -1,7 +1,5 @@
 """Ids of features and of pairs, as screens, addresses and reports write them: ``m0:12`` and ``m0:12-m1:7``."""
 
-from __future__ import annotations
-
 import re
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Tidy frames of two models on their common map: where features stand, and which of them are matched."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Frames behind the map and the graph: what stands where, and which colour it has."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Assigned pairs as lists: what is known of both sides, filters and orders."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """Tidy frames of correlation against firing rate: is it only the frequent latents that agree?"""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

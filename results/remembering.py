@@ -1,7 +1,5 @@
 """Values that are read or derived once per comparison and then shared by all who ask."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache, partial, wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar

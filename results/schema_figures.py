@@ -1,7 +1,5 @@
 """The numbers behind the figures of a report, by file: what a row is, and what every column holds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from importlib.resources import files
 

@@ -1,7 +1,5 @@
 """Several comparisons beside each other, as frames: what was asked for differently, and what came out differently."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -6,8 +6,6 @@ zero-width characters, formulas. :func:`visible` and :func:`token_strings` turn 
 are pure functions of their arguments: no storage, no screen, no theme.
 """
 
-from __future__ import annotations
-
 import html
 import unicodedata
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 One place, so that a card, a table heading and a chart never call one thing by two names.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

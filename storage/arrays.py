@@ -3,8 +3,6 @@
 Nothing is ever pickled: object arrays are refused on write, and reading never unpickles.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What writers leave when they are killed, and how it is told from what living writers still need."""
 
-from __future__ import annotations
-
 import json
 import math
 import time

@@ -1,7 +1,5 @@
 """Errors of the memory room. Each also inherits a builtin, so that callers may catch either."""
 
-from __future__ import annotations
-
 from typing import Self
 
 

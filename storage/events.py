@@ -4,8 +4,6 @@ Object stores cannot append, so there events lie in segments of at most ``SEGMEN
 while it grows; their names sort in the order of time.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import threading

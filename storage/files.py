@@ -5,8 +5,6 @@ nothing, :meth:`Files.write_new` succeeds for one writer only, and :meth:`Files.
 rest of the room builds on these three.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Protocol

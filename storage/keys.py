@@ -5,8 +5,6 @@ is strict: mappings are sorted, lists keep their order, types are kept apart (``
 ``"1"`` are four values), and whatever has no one spelling (sets, paths, arrays, NaN) is refused.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math

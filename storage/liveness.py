@@ -4,8 +4,6 @@ A record names its machine and process. On the same machine (same boot, same pro
 process table answers; from anywhere else only the age of the record's last sign of life can.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import socket

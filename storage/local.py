@@ -1,7 +1,5 @@
 """Bytes in a folder of this machine; what the acts promise is said in :class:`storage.files.Files`."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import uuid

@@ -4,8 +4,6 @@
 digest of every file and of itself.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

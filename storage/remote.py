@@ -3,8 +3,6 @@
 What the acts promise is said in :class:`storage.files.Files`.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

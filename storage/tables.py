@@ -1,7 +1,5 @@
 """Tables: Parquet files, read as pandas frames and queried with DuckDB."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Starting the window as a process of its own, for pictures and for tests."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """Dense algebra whose bytes do not depend on the number of threads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar

@@ -4,8 +4,6 @@ The first moment of Adam for a token that stays away halves every seven steps an
 denormal range within a thousand; arithmetic on those is many times slower and changes no result.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -5,8 +5,6 @@ made without hands: per domain and model the best latent, how well it tells the 
 correlation with its partner in another model, with the nearest neuron and with the same in untrained models.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

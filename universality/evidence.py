@@ -4,8 +4,6 @@ Contexts are anchors into the evaluation rows (the row of the peak), never copie
 shows exactly what the model read.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy import sparse

@@ -4,8 +4,6 @@ Tokens are not independent, documents nearly are. So the unit is the document: e
 summed per document once, and each resample is a weighted sum of these.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -6,8 +6,6 @@ catalogue. Candidates and assignments are made on the *fit* rows, every score, n
 inside sources would leak, and an interval that resamples pieces would be too narrow.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

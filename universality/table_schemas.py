@@ -4,8 +4,6 @@ Functions that build a frame take the order of its columns from here (``PAIRS.na
 write; the data dictionary, the screens' help texts and the tests are read from here.
 """
 
-from __future__ import annotations
-
 from importlib.resources import files
 
 from universality.schema import read_tables

@@ -1,7 +1,5 @@
 """Clusters: features of several models that are taken for one and the same."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

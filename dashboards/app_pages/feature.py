@@ -1,7 +1,5 @@
 """Feature: one latent of one model, whatever became of it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

@@ -1,7 +1,5 @@
 """Graph: clusters of matched features, near each other where they fire alike, linked where they nearly match."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

@@ -1,7 +1,5 @@
 """Text lens: what the features of the compared models make of a typed text."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

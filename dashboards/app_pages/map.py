@@ -1,7 +1,5 @@
 """Map: every feature of every model in one plane, near each other where they fire alike."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import streamlit as st

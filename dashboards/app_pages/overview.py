@@ -1,7 +1,5 @@
 """Overview: what was compared, how far the models agree, and what that is worth."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """Pairs: filter, choose one, and decide whether the match is real."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

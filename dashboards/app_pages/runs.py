@@ -1,7 +1,5 @@
 """Runs: what the store holds, how far it is, and the command that goes on with it. Nothing is started here."""
 
-from __future__ import annotations
-
 import time
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Model-specific: features that no other model has, and the tested reason why."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

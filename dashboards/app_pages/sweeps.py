@@ -1,7 +1,5 @@
 """Sweeps: dictionaries of one model in many settings, and which of them nothing beats."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """Small labels for what a run says of features, pairs and clusters: one colour and one explanation for each."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Charts of two runs on the same axes: A against B, whatever else is coloured."""
 
-from __future__ import annotations
-
 import altair as alt
 import pandas as pd
 

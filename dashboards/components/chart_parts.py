@@ -3,8 +3,6 @@
 Legends are drawn as HTML beside the charts (they wrap, and are never cut), so charts have none of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 

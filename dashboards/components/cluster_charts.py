@@ -1,7 +1,5 @@
 """The chart of one cluster: how well its members agree with each other."""
 
-from __future__ import annotations
-
 import altair as alt
 import numpy as np
 import pandas as pd

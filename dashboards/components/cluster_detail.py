@@ -1,7 +1,5 @@
 """Everything known of one cluster, on one screen: do these models have the same feature?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

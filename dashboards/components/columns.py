@@ -1,7 +1,5 @@
 """Columns of tables: where the values come from, how they are headed, written and explained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Contexts with activations drawn on them: each text once, with every feature's channel on it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Buttons that save something as a file. The file is made on click, never before."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """Everything known of one latent of one model, partner or not."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The filters above lists; what they are set to stands in the address."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

@@ -1,7 +1,5 @@
 """A typed text as a strip of tokens, each in the colour of its strongest cluster."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 

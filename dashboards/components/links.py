@@ -4,8 +4,6 @@ Labels are Markdown to Streamlit, so names in them are escaped. Where a link may
 and the comparison stand in it.
 """
 
-from __future__ import annotations
-
 import re
 from urllib.parse import urlencode, urlsplit, urlunsplit
 

@@ -4,8 +4,6 @@
 :class:`PlanePage` what those have that draw places. A screen says only in what it differs.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import ClassVar

@@ -4,8 +4,6 @@ Styles live in ``static/style.css``. Colours come from the page (``currentColor`
 that the pieces work on light and on dark.
 """
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Charts of the overview: tidy frames of ``results.frames`` in, Altair charts out."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import altair as alt

@@ -1,7 +1,5 @@
 """The charts and tables of the overview, below the headline."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -1,7 +1,5 @@
 """Charts of one pair: activation histograms on common axes, and how the two sides fire together."""
 
-from __future__ import annotations
-
 import altair as alt
 import numpy as np
 import pandas as pd

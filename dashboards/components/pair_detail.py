@@ -1,7 +1,5 @@
 """Everything known of one pair, on one screen: is this match real?"""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

@@ -3,8 +3,6 @@
 Messages may quote corpus text, so they are shown as plain text and never as Markdown.
 """
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

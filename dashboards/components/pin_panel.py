@@ -1,7 +1,5 @@
 """The button that pins pairs, and the panel beside every screen that holds the pins."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import streamlit as st

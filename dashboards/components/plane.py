@@ -3,8 +3,6 @@
 Texts of the corpus reach the browser as values of a data set or as names of nodes, which ECharts writes as text.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """How features fire and which tokens they raise, drawn beside and upon each other."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import pandas as pd

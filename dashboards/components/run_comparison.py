@@ -1,7 +1,5 @@
 """Two runs, or two comparisons of one, side by side; both stand in the address."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

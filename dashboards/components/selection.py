@@ -5,8 +5,6 @@ before each drawing the position is set from it, and a click writes the id of th
 Back, forward, reload and a link sent by mail then all do what people expect.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """One feature that has no partner: what each other model has instead, and the text it fires on."""
 
-from __future__ import annotations
-
 import pandas as pd
 import streamlit as st
 

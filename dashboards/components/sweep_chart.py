@@ -1,7 +1,5 @@
 """The chart of a sweep: sparsity against unexplained variance."""
 
-from __future__ import annotations
-
 from itertools import cycle, islice
 
 import altair as alt

@@ -1,7 +1,5 @@
 """Why features have no partner: how many for which reason, and the reasons of one of them."""
 
-from __future__ import annotations
-
 import altair as alt
 import pandas as pd
 import streamlit as st

@@ -1,7 +1,5 @@
 """``universality doctor``: is this machine fit, and what to do where it is not."""
 
-from __future__ import annotations
-
 import platform
 import re
 import shutil

@@ -1,7 +1,5 @@
 """Where a run is computed: what a report must say about program, packages and machine."""
 
-from __future__ import annotations
-
 import platform
 import re
 from importlib import metadata

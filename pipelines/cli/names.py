@@ -1,7 +1,5 @@
 """Start-up check: our four top-level names are generic, so another package may stand in front of one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``universality report`` and ``universality dash``."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -1,7 +1,5 @@
 """The body of the step ``corpus``: read, split, and what to keep of it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The labelled demo mix: which reader feeds which domain, how much of each, and the pins."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 

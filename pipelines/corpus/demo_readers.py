@@ -1,7 +1,5 @@
 """How each data package of the demo mix is read. Readers are lazy: they stop when nobody asks for more."""
 
-from __future__ import annotations
-
 import ast
 import base64
 import gettext

@@ -1,7 +1,5 @@
 """Units of text cut into documents, without duplicates."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """What can go wrong while text is read. Each error says what to do, and is a builtin too."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Text from the user's own files: plain text, JSON Lines, Parquet."""
 
-from __future__ import annotations
-
 import codecs
 import gzip
 import json

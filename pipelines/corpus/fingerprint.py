@@ -1,7 +1,5 @@
 """What a corpus is made of, so that changed text means a new artifact and not a stale one."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

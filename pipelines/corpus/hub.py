@@ -1,7 +1,5 @@
 """Text from Hugging Face datasets, streamed: from the hub, or from a local folder without network."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Find data packages without importing them, and only in the version that is pinned."""
 
-from __future__ import annotations
-
 import os
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version

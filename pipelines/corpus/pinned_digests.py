@@ -1,7 +1,5 @@
 """What the demo mix must be, byte by byte: two studies that name it have seen the same text."""
 
-from __future__ import annotations
-
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.packages import INSTALL

@@ -1,7 +1,5 @@
 """Read every source of a corpus into labelled, distinct documents."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Iterator

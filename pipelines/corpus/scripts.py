@@ -1,7 +1,5 @@
 """Which script a text is written in, by Unicode blocks."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Deal documents to parts: training halves, validation, fit and score."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 

@@ -1,7 +1,5 @@
 """What this machine offers: cores, memory and CUDA devices, asked without importing torch."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import re

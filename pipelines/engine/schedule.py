@@ -1,7 +1,5 @@
 """How long a plan would take on some workers, by playing its schedule through."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable
 

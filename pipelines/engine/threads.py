@@ -5,8 +5,6 @@ reads when it loads. numba alone has no such variable for the initial number (NU
 ceiling that cannot be raised later), so it is imported and set, half a second once per process.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

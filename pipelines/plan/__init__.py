@@ -1,7 +1,5 @@
 """From a recipe to the plan of its run: which steps, on what, under which ids."""
 
-from __future__ import annotations
-
 from pipelines.engine.plan import Plan
 from pipelines.plan.comparison_nodes import comparison_nodes
 from pipelines.plan.dictionary_nodes import sweep_nodes

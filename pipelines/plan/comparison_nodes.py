@@ -1,7 +1,5 @@
 """Nodes of a comparison: pairs of dictionaries, and what is made of them all."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pipelines.engine.plan import Node

@@ -1,7 +1,5 @@
 """Nodes of dictionaries: trained or loaded, and those of sweeps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pipelines.engine.plan import Node

@@ -1,7 +1,5 @@
 """Nodes of the text, the transformers and their activations."""
 
-from __future__ import annotations
-
 from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json

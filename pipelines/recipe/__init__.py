@@ -4,8 +4,6 @@ A recipe composes the configs that their modules own. How it is executed (worker
 cluster, verbosity) is no part of it: that stands on the command line and never in an artifact key.
 """
 
-from __future__ import annotations
-
 from pipelines.recipe.dictionary_spec import DictionarySpec, dictionary_specs, primary_specs
 from pipelines.recipe.files import load_recipe, shipped_recipes, validate_recipe
 from pipelines.recipe.parts import (

@@ -1,7 +1,5 @@
 """Recipes from files: found, overridden, checked, and explained where they are not legal."""
 
-from __future__ import annotations
-
 import difflib
 from importlib import resources
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a report shows of single features: the text that they fire on, read from the run's own rows."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """Figures of a report, each with the tidy frame behind it."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The folder of a report: nobody's files are overwritten, and every file has its digest."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

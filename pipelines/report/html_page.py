@@ -1,7 +1,5 @@
 """Markdown as a page that runs nothing and fetches nothing."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Mapping

@@ -5,8 +5,6 @@ zero-width space. Here everything outside ASCII is written out, so a table compi
 needs ``\usepackage{booktabs}`` and nothing else.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

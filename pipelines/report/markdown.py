@@ -1,7 +1,5 @@
 """Text and tables as Markdown that no token can break."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

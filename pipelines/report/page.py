@@ -1,7 +1,5 @@
 """The report as one page for people who never ran the tool: Markdown, and the same as HTML with its pictures inside."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Every table and figure of a report as LaTeX floats; ``templates/paper.tex.j2`` is a document around them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from pipelines.report.exhibit import Shown, caption

@@ -1,7 +1,5 @@
 """The report's own README: what was found, and what every file holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any

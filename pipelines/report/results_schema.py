@@ -4,8 +4,6 @@
 meaning. A key that is added comes with a new version too, since the schema forbids keys that it does not know.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

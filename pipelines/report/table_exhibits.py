@@ -1,7 +1,5 @@
 """Tables of a report for readers."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from pipelines.report.evidence import clusters_to_show

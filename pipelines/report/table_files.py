@@ -1,7 +1,5 @@
 """The tables of a run that a report writes, and what a row of each is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 

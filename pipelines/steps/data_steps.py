@@ -1,7 +1,5 @@
 """Steps from text to token contexts and evaluation rows."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import TypeAdapter

@@ -3,8 +3,6 @@
 A rule takes the recipe's sizes and a node's params and gives an Estimate.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

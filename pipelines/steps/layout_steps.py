@@ -1,7 +1,5 @@
 """Steps that compute what people look at: positions, so that every picture of a run is the same."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

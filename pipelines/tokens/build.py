@@ -1,7 +1,5 @@
 """The bodies of the steps ``tokenizer`` and ``tokens``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import NamedTuple
 

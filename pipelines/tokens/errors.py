@@ -1,7 +1,5 @@
 """What can go wrong between text and rows."""
 
-from __future__ import annotations
-
 from universality.errors import InputError
 
 

@@ -1,7 +1,5 @@
 """Evaluation rows: which documents, in which contexts, and one row per token."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.corpus.split import fair_shares

@@ -1,7 +1,5 @@
 """Pack documents into contexts of equal length."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 

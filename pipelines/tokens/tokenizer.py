@@ -1,7 +1,5 @@
 """Get a tokenizer: train one, read a file, or take one from the hub."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 

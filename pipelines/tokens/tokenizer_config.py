@@ -1,7 +1,5 @@
 """Which tokenizer, and how tokens become contexts. Every field is documented: the schema is the manual."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,5 @@
 """The exact bytes of every token."""
 
-from __future__ import annotations
-
 import json
 import re
 from functools import cache

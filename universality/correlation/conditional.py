@@ -1,7 +1,5 @@
 """Correlation of what token identity and position do not explain."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ A latent is *alive* here when its correlation is defined: it fires somewhere and
 others r is 0 by definition, never NaN.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 

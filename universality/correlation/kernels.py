@@ -9,8 +9,6 @@ Each pair is one sum over rows in rising order, whoever computes it, so results 
 any number of threads.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

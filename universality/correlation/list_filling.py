@@ -1,7 +1,5 @@
 """The kernel :func:`~universality.correlation.kernels.top_block` at work on many threads: lists of best partners."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from universality.correlation import kernels

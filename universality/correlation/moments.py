@@ -1,7 +1,5 @@
 """All correlations of two small dictionaries at once, as a dense matrix."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from universality.correlation.inputs import Matrix, as_csr, check_same_rows, latent_moments

@@ -1,7 +1,5 @@
 """The same correlations for dense arrays (neurons): blocked float64 products, never the whole matrix."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """One latent against all latents of its own dictionary: for looking at it, so numpy alone and at once."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

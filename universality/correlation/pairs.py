@@ -1,7 +1,5 @@
 """Statistics of given pairs of latents: what a held-out score is made of."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

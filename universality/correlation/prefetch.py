@@ -4,8 +4,6 @@ The kernel reads the rows in which a latent fires: far apart in memory, but know
 rows ahead, they arrive while others are being added up: about three times faster than waiting for each.
 """
 
-from __future__ import annotations
-
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic

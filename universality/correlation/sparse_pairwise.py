@@ -1,7 +1,5 @@
 """Exact Pearson correlation of all latents of one dictionary with all of another, from sparse rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

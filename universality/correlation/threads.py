@@ -1,7 +1,5 @@
 """Blocks of latents on plain threads: the kernels release the interpreter lock and share nothing."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor

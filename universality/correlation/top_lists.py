@@ -6,8 +6,6 @@ The order is total (falling r, then rising index), so what remains does not depe
 numba keeps compiled code by the file of the caller: after a change here, touch ``kernels.py`` too.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

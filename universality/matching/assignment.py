@@ -1,7 +1,5 @@
 """Exact one-to-one assignment with the option to stay alone, and the proof that it is exact."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 

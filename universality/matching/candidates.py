@@ -1,7 +1,5 @@
 """The candidate graph of a matcher: pairs worth more than staying alone, and a bound on all others."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

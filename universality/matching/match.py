@@ -1,7 +1,5 @@
 """The front door: one call, four methods, one result."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 

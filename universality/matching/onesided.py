@@ -1,7 +1,5 @@
 """Nearest neighbours: each a's best b, and the pairs that choose each other."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from universality.matching.candidates import Candidates

@@ -1,7 +1,5 @@
 """Is one latent here a few latents there? Non-negative combinations, fitted and judged on different rows."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The outcome of a matcher, and the predicate that goes with it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

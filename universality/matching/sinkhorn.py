@@ -1,7 +1,5 @@
 """Entropic (soft) matching in the log domain, with the same option to stay alone."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

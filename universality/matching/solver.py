@@ -8,8 +8,6 @@ Source: Jonker & Volgenant 1987 (augmenting row reduction, shortest augmenting p
 rectangular with a private "alone" option; the statement of the stopping rule is ours.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numba import njit
 

@@ -6,8 +6,6 @@ latent the *maximum* over the other side is recorded, because a maximum over tho
 near zero by itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

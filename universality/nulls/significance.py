@@ -1,7 +1,5 @@
 """From null maxima to p and q."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from universality.errors import require

@@ -5,8 +5,6 @@ under ``architecture``; that is the form of the dictionary, not the SAE architec
 (:mod:`universality.sae.architectures`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self

@@ -1,7 +1,5 @@
 """The auxiliary loss by dense products, for the steps in which few latents are dead."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """The step of BatchTopK and Matryoshka dictionaries on the CPU, by the sparse kernels of TopK's."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """How good a dictionary is: what it leaves unexplained, how sparse it is, how much of it never fires."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy import sparse
 

@@ -1,7 +1,5 @@
 """Adam and the decoder's projection compiled into few kernels, where a compiler is at hand."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any

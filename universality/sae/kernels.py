@@ -6,8 +6,6 @@ or a second ``(n, d_sae)``, and no gradient matrix exists: a latent's gradient i
 its weights are in the nearest cache.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numba

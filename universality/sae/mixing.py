@@ -1,7 +1,5 @@
 """How well the batches of a shuffled stream are mixed, measured on places alone: no row is read."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Training rows without those of an outlier norm."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The training of one seed's dictionary: its state, its history, and what it ends in."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Positive floats order as their bits do, so all comparisons are on integers.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from universality.sae.kernels import jit

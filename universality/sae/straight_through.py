@@ -7,8 +7,6 @@ Source: Rajamanoharan et al. 2024, "Jumping Ahead: Improving Reconstruction Fide
 section 3.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

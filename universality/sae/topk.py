@@ -1,7 +1,5 @@
 """The k largest positive pre-activations of every row, on the CPU by a kernel of ours."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

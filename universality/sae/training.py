@@ -1,7 +1,5 @@
 """Training dictionaries of any architecture: exactly resumable, in bounded memory, several seeds at once."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack

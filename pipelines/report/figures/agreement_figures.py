@@ -1,7 +1,5 @@
 """How far models agree: correlations beside their controls, and classes. Colours repeat what rows and ink say."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ Figures are built as objects, never through pyplot, so that nothing global is to
 embedded TrueType, one or two columns wide, and readable without colour.
 """
 
-from __future__ import annotations
-
 import io
 import logging
 from collections.abc import Iterator

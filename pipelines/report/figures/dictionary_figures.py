@@ -1,7 +1,5 @@
 """How good and how active dictionaries are: how often their latents fire, and one line per dictionary for a paper."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

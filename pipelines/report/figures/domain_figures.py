@@ -1,7 +1,5 @@
 """The figure of domains: do the models' best latents for Arabic, DNA, base64, … agree?"""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What came of a sweep of dictionaries: the frontier of sparsity against unexplained variance."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

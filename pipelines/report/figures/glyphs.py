@@ -1,7 +1,5 @@
 """Fonts for text in any script: which families have its characters, and what to write where none has."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections.abc import Iterator
 from functools import cache

@@ -1,7 +1,5 @@
 """The maps of two models side by side, with lines between features that were matched."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Which models a cluster reaches: how many, and which of them together."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """What several figures share: ticks, headings, notes, keys, and the order of colours, shapes and dashes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Correlation against firing rate: is it only the frequent latents that agree, and where does chance lie?"""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes

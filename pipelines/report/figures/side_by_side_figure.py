@@ -1,7 +1,5 @@
 """The figure of several comparisons beside each other."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

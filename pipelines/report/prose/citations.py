@@ -1,7 +1,5 @@
 """Works that a report's text can cite: ``templates/references.bib``, and how Markdown names them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from importlib import resources

@@ -1,7 +1,5 @@
 """Macros of one comparison: its dictionaries, settings and results."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import pandas as pd

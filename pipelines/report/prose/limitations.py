@@ -1,7 +1,5 @@
 """Cautions of a run as limitations of a paper: their numbers become macros."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

@@ -6,8 +6,6 @@ several the name goes on with ``In`` and the comparison's id in letters: ``\ufNu
 are stable: a later version may add some, and renames none.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence

@@ -1,7 +1,5 @@
 """The text of a run: which template stands where, and the facts that decide which of its sentences are there."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

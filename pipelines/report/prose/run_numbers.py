@@ -1,7 +1,5 @@
 """Macros of a whole run: its text, tokens and transformers."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from pipelines.recipe import NativeModels, PretrainedModels, Recipe

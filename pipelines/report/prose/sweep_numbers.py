@@ -1,7 +1,5 @@
 """Macros of sweeps: dictionaries of many settings on one model."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from pipelines.report.prose.macros import Macros, Value, code, count, series, span, words

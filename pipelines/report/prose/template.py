@@ -6,8 +6,6 @@ with four marks: ``{NumModels}`` a macro, ``[@gao2024; @song2025]`` citations, `
 A sentence that needs a number which the run does not have is replaced by words that say so.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """Every architecture that a dictionary can be trained as: one file each, and this list."""
 
-from __future__ import annotations
-
 from universality.sae.architectures.architecture import SAEArchitecture
 from universality.sae.architectures.batch_topk import BatchTopKArchitecture
 from universality.sae.architectures.gated import GatedArchitecture

@@ -4,8 +4,6 @@ The one place of this room that touches paths. A format is recognised by the fil
 by its name; nothing is unpickled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """dictionary_learning: ``config.json`` + ``ae.pt``, seven classes told apart by ``trainer.dict_class``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

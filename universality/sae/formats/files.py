@@ -1,7 +1,5 @@
 """Reading JSON and tensors the safe way, with errors that say which file is wrong."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Gemma Scope: ``params.npz`` alone (Gemma 2), or ``config.json`` + ``params.safetensors`` (Gemma 3)."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Our own format: ``sae.json`` (the canonical form's choices) and ``sae.safetensors`` (its tensors)."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """SAELens, 6 and older: ``cfg.json`` + ``sae_weights.safetensors``, inference saves and checkpoints."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Writing a dictionary so that SAELens (6 and newer) loads it and computes the same."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

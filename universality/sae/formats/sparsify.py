@@ -1,7 +1,5 @@
 """EleutherAI sparsify: ``cfg.json`` + ``sae.safetensors``; TopK or GroupMax, with transcoders and skips."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any
