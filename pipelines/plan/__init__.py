@@ -5,7 +5,7 @@ from pipelines.plan.comparison_nodes import comparison_nodes
 from pipelines.plan.dictionary_nodes import sweep_nodes
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout
 from pipelines.plan.sources import SHARD_ROWS, data_nodes, transformer_nodes
-from pipelines.recipe import Recipe, trained_configs
+from pipelines.recipe import NativeModels, Recipe, trained_configs
 
 __all__ = ["BATCH_CONTEXTS", "SHARD_ROWS", "build_plan"]
 
@@ -22,8 +22,10 @@ def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
         A plan whose node ids name the step and its subject, for example ``sae/main/m0``.
 
     Raises:
-        InputError: a dictionary that cannot be trained on the device.
+        InputError: a dictionary or transformer that cannot be trained on the device.
     """
+    if isinstance(recipe.models, NativeModels):
+        recipe.models.training.check_device(device)
     for config in trained_configs(recipe):
         config.check_device(device)
     layout = Layout(recipe, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
     from storage import Artifact
+
+logger = logging.getLogger(__name__)
 
 #: Which positions of a batch of contexts become rows: ``keep(number of the first context, contexts) -> mask``.
 KeptRows = Callable[[int, np.ndarray], np.ndarray]
@@ -66,6 +69,10 @@ def transformer(ctx: StepContext) -> None:
             )
         facts = {"heldout_loss": result.heldout_loss, "tokens": result.tokens}
         losses = result.losses
+        if result.warnings:
+            ctx.out.facts(warnings=list(result.warnings))
+        for warning in result.warnings:
+            logger.warning("%s", warning)
     ctx.out.tensors("weights", weights(model))
     ctx.out.json("config", architecture)
     ctx.out.array("losses", losses)

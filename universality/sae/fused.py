@@ -1,11 +1,8 @@
 """Adam and the decoder's projection compiled into few kernels, where a compiler is at hand."""
 
-from collections.abc import Callable
-from types import FunctionType
-from typing import Any
-
 import torch
 
+from universality.gpu import compiled
 from universality.sae.autograd_step import Decays, Moving, Named, across, advance, update
 
 
@@ -21,7 +18,7 @@ class FusedUpdate:
 
     def __init__(self) -> None:
         self.warning: str | None = None
-        self._across, self._advance = _compiled(across), _compiled(advance)
+        self._across, self._advance = compiled(across), compiled(advance)
 
     def __call__(
         self,
@@ -50,11 +47,3 @@ class FusedUpdate:
                 reason = str(error).strip().split("\n")[0]
                 self.warning = f"The optimiser could not be compiled and ran uncompiled: {reason}"
         update(*tensors, grads, rates, constants, unit)
-
-
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A compiled copy: torch keeps few compiled forms of one code object, which many trainings would soon use up."""
-    assert isinstance(function, FunctionType)
-    return torch.compile(
-        FunctionType(function.__code__.replace(), function.__globals__), fullgraph=True, dynamic=False
-    )

@@ -6,7 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from universality.errors import must_be
+from universality.errors import must_be, refusal
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""Of the products of matrices on a GPU: factors of 24, 11 or 8 bits."""
 
 
 class TransformerConfig(BaseModel):
@@ -70,3 +73,22 @@ class TrainingConfig(BaseModel):
     decay: Literal["cosine", "linear", "none"] = Field("cosine", description="Shape of the fall to final_lr.")
     final_lr: float = Field(0.1, ge=0, le=1, description="Learning rate at the end, as a share of lr.")
     gradient_clip: float = Field(1.0, ge=0, description="Largest gradient norm; 0 clips nothing.")
+    precision: Precision = Field(
+        "float32",
+        # Unsaid it stands nowhere: keys of earlier trainings stay.
+        exclude_if=lambda precision: precision == "float32",
+        description="Matrix products on a GPU: with factors of 24, 11 or 8 bits. Weights, losses and AdamW are "
+        "float32 in all.",
+    )
+
+    def check_device(self, device: str) -> None:
+        """Refuse to train where the precision makes no sense.
+
+        Raises:
+            InputError: tf32 or bfloat16 on the CPU.
+        """
+        if self.precision != "float32" and device == "cpu":
+            remedy = (
+                "Train on a GPU (--device cuda), or leave it out: the CPU is no faster for it, or far slower."
+            )
+            raise refusal("precision", "models.training", "float32 on the CPU", self.precision, remedy)

@@ -64,9 +64,13 @@ def _unwrapped(module: nn.Module) -> Any:
 
 def hidden_states(twin: NativeModel, tokens: torch.Tensor) -> torch.Tensor:
     """Output of the last normalisation, ``(batch, n_ctx, d_model)``, for int64 ``(batch, n_ctx)`` tokens."""
-    hidden = twin.tok_embed(tokens)
+    return after_embedding(twin, twin.tok_embed(tokens))
+
+
+def after_embedding(twin: NativeModel, hidden: torch.Tensor) -> torch.Tensor:
+    """The same from embedded tokens ``(batch, n_ctx, d_model)`` on."""
     if twin.pos is not None:
-        hidden = hidden + twin.pos.weight[: tokens.shape[1]]
+        hidden = hidden + twin.pos.weight[: hidden.shape[1]]
     for block in twin.layers:
         (hidden,) = block(hidden)
     return twin.ln_out(hidden)

@@ -1,8 +1,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
+from universality.errors import InputError
 
 
 def keys(overrides=(), device="cpu"):
@@ -46,6 +49,17 @@ def test_device_is_part_of_training_keys_only():
     cpu, gpu = keys(), keys(device="cuda")
     assert cpu["tokens"] == gpu["tokens"]
     assert cpu["transformer/m0"] != gpu["transformer/m0"]
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_the_precision_of_transformers_is_planned_for_a_gpu_alone_and_in_a_key_where_it_is_said(precision):
+    said = [f"models.training.precision={precision}"]
+    with pytest.raises(InputError, match=f"models.training must be float32 on the CPU; got {precision}"):
+        keys(said)
+    usual, found = keys(device="cuda"), keys(said, "cuda")
+    assert found["transformer/m0"] != usual["transformer/m0"]
+    assert found["transformer/u0"] == usual["transformer/u0"], "untrained models have no products"
+    assert keys(["models.training.precision=float32"]) == keys()
 
 
 def test_primary_and_replicate_dictionaries_never_share_a_key():

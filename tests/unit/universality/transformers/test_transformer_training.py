@@ -8,8 +8,9 @@ import torch
 
 from universality.denormals import denormals_are_flushed
 from universality.errors import InputError
+from universality.transformers.batches import Batches, schedule
 from universality.transformers.native import build, weights
-from universality.transformers.training import heldout_loss, schedule, train
+from universality.transformers.training import heldout_loss, train
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 SHAPE = TransformerConfig(n_layers=1, d_model=16, n_heads=2, d_mlp=24, d_vocab=20, n_ctx=12)
@@ -81,14 +82,12 @@ def test_each_seed_moves_its_own_stream_only():
 
 
 def test_every_pass_reads_every_context_once():
-    from universality.transformers.training import _Order
-
-    order = _Order(10, data_seed=5)
+    order = Batches(np.zeros((10, 12)), 4, data_seed=5)
     stream = np.concatenate([order.rows(4 * step, 4) for step in range(10)])
     for number in range(4):
         assert sorted(stream[10 * number : 10 * number + 10]) == list(range(10))
     assert list(stream[:10]) != list(stream[10:20])
-    np.testing.assert_array_equal(_Order(10, data_seed=5).rows(20, 4), stream[20:24])
+    np.testing.assert_array_equal(Batches(np.zeros((10, 12)), 4, data_seed=5).rows(20, 4), stream[20:24])
 
 
 def test_divergence_is_a_status_and_the_weights_stay_finite():
