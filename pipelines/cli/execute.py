@@ -23,8 +23,8 @@ from pipelines.cli.options import (
 from pipelines.cli.progress import choose_display
 from pipelines.cli.runs import print_run, run_document
 from pipelines.cli.terminal import console, print_json, say
-from pipelines.errors import RecipeError
 from results.words import counted, duration
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from pipelines.engine import Plan, RunOutcome
@@ -89,13 +89,13 @@ def choose_executor(workers: int | None, scheduler: str | None, serial: bool) ->
     """The executor that the options ask for; Dask on this machine by default.
 
     Raises:
-        RecipeError: more than one of the three is set.
+        InputError: more than one of the three is set.
     """
     given = {"--workers": workers is not None, "--scheduler": scheduler is not None, "--serial": serial}
     chosen = [option for option, is_set in given.items() if is_set]
     if len(chosen) > 1:
         constraint = "at most one of --workers, --scheduler, --serial"
-        raise RecipeError.worded("options", "run", constraint, chosen, "Drop all but one.")
+        raise refusal("options", "run", constraint, chosen, "Drop all but one.")
     if serial:
         from pipelines.engine.serial import SerialExecutor
 
@@ -112,7 +112,7 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
     and whatever is still valid is reused.
 
     Raises:
-        RecipeError: the name belongs to a run of another recipe.
+        InputError: the name belongs to a run of another recipe.
     """
     from pipelines.cli.environment import environment
     from storage import RunMissing
@@ -133,7 +133,7 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
         constraint = f"the name of a run of recipe {recipe.recipe!r}, or a new one"
         got = f"{run_name!r}, a run of recipe {run.record['recipe_name']!r}"
         remedy = "Choose another name."
-        raise RecipeError.worded("--name", "this command", constraint, got, remedy)
+        raise refusal("--name", "this command", constraint, got, remedy)
     return run
 
 

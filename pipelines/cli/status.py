@@ -13,8 +13,8 @@ from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.progress import ahead, draw, running_line, step_line
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import console, print_json, say
-from pipelines.errors import RecipeError
 from results.progress import RunProgress
+from universality.errors import refusal
 
 if TYPE_CHECKING:
     from storage import Run
@@ -34,7 +34,7 @@ def status(
     Works from any terminal that reaches the store, while the run goes on elsewhere.
     """
     if as_json and watch:
-        raise RecipeError.worded(
+        raise refusal(
             "options", "status", "one of --json and --watch", "both", "Drop one; or read events.jsonl."
         )
     run = open_named(run_name, store)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from pipelines.corpus import demo_readers as readers
 from pipelines.corpus.corpus_config import DemoMix
 from pipelines.corpus.documents import Unit
-from pipelines.corpus.errors import CorpusError, nearest
 from pipelines.corpus.scripts import SCRIPTS, majority_script
+from pipelines.errors import nearest
+from universality.errors import refusal
 
 
 class Reader(NamedTuple):
@@ -68,13 +69,13 @@ def caps(config: DemoMix) -> dict[str, int]:
     """Bytes of each domain to take at most; 0 for a domain that is not wanted.
 
     Raises:
-        CorpusError: a domain that the mix does not have.
+        InputError: a domain that the mix does not have.
     """
     given = config.max_bytes if isinstance(config.max_bytes, dict) else {}
     for name in [*(config.domains or ()), *given]:
         if name not in DOMAINS:
             remedy = f"Correct it.{nearest(name, DOMAINS)}"
-            raise CorpusError.worded("domain", "the demo mix", f"one of {list(DOMAINS)}", repr(name), remedy)
+            raise refusal("domain", "the demo mix", f"one of {list(DOMAINS)}", repr(name), remedy)
     chosen = config.domains or DOMAINS
     ceiling = config.max_bytes if isinstance(config.max_bytes, int) else _EVERYTHING
     table = {domain: _CAPS[config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given

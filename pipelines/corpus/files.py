@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipelines.corpus.corpus_config import JsonLines, ParquetFiles, TextFolder
 from pipelines.corpus.documents import Unit
-from pipelines.corpus.errors import CorpusError, missing_column
+from pipelines.errors import missing_column
+from universality.errors import InputError, refusal
 
 # Text is decoded in blocks of this many bytes, so that a file may be larger than memory.
 _BLOCK = 1_000_000
@@ -19,15 +20,13 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
     """Files of a source in the order of their names, each with its name relative to ``config.path``.
 
     Raises:
-        CorpusError: the path does not exist, or no file matches; the text says what is there.
+        InputError: the path does not exist, or no file matches; the text says what is there.
     """
     root = Path(config.path).expanduser()
     if root.is_file():
         return [(root.name, root)]
     if not root.is_dir():
-        raise CorpusError.worded(
-            "path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path."
-        )
+        raise refusal("path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path.")
     files = sorted(
         (path.relative_to(root).as_posix(), path) for path in root.glob(config.pattern) if path.is_file()
     )
@@ -35,7 +34,7 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
         there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
         got = f"{config.pattern!r}, where files end in {there}"
         remedy = "Correct the pattern, or choose another kind of source."
-        raise CorpusError.worded("pattern", str(root), "matched by at least one file", got, remedy)
+        raise refusal("pattern", str(root), "matched by at least one file", got, remedy)
     return files
 
 
@@ -43,7 +42,7 @@ def text_units(config: TextFolder) -> Iterator[Unit]:
     """Plain-text files, one unit each (one per megabyte where they are larger).
 
     Raises:
-        CorpusError: bytes that the encoding does not know, with file and offset.
+        InputError: bytes that the encoding does not know, with file and offset.
     """
     for name, path in islice(matching_files(config), config.max_units):
         folder = name.partition("/")[0] if "/" in name else config.domain
@@ -72,17 +71,17 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
         yield rest
 
 
-def _undecodable(where: str, offset: int, encoding: str, error: UnicodeDecodeError) -> CorpusError:
+def _undecodable(where: str, offset: int, encoding: str, error: UnicodeDecodeError) -> InputError:
     wrong = error.object[error.start : error.start + 4].hex(" ")
     remedy = "Set the encoding of the source, or convert the file (iconv -t utf-8)."
-    return CorpusError.worded("text", where, f"valid {encoding}", f"bytes {wrong} at offset {offset}", remedy)
+    return refusal("text", where, f"valid {encoding}", f"bytes {wrong} at offset {offset}", remedy)
 
 
 def json_units(config: JsonLines) -> Iterator[Unit]:
     """Rows of JSON Lines files; a row whose text is null is passed over.
 
     Raises:
-        CorpusError: a line that is no JSON object, a missing column, undecodable bytes.
+        InputError: a line that is no JSON object, a missing column, undecodable bytes.
     """
     return islice(_json_rows(config), config.max_units)
 
@@ -110,7 +109,7 @@ def _json_row(line: bytes, where: str, path: str, offset: int) -> dict[str, obje
     except json.JSONDecodeError as error:
         row = f"{error.msg} at column {error.colno}"
     if not isinstance(row, dict):
-        raise CorpusError.worded(
+        raise refusal(
             "line", where, "one JSON object", str(row), "Correct the line, or choose another kind of source."
         )
     return row
@@ -120,7 +119,7 @@ def parquet_units(config: ParquetFiles) -> Iterator[Unit]:
     """Rows of Parquet files, read a batch of rows at a time; a row whose text is null is passed over.
 
     Raises:
-        CorpusError: a file that is no Parquet, a missing column.
+        InputError: a file that is no Parquet, a missing column.
     """
     return islice(_parquet_rows(config), config.max_units)
 
@@ -134,7 +133,7 @@ def _parquet_rows(config: ParquetFiles) -> Iterator[Unit]:
         try:
             file = pq.ParquetFile(path)
         except pa.ArrowInvalid as error:
-            raise CorpusError.worded(
+            raise refusal(
                 "file", str(path), "Parquet", str(error), "Choose another kind of source, or another pattern."
             ) from error
         with file:
@@ -162,7 +161,7 @@ def row_unit(config, row: dict[str, object], source: str, where: str, origin: st
         origin: the file or dataset.
 
     Raises:
-        CorpusError: a missing column, or a text that is no string.
+        InputError: a missing column, or a text that is no string.
     """
     for column in (config.text_column, config.domain_column):
         if column is not None and column not in row:
@@ -172,7 +171,7 @@ def row_unit(config, row: dict[str, object], source: str, where: str, origin: st
         return None
     if not isinstance(text, str):
         got, remedy = f"{type(text).__name__} {text!r}", "Set text_column."
-        raise CorpusError.worded(f"column '{config.text_column}'", where, "text", got, remedy)
+        raise refusal(f"column '{config.text_column}'", where, "text", got, remedy)
     domain = None if config.domain_by_script else config.domain
     if config.domain_column is not None and row[config.domain_column] is not None:
         domain = str(row[config.domain_column])

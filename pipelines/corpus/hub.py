@@ -7,8 +7,9 @@ from typing import Any
 
 from pipelines.corpus.corpus_config import HubDataset
 from pipelines.corpus.documents import Unit
-from pipelines.corpus.errors import CorpusError, SourceMissing, nearest
 from pipelines.corpus.files import row_unit
+from pipelines.errors import SourceMissing, nearest
+from universality.errors import refusal
 
 INSTALL = 'pip install -e ".[hub]"'
 
@@ -18,7 +19,7 @@ def hub_units(config: HubDataset) -> Iterator[Unit]:
 
     Raises:
         SourceMissing: the package ``datasets`` is not installed.
-        CorpusError: no such dataset, split or column.
+        InputError: no such dataset, split or column.
     """
     try:
         import datasets
@@ -53,7 +54,7 @@ def _saved(config: HubDataset) -> Iterable[Any]:
     if config.split not in dataset:
         constraint = f"one of {sorted(map(str, dataset))}"
         remedy = f"Set split.{nearest(config.split, map(str, dataset))}"
-        raise CorpusError.worded("split", config.name, constraint, repr(config.split), remedy)
+        raise refusal("split", config.name, constraint, repr(config.split), remedy)
     return dataset[config.split]
 
 
@@ -72,4 +73,4 @@ def _streamed(config: HubDataset, datasets: Any) -> Iterable[Any]:
             "Check name, config and split, the network and HF_HUB_OFFLINE; datasets that need a loading script "
             "no longer run."
         )
-        raise CorpusError.worded("dataset", config.name, constraint, got, remedy) from error
+        raise refusal("dataset", config.name, constraint, got, remedy) from error

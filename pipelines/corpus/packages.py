@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.corpus.errors import SourceMissing
+from pipelines.errors import SourceMissing
 
 INSTALL = 'pip install -e ".[demo]"'
 

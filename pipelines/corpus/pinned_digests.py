@@ -1,8 +1,8 @@
 """What the demo mix must be, byte by byte: two studies that name it have seen the same text."""
 
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
-from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.packages import INSTALL
+from universality.errors import refusal
 
 #: sha256 (first 16 hex digits) of each domain's documents, each followed by a zero byte, in reading order.
 PINS: dict[str, dict[str, str]] = {
@@ -71,7 +71,7 @@ def check(source: DemoMix, config: CorpusConfig, facts: dict[str, dict[str, obje
     Does nothing where the config takes less of the mix, or cuts it otherwise.
 
     Raises:
-        CorpusError: a domain's text differs.
+        InputError: a domain's text differs.
     """
     plain = CorpusConfig(sources=(DemoMix(size=source.size),))
     if source != plain.sources[0] or (config.max_document_bytes, config.min_document_bytes) != (
@@ -82,7 +82,7 @@ def check(source: DemoMix, config: CorpusConfig, facts: dict[str, dict[str, obje
     for domain, pinned in PINS[source.size].items():
         got = str(facts.get(domain, {}).get("sha256", "no text"))[: len(pinned)]
         if got != pinned:
-            raise CorpusError.worded(
+            raise refusal(
                 f"domain '{domain}'",
                 f"the demo mix '{source.size}'",
                 f"text with sha256 {pinned}…",

@@ -18,9 +18,9 @@ from pipelines.corpus.corpus_config import (
     TextFolder,
 )
 from pipelines.corpus.documents import Distinct, Document, Unit, cut, digest_of
-from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.packages import PACKAGES
 from pipelines.corpus.scripts import majority_script
+from universality.errors import refusal
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_corpus(config: CorpusConfig) -> Corpus:
         config: sources and limits.
 
     Raises:
-        CorpusError: no text, one document only, undecodable bytes, a missing column, a changed demo text.
+        InputError: no text, one document only, undecodable bytes, a missing column, a changed demo text.
         SourceMissing: a source is not installed in the version that is pinned.
     """
     documents: list[Document] = []
@@ -141,7 +141,7 @@ def _check_enough(documents: list[Document], config: CorpusConfig) -> None:
     if len(documents) > 1:
         return
     got = f"one document, '{documents[0].source}'" if documents else "no text"
-    raise CorpusError.worded(
+    raise refusal(
         "text",
         f"the corpus ({', '.join(source.kind for source in config.sources)})",
         f"at least two documents of {config.min_document_bytes} bytes or more",

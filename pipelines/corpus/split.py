@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from pipelines.corpus.corpus_config import SplitConfig
-from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.read import Corpus
+from universality.errors import refusal
 
 #: Parts of a corpus. The training part is the two halves ``sae_a`` and ``sae_b`` together.
 PARTS = ("sae_a", "sae_b", "validation", "fit", "score")
@@ -67,7 +67,7 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
         (>= 1; 1 outside training).
 
     Raises:
-        CorpusError: too little text for every part to get a document.
+        InputError: too little text for every part to get a document.
     """
     frame = corpus.documents
     sizes = frame.groupby("domain", sort=True)["n_bytes"].sum()
@@ -170,4 +170,4 @@ def _check_parts(part: pd.Series, frame: pd.DataFrame, n_groups: int, config: Sp
             "Give more text, or lower max_document_bytes of the corpus or max_group_bytes of the split "
             f"({config.max_group_bytes})."
         )
-        raise CorpusError.worded(f"parts {empty}", "the split", constraint, got, remedy)
+        raise refusal(f"parts {empty}", "the split", constraint, got, remedy)

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from pipelines.errors import RecipeError
 from pipelines.recipe.whole import Recipe
+from universality.errors import InputError, refusal
 
 
 def shipped_recipes() -> dict[str, str]:
@@ -30,7 +30,7 @@ def load_recipe(name_or_path: str, overrides: list[str] | tuple[str, ...] = ()) 
             (``comparisons.0.sae.k=32``).
 
     Raises:
-        RecipeError: no such recipe, no YAML, an unknown key (with the nearest legal one) or an illegal value; the
+        InputError: no such recipe, no YAML, an unknown key (with the nearest legal one) or an illegal value; the
             message names the file and the path inside it.
     """
     text, where = _source(name_or_path)
@@ -45,16 +45,14 @@ def validate_recipe(data: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(_explain(error, where)) from None
+        raise InputError(_explain(error, where)) from None
 
 
 def _source(name_or_path: str) -> tuple[str, str]:
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if not path.is_file():
-            raise RecipeError.worded(
-                "recipe", "the command line", "an existing file", name_or_path, "Check the path."
-            )
+            raise refusal("recipe", "the command line", "an existing file", name_or_path, "Check the path.")
         return path.read_text(encoding="utf-8"), str(path)
     shipped = resources.files("pipelines").joinpath("recipes", f"{name_or_path}.yaml")
     if not shipped.is_file():
@@ -63,7 +61,7 @@ def _source(name_or_path: str) -> tuple[str, str]:
         hint = f"Did you mean {near[0]!r}? " if near else ""
         constraint = f"a file or one of {', '.join(names)}"
         remedy = f"{hint}`universality recipes` lists them."
-        raise RecipeError.worded("recipe", "the command line", constraint, name_or_path, remedy)
+        raise refusal("recipe", "the command line", constraint, name_or_path, remedy)
     return shipped.read_text(encoding="utf-8"), f"{name_or_path}.yaml"
 
 
@@ -74,9 +72,9 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
         problem = getattr(error, "problem", None) or "not readable"
-        raise RecipeError(f"{place}: the file must be YAML; {problem}. Fix the line and run again.") from None
+        raise InputError(f"{place}: the file must be YAML; {problem}. Fix the line and run again.") from None
     if not isinstance(data, dict):
-        raise RecipeError.worded(
+        raise refusal(
             "content", where, "a mapping of keys", type(data).__name__, "See `universality schema`."
         )
     return data
@@ -87,7 +85,7 @@ def _apply(data: dict[str, Any], override: str) -> None:
     path, sign, raw = override.partition("=")
     if not sign or not path:
         remedy = "Write --set compare.tau=0.6."
-        raise RecipeError.worded("--set", "the command line", "of the form a.b=value", override, remedy)
+        raise refusal("--set", "the command line", "of the form a.b=value", override, remedy)
     node: Any = data
     *parents, last = path.split(".")
     for depth, part in enumerate(parents):
@@ -97,14 +95,14 @@ def _apply(data: dict[str, Any], override: str) -> None:
             node = node.setdefault(part, {})
         else:
             at = ".".join(parents[: depth + 1])
-            raise RecipeError(f"--set {override}: {at} does not exist in the recipe. Check the path.")
+            raise InputError(f"--set {override}: {at} does not exist in the recipe. Check the path.")
     value = yaml.safe_load(raw) if raw else None
     if isinstance(node, list) and last.isdigit() and int(last) < len(node):
         node[int(last)] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
-        raise RecipeError(f"--set {override}: {path} does not exist in the recipe. Check the path.")
+        raise InputError(f"--set {override}: {path} does not exist in the recipe. Check the path.")
 
 
 def _explain(error: ValidationError, where: str) -> str:

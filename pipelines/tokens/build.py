@@ -8,12 +8,12 @@ import pandas as pd
 
 from pipelines.corpus.split import TRAIN_PARTS
 from pipelines.tokens.encode import TokenLists, encode_documents
-from pipelines.tokens.errors import PackingError
 from pipelines.tokens.evaluation_rows import choose_documents, evaluation_rows
 from pipelines.tokens.packing import Packed, context_blocks, pack
 from pipelines.tokens.tokenizer import bos_id, tokenizer_json
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.vocabulary import vocabulary_table
+from universality.errors import refusal
 from universality.seeds import generator
 from universality.transformers.tokenizer import load_tokenizer
 
@@ -85,7 +85,7 @@ def build_tokens(
         root_seed: orders the evaluation documents; ``config.data_seed`` those of training.
 
     Raises:
-        PackingError: a part has less than one context of text.
+        InputError: a part has less than one context of text.
     """
     lists = encode_documents(load_tokenizer(tokenizer.content), texts["text"].tolist())
     bos = tokenizer.facts["bos"]
@@ -117,7 +117,7 @@ def _check_length(n_tokens: int, part: str, n_ctx: int) -> None:
     if n_tokens < n_ctx - 1:
         constraint = f"at most {n_tokens + 1}, one more than all its tokens"
         remedy = "Lower n_ctx, or give more text."
-        raise PackingError.worded("n_ctx", f"the part '{part}'", constraint, n_ctx, remedy)
+        raise refusal("n_ctx", f"the part '{part}'", constraint, n_ctx, remedy)
 
 
 def _streams(

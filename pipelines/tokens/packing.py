@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.tokens.encode import TokenLists
-from pipelines.tokens.errors import PackingError
+from universality.errors import refusal
 
 # Tokens joined at a time while training contexts are cut.
 _STRETCH = 500_000
@@ -35,13 +35,11 @@ def pack(lists: TokenLists, order: np.ndarray, n_ctx: int, bos: int) -> Packed:
         bos: the separator's id.
 
     Raises:
-        PackingError: there is no token to pack.
+        InputError: there is no token to pack.
     """
     tokens, documents = _stream(lists, order, bos)
     if len(tokens) == 0:
-        raise PackingError.worded(
-            "documents", "the contexts", "at least one, with a token", "none", "Give more text."
-        )
+        raise refusal("documents", "the contexts", "at least one, with a token", "none", "Give more text.")
     width = n_ctx - 1
     missing = -len(tokens) % width
     tokens = np.concatenate([tokens, np.full(missing, bos, np.int32)]).reshape(-1, width)
@@ -97,7 +95,7 @@ def context_blocks(
         (n, n_ctx) int32, at most ``block_contexts`` contexts each.
 
     Raises:
-        PackingError: ``n_ctx`` is longer than all documents together, or the budget is under one context.
+        InputError: ``n_ctx`` is longer than all documents together, or the budget is under one context.
     """
     width = n_ctx - 1
     size = int(lists.lengths[pool].sum())
@@ -106,7 +104,7 @@ def context_blocks(
         constraint = f"at most {size + 1}, one more than all tokens of the part, and at most its token budget"
         got = f"{n_ctx} with a budget of {n_tokens}"
         remedy = "Lower n_ctx, raise the budget, or give more text."
-        raise PackingError.worded("n_ctx", "the contexts", constraint, got, remedy)
+        raise refusal("n_ctx", "the contexts", constraint, got, remedy)
     return _blocks(
         _stretches(lists, pool, bos, generator, n_contexts is None), n_ctx, bos, n_contexts, block_contexts
     )

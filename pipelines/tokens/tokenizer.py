@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipelines.tokens.errors import TokenizerError
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TokenizerFile, TrainedTokenizer
+from universality.errors import refusal
 
 SEPARATOR = "<|endoftext|>"
 # In this order; the field uses the end-of-text token as start of context where there is no other.
@@ -27,7 +27,7 @@ def train_tokenizer(texts: Iterable[str], config: TrainedTokenizer) -> bytes:
         The content of a ``tokenizer.json``; token 0 is ``<|endoftext|>``.
 
     Raises:
-        TokenizerError: the texts do not hold enough frequent pairs for the vocabulary.
+        InputError: the texts do not hold enough frequent pairs for the vocabulary.
     """
     tokenizer = Tokenizer(models.BPE())
     # The library's class attributes and properties are untyped.
@@ -46,7 +46,7 @@ def train_tokenizer(texts: Iterable[str], config: TrainedTokenizer) -> bytes:
     if got < config.vocab_size:
         constraint = f"at most {got}, all that this text has pairs for"
         remedy = "Lower vocab_size or min_frequency, or give more text."
-        raise TokenizerError.worded("vocab_size", "the tokenizer", constraint, config.vocab_size, remedy)
+        raise refusal("vocab_size", "the tokenizer", constraint, config.vocab_size, remedy)
     return tokenizer.to_str(pretty=False).encode("utf-8")
 
 
@@ -54,7 +54,7 @@ def tokenizer_json(config: TokenizerConfig, texts: Iterable[str]) -> bytes:
     """The ``tokenizer.json`` that a config asks for; ``texts`` are read only where one is trained.
 
     Raises:
-        TokenizerError: no such file or hub tokenizer, or one without a fast (Rust) implementation.
+        InputError: no such file or hub tokenizer, or one without a fast (Rust) implementation.
     """
     if isinstance(config, TrainedTokenizer):
         return train_tokenizer(texts, config)
@@ -67,7 +67,7 @@ def bos_id(tokenizer: Tokenizer, bos_token: str | None = None) -> int:
     """Id of the token that starts contexts and separates documents.
 
     Raises:
-        TokenizerError: none of the usual names is there, or not the one given.
+        InputError: none of the usual names is there, or not the one given.
     """
     names = _BOS_NAMES if bos_token is None else (bos_token,)
     for name in names:
@@ -76,7 +76,7 @@ def bos_id(tokenizer: Tokenizer, bos_token: str | None = None) -> int:
             return token
     constraint = "a token of its vocabulary"
     remedy = "Set bos_token to the tokenizer's start or end-of-text token."
-    raise TokenizerError.worded("bos_token", "the tokenizer", constraint, f"none of {list(names)}", remedy)
+    raise refusal("bos_token", "the tokenizer", constraint, f"none of {list(names)}", remedy)
 
 
 def _from_file(path: Path) -> bytes:
@@ -86,7 +86,7 @@ def _from_file(path: Path) -> bytes:
     except Exception as error:  # the library raises bare Exception for a malformed file
         constraint = "a readable tokenizer.json"
         remedy = "Give the path of a file saved by the tokenizers library."
-        raise TokenizerError.worded("tokenizer file", str(path), constraint, str(error), remedy) from error
+        raise refusal("tokenizer file", str(path), constraint, str(error), remedy) from error
     return content
 
 
@@ -99,9 +99,9 @@ def _from_hub(config: HubTokenizer) -> bytes:
         constraint = "a tokenizer of the hub, or a local folder with one"
         got = str(error).split("\n", maxsplit=1)[0]
         remedy = "Check the name, the network, or HF_HUB_OFFLINE; a folder needs tokenizer.json."
-        raise TokenizerError.worded("tokenizer", config.name, constraint, got, remedy) from error
+        raise refusal("tokenizer", config.name, constraint, got, remedy) from error
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         constraint, remedy = "a fast (Rust) tokenizer", "Choose a model with a tokenizer.json."
-        raise TokenizerError.worded("tokenizer", config.name, constraint, type(tokenizer).__name__, remedy)
+        raise refusal("tokenizer", config.name, constraint, type(tokenizer).__name__, remedy)
     return backend.to_str().encode("utf-8")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
-from pipelines.tokens.errors import TokenizerError
+from universality.errors import refusal
 
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
@@ -32,7 +32,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     read exactly.
 
     Raises:
-        TokenizerError: a vocabulary of another kind, whose tokens are not exact bytes.
+        InputError: a vocabulary of another kind, whose tokens are not exact bytes.
     """
     settings = json.loads(tokenizer.to_str())
     added = {token["id"]: token["content"].encode("utf-8") for token in settings["added_tokens"]}
@@ -70,7 +70,7 @@ def _reader(settings: dict):
         return _byte_level
     if settings["model"].get("byte_fallback"):
         return _byte_fallback
-    raise TokenizerError.worded(
+    raise refusal(
         "vocabulary",
         f"the tokenizer (model {settings['model'].get('type')})",
         "byte-level or with byte fallback, so that every token is exact bytes",

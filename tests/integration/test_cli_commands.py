@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from pipelines.cli import execute, planning
 from pipelines.cli.main import app
 from pipelines.engine import Node, Plan, SerialExecutor, run_plan
-from pipelines.errors import RecipeError
 from storage import RunMissing, open_store
+from universality.errors import InputError
 
 TOYS = str(Path(__file__).resolve().parents[1] / "toys")
 if TOYS not in sys.path:
@@ -423,5 +423,5 @@ def test_open_or_create_resumes(url):
     made = execute.open_or_create(store, Recipe(), plan, None)
     assert made.record["environment"]["packages"]["numpy"]
     assert execute.open_or_create(store, Recipe(), plan, None).record == made.record
-    with pytest.raises(RecipeError):
+    with pytest.raises(InputError):
         execute.open_or_create(store, Recipe("other"), plan, made.name)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from pipelines.errors import RecipeError
 from pipelines.recipe import ComparisonConfig, Recipe, validate_recipe
 from results.headline import split_comparisons
 from results.stored_comparison import TOKENS
+from universality.errors import InputError
 
 if TYPE_CHECKING:
     from storage import Run
@@ -94,5 +94,5 @@ def readable_recipe(run: Run) -> Recipe | None:
     """The recipe of a run with its defaults, or None where it is none that this version can read."""
     try:
         return validate_recipe(run.record.get("recipe") or {}, f"run {run.name}")
-    except RecipeError:
+    except InputError:
         return None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipelines.engine.step import StepContext, find_step
-from pipelines.errors import RecipeError, TrainingDiverged
+from pipelines.errors import TrainingDiverged
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe, validate_recipe
 from pipelines.steps.dictionary_steps import missed_target
@@ -67,7 +67,7 @@ def test_a_resolved_recipe_says_every_setting_and_is_the_same_recipe(name):
 
 
 def test_a_k_left_over_is_refused_by_name():
-    with pytest.raises(RecipeError, match="k must be absent from relu"):
+    with pytest.raises(InputError, match="k must be absent from relu"):
         load_recipe("tiny", [f"{SAE}.architecture=relu"])
 
 

@@ -12,10 +12,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 
-from pipelines.errors import HubError, RecipeError
+from pipelines.errors import HubError
 from pipelines.hub import fetch_sae, sae_commit, sae_source
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
+from universality.errors import InputError
 from universality.sae import SparseAutoencoder, load_sae
 from universality.sae.activations import TopK
 from universality.sae.formats import save_sae
@@ -220,6 +221,6 @@ def test_the_commit_is_in_the_key_whatever_the_revision_is_called(cached):
     ],
 )
 def test_a_dictionary_has_one_place(entry, words):
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(InputError) as caught:
         planned(entry)
     assert words in str(caught.value)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from pipelines.errors import RecipeError
 from pipelines.recipe import Recipe, load_recipe, shipped_recipes
+from universality.errors import InputError
 
 
 def test_every_shipped_recipe_is_legal_and_described():
@@ -47,29 +47,29 @@ def test_overrides_may_name_what_the_file_leaves_to_defaults():
     ],
 )
 def test_a_bad_override_says_where_and_what(override, words):
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(InputError) as caught:
         load_recipe("tiny", [override])
     for word in words:
         assert word in str(caught.value)
 
 
 def test_an_unknown_recipe_names_the_nearest(tmp_path):
-    with pytest.raises(RecipeError, match="Did you mean 'quickstart'"):
+    with pytest.raises(InputError, match="Did you mean 'quickstart'"):
         load_recipe("quickstat")
-    with pytest.raises(RecipeError, match="existing file"):
+    with pytest.raises(InputError, match="existing file"):
         load_recipe(str(tmp_path / "none.yaml"))
 
 
 def test_a_misnamed_hook_point_is_refused_before_anything_is_trained():
-    with pytest.raises(RecipeError, match=r"hook_point of 'main' .*Did you mean blocks\.0\.mlp\.hook_post"):
+    with pytest.raises(InputError, match=r"hook_point of 'main' .*Did you mean blocks\.0\.mlp\.hook_post"):
         load_recipe("tiny", ["comparisons.0.hook_point=blocks.0.mlp.hook_pots"])
-    with pytest.raises(RecipeError, match="one of the blocks 0 to 0"):
+    with pytest.raises(InputError, match="one of the blocks 0 to 0"):
         load_recipe("tiny", ["comparisons.0.hook_point=blocks.1.mlp.hook_post"])
 
 
 def test_pretrained_models_are_never_fed_the_ids_of_a_tokenizer_trained_here():
     with pytest.raises(
-        RecipeError, match=r"must be that of the pretrained models; got kind train.*pythia-70m"
+        InputError, match=r"must be that of the pretrained models; got kind train.*pythia-70m"
     ):
         load_recipe("pythia-seeds", ["tokenizer={kind: train, vocab_size: 2048}"])
 
@@ -77,7 +77,7 @@ def test_pretrained_models_are_never_fed_the_ids_of_a_tokenizer_trained_here():
 def test_broken_yaml_names_the_line(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("recipe: x\nmodels: [1, 2\n")
-    with pytest.raises(RecipeError, match=r"broken\.yaml:\d+:\d+"):
+    with pytest.raises(InputError, match=r"broken\.yaml:\d+:\d+"):
         load_recipe(str(path))
 
 

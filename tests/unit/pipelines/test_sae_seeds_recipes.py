@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.errors import RecipeError
 from pipelines.plan import build_plan
 from pipelines.recipe import DictionarySpec, Recipe, dictionary_specs, load_recipe
+from universality.errors import InputError
 
 ONE_MODEL = ["models.model_seeds=[0]"]
 FIVE = [*ONE_MODEL, "comparisons.0.sae_seeds=[0, 1, 2, 3, 4]"]
@@ -91,7 +91,7 @@ def test_a_dictionary_from_elsewhere_takes_the_place_of_one_seed():
     ],
 )
 def test_illegal_seeds_are_refused_in_words(overrides, said):
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(InputError, match=said):
         load_recipe("tiny", list(overrides))
 
 

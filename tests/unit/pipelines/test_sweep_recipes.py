@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.errors import RecipeError
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe, training_tokens
+from universality.errors import InputError
 
 HOOK = "hook_point: blocks.0.mlp.hook_post"
 BASE = "sae: {d_sae: 32, k: 4, tokens: 1000}"
@@ -47,15 +47,15 @@ def test_points_join_settings_that_belong_together():
     ],
 )
 def test_what_is_wrong_is_named(more, said):
-    with pytest.raises(RecipeError, match=said):
+    with pytest.raises(InputError, match=said):
         sweep(more)
 
 
 def test_ids_differ_and_something_is_to_be_done():
     one = f"{{id: s, {HOOK}, {BASE}}}"
-    with pytest.raises(RecipeError, match="sweep ids must differ"):
+    with pytest.raises(InputError, match="sweep ids must differ"):
         load_recipe("tiny", [f"sweeps=[{one}, {one}]"])
-    with pytest.raises(RecipeError, match=r"comparisons \(or sweeps\) must name something"):
+    with pytest.raises(InputError, match=r"comparisons \(or sweeps\) must name something"):
         load_recipe("tiny", ["comparisons=[]"])
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from pipelines.cli.runs import training_rows_sentence
-from pipelines.errors import RecipeError
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
+from universality.errors import InputError
 
 LIVE = "activation_source=live"
 ACTIVATIONS = {f"activations/{model}/sae_{half}" for model in ("m0", "m1") for half in "ab"} | {
@@ -88,7 +88,7 @@ def test_a_policy_moves_what_it_can_change():
     ],
 )
 def test_a_bad_policy_says_where_and_what(override, words):
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(InputError) as caught:
         load_recipe("tiny", [override])
     assert words in str(caught.value)
 

@@ -7,13 +7,13 @@ import pytest
 from pipelines.corpus import demo, pinned_digests
 from pipelines.corpus.build import build_corpus
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, SplitConfig, TextFolder
-from pipelines.corpus.errors import SourceMissing
 from pipelines.corpus.packages import PACKAGES, locate
 from pipelines.corpus.read import read_corpus
 from pipelines.corpus.split import TRAIN_PARTS
+from pipelines.errors import SourceMissing
 from pipelines.tokens.build import build_tokenizer, build_tokens
-from pipelines.tokens.errors import PackingError
 from pipelines.tokens.tokenizer_config import TokensConfig, TrainedTokenizer
+from universality.errors import InputError
 
 SPLIT = SplitConfig(fit_tokens=6_000, score_tokens=6_000, validation_tokens=2_000)
 TOKENS = TokensConfig(n_ctx=64, fit_tokens=6_000, score_tokens=6_000, validation_tokens=2_000)
@@ -126,7 +126,7 @@ def test_everything_is_the_same_a_second_time(texts, made):
 def test_a_context_longer_than_the_held_out_text(texts, made):
     tokenizer, _ = made
     config = TOKENS.model_copy(update={"n_ctx": 30_000})
-    with pytest.raises(PackingError, match="n_ctx of the part 'fit' must be at most"):
+    with pytest.raises(InputError, match="n_ctx of the part 'fit' must be at most"):
         build_tokens(texts, tokenizer, config, 0)
 
 

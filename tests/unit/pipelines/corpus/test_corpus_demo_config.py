@@ -5,8 +5,9 @@ import pytest
 
 from pipelines.corpus import demo, packages, pinned_digests
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
-from pipelines.corpus.errors import CorpusError, SourceMissing
 from pipelines.corpus.read import read_corpus
+from pipelines.errors import SourceMissing
+from universality.errors import InputError
 
 
 def test_configs_are_light():
@@ -20,9 +21,9 @@ def test_configs_are_light():
 
 
 def test_an_unknown_domain_names_the_nearest():
-    with pytest.raises(CorpusError, match="Did you mean 'hebrew'"):
+    with pytest.raises(InputError, match="Did you mean 'hebrew'"):
         demo.caps(DemoMix(domains=("hebrw",)))
-    with pytest.raises(CorpusError, match="got 'pythom'"):
+    with pytest.raises(InputError, match="got 'pythom'"):
         demo.caps(DemoMix(max_bytes={"pythom": 5}))
 
 
@@ -59,5 +60,5 @@ def test_a_changed_text_is_refused():
     facts = {domain: {"sha256": digest} for domain, digest in pinned_digests.PINS["small"].items()}
     pinned_digests.check(source, CorpusConfig(sources=(source,)), facts)
     facts["hebrew"] = {"sha256": "0" * 64}
-    with pytest.raises(CorpusError, match="domain 'hebrew' of the demo mix 'small' must be text with sha256"):
+    with pytest.raises(InputError, match="domain 'hebrew' of the demo mix 'small' must be text with sha256"):
         pinned_digests.check(source, CorpusConfig(sources=(source,)), facts)

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from pipelines.corpus import files as corpus_files
 from pipelines.corpus.corpus_config import CorpusConfig, JsonLines, ParquetFiles, TextFolder
-from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.corpus.read import read_corpus
+from universality.errors import InputError
 
 PROSE = "The quick brown fox jumps over the lazy dog, number {i}, and then it sleeps for a while.\n"
 
@@ -75,7 +75,7 @@ def test_undecodable_bytes_are_told_by_file_and_offset(tmp_path, monkeypatch):
     good = ("ж" * 40 + "\n").encode() * 5
     (tmp_path / "a.txt").write_bytes(good + b"\xff\xfe" + good)
     with pytest.raises(
-        CorpusError, match=rf"a\.txt must be valid utf-8; got bytes ff fe.* at offset {len(good)}\."
+        InputError, match=rf"a\.txt must be valid utf-8; got bytes ff fe.* at offset {len(good)}\."
     ):
         corpus_of(TextFolder(path=str(tmp_path)))
 
@@ -83,7 +83,7 @@ def test_undecodable_bytes_are_told_by_file_and_offset(tmp_path, monkeypatch):
 def test_a_character_cut_off_at_the_end_of_a_file_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_files, "_BLOCK", 81)
     (tmp_path / "a.txt").write_bytes("ж".encode() * 40 + b"\xd0")
-    with pytest.raises(CorpusError, match="offset 80"):
+    with pytest.raises(InputError, match="offset 80"):
         corpus_of(TextFolder(path=str(tmp_path)))
 
 
@@ -109,13 +109,13 @@ def test_json_lines(tmp_path, suffix):
 def test_json_errors_say_where(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"text": PROSE}) + "\n{broken\n")
-    with pytest.raises(CorpusError, match=r"a\.jsonl:2 must be one JSON object; got .* at column 2"):
+    with pytest.raises(InputError, match=r"a\.jsonl:2 must be one JSON object; got .* at column 2"):
         corpus_of(JsonLines(path=str(path)))
     path.write_text(json.dumps({"text": 5}))
-    with pytest.raises(CorpusError, match=r"column 'text' of .*:1 must be text; got int 5"):
+    with pytest.raises(InputError, match=r"column 'text' of .*:1 must be text; got int 5"):
         corpus_of(JsonLines(path=str(path)))
     path.write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
-    with pytest.raises(CorpusError, match="offset 24"):
+    with pytest.raises(InputError, match="offset 24"):
         corpus_of(JsonLines(path=str(path)))
 
 
@@ -129,7 +129,7 @@ def test_a_missing_column_names_those_there_are(tmp_path, kind):
         frame.to_parquet(tmp_path / "a.parquet")
         source = ParquetFiles(path=str(tmp_path), text_column="contents")
     with pytest.raises(
-        CorpusError, match=r"one of \['content', 'label'\]; got 'contents'.*Did you mean 'content'\?"
+        InputError, match=r"one of \['content', 'label'\]; got 'contents'.*Did you mean 'content'\?"
     ):
         corpus_of(source)
 
@@ -145,24 +145,24 @@ def test_parquet(tmp_path):
 
 def test_a_file_that_is_no_parquet(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no")
-    with pytest.raises(CorpusError, match=r"a\.parquet must be Parquet"):
+    with pytest.raises(InputError, match=r"a\.parquet must be Parquet"):
         corpus_of(ParquetFiles(path=str(tmp_path)))
 
 
 def test_nothing_to_read(tmp_path):
-    with pytest.raises(CorpusError, match="must be a file or folder"):
+    with pytest.raises(InputError, match="must be a file or folder"):
         corpus_of(TextFolder(path=str(tmp_path / "nowhere")))
     (tmp_path / "a.md").write_text("x" * 50)
-    with pytest.raises(CorpusError, match=r"files end in \['\.md'\]"):
+    with pytest.raises(InputError, match=r"files end in \['\.md'\]"):
         corpus_of(TextFolder(path=str(tmp_path)))
     (tmp_path / "a.txt").write_text(" \n" * 100)
-    with pytest.raises(CorpusError, match="got no text"):
+    with pytest.raises(InputError, match="got no text"):
         corpus_of(TextFolder(path=str(tmp_path)))
 
 
 def test_one_document_only(tmp_path):
     (tmp_path / "only.txt").write_text(PROSE)
-    with pytest.raises(CorpusError, match=r"at least two documents.*one document, 'only\.txt'"):
+    with pytest.raises(InputError, match=r"at least two documents.*one document, 'only\.txt'"):
         corpus_of(TextFolder(path=str(tmp_path)))
 
 

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 
 from pipelines.corpus.corpus_config import CorpusConfig, HubDataset
-from pipelines.corpus.errors import CorpusError, SourceMissing
 from pipelines.corpus.read import read_corpus
+from pipelines.errors import SourceMissing
+from universality.errors import InputError
 
 ROWS = pd.DataFrame(
     {
@@ -34,7 +35,7 @@ def test_a_folder_saved_to_disk(datasets, tmp_path):
 
     datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "two"))
     assert len(texts_of(name=str(tmp_path / "two"), split="test")) == 20
-    with pytest.raises(CorpusError, match=r"one of \['test', 'train'\]; got 'tests'.*Did you mean 'test'"):
+    with pytest.raises(InputError, match=r"one of \['test', 'train'\]; got 'tests'.*Did you mean 'test'"):
         texts_of(name=str(tmp_path / "two"), split="tests")
 
 
@@ -43,12 +44,12 @@ def test_a_folder_of_data_files_is_streamed(datasets, tmp_path):
     folder.mkdir()
     ROWS.to_parquet(folder / "train.parquet")
     assert texts_of(name=str(folder))["text"].tolist() == ROWS["text"].tolist()
-    with pytest.raises(CorpusError, match=r"one of \['lang', 'text'\]; got 'texts'"):
+    with pytest.raises(InputError, match=r"one of \['lang', 'text'\]; got 'texts'"):
         texts_of(name=str(folder), text_column="texts")
 
 
 def test_an_unknown_dataset(datasets, tmp_path):
-    with pytest.raises(CorpusError, match="must be a dataset of the hub"):
+    with pytest.raises(InputError, match="must be a dataset of the hub"):
         texts_of(name=str(tmp_path / "nowhere"))
 
 

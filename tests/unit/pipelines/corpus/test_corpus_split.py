@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.corpus.corpus_config import SplitConfig
-from pipelines.corpus.errors import CorpusError
 from pipelines.corpus.read import Corpus
 from pipelines.corpus.split import PARTS, TRAIN_PARTS, fair_shares, split_corpus
+from universality.errors import InputError
 
 CONFIG = SplitConfig(fit_tokens=20_000, score_tokens=20_000, validation_tokens=5_000)
 
@@ -100,7 +100,7 @@ def test_the_seed_and_nothing_else_decides(mixed):
 
 def test_too_little_text_is_refused_with_a_remedy():
     with pytest.raises(
-        CorpusError, match=r"parts .* filled with at least one document each.*lower max_document_bytes"
+        InputError, match=r"parts .* filled with at least one document each.*lower max_document_bytes"
     ):
         split_corpus(corpus_of([("text", 3, 2_000)]), CONFIG, 0)
 

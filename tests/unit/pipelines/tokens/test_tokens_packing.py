@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.tokens.encode import TokenLists
-from pipelines.tokens.errors import PackingError
 from pipelines.tokens.packing import context_blocks, pack
+from universality.errors import InputError
 
 BOS = 0
 
@@ -39,7 +39,7 @@ def test_documents_are_separated_and_go_on_in_the_next_context():
 
 
 def test_nothing_to_pack():
-    with pytest.raises(PackingError, match="at least one, with a token"):
+    with pytest.raises(InputError, match="at least one, with a token"):
         pack(lists_of([0]), np.array([0]), 4, BOS)
 
 
@@ -97,5 +97,5 @@ def test_the_generator_decides_the_order_and_blocks_do_not():
 
 @pytest.mark.parametrize(("n_ctx", "n_tokens"), [(60, None), (8, 7)])
 def test_a_context_longer_than_everything(n_ctx, n_tokens):
-    with pytest.raises(PackingError, match=rf"n_ctx of the contexts must be at most 49.*got {n_ctx}"):
+    with pytest.raises(InputError, match=rf"n_ctx of the contexts must be at most 49.*got {n_ctx}"):
         blocks_of(lists_of([10, 20, 5, 13]), range(4), n_tokens, n_ctx=n_ctx)

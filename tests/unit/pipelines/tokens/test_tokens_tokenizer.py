@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from pipelines.tokens.encode import encode_documents
-from pipelines.tokens.errors import TokenizerError
 from pipelines.tokens.tokenizer import bos_id, tokenizer_json, train_tokenizer
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
 from pipelines.tokens.vocabulary import byte_of_character, token_bytes, vocabulary_table
+from universality.errors import InputError
 from universality.transformers.tokenizer import load_tokenizer
 
 TEXTS = [
@@ -78,9 +78,7 @@ def test_the_byte_table_is_the_library_s():
 
 
 def test_more_vocabulary_than_the_text_has_pairs_for():
-    with pytest.raises(
-        TokenizerError, match=r"vocab_size of the tokenizer must be at most 2\d\d, .*got 5000"
-    ):
+    with pytest.raises(InputError, match=r"vocab_size of the tokenizer must be at most 2\d\d, .*got 5000"):
         train_tokenizer(["tiny text"] * 2, TrainedTokenizer(vocab_size=5000))
 
 
@@ -89,9 +87,9 @@ def test_a_file(tmp_path):
     path.write_bytes(CONTENT)
     assert tokenizer_json(TokenizerFile(path=str(path)), []) == CONTENT
     path.write_text("{}")
-    with pytest.raises(TokenizerError, match=r"must be a readable tokenizer\.json"):
+    with pytest.raises(InputError, match=r"must be a readable tokenizer\.json"):
         tokenizer_json(TokenizerFile(path=str(path)), [])
-    with pytest.raises(TokenizerError, match="nowhere"):
+    with pytest.raises(InputError, match="nowhere"):
         tokenizer_json(TokenizerFile(path=str(tmp_path / "nowhere")), [])
 
 
@@ -107,12 +105,12 @@ def test_a_local_folder_through_transformers(tmp_path):
 
 
 def test_an_unknown_hub_tokenizer(tmp_path):
-    with pytest.raises(TokenizerError, match="must be a tokenizer of the hub"):
+    with pytest.raises(InputError, match="must be a tokenizer of the hub"):
         tokenizer_json(HubTokenizer(name=str(tmp_path / "nowhere")), [])
 
 
 def test_an_unknown_start_token():
-    with pytest.raises(TokenizerError, match=r"none of \['<begin>'\]"):
+    with pytest.raises(InputError, match=r"none of \['<begin>'\]"):
         bos_id(TOKENIZER, "<begin>")
 
 
@@ -138,5 +136,5 @@ def test_a_byte_fallback_vocabulary():
 
 def test_a_vocabulary_that_is_no_bytes_is_refused():
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]"))
-    with pytest.raises(TokenizerError, match="must be byte-level or with byte fallback"):
+    with pytest.raises(InputError, match="must be byte-level or with byte fallback"):
         token_bytes(tokenizer)
