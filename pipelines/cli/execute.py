@@ -97,7 +97,7 @@ def choose_executor(workers: int | None, scheduler: str | None, serial: bool) ->
         constraint = "at most one of --workers, --scheduler, --serial"
         raise refusal("options", "run", constraint, chosen, "Drop all but one.")
     if serial:
-        from pipelines.engine.serial import SerialExecutor
+        from pipelines.engine.executor import SerialExecutor
 
         return SerialExecutor()
     from pipelines.engine.cluster import DaskExecutor

@@ -115,7 +115,7 @@ def _what_changed(plan: Plan, node_id: str, manifest: dict[str, Any]) -> str:
 def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) -> dict[str, Any]:
     """The plan as JSON values: nodes in order, totals of what is to be computed, critical path."""
     from pipelines.engine import critical_path
-    from pipelines.engine.schedule import makespan
+    from pipelines.engine.plan import makespan
 
     keys = plan.keys()
 

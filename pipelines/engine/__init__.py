@@ -4,9 +4,9 @@
 >>> outcome = run_plan(plan, store, run, executor=SerialExecutor())    # doctest: +SKIP
 """
 
+from pipelines.engine.executor import SerialExecutor
 from pipelines.engine.plan import Node, Plan, bottom_levels, critical_path
 from pipelines.engine.runner import RunOutcome, run_plan
-from pipelines.engine.serial import SerialExecutor
 from pipelines.engine.step import Estimate, Step, StepContext, find_step, registered_steps, step
 
 # The Dask executor is imported where it is used (pipelines.engine.cluster): a run that finds everything

@@ -1,4 +1,4 @@
-"""What the runner asks of an executor."""
+"""What the runner asks of an executor, and the simplest one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.engine.plan import Node
-from pipelines.engine.task import Emit, Event
+from pipelines.engine.task import Emit, Event, execute
 from universality.errors import UniversalityError
 
 if TYPE_CHECKING:
@@ -55,3 +55,31 @@ class Executor(Protocol):
     def stop(self) -> None:
         """Drop what runs and free everything. Safe to call twice, and before :meth:`start`."""
         ...
+
+
+class SerialExecutor:
+    """Runs one node after another, in this process. For debugging, and for small plans."""
+
+    name = "serial"
+
+    def start(self, nodes: Sequence[Node], store: Store, emit: Emit) -> None:
+        """Get ready to compute; called once, and only when something is to be computed."""
+        self._store = store
+        self._emit = emit
+        self._task: Mapping[str, Any] | None = None
+
+    def fits(self, node: Node, running: Sequence[Node]) -> bool:
+        """Whether the node may start beside those that run."""
+        return not running
+
+    def submit(self, task: Mapping[str, Any], priority: float) -> None:
+        """Take a task; :meth:`wait` computes it."""
+        self._task = task
+
+    def wait(self) -> list[Event]:
+        """Compute the task taken and answer with its outcome."""
+        task, self._task = self._task, None
+        return [execute(task, self._emit, self._store)] if task is not None else []
+
+    def stop(self) -> None:
+        """Nothing outlives :meth:`wait`."""

@@ -7,6 +7,7 @@ import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from pipelines.engine.step import Estimate, find_step
@@ -150,27 +151,25 @@ class Plan:
 
 
 def _topological(nodes: list[Node]) -> list[Node]:
-    """Kahn's algorithm, the earliest given node first among the ready ones."""
-    position = {node.id: place for place, node in enumerate(nodes)}
-    waiting = {node.id: len(set(node.inputs.values())) for node in nodes}
-    readers: dict[str, list[str]] = {node.id: [] for node in nodes}
-    for node in nodes:
-        for source in set(node.inputs.values()):
-            readers[source].append(node.id)
-    ready = [position[node_id] for node_id, count in waiting.items() if count == 0]
-    heapq.heapify(ready)
-    ordered: list[Node] = []
-    while ready:
-        node = nodes[heapq.heappop(ready)]
-        ordered.append(node)
-        for reader in readers[node.id]:
-            waiting[reader] -= 1
-            if waiting[reader] == 0:
-                heapq.heappush(ready, position[reader])
-    if len(ordered) < len(nodes):
-        stuck = sorted(node_id for node_id, count in waiting.items() if count)
+    """The earliest given node first among those whose inputs are all there."""
+    place = {node.id: position for position, node in enumerate(nodes)}
+    sorter = TopologicalSorter(
+        {place[node.id]: [place[source] for source in node.inputs.values()] for node in nodes}
+    )
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        circle = sorted(nodes[position].id for position in set(error.args[1]))
         remedy = "Remove one of these inputs."
-        raise refusal("inputs", "the plan", "free of circles", f"a circle among {stuck}", remedy)
+        raise refusal("inputs", "the plan", "free of circles", f"a circle among {circle}", remedy) from None
+    ready: list[int] = []
+    ordered: list[Node] = []
+    while sorter.is_active():
+        for position in sorter.get_ready():
+            heapq.heappush(ready, position)
+        position = heapq.heappop(ready)
+        ordered.append(nodes[position])
+        sorter.done(position)
     return ordered
 
 
@@ -208,3 +207,37 @@ def critical_path(plan: Plan, seconds: Callable[[Node], float] | None = None) ->
         path.append(max(candidates, key=lambda node_id: levels[node_id]))
         candidates = readers[path[-1]]
     return path
+
+
+def makespan(plan: Plan, seconds: Callable[[Node], float], workers: int) -> float:
+    """Wall time of the plan under the runner's rule: ready nodes by falling bottom level.
+
+    Args:
+        plan: the plan.
+        seconds: cost of a node; 0 for those in the store.
+        workers: steps that may run at once, at least 1; a step with several threads takes as many.
+
+    Returns:
+        Seconds; at least the critical path and at least the summed cost over the workers (for nodes of
+        one thread), at most the summed cost.
+    """
+    levels = bottom_levels(plan, seconds)
+    order = {node.id: place for place, node in enumerate(plan)}
+    readers = plan.dependants()
+    waiting = {node.id: len(set(node.inputs.values())) for node in plan}
+    ready = [(-levels[node.id], order[node.id], node) for node in plan if not waiting[node.id]]
+    heapq.heapify(ready)
+    running: list[tuple[float, int, Node]] = []
+    now, free = 0.0, workers
+    while ready or running:
+        while ready and (not running or free >= ready[0][2].threads):
+            node = heapq.heappop(ready)[2]
+            free -= node.threads
+            heapq.heappush(running, (now + seconds(node), order[node.id], node))
+        now, _, finished = heapq.heappop(running)
+        free += finished.threads
+        for reader in readers[finished.id]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heapq.heappush(ready, (-levels[reader], order[reader], plan[reader]))
+    return now

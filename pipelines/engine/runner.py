@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engine.executor import SerialExecutor
 from pipelines.engine.journal import Journal
 from pipelines.engine.plan import Node, Plan, bottom_levels
-from pipelines.engine.serial import SerialExecutor
 from pipelines.engine.task import Event, describe_task
 
 if TYPE_CHECKING:

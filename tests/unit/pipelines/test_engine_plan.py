@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.engine import Estimate, Node, Plan, bottom_levels, critical_path, step
-from pipelines.engine.schedule import makespan
+from pipelines.engine.plan import makespan
 from pipelines.engine.step import _STEPS, find_step
 from universality.errors import InputError
 
