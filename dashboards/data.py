@@ -5,20 +5,15 @@ read once, a running one is read again as it grows. Frames are shared by all vis
 every function that derives something makes a new frame.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import streamlit as st
 
 from results.stored_comparison import StoredComparison, comparisons_of
-from storage import RunMissing, StoreError, open_store
-
-if TYPE_CHECKING:
-    from storage import Run, Store
+from storage import Run, RunMissing, Store, StoreError, open_store
 
 #: Rows of a table that a screen sends to the browser at once; more are counted, not sent.
 MAX_ROWS = 5_000

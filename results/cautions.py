@@ -3,24 +3,19 @@
 Sentences are Markdown with named amounts in braces, so that a report can put a macro where a screen puts the number.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from results.headline import overall_values
 from results.progress import READY
 from results.remembering import remembered
-from results.stored_comparison import step_warnings
+from results.stored_comparison import StoredComparison, step_warnings
 from storage.errors import ArtifactMissing
 from universality.compare.marks import flagged_pairs
-
-if TYPE_CHECKING:
-    from results.stored_comparison import StoredComparison
 
 #: Fewer models say little about models at large; below it "universal" is a strong word.
 FEW_MODELS = 5

@@ -1,16 +1,12 @@
 """What the runner asks of an executor, and the simplest one."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pipelines.engine.plan import Node
 from pipelines.engine.task import Emit, Event, execute
+from storage import Store
 from universality.errors import UniversalityError
-
-if TYPE_CHECKING:
-    from storage import Store
 
 
 class ExecutorError(UniversalityError, RuntimeError):

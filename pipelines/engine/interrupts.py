@@ -4,17 +4,14 @@ A training that is stopped inside an optimiser step has weights of two steps; st
 save its state at once and go on from there.
 """
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from pipelines.engine.step import StepContext
+from pipelines.engine.step import StepContext
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 

@@ -9,17 +9,12 @@ Events are JSON objects with ``time`` (seconds since 1970) and ``event``:
 ``failed`` (node, error, traceback), ``skipped`` (node, because), ``run_finished`` (status, wall_s).
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from pipelines.engine.plan import Node, Plan
 from pipelines.engine.task import Event
-
-if TYPE_CHECKING:
-    from storage import Run
+from storage import Run
 
 
 class Journal:

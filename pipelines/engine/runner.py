@@ -13,16 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipelines.engine.executor import SerialExecutor
+from pipelines.engine.executor import Executor, SerialExecutor
 from pipelines.engine.journal import Journal
 from pipelines.engine.plan import Node, Plan, bottom_levels
 from pipelines.engine.task import Event, describe_task
-
-if TYPE_CHECKING:
-    from pipelines.engine.executor import Executor
-    from storage import Run, Store
+from storage import Run, Store
 
 EXIT_CODES = {"done": 0, "failed": 1, "partial": 3, "interrupted": 130}
 

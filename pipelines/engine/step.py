@@ -5,17 +5,13 @@ code itself is never hashed, so a change that moves results must raise the versi
 what the step costs, which :class:`Estimate` guides order and packing, and which tables of a run are its own.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from storage import Artifact, ArtifactWriter, Checkpoint
 from universality.errors import refusal
-
-if TYPE_CHECKING:
-    from storage import Artifact, ArtifactWriter, Checkpoint
 
 #: The package whose import registers the shipped steps.
 SHIPPED_STEPS = "pipelines.steps"

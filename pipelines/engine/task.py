@@ -5,8 +5,6 @@ travels and both executors run the very same code. It answers with JSON values t
 reported as text, because not every exception survives a journey between processes.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import socket
@@ -18,15 +16,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines.engine.plan import Node
 from pipelines.engine.step import Step, StepContext, find_step
 from pipelines.engine.threads import limit_threads
+from storage import Store
 from universality.errors import refusal
-
-if TYPE_CHECKING:
-    from storage import Store
 
 Event = dict[str, Any]
 Emit = Callable[[Event], None]

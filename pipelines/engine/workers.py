@@ -7,25 +7,21 @@ counts memory-mapped pages as used and would kill healthy workers; the executor 
 estimates instead.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import dask.config
 from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
 
 from pipelines.engine.executor import ExecutorError
 from pipelines.engine.task import Event, execute
+from storage import Store
 from universality.errors import refusal
-
-if TYPE_CHECKING:
-    from storage import Store
 
 START_TIMEOUT = 120
 #: Training frees and asks again for the same megabytes thousands of times a minute. Dask's own setting (trim at 64 kB)

@@ -1,9 +1,7 @@
 """Files for other programs: the graph, what every column means, the recipe to run again, the environment."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -17,10 +15,8 @@ from pipelines.report.table_files import TABLES
 from results.export import EDGES, NODES, assigned_graph, graphml
 from results.headline import split_comparisons
 from results.schema_figures import FIGURES
+from storage import Run
 from universality.schema import Column, TableSchema, column_type
-
-if TYPE_CHECKING:
-    from storage import Run
 
 
 def write_data_files(

@@ -1,10 +1,8 @@
 """Write every figure and table of a report that the given tables allow, and keep what its page shows."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,10 +15,7 @@ from pipelines.report.markdown import markdown_table
 from results.export import csv_bytes
 from results.headline import split_comparisons
 from results.pins import Pins
-from storage import StoreError
-
-if TYPE_CHECKING:
-    from storage import Run
+from storage import Run, StoreError
 
 Write = Callable[[str, "bytes | str"], None]
 

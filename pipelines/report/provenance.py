@@ -1,21 +1,17 @@
 """Where every number comes from: what was asked, which artifacts answered, on what, with which warnings."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Mapping
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from pipelines.report.results_schema import VERSION
 from results.headline import summary_values
 from results.stored_comparison import step_warnings
-
-if TYPE_CHECKING:
-    from storage import Run
+from storage import Run
 
 #: Facts that differ from one computation of the same bytes to the next.
 TIMED_FACTS = frozenset({"wall_s", "peak_memory", "started", "finished", "created", "host", "pid"})

@@ -1,12 +1,10 @@
 """Write the report of a run: tables, figures, LaTeX, provenance, and what is missing."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -25,11 +23,7 @@ from pipelines.report.side_by_side import RunComparison, beside_values, run_comp
 from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
 from results.export import csv_bytes, parquet_bytes
 from results.pins import pinned_rows
-from storage import ArtifactCorrupt, TableMissing
-
-if TYPE_CHECKING:
-    from storage import Run
-
+from storage import ArtifactCorrupt, Run, TableMissing
 
 #: The step that makes a table; of all others it is "comparison", or makes no sense without one.
 OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "pinned": "(no step)"}

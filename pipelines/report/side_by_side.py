@@ -1,10 +1,8 @@
 """Several runs in one report: one figure and one table over all of them, and the same figures side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -21,9 +19,7 @@ from results.side_by_side import (
     headlines_beside,
     settings_beside,
 )
-
-if TYPE_CHECKING:
-    from storage import Run
+from storage import Run
 
 #: Figures that are drawn for every run and stand side by side, one column each.
 EACH = ("correlation", "classes", "membership", "r_by_rate", "domains", "dictionaries")

@@ -12,10 +12,10 @@ from pipelines.estimates import Sizes
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import shared_rows
 from results.stored_comparison import input_name
+from storage import Artifact
 from universality.table_schemas import COMPARISON
 
 if TYPE_CHECKING:
-    from storage import Artifact
     from universality.compare.pair import Dictionary, DictionaryPair
     from universality.compare.stages import Stages
     from universality.rows import Rows

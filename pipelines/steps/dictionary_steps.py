@@ -13,14 +13,14 @@ from pipelines.errors import TrainingDiverged
 from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
 from pipelines.steps.model_steps import open_transformer, special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
+from storage import Artifact, ArtifactWriter
 from universality.errors import refusal
+from universality.sae.sae_config import SAETrainingConfig
 from universality.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from storage import Artifact, ArtifactWriter
     from universality.sae import SparseAutoencoder
     from universality.sae.evaluation import Quality
-    from universality.sae.sae_config import SAETrainingConfig
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,9 @@
 """Steps that make transformers and read their activations."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +11,9 @@ from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
+from storage import Artifact
 from universality.errors import InputError, refusal
 from universality.seeds import derive_seed
-
-if TYPE_CHECKING:
-    from storage import Artifact
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.engine.step import StepContext
 from pipelines.steps.model_steps import open_transformer, part_contexts, positions_that_count
+from storage import Artifact
+from universality.sae.sae_config import SAETrainingConfig
 
 if TYPE_CHECKING:
-    from storage import Artifact
     from universality.rows import Rows
-    from universality.sae.sae_config import SAETrainingConfig
 
 #: Share of rows left out for their norm above which the run warns.
 MANY_OUTLIERS = 0.01

@@ -1,9 +1,7 @@
 """Steps that train and judge the dictionaries of a sweep."""
 
-from __future__ import annotations
-
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +15,8 @@ from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import training_source
 from results.schema import SWEEPS
 from results.stored_comparison import input_name
+from storage import Artifact
 from universality.seeds import derive_seed
-
-if TYPE_CHECKING:
-    from storage import Artifact
-
 
 #: What is known of a dictionary whose training ended well.
 MEASURED = ("l0", "fvu", "dead_fraction", "n_dense", "ce_recovered", "kl_recovered")

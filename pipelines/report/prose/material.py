@@ -1,10 +1,8 @@
 """What the text of a report is written from: the recipe in force, the run's facts, and its tables by comparison."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +10,8 @@ import pandas as pd
 from pipelines.recipe import ComparisonConfig, Recipe, validate_recipe
 from results.headline import split_comparisons
 from results.stored_comparison import TOKENS
+from storage import Run
 from universality.errors import InputError
-
-if TYPE_CHECKING:
-    from storage import Run
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,7 @@
 """Write the text of a report: ``methods``, ``macros.tex``, ``references.bib``, the checklist and the limitations."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -16,9 +14,7 @@ from pipelines.report.prose.methods import checklist_text, methods_sections
 from pipelines.report.prose.run_numbers import add_run_numbers
 from pipelines.report.prose.sweep_numbers import add_sweep_numbers
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
-
-if TYPE_CHECKING:
-    from storage import Run
+from storage import Run
 
 
 def write_text(
