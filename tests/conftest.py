@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 
+# One thread for each process of pytest-xdist, which reads this when it starts: they share the cores, and threads of
+# BLAS that wait for each other spin.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+# Nothing that is imported and collected becomes garbage; looking for it takes a quarter of the time.
+gc.disable()
+
 SUPPORT = Path(__file__).parent / "support"
 sys.path.append(str(SUPPORT))
 import shared_folders
@@ -34,8 +41,8 @@ def pytest_collection_finish() -> None:
 
     Streamlit collects after every page that it draws.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)
