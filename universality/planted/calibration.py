@@ -147,10 +147,10 @@ def prepare(
 
     With ``replicates`` they have these and raw activations, without which no verdict and no group is known.
     """
-    fit = split_documents(planted.documents, root_seed, planted.domains)
+    fit = split_documents(planted.documents, root_seed, planted.domains, planted.sources)
     rows = Rows(
         planted.documents, fit, domains=planted.domains, tokens=planted.tokens, positions=planted.positions,
-        n_ctx=planted.n_ctx,
+        n_ctx=planted.n_ctx, sources=planted.sources,
     )  # fmt: skip
     second = {f"{model}r": model for model in planted.replicates} if replicates else {}
     acts = {**planted.acts, **{name: planted.replicates[model] for name, model in second.items()}}

@@ -135,7 +135,7 @@ def _loud_features(config: PlantConfig, text: Text, models: tuple[str, ...], roo
 def _outlier_rows(text: Text, root_seed: int) -> np.ndarray:
     """Rows of one document of the score half that a comparison with the world's own seed makes."""
     rng = generator(root_seed, "planted-outliers")
-    fit = split_documents(text.documents, root_seed, text.domains)
+    fit = split_documents(text.documents, root_seed, text.domains, text.sources)
     long_enough = np.flatnonzero(~fit[text.starts] & (text.lengths >= N_OUTLIER_ROWS))
     document = rng.choice(long_enough)
     return np.sort(text.starts[document] + rng.choice(text.lengths[document], N_OUTLIER_ROWS, replace=False))

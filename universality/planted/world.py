@@ -60,7 +60,7 @@ class Planted:
 
     def inputs(self) -> dict[str, Any]:
         """Every keyword of ``compare`` besides the activations and the settings."""
-        names = ("documents", "domains", "tokens", "positions", "raw", "replicates", "untrained")
+        names = ("documents", "sources", "domains", "tokens", "positions", "raw", "replicates", "untrained")
         return {name: getattr(self, name) for name in (*names, "untrained_raw", "n_ctx")}
 
 
