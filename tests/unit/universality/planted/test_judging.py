@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from universality.compare import CompareConfig
-from universality.planted import plant
-from universality.planted.calibration import matched, prepare
+from universality.planted import PlantConfig, plant
+from universality.planted.calibration import Setting, calibrate, matched, pooled, prepare
 from universality.planted.judging import decoy_table, exchanged, judge, judge_groups, judge_levels
 
 #: model, latent, feature, kind, family, group
@@ -123,3 +123,19 @@ def test_a_world_is_judged_by_class_level_group_and_decoy() -> None:
     assert (table[levels].sum(axis=1) == table["n_edges"]).all()
     without = judge(planted, matched(prepare(planted, config, 1, threads=1), "assignment"))
     assert not without["class"].str.startswith("group").any()
+
+
+def test_a_calibration_has_levels_always_and_groups_on_request() -> None:
+    world = PlantConfig(
+        n_universal=10, n_shared=0, n_specific=6, n_unstable=3, n_decodable=0, n_split=0, n_domain=0, n_token=2,
+        n_position=0, n_untrained=2, d_in=16, min_rate=0.03, n_domains=2,
+    )  # fmt: skip
+    setting = Setting(0.2, 0.1, n_rows=8_000, n_models=2)
+    for groups in (False, True):
+        table = pooled(
+            calibrate([setting], ("assignment",), n_seeds=1, world=world, groups=groups, threads=1)
+        )
+        by = table.set_index("class")["n_true"].to_dict()
+        assert by["level_context"] == 10
+        assert by.get("group_missing") == (12 if groups else None)
+        assert by.get("group_unstable") == (6 if groups else None)

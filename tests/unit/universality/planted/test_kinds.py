@@ -226,6 +226,7 @@ def test_the_truth_promises_the_same_of_equal_kinds_in_any_number_of_models(n_mo
 def test_a_source_is_a_run_of_documents_of_one_domain() -> None:
     planted, alone = (plant(NOTHING, n_domain=1, n_sources=n) for n in (10, None))
     np.testing.assert_array_equal(alone.sources, alone.documents)
+    np.testing.assert_array_equal(planted.inputs()["sources"], planted.sources)
     table = pd.DataFrame(
         {"source": planted.sources, "document": planted.documents, "domain": planted.domains}
     ).drop_duplicates()
