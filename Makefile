@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-slow check bench install dev screenshots clean
+.PHONY: demo test test-slow check bench bench-gpu install dev screenshots clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +44,10 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python tests/benchmarks/ladder.py
 	$(BIN)/python -m pytest tests/benchmarks --benchmark-only --benchmark-columns=min,median,rounds
+
+# What trainings on a GPU do a second, each beside the plain way: eight minutes on one card.
+bench-gpu: $(VENV)/.dev
+	$(BIN)/python tests/benchmarks/gpu.py
 
 # Remakes docs/images from the newest run in ./runs. Needs Chromium, and fonts for all scripts of the demo text
 # (Debian: chromium fonts-noto-core fonts-wqy-zenhei).
