@@ -9,7 +9,7 @@ import pandas as pd
 
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
-from universality.correlation import ColumnMoments, column_moments, correlate_column
+from universality.correlation.one_latent import ColumnMoments, column_moments, correlate_column
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

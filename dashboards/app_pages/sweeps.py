@@ -8,7 +8,7 @@ from dashboards.components.downloads import csv_button
 from dashboards.components.panels import nothing, panel
 from dashboards.components.sweep_chart import frontier_chart
 from dashboards.frame import current_view
-from results.dictionary_frames import sweep_points
+from results.figure_frames import sweep_points
 from results.schema_figures import FIGURES
 
 RECIPE = """sweeps:

@@ -9,7 +9,7 @@ from dashboards.components.columns import explained
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
-from results import dictionary_frames, finding_frames, frames, words
+from results import figure_frames, frames, words
 from results.headline import overall_values
 from results.ids import feature_id
 from results.schema import MODELS
@@ -92,7 +92,7 @@ def domains(view: View) -> None:
         if table.empty:
             nothing("The text of this run has no domain labels.")
             return
-        frame = finding_frames.domain_frame(table)
+        frame = figure_frames.domain_frame(table)
         st.altair_chart(charts.domain_chart(frame))
         st.html(charts.domain_legend())
         with st.expander("Every model's best feature by domain"):
@@ -156,6 +156,6 @@ def dictionaries(view: View) -> None:
             st.markdown(f"**{title}**")
             st.dataframe(models, hide_index=True, column_order=columns, column_config=_HEADINGS)
         st.markdown("**How often latents fire**")
-        rates = dictionary_frames.firing_rates(view.table("features"))
+        rates = figure_frames.firing_rates(view.table("features"))
         st.html(charts.model_legend(rates))
         st.altair_chart(charts.firing_rate_chart(rates))

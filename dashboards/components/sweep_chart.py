@@ -16,7 +16,7 @@ def frontier_chart(points: pd.DataFrame, sweeps: pd.DataFrame) -> Drawing:
     """FVU over L0, both logarithmic: a line per architecture and size, filled marks where nothing beats a point.
 
     Args:
-        points: as :func:`results.dictionary_frames.sweep_points` makes it.
+        points: as :func:`results.figure_frames.sweep_points` makes it.
         sweeps: the dictionaries of that sweep, drawn as dots.
     """
     drawn = points.dropna(subset=["l0", "fvu"])

@@ -62,7 +62,7 @@ def print_cautions(console: Console, cautions: Sequence[Caution]) -> None:
 
 def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The points of every sweep, means over its seeds, as JSON values by the sweep's id."""
-    from results.dictionary_frames import sweep_points
+    from results.figure_frames import sweep_points
     from results.headline import split_comparisons
 
     return {
@@ -76,7 +76,7 @@ def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
     """Print every sweep's points by sparsity; a star marks those that no other beats."""
-    from results.dictionary_frames import sweep_points
+    from results.figure_frames import sweep_points
     from results.headline import split_comparisons
 
     for name, points in split_comparisons(sweeps):
@@ -158,7 +158,7 @@ def shares_table(indices: pd.DataFrame, features: pd.DataFrame) -> RenderableTyp
     Returns:
         Medians over pairs of models; None where the table has no such index.
     """
-    from results.finding_frames import index_frame
+    from results.figure_frames import index_frame
 
     models = [str(model) for model in features["model"].drop_duplicates()]
     frame = index_frame(indices[indices["name"].str.startswith("shared_fraction")], models)

@@ -2,12 +2,13 @@
 
 import hashlib
 import math
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pipelines.corpus.corpus_config import SplitConfig
-from pipelines.corpus.read import Corpus
+from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
+from pipelines.corpus.read import Corpus, read_corpus
 from universality.errors import refusal
 
 #: Parts of a corpus. The training part is the two halves ``sae_a`` and ``sae_b`` together.
@@ -171,3 +172,27 @@ def _check_parts(part: pd.Series, frame: pd.DataFrame, n_groups: int, config: Sp
             f"({config.max_group_bytes})."
         )
         raise refusal(f"parts {empty}", "the split", constraint, got, remedy)
+
+
+class CorpusResult(NamedTuple):
+    """Documents with their parts, and the manifest to keep with the run.
+
+    ``texts``: document, text, domain, source, origin, group, n_bytes, digest, part, repeats.
+    """
+
+    texts: pd.DataFrame
+    manifest: dict[str, object]
+
+
+def build_corpus(config: CorpusConfig, split: SplitConfig, root_seed: int) -> CorpusResult:
+    """Read and split a corpus. Memory: about four times the bytes of the text kept (see ``max_bytes``)."""
+    corpus = read_corpus(config)
+    texts = split_corpus(corpus, split, root_seed)
+    sizes = texts.pivot_table(index="domain", columns="part", values="n_bytes", aggfunc="sum", fill_value=0)
+    repeats = texts.groupby("domain")["repeats"].max()
+    facts = {
+        str(domain): {part: int(sizes.get(part, {}).get(domain, 0)) for part in PARTS}
+        | {"repeats": int(repeats[domain])}
+        for domain in sizes.index
+    }
+    return CorpusResult(texts, {**corpus.manifest, "parts": facts})

@@ -8,14 +8,18 @@ import pandas as pd
 
 from pipelines.report.evidence import Evidence
 from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Shown, caption
-from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.figure_exhibits import FIGURES
 from pipelines.report.figures.canvas import FORMATS, to_file
 from pipelines.report.latex import booktabs
 from pipelines.report.markdown import markdown_table
+from pipelines.report.table_exhibits import READING_TABLES
 from results.export import csv_bytes
 from results.headline import split_comparisons
 from results.pins import Pins
 from storage import Run, StoreError
+
+#: Everything that a report shows, in the order of its README.
+EXHIBITS: tuple[Exhibit, ...] = (*READING_TABLES, *FIGURES)
 
 Write = Callable[[str, "bytes | str"], None]
 

@@ -14,7 +14,7 @@ from pipelines.report.figures.frontier_figure import frontier_figure
 from pipelines.report.figures.map_figures import MAX_LINES, map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
-from results import dictionary_frames, finding_frames, frames, map_frames, rate_frames
+from results import figure_frames, frames
 from results.headline import overall_values
 
 
@@ -40,30 +40,30 @@ def _classes(tables: Tables, context: ExhibitContext) -> Contents:
 
 
 def _domains(tables: Tables, context: ExhibitContext) -> Contents:
-    frame = finding_frames.domain_frame(tables["domains"])
+    frame = figure_frames.domain_frame(tables["domains"])
     return {"": partial(domains_figure, frame, columns=context.spans(1)), ".csv": frame}
 
 
 def _firing_rates(tables: Tables, context: ExhibitContext) -> Contents:
-    frame = dictionary_frames.firing_rates(tables["features"])
+    frame = figure_frames.firing_rates(tables["features"])
     return {"": partial(firing_rates_figure, frame, columns=context.spans(1)), ".csv": frame}
 
 
 def _frontier(tables: Tables, context: ExhibitContext) -> Contents:
-    points = dictionary_frames.sweep_points(tables["sweeps"])
+    points = figure_frames.sweep_points(tables["sweeps"])
     return {"": partial(frontier_figure, points, tables["sweeps"], columns=context.spans(1)), ".csv": points}
 
 
 def _membership(tables: Tables, context: ExhibitContext) -> Contents:
-    k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), finding_frames.membership(tables["features"])
+    k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), figure_frames.membership(tables["features"])
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     figure = partial(membership_figure, k_of_m, sets, models, columns=context.spans(2))
     return {"": figure, ".csv": sets, ".k_of_m.csv": k_of_m}
 
 
 def _rates(tables: Tables, context: ExhibitContext) -> Contents:
-    bins = rate_frames.r_by_rate(tables["pairs"], tables["features"])
-    medians, null = rate_frames.median_by_rate(bins), tables["null_rates"]
+    bins = figure_frames.r_by_rate(tables["pairs"], tables["features"])
+    medians, null = figure_frames.median_by_rate(bins), tables["null_rates"]
     figure = partial(rates_figure, bins, medians, null, columns=context.spans(1))
     return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
 
@@ -71,7 +71,7 @@ def _rates(tables: Tables, context: ExhibitContext) -> Contents:
 def _dictionaries(tables: Tables, context: ExhibitContext) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
-    frame = dictionary_frames.dictionary_frame(tables["models"])
+    frame = figure_frames.dictionary_frame(tables["models"])
     return {"": partial(quality_figure, frame, columns=context.spans(2)), ".csv": frame}
 
 
@@ -79,9 +79,9 @@ def _map(tables: Tables, context: ExhibitContext) -> Contents:
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
     if len(models) < 2:
         return {}
-    points = map_frames.map_points(tables["positions"], tables["features"], (models[0], models[1]))
+    points = figure_frames.map_points(tables["positions"], tables["features"], (models[0], models[1]))
     columns = context.spans(2)
-    links = map_frames.map_links(tables["pairs"], points, MAX_LINES[columns])
+    links = figure_frames.map_links(tables["pairs"], points, MAX_LINES[columns])
     return {"": partial(map_figure, points, links, columns=columns), ".csv": points, ".links.csv": links}
 
 

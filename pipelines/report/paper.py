@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from pipelines.report.exhibit import Shown, caption
-from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.exhibit_writer import EXHIBITS
 from pipelines.report.latex import tex_escape
 from pipelines.report.side_by_side import TOGETHER, pictures_beside
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.report.exhibit import caption
-from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.exhibit_writer import EXHIBITS
 from pipelines.report.prose.template import filled
 from pipelines.report.side_by_side import TOGETHER
 from pipelines.report.table_exhibits import intervals

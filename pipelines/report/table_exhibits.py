@@ -5,7 +5,7 @@ import pandas as pd
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Tables, columns
 from pipelines.report.latex import Column
-from results import dictionary_frames, finding_frames
+from results import figure_frames
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
@@ -30,19 +30,19 @@ def _headline(tables: Tables, context: ExhibitContext) -> Contents:
 
 
 def _domains(tables: Tables, context: ExhibitContext) -> Contents:
-    frame = finding_frames.domain_frame(tables["domains"])
+    frame = figure_frames.domain_frame(tables["domains"])
     return {"": Listing(frame, columns("tables/domains"))}
 
 
 def _models(tables: Tables, context: ExhibitContext) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
-    frame = dictionary_frames.dictionary_frame(tables["models"])
+    frame = figure_frames.dictionary_frame(tables["models"])
     return {"": Listing(frame, columns("tables/models"))}
 
 
 def _sweeps(tables: Tables, context: ExhibitContext) -> Contents:
-    points = dictionary_frames.sweep_points(tables["sweeps"])
+    points = figure_frames.sweep_points(tables["sweeps"])
     points["best"] = points["frontier"].map({True: "yes", False: ""})
     return {"": Listing(points, columns("tables/sweeps"))}
 
@@ -56,14 +56,14 @@ def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
 
 def _indices(tables: Tables, context: ExhibitContext) -> Contents:
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
-    frame = finding_frames.index_frame(tables["indices"], models)
+    frame = figure_frames.index_frame(tables["indices"], models)
     frame["over"] = [f"{n} pairs" if n else "all models" for n in frame["pairs"]]
     frame["interval"] = intervals(frame["low"], frame["high"])
     return {"": Listing(frame, columns("tables/indices"))}
 
 
 def _verdicts(tables: Tables, context: ExhibitContext) -> Contents:
-    frame = finding_frames.verdict_frame(tables["features"])
+    frame = figure_frames.verdict_frame(tables["features"])
     models = [name for name in frame.columns if name not in ("verdict", "n", "share")]
     shown = models if len(models) <= MAX_MODELS_LISTED else []
     reason, *others = columns("tables/verdicts")

@@ -97,7 +97,7 @@ def matching(ctx: StepContext) -> None:
     """Assign on the fit rows, measure every assigned pair on the score rows."""
     from universality.compare.chance import PairNull
     from universality.compare.pairing import pair_matching
-    from universality.correlation import TopSimilarity
+    from universality.correlation.top import TopSimilarity
 
     matched = pair_matching(
         _pair(ctx),
@@ -166,7 +166,7 @@ def _stages(ctx: StepContext) -> Stages:
     from universality.compare.pair_plan import PairPlan, pair_name
     from universality.compare.pairing import PairMatching
     from universality.compare.stages import Stages
-    from universality.correlation import TopSimilarity
+    from universality.correlation.top import TopSimilarity
 
     p, inputs, rows = ctx.params, ctx.inputs, shared_rows(ctx.inputs["tokens"])
     plan = PairPlan(tuple(p["trained"]), p["replicates"], tuple(p["untrained"]))

@@ -22,7 +22,7 @@ def text_cost(sizes: Any, params: Any) -> Estimate:
 @step("corpus", version=1, cost=text_cost, tables=["texts"])
 def corpus(ctx: StepContext) -> None:
     """Read the sources and deal their documents to parts."""
-    from pipelines.corpus.build import build_corpus
+    from pipelines.corpus.split import build_corpus
 
     result = build_corpus(
         CorpusConfig(**ctx.params["corpus"]), SplitConfig(**ctx.params["split"]), ctx.params["root_seed"]

@@ -43,7 +43,7 @@ def build_tokenizer(texts: pd.DataFrame, config: TokenizerConfig) -> TokenizerRe
     """The tokenizer of a run, and its vocabulary.
 
     Args:
-        texts: table of :func:`pipelines.corpus.build.build_corpus`. One is trained on the training part only,
+        texts: table of :func:`pipelines.corpus.split.build_corpus`. One is trained on the training part only,
             repeats included: they raise rare scripts in the vocabulary as they do in training.
         config: train, file or hub.
     """
@@ -79,7 +79,7 @@ def build_tokens(
     Memory: four bytes a token for the whole corpus, plus one block of contexts at a time.
 
     Args:
-        texts: table of :func:`pipelines.corpus.build.build_corpus`.
+        texts: table of :func:`pipelines.corpus.split.build_corpus`.
         tokenizer: result of :func:`build_tokenizer`.
         config: contexts and budgets.
         root_seed: orders the evaluation documents; ``config.data_seed`` those of training.

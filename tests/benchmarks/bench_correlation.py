@@ -14,7 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import SLICE, TOP, planted_pair
 
-from universality.correlation import correlate, correlation_maxima
+from universality.correlation import correlate
+from universality.correlation.sparse_pairwise import correlation_maxima
 
 N_ROWS = 30_000
 

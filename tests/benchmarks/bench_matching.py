@@ -16,7 +16,8 @@ from scipy.optimize import linear_sum_assignment
 sys.path.insert(0, str(Path(__file__).parent))
 from cases import TOP, planted_pair
 
-from universality.correlation import correlate, pairs_above
+from universality.correlation import correlate
+from universality.correlation.sparse_pairwise import pairs_above
 from universality.matching import match
 
 N_ROWS = 30_000

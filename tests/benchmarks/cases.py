@@ -86,7 +86,7 @@ def correlate(folder: str, d: int, rows: int, threads: int) -> dict:
 
 def maxima(folder: str, d: int, rows: int, threads: int) -> dict:
     """One shift of the null: sides laid out before, as for many shifts."""
-    from universality.correlation import correlation_maxima
+    from universality.correlation.sparse_pairwise import correlation_maxima
 
     a, b = _read(folder, d, rows)
     correlation_maxima(a[:64], b[:64], threads=threads)(None)
@@ -132,7 +132,7 @@ def dense_product(folder: str, d: int, rows: int, threads: int) -> dict:
 def assign(folder: str, d: int, rows: int, threads: int, exact: bool = True) -> dict:
     """On the candidates of top 64, then over all pairs (with its passes over the activations)."""
     from universality.correlation import correlate as similar
-    from universality.correlation import pairs_above
+    from universality.correlation.sparse_pairwise import pairs_above
     from universality.matching import match
 
     a, b = _read(folder, d, rows)
@@ -153,7 +153,7 @@ def scipy_dense(folder: str, d: int, rows: int, threads: int) -> dict:
     """scipy's dense solver on the full matrix of max(r, 0); making the matrix is not timed."""
     from scipy.optimize import linear_sum_assignment
 
-    from universality.correlation import pairs_above
+    from universality.correlation.sparse_pairwise import pairs_above
 
     a, b = _read(folder, d, rows)
     weight = np.zeros((d, d))

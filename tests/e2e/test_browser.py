@@ -12,7 +12,7 @@ from run_variants import add_sweep
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, EVIL, LITERAL, Watched, click_row
 
-from results.finding_frames import domain_frame
+from results.figure_frames import domain_frame
 from results.pins import pinned_rows, read_pins
 from storage import open_run
 from tools.screenshots import chromium, screens, settle

@@ -12,9 +12,10 @@ any number of threads.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
-from universality.correlation.prefetch import prefetch
 from universality.correlation.top_lists import offer
 
 SHIFT = 4
@@ -23,6 +24,27 @@ _UP = 1.0 + 1e-12  # bounds are formed in another order than the values they bou
 _SPANS_AHEAD, _ROWS_AHEAD, _LINES = 12, 4, 12
 _RUN = 32  # blocks whose similarities stay in the nearest cache
 _U = np.uint64  # an unsigned index is not asked whether it counts from the end: a fifth of the time
+
+
+@intrinsic
+def prefetch(typing_context, array, index):
+    """``prefetch(array, index)`` inside compiled code asks for a cache line before it is needed; any index is harmless.
+
+    The kernel reads the rows in which a latent fires: far apart in memory, but known in advance. Asked for a few
+    rows ahead, they arrive while others are being added up: about three times faster than waiting for each.
+    """
+
+    def codegen(context, builder, signature, args):
+        struct = context.make_array(signature.args[0])(context, builder, args[0])
+        flag, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        address = builder.bitcast(builder.gep(struct.data, [args[1]]), byte)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        )
+        builder.call(function, [address, flag(0), flag(3), flag(1)])  # read, keep in all levels, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
 
 
 class ByLatent(NamedTuple):

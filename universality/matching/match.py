@@ -10,9 +10,11 @@ from universality.correlation.top import TopSimilarity, with_pairs
 from universality.errors import require
 from universality.matching.assignment import Assignment, assign, certificate, matched_edges
 from universality.matching.candidates import Candidates, candidates
-from universality.matching.onesided import best_partner, mutual
 from universality.matching.result import MatchResult
 from universality.matching.sinkhorn import sinkhorn
+
+#: Where a latent chooses no partner.
+NOBODY = -2
 
 Search = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 METHODS = ("assignment", "max", "mutual", "sinkhorn")
@@ -169,3 +171,32 @@ def _two_best(of, partner, value, n):
         elif x > second[i]:
             second[i] = x
     return best, who, second
+
+
+def best_partner(graph: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Each latent's best candidate on the other side, ties to the smaller index.
+
+    Returns:
+        ``(best_of_a (n_a,), best_of_b (n_b,))`` int32, negative where staying alone is worth more.
+    """
+    best_of_a = _first(graph.of, graph.partner, graph.weight, graph.n_a)
+    return best_of_a, _first(graph.partner, graph.of, graph.weight, graph.n_b)
+
+
+def _first(of: np.ndarray, partner: np.ndarray, weight: np.ndarray, n: int) -> np.ndarray:
+    order = np.lexsort((partner, -weight, of))
+    out = np.full(n, NOBODY, dtype=np.int32)
+    latents, first = np.unique(of[order], return_index=True)
+    out[latents] = partner[order[first]]
+    return out
+
+
+def mutual(graph: Candidates) -> np.ndarray:
+    """Pairs that are each other's best candidate; two random dictionaries agree on half of theirs.
+
+    Returns:
+        (n_a,) partner of each a, negative where there is none.
+    """
+    best_a, best_b = best_partner(graph)
+    returned = np.where(best_a >= 0, best_b[np.maximum(best_a, 0)], NOBODY) if graph.n_b else best_a
+    return np.where(returned == np.arange(graph.n_a), best_a, NOBODY).astype(np.int32)

@@ -7,7 +7,9 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
-from universality.correlation import TopSimilarity, correlate_pairs, correlation_matrix, latent_moments
+from universality.correlation.inputs import correlation_matrix, latent_moments
+from universality.correlation.pairs import correlate_pairs
+from universality.correlation.top import TopSimilarity
 
 #: Coordinate descent ends when no weight moves by more, or after so many rounds (near-copies converge slowly).
 _STEP = 1e-9

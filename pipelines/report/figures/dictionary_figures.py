@@ -29,7 +29,7 @@ def firing_rates_figure(rates: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Share of each model's latents over the share of tokens on which they fire, with those that never do.
 
     Args:
-        rates: as :func:`results.dictionary_frames.firing_rates` makes it.
+        rates: as :func:`results.figure_frames.firing_rates` makes it.
         columns: of the page that it spans.
 
     Returns:
@@ -86,7 +86,7 @@ def quality_figure(dictionaries: pd.DataFrame, *, columns: int = 2) -> Figure:
     """How good every dictionary is, one small panel per measure.
 
     Args:
-        dictionaries: as :func:`results.dictionary_frames.dictionary_frame` makes it.
+        dictionaries: as :func:`results.figure_frames.dictionary_frame` makes it.
         columns: of the page; in two all panels stand in a row, in one two by two.
 
     Returns:

@@ -41,7 +41,7 @@ def domains_figure(domains: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Cross-model r of each domain's best latents beside its controls.
 
     Args:
-        domains: as :func:`results.finding_frames.domain_frame` makes it.
+        domains: as :func:`results.figure_frames.domain_frame` makes it.
         columns: of the page that it spans.
 
     Returns:

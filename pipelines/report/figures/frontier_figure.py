@@ -18,7 +18,7 @@ def frontier_figure(points: pd.DataFrame, sweeps: pd.DataFrame, *, columns: int 
     """Unexplained variance over active latents per token, a line per architecture and size; nothing beats filled marks.
 
     Args:
-        points: as :func:`results.dictionary_frames.sweep_points` makes it.
+        points: as :func:`results.figure_frames.sweep_points` makes it.
         sweeps: the table ``sweeps`` of one sweep, whose seeds are drawn as dots.
         columns: of the page that it spans.
 

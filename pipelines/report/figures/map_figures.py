@@ -21,8 +21,8 @@ def map_figure(points: pd.DataFrame, links: pd.DataFrame, *, columns: int = 2) -
     """The features of two models on their common map, pulled apart, with lines between matched ones.
 
     Args:
-        points: as :func:`results.map_frames.map_points` makes it.
-        links: as :func:`results.map_frames.map_links` makes it.
+        points: as :func:`results.figure_frames.map_points` makes it.
+        links: as :func:`results.figure_frames.map_links` makes it.
         columns: of the page that it spans.
 
     Returns:

@@ -29,7 +29,7 @@ def membership_figure(
 
     Args:
         k_of_m: as :func:`results.frames.k_of_m_frame` makes it.
-        sets: as :func:`results.finding_frames.membership` makes it.
+        sets: as :func:`results.figure_frames.membership` makes it.
         models: ids of all models, in their order.
         columns: of the page; in two the parts stand side by side, in one below each other.
 

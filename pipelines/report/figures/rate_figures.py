@@ -21,8 +21,8 @@ def rates_figure(
     """Held-out r of assigned pairs over the firing rate, with the chance band.
 
     Args:
-        bins: as :func:`results.rate_frames.r_by_rate` makes it.
-        medians: as :func:`results.rate_frames.median_by_rate` makes it.
+        bins: as :func:`results.figure_frames.r_by_rate` makes it.
+        medians: as :func:`results.figure_frames.median_by_rate` makes it.
         null: table ``null_rates``.
         columns: of the page that it spans.
 

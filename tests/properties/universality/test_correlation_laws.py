@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 from random_latents import latents, pearson, varies
 from scipy import sparse
 
-from universality.correlation import (
-    conditional_correlation,
-    correlate,
-    correlate_pairs,
-    correlation_matrix,
-    correlation_maxima,
-)
+from universality.correlation import correlate
+from universality.correlation.conditional import conditional_correlation
+from universality.correlation.inputs import correlation_matrix
+from universality.correlation.pairs import correlate_pairs
+from universality.correlation.sparse_pairwise import correlation_maxima
 
 quick = settings(deadline=None, max_examples=40)
 

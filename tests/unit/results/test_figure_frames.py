@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from results.finding_frames import membership
-from results.map_frames import map_links, map_points
-from results.rate_frames import median_by_rate, r_by_rate
+from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 
 
 def test_clusters_are_counted_by_the_set_of_models_they_reach() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results import dictionary_frames, finding_frames, frames
+from results import figure_frames, frames
 
 
 def _features(rows: list[tuple[str, str, str | None, str | None]]) -> pd.DataFrame:
@@ -138,7 +138,7 @@ def test_an_index_is_that_of_the_compared_models_beside_its_ceiling_and_floor() 
     indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(
         chance=0.05, low=0.25, high=0.35, n=9
     )
-    found = finding_frames.index_frame(indices, ["m0", "m1", "m2"])
+    found = figure_frames.index_frame(indices, ["m0", "m1", "m2"])
     assert found["name"].tolist() == ["mppc", "cycle"]
     assert found.loc[0, ["pairs", "value", "low", "high", "ceiling", "floor"]].tolist() == [
         3,
@@ -157,7 +157,7 @@ def test_verdicts_count_specific_features_alone() -> None:
         ("m0", "specific", "weak"), ("m0", "specific", "unstable"), ("m1", "specific", "weak"),
         ("m1", "specific", None), ("m1", "universal", None), ("m0", "shared", "weak"),
     ]  # fmt: skip
-    found = finding_frames.verdict_frame(pd.DataFrame(rows, columns=["model", "class", "verdict"]))
+    found = figure_frames.verdict_frame(pd.DataFrame(rows, columns=["model", "class", "verdict"]))
     assert list(found.columns) == ["verdict", "m0", "m1", "n", "share"]
     expected = [("unstable", 1, 0, 1, 0.25), ("weak", 1, 1, 2, 0.5), ("untested", 0, 1, 1, 0.25)]
     assert list(found.itertuples(index=False, name=None)) == expected
@@ -176,13 +176,13 @@ def test_domain_frame_takes_medians_over_models_and_keeps_the_range() -> None:
             "level": ["context", "token", "context", None],
         }
     )
-    frame = finding_frames.domain_frame(rows)
+    frame = figure_frames.domain_frame(rows)
     assert frame["domain"].tolist() == ["arabic", "dna"]
     dna = frame.iloc[1]
     assert (dna["r"], dna["r_low"], dna["r_high"]) == pytest.approx((0.8, 0.7, 0.9))
     assert (dna["n_models"], dna["level"]) == (3, "context")
     assert frame.iloc[0]["level"] == ""
-    assert finding_frames.domain_frame(rows.iloc[:0]).columns.tolist() == frame.columns.tolist()
+    assert figure_frames.domain_frame(rows.iloc[:0]).columns.tolist() == frame.columns.tolist()
 
 
 def test_pair_table_joins_both_sides() -> None:
@@ -208,7 +208,7 @@ def test_pair_table_joins_both_sides() -> None:
 def test_firing_rates_are_counted_in_bins_of_equal_width_and_the_silent_apart() -> None:
     rates = {"m0": [0.0, 0.001, 0.01, 0.5, 1.0], "m1": [0.0, 0.0, 0.0009]}
     rows = [(model, rate) for model, own in rates.items() for rate in own]
-    found = dictionary_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"]), per_decade=1)
+    found = figure_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"]), per_decade=1)
     assert found.groupby("model", sort=False)["n"].sum().tolist() == [5, 3]
     assert found.groupby("model")["fraction"].sum().tolist() == pytest.approx([1, 1])
     first = found[found["model"] == "m0"]
@@ -220,7 +220,7 @@ def test_firing_rates_are_counted_in_bins_of_equal_width_and_the_silent_apart() 
 
 @pytest.mark.parametrize("rates", [[0.0, 0.0], [1.0], []])
 def test_firing_rates_of_dictionaries_without_a_spread(rates: list[float]) -> None:
-    found = dictionary_frames.firing_rates(pd.DataFrame({"model": "m0", "firing_rate": rates}))
+    found = figure_frames.firing_rates(pd.DataFrame({"model": "m0", "firing_rate": rates}))
     assert found["n"].sum() == len(rates)
 
 
@@ -229,14 +229,14 @@ def test_no_firing_rate_is_lost_at_the_edges(per_decade: int) -> None:
     rates = np.concatenate([10.0 ** -np.arange(0, 7, 1 / per_decade), 1 / np.arange(1, 500)])
     for lowest in np.unique(rates):
         own = rates[rates >= lowest]
-        found = dictionary_frames.firing_rates(
+        found = figure_frames.firing_rates(
             pd.DataFrame({"model": "m0", "firing_rate": own}), per_decade=per_decade
         )
         assert found["n"].sum() == len(own)
 
 
 def test_dictionaries_of_earlier_runs_lack_columns_not_rows() -> None:
-    found = dictionary_frames.dictionary_frame(pd.DataFrame({"model": ["m0", "m1"], "fvu": [0.1, 0.2]}))
+    found = figure_frames.dictionary_frame(pd.DataFrame({"model": ["m0", "m1"], "fvu": [0.1, 0.2]}))
     assert found["fvu"].tolist() == [0.1, 0.2]
     assert found["architecture"].isna().all()
 
@@ -253,7 +253,7 @@ def test_points_of_a_sweep_are_means_over_the_seeds_that_ended_well() -> None:
     )
     fixed = {"architecture": "topk", "d_sae": 2048, "sparsity": None, "seed_cosine": 0.5, "frontier": False}
     others = dict.fromkeys(["ce_recovered", "kl_recovered", "dead_fraction", "n_dense"], 1.0)
-    points = dictionary_frames.sweep_points(sweeps.assign(**fixed, **others))
+    points = figure_frames.sweep_points(sweeps.assign(**fixed, **others))
     assert points["point"].tolist() == ["b", "a", "c"]
     assert points["l0"].tolist()[:2] == [9.0, 5.0]
     assert points["fvu"].tolist()[:2] == pytest.approx([0.3, 0.5])

@@ -37,7 +37,8 @@ from universality.compare.inputs import checked_rows
 from universality.compare.levels import levels
 from universality.compare.pair_plan import replicate_names
 from universality.compare.token_interval import resampled_conditional
-from universality.correlation import TopSimilarity, conditional_correlation
+from universality.correlation.conditional import conditional_correlation
+from universality.correlation.top import TopSimilarity
 from universality.errors import InputError
 from universality.planted import Planted, plant
 from universality.rows import Rows, split_documents

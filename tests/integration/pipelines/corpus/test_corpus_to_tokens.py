@@ -5,11 +5,10 @@ import pandas as pd
 import pytest
 
 from pipelines.corpus import demo, pinned_digests
-from pipelines.corpus.build import build_corpus
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, SplitConfig, TextFolder
 from pipelines.corpus.packages import PACKAGES, locate
 from pipelines.corpus.read import read_corpus
-from pipelines.corpus.split import TRAIN_PARTS
+from pipelines.corpus.split import TRAIN_PARTS, build_corpus
 from pipelines.errors import SourceMissing
 from pipelines.tokens.build import build_tokenizer, build_tokens
 from pipelines.tokens.tokenizer_config import TokensConfig, TrainedTokenizer

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipelines.report.exhibit import caption, columns
-from pipelines.report.exhibits import EXHIBITS
+from pipelines.report.exhibit_writer import EXHIBITS
 from pipelines.report.latex import Column
 from pipelines.report.prose.template import filled
 from pipelines.report.side_by_side import TOGETHER

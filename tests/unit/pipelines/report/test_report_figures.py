@@ -24,12 +24,10 @@ from pipelines.report.figures.map_figures import map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
-from results import dictionary_frames, finding_frames, frames
+from results import figure_frames, frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
-from results.finding_frames import membership
+from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
-from results.map_frames import map_links, map_points
-from results.rate_frames import median_by_rate, r_by_rate
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
 
 Drawing = Callable[..., Figure]
@@ -74,7 +72,7 @@ def _domains(names: list[str]) -> pd.DataFrame:
         ["mcc", "sensitivity", "specificity", "auroc", "r", "r_token", "neuron_r", "untrained_r"], 0.5
     )
     table = pd.DataFrame({"domain": names, "model": "m0", "n_rows": 10, **values, "level": "context"})
-    return finding_frames.domain_frame(table)
+    return figure_frames.domain_frame(table)
 
 
 def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: float | None) -> Drawing:
@@ -101,14 +99,14 @@ def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Drawing:
     ]
     others = ["ce_recovered", "kl_recovered", "dead_fraction", "n_dense", "seed_cosine"]
     sweeps = pd.DataFrame(rows).assign(**dict.fromkeys(others, 0.5))
-    return partial(frontier_figure, dictionary_frames.sweep_points(sweeps), sweeps)
+    return partial(frontier_figure, figure_frames.sweep_points(sweeps), sweeps)
 
 
 def _rates(models: list[str], rates: list[float]) -> Drawing:
     rows = [(model, rate) for model in models for rate in rates]
     return partial(
         firing_rates_figure,
-        dictionary_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])),
+        figure_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])),
     )
 
 
@@ -146,7 +144,7 @@ def _quality(names: list[str], role: str, l0: float) -> Drawing:
     }
     return partial(
         quality_figure,
-        dictionary_frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers})),
+        figure_frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers})),
     )
 
 
@@ -258,7 +256,7 @@ def test_drawing_leaves_no_global_state() -> None:
         "before = [mpl.rcParams[n] for n in names]\n"
         "import pandas as pd\n"
         "from pipelines.report.figures.domain_figures import domains_figure\n"
-        "from results.finding_frames import domain_frame\n"
+        "from results.figure_frames import domain_frame\n"
         "domains_figure(domain_frame(pd.DataFrame()))\n"
         "assert [mpl.rcParams[n] for n in names] == before\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
@@ -291,6 +289,6 @@ def test_colours() -> None:
 def test_a_replicate_has_the_colour_of_its_model_whatever_models_are_called() -> None:
     models = pd.DataFrame({"model": ["bar", "ba", "barr"], "role": ["primary", "primary", "replicate"]})
     numbers = {"fvu": 0.1, "ce_recovered": 0.9, "l0": 8.0, "dead_fraction": 0.0}
-    figure = quality_figure(dictionary_frames.dictionary_frame(models.assign(**numbers)))
+    figure = quality_figure(figure_frames.dictionary_frame(models.assign(**numbers)))
     bar, ba, barr = (line.get_markeredgecolor() for line in figure.axes[0].lines)
     assert barr == bar != ba

@@ -7,13 +7,10 @@ import pytest
 from random_latents import latents, pearson, varies, zipf_sparse
 from scipy import sparse
 
-from universality.correlation import (
-    TopSimilarity,
-    correlate,
-    correlate_dense,
-    correlation_maxima,
-    pairs_above,
-)
+from universality.correlation import correlate
+from universality.correlation.neurons import correlate_dense
+from universality.correlation.sparse_pairwise import correlation_maxima, pairs_above
+from universality.correlation.top import TopSimilarity
 from universality.errors import InputError
 
 SHAPES = [(300, 20, 35, 0.1, 5), (60, 40, 30, 0.02, 7), (1500, 50, 60, 0.01, 64), (90, 10, 12, 0.5, 64)]

@@ -6,8 +6,7 @@ import numpy as np
 from random_latents import latents, pearson
 from scipy import sparse
 
-from universality.correlation import correlation_matrix, latent_moments, pivots
-from universality.correlation.inputs import as_csr
+from universality.correlation.inputs import as_csr, correlation_matrix, latent_moments, pivots
 
 
 def test_the_matrix_equals_numpy():

@@ -7,7 +7,8 @@ import pytest
 from random_latents import latents, pearson
 from scipy import sparse
 
-from universality.correlation import conditional_correlation, correlate_pairs
+from universality.correlation.conditional import conditional_correlation
+from universality.correlation.pairs import correlate_pairs
 from universality.errors import InputError
 
 N, N_A, N_B = 400, 12, 15

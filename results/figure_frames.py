@@ -1,0 +1,263 @@
+"""Tidy frames behind the figures and tables of a run: of findings, dictionaries, firing rates and the common map."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from results.colours import VERDICT_COLOURS
+from results.schema_figures import FIGURES, MEDIANS
+
+
+def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
+    """Every index once: the value over all models where there is one, else the median over pairs of models.
+
+    Args:
+        indices: table ``indices``.
+        models: ids of the compared models; every other side of a pair is a second dictionary or untrained.
+
+    Returns:
+        name, pairs (how many; 0 for a value over all models), value, chance, low, high, ceiling, floor. Low and high
+        are the interval of a value over all models, else the range over pairs; ceiling is the median over pairs of
+        two dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of
+        the table.
+    """
+    kinds = [_kind_of_pair(str(pair), frozenset(models)) for pair in indices["pair"]]
+    rows = []
+    for name, of_index in indices.assign(kind=kinds).groupby("name", sort=False):
+        by_kind = dict(iter(of_index.groupby("kind")))
+        controls = [
+            by_kind[kind]["value"].median() if kind in by_kind else np.nan for kind in ("ceiling", "floor")
+        ]
+        if "overall" in by_kind:
+            overall = by_kind["overall"].iloc[0]
+            rows.append((name, 0, *overall[["value", "chance", "low", "high"]], *controls))
+        elif "models" in by_kind:
+            value, chance = by_kind["models"]["value"], by_kind["models"]["chance"]
+            rows.append(
+                (name, len(value), value.median(), chance.median(), value.min(), value.max(), *controls)
+            )
+    return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
+
+
+def _kind_of_pair(pair: str, models: frozenset[str]) -> str:
+    a, _, b = pair.partition("-")
+    if not b:
+        return "overall"
+    return {2: "models", 1: "ceiling", 0: "floor"}[(a in models) + (b in models)]
+
+
+def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:
+    """Specific features of the table ``features`` by the reason that holds for them, per model and together.
+
+    Returns:
+        verdict, one column of counts per model, n, share (of all specific features, 0..1); in the order in which
+        reasons are tested, those that never hold left out.
+    """
+    specific = features.loc[features["class"] == "specific"]
+    models = list(dict.fromkeys(features["model"].astype(str)))
+    verdict = specific["verdict"].astype(object).where(specific["verdict"].notna(), "untested")
+    counts = pd.crosstab(verdict, specific["model"].astype(object)).reindex(columns=models, fill_value=0)
+    order = [name for name in VERDICT_COLOURS if name in counts.index]
+    frame = counts.loc[[*order, *[name for name in counts.index if name not in order]]]
+    n = frame.sum(axis=1)
+    frame = frame.assign(n=n, share=n / max(int(n.sum()), 1))
+    return frame.rename_axis("verdict").rename_axis(None, axis=1).reset_index()
+
+
+def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
+    """One row per domain of the table ``domains``: how well its best latents know it, and whether models share them.
+
+    Returns:
+        Columns of figure "domains"; domains by falling r.
+    """
+    columns = FIGURES["domains"].names
+    if domains.empty:
+        return pd.DataFrame(columns=columns)
+    middle = [of.name for of in MEDIANS]
+    numbers = domains[middle].apply(pd.to_numeric, errors="coerce").astype(float)
+    groups = domains.assign(**{name: numbers[name] for name in middle}).groupby("domain", observed=True)
+    frame = groups[middle].median()
+    frame["n_models"] = groups["model"].nunique()
+    frame["n_rows"] = groups["n_rows"].max()
+    frame["r_low"], frame["r_high"] = groups["r"].min(), groups["r"].max()
+    frame["level"] = groups["level"].agg(_most_frequent)
+    return frame.reset_index().sort_values("r", ascending=False, kind="stable", ignore_index=True)[columns]
+
+
+def _most_frequent(values: pd.Series) -> str:
+    counts = values.dropna().astype(str).value_counts()
+    return str(sorted(counts[counts == counts.max()].index)[0]) if len(counts) else ""
+
+
+def membership(features: pd.DataFrame) -> pd.DataFrame:
+    """Clusters of the table ``features`` by the set of models that they reach.
+
+    Returns:
+        Columns of figure "membership", models of a set in the table's order; sets of more models first, then those of
+        more clusters. Features without a partner are clusters of one.
+    """
+    alive = features.loc[(features["status"] == "alive") & features["cluster"].notna(), ["cluster", "model"]]
+    order = {model: place for place, model in enumerate(dict.fromkeys(features["model"].astype(str)))}
+    sets = alive.groupby("cluster")["model"].agg(
+        lambda models: " ".join(sorted({str(m) for m in models}, key=order.__getitem__))
+    )
+    sizes = alive.groupby("cluster").size()
+    by_set = pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"]
+    frame = by_set.agg(n_clusters="size", n_features="sum").reset_index()
+    frame.insert(1, "n_models", frame["models"].str.count(" ").astype("int64") + 1)
+    keys = ["n_models", "n_clusters", "models"]
+    return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)
+
+
+def firing_rates(features: pd.DataFrame, *, per_decade: int = 4) -> pd.DataFrame:
+    """Histogram of firing rates per model, in bins of equal width on a logarithmic axis.
+
+    Args:
+        features: table ``features``.
+        per_decade: bins per factor of ten.
+
+    Returns:
+        Columns of figure "firing_rates": half-open bins up to 1 (which the last one includes), the same for all models,
+        and before them a bin from 0 to 0 of latents that never fire.
+    """
+    rate = features["firing_rate"].to_numpy(float)
+    lowest = min(-1, int(np.floor(np.log10(rate[rate > 0].min(initial=1.0)) * per_decade)))
+    edges = 10.0 ** (np.arange(lowest, 1) / per_decade)
+    parts = []
+    for model, of_model in features.groupby("model", sort=False)["firing_rate"]:
+        rates = of_model.to_numpy(float)
+        # The lowest edge is rounded, and must not lose the rate that it was made from.
+        n = np.append((rates == 0).sum(), np.histogram(rates[rates > 0].clip(edges[0]), edges)[0])
+        bins = {"left": np.append(0.0, edges[:-1]), "right": np.append(0.0, edges[1:])}
+        parts.append(pd.DataFrame({"model": model, **bins, "n": n, "fraction": n / max(len(rates), 1)}))
+    return (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIGURES["firing_rates"].names)
+    )
+
+
+def dictionary_frame(models: pd.DataFrame) -> pd.DataFrame:
+    """One row per dictionary, with those columns of the table ``models`` that papers list (figure "dictionaries")."""
+    # Runs of earlier versions lack some.
+    return models.reindex(columns=FIGURES["dictionaries"].names).reset_index(drop=True)
+
+
+def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """One row per point of a sweep: means over the seeds that ended well.
+
+    Args:
+        sweeps: rows of one sweep in the table ``sweeps``.
+
+    Returns:
+        Columns of figure "frontier"; in the order of the sweep. Numbers of a point without such a seed are NaN.
+    """
+    measured = ["l0", "fvu", "ce_recovered", "kl_recovered", "dead_fraction", "n_dense"]
+    fixed = ["architecture", "d_sae", "sparsity", "seed_cosine", "frontier"]
+    good = sweeps["status"] == "ok"
+    values = sweeps[measured].astype(float).where(good).assign(point=sweeps["point"], n_seeds=good)
+    means = values.groupby("point", sort=False).agg({**dict.fromkeys(measured, "mean"), "n_seeds": "sum"})
+    frame = sweeps.groupby("point", sort=False)[fixed].first().join(means).reset_index()
+    series = frame["architecture"].astype(str) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
+    return frame.assign(series=series)[FIGURES["frontier"].names]
+
+
+def r_by_rate(
+    pairs: pd.DataFrame, features: pd.DataFrame, *, per_decade: int = 8, step: float = 0.04
+) -> pd.DataFrame:
+    """Assigned pairs by firing rate and held-out r; each counts for both of its latents.
+
+    Args:
+        pairs: table ``pairs``.
+        features: table ``features``.
+        per_decade: bins of the firing rate per factor of ten.
+        step: width of the bins of r.
+
+    Returns:
+        Columns of figure "r_by_rate": half-open bins that hold anything, in the order of left and bottom.
+    """
+    rates = features.set_index(["model", "latent"])["firing_rate"]
+    parts = []
+    for side in "ab":
+        keys = pd.MultiIndex.from_frame(pairs[[f"model_{side}", f"latent_{side}"]])
+        parts.append(
+            pd.DataFrame({"rate": rates.reindex(keys).to_numpy(float), "r": pairs["r_held_out"].to_numpy()})
+        )
+    both = pd.concat(parts, ignore_index=True).dropna()
+    both = both[both["rate"] > 0]
+    across = np.floor(np.log10(both["rate"]) * per_decade + 1e-9).clip(upper=-1).astype("int64")
+    up = np.floor(both["r"] / step + 1e-9).clip(upper=round(1 / step) - 1).astype("int64")
+    counts = pd.DataFrame({"across": across, "up": up}).groupby(["across", "up"]).size()
+    place = counts.index.to_frame(index=False) if len(counts) else pd.DataFrame({"across": [], "up": []})
+    return pd.DataFrame(
+        {
+            "left": 10.0 ** (place["across"] / per_decade),
+            "right": 10.0 ** ((place["across"] + 1) / per_decade),
+            "bottom": (place["up"] * step).round(9),
+            "top": ((place["up"] + 1) * step).round(9),
+            "n": counts.to_numpy(),
+        }
+    )
+
+
+def median_by_rate(bins: pd.DataFrame) -> pd.DataFrame:
+    """Median r per bin of the firing rate, interpolated within its bin of r.
+
+    Returns:
+        Columns of figure "r_by_rate.median"; bins of fewer than 5 are left out.
+    """
+    rows = []
+    for _, column in bins.groupby("left"):
+        n = int(column["n"].sum())
+        if n >= 5:
+            ordered = column.sort_values("bottom")
+            reached = ordered["n"].cumsum().to_numpy()
+            at = int(np.searchsorted(reached, n / 2))
+            before = reached[at - 1] if at else 0
+            inside = (n / 2 - before) / ordered["n"].iloc[at]
+            low, high = ordered["bottom"].iloc[at], ordered["top"].iloc[at]
+            rows.append(
+                (np.sqrt(column["left"].iloc[0] * column["right"].iloc[0]), low + inside * (high - low), n)
+            )
+    return pd.DataFrame(rows, columns=["rate", "r", "n"])
+
+
+def map_points(positions: pd.DataFrame, features: pd.DataFrame, models: tuple[str, str]) -> pd.DataFrame:
+    """Where the features of two models stand on the common map.
+
+    Args:
+        positions: table ``positions``.
+        features: table ``features``.
+        models: which two.
+
+    Returns:
+        Columns of figure "map"; those of the first model before the second's.
+    """
+    keys, columns = ["model", "latent"], ["class", "cluster"]
+    placed = positions[[*keys, "x", "y"]].merge(features[[*keys, *columns]], on=keys, how="left")
+    return pd.concat([placed[placed["model"] == model] for model in models], ignore_index=True)
+
+
+def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataFrame:
+    """Assigned pairs of features that are in one cluster and both stand on the map.
+
+    Args:
+        pairs: table ``pairs``.
+        points: as :func:`map_points` makes it.
+        limit: lines drawn, at most.
+
+    Returns:
+        Columns of figure "map.links"; by falling r.
+    """
+    models = list(dict.fromkeys(points["model"].astype(str)))
+    columns = FIGURES["map.links"].names[:-1]
+    if len(models) < 2:
+        return pd.DataFrame({name: np.zeros(0) for name in columns}).assign(drawn=np.zeros(0, bool))
+    matched = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
+    for side, model in zip("ab", models, strict=False):
+        of_side = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]].add_suffix(f"_{side}")
+        matched = matched.merge(of_side, on=f"latent_{side}")
+    matched = matched.loc[matched["cluster_a"] == matched["cluster_b"]]
+    matched = matched.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)
+    matched = matched[columns]
+    chosen = np.unique(np.linspace(0, len(matched) - 1, min(limit, len(matched))).round().astype(int))
+    return matched.assign(drawn=np.isin(np.arange(len(matched)), chosen))
