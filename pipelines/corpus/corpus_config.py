@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -48,6 +48,11 @@ class _Columns(_Labelled):
     domain_column: str | None = Field(
         default=None, description="Column that holds the domain label, if there is one."
     )
+    group_column: str | None = Field(
+        default=None,
+        description="Column that names the source of a row (author, book, site), if rows of one source may be "
+        "alike; it goes before group_by.",
+    )
 
 
 class TextFolder(_Labelled):
@@ -60,6 +65,11 @@ class TextFolder(_Labelled):
     domain_by_folder: bool = Field(
         default=False, description="Label each file by the first folder below `path`."
     )
+    group_by: Literal["file", "folder", "chapter"] = Field(
+        default="file",
+        description="What counts as one source, of which fit and score never both get text: each file, all files of "
+        "a folder, or every 16 kB of a file (for a few long files).",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -71,12 +81,20 @@ class TextFolder(_Labelled):
         return encoding
 
 
+_GROUP_ROWS: Any = Field(
+    default="row",
+    description="What counts as one source, of which fit and score never both get text: each row, all rows of a file, "
+    "those of all files of a folder, or every 16 kB of a row.",
+)
+
+
 class JsonLines(_Columns):
     """JSON Lines files (also .gz), one unit a line."""
 
     kind: Literal["jsonl"] = "jsonl"
     path: str = Field(description="A folder, or one file.")
     pattern: str = Field(default="**/*.jsonl*", description="Which files of the folder, as a glob.")
+    group_by: Literal["row", "file", "folder", "chapter"] = _GROUP_ROWS
 
 
 class ParquetFiles(_Columns):
@@ -85,6 +103,7 @@ class ParquetFiles(_Columns):
     kind: Literal["parquet"] = "parquet"
     path: str = Field(description="A folder, or one file.")
     pattern: str = Field(default="**/*.parquet", description="Which files of the folder, as a glob.")
+    group_by: Literal["row", "file", "folder", "chapter"] = _GROUP_ROWS
 
 
 class HubDataset(_Columns):
@@ -96,6 +115,11 @@ class HubDataset(_Columns):
     split: str = Field(default="train", description="Split of the dataset.")
     revision: str | None = Field(
         default=None, description="Git revision of a hub dataset; set it to be reproducible."
+    )
+    group_by: Literal["row", "chapter"] = Field(
+        default="row",
+        description="What counts as one source, of which fit and score never both get text: each row, or every 16 kB "
+        "of a row.",
     )
 
 
@@ -112,8 +136,8 @@ class CorpusConfig(_Config):
         default=2_048,
         ge=64,
         le=1_000_000,
-        description="Longest document in UTF-8 bytes: longer units are cut at line ends. Documents are what "
-        "splits, shift nulls and bootstrap intervals count, so many short ones beat few long ones.",
+        description="Longest document in UTF-8 bytes: longer units are cut at line ends. Fit and score take "
+        "whole documents from as many sources as they can, so that many short ones beat few long ones.",
     )
     min_document_bytes: int = Field(
         default=48, ge=1, description="Shorter documents are dropped (and counted)."
@@ -127,7 +151,7 @@ class CorpusConfig(_Config):
 
 
 class SplitConfig(_Config):
-    """How documents are dealt to parts, and what is repeated in training."""
+    """How documents are dealt to parts, source by source, and what is repeated in training."""
 
     fit_tokens: int = Field(default=100_000, gt=0, description="Evaluation tokens on which pairs are chosen.")
     score_tokens: int = Field(
@@ -145,7 +169,13 @@ class SplitConfig(_Config):
         default=16_384,
         ge=1,
         description="Consecutive documents of one unit stay in the same part up to about this many bytes; fewer "
-        "in thin domains, so that every part gets some.",
+        "where a part would else have few sources of a domain.",
+    )
+    min_sources: int = Field(
+        default=5,
+        ge=1,
+        description="Sources that fit and score should each have of every domain that has them, as long as no domain "
+        "takes more than an equal share for it.",
     )
     max_fraction: float = Field(
         default=0.2,

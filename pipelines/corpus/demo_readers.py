@@ -10,7 +10,7 @@ import pickle
 import re
 from collections.abc import Iterator
 
-from pipelines.corpus.documents import Unit, cut, hashed_order
+from pipelines.corpus.documents import CHAPTER_BYTES, Unit, cut, hashed_order
 from pipelines.corpus.packages import (
     ASV,
     BABEL,
@@ -27,12 +27,13 @@ from pipelines.corpus.packages import (
 
 # No single file or service may fill a domain.
 _UNIT_BYTES = 100_000
+_SERVICE_BYTES = 20_000
 _ENCODED_BYTES = 6_000
-_PROSE_UNIT_BYTES = 16_384
 
 # Base locales of the scripts that are thin elsewhere. Latin has enough text without word lists.
 _LOCALES = (
-    "am ar be bg bn ckb el fa hi he hy ja ka ko mk mn mr ne ps ru sd sr ta th ti uk ur uz_Cyrl zh zh_Hant"
+    "am ar as be bg bn byn ckb el el_POLYTON fa gez hi he hy ja ka ko mk mn mr ne ps ru sd sr ta th ti tig uk ur "
+    "uz_Cyrl wal yi yue zh zh_Hant"
 )
 _LOCALE_KEYS = (
     "languages",
@@ -51,7 +52,7 @@ def english_prose() -> Iterator[Unit]:
     The file is one Python string literal without escapes; it is cut out, not evaluated.
     """
     text = text_of(ASV, "plain_text_readers_bible.py").split('"""')[1].strip("\n")
-    blocks = {f"asv/{i:03}": block for i, block in enumerate(cut(text, _PROSE_UNIT_BYTES))}
+    blocks = {f"asv/{i:03}": block for i, block in enumerate(cut(text, CHAPTER_BYTES))}
     for name in hashed_order(blocks):
         yield Unit(name, "english_prose", blocks[name], ASV.name)
 
@@ -63,7 +64,9 @@ def tech_docs_html() -> Iterator[Unit]:
     for service in hashed_order(newest):
         model = json.loads(gzip.decompress(data_of(BOTOCORE, newest[service])))
         strings = [text for text in _documentation(model) if len(text) > 80 and _is_new(text, seen)]
-        yield Unit(f"botocore/{service}", "tech_docs_html", _head("\n".join(strings)), BOTOCORE.name)
+        yield Unit(
+            f"botocore/{service}", "tech_docs_html", _head("\n".join(strings), _SERVICE_BYTES), BOTOCORE.name
+        )
 
 
 def _documentation(node: object) -> Iterator[str]:
@@ -118,9 +121,13 @@ def legal() -> Iterator[Unit]:
 
 
 def dna() -> Iterator[Unit]:
-    """Bacterial contigs and genes, FASTA lines of 60 bases."""
+    """Bacterial contigs in stretches of 16 kB, and genes; FASTA lines of 60 bases."""
     for path in files_of(PYHMMER, ".fna", "tests/data/seqs/"):
-        yield from _fasta(path, "dna")
+        for unit in _fasta(path, "dna"):
+            stretches = cut(unit.text, CHAPTER_BYTES)
+            for i, stretch in enumerate(stretches):
+                name = f"{unit.source}/{i:03}" if len(stretches) > 1 else unit.source
+                yield unit._replace(source=name, text=stretch)
 
 
 def protein() -> Iterator[Unit]:
@@ -198,12 +205,13 @@ def interface_i18n() -> Iterator[Unit]:
 
 
 def names_i18n() -> Iterator[Unit]:
-    """Names of languages, places, currencies and units in the thin scripts: word lists, not prose."""
+    """Names of languages, places, currencies and units in the thin scripts: word lists, not prose, each its own."""
     seen: set[str] = set()
     for locale in hashed_order(_LOCALES.split()):
         tree = _Inert(io.BytesIO(data_of(BABEL, "locale-data", f"{locale}.dat"))).load()
-        names = [text for key in _LOCALE_KEYS for text in _strings(tree.get(key)) if _is_new(text, seen)]
-        yield Unit(f"cldr/{locale}", None, _lines(names), BABEL.name)
+        for key in _LOCALE_KEYS:
+            names = [text for text in _strings(tree.get(key)) if _is_new(text, seen)]
+            yield Unit(f"cldr/{locale}/{key}", None, _lines(names), BABEL.name)
 
 
 class _Inert(pickle.Unpickler):

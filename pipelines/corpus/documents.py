@@ -4,6 +4,9 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+#: Bytes of a chapter, where a text has no parts of its own.
+CHAPTER_BYTES = 16_384
+
 
 class Unit(NamedTuple):
     """One file, row, catalogue, sequence, … of a source, before it is cut."""
@@ -12,16 +15,20 @@ class Unit(NamedTuple):
     domain: str | None  # None: by the majority script of each document
     text: str
     origin: str = ""  # package or path that the text came from
+    group: str | None = (
+        None  # what it shares a source with: its file, folder, author, …; None: it is its own source
+    )
 
 
 class Document(NamedTuple):
-    """A piece of a unit: what is split, packed, shifted and resampled as a whole."""
+    """A piece of a unit: what is packed as a whole."""
 
     text: str
     domain: str
     source: str
     origin: str
-    unit: int  # number of the unit, over all sources
+    unit: int  # number of the unit, over all sources of the recipe
+    source_group: int  # number of the file, chapter, catalogue, …: what fit and score never share
     digest: str  # blake2b-128 of the UTF-8 text, hexadecimal
 
 

@@ -48,7 +48,12 @@ def text_units(config: TextFolder) -> Iterator[Unit]:
         folder = name.partition("/")[0] if "/" in name else config.domain
         domain = None if config.domain_by_script else folder if config.domain_by_folder else config.domain
         for text in _decoded(path, config.encoding):
-            yield Unit(name, domain, text, Path(config.path).name)
+            yield Unit(name, domain, text, Path(config.path).name, group_of_file(name, config.group_by))
+
+
+def group_of_file(name: str, group_by: str) -> str | None:
+    """The source that text of a file belongs to, by its relative name; None where each unit is its own."""
+    return {"file": name, "folder": name.rpartition("/")[0] or "."}.get(group_by)
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
@@ -94,7 +99,7 @@ def _json_rows(config: JsonLines) -> Iterator[Unit]:
                 if line.strip():
                     row = _json_row(line, f"{path}:{number}", str(path), offset)
                     unit = row_unit(
-                        config, row, f"{name}:{number}", f"{path}:{number}", Path(config.path).name
+                        config, row, f"{name}:{number}", f"{path}:{number}", Path(config.path).name, name
                     )
                     if unit is not None:
                         yield unit
@@ -128,7 +133,7 @@ def _parquet_rows(config: ParquetFiles) -> Iterator[Unit]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = [name for name in (config.text_column, config.domain_column) if name is not None]
+    columns = [name for name in named_columns(config) if name is not None]
     for name, path in matching_files(config):
         try:
             file = pq.ParquetFile(path)
@@ -145,25 +150,34 @@ def _parquet_rows(config: ParquetFiles) -> Iterator[Unit]:
                 for row in batch.to_pylist():
                     where = f"{name}:{number}"
                     number += 1
-                    unit = row_unit(config, row, where, f"{path}, row {number - 1}", Path(config.path).name)
+                    place, origin = f"{path}, row {number - 1}", Path(config.path).name
+                    unit = row_unit(config, row, where, place, origin, name)
                     if unit is not None:
                         yield unit
 
 
-def row_unit(config, row: dict[str, object], source: str, where: str, origin: str) -> Unit | None:
+def named_columns(config) -> tuple[str | None, str | None, str | None]:
+    """Columns of text, domain and source that a config of rows names."""
+    return config.text_column, config.domain_column, config.group_column
+
+
+def row_unit(
+    config, row: dict[str, object], source: str, where: str, origin: str, file: str = ""
+) -> Unit | None:
     """The unit of a row with named columns; ``None`` if its text is null.
 
     Args:
-        config: a source with ``text_column``, ``domain_column``, ``domain`` and ``domain_by_script``.
+        config: a source with :func:`named_columns`, ``group_by``, ``domain`` and ``domain_by_script``.
         row: values by column.
         source: name of the unit.
         where: the row, for errors.
         origin: the file or dataset.
+        file: name of the file below the source's path, if it has files.
 
     Raises:
         InputError: a missing column, or a text that is no string.
     """
-    for column in (config.text_column, config.domain_column):
+    for column in named_columns(config):
         if column is not None and column not in row:
             raise missing_column(column, where, row)
     text = row[config.text_column]
@@ -175,4 +189,7 @@ def row_unit(config, row: dict[str, object], source: str, where: str, origin: st
     domain = None if config.domain_by_script else config.domain
     if config.domain_column is not None and row[config.domain_column] is not None:
         domain = str(row[config.domain_column])
-    return Unit(source, domain, text, origin)
+    group = group_of_file(file, config.group_by)
+    if config.group_column is not None and row[config.group_column] is not None:
+        group = f"{config.group_column}={row[config.group_column]}"
+    return Unit(source, domain, text, origin, group)

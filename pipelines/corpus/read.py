@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,7 +17,7 @@ from pipelines.corpus.corpus_config import (
     Source,
     TextFolder,
 )
-from pipelines.corpus.documents import Distinct, Document, Unit, cut, digest_of
+from pipelines.corpus.documents import CHAPTER_BYTES, Distinct, Document, Unit, cut, digest_of
 from pipelines.corpus.packages import PACKAGES
 from pipelines.corpus.scripts import majority_script
 from universality.errors import refusal
@@ -29,8 +29,8 @@ class Corpus:
 
     Attributes:
         documents: one row each: ``document`` (0, 1, …), ``text``, ``domain``, ``source`` (name of the unit),
-            ``origin`` (package, path or dataset), ``unit`` (its number), ``n_bytes`` (UTF-8), ``digest``. No
-            two texts are equal, white space aside.
+            ``origin`` (package, path or dataset), ``unit`` (its number), ``source_group`` (number of what it shares
+            a source with), ``n_bytes`` (UTF-8), ``digest``. No two texts are equal, white space aside.
         manifest: ``domains`` (n_documents, bytes, sha256 by domain), ``packages`` (package, version,
             licence), ``dropped`` (documents left out as ``duplicate`` or ``short``).
     """
@@ -58,10 +58,15 @@ def read_corpus(config: CorpusConfig) -> Corpus:
     documents: list[Document] = []
     dropped: Counter[str] = Counter()
     seen = Distinct()
-    for source in config.sources:
+    groups: dict[tuple[int, str], int] = {}
+    for place, source in enumerate(config.sources):
         before = len(documents)
         first_unit = documents[-1].unit + 1 if documents else 0
-        documents.extend(_documents(source, config, seen, dropped, first_unit))
+
+        def group_of(name: str, place: int = place) -> int:
+            return groups.setdefault((place, name), len(groups))
+
+        documents.extend(_documents(source, config, seen, dropped, first_unit, group_of))
         if isinstance(source, DemoMix) and before == 0:
             pinned_digests.check(source, config, _domain_facts(documents))
     _check_enough(documents, config)
@@ -88,14 +93,25 @@ class _Budget:
 
 
 def _documents(
-    source: Source, config: CorpusConfig, seen: Distinct, dropped: Counter[str], first_unit: int
+    source: Source,
+    config: CorpusConfig,
+    seen: Distinct,
+    dropped: Counter[str],
+    first_unit: int,
+    group_of: Callable[[str], int],
 ) -> Iterator[Document]:
-    """Documents of one source, up to its limits."""
+    """Documents of one source, up to its limits; ``group_of`` numbers the names of source groups."""
     budget = _Budget(source)
+    chapters = getattr(source, "group_by", None) == "chapter"
+    start, name = 0, ""
     by_script = demo.script_domain if isinstance(source, DemoMix) else majority_script
     for number, unit in enumerate(_units(source, budget), first_unit):
+        # A long file is several units of one name: its chapters go on.
+        start, name = start if unit.source == name else 0, unit.source
         for text in cut(unit.text, config.max_document_bytes):
             n_bytes = len(text.encode("utf-8"))
+            group = unit.group or (f"{name}#{start // CHAPTER_BYTES}" if chapters else name)
+            start += n_bytes
             domain = unit.domain or by_script(text)
             if n_bytes < config.min_document_bytes or not text.strip():
                 dropped["short"] += 1
@@ -105,7 +121,7 @@ def _documents(
                 dropped["duplicate"] += 1
             else:
                 budget.take(domain, n_bytes)
-                yield Document(text, domain, unit.source, unit.origin, number, digest_of(text))
+                yield Document(text, domain, name, unit.origin, number, group_of(group), digest_of(text))
 
 
 def _units(source: Source, budget: _Budget) -> Iterator[Unit]:
@@ -180,5 +196,5 @@ def _package_facts(documents: list[Document]) -> list[dict[str, str]]:
 def _frame(documents: list[Document]) -> pd.DataFrame:
     frame = pd.DataFrame(documents, columns=list(Document._fields))
     frame.insert(0, "document", range(len(frame)))
-    frame.insert(6, "n_bytes", [len(text.encode("utf-8")) for text in frame["text"]])
+    frame.insert(7, "n_bytes", [len(text.encode("utf-8")) for text in frame["text"]])
     return frame

@@ -14,21 +14,30 @@ from universality.errors import refusal
 #: Parts of a corpus. The training part is the two halves ``sae_a`` and ``sae_b`` together.
 PARTS = ("sae_a", "sae_b", "validation", "fit", "score")
 TRAIN_PARTS = ("sae_a", "sae_b")
+#: Parts that never share a source: on the one pairs are chosen, on the other they are measured.
+TESTED_PARTS = ("fit", "score")
+# Into how many pieces the text that fit or score want of a domain is divided, where documents are short enough.
+_PIECES = 20
 
 
-def fair_shares(available: np.ndarray, weights: np.ndarray, total: float) -> np.ndarray:
+def fair_shares(
+    available: np.ndarray, weights: np.ndarray, total: float, floor: np.ndarray | float = 0.0
+) -> np.ndarray:
     """Divide a budget by weights where no one takes more than there is (water filling).
 
     Args:
         available: what each has, >= 0.
         weights: wanted proportions, >= 0.
         total: the budget.
+        floor: what each gets before weights count, an equal share of the budget at most.
 
     Returns:
-        Shares with ``0 <= share <= available`` and sum ``min(total, sum(available))`` up to rounding; all
-        that are not limited by what they have are in proportion to their weights.
+        Shares with ``0 <= share <= available`` and sum ``min(total, sum(available))`` up to rounding; beyond the
+        floor, all that are not limited by what they have are in proportion to their weights.
     """
     available = np.asarray(available, dtype=float)
+    floor = np.minimum(np.minimum(floor, total / max(available.size, 1)), available)
+    available, total = available - floor, total - float(floor.sum())
     weights = np.where(available > 0, np.asarray(weights, dtype=float), 0.0)
     shares = np.zeros_like(available)
     open_ = weights > 0
@@ -36,92 +45,92 @@ def fair_shares(available: np.ndarray, weights: np.ndarray, total: float) -> np.
         share = (total - shares[~open_].sum()) * weights / weights[open_].sum()
         full = open_ & (share >= available)
         if not full.any():
-            return np.where(open_, share, shares)
+            return floor + np.where(open_, share, shares)
         shares[full] = available[full]
         open_ &= ~full
-    return shares
+    return floor + shares
 
 
 def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.DataFrame:
     """Assign every document to a part, and say how often it stands in training.
 
-    Consecutive documents of a unit (of one domain) form groups of about ``max_group_bytes``, and a group
-    never straddles two parts. Files, articles and licences of ordinary size so stay together, which keeps
-    a file's names from leaking into the held-out rows; a 400 kB contig or the Bible becomes a few dozen
-    groups, without which a domain with one unit could have no held-out rows. For the same reason groups are
-    smaller in a thin domain: a quarter of ``max_fraction`` of it, and no more than its fit and score quotas. Texts
-    on both sides of a seam are neighbours, never copies.
+    *Fit* and *score* never share a source (``source_group``: a file, chapter, catalogue), so that what is chosen on
+    the first is tested on other sources, and each takes text from as many sources as it can: intervals count them.
+    Other text of such a source may be validated or trained on. Pieces that are dealt are consecutive documents of a
+    unit (of one domain), about ``max_group_bytes`` together, but no more than a twentieth of what fit or score want
+    of the domain, or one document.
 
-    Groups are dealt domain by domain, in the order of a hash of ``(root_seed, digest of the group's first
-    document)``:
+    Pieces are dealt domain by domain (those of few sources first), in the order of a hash of ``(root_seed, digest of
+    the piece's first document)``, the first piece of every source before the second of any:
 
     1. *fit*, *score* and *validation* get byte quotas: the token budgets of the config times
-       ``bytes_per_token``, shared among the domains by ``bytes**(1 - balance)`` (validation: by bytes), no
-       domain giving a part more than ``max_fraction`` of itself. So rare scripts get rows they can be
-       measured on, and keep most of their text for training.
-    2. What is left is training, dealt to the halves ``sae_a`` and ``sae_b``, the smaller one first.
+       ``bytes_per_token``. Fit and score first get the text of ``min_sources`` average documents of every domain (an
+       equal share at most); the rest is shared by ``bytes**(1 - balance)`` (validation: all of it, by bytes), no domain
+       giving a part more than ``max_fraction`` of itself. So rare scripts get rows they can be measured on, and keep
+       most of their text for training.
+    2. What is left is training, dealt to the halves ``sae_a`` and ``sae_b`` in stretches of ``max_group_bytes``, the
+       smaller half first.
     3. A domain under ``min_share`` of the training bytes is repeated, at most ``max_repeats`` times; copies
        of a document stay in its half. Held-out parts are never repeated.
 
+    A domain with a single source has text in fit or in score, not in both: nothing is measured on it.
+
     Returns:
-        ``corpus.documents`` with three more columns: ``group``, ``part`` (one of ``PARTS``) and ``repeats``
-        (>= 1; 1 outside training).
+        ``corpus.documents`` with two more columns: ``part`` (one of ``PARTS``) and ``repeats`` (>= 1; 1 outside
+        training).
 
     Raises:
-        InputError: too little text for every part to get a document.
+        InputError: too little text, or too few sources, for every part to get a document.
     """
     frame = corpus.documents
-    sizes = frame.groupby("domain", sort=True)["n_bytes"].sum()
-    quotas = _quotas(sizes, config)
-    group = _groups(frame, sizes, quotas, config)
-    groups = frame.groupby(group).agg(
-        n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", "first")
-    )
-    part_of_group: dict[int, str] = {}
-    for domain, members in groups.groupby("domain", sort=True):
-        keys = [hashlib.blake2b(f"{root_seed}/{digest}".encode()).digest() for digest in members["digest"]]
-        order = sorted(range(len(keys)), key=keys.__getitem__)
-        part_of_group |= _deal(
-            members.index.to_numpy()[order], members["n_bytes"].to_numpy()[order], quotas[str(domain)]
-        )
-    part = pd.Series(group, index=frame.index).map(part_of_group)
-    _check_parts(part, frame, len(groups), config)
-    return frame.assign(group=group, part=part, repeats=_repeats(frame, part, config))
+    quotas = _quotas(frame.groupby("domain", sort=True)["n_bytes"].agg(["sum", "mean"]), config)
+    piece = _stretches(frame, {domain: _piece_bytes(quota, config) for domain, quota in quotas.items()})
+    stretch = _stretches(frame, dict.fromkeys(quotas, config.max_group_bytes))
+    pieces = frame.assign(stretch=stretch).groupby(piece).agg(
+        n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", "first"),
+        source=("source_group", "first"), stretch=("stretch", "first"),
+    )  # fmt: skip
+    pieces["hash"] = [
+        hashlib.blake2b(f"{root_seed}/{digest}".encode()).digest() for digest in pieces["digest"]
+    ]
+    pieces = pieces.sort_values("hash")
+    pieces["turn"] = pieces.groupby(["domain", "source"]).cumcount()
+    pieces = pieces.sort_values("turn", kind="stable")
+    n_sources = pieces.groupby("domain")["source"].nunique()
+    tested_in: dict[int, str] = {}
+    part_of_piece: dict[int, str] = {}
+    for domain in sorted(quotas, key=lambda domain: (n_sources[domain], domain)):
+        part_of_piece |= _deal(pieces[pieces["domain"] == domain], quotas[domain], tested_in)
+    part = pd.Series(piece, index=frame.index).map(part_of_piece)
+    _check_parts(part, frame, config)
+    return frame.assign(part=part, repeats=_repeats(frame, part, config))
 
 
-def _groups(
-    frame: pd.DataFrame, sizes: pd.Series, quotas: dict[str, dict[str, float]], config: SplitConfig
-) -> np.ndarray:
-    """Number of the group of each document: (domain, unit, which stretch of the unit)."""
-    limits = {
-        domain: max(
-            1.0,
-            min(
-                config.max_group_bytes,
-                n_bytes * config.max_fraction / 4,
-                quotas[str(domain)]["fit"],
-                quotas[str(domain)]["score"],
-            ),
-        )
-        for domain, n_bytes in sizes.items()
-    }
-    limit = frame["domain"].map(limits)
-    before = frame.groupby(["domain", "unit"])["n_bytes"].cumsum() - frame["n_bytes"]
-    stretch = (before // limit).astype(np.int64)
-    return frame.groupby(["domain", "unit", stretch], sort=True).ngroup().to_numpy()
+def _piece_bytes(quota: dict[str, float], config: SplitConfig) -> float:
+    """Bytes of a domain that are dealt together; a document is never cut."""
+    return max(1.0, min(config.max_group_bytes, quota["fit"] / _PIECES, quota["score"] / _PIECES))
 
 
-def _quotas(sizes: pd.Series, config: SplitConfig) -> dict[str, dict[str, float]]:
-    """Bytes that fit, score and validation should get of each domain."""
-    size = sizes.to_numpy(dtype=float)
+def _stretches(frame: pd.DataFrame, limits: dict[str, float]) -> np.ndarray:
+    """Number of each document's stretch of its unit (of one domain and source), as long as the limit of the domain."""
+    keys = ["domain", "unit", "source_group"]
+    before = frame.groupby(keys)["n_bytes"].cumsum() - frame["n_bytes"]
+    number = (before // frame["domain"].map(limits)).astype(np.int64)
+    return frame.groupby([*keys, number], sort=True).ngroup().to_numpy()
+
+
+def _quotas(sizes: pd.DataFrame, config: SplitConfig) -> dict[str, dict[str, float]]:
+    """Bytes that fit, score and validation should get of each domain; ``sizes``: its bytes and mean document."""
+    size = sizes["sum"].to_numpy(dtype=float)
+    floor = config.min_sources * sizes["mean"].to_numpy(dtype=float)
     budgets = {
-        "fit": (config.fit_tokens, size ** (1 - config.balance)),
-        "score": (config.score_tokens, size ** (1 - config.balance)),
-        "validation": (config.validation_tokens, size),
+        "fit": (config.fit_tokens, size ** (1 - config.balance), floor),
+        "score": (config.score_tokens, size ** (1 - config.balance), floor),
+        "validation": (config.validation_tokens, size, np.zeros(size.size)),
     }
     shares = {
-        part: fair_shares(size * config.max_fraction, weights, tokens * config.bytes_per_token)
-        for part, (tokens, weights) in budgets.items()
+        part: fair_shares(size * config.max_fraction, weights, tokens * config.bytes_per_token, floor)
+        for part, (tokens, weights, floor) in budgets.items()
     }
     return {
         str(domain): {part: float(share[i]) for part, share in shares.items()}
@@ -129,24 +138,38 @@ def _quotas(sizes: pd.Series, config: SplitConfig) -> dict[str, dict[str, float]
     }
 
 
-def _deal(groups: np.ndarray, sizes: np.ndarray, quotas: dict[str, float]) -> dict[int, str]:
-    """Parts of one domain's groups.
+def _deal(pieces: pd.DataFrame, quotas: dict[str, float], tested_in: dict[int, str]) -> dict[int, str]:
+    """Parts of one domain's pieces.
 
-    A group goes to the held-out part that misses the largest share of its quota, among those that it would
-    not overshoot by more than it fills; if there is none, to training.
+    A piece goes to the held-out part that misses the largest share of its quota, among those that it would
+    not overshoot by more than it fills, and that its source is not barred from; if there is none, to training.
+
+    Args:
+        pieces: by number, in the order of dealing: n_bytes, source, stretch.
+        quotas: bytes by held-out part.
+        tested_in: fit or score, by source that has given text to one of them; what is dealt is added.
     """
     missing = dict(quotas)
-    halves = dict.fromkeys(TRAIN_PARTS, 0)
+    halves: dict[str, int] = dict.fromkeys(TRAIN_PARTS, 0)
+    half_of: dict[int, str] = {}
     parts: dict[int, str] = {}
-    for group, n_bytes in zip(groups.tolist(), sizes.tolist(), strict=True):
-        open_ = [name for name in missing if n_bytes <= 2 * missing[name]]
+    columns = (pieces[name].tolist() for name in ("n_bytes", "source", "stretch"))
+    for piece, n_bytes, source, stretch in zip(pieces.index.tolist(), *columns, strict=True):
+        open_ = [
+            name
+            for name in missing
+            if n_bytes <= 2 * missing[name]
+            and (name not in TESTED_PARTS or tested_in.get(source, name) == name)
+        ]
         if open_:
             part = max(open_, key=lambda name: missing[name] / quotas[name])
             missing[part] -= n_bytes
+            if part in TESTED_PARTS:
+                tested_in[source] = part
         else:
-            part = min(halves, key=halves.__getitem__)
+            part = half_of.setdefault(stretch, min(halves, key=halves.__getitem__))
             halves[part] += n_bytes
-        parts[group] = part
+        parts[piece] = part
     return parts
 
 
@@ -162,22 +185,28 @@ def _repeats(frame: pd.DataFrame, part: pd.Series, config: SplitConfig) -> np.nd
     return np.where(in_training, by_document, 1)
 
 
-def _check_parts(part: pd.Series, frame: pd.DataFrame, n_groups: int, config: SplitConfig) -> None:
+def _check_parts(part: pd.Series, frame: pd.DataFrame, config: SplitConfig) -> None:
     empty = sorted(set(PARTS) - set(part))
-    if empty:
-        constraint = "filled with at least one document each"
-        got = f"{n_groups} groups of documents, {int(frame['n_bytes'].sum())} bytes"
+    if not empty:
+        return
+    n_sources = frame["source_group"].nunique()
+    remedy = (
+        f"Give more text, or lower max_document_bytes of the corpus or max_group_bytes of the split "
+        f"({config.max_group_bytes})."
+    )
+    if n_sources < 2 and not set(empty).isdisjoint(TESTED_PARTS):
         remedy = (
-            "Give more text, or lower max_document_bytes of the corpus or max_group_bytes of the split "
-            f"({config.max_group_bytes})."
+            "Fit and score never share a source: give more text in a second file, or set group_by: chapter for the "
+            "source of the corpus, so that every 16 kB count as one."
         )
-        raise refusal(f"parts {empty}", "the split", constraint, got, remedy)
+    got = f"{len(frame)} documents of {n_sources} sources, {int(frame['n_bytes'].sum())} bytes"
+    raise refusal(f"parts {empty}", "the split", "filled with at least one document each", got, remedy)
 
 
 class CorpusResult(NamedTuple):
     """Documents with their parts, and the manifest to keep with the run.
 
-    ``texts``: document, text, domain, source, origin, group, n_bytes, digest, part, repeats.
+    ``texts``: document, text, domain, source, origin, unit, source_group, n_bytes, digest, part, repeats.
     """
 
     texts: pd.DataFrame

@@ -19,6 +19,7 @@ def data_nodes(layout: Layout) -> list[Node]:
         "fit_tokens": split.fit_tokens,
         "score_tokens": split.score_tokens,
         "balance": split.balance,
+        "min_sources": split.min_sources,
         "validation_tokens": split.validation_tokens,
     }
     seed = {"root_seed": recipe.root_seed}

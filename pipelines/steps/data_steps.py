@@ -19,7 +19,7 @@ def text_cost(sizes: Any, params: Any) -> Estimate:
     return Estimate(seconds=4.0, bytes=20_000_000, memory=BASE_MEMORY)
 
 
-@step("corpus", version=1, cost=text_cost, tables=["texts"])
+@step("corpus", version=2, cost=text_cost, tables=["texts"])
 def corpus(ctx: StepContext) -> None:
     """Read the sources and deal their documents to parts."""
     from pipelines.corpus.split import build_corpus
@@ -45,7 +45,7 @@ def tokenizer(ctx: StepContext) -> None:
     ctx.out.facts(**result.facts)
 
 
-@step("tokens", version=1, cost=text_cost, tables=["documents"])
+@step("tokens", version=2, cost=text_cost, tables=["documents"])
 def tokens(ctx: StepContext) -> None:
     """Pack every part into contexts and lay out the evaluation rows."""
     from pipelines.tokens.build import TokenizerResult, build_tokens

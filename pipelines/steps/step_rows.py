@@ -85,6 +85,7 @@ def shared_rows(tokens: Artifact) -> Rows:
 
     return Rows(
         documents=tokens.array("row_document"),
+        sources=tokens.array("row_source"),
         fit=tokens.array("row_fit"),
         domains=tokens.array("row_domain"),
         domain_names=tuple(tokens.json("domains")),

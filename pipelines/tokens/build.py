@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipelines.corpus.split import TRAIN_PARTS
 from pipelines.tokens.encode import TokenLists, encode_documents
-from pipelines.tokens.evaluation_rows import choose_documents, evaluation_rows
+from pipelines.tokens.evaluation_rows import choose_documents, evaluation_rows, one_of_each_first
 from pipelines.tokens.packing import Packed, context_blocks, pack
 from pipelines.tokens.tokenizer import bos_id, tokenizer_json
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig, TrainedTokenizer
@@ -92,18 +92,22 @@ def build_tokens(
     domains = sorted(str(domain) for domain in texts["domain"].unique())
     codes = pd.Categorical(texts["domain"], categories=domains).codes.astype(np.int16)
     weights = np.bincount(codes, lists.lengths, minlength=len(domains)) ** (1 - config.balance)
-    part = texts["part"].to_numpy()
+    part, sources = texts["part"].to_numpy(), texts["source_group"].to_numpy()
     sides: dict[str, Packed] = {}
     for name, n_tokens in (("fit", config.fit_tokens), ("score", config.score_tokens)):
         members = generator(root_seed, f"{name}-documents").permutation(np.flatnonzero(part == name))
         _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
-        chosen = choose_documents(lists.lengths[members], codes[members], weights, n_tokens)
+        # From as many sources as there are.
+        members = members[one_of_each_first(sources[members])]
+        chosen = choose_documents(
+            lists.lengths[members], codes[members], weights, n_tokens, config.min_sources
+        )
         sides[name] = pack(lists, members[chosen], config.n_ctx, bos)
     arrays = evaluation_rows(
-        sides["fit"], sides["score"], codes, tokenizer.vocabulary["special"].to_numpy(dtype=bool)
+        sides["fit"], sides["score"], codes, sources, tokenizer.vocabulary["special"].to_numpy(dtype=bool)
     )
-    documents = texts[["document", "domain", "source", "part", "digest"]].copy()
-    documents.insert(4, "n_tokens", lists.lengths)
+    documents = texts[["document", "domain", "source", "source_group", "part", "digest"]].copy()
+    documents.insert(5, "n_tokens", lists.lengths)
     return TokensResult(
         arrays,
         _streams(lists, texts, config, bos, root_seed),

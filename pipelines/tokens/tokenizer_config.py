@@ -71,6 +71,9 @@ class TokensConfig(_Config):
         le=1,
         description="Domains' shares of the rows, as in the split: 0 as in the corpus, 1 all equal.",
     )
+    min_sources: int = Field(
+        default=5, ge=1, description="Documents of different sources of every domain, as in the split."
+    )
     validation_tokens: int = Field(default=50_000, gt=0, description="Tokens for held-out losses, at most.")
     train_tokens: int | None = Field(
         default=None,

@@ -23,6 +23,7 @@ def write_silent_run(url: str, **content: bool) -> Run:
     found = compare(
         dict.fromkeys(models, silent),
         documents=tokens.array("row_document"),
+        sources=tokens.array("row_source"),
         domains=tokens.array("row_domain"),
         tokens=tokens.array("row_token"),
         n_shifts=10,

@@ -74,6 +74,7 @@ def test_tables_equal_compare(run):
     expected = compare(
         {name: acts(name) for name in ("m0", "m1")},
         documents=tokens.array("row_document"),
+        sources=tokens.array("row_source"),
         domains=names[tokens.array("row_domain")],
         tokens=tokens.array("row_token"),
         positions=tokens.array("row_position"),

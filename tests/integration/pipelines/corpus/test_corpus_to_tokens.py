@@ -10,6 +10,7 @@ from pipelines.corpus.packages import PACKAGES, locate
 from pipelines.corpus.read import read_corpus
 from pipelines.corpus.split import TRAIN_PARTS, build_corpus
 from pipelines.errors import SourceMissing
+from pipelines.recipe import load_recipe
 from pipelines.tokens.build import build_tokenizer, build_tokens
 from pipelines.tokens.tokenizer_config import TokensConfig, TrainedTokenizer
 from universality.errors import InputError
@@ -70,6 +71,17 @@ def test_rows_spell_their_documents(texts, made):
         assert mine["row_fit"].nunique() == 1
         assert (texts["part"][document] == "fit") == mine["row_fit"].iloc[0]
         assert result.domains[mine["row_domain"].iloc[0]] == texts["domain"][document]
+        assert mine["row_source"].eq(texts["source_group"][document]).all()
+
+
+def test_no_source_is_in_both_halves_and_every_domain_has_enough(made):
+    _, result = made
+    source, fit = result.arrays["row_source"], result.arrays["row_fit"]
+    assert not np.intersect1d(source[fit], source[~fit]).size
+    for half in (fit, ~fit):
+        for domain in range(len(result.domains)):
+            mine = half & (result.arrays["row_domain"] == domain)
+            assert np.unique(source[mine]).size >= 5
 
 
 def test_rows_follow_the_contexts(made):
@@ -101,7 +113,9 @@ def test_parts_share_no_text(texts, made):
         assert not tokens_of["train_contexts"] & tokens_of[held_out]
     assert streams["validation_contexts"].size <= TOKENS.validation_tokens
     assert result.documents["n_tokens"].sum() == result.facts["n_tokens"]
-    assert result.documents.columns.tolist() == ["document", "domain", "source", "part", "n_tokens", "digest"]
+    assert result.documents.columns.tolist() == [
+        "document", "domain", "source", "source_group", "part", "n_tokens", "digest"
+    ]  # fmt: skip
 
 
 def test_the_tokenizer_sees_training_text_only(texts):
@@ -133,7 +147,9 @@ def test_a_context_longer_than_the_held_out_text(texts, made):
 def test_the_small_demo_mix_is_what_is_pinned():
     corpus = read_corpus(CorpusConfig(sources=(DemoMix(),)))
     facts = corpus.manifest["domains"]
-    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS["small"]
+    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS[
+        "small", 2_048
+    ]
     assert {entry["package"] for entry in corpus.manifest["packages"]} == {
         package.name for package in PACKAGES
     }
@@ -146,7 +162,20 @@ def test_the_small_demo_mix_is_what_is_pinned():
 @pytest.mark.slow
 def test_the_full_demo_mix_is_what_is_pinned():
     facts = read_corpus(CorpusConfig(sources=(DemoMix(size="full"),))).manifest["domains"]
-    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS["full"]
+    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS[
+        "full", 2_048
+    ]
+
+
+@needs_demo
+def test_every_domain_of_the_quickstart_has_text_of_five_sources_in_either_half():
+    recipe = load_recipe("quickstart")
+    texts = build_corpus(recipe.corpus, recipe.split, recipe.root_seed).texts
+    tested = texts[texts["part"].isin(["fit", "score"])]
+    n_sources = tested.groupby(["domain", "part"])["source_group"].nunique()
+    assert len(n_sources) == 2 * 26
+    assert n_sources.min() >= 5
+    assert tested.groupby("source_group")["part"].nunique().eq(1).all()
 
 
 @needs_demo

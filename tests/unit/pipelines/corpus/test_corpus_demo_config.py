@@ -7,6 +7,7 @@ from pipelines.corpus import demo, packages, pinned_digests
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.read import read_corpus
 from pipelines.errors import SourceMissing
+from pipelines.recipe import load_recipe
 from universality.errors import InputError
 
 
@@ -36,7 +37,11 @@ def test_caps_are_the_smallest_of_what_is_asked():
 
 
 def test_every_domain_has_a_pin():
-    assert set(pinned_digests.PINS["small"]) == set(pinned_digests.PINS["full"]) == set(demo.DOMAINS)
+    default = CorpusConfig().max_document_bytes
+    assert {("small", default), ("full", default)} < set(pinned_digests.PINS)
+    assert all(set(pins) == set(demo.DOMAINS) for pins in pinned_digests.PINS.values())
+    shipped = load_recipe("quickstart").corpus
+    assert (shipped.sources[0].size, shipped.max_document_bytes) in pinned_digests.PINS
 
 
 @pytest.mark.parametrize("found", ["5.2.18", None])
@@ -57,7 +62,7 @@ def test_a_missing_or_other_version_names_the_command(monkeypatch, found):
 
 def test_a_changed_text_is_refused():
     source = DemoMix()
-    facts = {domain: {"sha256": digest} for domain, digest in pinned_digests.PINS["small"].items()}
+    facts = {domain: {"sha256": digest} for domain, digest in pinned_digests.PINS["small", 2_048].items()}
     pinned_digests.check(source, CorpusConfig(sources=(source,)), facts)
     facts["hebrew"] = {"sha256": "0" * 64}
     with pytest.raises(InputError, match="domain 'hebrew' of the demo mix 'small' must be text with sha256"):

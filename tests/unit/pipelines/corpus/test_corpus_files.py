@@ -6,9 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.corpus import files as corpus_files
-from pipelines.corpus.corpus_config import CorpusConfig, JsonLines, ParquetFiles, TextFolder
+from pipelines.corpus.corpus_config import CorpusConfig, JsonLines, ParquetFiles, SplitConfig, TextFolder
 from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.corpus.read import read_corpus
+from pipelines.corpus.split import split_corpus
 from universality.errors import InputError
 
 PROSE = "The quick brown fox jumps over the lazy dog, number {i}, and then it sleeps for a while.\n"
@@ -33,6 +34,31 @@ def test_text_folder_labels_by_folder(folder):
     whole = documents.groupby("source")["text"].sum()
     assert whole["en/1.txt"] == (folder / "en" / "1.txt").read_text()
     assert documents["unit"].nunique() == 6
+
+
+@pytest.mark.parametrize(("group_by", "n_groups"), [("file", 6), ("folder", 2)])
+def test_text_folder_groups_by_file_or_folder(folder, group_by, n_groups):
+    documents = corpus_of(TextFolder(path=str(folder), group_by=group_by)).documents
+    assert documents["source_group"].nunique() == n_groups
+    folders = documents["source"].str.partition("/")[0]
+    assert documents.groupby("source_group")["source"].nunique().eq(6 // n_groups).all()
+    assert folders.groupby(documents["source_group"]).nunique().eq(1).all()
+
+
+def test_text_groups_by_chapter_over_a_whole_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus_files, "_BLOCK", 10_000)  # units are shorter than chapters
+    (tmp_path / "book.txt").write_text("".join(PROSE.format(i=i) for i in range(900)))
+    documents = corpus_of(TextFolder(path=str(tmp_path), group_by="chapter")).documents
+    sizes = documents.groupby("source_group")["n_bytes"].sum()
+    assert len(sizes) == 5
+    assert sizes[:-1].between(14_000, 19_000).all()
+    assert documents["source_group"].is_monotonic_increasing
+    config = SplitConfig(fit_tokens=5_000, score_tokens=5_000, validation_tokens=1_000)
+    parts = split_corpus(corpus_of(TextFolder(path=str(tmp_path), group_by="chapter")), config, 0)
+    fit, score = (set(parts.loc[parts["part"] == part, "source_group"]) for part in ("fit", "score"))
+    assert fit
+    assert score
+    assert not fit & score
 
 
 def test_text_folder_labels_by_script(folder):
@@ -141,6 +167,34 @@ def test_parquet(tmp_path):
     assert documents["text"].tolist() == frame["text"].tolist()
     assert documents["domain"].tolist() == frame["topic"].tolist()
     assert documents["source"].iloc[599] == "a.parquet:599"
+
+
+@pytest.mark.parametrize("kind", [JsonLines, ParquetFiles])
+def test_rows_are_their_own_sources_unless_a_column_or_the_file_groups_them(tmp_path, kind):
+    frame = pd.DataFrame(
+        {"text": [PROSE.format(i=i) for i in range(60)], "author": [*[f"a{i % 4}" for i in range(59)], None]}
+    )
+    for part in ("x", "y"):
+        half = frame.iloc[:30] if part == "x" else frame.iloc[30:]
+        if kind is JsonLines:
+            half.to_json(tmp_path / f"{part}.jsonl", orient="records", lines=True)
+        else:
+            half.to_parquet(tmp_path / f"{part}.parquet")
+    groups = {
+        name: corpus_of(kind(path=str(tmp_path), **setting)).documents["source_group"]
+        for name, setting in {
+            "row": {},
+            "file": {"group_by": "file"},
+            "folder": {"group_by": "folder"},
+            "column": {"group_column": "author"},
+        }.items()
+    }
+    assert {name: group.nunique() for name, group in groups.items()} == {
+        "row": 60, "file": 2, "folder": 1, "column": 5
+    }  # fmt: skip
+    assert groups["column"].iloc[:8].tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    with pytest.raises(InputError, match=r"one of .*'author'.*got 'writer'"):
+        corpus_of(kind(path=str(tmp_path), group_column="writer"))
 
 
 def test_a_file_that_is_no_parquet(tmp_path):

@@ -29,9 +29,10 @@ def datasets(monkeypatch, tmp_path):
 def test_a_folder_saved_to_disk(datasets, tmp_path):
     data = datasets.Dataset.from_pandas(ROWS)
     data.save_to_disk(str(tmp_path / "one"))
-    documents = texts_of(name=str(tmp_path / "one"), domain_column="lang", max_units=10)
+    documents = texts_of(name=str(tmp_path / "one"), domain_column="lang", group_column="lang", max_units=10)
     assert documents["text"].tolist() == ROWS["text"].tolist()[:10]
     assert documents["domain"].tolist() == ROWS["lang"].tolist()[:10]
+    assert documents["source_group"].tolist() == [0, 1] * 5
 
     datasets.DatasetDict(train=data, test=data).save_to_disk(str(tmp_path / "two"))
     assert len(texts_of(name=str(tmp_path / "two"), split="test")) == 20

@@ -20,12 +20,22 @@ def corpus_of(units):
         for i in range(count)
     ]
     frame = pd.DataFrame(rows, columns=["source", "domain", "unit", "n_bytes", "digest"])
-    return Corpus(frame.assign(document=range(len(frame))), {})
+    return Corpus(frame.assign(document=range(len(frame)), source_group=frame["unit"]), {})
 
 
 @pytest.fixture
 def mixed():
-    return corpus_of([("big", 3, 2_000)] * 300 + [("rare", 4, 2_000)] * 10 + [("contig", 200, 2_000)])
+    """Many files, a thin domain of ten files, and one long text of which every eight documents are a chapter."""
+    corpus = corpus_of([("big", 3, 2_000)] * 300 + [("rare", 4, 2_000)] * 10 + [("contig", 200, 2_000)])
+    frame = corpus.documents
+    chapter = 1_000 + np.arange(len(frame)) // 8
+    return Corpus(
+        frame.assign(source_group=np.where(frame["domain"] == "contig", chapter, frame["unit"])), {}
+    )
+
+
+def sources_of(frame, domain, part):
+    return set(frame.loc[(frame["domain"] == domain) & (frame["part"] == part), "source_group"])
 
 
 def share(frame, domain, part):
@@ -41,20 +51,60 @@ def test_every_document_is_in_one_part_and_every_domain_in_every_part(mixed):
         assert there >= {"sae_a", "sae_b", "fit", "score"}
 
 
-def test_a_unit_of_ordinary_size_stays_whole(mixed):
+@pytest.mark.parametrize("seed", range(10))
+def test_fit_and_score_never_share_a_source(mixed, seed):
+    frame = split_corpus(mixed, CONFIG, seed)
+    fit, score = (set(frame.loc[frame["part"] == part, "source_group"]) for part in ("fit", "score"))
+    assert not fit & score
+
+
+def test_a_part_has_as_many_sources_as_documents_where_there_are_so_many(mixed):
     frame = split_corpus(mixed, CONFIG, 0)
-    big = frame[frame["domain"] == "big"]
-    assert big.groupby("unit")["part"].nunique().eq(1).all()
-    assert frame.groupby("group")["part"].nunique().eq(1).all()
+    for part in ("fit", "score"):
+        n_documents = ((frame["domain"] == "big") & (frame["part"] == part)).sum()
+        assert len(sources_of(frame, "big", part)) == n_documents > 10
+    assert (
+        len(sources_of(frame, "contig", "fit") | sources_of(frame, "contig", "score")) >= 22
+    )  # of 26 chapters
 
 
-def test_a_unit_larger_than_the_limit_is_split_in_stretches(mixed):
-    contig = split_corpus(mixed, CONFIG, 0).query("domain == 'contig'")
-    runs = (contig["part"] != contig["part"].shift()).sum()
-    assert contig["part"].nunique() == len(PARTS)
-    # 16 kB groups of eight documents: far fewer changes of part than documents.
-    assert runs <= 25
-    assert contig.groupby("group")["n_bytes"].sum().max() <= CONFIG.max_group_bytes + 2_000
+def test_a_thin_domain_gets_the_sources_that_it_should_have():
+    corpus = corpus_of([("big", 3, 2_000)] * 2_000 + [("rare", 4, 500)] * 40)
+    for min_sources in (1, 5, 10):
+        frame = split_corpus(
+            corpus, CONFIG.model_copy(update={"min_sources": min_sources, "balance": 0.0}), 0
+        )
+        assert len(sources_of(frame, "rare", "score")) >= min_sources
+    assert len(sources_of(frame, "big", "score")) > 20
+
+
+def test_a_source_of_two_domains_is_tested_in_one_half():
+    corpus = corpus_of([("a", 4, 2_000)] * 12 + [("b", 4, 2_000)] * 12)
+    frame = corpus.documents
+    mixed = Corpus(frame.assign(source_group=frame["unit"] % 12), {})
+    split = split_corpus(mixed, CONFIG, 0)
+    fit, score = (set(split.loc[split["part"] == part, "source_group"]) for part in ("fit", "score"))
+    assert fit
+    assert score
+    assert not fit & score
+
+
+def test_a_domain_of_one_source_is_in_one_half():
+    corpus = corpus_of([("big", 3, 2_000)] * 60 + [("book", 60, 2_000)])
+    frame = split_corpus(corpus, CONFIG, 0)
+    assert (len(sources_of(frame, "book", "fit")), len(sources_of(frame, "book", "score"))) == (1, 0)
+    assert sources_of(frame, "book", "sae_a") == sources_of(frame, "book", "sae_b")
+
+
+def test_one_source_in_all_is_refused_with_a_remedy():
+    with pytest.raises(InputError, match=r"parts \['score'\].* of 1 sources.*set group_by: chapter"):
+        split_corpus(corpus_of([("book", 200, 2_000)]), CONFIG, 0)
+
+
+def test_training_halves_take_long_stretches(mixed):
+    contig = split_corpus(mixed, CONFIG, 0).query("domain == 'contig' and part in @TRAIN_PARTS")
+    # 16 kB stretches of eight documents: far fewer changes of half than documents.
+    assert (contig["part"] != contig["part"].shift()).sum() <= 25
 
 
 def test_held_out_parts_keep_their_quotas(mixed):
@@ -102,22 +152,23 @@ def test_too_little_text_is_refused_with_a_remedy():
     with pytest.raises(
         InputError, match=r"parts .* filled with at least one document each.*lower max_document_bytes"
     ):
-        split_corpus(corpus_of([("text", 3, 2_000)]), CONFIG, 0)
+        split_corpus(corpus_of([("text", 1, 2_000)] * 3), CONFIG, 0)
 
 
 @given(
     st.lists(st.floats(0, 1e6), min_size=1, max_size=8),
     st.lists(st.floats(0.1, 100), min_size=8, max_size=8),
     st.floats(1, 2e6),
+    st.sampled_from([0.0, 10.0, 1e5]),
 )
-def test_fair_shares(available, weights, total):
+def test_fair_shares(available, weights, total, floor):
     available = np.array(available)
     weights = np.array(weights[: len(available)])
-    shares = fair_shares(available, weights, total)
-    assert (shares >= 0).all()
+    shares = fair_shares(available, weights, total, floor)
+    assert (shares >= np.minimum(np.minimum(floor, total / len(available)), available) - 1e-6).all()
     assert (shares <= available + 1e-6).all()
     assert shares.sum() == pytest.approx(min(total, available.sum()), rel=1e-6, abs=1e-6)
     limited = shares >= available - 1e-6
     rates = (shares / weights)[~limited]
-    if len(rates):
+    if len(rates) and not floor:
         assert rates == pytest.approx(rates[0], rel=1e-6)
