@@ -23,10 +23,10 @@ import shared_folders
 #: Test files that take longest, longest first: they start first, so that all workers end together.
 LONGEST = [
     "test_run_equals_compare", "test_executor_contract", "test_screens", "test_engine_resume", "test_browser",
-    "test_report_prose", "test_controls", "test_calibration", "test_screens_lens", "test_screens_every",
-    "test_trained_sae_contract", "test_sweep_run", "test_report_figures", "test_cli_compare_files",
-    "test_report_cases", "test_report_writer", "test_screens_clusters", "test_report_beside",
-    "test_screens_pins", "test_sae_precision", "test_browser_lens", "test_browser_map",
+    "test_browser_places", "test_report_prose", "test_controls", "test_calibration", "test_screens_lens",
+    "test_screens_every", "test_trained_sae_contract", "test_sweep_run", "test_report_figures",
+    "test_cli_compare_files", "test_report_cases", "test_report_writer", "test_screens_clusters",
+    "test_report_beside", "test_screens_pins", "test_sae_precision",
 ]  # fmt: skip
 
 

@@ -1,8 +1,9 @@
-"""Map and graph in a real browser: a click names a feature, the address restores it, text stays text."""
+"""Map, graph and text lens in a real browser: a click names a feature, an address restores it, text stays text."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import synthetic_text
@@ -15,11 +16,13 @@ from tools.server import serve
 
 pytestmark = BROWSER
 
+TYPED = "</div><img src=x onerror=alert(1)>![i](x.png)\t\u202ee"
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory) -> str:
     """A run in which nearly every domain has a hostile name."""
-    url = str(tmp_path_factory.mktemp("map") / "store")
+    url = str(tmp_path_factory.mktemp("places") / "store")
     with pytest.MonkeyPatch.context() as patch:
         known = synthetic_text.WORDS
         names = [f"{EVIL}{i}" if name in known else name for i, name in enumerate(synthetic_text.DOMAINS)]
@@ -28,14 +31,16 @@ def store(tmp_path_factory) -> str:
         }
         patch.setattr(synthetic_text, "DOMAINS", names)
         patch.setattr(synthetic_text, "WORDS", known | words)
-        write_synthetic_run(url, n_models=2, n_latents=60, n_documents=60, n_untrained=0, replicates=False)
+        write_synthetic_run(
+            url, n_models=2, n_latents=60, n_documents=60, n_untrained=0, replicates=False, loadable=True
+        )
     return url
 
 
 @pytest.fixture(scope="module")
 def watched(store):
     with serve(store) as address, chromium() as browser:
-        yield Watched(browser.new_page(viewport={"width": 1440, "height": 1300}), address).listen()
+        yield Watched(browser.new_page(viewport={"width": 1440, "height": 1400}), address).listen()
 
 
 def show(watched, path: str) -> None:
@@ -115,4 +120,45 @@ def test_a_click_on_the_graph_names_a_cluster_and_a_filter_does_not_move_it(watc
     with page.expect_download() as download:
         page.get_by_role("button", name="GraphML").click()
     assert b"<graphml" in Path(download.value.path()).read_bytes()
+    watched.assert_clean()
+
+
+def strip(page) -> str:
+    return page.locator(".uv-lens").inner_text()
+
+
+def test_typed_markup_is_shown_and_a_link_restores_it(watched):
+    page = watched.page
+    watched.open("lens")
+    page.get_by_role("textbox", name="Text").fill(TYPED)
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector(".uv-lens", timeout=60_000)
+    settle(page)
+    shown = TYPED.replace("\t", "⇥").replace("\u202e", "⟨RLO⟩")
+    assert strip(page).replace("┊", "") == shown
+    assert watched.param("text") == TYPED
+    watched.moves(page.get_by_role("button", name="Next").click)
+    page.locator("h1").click()
+    page.keyboard.press("n")
+    watched.becomes("token", "2")
+    page.get_by_role("button", name="Link").click()
+    link = page.locator("[data-testid=stPopoverBody] code").inner_text()
+    assert parse_qs(urlsplit(link).query)["text"] == [TYPED]
+    watched.assert_clean()
+    page.goto(link)
+    page.wait_for_selector(".uv-lens")
+    settle(page)
+    assert strip(page).replace("┊", "") == shown
+    assert page.locator(".uv-framed").inner_text() == "/"
+    assert page.get_by_role("textbox", name="Text").input_value() == TYPED
+    assert "Clusters on token 2" in page.inner_text("body")
+    watched.assert_clean()
+
+
+def test_a_text_that_is_too_long_for_the_box_is_a_page_all_the_same(watched):
+    watched.open(f"lens?text={quote('日' * 2_000)}")
+    watched.page.wait_for_selector(".uv-lens")
+    assert "are left out" in watched.page.inner_text("body")
+    watched.open(f"lens?text={'a' * 2_500}")
+    assert watched.page.locator("[data-testid=stException]").count() == 0
     watched.assert_clean()
