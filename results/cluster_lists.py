@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from results import words
-from results.feature_lists import features_matching
+from results.feature_lists import features_matching, with_one_of
 from results.frames import cluster_domains
 from results.ids import feature_id, feature_ids
 from results.remembering import remembered
@@ -74,10 +74,7 @@ class ClusterFilter:
 
     def rows(self, frame: pd.DataFrame, stored: StoredComparison) -> pd.DataFrame:
         """The rows of :func:`listed_clusters` that pass every condition, in the same order."""
-        keep = np.ones(len(frame), dtype=bool)
-        for column, values in (("class", self.classes), ("level", self.levels), ("n_models", self.n_models)):
-            if values:
-                keep &= frame[column].isin(list(values)).to_numpy()
+        keep = with_one_of(frame, {"class": self.classes, "level": self.levels, "n_models": self.n_models})
         features = stored.table("features")
         if self.domains:
             keep &= _holding(frame, features[features["top_domain"].isin(list(self.domains))])

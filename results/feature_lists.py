@@ -1,6 +1,7 @@
 """Single features of a comparison: their ids, search, partners and candidates."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,15 @@ def among(ids: Iterable[str], matching: pd.Index) -> np.ndarray:
     """Which of some ids are among those of :func:`features_matching`, in the order of the first."""
     members = set(matching.tolist())  # of Python texts: faster than what pandas does with Arrow's
     return np.array([feature in members for feature in ids], dtype=bool)
+
+
+def with_one_of(frame: pd.DataFrame, chosen: Mapping[str, Collection[Any]]) -> np.ndarray:
+    """Which rows have, in every column named, one of the values chosen for it; nothing chosen holds for all."""
+    keep = np.ones(len(frame), dtype=bool)
+    for column, values in chosen.items():
+        if values:
+            keep &= frame[column].isin(list(values)).to_numpy()
+    return keep
 
 
 def features_matching(stored: StoredComparison, search: str) -> pd.Index:

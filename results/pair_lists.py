@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from results import frames
-from results.feature_lists import among, features_matching
+from results.feature_lists import among, features_matching, with_one_of
 from results.ids import PAIR_ID, feature_id, feature_ids
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
@@ -88,19 +88,15 @@ class PairFilter:
 
     def rows(self, frame: pd.DataFrame, stored: StoredComparison, alpha: float) -> pd.DataFrame:
         """The rows of :func:`listed_pairs` that pass every condition, in the same order."""
-        keep = np.ones(len(frame), dtype=bool)
+        keep = with_one_of(frame, {"level": self.levels, "domain": self.domains})
         if self.models:
             keep &= (frame["model_a"] + "-" + frame["model_b"]).to_numpy() == self.models
         if self.r:
             keep &= frame["r_held_out"].between(*self.r).to_numpy()
         if self.significant is not None:
             keep &= (frame["q"] < alpha).to_numpy() == self.significant
-        if self.levels:
-            keep &= frame["level"].isin(list(self.levels)).to_numpy()
         if self.classes:
             keep &= (frame[["class_a", "class_b"]].isin(list(self.classes))).any(axis=1).to_numpy()
-        if self.domains:
-            keep &= frame["domain"].isin(list(self.domains)).to_numpy()
         if self.search.strip():
             matching = features_matching(stored, self.search)
             ids_a, ids_b = _side_keys(stored)

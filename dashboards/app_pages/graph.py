@@ -14,6 +14,7 @@ from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, graph_spec
 from results import words
 from results.colours import CLASS_COLOURS, GREY
+from results.feature_lists import with_one_of
 from results.map_points import MAX_NODES, graph_file, placed_clusters
 
 SIZES = {"Models": "n_models", "Cohesion": "cohesion"}
@@ -37,17 +38,14 @@ class GraphPage(PlanePage):
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The clusters that pass the filters, and how they shall be drawn."""
         columns = st.columns([2, 1.6, 2, 2], vertical_alignment="bottom")
-        counts = things["n_models"].astype(int).astype(str)
-        reachable = sorted(counts.unique(), key=int)
+        reachable = [str(n) for n in sorted(things["n_models"].astype(int).unique())]
         classes = several(columns[0], "Class", [c for c in words.CLASSES if c != "specific"], "class")
         reach = several(columns[1], "Number of models", reachable, "reach")
         every = "Clusters with a member in every one of these models."
         models = several(columns[2], "Model", self.view.models(), "model", help=every)
         domains = several(columns[3], "Domain", domains_in(things), "domain")
-        keep = np.ones(len(things), dtype=bool)
-        for values, chosen in ((things["class"], classes), (counts, reach), (things["domain"], domains)):
-            if chosen:
-                keep &= values.isin(chosen).to_numpy()
+        reached = [int(n) for n in reach]
+        keep = with_one_of(things, {"class": classes, "n_models": reached, "domain": domains})
         for model in models:
             keep &= (";" + things["members"]).str.contains(f";{model}:", regex=False).to_numpy()
         left, right = st.columns([1, 2], vertical_alignment="bottom")

@@ -1,6 +1,5 @@
 """Map: every feature of every model in one plane, near each other where they fire alike."""
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -13,7 +12,7 @@ from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, points_spec
 from results import words
 from results.colours import CLASS_COLOURS, GREY
-from results.feature_lists import features_matching, find_feature
+from results.feature_lists import features_matching, find_feature, with_one_of
 from results.map_points import COLOURINGS, MAX_POINTS, colour_groups, placed_features, point_words, sampled
 
 
@@ -40,10 +39,10 @@ class MapPage(PlanePage):
             "level": words.LEVELS,
             "domain": domains_in(things),
         }
-        keep = np.ones(len(things), dtype=bool)
-        for column, (name, values) in zip(columns[1:], options.items(), strict=True):
-            if chosen := several(column, name.capitalize(), values, name):
-                keep &= things[name].isin(chosen).to_numpy()
+        keep = with_one_of(things, {
+            name: several(column, name.capitalize(), values, name)
+            for column, (name, values) in zip(columns[1:], options.items(), strict=True)
+        })  # fmt: skip
         if search:
             with searching(search):
                 keep &= things["id"].isin(features_matching(self.view, search)).to_numpy()

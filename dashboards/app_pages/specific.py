@@ -12,7 +12,7 @@ from dashboards.components.panels import panel
 from dashboards.components.specific_detail import show_specific
 from dashboards.components.verdicts import verdict_chart, verdict_legend
 from results import words
-from results.feature_lists import among, features_matching, find_feature, specific_features
+from results.feature_lists import among, features_matching, find_feature, specific_features, with_one_of
 
 ORDERS: dict[str, tuple[str, bool]] = {
     "Nearest miss (best held-out r)": ("best_r", False),
@@ -59,10 +59,7 @@ class SpecificPage(TablePage):
             "verdict": several(columns[2], "Verdict", verdicts_in(things), "verdict"),
         }
         order, ascending = ORDERS[one_of(columns[3], "Order", ORDERS, "sort")]
-        passing = things
-        for column, values in chosen.items():
-            if values:
-                passing = passing[passing[column].isin(values)]
+        passing = things[with_one_of(things, chosen)]
         if search:
             with searching(search):
                 matching = features_matching(self.view, search)

@@ -38,12 +38,20 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
     return files
 
 
-def text_units(config: TextFolder) -> Iterator[Unit]:
-    """Plain-text files, one unit each (one per megabyte where they are larger).
+def file_units(config: TextFolder | JsonLines | ParquetFiles) -> Iterator[Unit]:
+    """Plain-text files, one unit each (one per megabyte where they are larger), or rows whose text is not null.
 
     Raises:
-        InputError: bytes that the encoding does not know, with file and offset.
+        InputError: bytes that the encoding does not know, with file and offset; a line that is no JSON object, a file
+            that is no Parquet, a missing column.
     """
+    if isinstance(config, TextFolder):
+        return _texts(config)
+    rows = _json_rows(config) if isinstance(config, JsonLines) else _parquet_rows(config)
+    return islice(rows, config.max_units)
+
+
+def _texts(config: TextFolder) -> Iterator[Unit]:
     for name, path in islice(matching_files(config), config.max_units):
         folder = name.partition("/")[0] if "/" in name else config.domain
         domain = None if config.domain_by_script else folder if config.domain_by_folder else config.domain
@@ -82,15 +90,6 @@ def _undecodable(where: str, offset: int, encoding: str, error: UnicodeDecodeErr
     return refusal("text", where, f"valid {encoding}", f"bytes {wrong} at offset {offset}", remedy)
 
 
-def json_units(config: JsonLines) -> Iterator[Unit]:
-    """Rows of JSON Lines files; a row whose text is null is passed over.
-
-    Raises:
-        InputError: a line that is no JSON object, a missing column, undecodable bytes.
-    """
-    return islice(_json_rows(config), config.max_units)
-
-
 def _json_rows(config: JsonLines) -> Iterator[Unit]:
     for name, path in matching_files(config):
         offset = 0
@@ -118,15 +117,6 @@ def _json_row(line: bytes, where: str, path: str, offset: int) -> dict[str, obje
             "line", where, "one JSON object", str(row), "Correct the line, or choose another kind of source."
         )
     return row
-
-
-def parquet_units(config: ParquetFiles) -> Iterator[Unit]:
-    """Rows of Parquet files, read a batch of rows at a time; a row whose text is null is passed over.
-
-    Raises:
-        InputError: a file that is no Parquet, a missing column.
-    """
-    return islice(_parquet_rows(config), config.max_units)
 
 
 def _parquet_rows(config: ParquetFiles) -> Iterator[Unit]:

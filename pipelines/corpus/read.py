@@ -12,10 +12,7 @@ from pipelines.corpus.corpus_config import (
     CorpusConfig,
     DemoMix,
     HubDataset,
-    JsonLines,
-    ParquetFiles,
     Source,
-    TextFolder,
 )
 from pipelines.corpus.documents import CHAPTER_BYTES, Distinct, Document, Unit, cut, digest_of
 from pipelines.corpus.packages import PACKAGES
@@ -134,14 +131,9 @@ def _units(source: Source, budget: _Budget) -> Iterator[Unit]:
 
         yield from _while_open(lambda: hub_units(source), ("",), budget)
     else:
-        from pipelines.corpus import files
+        from pipelines.corpus.files import file_units
 
-        readers = {
-            TextFolder: files.text_units,
-            JsonLines: files.json_units,
-            ParquetFiles: files.parquet_units,
-        }
-        yield from _while_open(lambda: readers[type(source)](source), ("",), budget)
+        yield from _while_open(lambda: file_units(source), ("",), budget)
 
 
 def _while_open(open_reader, domains: tuple[str, ...], budget: _Budget) -> Iterator[Unit]:
