@@ -18,9 +18,7 @@ __all__ = ["load"]
 
 
 def load(
-    run: str | None = None,
-    comparison: str | None = None,
-    store: Store | str | os.PathLike[str] | None = None,
+    run: str | None = None, comparison: str | None = None, store: Store | str | os.PathLike[str] | None = None
 ) -> LoadedComparison:
     """Open a comparison of a run for a notebook: its tables are attributes, such as ``.pairs`` and ``.features``.
 

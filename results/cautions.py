@@ -72,10 +72,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "There are {value} replicate dictionaries, so there is no ceiling: low agreement may come from the "
         "dictionaries and not from the models.",
     ),
-    "no_neurons": (
-        "No neuron baseline",
-        "The neuron baseline was not measured ({value} pairs of neurons).",
-    ),
+    "no_neurons": ("No neuron baseline", "The neuron baseline was not measured ({value} pairs of neurons)."),
     "not_alive": (
         "Many latents are not compared",
         "In one dictionary {value}% of the latents are dead or too rare to compare (more than {threshold}%); classes "

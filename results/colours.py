@@ -44,11 +44,7 @@ KIND_COLOURS: dict[str, str] = {
     "chance": GREY,
     "null_p95": GREY,
 }
-STATUS_COLOURS: dict[str, str] = {
-    "alive": OKABE_ITO["blue"],
-    "rare": OKABE_ITO["sky"],
-    "dead": GREY,
-}
+STATUS_COLOURS: dict[str, str] = {"alive": OKABE_ITO["blue"], "rare": OKABE_ITO["sky"], "dead": GREY}
 #: Reasons in the order in which they are tested.
 VERDICT_COLOURS: dict[str, str] = {
     "unstable": OKABE_ITO["yellow"],

@@ -9,14 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import (
-    ArtifactCorrupt,
-    ArtifactMissing,
-    InvalidName,
-    RunMissing,
-    StoreError,
-    TableMissing,
-)
+from storage.errors import ArtifactCorrupt, ArtifactMissing, InvalidName, RunMissing, StoreError, TableMissing
 from storage.events import EventLog
 from storage.keys import plain
 from storage.locks import Holder, RunLock, read_holder

@@ -38,8 +38,7 @@ NameOption = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 WorkersOption = Annotated[
-    MaybeInt,
-    typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core."),
+    MaybeInt, typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]

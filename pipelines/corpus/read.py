@@ -8,12 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipelines.corpus import demo, pinned_digests
-from pipelines.corpus.corpus_config import (
-    CorpusConfig,
-    DemoMix,
-    HubDataset,
-    Source,
-)
+from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, Source
 from pipelines.corpus.documents import CHAPTER_BYTES, Distinct, Document, Unit, cut, digest_of
 from pipelines.corpus.packages import PACKAGES
 from pipelines.corpus.scripts import majority_script

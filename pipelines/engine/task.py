@@ -51,10 +51,7 @@ def describe_task(store_url: str, node: Node, keys: Mapping[str, str]) -> dict[s
 
 
 def execute(
-    task: Mapping[str, Any],
-    emit: Emit,
-    store: Store | None = None,
-    check: Callable[[], None] | None = None,
+    task: Mapping[str, Any], emit: Emit, store: Store | None = None, check: Callable[[], None] | None = None
 ) -> Event:
     """Compute one node and commit its artifact.
 

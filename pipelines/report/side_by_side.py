@@ -13,12 +13,7 @@ from pipelines.report.figures.side_by_side_figure import beside_figure
 from pipelines.report.latex import Column
 from pipelines.report.table_exhibits import intervals
 from results.headline import count_values, headline_values, split_comparisons
-from results.side_by_side import (
-    classes_beside,
-    curves_beside,
-    headlines_beside,
-    settings_beside,
-)
+from results.side_by_side import classes_beside, curves_beside, headlines_beside, settings_beside
 from storage import Run
 
 #: Figures that are drawn for every run and stand side by side, one column each.

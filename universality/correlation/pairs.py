@@ -116,12 +116,7 @@ def pair_products(
 
 
 def correlate_pairs(
-    A: Matrix,
-    B: Matrix,
-    indices_a: np.ndarray,
-    indices_b: np.ndarray,
-    *,
-    threads: int | None = None,
+    A: Matrix, B: Matrix, indices_a: np.ndarray, indices_b: np.ndarray, *, threads: int | None = None
 ) -> PairStatistics:
     """Exact statistics of given pairs, on the rows given.
 

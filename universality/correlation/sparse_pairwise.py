@@ -134,10 +134,7 @@ def _maxima(cols: ByLatent, rows: ByRow, threads: int) -> tuple[np.ndarray, np.n
 
 
 def pairs_above(
-    A: Matrix,
-    B: Matrix,
-    *,
-    threads: int | None = None,
+    A: Matrix, B: Matrix, *, threads: int | None = None
 ) -> Callable[[np.ndarray, np.ndarray], PairList]:
     """A search for all pairs whose correlation is above a floor of their own.
 

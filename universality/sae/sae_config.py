@@ -102,9 +102,7 @@ class SAETrainingConfig(BaseModel):
         "default d_sae / 16, / 8, / 4, / 2 and d_sae.",
     )
     l1_coefficient: float | None = Field(
-        None,
-        ge=0,
-        description="relu, relu_2023 (default 5) and gated (required): weight of the L1 penalty.",
+        None, ge=0, description="relu, relu_2023 (default 5) and gated (required): weight of the L1 penalty."
     )
     resample_at: tuple[float, ...] | None = Field(
         None,

@@ -9,15 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from pipelines.report.figures.canvas import (
-    DASHES,
-    INK,
-    MUTED,
-    WIDTHS,
-    axes_at,
-    new_figure,
-    styled,
-)
+from pipelines.report.figures.canvas import DASHES, INK, MUTED, WIDTHS, axes_at, new_figure, styled
 from pipelines.report.figures.parts import (
     class_colour,
     dash_key,

@@ -11,14 +11,7 @@ from typing import Any
 
 from universality.errors import refusal
 from universality.sae.base import SparseAutoencoder
-from universality.sae.formats import (
-    dictionary_learning,
-    gemma_scope,
-    ours,
-    saelens,
-    saelens_export,
-    sparsify,
-)
+from universality.sae.formats import dictionary_learning, gemma_scope, ours, saelens, saelens_export, sparsify
 from universality.sae.formats.files import digests
 
 __all__ = ["FORMATS", "Format", "load_sae", "recognise", "save_sae"]

@@ -13,13 +13,7 @@ from universality.sae.base import SparseAutoencoder
 
 #: The first version whose files look like these; SAELens reads older ones otherwise.
 WRITTEN_FOR = "6.0.0"
-_ARCHITECTURES = {
-    TopK: "topk",
-    AbsTopK: "abstopk",
-    JumpReLU: "jumprelu",
-    ReLU: "standard",
-    Gated: "gated",
-}
+_ARCHITECTURES = {TopK: "topk", AbsTopK: "abstopk", JumpReLU: "jumprelu", ReLU: "standard", Gated: "gated"}
 _NORMALISATIONS = {"none": "none", "layer_norm": "layer_norm", "constant_norm": "constant_norm_rescale"}
 
 
