@@ -5,7 +5,9 @@ Sentences are Markdown with named amounts in braces, so that a report can put a 
 
 import math
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -34,91 +36,9 @@ POOR_CE_RECOVERED, USELESS_CE_RECOVERED = 0.9, 0.5
 TOKENS_EXPLAIN = 0.5
 
 #: Title and sentence by id.
-_WORDS: dict[str, tuple[str, str]] = {
-    "unfinished": (
-        "The run is not finished",
-        "The run is not finished (steps without a result: {value}); what needs them is missing.",
-    ),
-    "few_models": (
-        "Few models",
-        "Only {value} models were compared (fewer than {threshold}): *universal* means present in all of these, and "
-        "intervals do not cover the choice of models.",
-    ),
-    "few_score_rows": (
-        "Little evaluation text",
-        "Correlations rest on {value} score rows (fewer than {threshold}): for latents that fire rarely, even the best "
-        "of unrelated candidates correlates noticeably.",
-    ),
-    "few_score_documents": (
-        "Few documents",
-        "Intervals resample {value} score documents (fewer than {threshold}) and may be too narrow.",
-    ),
-    "one_domain": (
-        "One domain",
-        "The text has {value} domain: what a shared domain explains cannot be told from what it does not, and findings "
-        "may not carry over to other text.",
-    ),
-    "warnings": (
-        "Steps warned",
-        "Warnings of steps: {value} (from {steps}); the report's README has the words.",
-    ),
-    "no_floor": (
-        "No untrained floor",
-        "There are {value} untrained models, so it is not known how much agreement text and architecture give without "
-        "training.",
-    ),
-    "no_ceiling": (
-        "No ceiling",
-        "There are {value} replicate dictionaries, so there is no ceiling: low agreement may come from the "
-        "dictionaries and not from the models.",
-    ),
-    "no_neurons": ("No neuron baseline", "The neuron baseline was not measured ({value} pairs of neurons)."),
-    "not_alive": (
-        "Many latents are not compared",
-        "In one dictionary {value}% of the latents are dead or too rare to compare (more than {threshold}%); classes "
-        "speak of the others only.",
-    ),
-    "poor_fvu": (
-        "A dictionary reconstructs poorly",
-        "One dictionary leaves a fraction of {value} of the variance unexplained (more than {threshold}).",
-    ),
-    "poor_ce_recovered": (
-        "A dictionary loses what the model computes",
-        "One dictionary recovers only {value}% of the cross-entropy (less than {threshold}%).",
-    ),
-    "same_sae_seed": (
-        "Dictionaries share a seed",
-        "{value} dictionaries have an SAE seed in common ({models}): equal initialisations alone can make "
-        "dictionaries agree.",
-    ),
-    "shared_init": (
-        "Dictionaries look like copies of one start",
-        "{value} pairs of dictionaries seem to start from the same weights ({pairs}), which alone can make them agree.",
-    ),
-    "untested_levels": (
-        "No level was tested",
-        "None of {value} pairs has a level: without token ids and domain labels nobody can tell a shared feature from "
-        "a shared token or domain.",
-    ),
-    "low_ceiling": (
-        "Dictionaries are unstable",
-        r"Even two dictionaries of one model agree with a median $r$ of {value} only, below $\tau = {threshold}$: many "
-        "features are lost to the instability of dictionaries.",
-    ),
-    "high_floor": (
-        "Untrained models agree beyond chance",
-        "Untrained models agree beyond chance (median $r$ of {value}, chance {threshold}): a part of the agreement "
-        "needs no training.",
-    ),
-    "tokens_explain": (
-        "Tokens explain much of the agreement",
-        "Without token and position means the median $r$ keeps {value}% of its size (less than {threshold}%): token "
-        "identity and position account for much of the agreement.",
-    ),
-    "high_chance": (
-        "Chance reaches the threshold",
-        r"The chance level ({value}) reaches $\tau = {threshold}$: the threshold does not keep chance out.",
-    ),
+_WORDS = {
+    name: (said["title"], " ".join(said["sentence"].split()))
+    for name, said in tomllib.loads((files("results") / "cautions.toml").read_text(encoding="utf-8")).items()
 }
 
 

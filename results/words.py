@@ -4,83 +4,24 @@ One place, so that a card, a table heading and a chart never call one thing by t
 """
 
 import math
+import tomllib
+from importlib.resources import files
 from typing import Any
 
-CLASSES: dict[str, str] = {
-    "universal": "has a partner in every model",
-    "shared": "has a partner in at least one other model, but not in all",
-    "specific": "has no partner in any other model",
-}
-
+_WORDS: dict[str, dict[str, str]] = tomllib.loads(
+    (files("results") / "words.toml").read_text(encoding="utf-8")
+)
+CLASSES, LEVELS, VERDICTS, STATUSES, ROLES, FLAGS = (
+    _WORDS[kind] for kind in ("classes", "levels", "verdicts", "statuses", "roles", "flags")
+)
 #: What the level of a matched pair is; the levels from the coarsest on are domain, token and context.
 LEVEL = "the coarsest level that explains the agreement"
-
-LEVELS: dict[str, str] = {
-    "context": "the match survives when token, position, document and domain are taken into account",
-    "token": "token identity or position is enough to explain the match",
-    "domain": "knowing the domain of the text, or the document, is enough to explain the match",
-    "untested": "no labels or token ids were given, so nothing finer was tested",
-}
-
-VERDICTS: dict[str, str] = {
-    "unstable": "does not come back in a second SAE of its own model: the SAE's doing, likely, not the model's",
-    "contested": "has a good partner, but that partner matches another feature better",
-    "split": "several features of the other model together make up this one",
-    "part_of": "is one piece of a broader feature of the other model",
-    "decodable": "the other model represents it (a linear probe finds it), but its SAE has no such feature",
-    "near_threshold": "the interval of its best correlation reaches the threshold: undecided",
-    "weak": "beyond chance, but clearly below the threshold",
-    "absent": "no trace of it was found in the other model",
-    "untested": "the inputs needed for a verdict were not given",
-}
-
-#: what the number beside a verdict is
-STATISTICS: dict[str, str] = {
-    "unstable": "best held-out r in its own model's second SAE",
-    "contested": "held-out r to the contested partner",
-    "split": "held-out R² of the combination",
-    "part_of": "held-out R² of the combination it is a piece of",
-    "decodable": "probe's held-out r in the other model over that in its own",
-    "near_threshold": "best held-out r",
-    "weak": "best held-out r",
-    "absent": "best held-out r",
-    "untested": "",
-}
-
-STATUSES: dict[str, str] = {
-    "planned": "Planned: nothing has been computed yet.",
-    "running": "Running.",
-    "done": "Done.",
-    "partial": "Partly done: some steps failed, the rest is usable.",
-    "failed": "Failed: see the failed step below.",
-    "interrupted": "Interrupted: the command below goes on where it stopped.",
-}
-
-ROLES: dict[str, str] = {
-    "primary": "compared",
-    "replicate": "second SAE (ceiling)",
-    "untrained": "random weights (floor)",
-}
-
-#: status of a latent that is not compared -> what that means
-LATENTS: dict[str, str] = {
-    "dead": "Dead: it never fires on the evaluation text, so there is nothing to show and nothing to compare.",
-    "rare": "Rare: it fires too seldom to be compared, so it has no partner, no class and no cluster.",
-}
-
-FLAGS: dict[str, str] = {
-    "dense": "fires on more than a tenth of all rows",
-    "single_token": "nearly all of its activation lies on one token id",
-    "positional": "explained by the position in the context",
-}
-
-#: kind of baseline row -> name in charts
-KINDS: dict[str, str] = {
-    "features": "Features",
-    "neurons": "Neurons",
-    "ceiling": "Ceiling",
-    "untrained": "Untrained",
-}
+#: What the number beside a verdict is.
+STATISTICS = _WORDS["statistics"]
+#: Status of a latent that is not compared -> what that means.
+LATENTS = _WORDS["latents"]
+#: Kind of baseline row -> name in charts.
+KINDS = _WORDS["kinds"]
 
 
 def _missing(value: Any) -> bool:

@@ -1,7 +1,9 @@
 """The labelled demo mix: which reader feeds which domain, how much of each, and the pins."""
 
+import tomllib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from importlib.resources import files
+from typing import Any, NamedTuple
 
 from pipelines.corpus import demo_readers as readers
 from pipelines.corpus.corpus_config import DemoMix
@@ -41,28 +43,8 @@ READERS = (
 DOMAINS = tuple(dict.fromkeys(domain for reader in READERS for domain in reader.domains))
 
 _EVERYTHING = 1_000_000_000
-_CAPS = {
-    "small": {
-        "english_prose": 1_200_000,
-        "tech_docs_html": 1_000_000,
-        "python": 1_000_000,
-        "js_css": 400_000,
-        "protein": 500_000,
-        "base64": 350_000,
-        "hex": 350_000,
-        "latin_i18n": 500_000,
-        "cyrillic": 300_000,
-        "other_script": 200_000,
-    },
-    "full": {
-        "english_prose": 3_000_000,
-        "tech_docs_html": 2_500_000,
-        "python": 2_500_000,
-        "base64": 500_000,
-        "hex": 500_000,
-        "other_script": 400_000,
-    },
-}
+#: By ``caps`` and ``sha256``, then by size of the mix and by domain.
+MIX: dict[str, Any] = tomllib.loads((files("pipelines") / "corpus" / "demo.toml").read_text(encoding="utf-8"))
 
 
 def caps(config: DemoMix) -> dict[str, int]:
@@ -78,7 +60,7 @@ def caps(config: DemoMix) -> dict[str, int]:
             raise refusal("domain", "the demo mix", f"one of {list(DOMAINS)}", repr(name), remedy)
     chosen = config.domains or DOMAINS
     ceiling = config.max_bytes if isinstance(config.max_bytes, int) else _EVERYTHING
-    table = {domain: _CAPS[config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given
+    table = {domain: MIX["caps"][config.size].get(domain, _EVERYTHING) for domain in DOMAINS} | given
     return {domain: min(cap, ceiling) if domain in chosen else 0 for domain, cap in table.items()}
 
 
