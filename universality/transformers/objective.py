@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
 
-from universality.gpu import compiled, repeatable_options
+from universality.gpu import compiled, repeatable_kernels, repeatable_options
 from universality.transformers.transformer_config import Precision
 from universality.transformers.twin import after_embedding, twin_of
 
@@ -144,6 +144,11 @@ class NextTokenLoss:
         precision: bfloat16 rounds the factors of matrix products as autocast does; the others round as torch is set.
         in_pieces: whether the loss of the twin is computed in few large pieces, as suits a GPU that is trained.
         compile_: whether the twin behind its embedding and those pieces are compiled.
+
+    Attributes:
+        kernels: what gradients are taken in, for the twin goes forward in it: there torch chooses the kernels of
+            attention, and a compiler the mode in which alone its backward pass runs. Foreign models may hold
+            operations of which no repeatable kernel is known.
     """
 
     def __init__(
@@ -156,6 +161,7 @@ class NextTokenLoss:
     ):
         self.model = model
         self.twin = twin_of(model)
+        self.kernels = repeatable_kernels if in_pieces and self.twin is not None else nullcontext
         self._autocast = precision == "bfloat16"
         self._after_embedding, self._piece = after_embedding, loss_and_gradients if in_pieces else None
         if compile_:
@@ -177,7 +183,8 @@ class NextTokenLoss:
             return functional.cross_entropy(logits.flatten(0, 1).float(), targets)
         # Inputs end one token early: the last position predicts nothing, and attention is causal.
         # The embedding is never compiled: what a compiler makes of its gradient adds in any order.
-        hidden = self._after_embedding(self.twin, self.twin.tok_embed(tokens[:, :-1])).flatten(0, 1)
+        with self.kernels():
+            hidden = self._after_embedding(self.twin, self.twin.tok_embed(tokens[:, :-1])).flatten(0, 1)
         cap = self.twin.output_logits_soft_cap
         if cap > 0:
             return functional.cross_entropy(cap * torch.tanh(self.twin.head(hidden) / cap), targets)

@@ -3,13 +3,12 @@
 import math
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Protocol
 
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from universality.gpu import captured, float32_products, repeatable_kernels
+from universality.gpu import captured, float32_products
 from universality.transformers.batches import Batches, schedule
 from universality.transformers.objective import NextTokenLoss
 from universality.transformers.transformer_config import TrainingConfig
@@ -155,8 +154,7 @@ class DeviceSteps:
         self._lr.copy_(self._rates.index_select(0, self._number)[0])
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._objective(tokens)
-        # Foreign models may hold operations of which no repeatable kernel is known.
-        with nullcontext() if self._objective.twin is None else repeatable_kernels():
+        with self._objective.kernels():
             loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, self._limit)
         loss = loss.detach()

@@ -1,6 +1,7 @@
 """Steps that a GPU takes on its own, on CPU and fake CUDA tensors: the same training, and nobody waits for a number."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -312,6 +313,49 @@ def test_blocks_and_loss_are_traced_whole(monkeypatch, changes):
         found.append([loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))])
     for plain, traced in zip(*found, strict=True):
         torch.testing.assert_close(traced, plain, rtol=1e-4, atol=1e-6)
+
+
+def replayed(work):
+    """In place of a graph on the CPU: work that was done once."""
+    work()
+    return work
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # the tracer's own
+@pytest.mark.parametrize("changes", SHAPES)
+def test_a_traced_step_is_the_plain_one(monkeypatch, changes):
+    """Its backward pass too, which runs in none but the mode in which the pass before it was traced."""
+    monkeypatch.setattr(objectives, "repeatable_options", lambda: {"backend": "aot_eager"})
+    captures(monkeypatch, replayed)
+    found = []
+    for compile_ in (False, True):
+        model = build(shape(**changes), 1)
+        steps = OnGPU(model, Batches(CONTEXTS, 4, 2), CONFIG, N_STEPS, compile_=compile_)
+        found.append(steps.run(0, 10))
+        assert not steps.warnings
+    np.testing.assert_allclose(*found, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_compiled_it_learns_the_same_and_resumes_to_the_same_bytes(monkeypatch, tmp_path):
+    """By the compiler of the CPU, which compiles the resumed training anew."""
+    captures(monkeypatch, replayed)
+    monkeypatch.setattr(training, "HostSteps", partial(OnGPU, compile_=True))
+    states, found = [], []
+    for state in (None, 0):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / str(state)))
+        model, result = run(
+            state=None if state is None else states[state],
+            state_every=60,
+            on_state=lambda *told: states.append(told),
+        )
+        assert not result.warnings
+        found.append((bytes_of(model), result.losses.tobytes()))
+    assert states[0][1]["step"] == 60
+    assert found[0] == found[1]
+    monkeypatch.setattr(training, "HostSteps", DeviceSteps)
+    np.testing.assert_allclose(result.losses, run()[1].losses, rtol=1e-3)
 
 
 @pytest.mark.parametrize("at_once", [1, 30 * 7, 30 * 44, 10**9])
