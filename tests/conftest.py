@@ -15,6 +15,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 # Nothing that is imported and collected becomes garbage; looking for it takes a quarter of the time.
 gc.disable()
+# No test cuts the power; processes of their own still wait for the disk.
+os.fsync = lambda descriptor: None
 
 SUPPORT = Path(__file__).parent / "support"
 sys.path.append(str(SUPPORT))

@@ -35,7 +35,6 @@ from storage.shards import ShardedRows
 @pytest.fixture(params=["folder", "memory"])
 def store(request, tmp_path, monkeypatch) -> Store:
     monkeypatch.setenv("UNIVERSALITY_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # no test here cuts the power
     return open_store(tmp_path / "store" if request.param == "folder" else f"memory://{tmp_path.name}")
 
 
