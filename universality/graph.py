@@ -25,13 +25,11 @@ class Edges:
     Attributes:
         u, v: (n_edges,) nodes of two different models, ``u < v``.
         weight: (n_edges,) held-out r.
-        level: (n_edges,) str, what explains the pair: domain, token, context or untested.
     """
 
     u: np.ndarray
     v: np.ndarray
     weight: np.ndarray
-    level: np.ndarray
 
 
 @dataclass
@@ -137,14 +135,11 @@ def cluster_table(
     Returns:
         cluster, class (universal: all M models; shared: 2..M-1; specific: 1), level, n_models,
         completeness (edges among the members over possible pairs, 0..1), cohesion (mean held-out r over all
-        pairs of members), members, label. The level is the coarsest of the cluster's edges (domain before
-        token before context; untested if any is); single features have completeness and cohesion 1 and level
-        ``untested`` here.
+        pairs of members), members, label; single features have completeness and cohesion 1.
     """
     size = np.bincount(label, minlength=label.size)
     inside = label[edges.u] == label[edges.v]
     joined = np.bincount(label[edges.u[inside]], minlength=label.size)
-    level = _coarsest(label[edges.u[inside]], edges.level[inside])
     order = np.argsort(label, kind="stable")
     bounds = np.searchsorted(label[order], np.flatnonzero(size))
     groups = {int(label[group[0]]): group.tolist() for group in np.split(order, bounds[1:]) if group.size}
@@ -156,7 +151,6 @@ def cluster_table(
         rows.append(
             {
                 "class": class_of(len(group), n_models),
-                "level": level.get(key, "untested"),
                 "n_models": len(group),
                 "completeness": joined[key] / possible if possible else 1.0,
                 "cohesion": sum(values) / possible if possible else 1.0,
@@ -164,7 +158,7 @@ def cluster_table(
                 "label": key,
             }
         )
-    columns = ["class", "level", "n_models", "completeness", "cohesion", "members", "label"]
+    columns = ["class", "n_models", "completeness", "cohesion", "members", "label"]
     table = pd.DataFrame(rows, columns=columns).astype({"n_models": "int64", "label": "int64"})
     table = table.sort_values(
         ["n_models", "cohesion", "label"], ascending=[False, False, True], ignore_index=True
@@ -176,14 +170,6 @@ def cluster_table(
 def class_of(size: int, n_models: int) -> str:
     """universal (all models), shared (2..M-1) or specific (1)."""
     return "universal" if size == n_models else "specific" if size == 1 else "shared"
-
-
-def _coarsest(clusters: np.ndarray, levels: np.ndarray) -> dict[int, str]:
-    rank = {"untested": 0, "domain": 1, "token": 2, "context": 3}
-    coarsest: dict[int, str] = {}
-    for cluster, level in zip(clusters.tolist(), levels.tolist(), strict=True):
-        coarsest[cluster] = min(level, coarsest.get(cluster, level), key=rank.__getitem__)
-    return coarsest
 
 
 @dataclass(frozen=True)

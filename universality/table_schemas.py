@@ -18,6 +18,7 @@ MATCHED = TABLES["matched"]
 PAIRS = TABLES["pairs"]
 #: What two assigned latents read and write; they chose no pair.
 EFFECTS = PAIRS.pick("cos_procrustes r_logits r_attribution")
+CLUSTERS = TABLES["clusters"]
 VERDICTS = TABLES["verdicts"]
 #: Each domain's best latents; those of one model are ``best_latents``.
 DOMAINS = TABLES["domains"]

@@ -12,15 +12,14 @@ import pandas as pd
 from universality.blas import on_one_blas_thread
 from universality.compare.clusters import (
     Clustering,
-    Nodes,
     assigned_pairs,
     cluster_at,
     cross_similarity,
     k_of_m,
-    number_nodes,
     tau_curve,
 )
 from universality.compare.compare_config import CompareConfig
+from universality.compare.cross_agreement import CrossAgreement
 from universality.compare.effects import Functions
 from universality.compare.headline import (
     baseline_table,
@@ -30,6 +29,7 @@ from universality.compare.headline import (
     null_rate_table,
 )
 from universality.compare.neurons import index_table
+from universality.compare.nodes import Nodes, number_nodes
 from universality.compare.pairing import candidate_table
 from universality.compare.stages import Stages
 from universality.compare.verdict_inputs import verdict_table
@@ -38,7 +38,7 @@ from universality.graph import build_graph, cycle_consistency
 from universality.indices import Index
 from universality.seeds import generator
 from universality.table_schemas import FEATURES
-from universality.verdicts import first_verdict
+from universality.verdicts import first_verdict, group_features
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -55,7 +55,7 @@ class Comparison:
             k_of_m, candidates, domains: the tables. Quantities without input have no rows in ``headline``; ``domains``
             is empty without labels.
         graph: nodes ``(model, latent)``, edges of the clusters.
-        counts: features by status, class, level, and level within class.
+        counts: features by status, group, class, level, and level within group and within class.
         config: the settings used.
     """
 
@@ -95,8 +95,9 @@ def assemble(stages: Stages) -> Comparison:
     pairs = assigned_pairs(stages)
     similarity = cross_similarity(stages, nodes)
     # The curve first: its lowest tau asks for nearly all cross pairs that any other tau needs.
-    curve = tau_curve(stages, nodes, pairs, similarity)
-    clustering = cluster_at(stages, nodes, pairs, similarity, stages.config.tau)
+    agreement = CrossAgreement(stages, nodes, pairs)
+    curve = tau_curve(stages, nodes, pairs, similarity, agreement)
+    clustering = cluster_at(stages, nodes, pairs, similarity, agreement, stages.config.tau)
     verdicts = verdict_table(stages, nodes, clustering)
     features = feature_table(stages, nodes, clustering, verdicts)
     k_table = k_of_m(clustering.table, len(stages.models))
@@ -104,13 +105,12 @@ def assemble(stages: Stages) -> Comparison:
     tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
     indices = pd.concat([table for table in tables if len(table)], ignore_index=True)
     candidates = [candidate_table(stages.similarities[pair], pair) for pair in stages.plan.model_pairs]
-    edges = (pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= stages.config.tau)
     return Comparison(
         features=features,
         pairs=pairs,
         verdicts=verdicts,
         clusters=clustering.table,
-        graph=build_graph(features, pairs.loc[edges]),
+        graph=build_graph(features, pairs.loc[pairs["edge"]]),
         indices=indices,
         headline=headline_table(stages),
         baselines=baseline_table(stages),
@@ -152,6 +152,9 @@ def feature_table(
         table["best_r"] = np.where(alive, np.maximum.reduce(others), 0.0)
         keys = pd.MultiIndex.from_arrays([np.full(alive.size, model), np.arange(alive.size)])
         table["verdict"] = pd.Series(first.reindex(keys).to_numpy(), dtype=object)
+        table["group"] = None
+        found = table.loc[alive].set_index(["model", "latent"])["n_models"].astype(int)
+        table.loc[alive, "group"] = group_features(found, verdicts)
         table["top_domain"] = pd.Series(_top_domain(stages, model), dtype=object)
         parts.append(table[FEATURES.names])
     types = {"model": object, "cluster": "Int64", "n_models": "int64"}
@@ -184,18 +187,21 @@ def _cycles(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFram
 
 
 def count(features: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Features by status; alive ones by class, by level, and by level within class."""
+    """Features by status; alive ones by group, class and level, and by level within group and within class."""
     alive = features.loc[features["status"] == "alive"]
 
     def counted(column: pd.Series) -> dict[str, int]:
         return {str(name): int(n) for name, n in column.value_counts().sort_index().items()}
 
-    by_class = {str(name): counted(part["level"]) for name, part in alive.groupby("class")}
+    def levels_by(column: str) -> dict[str, dict[str, int]]:
+        return {str(name): counted(part["level"]) for name, part in alive.groupby(column)}
+
+    of_alive = {column: counted(alive[column]) for column in ("group", "class", "level")}
     return {
         "status": counted(features["status"]),
-        "class": counted(alive["class"]),
-        "level": counted(alive["level"]),
-        "class_by_level": by_class,
+        **of_alive,
+        "group_by_level": levels_by("group"),
+        "class_by_level": levels_by("class"),
     }
 
 

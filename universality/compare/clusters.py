@@ -7,47 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from universality.compare.levels import levels_of
+from universality.compare.cross_agreement import CrossAgreement
+from universality.compare.levels import is_complete, is_edge, levels_of
+from universality.compare.nodes import Nodes, number_nodes
 from universality.compare.stages import Stages
 from universality.correlation import correlate_pairs
 from universality.graph import CrossSimilarity, Edges, cluster_table, constrained_clusters
-
-
-@dataclass(frozen=True, eq=False)
-class Nodes:
-    """Alive features, numbered by model in the order of sorted ids, then by latent.
-
-    The numbers decide ties, so they must not depend on the order in which models were given.
-
-    Attributes:
-        models: sorted ids. model_of, latent: (n_nodes,) model number and latent of each node.
-        number: by model, (d_sae,) node of each latent, -1 where not alive.
-    """
-
-    models: tuple[str, ...]
-    model_of: np.ndarray
-    latent: np.ndarray
-    number: dict[str, np.ndarray]
-
-    @property
-    def names(self) -> list[str]:
-        """``"m0:12"`` for every node."""
-        pairs = zip(self.model_of.tolist(), self.latent.tolist(), strict=True)
-        return [f"{self.models[model]}:{latent}" for model, latent in pairs]
-
-
-def number_nodes(stages: Stages) -> Nodes:
-    """Number the alive features of all models."""
-    models = tuple(sorted(stages.models))
-    alive = {model: np.flatnonzero(stages.dictionaries[model].alive) for model in models}
-    number, first = {}, 0
-    for model in models:
-        number[model] = np.full(stages.dictionaries[model].d_sae, -1, np.int64)
-        number[model][alive[model]] = first + np.arange(alive[model].size)
-        first += alive[model].size
-    model_of = np.repeat(np.arange(len(models)), [alive[model].size for model in models])
-    latent = np.concatenate([alive[model] for model in models])
-    return Nodes(models, model_of, latent.astype(np.int64), number)
+from universality.table_schemas import CLUSTERS
 
 
 def assigned_pairs(stages: Stages) -> pd.DataFrame:
@@ -56,16 +22,9 @@ def assigned_pairs(stages: Stages) -> pd.DataFrame:
 
 
 def edges_at(pairs: pd.DataFrame, nodes: Nodes, tau: float, alpha: float) -> Edges:
-    """Assigned pairs beyond chance (q < alpha) with held-out r >= tau."""
-    edges = pairs.loc[(pairs["q"] < alpha) & (pairs["r_held_out"] >= tau)]
-    ends = []
-    for side in "ab":
-        ends.append(np.zeros(len(edges), np.int64))
-        for model, number in nodes.number.items():
-            here = (edges[f"model_{side}"] == model).to_numpy()
-            ends[-1][here] = number[edges[f"latent_{side}"].to_numpy()[here]]
-    level = levels_of(edges, tau, alpha)
-    return Edges(np.minimum(*ends), np.maximum(*ends), edges["r_held_out"].to_numpy(), level)
+    """Assigned pairs that count as one feature, see :func:`~universality.compare.levels.is_edge`."""
+    edges = pairs.loc[is_edge(pairs, tau, alpha)]
+    return Edges(*nodes.ends(edges), edges["r_held_out"].to_numpy())
 
 
 def cross_similarity(stages: Stages, nodes: Nodes) -> CrossSimilarity:
@@ -102,40 +61,62 @@ class Clustering:
 
 
 def cluster_at(
-    stages: Stages, nodes: Nodes, pairs: pd.DataFrame, similarity: CrossSimilarity, tau: float
+    stages: Stages,
+    nodes: Nodes,
+    pairs: pd.DataFrame,
+    similarity: CrossSimilarity,
+    agreement: CrossAgreement,
+    tau: float,
 ) -> Clustering:
     """Cluster all alive features at one tau and give every cluster its class and level.
 
     A level needs a pair. A single feature has none with another model; it gets the level of the pair with
-    its own replicate, where that reaches tau beyond chance, else ``untested``.
+    its own replicate, where that is an edge, else ``untested``.
     """
     edges = edges_at(pairs, nodes, tau, stages.config.alpha)
     label = constrained_clusters(nodes.model_of, edges, similarity, tau)
     table = cluster_table(label, edges, similarity, nodes.names, len(nodes.models))
-    single = (table["n_models"] == 1).to_numpy()
-    own = _replicate_levels(stages, nodes, tau)[table["label"].to_numpy()]
-    table["level"] = np.where(single, own, table["level"].to_numpy()).astype(object)
+    several = (table["n_models"] > 1).to_numpy()
+    order = np.argsort(label, kind="stable")
+    members = dict(zip(label[order].tolist(), [[] for _ in order], strict=True))
+    for node in order.tolist():
+        members[int(label[node])].append(node)
+    clusters = [members[key] for key in table["label"][several].tolist()]
+    table["level"] = _replicate_levels(stages, nodes, tau)[table["label"].to_numpy()]
+    level, r_joint = agreement.levels(clusters, tau)
+    table.loc[several, "level"] = level
+    table["r_joint"] = np.nan
+    table.loc[several, "r_joint"] = r_joint
     place = np.full(nodes.model_of.size, -1, np.int64)
     place[table["label"].to_numpy()] = np.arange(len(table))
-    return Clustering(table.drop(columns="label"), place[label], label, edges)
+    return Clustering(table[CLUSTERS.names], place[label], label, edges)
+
+
+def clustered(stages: Stages) -> tuple[Nodes, pd.DataFrame, Clustering]:
+    """Nodes, assigned pairs, and clusters at the tau of the settings, of stages with matchings."""
+    nodes, pairs = number_nodes(stages), assigned_pairs(stages)
+    similarity, agreement = cross_similarity(stages, nodes), CrossAgreement(stages, nodes, pairs)
+    return nodes, pairs, cluster_at(stages, nodes, pairs, similarity, agreement, stages.config.tau)
 
 
 def _replicate_levels(stages: Stages, nodes: Nodes, tau: float) -> np.ndarray:
     out = np.full(nodes.model_of.size, "untested", dtype=object)
     for model, replicate in stages.plan.replicate_pairs:
         pairs = stages.matchings[model, replicate].pairs
-        edges = pairs.loc[(pairs["q"] < stages.config.alpha) & (pairs["r_held_out"] >= tau)]
+        edges = pairs.loc[is_edge(pairs, tau, stages.config.alpha)]
         node = nodes.number[model][edges["latent_a"].to_numpy()]
-        level = levels_of(edges, tau, stages.config.alpha)
+        level = levels_of(edges, tau, is_complete(stages.rows))
         out[node] = np.where(out[node] == "untested", level, out[node])
     return out
 
 
-def tau_curve(stages: Stages, nodes: Nodes, pairs: pd.DataFrame, similarity: CrossSimilarity) -> pd.DataFrame:
+def tau_curve(
+    stages: Stages, nodes: Nodes, pairs: pd.DataFrame, similarity: CrossSimilarity, agreement: CrossAgreement
+) -> pd.DataFrame:
     """tau, class, level, n_features: classes along the curve, clusters and levels made anew at each tau."""
     parts = []
     for tau in sorted(stages.config.taus):
-        table = cluster_at(stages, nodes, pairs, similarity, tau).table
+        table = cluster_at(stages, nodes, pairs, similarity, agreement, tau).table
         counts = (
             table.groupby(["class", "level"], sort=True)["n_models"].sum().rename("n_features").reset_index()
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from universality.compare.levels import LEVELS
 from universality.compare.neurons import NeuronMatching, index_table
 from universality.compare.pair_plan import Pair, pair_name
 from universality.compare.pairing import BestPartners, PairMatching
@@ -159,16 +160,16 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
         return []
     chance = float((stages.null_maxima(pair) >= config.tau).mean())
     pairs = matching.pairs
-    beyond = (pairs["q"] < config.alpha).to_numpy()
-    above = beyond & (pairs["r_held_out"] >= config.tau).to_numpy()
-    level = pairs["level"].to_numpy()
+    above, level = pairs["edge"].to_numpy(bool), pairs["level"].to_numpy()
+    # Where a pair falls below tau in a resample it is none; what else an edge needs is not drawn again.
+    beyond = above | ((pairs["q"] < config.alpha) & (pairs["r_held_out"] < config.tau)).to_numpy()
     nobody_could_tell = above.any() and (level[above] == "untested").all()
     indices = []
-    for name in ("all", "context", "token", "domain", "untested"):
+    for name in ("all", *reversed(LEVELS)):
         of_level = np.full(level.size, True) if name == "all" else level == name
         matched = above & of_level
         if (name == "untested" and not matched.any()) or (
-            name in ("context", "token", "domain") and nobody_could_tell
+            name not in ("all", "untested") and nobody_could_tell
         ):
             continue
         draws = (matching.resampled >= config.tau) & (beyond & of_level)[:, None]

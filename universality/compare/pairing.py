@@ -8,14 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
 from universality.compare.compare_config import CompareConfig
-from universality.compare.levels import beyond_documents, beyond_tokens, levels
+from universality.compare.levels import MIN_SOURCES, is_edge, level_columns, parts_of
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.compare.pair_plan import Pair
 from universality.compare.token_interval import evenly, resampled_conditional
-from universality.correlation import TopSimilarity, correlate, correlate_pairs, pairs_above
+from universality.correlation import (
+    TopSimilarity,
+    conditional_correlation,
+    correlate,
+    correlate_pairs,
+    pairs_above,
+)
 from universality.intervals import percentile_interval, resampled_correlations
 from universality.matching import MatchResult, match
 from universality.rows import Rows
@@ -25,6 +32,8 @@ from universality.table_schemas import MATCHED
 N_CANDIDATES = 5
 #: Fields of :class:`BestPartners`, in its order, as they are named in storage.
 _BEST = ("partner", "r", "low", "high", "means")
+#: Arrays of :class:`PairMatching`, in its order.
+_DRAWS = ("resampled", "resampled_joint", "resampled_token")
 #: Columns that change places when a pair is named the other way round; all others belong to both sides.
 _SWAPPED = {
     "latent_a": "latent_b",
@@ -62,6 +71,7 @@ class PairMatching:
             are NaN where domains or token ids were not given.
         best_a, best_b: best held-out partners of either side's latents.
         resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
+        resampled_joint: (n_pairs, n_resamples) float32 the same of r_joint; NaN where that was not measured.
         resampled_token: the same of the token-conditional r for :func:`evenly` chosen pairs; (0, n_resamples)
             without token ids or where it was not asked for.
         certificate: upper bound of what any other matching could add to the summed fit r.
@@ -72,6 +82,7 @@ class PairMatching:
     best_a: BestPartners
     best_b: BestPartners
     resampled: np.ndarray
+    resampled_joint: np.ndarray
     resampled_token: np.ndarray
     certificate: float
     top: int
@@ -87,6 +98,7 @@ class PairMatching:
             best_a=self.best_b,
             best_b=self.best_a,
             resampled=self.resampled[order],
+            resampled_joint=self.resampled_joint[order],
         )
 
     def to_tables(self) -> dict[str, pd.DataFrame]:
@@ -95,7 +107,7 @@ class PairMatching:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All content besides the tables as named arrays, for storage."""
-        arrays = {"resampled": self.resampled, "resampled_token": self.resampled_token}
+        arrays = {name: getattr(self, name) for name in _DRAWS}
         arrays["outcome"] = np.array([self.certificate, self.top], dtype=np.float64)
         for side, best in (("a", self.best_a), ("b", self.best_b)):
             arrays |= {f"best_{name}_{side}": value for name, value in vars(best).items()}
@@ -109,8 +121,9 @@ class PairMatching:
         best = [BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST)) for side in "ab"]
         certificate, top = (float(x) for x in arrays["outcome"])
         pairs = tables["pairs"][MATCHED.names].reset_index(drop=True)
-        draws, draws_token = (np.asarray(arrays[name]) for name in ("resampled", "resampled_token"))
-        return cls(pairs, best[0], best[1], draws, draws_token, certificate, int(top))
+        return cls(
+            pairs, best[0], best[1], *(np.asarray(arrays[name]) for name in _DRAWS), certificate, int(top)
+        )
 
 
 def pair_similarity(pair: DictionaryPair) -> TopSimilarity:
@@ -176,7 +189,9 @@ def pair_matching(
         [(ia, ib), _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)]
     )
     low, high = percentile_interval(draws, config.confidence)
-    r_document, r_token = beyond_documents(pair, ia, ib), beyond_tokens(pair, ia, ib)
+    logs = signed_log(pair.score[0]), signed_log(pair.score[1])
+    nested = parts_of(pair, ia, ib)
+    made_of = level_columns(nested, rows, config)
     pairs = pd.DataFrame(
         {
             "model_a": pair.names[0],
@@ -188,29 +203,50 @@ def pair_matching(
             "p": tested.p,
             "q": tested.q,
             "q_domain": tested.q_domain,
-            "r_document": r_document,
-            "r_token": r_token,
-            "level": levels(tested.q_domain, r_document, r_token, config.tau, config.alpha),
+            "r_token": beyond_tokens(pair, ia, ib),
+            **made_of,
             "margin_a": assigned.margin_a,
             "margin_b": assigned.margin_b,
             "method": assigned.method,
             "r_low": low,
             "r_high": high,
+            "phi": measured.phi,
+            "r_log": correlate_pairs(logs[0], logs[1], ia, ib, threads=threads).r,
             "jaccard": measured.jaccard,
             "n_both": measured.n_both,
             "p_b_given_a": measured.p_b_given_a,
             "p_a_given_b": measured.p_a_given_b,
         }
     ).astype({"model_a": object, "model_b": object, "method": object})
+    pairs["edge"] = is_edge(pairs, config.tau, config.alpha)
+    pairs["few_sources"] = pairs["n_eff_sources"] < MIN_SOURCES
     return PairMatching(
-        pairs,
+        pairs[MATCHED.names],
         _best(to_b[:, 0], r_a[:, 0], draws_a, pair.a, config),
         _best(to_a[:, 0], r_b[:, 0], draws_b, pair.b, config),
         draws.astype(np.float32),
+        nested.draws[..., 3],
         resampler.token_conditional(ia, ib, rows if token_interval else None),
         assigned.certificate,
         assigned.top,
     )
+
+
+def beyond_tokens(pair: DictionaryPair, indices_a: np.ndarray, indices_b: np.ndarray) -> np.ndarray:
+    """Held-out r of pairs (n,) once each token id's and each position's mean is taken off; NaN without token ids."""
+    rows = pair.rows
+    if rows.tokens is None:
+        return np.full(indices_a.size, np.nan)
+    positions = None if rows.positions is None else rows.positions[rows.score]
+    return conditional_correlation(
+        *pair.score, indices_a, indices_b, tokens=rows.tokens[rows.score], positions=positions, threads=pair.threads
+    )  # fmt: skip
+
+
+def signed_log(acts: sparse.csr_matrix) -> sparse.csr_matrix:
+    """Activations as ``sign(x) log(1 + |x|)``: what a few huge values do to r, they do not do to r of these."""
+    compressed = np.sign(acts.data) * np.log1p(np.abs(acts.data))
+    return sparse.csr_matrix((compressed, acts.indices, acts.indptr), shape=acts.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.compare.clusters import Clustering, Nodes
+from universality.compare.clusters import Clustering
 from universality.compare.compare_config import CompareConfig
+from universality.compare.nodes import Nodes
 from universality.compare.pair_plan import Pair
 from universality.compare.stages import Stages
 from universality.matching import Gram, KToOne, gram_of, k_to_1

@@ -133,7 +133,7 @@ def conditional_correlation(
     groups = _Groups(n, tokens, positions)
     if is_dense(A) and is_dense(B):
         return _dense(np.asarray(A), np.asarray(B), ia, ib, groups)
-    a, b = _measured(as_csr(A, "A")), _measured(as_csr(B, "B"))
+    a, b = measured(as_csr(A, "A")), measured(as_csr(B, "B"))
     both, _ = pair_products(a, b, ia, ib, threads)
     explained, own_a, own_b = np.zeros(ia.size), np.zeros(ia.size), np.zeros(ia.size)
     a, b = a.tocsc(), b.tocsc()
@@ -147,7 +147,7 @@ def conditional_correlation(
     return _ratio(both - explained, square_a[ia], own_a, square_b[ib], own_b)
 
 
-def _measured(csr: sparse.csr_array) -> sparse.csr_array:
+def measured(csr: sparse.csr_array | sparse.csr_matrix) -> sparse.csr_array:
     """Float64 values, measured from a pivot where that saves digits (dummies absorb it)."""
     moments = latent_moments(csr)
     return shifted(csr.astype(np.float64), pivots(csr, moments))

@@ -27,6 +27,7 @@ class PairStatistics:
     Attributes:
         r: (n_pairs,) Pearson correlation in [-1, 1]; 0 where either latent is dead or constant.
         n_both: (n_pairs,) int64 rows in which both fire.
+        phi: (n_pairs,) Pearson correlation of whether each fires, in [-1, 1]; 0 for one that never changes.
         jaccard: (n_pairs,) rows in which both fire over rows in which either fires, in [0, 1].
         p_b_given_a: (n_pairs,) share of a's rows in which b fires; 0 for a dead a.
         p_a_given_b: (n_pairs,) share of b's rows in which a fires; 0 for a dead b.
@@ -34,6 +35,7 @@ class PairStatistics:
 
     r: np.ndarray
     n_both: np.ndarray
+    phi: np.ndarray
     jaccard: np.ndarray
     p_b_given_a: np.ndarray
     p_a_given_b: np.ndarray
@@ -148,15 +150,19 @@ def correlate_pairs(
         ma, mb = latent_moments(a), latent_moments(b)
         products, _ = pair_products(a, b, ia, ib, threads)
     r = (products - ma.total[ia] * mb.total[ib] / max(n, 1)) * (ma.scale[ia] * mb.scale[ib])
-    return _statistics(r, n_both, count_a, count_b)
+    return _statistics(r, n_both, count_a, count_b, n)
 
 
 def _statistics(
-    r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray
+    r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray, n: int
 ) -> PairStatistics:
+    spread = np.sqrt(count_a * (n - count_a) * 1.0) * np.sqrt(count_b * (n - count_b) * 1.0)
     return PairStatistics(
         r=np.clip(r, -1.0, 1.0),
         n_both=n_both,
+        phi=np.where(
+            spread > 0, (n * n_both - 1.0 * count_a * count_b) / np.where(spread > 0, spread, 1.0), 0.0
+        ),
         jaccard=n_both / np.maximum(count_a + count_b - n_both, 1),
         p_b_given_a=n_both / np.maximum(count_a, 1),
         p_a_given_b=n_both / np.maximum(count_b, 1),
@@ -175,4 +181,6 @@ def _dense_pairs(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray) -
         for p, q in blocks(ia.size, 1024):
             products[p:q] += np.einsum("ij,ij->j", centred_x[:, ia[p:q]], centred_y[:, ib[p:q]])
             n_both[p:q] += (fires_x[:, ia[p:q]] & fires_y[:, ib[p:q]]).sum(axis=0)
-    return _statistics(products * (mx.scale[ia] * my.scale[ib]), n_both, mx.count[ia], my.count[ib])
+    return _statistics(
+        products * (mx.scale[ia] * my.scale[ib]), n_both, mx.count[ia], my.count[ib], x.shape[0]
+    )

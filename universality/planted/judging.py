@@ -8,24 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from universality.compare.clusters import (
-    Clustering,
-    Nodes,
-    assigned_pairs,
-    cluster_at,
-    cross_similarity,
-    edges_at,
-    number_nodes,
-)
+from universality.compare.clusters import Clustering, clustered
+from universality.compare.nodes import Nodes
 from universality.compare.pair import Dictionary
 from universality.compare.stages import Stages
 from universality.compare.verdict_inputs import verdict_table
 from universality.planted.kinds import DECOYS, KINDS
 from universality.planted.world import Planted
-from universality.verdicts import first_verdict
+from universality.verdicts import GROUPS, group_features
 
 CLASSES = ("universal", "shared", "specific")
-GROUPS = ("partnered", "rearranged", "unstable", "missing")
 #: Rank of the levels of a pair from coarse to fine; what decoys share must not be called any finer.
 RANK = {
     "untested": 0, "domain": 1, "document": 2, "token": 3, "token_x_domain": 4, "bigram": 4, "context": 5,
@@ -63,10 +55,9 @@ def judge(planted: Planted, stages: Stages) -> pd.DataFrame:
         For decoys ``n_true`` equals ``n_called``, and recall says no more than precision.
     """
     truth = planted.truth[planted.truth["model"].isin(stages.models)]
-    nodes, assigned = number_nodes(stages), assigned_pairs(stages)
-    clustering = cluster_at(stages, nodes, assigned, cross_similarity(stages, nodes), stages.config.tau)
+    nodes, assigned, clustering = clustered(stages)
     beyond = with_truth(assigned[assigned["q"] < stages.config.alpha], truth)
-    edges = edge_table(stages, nodes, assigned)
+    edges = edge_table(assigned)
     parts = [
         _judge_classes(truth.merge(_classes(nodes, clustering), on=["model", "latent"])),
         _judge_pairs(beyond, true_pairs(truth, stages.dictionaries)),
@@ -112,7 +103,7 @@ def judge_groups(truth: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     """
     latents = exchanged(truth.merge(groups, on=["model", "latent"]), "group")
     latents = latents[latents["expected_group"].notna()]
-    return _by_name("group", GROUPS, latents["group"], latents["expected_group"])
+    return _by_name("group", GROUPS[:-1], latents["group"], latents["expected_group"])
 
 
 def decoy_table(planted: Planted, stages: Stages) -> pd.DataFrame:
@@ -124,10 +115,9 @@ def decoy_table(planted: Planted, stages: Stages) -> pd.DataFrame:
         untested, domain, document, token, token_x_domain, bigram, context. Kinds that were planted.
     """
     truth = planted.truth[planted.truth["model"].isin(stages.models)]
-    nodes, assigned = number_nodes(stages), assigned_pairs(stages)
-    clustering = cluster_at(stages, nodes, assigned, cross_similarity(stages, nodes), stages.config.tau)
+    nodes, assigned, clustering = clustered(stages)
     latents = truth.merge(_classes(nodes, clustering), on=["model", "latent"])
-    edges = with_truth(edge_table(stages, nodes, assigned), truth)
+    edges = with_truth(edge_table(assigned), truth)
     records = []
     for kind in (kind for kind in DECOYS if (latents["kind"] == kind).any()):
         own = latents[latents["kind"] == kind]
@@ -220,31 +210,20 @@ def exchanged(latents: pd.DataFrame, name: str) -> pd.DataFrame:
 def group_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
     """model, latent, group of every alive latent; ``untested`` where nothing decides."""
     table = _classes(nodes, clustering)
-    verdicts = first_verdict(verdict_table(stages, nodes, clustering))
-    verdict = table.merge(verdicts, on=["model", "latent"], how="left")["verdict"]
-    holds = [
-        table["class"] != "specific",
-        verdict.isin(("contested", "split", "part_of", "decodable")),
-        verdict == "unstable",
-        verdict.isin(("absent", "weak")),
-    ]
-    return table[["model", "latent"]].assign(group=np.select(holds, GROUPS, "untested"))
+    n_models = table.set_index(["model", "latent"])["n_models"]
+    return table.assign(group=group_features(n_models, verdict_table(stages, nodes, clustering)))
 
 
 def _classes(nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
-    """model, latent, class and level of every alive latent, without the tables that nobody asked for."""
-    table = clustering.table[["class", "level"]].iloc[clustering.row_of].reset_index(drop=True)
+    """class, level, n_models, model and latent of every alive latent, without the tables that nobody asked for."""
+    table = clustering.table[["class", "level", "n_models"]].iloc[clustering.row_of].reset_index(drop=True)
     return table.assign(model=np.array(nodes.models, object)[nodes.model_of], latent=nodes.latent)
 
 
-def edge_table(stages: Stages, nodes: Nodes, assigned: pd.DataFrame) -> pd.DataFrame:
+def edge_table(assigned: pd.DataFrame) -> pd.DataFrame:
     """model_a, latent_a, model_b, latent_b, level of the edges that clusters are made of."""
-    edges = edges_at(assigned, nodes, stages.config.tau, stages.config.alpha)
-    models = np.array(nodes.models, object)
-    columns = {}
-    for side, node in (("a", edges.u), ("b", edges.v)):
-        columns |= {f"model_{side}": models[nodes.model_of[node]], f"latent_{side}": nodes.latent[node]}
-    return pd.DataFrame({**columns, "level": edges.level})
+    names = ["model_a", "latent_a", "model_b", "latent_b", "level"]
+    return assigned.loc[assigned["edge"], names].reset_index(drop=True)
 
 
 def with_truth(pairs: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Why a feature is missing from a model: split, part of another, decodable, unstable, contested, weak, absent."""
 
+from universality.verdicts.groups import GROUPS, group_features
 from universality.verdicts.probe import probe_correlations
 from universality.verdicts.rules import (
     VERDICTS,
@@ -10,9 +11,11 @@ from universality.verdicts.rules import (
 )
 
 __all__ = [
+    "GROUPS",
     "VERDICTS",
     "VerdictEvidence",
     "first_verdict",
+    "group_features",
     "judge",
     "probe_correlations",
     "splits_hold",

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from universality.compare import CompareConfig
-from universality.compare.chance import PairNull, Significance, pair_null
+from universality.compare.chance import Significance
 from universality.nulls import benjamini_hochberg
 from universality.planted import PlantConfig, Planted, plant
 from universality.planted.calibration import Setting, calibrate, matched, pooled, prepare
@@ -131,8 +131,14 @@ DOMAINS = PlantConfig(n_domain=6, n_domains=6, n_universal=10, n_specific=20, n_
 NOISE = Setting(0.2, 0.1, n_rows=24_000)
 
 
-def unknown(pair, indices_a, indices_b) -> np.ndarray:
-    return np.full(indices_a.size, np.nan)
+def without_documents(rows: Rows) -> NestedRows:
+    """Neither domains nor documents are taken off."""
+    return NestedRows(replace(rows, documents=np.arange(rows.n_rows), domains=None, domain_names=None))
+
+
+def believe_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("universality.compare.levels.nested_rows", without_documents)
+    monkeypatch.setattr("universality.compare.levels.is_complete", lambda rows: True)
 
 
 def domain_decoys_called_finer() -> float:
@@ -148,14 +154,8 @@ def test_domain_decoys_are_called_domain() -> None:
 
 
 def test_without_the_level_the_control_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shifted anywhere and not within its domain, whatever marks a domain looks like more."""
-
-    def anywhere(*args, **keywords) -> PairNull:
-        null = pair_null(*args, **keywords)
-        return replace(null, domain_a=null.plain_a, domain_b=null.plain_b)
-
-    monkeypatch.setattr("universality.compare.stages.pair_null", anywhere)
-    monkeypatch.setattr("universality.compare.pairing.beyond_documents", unknown)
+    """Where no domain is taken off, whatever marks one looks like more."""
+    believe_it(monkeypatch)
     assert domain_decoys_called_finer() > 0.5
 
 
@@ -203,13 +203,13 @@ def document_decoys_called_finer(density: float) -> float:
 
 
 @pytest.mark.parametrize("density", [0.3, 0.9])
-def test_what_shares_few_documents_is_called_domain(density: float) -> None:
+def test_what_shares_few_documents_is_called_document_or_coarser(density: float) -> None:
     assert document_decoys_called_finer(density) == 0.0
 
 
 def test_without_document_means_the_control_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shifts move whole documents, so what is on all over a few of them looks like more."""
-    monkeypatch.setattr("universality.compare.pairing.beyond_documents", unknown)
+    """Where no document is taken off, what is on all over a few of them looks like more."""
+    believe_it(monkeypatch)
     assert document_decoys_called_finer(0.9) > 0.5
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
-from universality.compare.levels import levels
+from universality.compare.levels import LEVELS, decide_levels
 from universality.domains import auroc
 from universality.evidence import histogram_table
 from universality.graph import CrossSimilarity, Edges, constrained_clusters, is_constrained_partition
@@ -33,7 +33,7 @@ def graphs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, Edges]:
             ends += [(a * n + i, b * n + int(j)) for i, j in enumerate(rng.permutation(n))]
     u, v = np.array(ends).T
     kept = r[u, v] >= 0.3
-    return models, r, Edges(u[kept], v[kept], r[u, v][kept], np.full(kept.sum(), "context", dtype=object))
+    return models, r, Edges(u[kept], v[kept], r[u, v][kept])
 
 
 @QUICK
@@ -43,7 +43,7 @@ def test_clusters_are_a_partition_with_high_mean_similarity(
 ) -> None:
     models, r, edges = graph
     above = edges.weight >= tau
-    edges = Edges(edges.u[above], edges.v[above], edges.weight[above], edges.level[above])
+    edges = Edges(edges.u[above], edges.v[above], edges.weight[above])
     label = constrained_clusters(models, edges, CrossSimilarity(lambda u, v: r[u, v]), tau)
     assert is_constrained_partition(label, models)
     for cluster in np.unique(label):
@@ -113,20 +113,22 @@ def test_nonnegative_least_squares_meets_its_optimality_conditions(seed: int, k:
     assert np.abs(slope * weight).max() < 1e-5
 
 
-fractions = hnp.arrays(np.float64, 8, elements=st.one_of(st.just(float("nan")), st.floats(0, 1)))
+correlations = hnp.arrays(np.float64, (8, 6), elements=st.one_of(st.just(float("nan")), st.floats(-1, 1)))
+lows = hnp.arrays(np.float64, 8, elements=st.floats(-1, 1))
 
 
 @QUICK
-@given(fractions, fractions, fractions)
+@given(correlations, correlations, lows, st.booleans())
 def test_every_pair_has_exactly_one_level(
-    q_domain: np.ndarray, r_document: np.ndarray, r_token: np.ndarray
+    r: np.ndarray, parts: np.ndarray, joint_low: np.ndarray, complete: bool
 ) -> None:
-    found = levels(q_domain, r_document, r_token, 0.5, 0.05)
-    assert set(found) <= {"domain", "token", "context", "untested"}
-    assert (found[np.isnan(q_domain)] == "untested").all()
-    assert (found[q_domain >= 0.05] == "domain").all()
-    assert not np.isin(found[r_document < 0.5], ["token", "context"]).any()
+    r[:, 0] = np.abs(np.nan_to_num(r[:, 0]))
+    level = decide_levels(r, parts, 0.5, complete=complete, joint_low=joint_low)
+    assert set(level) <= set(LEVELS)
+    fine = np.isin(level, ["token_x_domain", "bigram", "context"])
+    assert not fine.any() or complete
+    assert (joint_low[fine] > 0.25).all()
     # Raising tau never makes a level finer.
-    rank = {"untested": 0, "domain": 1, "token": 2, "context": 3}
-    higher = levels(q_domain, r_document, r_token, 0.8, 0.05)
-    assert all(rank[h] <= rank[f] for h, f in zip(higher, found, strict=True))
+    rank = {name: place for place, name in enumerate(("untested", *LEVELS[:-1]))}
+    higher = decide_levels(r, parts, 0.8, complete=complete, joint_low=joint_low)
+    assert all(rank[h] <= rank[f] for h, f in zip(higher, level, strict=True))

@@ -34,7 +34,7 @@ from universality.compare import (
 )
 from universality.compare.chance import _studentise
 from universality.compare.inputs import checked_rows
-from universality.compare.levels import levels
+from universality.compare.levels import decide_levels
 from universality.compare.pair_plan import replicate_names
 from universality.compare.token_interval import resampled_conditional
 from universality.correlation.conditional import conditional_correlation
@@ -73,9 +73,8 @@ def bare() -> Comparison:
 
 def test_without_optional_inputs_levels_and_verdicts_are_untested() -> None:
     comparison = bare()
-    assert set(comparison.pairs["level"]) == {"untested"}
-    assert set(comparison.features["level"].dropna()) == {"untested"}
-    assert comparison.pairs[["q_domain", "r_token"]].isna().all().all()
+    assert set(comparison.pairs["level"]) <= {"document", "untested"}
+    assert comparison.pairs[["q_domain", "r_token", "from_domain", "r_joint", "r_bigram"]].isna().all().all()
     assert comparison.pairs["r_document"].notna().all(), "documents are always there"
     assert not {"unstable", "decodable", "absent"} & set(comparison.verdicts["verdict"])
     assert "untested" in set(comparison.verdicts["verdict"])
@@ -91,30 +90,63 @@ def test_classes_do_not_need_optional_inputs() -> None:
     assert full.features["class"].equals(again.features["class"])
 
 
-def test_tokens_without_domains_give_r_token_but_no_level() -> None:
-    comparison = run(tokens=world().tokens)
-    assert comparison.pairs["r_token"].notna().all()
-    assert set(comparison.pairs["level"]) == {"untested"}
+def test_tokens_without_domains_give_every_level_but_those_that_need_them() -> None:
+    comparison = run(tokens=world().tokens, positions=world().positions)
+    assert comparison.pairs[["r_token", "r_joint"]].notna().all().all()
+    edges = comparison.pairs[comparison.pairs["edge"]]
+    assert {"token", "untested"} <= set(edges["level"]) <= {"document", "token", "untested"}
 
 
-def test_one_label_for_all_rows_is_as_good_as_none() -> None:
-    tokens = world().tokens
-    comparison = run(tokens=tokens, domains=np.zeros(len(tokens), int))
-    assert set(comparison.pairs["level"]) == {"untested"}
+def test_without_positions_nothing_is_called_context() -> None:
+    comparison = run(tokens=world().tokens, domains=world().domains)
+    assert "token" in set(comparison.pairs["level"])
+    assert not {"context", "bigram", "token_x_domain"} & set(comparison.pairs["level"])
+
+
+def test_one_label_for_all_rows_says_that_there_is_one_domain() -> None:
+    tokens, positions = world().tokens, world().positions
+    comparison = run(tokens=tokens, positions=positions, domains=np.zeros(len(tokens), int))
+    assert "context" in set(comparison.pairs["level"])
     assert comparison.pairs["q_domain"].isna().all()
-    names = set(comparison.indices["name"])
-    assert {"shared_fraction", "shared_fraction_untested"} <= names
-    assert not {"shared_fraction_context", "shared_fraction_token", "shared_fraction_domain"} & names
+    np.testing.assert_allclose(comparison.pairs["from_domain"], 0.0, atol=1e-12)
 
 
-def test_levels_follow_their_definition() -> None:
-    nan = float("nan")
-    q = np.array([0.01, 0.01, 0.2, nan, 0.01, 0.2, 0.01, 0.01, 0.01, nan])
-    document = np.array([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.4, 0.4, nan, 0.4])
-    token = np.array([0.7, 0.3, 0.9, 0.9, nan, nan, 0.9, nan, 0.9, 0.9])
-    expected = ["context", "token", "domain", "untested", "untested", "domain"]
-    expected += ["domain", "untested", "context", "untested"]
-    assert levels(q, document, token, 0.5, 0.05).tolist() == expected
+LEFT = {
+    "context": [0.9, 0.8, 0.7, 0.6, 0.6, 0.6],
+    "bigram": [0.9, 0.8, 0.7, 0.6, 0.6, 0.4],
+    "token_x_domain": [0.9, 0.8, 0.7, 0.6, 0.4, 0.6],
+    "token": [0.9, 0.8, 0.7, 0.4, 0.4, 0.4],
+    "document": [0.9, 0.8, 0.4, 0.6, 0.2, 0.2],
+    "domain": [0.9, 0.4, 0.4, 0.4, 0.4, 0.4],
+}
+
+
+@pytest.mark.parametrize("level", LEFT)
+def test_levels_follow_their_definition(level: str) -> None:
+    r = np.array([LEFT[level]])
+    # Parts as of latents whose norms nothing takes off: what is left of r is what is left of the covariance.
+    parts = np.append(-np.diff(r), r[:, -1:], axis=1)
+    if level == "document":  # half of r is gone there, whatever comes back when more is taken off
+        r[0, 3] = 0.3
+    assert decide_levels(r, parts, 0.5, complete=True).tolist() == [level]
+    weak = decide_levels(r, parts, 0.5, complete=True, joint_low=np.array([0.2]))
+    assert weak.tolist() == (["untested"] if r[0, 3] >= 0.5 else [level]), "too few sources vouch for it"
+    unsaid = decide_levels(r, parts, 0.5, complete=False)
+    assert unsaid.tolist() == (["untested"] if r[0, 3] >= 0.5 else [level])
+    assert decide_levels(r / 3, parts / 3, 0.5, complete=True)[0] in (
+        "untested",
+        "domain",
+        "document",
+        "token",
+    )
+
+
+def test_a_step_that_could_not_be_taken_leaves_what_there_was() -> None:
+    nan = np.nan
+    r, parts = np.array([[0.9, nan, 0.3, nan, nan, nan]]), np.array([[nan, 0.6, nan, nan, nan, 0.3]])
+    assert decide_levels(r, parts, 0.5, complete=False).tolist() == ["document"]
+    r, parts = np.array([[0.9, nan, 0.8, nan, nan, nan]]), np.array([[nan, 0.1, nan, nan, nan, 0.8]])
+    assert decide_levels(r, parts, 0.5, complete=False).tolist() == ["untested"]
 
 
 def test_documents_of_one_row_cannot_tell_what_documents_explain() -> None:
@@ -151,12 +183,14 @@ def test_sources_hold_the_halves_apart_and_widen_the_intervals() -> None:
 # --- the columns that were promised -------------------------------------------------------------------------
 
 COLUMNS = {
-    "features": "model latent status flags firing_rate cluster class level n_models best_r verdict max_activation "
-    "top_domain",
-    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain r_document r_token level margin_a "
-    "margin_b method r_low r_high jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits r_attribution",
+    "features": "model latent status flags firing_rate cluster class level n_models best_r verdict group "
+    "max_activation top_domain",
+    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain edge r_token r_domain r_document r_joint "
+    "r_token_x_domain r_bigram from_domain from_document from_token from_token_x_domain from_bigram from_rest "
+    "r_joint_low r_joint_high level level_probability r_loo n_eff_sources few_sources top_rows_share margin_a margin_b "
+    "method r_low r_high phi r_log jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits r_attribution",
     "verdicts": "model latent other_model verdict statistic",
-    "clusters": "cluster class level n_models completeness cohesion members",
+    "clusters": "cluster class level n_models completeness cohesion r_joint members",
     "indices": "name pair value chance low high n",
     "headline": "quantity pair value low high n",
     "baselines": "kind model_a latent_a model_b latent_b r_held_out r_token",

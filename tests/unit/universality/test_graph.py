@@ -20,9 +20,9 @@ def _similarity(matrix: np.ndarray) -> CrossSimilarity:
     return CrossSimilarity(lambda u, v: matrix[u, v])
 
 
-def _edges(matrix: np.ndarray, pairs: list[tuple[int, int]], level: str = "context") -> Edges:
+def _edges(matrix: np.ndarray, pairs: list[tuple[int, int]]) -> Edges:
     u, v = np.array(pairs, int).reshape(-1, 2).T
-    return Edges(u, v, matrix[u, v], np.full(u.size, level, dtype=object))
+    return Edges(u, v, matrix[u, v])
 
 
 def _symmetric(n: int, values: dict[tuple[int, int], float]) -> np.ndarray:
@@ -92,24 +92,23 @@ def test_clusters_of_random_graphs_keep_every_promise() -> None:
 def test_clusters_do_not_depend_on_the_order_of_edges() -> None:
     models, r, edges = _random_world(3)
     order = np.random.default_rng(0).permutation(edges.u.size)
-    shuffled = Edges(edges.u[order], edges.v[order], edges.weight[order], edges.level[order])
+    shuffled = Edges(edges.u[order], edges.v[order], edges.weight[order])
     one = constrained_clusters(models, edges, _similarity(r), 0.4)
     assert np.array_equal(one, constrained_clusters(models, shuffled, _similarity(r), 0.4))
 
 
-def test_cluster_table_names_class_level_and_completeness() -> None:
+def test_cluster_table_names_class_and_completeness() -> None:
     r = _symmetric(5, {(0, 1): 0.9, (1, 2): 0.8, (0, 2): 0.45, (3, 4): 0.6})
     models = np.array([0, 1, 2, 0, 1])
     edges = _edges(r, [(0, 1), (1, 2), (3, 4)])
-    edges.level[1] = "token"
     similarity = _similarity(r)
     label = constrained_clusters(models, edges, similarity, 0.5)
     table = cluster_table(label, edges, similarity, ["m0:0", "m1:0", "m2:0", "m0:1", "m1:1"], 3)
     first, second = table.iloc[0], table.iloc[1]
-    assert (first["class"], first["level"], first["members"]) == ("universal", "token", "m0:0;m1:0;m2:0")
+    assert (first["class"], first["members"]) == ("universal", "m0:0;m1:0;m2:0")
     assert first["completeness"] == 2 / 3
     np.testing.assert_allclose(first["cohesion"], (0.9 + 0.8 + 0.45) / 3)
-    assert (second["class"], second["level"], second["n_models"]) == ("shared", "context", 2)
+    assert (second["class"], second["n_models"]) == ("shared", 2)
 
 
 def test_cycles_of_a_consistent_world_close_and_of_a_random_one_do_not() -> None:

@@ -1,0 +1,329 @@
+"""What a correlation is made of: parts along nested subspaces, which add up to r.
+
+Two latents may fire together because of a domain, of a document, of a token or a position, of a token within a domain,
+of a pair of tokens, or for none of these reasons. Tested one at a time, a latent that needs two of them passes every
+test. So they are taken off one after the other, each beside all that went before:
+
+====  ====================  ==========================================================================================
+step  name                  taken off
+====  ====================  ==========================================================================================
+0                           the mean
+1     ``domain``            the mean of each domain
+2     ``document``          the mean of each document (of one domain)
+3     ``token``             least squares on documents, tokens and positions together, additive
+4     ``token_x_domain``    what is left of each token within each domain on the *fit* rows, shrunk by n / (n + 3)
+5     ``bigram``            what is then left of each token after each token on the fit rows, shrunk likewise
+====  ====================  ==========================================================================================
+
+Steps 4 and 5 have about as many cells as rows: on the score rows themselves they would explain anything.
+
+Source: ours (Frisch-Waugh-Lovell for three sets of dummies; shrinkage as of a random effect).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numba import njit
+from scipy import linalg, sparse
+
+from universality.correlation.conditional import measured
+from universality.correlation.threads import blocks, n_threads, over_blocks
+from universality.rows import Rows
+
+#: What each step takes off, in order; whatever is left after the last is the ``rest``.
+STEPS = ("domain", "document", "token", "token_x_domain", "bigram")
+#: Rows of prior weight in a cell that is estimated on fit rows.
+SHRINKAGE = 3.0
+#: Of a latent's variance: less than this is rounding, and the latent is explained completely.
+_EXPLAINED = 1e-9
+#: Of the scaled Gram matrix: dummies of several sets are linearly dependent, and what this adds to the directions that
+#: none of them has moves no fitted value.
+_RIDGE = 1e-11
+_PAIRS = 64
+#: Cells of all pairs of a block, which bounds its memory (8 bytes each, both sides, twice).
+_CELLS = 4_000_000
+_STRONGEST = 10
+
+
+@dataclass(frozen=True, eq=False)
+class NestedParts:
+    """One entry per pair; measured on score rows.
+
+    Attributes:
+        r: (n, 6) correlation left after 0 .. 5 of :data:`STEPS`; the first is Pearson's r. NaN where a step could not
+            be taken for want of labels, 0 where it leaves a latent nothing that varies.
+        parts: (n, 6) what each step takes off the covariance, then the rest, all over the product of the two full
+            norms: they add up to r. NaN where a step could not be taken.
+        draws: (n, n_resamples, 6) float32, r as above in each resample of the sources; effects stay.
+        part_draws: (n, n_resamples, 6) float32, parts likewise.
+        r_loo: (n,) lowest r when one source is left out; NaN with fewer than three.
+        n_eff_sources: (n,) effective number of sources that make the covariance, ``(sum |c|)² / sum c²``.
+        strongest: (n,) share of the covariance that the ten rows with the largest products have; may exceed 1.
+    """
+
+    r: np.ndarray
+    parts: np.ndarray
+    draws: np.ndarray
+    part_draws: np.ndarray
+    r_loo: np.ndarray
+    n_eff_sources: np.ndarray
+    strongest: np.ndarray
+
+
+class _Half:
+    """The dummies of the rows of one half, and least squares on documents, tokens and positions together."""
+
+    def __init__(self, labels: list[np.ndarray]) -> None:
+        """Codes (n_rows,) of document within domain, token, position."""
+        self.labels = [np.unique(label, return_inverse=True)[1].ravel() for label in labels]
+        sums = [sparse.csr_array((np.ones(code.size), (code, np.arange(code.size)))) for code in self.labels]
+        sizes = [one.shape[0] for one in sums]
+        # The largest of documents and tokens is eliminated: its Gram matrix is diagonal. What remains is small.
+        self.large = int(sizes[1] > sizes[0])
+        self.small = [place for place in range(3) if place != self.large]
+        self.sum_large = sums[self.large]
+        self.sum_small = sparse.csr_array(sparse.vstack([sums[place] for place in self.small]))
+        self.n_large = np.asarray(self.sum_large.sum(axis=1)).ravel()
+        self.both = sparse.csr_array(self.sum_large @ self.sum_small.T)
+        gram = (self.sum_small @ self.sum_small.T).toarray()
+        gram -= (self.both.T @ (sparse.diags_array(1.0 / self.n_large) @ self.both)).toarray()
+        self.scale = np.sqrt(np.asarray(self.sum_small.sum(axis=1)).ravel())
+        gram /= self.scale[:, None] * self.scale[None, :]
+        gram[np.diag_indices_from(gram)] += _RIDGE
+        self.factor = linalg.cho_factor(gram, lower=True, check_finite=False)
+        self.split = sizes[self.small[0]]
+
+    def effects(self, values: sparse.csc_array) -> list[np.ndarray]:
+        """Effects (m, documents), (m, tokens), (m, positions) of m centred-by-dummies latents (n_rows, m)."""
+        large = (self.sum_large @ values).toarray()
+        rest = (self.sum_small @ values).toarray() - self.both.T @ (large / self.n_large[:, None])
+        scale = self.scale[:, None]
+        small = linalg.cho_solve(self.factor, rest / scale, check_finite=False) / scale
+        large = (large - self.both @ small) / self.n_large[:, None]
+        out: list[np.ndarray] = [np.zeros(0)] * 3
+        out[self.large] = large
+        out[self.small[0]], out[self.small[1]] = small[: self.split], small[self.split :]
+        return [np.ascontiguousarray(part.T) for part in out]
+
+
+class NestedRows:
+    """The rows of a comparison, prepared for :func:`nested_parts`; one serves all pairs.
+
+    Args:
+        rows: the rows. Without token ids nothing finer than documents is taken off; without domains, neither domains
+            nor cells of them; where every document has one row, documents are not taken off either.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.fit, self.score = np.flatnonzero(rows.fit), np.flatnonzero(rows.score)
+        nothing = np.zeros(rows.n_rows, np.int64)
+        domain = nothing if rows.domains is None else rows.domains.astype(np.int64)
+        token = nothing if rows.tokens is None else rows.tokens.astype(np.int64)
+        document = _cells(rows.documents, domain)
+        position = nothing if rows.positions is None else rows.positions
+        several = np.unique(document[self.score]).size < self.score.size
+        document = document if several else domain
+        self.group = np.unique(rows.groups[self.score], return_inverse=True)[1].ravel()
+        self.n_groups = int(self.group.max(initial=-1)) + 1
+        self.domain = np.unique(domain[self.score], return_inverse=True)[1].ravel()
+        self.cells = _cells(token, domain), _cells(token, _before(rows))
+        self._labels = document, token, position
+        has = rows.domains is not None, several, rows.tokens is not None
+        #: Which steps can be taken.
+        self.known = np.array([has[0], has[1], has[2], has[0] and has[2], has[2]])
+
+    @cached_property
+    def halves(self) -> tuple[_Half, _Half]:
+        """Least squares on the fit rows, and on the score rows."""
+        fit, score = (_Half([label[half] for label in self._labels]) for half in (self.fit, self.score))
+        return fit, score
+
+    def cell_effects(self, values: sparse.csc_array) -> tuple[np.ndarray, np.ndarray]:
+        """Effects (m, cells) of token x domain and of bigrams of latents (fit rows, m), shrunk; 0 where unknown."""
+        half = self.halves[0]
+        cells = [cell[self.fit] for cell in self.cells]
+        n_cells = [int(cell.max(initial=-1)) + 1 for cell in self.cells]
+        weights = [np.bincount(cell, minlength=n) + SHRINKAGE for cell, n in zip(cells, n_cells, strict=True)]
+        out = np.zeros((values.shape[1], n_cells[0])), np.zeros((values.shape[1], n_cells[1]))
+        if self.known[2]:
+            document, token, position = half.labels
+            _cell_means(
+                (values.indptr, values.indices, values.data), tuple(half.effects(values)), document, token, position,
+                tuple(cells), tuple(weights), bool(self.known[3]), np.zeros(self.fit.size), out,
+            )  # fmt: skip
+        return out
+
+
+def _cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(n,) one code per pair of labels."""
+    return np.unique(np.stack([first, second], axis=1), axis=0, return_inverse=True)[1].ravel()
+
+
+def _before(rows: Rows) -> np.ndarray:
+    """(n_rows,) token of the row before, -1 where it is not the row before in the text."""
+    before = np.full(rows.n_rows, -1, np.int64)
+    if rows.tokens is None:
+        return before
+    follows = rows.documents[1:] == rows.documents[:-1]
+    if rows.positions is not None:
+        follows &= rows.positions[1:] == rows.positions[:-1] + 1
+    before[1:][follows] = rows.tokens[:-1][follows]
+    return before
+
+
+def nested_parts(
+    fit: tuple[sparse.csr_matrix, sparse.csr_matrix],
+    score: tuple[sparse.csr_matrix, sparse.csr_matrix],
+    indices_a: np.ndarray,
+    indices_b: np.ndarray,
+    nested: NestedRows,
+    weights: np.ndarray,
+    *,
+    threads: int | None = None,
+) -> NestedParts:
+    """Take r of given pairs apart.
+
+    Args:
+        fit, score: CSR of both sides on the fit rows, and on the score rows.
+        indices_a, indices_b: (n_pairs,) latents of either side.
+        nested: the rows, prepared.
+        weights: (n_resamples, n_groups) how often each group of score rows is drawn.
+        threads: threads to use; no byte of the result depends on it.
+    """
+    n, n_resamples = indices_a.size, weights.shape[0]
+    out = NestedParts(
+        np.zeros((n, 6)), np.zeros((n, 6)), np.zeros((n, n_resamples, 6), np.float32),
+        np.zeros((n, n_resamples, 6), np.float32), np.full(n, np.nan), np.zeros(n), np.zeros(n),
+    )  # fmt: skip
+    # Latents that hardly rest are measured from a pivot: dummies absorb it, and sums keep their digits.
+    columns = [[measured(side).tocsc() for side in sides] for sides in (fit, score)]
+    half = nested.halves[1]
+    n_rows = np.bincount(nested.group, minlength=nested.n_groups).astype(np.float64)
+    drawn = weights.astype(np.float64)
+    unknown = ~nested.known
+    codes = (nested.domain, *half.labels, *(cell[nested.score] for cell in nested.cells))
+
+    def work(_: object, first: int, last: int) -> None:
+        sides, chosen = [], (indices_a[first:last], indices_b[first:last])
+        for side in range(2):
+            values = sparse.csc_array(columns[1][side][:, chosen[side]])
+            means = np.asarray(values.sum(axis=0)).ravel() / max(nested.score.size, 1)
+            effects = [_means(values, nested.domain), _means(values, half.labels[0]), *half.effects(values)]
+            cells = nested.cell_effects(sparse.csc_array(columns[0][side][:, chosen[side]]))
+            sides.append((values.indptr, values.indices, values.data, means, *effects, *cells))
+        sums = np.zeros((last - first, nested.n_groups, 6, 5))
+        column_a, column_b = np.zeros(nested.score.size), np.zeros(nested.score.size)
+        _moments(sides[0], sides[1], codes, nested.group, column_a, column_b, sums, out.strongest[first:last])
+        whole = sums.sum(axis=1, keepdims=True)
+        r, parts = _reduce(whole, n_rows.sum()[None])
+        draws, part_draws = _reduce(np.einsum("dg,pgsm->pdsm", drawn, sums, optimize=True), drawn @ n_rows)
+        for target, values in ((r, parts), (draws, part_draws)):
+            target[..., 1:][..., unknown] = np.nan
+            values[..., :5][..., unknown] = np.nan
+        out.r[first:last], out.parts[first:last] = r[:, 0], parts[:, 0]
+        out.draws[first:last], out.part_draws[first:last] = draws, part_draws
+        plain = sums[:, :, :1]
+        if nested.n_groups >= 3:
+            loo, _ = _reduce(whole[:, :, :1] - plain, n_rows.sum() - n_rows)
+            out.r_loo[first:last] = loo[..., 0].min(axis=1)
+        made = np.abs(plain[:, :, 0, 4])
+        out.n_eff_sources[first:last] = made.sum(axis=1) ** 2 / np.maximum((made**2).sum(axis=1), 1e-300)
+
+    size = max(1, min(_PAIRS, _CELLS // (1 + max(int(cell.max(initial=0)) for cell in nested.cells))))
+    ranges = blocks(n, size)
+    over_blocks(work, ranges, [None] * max(1, min(n_threads(threads), len(ranges))))
+    return out
+
+
+def _means(values: sparse.csc_array, code: np.ndarray) -> np.ndarray:
+    """(m, n_labels) mean of each latent (n_rows, m) over the rows of each label."""
+    gather = sparse.csr_array((np.ones(code.size), (code, np.arange(code.size))))
+    return np.ascontiguousarray(((gather @ values).toarray() / np.bincount(code)[:, None]).T)
+
+
+def _reduce(sums: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations and parts (pairs, k, steps) from moments (pairs, k, steps, 5) over (k,) rows."""
+    x, y, xx, yy, xy = np.moveaxis(sums, -1, 0)
+    n = np.maximum(n, 1.0)[:, None]
+    var_x, var_y, cov = xx - x * x / n, yy - y * y / n, xy - x * y / n
+    full = np.sqrt(np.maximum(var_x[..., :1], 0.0) * np.maximum(var_y[..., :1], 0.0))
+    defined = (var_x > _EXPLAINED * xx[..., :1]) & (var_y > _EXPLAINED * yy[..., :1])
+    r = np.where(defined, cov / np.sqrt(np.where(defined, var_x * var_y, 1.0)), 0.0)
+    alive = full > 0
+    cov = np.where(alive, cov / np.where(alive, full, 1.0), 0.0)
+    return np.clip(r, -1.0, 1.0), np.concatenate([-np.diff(cov, axis=-1), cov[..., -1:]], axis=-1)
+
+
+@njit(nogil=True, cache=True)
+def _cell_means(
+    columns, effects, document, token, position, cells, weights, has_first, column, out
+):  # fmt: skip
+    """Mean residual of each latent in each cell of the first kind, then of what is left in each of the second."""
+    indptr, rows, values = columns
+    of_document, of_token, of_position = effects
+    (cell_1, cell_2), (weight_1, weight_2), (out_1, out_2) = cells, weights, out
+    for m in range(out_1.shape[0]):
+        for s in range(indptr[m], indptr[m + 1]):
+            column[rows[s]] = values[s]
+        # In place: the column becomes the residual, of silent rows too.
+        for i in range(column.size):
+            column[i] -= of_document[m, document[i]] + of_token[m, token[i]] + of_position[m, position[i]]
+        if has_first:
+            for i in range(column.size):
+                out_1[m, cell_1[i]] += column[i]
+            for c in range(out_1.shape[1]):
+                # Cells that only score rows have keep the prior: no effect.
+                out_1[m, c] = out_1[m, c] / weight_1[c]
+        for i in range(column.size):
+            out_2[m, cell_2[i]] += column[i] - out_1[m, cell_1[i]]
+        for c in range(out_2.shape[1]):
+            out_2[m, c] = out_2[m, c] / weight_2[c]
+        column[:] = 0.0
+
+
+@njit(nogil=True, cache=True)
+def _moments(a, b, codes, group, column_a, column_b, sums, strongest):
+    """Sums of x, y, x², y², xy by pair, group of rows and step, and the share of the strongest rows."""
+    domain, document, token, position, cell_1, cell_2 = codes
+    residual = np.zeros((2, 6))
+    for pair in range(sums.shape[0]):
+        for side, column in ((a, column_a), (b, column_b)):
+            for s in range(side[0][pair], side[0][pair + 1]):
+                column[side[1][s]] = side[2][s]
+        top = np.zeros(_STRONGEST)
+        total = 0.0
+        for i in range(group.size):
+            for which, side, column in ((0, a, column_a), (1, b, column_b)):
+                # Measured from the mean at every step, which keeps the digits of latents that never rest.
+                x = column[i]
+                explained = side[6][pair, document[i]] + side[7][pair, token[i]] + side[8][pair, position[i]]
+                residual[which, 0] = x - side[3][pair]
+                residual[which, 1] = x - side[4][pair, domain[i]]
+                residual[which, 2] = x - side[5][pair, document[i]]
+                residual[which, 3] = x - explained
+                residual[which, 4] = residual[which, 3] - side[9][pair, cell_1[i]]
+                residual[which, 5] = residual[which, 4] - side[10][pair, cell_2[i]]
+            g = group[i]
+            for step in range(6):
+                x, y = residual[0, step], residual[1, step]
+                sums[pair, g, step, 0] += x
+                sums[pair, g, step, 1] += y
+                sums[pair, g, step, 2] += x * x
+                sums[pair, g, step, 3] += y * y
+                sums[pair, g, step, 4] += x * y
+            product = residual[0, 0] * residual[1, 0]
+            total += product
+            if product > top[0]:
+                # Sorted, smallest first: ten places are shifted less often than they are compared.
+                place = 0
+                while place + 1 < top.size and top[place + 1] < product:
+                    top[place] = top[place + 1]
+                    place += 1
+                top[place] = product
+        strongest[pair] = top.sum() / total if total > 0 else 0.0
+        for side, column in ((a, column_a), (b, column_b)):
+            for s in range(side[0][pair], side[0][pair + 1]):
+                column[side[1][s]] = 0.0
