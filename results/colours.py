@@ -26,11 +26,24 @@ CLASS_COLOURS: dict[str, str] = {
     "shared": OKABE_ITO["green"],
     "specific": OKABE_ITO["orange"],
 }
+#: Groups, in the order in which they are stacked.
+GROUP_COLOURS: dict[str, str] = {
+    "partnered": OKABE_ITO["blue"],
+    "rearranged": OKABE_ITO["green"],
+    "unstable": OKABE_ITO["yellow"],
+    "missing": OKABE_ITO["vermillion"],
+    "untested": GREY,
+}
 #: Levels, from the finest to the coarsest, and how strongly each is inked.
-LEVEL_INK: dict[str, float] = {"context": 1.0, "token": 0.62, "domain": 0.34, "untested": 0.18}
+LEVEL_INK: dict[str, float] = {
+    "context": 1.0, "bigram": 0.84, "token_x_domain": 0.7, "token": 0.56, "document": 0.42, "domain": 0.28, "untested": 0.15,
+}  # fmt: skip
 LEVEL_COLOURS: dict[str, str] = {
     "context": OKABE_ITO["blue"],
+    "bigram": OKABE_ITO["purple"],
+    "token_x_domain": OKABE_ITO["green"],
     "token": OKABE_ITO["sky"],
+    "document": OKABE_ITO["orange"],
     "domain": OKABE_ITO["yellow"],
     "untested": GREY,
 }

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from results.words import CLASSES, LEVELS
+from results.words import CLASSES, GROUPS, LEVELS
 from universality.table_schemas import HEADLINE
 
 
@@ -128,7 +128,7 @@ def headline_values(headline: pd.DataFrame) -> dict[str, dict[str, float | None]
 
 
 def count_values(features: pd.DataFrame) -> dict[str, Any]:
-    """Numbers of features by status, class, level, and level within class.
+    """Numbers of features by status, group, class, level, and level within group and within class.
 
     Features without a class (dead, rare) are counted by status only; those without a matched partner
     have the level ``"none"``.
@@ -136,12 +136,19 @@ def count_values(features: pd.DataFrame) -> dict[str, Any]:
     classified = features[features["class"].notna()]
     level = classified["level"].astype(object)
     level = level.where(classified["level"].notna(), "none")
-    by_class = _counts(classified["class"], tuple(CLASSES))
+    by = {
+        column: _counts(classified[column], tuple(order))
+        for column, order in (("group", GROUPS), ("class", CLASSES))
+        if column in classified  # runs of before have no groups
+    }
     return {
         "status": _counts(features["status"]),
-        "class": by_class,
+        **by,
         "level": _counts(level, (*LEVELS, "none")),
-        "class_by_level": {name: _counts(level[classified["class"] == name]) for name in by_class},
+        **{
+            f"{column}_by_level": {name: _counts(level[classified[column] == name]) for name in names}
+            for column, names in by.items()
+        },
     }
 
 

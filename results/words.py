@@ -11,10 +11,10 @@ from typing import Any
 _WORDS: dict[str, dict[str, str]] = tomllib.loads(
     (files("results") / "words.toml").read_text(encoding="utf-8")
 )
-CLASSES, LEVELS, VERDICTS, STATUSES, ROLES, FLAGS = (
-    _WORDS[kind] for kind in ("classes", "levels", "verdicts", "statuses", "roles", "flags")
+CLASSES, GROUPS, LEVELS, VERDICTS, STATUSES, ROLES, FLAGS = (
+    _WORDS[kind] for kind in ("classes", "groups", "levels", "verdicts", "statuses", "roles", "flags")
 )
-#: What the level of a matched pair is; the levels from the coarsest on are domain, token and context.
+#: What the level of a matched pair is; a level is tried from the coarsest on.
 LEVEL = "the coarsest level that explains the agreement"
 #: What the number beside a verdict is.
 STATISTICS = _WORDS["statistics"]

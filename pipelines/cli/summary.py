@@ -136,20 +136,20 @@ def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
 
 
 def counts_table(features: pd.DataFrame) -> RenderableType:
-    """Alive features by class and level, with the shares; dead and rare ones in the caption."""
+    """Alive features by group and level, with the shares; dead and rare ones in the caption."""
     from results.headline import count_values
 
     counts = count_values(features)
     levels = list(counts["level"])
-    total = sum(counts["class"].values())
+    column = "group" if "group" in counts else "class"
+    total = sum(counts[column].values())
     status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
-    right = [f">{title}" for title in ("features", "share", *levels)]
-    table = plain_table("class", *right)
-    for name, n in counts["class"].items():
-        by_level = counts["class_by_level"][name]
+    table = plain_table(column, *(f">{title}" for title in ("features", "share", *levels)))
+    for name, n in counts[column].items():
+        by_level = counts[f"{column}_by_level"][name]
         share = f"{100 * n / total:.1f} %"
         table.add_row(name, f"{n:,}", share, *(f"{by_level.get(level, 0):,}" for level in levels))
-    return titled(f"Features by class and level ({status})", table)
+    return titled(f"Features by {column} and level ({status})", table)
 
 
 def shares_table(indices: pd.DataFrame, features: pd.DataFrame) -> RenderableType | None:

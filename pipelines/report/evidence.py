@@ -9,6 +9,7 @@ from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
 from results.ids import feature_id
 from results.stored_comparison import StoredComparison
+from results.words import LEVELS
 from storage import Run
 
 #: Tokens around the peak that a case may show, as far as they fit.
@@ -143,9 +144,7 @@ def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6)
     universal = clusters.loc[clusters["class"] == "universal"].sort_values(
         ["cohesion", "cluster"], ascending=[False, True]
     )
-    levels = [
-        level for level in ("context", "token", "domain", "untested") if (universal["level"] == level).any()
-    ]
+    levels = [level for level in LEVELS if (universal["level"] == level).any()]
     chosen = []
     for place, level in enumerate(levels):
         of_level = universal.loc[universal["level"] == level]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 #: Version of the schema below.
-VERSION = 1
+VERSION = 2
 
 
 class _Model(BaseModel):
@@ -24,8 +24,12 @@ class Counts(_Model):
     """Latents and features of a comparison, all models together."""
 
     status: dict[str, int] = Field(description="latents by status: alive, rare, dead")
+    group: dict[str, int] = Field(
+        description="alive features that are partnered, rearranged, unstable, missing, or untested"
+    )
     class_: dict[str, int] = Field(alias="class", description="alive features by class")
     level: dict[str, int] = Field(description="alive features by level")
+    group_by_level: dict[str, dict[str, int]] = Field(description="alive features by group, then level")
     class_by_level: dict[str, dict[str, int]] = Field(description="alive features by class, then level")
 
 

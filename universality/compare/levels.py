@@ -51,7 +51,7 @@ def decide_levels(
         left[..., step] = np.where(np.isnan(left[..., step]), left[..., step - 1], left[..., step])
     taken = np.cumsum(np.nan_to_num(parts[..., :5]), axis=-1)
     half_gone = (taken[..., :3] > 0.5 * left[..., :1]) & (left[..., :1] > 0)
-    crosses = (left[..., 1:4] < tau) & (left[..., :1] >= tau)
+    crosses = (left[..., 1:4] < tau) & (left[..., 3:4] < tau) & (left[..., :1] >= tau)
     out = np.full(r.shape[:-1], "untested", dtype=object)
     for holds in (crosses, half_gone):  # the second is written over the first
         for step in (2, 1, 0):

@@ -121,9 +121,8 @@ class PairMatching:
         best = [BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST)) for side in "ab"]
         certificate, top = (float(x) for x in arrays["outcome"])
         pairs = tables["pairs"][MATCHED.names].reset_index(drop=True)
-        return cls(
-            pairs, best[0], best[1], *(np.asarray(arrays[name]) for name in _DRAWS), certificate, int(top)
-        )
+        drawn = {name: np.asarray(arrays[name]) for name in _DRAWS}
+        return cls(pairs, best[0], best[1], certificate=certificate, top=int(top), **drawn)
 
 
 def pair_similarity(pair: DictionaryPair) -> TopSimilarity:

@@ -128,7 +128,7 @@ def test_every_pair_has_exactly_one_level(
     fine = np.isin(level, ["token_x_domain", "bigram", "context"])
     assert not fine.any() or complete
     assert (joint_low[fine] > 0.25).all()
-    # Raising tau never makes a level finer.
+    # Raising tau never makes a level finer; only where too few sources vouch for one, it may take their place.
     rank = {name: place for place, name in enumerate(("untested", *LEVELS[:-1]))}
     higher = decide_levels(r, parts, 0.8, complete=complete, joint_low=joint_low)
-    assert all(rank[h] <= rank[f] for h, f in zip(higher, level, strict=True))
+    assert all(rank[h] <= rank[f] for h, f in zip(higher, level, strict=True) if f != "untested")
