@@ -36,7 +36,8 @@ GROUP_COLOURS: dict[str, str] = {
 }
 #: Levels, from the finest to the coarsest, and how strongly each is inked.
 LEVEL_INK: dict[str, float] = {
-    "context": 1.0, "bigram": 0.84, "token_x_domain": 0.7, "token": 0.56, "document": 0.42, "domain": 0.28, "untested": 0.15,
+    "context": 1.0, "bigram": 0.84, "token_x_domain": 0.7, "token": 0.56, "document": 0.42, "domain": 0.28,
+    "untested": 0.15,
 }  # fmt: skip
 LEVEL_COLOURS: dict[str, str] = {
     "context": OKABE_ITO["blue"],

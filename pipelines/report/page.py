@@ -53,11 +53,11 @@ def in_short(results: Mapping[str, Any]) -> str:
 
 def _outcome(part: Mapping[str, Any]) -> str:
     headline, counts = part.get("headline") or {}, part.get("counts") or {}
-    levels = (counts.get("class_by_level") or {}).get("universal") or {}
+    levels = (counts.get("group_by_level") or {}).get("partnered") or {}
     text = filled(
         "in_short.md",
         medians={name: (headline.get(name) or {}).get("overall") for name in QUANTITIES},
-        classes=counts.get("class") or {},
+        groups=counts.get("group") or {},
         levels=levels,
     )
     return folded(text).rstrip()

@@ -22,7 +22,7 @@ from pipelines.report.prose.macros import (
 from pipelines.report.prose.material import Material
 from results.headline import QUANTITIES
 from results.stored_comparison import pair_node
-from results.words import CLASSES, LEVELS
+from results.words import CLASSES, GROUPS, LEVELS
 from universality.compare.compare_config import CompareConfig
 from universality.verdicts import VERDICTS
 
@@ -140,31 +140,34 @@ def _features(macros: Macros, features: pd.DataFrame) -> None:
         n = int((features["status"] == status).sum())
         macros.add(f"Num{status.title()}", count(n), f"latents with status {status}; {where}")
     total = max(len(alive), 1)
-    for name in CLASSES:
-        chosen = alive[alive["class"] == name]
-        title = name.title()
-        macros.add(f"Num{title}", count(len(chosen)), f"alive features of class {name}; {where}")
-        meaning = f"percent of alive features of class {name}; {where}"
-        macros.add(f"Percent{title}", percent(len(chosen) / total), meaning)
-        for level in LEVELS:
-            n = int((chosen["level"] == level).sum())
-            meaning = f"alive features of class {name} and level {level}; {where}"
-            macros.add(f"Num{title}{level.title()}", count(n), meaning)
+    for column, names in (("class", CLASSES), ("group", GROUPS)):
+        for name in names:
+            chosen = alive[alive[column] == name]
+            title = f"{'Group' if column == 'group' else ''}{name.title()}"
+            macros.add(f"Num{title}", count(len(chosen)), f"alive features of {column} {name}; {where}")
+            meaning = f"percent of alive features of {column} {name}; {where}"
+            macros.add(f"Percent{title}", percent(len(chosen) / total), meaning)
+            for level in LEVELS:
+                n = int((chosen["level"] == level).sum())
+                meaning = f"alive features of {column} {name} and level {level}; {where}"
+                macros.add(f"Num{title}{letters(level)}", count(n), meaning)
 
 
 def _pairs(macros: Macros, pairs: pd.DataFrame, compare: CompareConfig) -> None:
     where = "table pairs"
     beyond = pairs["q"] < compare.alpha
-    edges = pairs[beyond & (pairs["r_held_out"] >= compare.tau)]
+    edges = pairs[pairs["edge"]]
     macros.add("NumPairs", count(len(pairs)), f"assigned pairs, all pairs of models; {where}")
     macros.add("NumPairsBeyondChance", count(int(beyond.sum())), f"assigned pairs with q < alpha; {where}")
     share = percent(float(beyond.mean())) if len(pairs) else None
     macros.add("PercentPairsBeyondChance", share, f"the same, percent; {where}")
-    meaning = f"assigned pairs with q < alpha and held-out r >= tau; {where}"
+    meaning = f"assigned pairs that count as one feature, edge; {where}"
     macros.add("NumPairsKept", count(len(edges)), meaning)
+    meaning = f"of these, pairs whose covariance fewer than five sources make; {where}"
+    macros.add("NumPairsFewSources", count(int(edges["few_sources"].sum())), meaning)
     for level in LEVELS:
         n = int((edges["level"] == level).sum())
-        macros.add(f"NumPairsKept{level.title()}", count(n), f"the same, of level {level}; {where}")
+        macros.add(f"NumPairsKept{letters(level)}", count(n), f"the same, of level {level}; {where}")
 
 
 def _clusters(macros: Macros, clusters: pd.DataFrame) -> None:
