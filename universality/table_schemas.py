@@ -22,6 +22,7 @@ CLUSTERS = TABLES["clusters"]
 VERDICTS = TABLES["verdicts"]
 #: Each domain's best latents; those of one model are ``best_latents``.
 DOMAINS = TABLES["domains"]
+AGREEMENT = TABLES["agreement"]
 INDICES = TABLES["indices"]
 NEURON_PAIRS = TABLES["neuron_pairs"]
 K_OF_M = TABLES["k_of_m"]
@@ -32,7 +33,7 @@ NULL_RATES = TABLES["null_rates"]
 COMPARISON = {
     name: TABLES[name]
     for name in (
-        "features", "pairs", "verdicts", "clusters", "indices", "headline", "baselines", "null_quantiles", "null_rates",
-        "tau_curve", "k_of_m", "candidates", "domains",
+        "features", "pairs", "verdicts", "clusters", "indices", "headline", "agreement", "baselines", "null_quantiles",
+        "null_rates", "tau_curve", "k_of_m", "candidates", "domains",
     )
 }  # fmt: skip

@@ -119,7 +119,7 @@ class BesideEntry(ComparisonResults):
 class Results(_Model):
     """Everything about a run but its times."""
 
-    schema_version: Literal[1] = Field(description="version of this schema")
+    schema_version: Literal[2] = Field(description="version of this schema")
     run: str = Field(description="name of the run")
     status: str = Field(description="done, partial, failed, running or planned")
     recipe_name: str | None = Field(description="name of the recipe")

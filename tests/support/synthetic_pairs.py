@@ -44,14 +44,22 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
             "p": chance,
             "q": np.minimum(1, chance * 1.5),
             "q_domain": q_domain,
-            "r_document": r_document,
+            "edge": (np.minimum(1, chance * 1.5) < 0.05) & (held >= TAU),
             "r_token": r_token,
+            **_taken_apart(held, r_document, r_token),
             "level": level,
+            "level_probability": 0.5 + 0.5 * (np.arange(n) % 7) / 7,
+            "r_loo": held - 0.02,
+            "n_eff_sources": 2.0 + np.arange(n) % 40,
+            "few_sources": np.arange(n) % 40 < 3,
+            "top_rows_share": 0.1 + 0.3 * (np.arange(n) % 3),
             "margin_a": p.r - runner_up[0],
             "margin_b": p.r - runner_up[1],
             "method": "assignment",
             "r_low": held - rng.uniform(0.01, 0.08, n),
             "r_high": np.minimum(1, held + rng.uniform(0.01, 0.08, n)),
+            "phi": held * 0.9,
+            "r_log": held * 0.95,
             "jaccard": both / np.maximum(count_a + count_b - both, 1),
             "n_both": both,
             "p_b_given_a": both / np.maximum(count_a, 1),
@@ -61,6 +69,29 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
             "r_attribution": np.clip(held - rng.uniform(0, 0.3, n), -1, 1),
         }
     )
+
+
+def _taken_apart(held: np.ndarray, r_document: np.ndarray, r_token: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns that say what each r is made of; they add up to it."""
+    joint = np.minimum(r_document, r_token)
+    parts = {
+        "from_domain": 0.6 * (held - r_document),
+        "from_document": 0.4 * (held - r_document),
+        "from_token": r_document - joint,
+        "from_token_x_domain": 0.05 * joint,
+        "from_bigram": 0.05 * joint,
+    }
+    return {
+        "r_domain": held - parts["from_domain"],
+        "r_document": r_document,
+        "r_joint": joint,
+        "r_token_x_domain": 0.95 * joint,
+        "r_bigram": 0.9 * joint,
+        **parts,
+        "from_rest": held - sum(parts.values()),
+        "r_joint_low": joint - 0.05,
+        "r_joint_high": joint + 0.05,
+    }
 
 
 def cluster_up(pairs: pd.DataFrame, pairings: Pairings, tau: float, alive: list[Node]) -> list[list[Node]]:
@@ -118,10 +149,11 @@ def cluster_table(
                 "n_models": len(group),
                 "completeness": len(levels) / len(edges) if edges else 1.0,
                 "cohesion": float(np.mean([_r(pairings, *edge) for edge in edges])) if edges else 1.0,
+                "r_joint": 0.7 * float(np.mean([_r(pairings, *edge) for edge in edges])) if edges else np.nan,
                 "members": ";".join(f"{model}:{latent}" for model, latent in group),
             }
         )
-    columns = ["cluster", "class", "level", "n_models", "completeness", "cohesion", "members"]
+    columns = ["cluster", "class", "level", "n_models", "completeness", "cohesion", "r_joint", "members"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -42,6 +42,7 @@ def comparison_tables(m: Material) -> dict[str, pd.DataFrame]:
         "clusters": clusters,
         "indices": _indices(m.rng, list(m.main)),
         "headline": _headline(baselines, nulls),
+        "agreement": _agreement(baselines, pairs),
         "baselines": baselines,
         "null_quantiles": nulls,
         "null_rates": _null_rates(m),
@@ -111,7 +112,43 @@ def _features(
                     "top_domain": text.domains[int(mass[latent].argmax())] if counts[latent] else None,
                 }
             )
-    return pd.DataFrame(rows).astype({"cluster": "Int64"})
+    table = pd.DataFrame(rows).astype({"cluster": "Int64"})
+    groups = _GROUP_OF[table["verdict"].fillna("none")].to_numpy(object)
+    groups = np.where(table["n_models"] > 1, "partnered", groups)
+    table.insert(11, "group", np.where(table["status"] == "alive", groups, None))
+    return table
+
+
+#: The group of a feature without a partner, by its first verdict.
+_GROUP_OF = pd.Series(
+    {
+        "none": "untested",
+        **dict.fromkeys(("contested", "split", "part_of", "decodable"), "rearranged"),
+        **dict.fromkeys(("weak", "absent"), "missing"),
+        **{"unstable": "unstable", "near_threshold": "untested", "untested": "untested"},
+    }
+)
+
+
+def _agreement(baselines: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Every kind with all its pairs together and each alone; what edges are made of is that of pairs of features."""
+    rows = []
+    parts = pairs.loc[pairs["edge"], [name for name in pairs if name.startswith("from_")]].sum()
+    for kind, of_kind in baselines.groupby("kind", sort=False):
+        names = of_kind["model_a"] + "-" + of_kind["model_b"]
+        for pair in ("overall", *names.unique()):
+            r = of_kind["r_held_out"] if pair == "overall" else of_kind.loc[names == pair, "r_held_out"]
+            row = {"kind": kind, "pair": pair, "n": len(r)}
+            left = {"untrained": 0.05, "neurons": np.nan}.get(str(kind), 0.5)
+            for name, of in (("r", 1.0), ("r_joint", left)):
+                values = {"mean": (r * of).mean(), "share": (r * of >= TAU).mean() + 0 * of}
+                for what, value in values.items():
+                    ends = {"": value, "_low": value - 0.02, "_high": value + 0.02}
+                    row |= {f"{what}_{name}{end}": float(number) for end, number in ends.items()}
+            row |= {"n_edges": 0 if kind == "neurons" else int((r >= TAU).sum())}
+            share = parts / parts.sum() if row["n_edges"] else parts * np.nan
+            rows.append(row | share.to_dict())
+    return pd.DataFrame(rows)
 
 
 def _baselines(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from universality.blas import on_one_blas_thread
+from universality.compare.agreement import agreement_table
 from universality.compare.clusters import (
     Clustering,
     assigned_pairs,
@@ -51,9 +52,9 @@ class Comparison:
     Its tables are those of :data:`universality.table_schemas.COMPARISON`, where every column is explained.
 
     Attributes:
-        features, pairs, verdicts, clusters, indices, headline, baselines, null_quantiles, null_rates, tau_curve,
-            k_of_m, candidates, domains: the tables. Quantities without input have no rows in ``headline``; ``domains``
-            is empty without labels.
+        features, pairs, verdicts, clusters, indices, headline, agreement, baselines, null_quantiles, null_rates,
+            tau_curve, k_of_m, candidates, domains: the tables. Quantities without input have no rows in ``headline``;
+            ``domains`` is empty without labels.
         graph: nodes ``(model, latent)``, edges of the clusters.
         counts: features by status, group, class, level, and level within group and within class.
         config: the settings used.
@@ -66,6 +67,7 @@ class Comparison:
     graph: nx.Graph
     indices: pd.DataFrame
     headline: pd.DataFrame
+    agreement: pd.DataFrame
     baselines: pd.DataFrame
     null_quantiles: pd.DataFrame
     null_rates: pd.DataFrame
@@ -113,6 +115,7 @@ def assemble(stages: Stages) -> Comparison:
         graph=build_graph(features, pairs.loc[pairs["edge"]]),
         indices=indices,
         headline=headline_table(stages),
+        agreement=agreement_table(stages),
         baselines=baseline_table(stages),
         null_quantiles=null_quantile_table(stages),
         null_rates=null_rate_table(stages),

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+#: How far below tau r on the fit rows, and r without its strongest source, may lie: both are noisier than the whole.
+EDGE_SLACK = 0.1
+#: Effective sources below which few vouch for a pair.
+MIN_SOURCES = 5
+#: Rows of prior weight in a cell (token within domain, pair of tokens) whose effect is estimated on fit rows.
+SHRINKAGE = 3.0
+
 
 class CompareConfig(BaseModel):
     """Science settings of a comparison. Each of them may change a table; workers and threads may not."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
+from universality.compare.agreement import reproduced_shares
 from universality.compare.levels import LEVELS
 from universality.compare.neurons import NeuronMatching, index_table
 from universality.compare.pair_plan import Pair, pair_name
@@ -139,6 +141,7 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
         indices += [(index, pair_name(pair)) for index in _shared_init(stages, pair)]
     for pair in stages.plan.replicate_pairs:
         indices += [(index, pair_name(pair)) for index in _weight_indices(stages, pair)]
+    indices += reproduced_shares(stages)
     indices += _disattenuated(stages)
     indices.append((_over_models(stages), "overall"))
     if len(stages.models) >= 4:
@@ -193,6 +196,9 @@ def _partner_indices(stages: Stages, pair: Pair) -> list[tuple[Index, str]]:
     ):
         mass = side.statistics.mass * side.alive
         weights = {"mppc": side.alive / side.n_alive, "weighted_mppc": mass / max(mass.sum(), 1e-300)}
+        median = float(np.median(best.r[side.alive]))
+        chance = float(np.median(maxima[:, side.alive]))
+        indices.append((Index("bricken_median", median, chance, side.n_alive), pair_name(direction)))
         for place, (name, weight) in enumerate(weights.items()):
             index = _mppc(name, weight, best, maxima, place, stages.config.confidence, side.n_alive)
             indices.append((index, pair_name(direction)))
@@ -279,6 +285,8 @@ def _over_models(stages: Stages) -> Index:
         ids = sorted(stages.models)
         left_out = np.array([np.mean([r for pair, r in medians.items() if m not in pair]) for m in ids])
         m = left_out.size
-        spread = 1.96 * float(np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum()))
+        spread = float(stats.t.ppf(0.975, m - 1)) * float(
+            np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum())
+        )
         low, high = value - spread, value + spread
     return Index("mean_of_median_r", value, chance, len(medians), low, high)

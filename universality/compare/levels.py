@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from universality.compare.compare_config import CompareConfig
+from universality.compare.compare_config import EDGE_SLACK, SHRINKAGE, CompareConfig
 from universality.compare.pair import DictionaryPair
 from universality.correlation.nested import STEPS, NestedParts, NestedRows, nested_parts
 from universality.intervals import percentile_interval
@@ -69,7 +69,7 @@ def decide_levels(
 @lru_cache(maxsize=2)
 def nested_rows(rows: Rows) -> NestedRows:
     """The rows of a comparison prepared once for all its pairs."""
-    return NestedRows(rows)
+    return NestedRows(rows, SHRINKAGE)
 
 
 def is_complete(rows: Rows) -> bool:
@@ -123,12 +123,6 @@ def is_edge(pairs: pd.DataFrame, tau: float, alpha: float) -> np.ndarray:
     Args:
         pairs: q, r_held_out, r, r_loo. tau: threshold of r. alpha: false-discovery rate.
     """
-    alone = pairs["r_loo"].isna() | (pairs["r_loo"] >= tau - SLACK)
-    held = (pairs["q"] < alpha) & (pairs["r_held_out"] >= tau) & (pairs["r"] >= tau - SLACK)
+    alone = pairs["r_loo"].isna() | (pairs["r_loo"] >= tau - EDGE_SLACK)
+    held = (pairs["q"] < alpha) & (pairs["r_held_out"] >= tau) & (pairs["r"] >= tau - EDGE_SLACK)
     return (held & alone).to_numpy(bool)
-
-
-#: Effective sources below which few vouch for a pair.
-MIN_SOURCES = 5
-#: How far below tau r on the fit rows, and r without its strongest source, may lie: both are noisier than the whole.
-SLACK = 0.1

@@ -11,8 +11,8 @@ import pandas as pd
 from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
-from universality.compare.compare_config import CompareConfig
-from universality.compare.levels import MIN_SOURCES, is_edge, level_columns, parts_of
+from universality.compare.compare_config import MIN_SOURCES, CompareConfig
+from universality.compare.levels import is_edge, level_columns, parts_of
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.compare.pair_plan import Pair
 from universality.compare.token_interval import evenly, resampled_conditional

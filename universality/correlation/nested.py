@@ -11,7 +11,7 @@ step  name                  taken off
 1     ``domain``            the mean of each domain
 2     ``document``          the mean of each document (of one domain)
 3     ``token``             least squares on documents, tokens and positions together, additive
-4     ``token_x_domain``    what is left of each token within each domain on the *fit* rows, shrunk by n / (n + 3)
+4     ``token_x_domain``    what is left of each token within each domain on the *fit* rows, shrunk
 5     ``bigram``            what is then left of each token after each token on the fit rows, shrunk likewise
 ====  ====================  ==========================================================================================
 
@@ -35,8 +35,6 @@ from universality.rows import Rows
 
 #: What each step takes off, in order; whatever is left after the last is the ``rest``.
 STEPS = ("domain", "document", "token", "token_x_domain", "bigram")
-#: Rows of prior weight in a cell that is estimated on fit rows.
-SHRINKAGE = 3.0
 #: Of a latent's variance: less than this is rounding, and the latent is explained completely.
 _EXPLAINED = 1e-9
 #: Of the scaled Gram matrix: dummies of several sets are linearly dependent, and what this adds to the directions that
@@ -115,9 +113,11 @@ class NestedRows:
     Args:
         rows: the rows. Without token ids nothing finer than documents is taken off; without domains, neither domains
             nor cells of them; where every document has one row, documents are not taken off either.
+        shrinkage: rows of prior weight in a cell (token within domain, pair of tokens).
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, shrinkage: float) -> None:
+        self.shrinkage = shrinkage
         self.fit, self.score = np.flatnonzero(rows.fit), np.flatnonzero(rows.score)
         nothing = np.zeros(rows.n_rows, np.int64)
         domain = nothing if rows.domains is None else rows.domains.astype(np.int64)
@@ -146,7 +146,9 @@ class NestedRows:
         half = self.halves[0]
         cells = [cell[self.fit] for cell in self.cells]
         n_cells = [int(cell.max(initial=-1)) + 1 for cell in self.cells]
-        weights = [np.bincount(cell, minlength=n) + SHRINKAGE for cell, n in zip(cells, n_cells, strict=True)]
+        weights = [
+            np.bincount(cell, minlength=n) + self.shrinkage for cell, n in zip(cells, n_cells, strict=True)
+        ]
         out = np.zeros((values.shape[1], n_cells[0])), np.zeros((values.shape[1], n_cells[1]))
         if self.known[2]:
             document, token, position = half.labels

@@ -23,7 +23,7 @@ from pipelines.report.prose.material import Material
 from results.headline import QUANTITIES
 from results.stored_comparison import pair_node
 from results.words import CLASSES, GROUPS, LEVELS
-from universality.compare.compare_config import CompareConfig
+from universality.compare.compare_config import EDGE_SLACK, SHRINKAGE, CompareConfig
 from universality.verdicts import VERDICTS
 
 #: Indices named in the text, with the digits of their macros.
@@ -76,6 +76,15 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         if config.sae is not None:
             macros.add_fields(config.sae, "; sae of the comparison", _DICTIONARY_SETTINGS)
         macros.add_fields(m.recipe.compare, "; compare of the recipe", _COMPARE_SETTINGS)
+        # Fixed by the method, not by a recipe.
+        macros.add(
+            "Shrinkage",
+            setting(SHRINKAGE),
+            "rows of prior weight in a cell of tokens within domains or pairs",
+        )
+        macros.add(
+            "EdgeSlack", setting(EDGE_SLACK), "how far below tau r on fit rows and r without a source may lie"
+        )
     features = m.of(comparison, "features")
     models = [] if features is None else [str(model) for model in features["model"].unique()]
     for table, add in {

@@ -133,7 +133,7 @@ NOISE = Setting(0.2, 0.1, n_rows=24_000)
 
 def without_documents(rows: Rows) -> NestedRows:
     """Neither domains nor documents are taken off."""
-    return NestedRows(replace(rows, documents=np.arange(rows.n_rows), domains=None, domain_names=None))
+    return NestedRows(replace(rows, documents=np.arange(rows.n_rows), domains=None, domain_names=None), 3.0)
 
 
 def believe_it(monkeypatch: pytest.MonkeyPatch) -> None:

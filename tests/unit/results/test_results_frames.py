@@ -26,7 +26,7 @@ def test_class_bars_count_alive_features_and_keep_zeros() -> None:
             ]
         )
     )
-    assert len(bars) == 2 * 3 * 4
+    assert len(bars) == 2 * 3 * 7
     counted = bars.set_index(["model", "class", "level"])
     assert counted.loc[("m0", "universal", "context"), "n"] == 2
     assert counted.loc[("m0", "specific", "untested"), "fraction"] == pytest.approx(1 / 3)

@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 from universality.correlation import correlate_pairs
-from universality.correlation.nested import SHRINKAGE, NestedParts, NestedRows, nested_parts
+from universality.correlation.nested import NestedParts, NestedRows, nested_parts
 from universality.rows import Rows
 
 
@@ -34,7 +34,7 @@ def _acts(rows: Rows, n: int, seed: int, offset: float = 0.0) -> sparse.csr_matr
 
 
 def _measure(rows: Rows, a: sparse.csr_matrix, b: sparse.csr_matrix, **changes: object) -> NestedParts:
-    n, nested = min(a.shape[1], b.shape[1]), NestedRows(rows)
+    n, nested = min(a.shape[1], b.shape[1]), NestedRows(rows, 3.0)
     weights = np.random.default_rng(5).multinomial(
         nested.n_groups, np.full(nested.n_groups, 1 / nested.n_groups), 30
     )
@@ -82,7 +82,7 @@ def test_parts_add_up_to_r() -> None:
 def test_cells_are_shrunken_means_of_fit_rows() -> None:
     rows = _rows()
     a = _acts(rows, 3, 4)
-    nested = NestedRows(rows)
+    nested = NestedRows(rows, 3.0)
     first, second = nested.cell_effects(sparse.csc_array(a[rows.fit]))
     labels = [label[rows.fit] for label in (rows.documents, rows.tokens, rows.positions)]  # type: ignore[index]
     left = _residual(_dummies(*labels), a[rows.fit].toarray())
@@ -90,7 +90,7 @@ def test_cells_are_shrunken_means_of_fit_rows() -> None:
         expected = np.zeros_like(effects)
         for cell in np.unique(cells):
             here = cells == cell
-            expected[:, cell] = left[here].sum(axis=0) / (here.sum() + SHRINKAGE)
+            expected[:, cell] = left[here].sum(axis=0) / (here.sum() + 3.0)
         np.testing.assert_allclose(effects, expected, atol=1e-9)
         left = left - effects[:, cells].T
     unseen = np.setdiff1d(nested.cells[1][rows.score], nested.cells[1][rows.fit])
