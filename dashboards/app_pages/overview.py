@@ -11,7 +11,8 @@ from dashboards.data import View
 from dashboards.frame import current_view
 from results import words
 from results.cautions import stored_cautions
-from results.headline import QUANTITIES, headline_frame, overall_rows, overall_values
+from results.conclusions import conclusions
+from results.headline import QUANTITIES, headline_frame, overall_rows
 from results.progress import READY
 
 
@@ -40,36 +41,20 @@ def compared(view: View) -> bool:
     return False
 
 
-def lead(headline: pd.DataFrame, models: pd.DataFrame, features: pd.DataFrame) -> str:
-    """The result in plain words, as HTML."""
-    values = overall_values(headline)
-
-    def bold(quantity: str) -> str:
-        return f"<b>{words.number(values.get(quantity))}</b>"
-
-    primary = models[models["role"] == "primary"]
-    alive = int((features["status"] == "alive").sum())
-    sentences = [
-        f"{words.counted(len(primary), 'model')} with {words.counted(alive, 'alive feature')} together.",
-        f"Matched features of two models agree at a median r of {bold('features')} on text not used to match them",
+def lead(view: View) -> str:
+    """The result in plain words, what beats its floor first, as HTML."""
+    models, features = view.table("models"), view.table("features")
+    primary, alive = models[models["role"] == "primary"], features[features["status"] == "alive"]
+    counted = (
+        f"{words.counted(len(primary), 'model')}, {words.counted(len(alive), 'alive feature')} together."
+    )
+    tables = {name: view.optional(name) for name in ("features", "agreement", "indices")}
+    first, *others = [
+        *conclusions({name: table for name, table in tables.items() if table is not None}),
+        counted,
     ]
-    if "null_p95" in values:
-        sentences[-1] += f"; by chance, 95 % stay below {bold('null_p95')}"
-    sentences[-1] += "."
-    beside = [
-        f"{text} {bold(quantity)}"
-        for quantity, text in (
-            ("ceiling", "two SAEs of one model reach"),
-            ("neurons", "single neurons"),
-            ("untrained", "models with random weights"),
-        )
-        if quantity in values
-    ]
-    if beside:
-        sentences.append(f"For comparison: {', '.join(beside)}.")
-    if "token_conditional" in values:
-        sentences.append(f"Once tokens and positions are accounted for, {bold('token_conditional')} remains.")
-    return f'<div class="uv-lead">{" ".join(sentences)}</div>'
+    rest = " ".join(escape(sentence) for sentence in others)
+    return f'<div class="uv-lead"><b>{escape(first)}</b> {rest}</div>'
 
 
 def headline_cards(headline: pd.DataFrame) -> None:
@@ -110,7 +95,7 @@ def result(view: View) -> None:
     """The sentence, the cards, and what to keep in mind."""
     with panel(border=False):
         headline = headline_frame(view.table("headline"))
-        st.html(lead(headline, view.table("models"), view.table("features")))
+        st.html(lead(view))
         headline_cards(headline)
         headline_by_pair(headline)
     with panel(border=False):

@@ -23,13 +23,14 @@ DOMAIN_COLUMNS = (
 def print_summary(
     console: Console, tables: Mapping[str, pd.DataFrame], cautions: Mapping[str, Sequence[Caution]]
 ) -> None:
-    """Print, for each comparison, the headline, what casts doubt on it, the counts and the domain table.
+    """Print, for each comparison, its conclusions, the headline, what casts doubt on it, counts and domains.
 
     Args:
         console: where.
         tables: the run's tables by name; ``headline`` and ``features`` at least.
         cautions: what to keep in mind about each comparison, by its id.
     """
+    from results.conclusions import conclusions
     from results.headline import split_comparisons
 
     by_comparison: dict[str, dict[str, pd.DataFrame]] = {}
@@ -39,6 +40,8 @@ def print_summary(
     for comparison, parts in by_comparison.items():
         if "headline" not in parts:
             continue
+        for sentence in conclusions(parts):
+            console.print(sentence, markup=False)
         console.print(headline_table(comparison, parts["headline"]))
         print_cautions(console, cautions.get(comparison, ()))
         console.print(counts_table(parts["features"]))

@@ -7,9 +7,8 @@ from typing import Any
 from pipelines.report.exhibit import Shown
 from pipelines.report.html_page import as_html
 from pipelines.report.markdown import code, plain
-from pipelines.report.prose.template import filled, folded
+from pipelines.report.prose.template import filled
 from pipelines.report.side_by_side import TOGETHER, pictures_beside
-from results.headline import QUANTITIES
 
 
 def report_markdown(results: Mapping[str, Any], shown: Sequence[Shown], methods: str) -> str:
@@ -43,24 +42,14 @@ def report_html(markdown: str, run: str, shown: Sequence[Shown]) -> str:
 
 def in_short(results: Mapping[str, Any]) -> str:
     """The outcome in plain words, as Markdown: a list per comparison."""
-    several = results.get("comparisons")
-    if not several:
-        return _outcome(results) or "The run has no finished comparison."
-    return "\n\n".join(
-        f"**{plain(str(name))}**\n\n{_outcome(part)}".rstrip() for name, part in several.items()
-    )
+    lists = {name: _bullets(sentences) for name, sentences in results["conclusions"].items() if sentences}
+    if len(lists) < 2:
+        return "".join(lists.values()) or "The run has no finished comparison."
+    return "\n\n".join(f"**{plain(str(name))}**\n\n{bullets}" for name, bullets in lists.items())
 
 
-def _outcome(part: Mapping[str, Any]) -> str:
-    headline, counts = part.get("headline") or {}, part.get("counts") or {}
-    levels = (counts.get("group_by_level") or {}).get("partnered") or {}
-    text = filled(
-        "in_short.md",
-        medians={name: (headline.get(name) or {}).get("overall") for name in QUANTITIES},
-        groups=counts.get("group") or {},
-        levels=levels,
-    )
-    return folded(text).rstrip()
+def _bullets(sentences: Sequence[str]) -> str:
+    return "\n".join(f"- {plain(sentence)}" for sentence in sentences)
 
 
 def _beside(shown: Sequence[Shown]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from pipelines.report.results_schema import VERSION
-from results.headline import summary_values
+from results.conclusions import conclusions
+from results.headline import split_comparisons, summary_values
 from results.stored_comparison import step_warnings
 from storage import Run
 
@@ -42,6 +43,7 @@ def run_values(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str,
             "status": run.status,
             "recipe_name": record.get("recipe_name"),
             **summary,
+            "conclusions": _conclusions(tables),
             "missing": list(missing),
             "warnings": step_warnings(run),
             "limitations": [],
@@ -53,6 +55,15 @@ def run_values(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str,
             "artifacts": artifacts,
         }
     )
+
+
+def _conclusions(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
+    """What each comparison found, in sentences, by its id."""
+    by_id: dict[str, dict[str, pd.DataFrame]] = {}
+    for name in ("features", "agreement", "indices"):
+        for comparison, part in split_comparisons(tables[name]) if name in tables else ():
+            by_id.setdefault(comparison, {})[name] = part
+    return {comparison: conclusions(parts) for comparison, parts in by_id.items()}
 
 
 def time_stamps(run: Run, written: float) -> dict[str, Any]:

@@ -130,6 +130,7 @@ class Results(_Model):
     comparisons: dict[str, ComparisonResults] | None = Field(
         None, description="by comparison, where there are several"
     )
+    conclusions: dict[str, list[str]] = Field(description="what was found, in sentences, by comparison")
     beside: list[BesideEntry] | None = Field(
         None, description="comparisons beside each other, this run's first; absent where there is one alone"
     )

@@ -54,10 +54,11 @@ def test_the_page_has_every_figure_and_fetches_nothing(small_run: Run, small_rep
     assert "default-src 'none'" in html
     assert small_run.name in html
     # The numbers of the summary are the store's.
-    features = small_run.table("features")
-    alive = features[features["status"] == "alive"]
-    share = 100 * (alive["class"] == "universal").mean()
-    assert f"Of {len(alive):,} features {share:.0f} % are found in all models" in "".join(found.text)
+    groups = small_run.table("features")["group"].dropna()
+    share = 100 * (groups == "partnered").mean()
+    assert f"Of {len(groups):,} features {share:.0f} % have a partner in some other model" in "".join(
+        found.text
+    )
 
 
 def test_the_twin_has_the_same_words_and_its_links_lead_somewhere(small_report: Path) -> None:
@@ -98,9 +99,12 @@ def test_formulas_are_readable_without_a_script() -> None:
 
 
 def test_a_run_without_results_says_so() -> None:
-    found = {"run": "a_b", "missing": ["x"], "headline": {}, "counts": {}}
+    found = {"run": "a_b", "missing": ["x"], "headline": {}, "counts": {}, "conclusions": {}}
     markdown = report_markdown(found, [], "# Methods and findings")
     assert "The run has no finished comparison." in markdown
     assert "lists what is missing (1)" in markdown
-    assert in_short({"comparisons": {"one": {}, "two": {}}}) == "**one**\n\n**two**"
+    assert (
+        in_short({"conclusions": {"one": ["A."], "two": ["B.", "C."]}})
+        == "**one**\n\n- A.\n\n**two**\n\n- B.\n- C."
+    )
     assert report_html(markdown, "a_b", []).count("<h2>") >= 2
