@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from html import escape
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ from synthetic_run import write_synthetic_run
 from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
 from pipelines.cli.status import status_document
+from results.conclusions import conclusions
 from storage import open_run, open_store
 
 PAGES = ["overview", "pairs", "clusters", "specific", "feature", "lens", "map", "graph", "runs"]
@@ -56,7 +58,11 @@ def test_overview_tells_the_headline_of_the_tables(full, at_full):
     expected = headline.set_index("quantity")["value"]["features"]
     assert at.metric[0].label == "Features"
     assert float(at.metric[0].value) == pytest.approx(expected, abs=0.005)
-    assert f"median r of <b>{expected:.2f}</b>" in html(at)
+    run = open_run(None, full)
+    tables = {name: run.table(name).query("comparison_id == 'main'") for name in ("features", "agreement", "indices")}
+    first, *others = conclusions(tables)
+    assert f"<b>{escape(first)}</b>" in html(at)
+    assert all(escape(sentence) in html(at) for sentence in others)
 
 
 def test_the_comparison_in_the_address_is_the_one_shown(full, monkeypatch):

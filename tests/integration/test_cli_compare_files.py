@@ -111,7 +111,7 @@ def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
         assert (out / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF")
         assert len(pd.read_csv(out / "figures" / f"{name}.csv")) > 0
     assert "\\toprule" in (out / "tables" / "headline.tex").read_text()
-    assert "universal" in text
+    assert "partnered" in text
     assert "domain 0" in text
     assert max(map(len, text.splitlines())) <= 100
 

@@ -13,6 +13,7 @@ from scipy import stats
 
 from universality.compare import CompareConfig
 from universality.compare.chance import Significance
+from universality.correlation.nested import NestedRows
 from universality.nulls import benjamini_hochberg
 from universality.planted import PlantConfig, Planted, plant
 from universality.planted.calibration import Setting, calibrate, matched, pooled, prepare

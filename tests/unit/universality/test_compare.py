@@ -193,6 +193,9 @@ COLUMNS = {
     "clusters": "cluster class level n_models completeness cohesion r_joint members",
     "indices": "name pair value chance low high n",
     "headline": "quantity pair value low high n",
+    "agreement": "kind pair n mean_r mean_r_low mean_r_high share_r share_r_low share_r_high mean_r_joint "
+    "mean_r_joint_low mean_r_joint_high share_r_joint share_r_joint_low share_r_joint_high n_edges from_domain "
+    "from_document from_token from_token_x_domain from_bigram from_rest",
     "baselines": "kind model_a latent_a model_b latent_b r_held_out r_token",
     "null_quantiles": "pair kind quantile value",
     "null_rates": "left right n p05 p50 p95",

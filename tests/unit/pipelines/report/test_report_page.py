@@ -56,9 +56,8 @@ def test_the_page_has_every_figure_and_fetches_nothing(small_run: Run, small_rep
     # The numbers of the summary are the store's.
     groups = small_run.table("features")["group"].dropna()
     share = 100 * (groups == "partnered").mean()
-    assert f"Of {len(groups):,} features {share:.0f} % have a partner in some other model" in "".join(
-        found.text
-    )
+    text = " ".join("".join(found.text).split())
+    assert f"Of {len(groups):,} features {share:.0f} % have a partner in some other model" in text
 
 
 def test_the_twin_has_the_same_words_and_its_links_lead_somewhere(small_report: Path) -> None:
