@@ -37,7 +37,7 @@ def _stored(names: str, *labels: Column) -> dict[str, TableSchema]:
 TABLES: Mapping[str, TableSchema] = {
     **_stored(
         "headline models dictionary_domains features pairs clusters verdicts domains indices tau_curve k_of_m "
-        "baselines null_quantiles null_rates candidates",
+        "agreement baselines null_quantiles null_rates candidates",
         COMPARISON_ID,
     ),
     **_stored("sweeps"),
