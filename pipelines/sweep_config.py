@@ -6,18 +6,17 @@ import difflib
 from itertools import product
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from universality.config import Frozen
 from universality.sae.sae_config import SAETrainingConfig
 
 #: Words of a point that has no settings of its own.
 BASE = "base"
 
 
-class SweepConfig(BaseModel):
+class SweepConfig(Frozen):
     """Dictionaries of many settings, each from the same seeds on the same rows of one model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in the table sweeps")
     hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")

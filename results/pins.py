@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from results.ids import PAIR_ID, pair_ids
+from universality.config import Frozen
 from universality.errors import refusal
 
 _SIDES = ["model_a", "latent_a", "model_b", "latent_b"]
 
 
-class PinnedPair(BaseModel):
+class PinnedPair(Frozen):
     """An assigned pair of a comparison, sides in the order of the table ``pairs``."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     comparison_id: str
     model_a: str
@@ -38,10 +37,10 @@ class PinnedPair(BaseModel):
         return cls.model_validate({"comparison_id": comparison, **sides.groupdict()})
 
 
-class Pins(BaseModel):
+class Pins(Frozen):
     """Which run, and which of its pairs, in the order in which they were pinned."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True, validate_by_name=True)
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
 
     kind: Literal["universality-pins"] = "universality-pins"
     schema_version: Literal[1] = Field(default=1, alias="schema")

@@ -17,6 +17,12 @@ LEAST_SECONDS = 0.5
 _OWN_FIELDS = frozenset({"event", "node", "time", "done", "total"})
 
 
+def steps_ready(record: Mapping[str, Any]) -> tuple[int, int]:
+    """How many steps of a run have their artifact, and how many there are."""
+    nodes = (record.get("nodes") or {}).values()
+    return sum(node.get("status") in READY for node in nodes), len(nodes)
+
+
 @dataclass
 class RunningStep:
     """A step that runs now.

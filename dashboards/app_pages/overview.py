@@ -13,7 +13,7 @@ from results import words
 from results.cautions import stored_cautions
 from results.conclusions import conclusions
 from results.headline import QUANTITIES, headline_frame, overall_rows
-from results.progress import READY
+from results.progress import READY, steps_ready
 
 
 def head(view: View) -> None:
@@ -30,11 +30,10 @@ def compared(view: View) -> bool:
     """Whether the comparison is there; if not, one sentence stands for the whole page."""
     if view.status in (None, *READY):
         return True
-    nodes = view.record.get("nodes") or {}
-    n_ready = sum(fields.get("status") in READY for fields in nodes.values())
+    n_ready, n_steps = steps_ready(view.record)
     status = words.STATUSES.get(str(view.record.get("status")), "")
     st.info(
-        f"{status} The comparison has not finished: {n_ready:,} of {words.counted(len(nodes), 'step')} are done.",
+        f"{status} The comparison has not finished: {n_ready:,} of {words.counted(n_steps, 'step')} are done.",
         icon=":material/hourglass_top:",
     )
     screen_link("runs", "See how far it is, and how to go on")

@@ -15,7 +15,7 @@ from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
 from results import words
-from results.progress import READY, RunningStep, RunProgress, command, recipe_yaml, steps_frame
+from results.progress import RunningStep, RunProgress, command, recipe_yaml, steps_frame, steps_ready
 from storage import Run
 
 #: Seconds between two looks at a run that is being computed.
@@ -31,15 +31,15 @@ def when(seconds: Any) -> datetime | None:
 
 def table(runs: list[Run], chosen: str) -> None:
     """One row per run, newest first."""
-    records = [(run.record, run.status) for run in runs]
+    records = [run.record for run in runs]
     frame = pd.DataFrame(
         {
             "run": [run.name for run in runs],
-            "status": [status for _, status in records],
-            "recipe": [record.get("recipe_name") for record, _ in records],
-            "steps": [_share_done(record) for record, _ in records],
-            "created": [when(record.get("created")) for record, _ in records],
-            "time": [words.duration(record.get("wall_s") or float("nan")) for record, _ in records],
+            "status": [run.status for run in runs],
+            "recipe": [record.get("recipe_name") for record in records],
+            "steps": [100 * ready / max(n, 1) for ready, n in map(steps_ready, records)],
+            "created": [when(record.get("created")) for record in records],
+            "time": [words.duration(record.get("wall_s") or float("nan")) for record in records],
         }
     )
 
@@ -56,11 +56,6 @@ def table(runs: list[Run], chosen: str) -> None:
             "time": text("computing time"),
         },
     )  # fmt: skip
-
-
-def _share_done(record: dict[str, Any]) -> float:
-    nodes = (record.get("nodes") or {}).values()
-    return 100 * sum(node.get("status") in READY for node in nodes) / max(len(nodes), 1)
 
 
 def detail(run: Run, store: str) -> None:
@@ -84,13 +79,12 @@ def live(run: Run) -> None:
     progress = RunProgress.of(run.events())
     with panel("Progress"):
         st.markdown(words.STATUSES.get(status, status))
-        nodes = (record.get("nodes") or {}).values()
-        n_ready = sum(node.get("status") in READY for node in nodes)
-        said = f"{n_ready:,} of {words.counted(len(nodes), 'step')} done"
+        n_ready, n_steps = steps_ready(record)
+        said = f"{n_ready:,} of {words.counted(n_steps, 'step')} done"
         share = progress.share if status == "running" else None
         if share is not None and (left := progress.seconds_left(now)) is not None:
             said += f", about {words.roughly(left)} left"
-        st.progress(n_ready / max(len(nodes), 1) if share is None else share, text=said)
+        st.progress(n_ready / max(n_steps, 1) if share is None else share, text=said)
         if status == "running" and progress.running:
             running(progress.running, now)
         problems(progress)

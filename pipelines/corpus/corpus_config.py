@@ -5,14 +5,12 @@ from __future__ import annotations
 import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from universality.config import Frozen
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DemoMix(_Config):
+class DemoMix(Frozen):
     """The labelled mix of docs/CORPUS.md, read from data packages of the ``demo`` extra."""
 
     kind: Literal["demo"] = "demo"
@@ -29,7 +27,7 @@ class DemoMix(_Config):
     )
 
 
-class _Labelled(_Config):
+class _Labelled(Frozen):
     domain: str = Field(
         default="text", description="Label of every document, unless a column or the script gives one."
     )
@@ -126,7 +124,7 @@ class HubDataset(_Columns):
 Source = Annotated[DemoMix | TextFolder | JsonLines | ParquetFiles | HubDataset, Field(discriminator="kind")]
 
 
-class CorpusConfig(_Config):
+class CorpusConfig(Frozen):
     """Sources, and how their text is cut into documents."""
 
     sources: tuple[Source, ...] = Field(
@@ -150,7 +148,7 @@ class CorpusConfig(_Config):
         return self
 
 
-class SplitConfig(_Config):
+class SplitConfig(Frozen):
     """How documents are dealt to parts, source by source, and what is repeated in training."""
 
     fit_tokens: int = Field(default=100_000, gt=0, description="Evaluation tokens on which pairs are chosen.")

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from universality.config import Frozen
 from universality.sae.sae_config import SAETrainingConfig
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
-
-
-class Frozen(BaseModel):
-    """Never changed, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
 
 Floor = Annotated[
     Literal["random", "shuffled"],

@@ -11,7 +11,6 @@ from pipelines.recipe.dictionary_spec import dictionary_specs, primary_specs
 from pipelines.recipe.parts import (
     ComparisonConfig,
     EvidenceConfig,
-    Frozen,
     NativeModels,
     PretrainedModels,
     TrainingRowsConfig,
@@ -19,6 +18,7 @@ from pipelines.recipe.parts import (
 from pipelines.sweep_config import SweepConfig
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
 from universality.compare.compare_config import CompareConfig
+from universality.config import Frozen
 from universality.sae.sae_config import RESOLVED, SAETrainingConfig
 from universality.transformers.hook_points import slip_in
 

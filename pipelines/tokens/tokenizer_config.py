@@ -2,14 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from universality.config import Frozen
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TrainedTokenizer(_Config):
+class TrainedTokenizer(Frozen):
     """A byte-level BPE trained on the training part of the corpus."""
 
     kind: Literal["train"] = "train"
@@ -29,7 +27,7 @@ class TrainedTokenizer(_Config):
     )
 
 
-class TokenizerFile(_Config):
+class TokenizerFile(Frozen):
     """A `tokenizer.json` of the `tokenizers` library."""
 
     kind: Literal["file"] = "file"
@@ -39,7 +37,7 @@ class TokenizerFile(_Config):
     )
 
 
-class HubTokenizer(_Config):
+class HubTokenizer(Frozen):
     """A tokenizer of the Hugging Face hub, or a local folder that holds one."""
 
     kind: Literal["hub"] = "hub"
@@ -53,7 +51,7 @@ class HubTokenizer(_Config):
 TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Field(discriminator="kind")]
 
 
-class TokensConfig(_Config):
+class TokensConfig(Frozen):
     """How documents become contexts and evaluation rows."""
 
     n_ctx: int = Field(

@@ -5,17 +5,10 @@ from __future__ import annotations
 from math import ceil
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializationInfo,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, SerializationInfo, model_serializer, model_validator
 from pydantic_core import PydanticKnownError
 
+from universality.config import Frozen
 from universality.errors import refusal
 from universality.sae.architectures import ARCHITECTURES, SAEArchitecture
 from universality.sae.stream import BUFFER_MB
@@ -44,10 +37,8 @@ def _registered(name: Any) -> Any:
     raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
 
 
-class SAETrainingConfig(BaseModel):
+class SAETrainingConfig(Frozen):
     """A sparse autoencoder and its training; ``docs/DICTIONARIES.md`` has the losses and their papers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     d_sae: int = Field(ge=1, description="Number of latents.")
     k: int | None = Field(
