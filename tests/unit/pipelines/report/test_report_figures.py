@@ -226,7 +226,7 @@ def test_no_words_overlap_or_leave_the_page(name: str, columns: int) -> None:
     assert figure.get_figwidth() == WIDTHS[columns]
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()
+    figure.draw_without_rendering()
     renderer = canvas.get_renderer()
     words = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]  # type: ignore[attr-defined]
     boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in words]  # type: ignore[attr-defined]
