@@ -28,7 +28,7 @@ def _words(case: CaseStudy, columns: int) -> list[str]:
     figure = cases_figure([case], columns=columns)
     canvas = figure.canvas
     assert isinstance(canvas, FigureCanvasAgg)
-    canvas.draw()
+    figure.draw_without_rendering()
     found = []
     for text in figure.findobj(Text):
         box = text.get_window_extent(canvas.get_renderer())  # type: ignore[attr-defined]
