@@ -150,7 +150,8 @@ def _store(store_url: str) -> Iterator[Finding]:
         return
     yield Finding("store", "ok", f"{store.url}: {len(runs)} runs, {n_artifacts} artifacts")
     if "://" not in store_url:
-        place = _existing_parent(Path(store_url).absolute())
+        path = Path(store_url).absolute()
+        place = next(place for place in (path, *path.parents) if place.exists())
         free = shutil.disk_usage(place).free
         yield _enough(
             "disk", free, LEAST_DISK, "Run: universality gc, or use another --store.", f" free at {place}"
@@ -159,10 +160,6 @@ def _store(store_url: str) -> Iterator[Finding]:
     if left:
         remedy = "Run their recipes again: what is finished is reused."
         yield Finding("runs", "warning", f"interrupted: {', '.join(left)}", remedy)
-
-
-def _existing_parent(path: Path) -> Path:
-    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def _print(findings: list[Finding]) -> None:

@@ -84,17 +84,8 @@ def print_sweeps(console: Console, sweeps: pd.DataFrame) -> None:
 
     for name, points in split_comparisons(sweeps):
         table = plain_table(
-            "",
-            "architecture",
-            ">latents",
-            "sparsity",
-            ">L0",
-            ">FVU",
-            ">CE rec.",
-            ">dead",
-            ">cosine",
-            ">seeds",
-        )
+            "", "architecture", ">latents", "sparsity", ">L0", ">FVU", ">CE rec.", ">dead", ">cosine", ">seeds",
+        )  # fmt: skip
         for row in sweep_points(points).sort_values("l0").to_dict("records"):
             table.add_row(
                 "*" if row["frontier"] else "",

@@ -62,14 +62,6 @@ def say(text: str) -> None:
     sys.stderr.write(text.rstrip() + "\n")
 
 
-def exit_code_of(error: BaseException) -> int:
-    """2 for what the user can put right on the command line or in the recipe, else 1."""
-    from storage import RunMissing
-    from universality.errors import InputError
-
-    return EXIT_USAGE if isinstance(error, (InputError, RunMissing)) else EXIT_FAILED
-
-
 @contextmanager
 def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
     """Tell errors that were worded for people as one paragraph, and end with the right exit code.
@@ -86,8 +78,8 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:
-        from storage import StoreError
-        from universality.errors import UniversalityError
+        from storage import RunMissing, StoreError
+        from universality.errors import InputError, UniversalityError
 
         # OSError: a full disk, a folder without rights; its own text says which file.
         if not isinstance(error, (UniversalityError, StoreError, OSError)):
@@ -95,7 +87,9 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
         if verbose:
             say("".join(traceback.format_exception(error)))
         say(f"universality: {error}")
-        raise typer.Exit(exit_code_of(error)) from None
+        # What the user can put right on the command line or in the recipe is a matter of usage.
+        usage = isinstance(error, (InputError, RunMissing))
+        raise typer.Exit(EXIT_USAGE if usage else EXIT_FAILED) from None
 
 
 def in_sentences(command: Callable[..., None]) -> Callable[..., None]:

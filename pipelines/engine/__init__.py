@@ -12,17 +12,6 @@ from pipelines.engine.step import Estimate, Step, StepContext, find_step, regist
 # The Dask executor is imported where it is used (pipelines.engine.cluster): a run that finds everything
 # in the store must not pay for starting Dask.
 __all__ = [
-    "Estimate",
-    "Node",
-    "Plan",
-    "RunOutcome",
-    "SerialExecutor",
-    "Step",
-    "StepContext",
-    "bottom_levels",
-    "critical_path",
-    "find_step",
-    "registered_steps",
-    "run_plan",
-    "step",
-]
+    "Estimate", "Node", "Plan", "RunOutcome", "SerialExecutor", "Step", "StepContext", "bottom_levels",
+    "critical_path", "find_step", "registered_steps", "run_plan", "step",
+]  # fmt: skip

@@ -19,21 +19,7 @@ from pipelines.recipe.parts import (
 from pipelines.recipe.whole import Recipe, trained_configs, training_tokens
 
 __all__ = [
-    "ComparisonConfig",
-    "DictionarySpec",
-    "EvidenceConfig",
-    "Floor",
-    "LoadedSAE",
-    "NativeModels",
-    "PretrainedModel",
-    "PretrainedModels",
-    "Recipe",
-    "TrainingRowsConfig",
-    "dictionary_specs",
-    "load_recipe",
-    "primary_specs",
-    "shipped_recipes",
-    "trained_configs",
-    "training_tokens",
-    "validate_recipe",
-]
+    "ComparisonConfig", "DictionarySpec", "EvidenceConfig", "Floor", "LoadedSAE", "NativeModels",
+    "PretrainedModel", "PretrainedModels", "Recipe", "TrainingRowsConfig", "dictionary_specs", "load_recipe",
+    "primary_specs", "shipped_recipes", "trained_configs", "training_tokens", "validate_recipe",
+]  # fmt: skip

@@ -54,16 +54,8 @@ def _marks(axes: Axes, points: pd.DataFrame, colour: str, marker: str) -> None:
     for best, group in points.groupby("frontier"):
         face = colour if best else "white"
         axes.plot(
-            group["l0"],
-            group["fvu"],
-            ls="none",
-            marker=marker,
-            ms=4.5,
-            mfc=face,
-            mec=colour,
-            mew=0.9,
-            zorder=3,
-        )
+            group["l0"], group["fvu"], ls="none", marker=marker, ms=4.5, mfc=face, mec=colour, mew=0.9, zorder=3,
+        )  # fmt: skip
 
 
 def _log_axis(axes: Axes, which: str, values: np.ndarray) -> None:

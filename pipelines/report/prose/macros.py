@@ -109,8 +109,9 @@ class Macros:
             "% comparison's name. Each comment says what the number is and where it stands.",
         ]
         for macro in self.by_name.values():
+            meaning = " ".join(macro.meaning.encode("ascii", "backslashreplace").decode().split())
             lines += [
-                f"% {_comment(macro.meaning)}",
+                f"% {meaning}",
                 rf"\newcommand{{\{PREFIX}{macro.name}}}{{{macro.value.tex}}}",
             ]
         return "\n".join([*lines, ""])
@@ -211,7 +212,3 @@ def joined(items: Sequence[str]) -> str:
 def _markdown(text: str) -> str:
     plain = " ".join(text.split()).replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|$])", r"\\\1", plain)
-
-
-def _comment(text: str) -> str:
-    return " ".join(text.encode("ascii", "backslashreplace").decode().split())

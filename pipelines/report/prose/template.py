@@ -90,12 +90,9 @@ def _section(text: str, comparison: str | None) -> Section:
     title, body = text.split("\n", 1)
     items = body.lstrip().startswith("- ")
     blocks = re.split(r"^- " if items else r"\n\s*\n", body, flags=re.M)
-    return Section(title, [_sentences(block) for block in blocks if block.strip()], comparison, items)
-
-
-def _sentences(block: str) -> list[str]:
-    """Sentences that begin on lines of their own."""
-    return [line.rstrip() for line in folded(block.strip()).split("\n")]
+    # Sentences begin on lines of their own.
+    folds = [folded(block.strip()).split("\n") for block in blocks if block.strip()]
+    return Section(title, [[line.rstrip() for line in lines] for lines in folds], comparison, items)
 
 
 def cited(sections: Sequence[Section]) -> list[str]:
