@@ -12,6 +12,11 @@ from pipelines.recipe import NativeModels, Recipe, primary_specs, trained_config
 #: Useful float operations per second: of one CPU thread at these small shapes, and of one GPU.
 CPU_FLOPS = 2.5e10
 GPU_FLOPS = 2e13
+#: The same of a transformer's training step, plain and compiled; tf32 that is not compiled was never measured. With a
+#: millisecond a step and layer they come within 1.4 times the steps of one H200 (docs/PERFORMANCE.md).
+TRAINING_FLOPS = {"float32": (3.4e13, 3.7e13), "tf32": (5e13, 1.1e14), "bfloat16": (6.3e13, 2e14)}
+LAYER_SECONDS = 1e-3
+COMPILE_SECONDS = 30.0
 #: Seconds to import torch and transformer-lens, once per worker; charged to the steps that need them.
 IMPORT_SECONDS = 1.0
 #: Resident bytes of a process with torch loaded.

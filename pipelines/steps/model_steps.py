@@ -10,10 +10,19 @@ import numpy as np
 from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.errors import TrainingDiverged
-from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
+from pipelines.estimates import (
+    BASE_MEMORY,
+    COMPILE_SECONDS,
+    IMPORT_SECONDS,
+    LAYER_SECONDS,
+    TRAINING_FLOPS,
+    Sizes,
+    flops,
+)
 from storage import Artifact
 from universality.errors import InputError, refusal
 from universality.seeds import derive_seed
+from universality.transformers.transformer_config import is_compiled
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +36,19 @@ VALIDATION_CONTEXTS = 512
 def transformer_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """Forward and backward passes over the training tokens: three forward passes each; Adam's moments in memory."""
     training = params.get("training")
-    tokens = training["tokens"] if training else 0
-    seconds = IMPORT_SECONDS + 3 * sizes.token_flops * tokens / flops(params)
-    return Estimate(seconds, 4 * sizes.parameters, BASE_MEMORY + 16 * sizes.parameters)
+    work = 3 * sizes.token_flops * training["tokens"] if training else 0
+    seconds = work / flops(params)
+    if training and params.get("device") == "cuda":
+        seconds = _gpu_seconds(sizes, training, work)
+    return Estimate(IMPORT_SECONDS + seconds, 4 * sizes.parameters, BASE_MEMORY + 16 * sizes.parameters)
+
+
+def _gpu_seconds(sizes: Sizes, training: Mapping[str, Any], work: float) -> float:
+    """What so many float operations take there: products at the rate of their precision, and kernels of every step."""
+    compiled = is_compiled(sizes.parameters, training["tokens"])
+    steps = training["tokens"] / (training["batch_contexts"] * sizes.recipe.n_ctx)
+    rate = TRAINING_FLOPS[training.get("precision", "float32")][compiled]
+    return COMPILE_SECONDS * compiled + LAYER_SECONDS * sizes.n_layers * steps + work / rate
 
 
 @step("transformer", version=1, cost=transformer_cost)

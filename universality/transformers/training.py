@@ -17,12 +17,10 @@ from universality.transformers.batches import Batches
 from universality.transformers.native import load_weights, weights
 from universality.transformers.objective import NextTokenLoss
 from universality.transformers.steps import DeviceSteps, HostSteps, Steps, parameters
-from universality.transformers.transformer_config import TrainingConfig
+from universality.transformers.transformer_config import TrainingConfig, is_compiled
 
 State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""
-COMPILED_FROM = 3e15
-"""Float operations of a training from which on the step is compiled on a GPU: fewer take it less than a minute."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,8 @@ def train(
     batches = Batches(contexts, config.batch_contexts, data_seed)
     steps: Steps
     if device.type == "cuda":
-        work = 6 * sum(p.numel() for p in parameters(model)) * n_steps * step_tokens
-        pays = work > COMPILED_FROM if compile is None else compile
+        n_parameters = sum(p.numel() for p in parameters(model))
+        pays = is_compiled(n_parameters, n_steps * step_tokens) if compile is None else compile
         steps = DeviceSteps(model, batches, config, n_steps, compile_=pays)
     else:
         steps = HostSteps(model, batches, config, n_steps)

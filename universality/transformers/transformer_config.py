@@ -10,6 +10,13 @@ from universality.errors import must_be, refusal
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Of the products of matrices on a GPU: factors of 24, 11 or 8 bits."""
+COMPILED_FROM = 3e15
+"""Float operations of a training from which on the step is compiled on a GPU: fewer take it about a minute."""
+
+
+def is_compiled(n_parameters: int, tokens: int) -> bool:
+    """Whether a training of so many tokens on a GPU is long enough to compile its step."""
+    return 6 * n_parameters * tokens > COMPILED_FROM
 
 
 class TransformerConfig(BaseModel):
