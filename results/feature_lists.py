@@ -62,11 +62,21 @@ def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:
 
 @remembered()
 def specific_features(stored: StoredComparison) -> pd.DataFrame:
-    """Features that no other model has, with their first verdict."""
+    """Features without a partner in any other model, with their first verdict; those that are missing elsewhere first.
+
+    Runs of before have no groups: all of theirs are ``untested``.
+    """
     features = stored.table("features")
     specific = features[(features["status"] == "alive") & (features["class"] == "specific")]
-    specific = specific.assign(id=feature_ids(specific), verdict=specific["verdict"].fillna("untested"))
-    return specific.sort_values("best_r", ascending=False, kind="stable", ignore_index=True)
+    group = specific["group"] if "group" in specific else pd.Series("untested", index=specific.index)
+    specific = specific.assign(
+        id=feature_ids(specific), verdict=specific["verdict"].fillna("untested"), group=group,
+        others=group != "missing",
+    )  # fmt: skip
+    order = specific.sort_values(
+        ["others", "best_r"], ascending=[True, False], kind="stable", ignore_index=True
+    )
+    return order.drop(columns="others")
 
 
 def partners_of(pairs: pd.DataFrame, model: str, latent: int) -> pd.DataFrame:

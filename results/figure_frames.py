@@ -7,6 +7,28 @@ import pandas as pd
 
 from results.colours import VERDICT_COLOURS
 from results.schema_figures import FIGURES, MEDIANS
+from results.words import PARTS
+
+
+def agreement_parts(agreement: pd.DataFrame) -> pd.DataFrame:
+    """What the summed r of edges is made of, from the table ``agreement``: columns of figure "agreement".
+
+    Trained models, two dictionaries of one model, untrained models, in this order; kinds without edges have no rows.
+    """
+    overall = agreement[agreement["pair"] == "overall"].set_index("kind")
+    kinds = [kind for kind in ("features", "ceiling", "untrained") if kind in overall.index]
+    rows = [
+        (
+            kind,
+            part,
+            float(overall.loc[[kind], f"from_{part}"].iloc[0]),
+            int(overall.loc[[kind], "n_edges"].iloc[0]),
+        )
+        for kind in kinds
+        for part in PARTS
+        if overall.loc[[kind], f"from_{part}"].notna().all()
+    ]
+    return pd.DataFrame(rows, columns=FIGURES["agreement"].names)
 
 
 def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Model-specific: features that no other model has, and the tested reason why."""
+"""Features without a partner: the few that are missing from every other model first, and what the others are."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,7 @@ from results import words
 from results.feature_lists import among, features_matching, find_feature, specific_features, with_one_of
 
 ORDERS: dict[str, tuple[str, bool]] = {
+    "Missing elsewhere first": ("", True),
     "Nearest miss (best held-out r)": ("best_r", False),
     "Most alone (best held-out r)": ("best_r", True),
     "Most frequent": ("firing_rate", False),
@@ -26,7 +27,7 @@ class SpecificPage(TablePage):
     """The screen of features without a partner."""
 
     title, name, kind = "Model-specific features", "specific", "feature"
-    noun = "model-specific feature"
+    noun = "feature without a partner"
     things, detail = staticmethod(specific_features), staticmethod(show_specific)
     hidden = "This feature is not in the list above; it is shown because the address names it."
     invitation = "Select a row to see the feature, its verdicts and the text it fires on."
@@ -40,7 +41,18 @@ class SpecificPage(TablePage):
         return ("No feature of this run fires often enough to be compared.",)
 
     def introduce(self, things: pd.DataFrame) -> None:
-        """How many features there are for each reason, with the reasons in words."""
+        """How many features there are for each reason, with the reasons in words, and how few are really missing."""
+        counts = things["group"].value_counts()
+        said = [
+            f"**{counts[name]:,}** {name}: {words.GROUPS[name]}"
+            for name in ("missing", "rearranged", "unstable", "untested")
+            if name in counts
+        ]
+        if not counts.get("missing"):
+            said.insert(0, "**None** is known to be missing from every other model")
+        st.markdown(
+            f"Of {words.counted(len(things), self.noun)}:\n" + "\n".join(f"- {text}" for text in said)
+        )
         note = "First verdict that holds, in the order in which they are tested."
         with panel("Why they have no partner", note):
             counts = things.groupby(["model", "verdict"], observed=True).size().rename("n").reset_index()
@@ -52,24 +64,30 @@ class SpecificPage(TablePage):
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The features that pass the filters, in the chosen order."""
-        columns = st.columns([3, 1.5, 2.5, 2], vertical_alignment="bottom")
+        columns = st.columns([2.5, 1.3, 1.8, 1.8, 2], vertical_alignment="bottom")
         search = search_box(columns[0], "seek")
         chosen = {
             "model": several(columns[1], "Model", dict.fromkeys(things["model"]), "model"),
-            "verdict": several(columns[2], "Verdict", verdicts_in(things), "verdict"),
+            "group": several(
+                columns[2], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"
+            ),
+            "verdict": several(columns[3], "Verdict", verdicts_in(things), "verdict"),
         }
-        order, ascending = ORDERS[one_of(columns[3], "Order", ORDERS, "sort")]
+        order, ascending = ORDERS[one_of(columns[4], "Order", ORDERS, "sort")]
         passing = things[with_one_of(things, chosen)]
         if search:
             with searching(search):
                 matching = features_matching(self.view, search)
             passing = passing[among(passing["id"].tolist(), matching)]
+        if not order:
+            return passing
         return passing.sort_values(order, ascending=ascending, kind="stable", na_position="last")
 
     def columns(self) -> Sequence[Column]:
         """The reason, and how near the feature came to a partner."""
         return [
             Column("feature", "id"),
+            Column("group", "group", text("group", help="missing: in no other model; see above")),
             Column("verdict", "verdict"),
             Column("best_r", "best_r", bar("best held-out r", help="to any latent of any other model")),
             Column("rate", percent("firing_rate"), number("fires %", format="%.3g")),

@@ -9,7 +9,7 @@ from dashboards.components import chart_parts as parts
 from dashboards.components.chart_parts import HEIGHT, PADDING, Drawing, coloured, tips
 from dashboards.components.markup import legend, remark, swatch
 from results import words
-from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, model_colours
+from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, PART_COLOURS, model_colours
 from results.words import CLASSES, LEVELS
 
 #: Stands for ink of any colour in legends; reads on both themes.
@@ -42,6 +42,35 @@ def class_legend(frame: pd.DataFrame) -> str:
     classes = [swatch(CLASS_COLOURS[c], c, ink=_SPECIFIC_INK if c == "specific" else 1.0) for c in CLASSES]
     levels = [swatch(INK, level, ink=LEVEL_INK[level]) for level in present]
     return legend(classes) + legend([remark("level:"), *levels])
+
+
+def parts_legend() -> str:
+    """What the parts of a bar are."""
+    return legend(swatch(PART_COLOURS[part], text) for part, text in words.PARTS.items())
+
+
+def parts_chart(frame: pd.DataFrame) -> Drawing:
+    """Shares of the summed r of edges by what makes them (columns of ``agreement_parts``)."""
+    frame = frame.assign(
+        drawn=frame["share"].clip(lower=0),
+        name=frame["kind"].map(words.KINDS),
+        what=frame["part"].map(words.PARTS),
+        rank=frame["part"].map({part: place for place, part in enumerate(words.PARTS)}),
+    )
+    return (
+        alt.Chart(frame)
+        .mark_bar(cornerRadius=1)
+        .encode(
+            y=alt.Y("name:N", sort=list(dict.fromkeys(frame["name"])), title=None),
+            x=alt.X(
+                "drawn:Q", title="share of the summed r of matched pairs", axis=parts.SHARE_AXIS, stack="zero"
+            ),
+            color=coloured("part:N", PART_COLOURS),
+            order=alt.Order("rank:Q"),
+            tooltip=tips("name:N", "what:N", ("share:Q", "share", ".1%"), ("n_edges:Q", "pairs", ",")),
+        )
+        .properties(height=HEIGHT * 0.6, padding=PADDING)
+    )
 
 
 def class_bars_chart(frame: pd.DataFrame) -> Drawing:

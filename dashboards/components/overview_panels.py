@@ -21,11 +21,26 @@ MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
 
 def draw(view: View) -> None:
     """All panels, from top to bottom."""
+    made_of(view)
     classes(view)
     histograms(view)
     models_against_models(view)
     domains(view)
     dictionaries(view)
+
+
+def made_of(view: View) -> None:
+    """What the agreement is made of: between models, within one model, between untrained models."""
+    agreement = view.optional("agreement")
+    if agreement is None or (parts := figure_frames.agreement_parts(agreement)).empty:
+        return
+    note = (
+        "The summed held-out r of matched pairs, by what makes it: each part beyond all before it. Two SAEs of one "
+        "model are the most that can be expected, untrained models what needs no training."
+    )
+    with panel("What the agreement is made of", note):
+        st.altair_chart(charts.parts_chart(parts))
+        st.html(charts.parts_legend())
 
 
 def classes(view: View) -> None:

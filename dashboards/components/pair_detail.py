@@ -69,6 +69,7 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
         return words.number(row.get(name))
 
     interval = f"{n('r_low')} to {n('r_high')}" if pd.notna(row.get("r_low")) else ""
+    joint = f"{n('r_joint_low')} to {n('r_joint_high')}" if pd.notna(row.get("r_joint_low")) else ""
     margin = "Score minus the best alternative; negative where it was given up for a better whole."
     return [
         Fact(
@@ -78,12 +79,25 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
         Fact("beyond token", n("r_token"), "token, position out",
              "Held-out r after each token's and each position's mean is removed."),
         Fact("beyond document", n("r_document"), "document means out",
-             "Held-out r after each document's mean is removed. Below the threshold, which documents they fire in "
-             "explains the match: the level is domain."),
+             "Held-out r after each document's mean is removed."),
+        Fact("beyond all", n("r_joint"), joint,
+             "Held-out r after document, token and position are removed together, with its 95 % interval over "
+             "sources. At the threshold or above the match is more than any of these."),
+        Fact("beyond pairs", n("r_bigram"), "tokens in domains, bigrams out",
+             "The same after tokens within a domain and pairs of tokens are removed too."),
+        Fact("P(level)", words.share(row.get("level_probability")), str(row["level"]),
+             "Share of resamples of the sources in which the pair has the same level."),
+        Fact("without a source", n("r_loo"), "its strongest left out",
+             "Lowest held-out r when one source of text is left out."),
+        Fact("sources", n("n_eff_sources"), "effective number",
+             "How many sources make the correlation. Below 5 few vouch for it."),
+        Fact("of log(1 + x)", n("r_log"), f"firing alone {n('phi')}",
+             "Held-out r of the logarithm of both activations, and of whether they fire: near r unless a few huge "
+             "values make it."),
         Fact("q", words.probability(row["q"]), f"p {words.probability(row['p'])}",
              "Against the best of all candidates under shifts by whole documents; q bounds false discoveries."),
         Fact("q within domain", words.probability(row.get("q_domain")), "shifts inside domains",
-             f"Chance that keeps the domain. From {alpha:g} on, a shared domain explains the match."),
+             f"Chance that keeps the domain. From {alpha:g} on, shifts within it do not rule it out."),
         Fact("margin of A", n("margin_a"), "to its runner-up", margin),
         Fact("margin of B", n("margin_b"), "to its runner-up", margin),
         Fact("fit r", n("r"), "used to match", "Correlation on the text that the match was made on."),

@@ -13,6 +13,7 @@ from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
 from pipelines.report.figures.map_figures import MAX_LINES, map_figure
 from pipelines.report.figures.membership_figure import membership_figure
+from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from results import figure_frames, frames
 from results.headline import overall_values
@@ -28,6 +29,11 @@ def _correlation(tables: Tables, context: ExhibitContext) -> Contents:
         lines = pd.concat([lines, pd.DataFrame([line])], ignore_index=True)
     figure = partial(correlation_figure, histogram, medians, chance, columns=context.spans(2))
     return {"": figure, ".csv": histogram, ".lines.csv": lines}
+
+
+def _agreement(tables: Tables, context: ExhibitContext) -> Contents:
+    parts = figure_frames.agreement_parts(tables["agreement"])
+    return {"": partial(parts_figure, parts, columns=context.spans(1)), ".csv": parts}
 
 
 def _classes(tables: Tables, context: ExhibitContext) -> Contents:
@@ -110,6 +116,7 @@ def _drawn(cases: list[CaseStudy], context: ExhibitContext, n_pages: int | None 
 
 FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/correlation", ("baselines", "null_quantiles", "headline"), _correlation),
+    Exhibit("figures/agreement", ("agreement",), _agreement),
     Exhibit("figures/classes", ("tau_curve", "pairs", "models", "baselines", "headline"), _classes),
     Exhibit("figures/membership", ("k_of_m", "features"), _membership),
     Exhibit("figures/r_by_rate", ("pairs", "features", "null_rates"), _rates),

@@ -214,9 +214,12 @@ def _band_key(axes: Axes, curve: pd.DataFrame, width: float) -> None:
     present = {(name, level) for name, level, _ in bands(curve)}
     levels = [level for level in LEVELS if any((name, level) in present for name in CLASSES)]
     rows = {name: 0.36 - 0.155 * i for i, name in enumerate(CLASSES)}
-    pitch = min(0.6, (width - 0.64) / 4)
+    pitch = min(0.6, (width - 0.64) / max(len(levels), 4))
     for i, level in enumerate(levels):
-        axes.text(0.64 + (i + 0.47) * pitch, 0.57, level, ha="center", va="center", color=MUTED, fontsize=6.5)
+        axes.text(
+            0.64 + (i + 0.47) * pitch, 0.57, level.replace("_x_", "×\n"), ha="center", va="center", color=MUTED,
+            fontsize=6.5 if len(levels) < 5 else 5.5, linespacing=0.9,
+        )  # fmt: skip
     for name, y in rows.items():
         axes.text(0.55, y + 0.045, name, ha="right", va="center")
         for i, level in enumerate(levels):
