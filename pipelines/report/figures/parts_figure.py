@@ -27,7 +27,7 @@ def parts_figure(parts: pd.DataFrame, *, columns: int = 1) -> Figure:
     row, bottom, key = 0.3, 0.36, 0.15 * ((len(PARTS) + 1) // 2) + 0.06
     height, width = max(len(kinds), 1) * row, WIDTHS[columns]
     figure = new_figure(width, bottom + height + 0.08 + key)
-    axes = axes_at(figure, 0.85, bottom, width - 1.0, height)
+    axes = axes_at(figure, 0.85, bottom, width - 1.05, height)
     axes.set_xlim(0, 1)
     axes.set_ylim(len(kinds) - 0.5, -0.5)
     as_rows(axes)
