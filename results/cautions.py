@@ -24,8 +24,14 @@ FEW_MODELS = 5
 #: Score rows below which the best of unrelated candidates is high for rare latents: its 95th percentile is r = 0.44
 #: for a latent that fires 10 times in 100,000 rows, and 0.08 for one that fires 100 times in a million.
 FEW_SCORE_ROWS = 1_000_000
-#: Score documents below which a bootstrap over documents has few units.
-FEW_SCORE_DOCUMENTS = 200
+#: Sources of the score half below which intervals that resample them are too narrow: percentile intervals of 95 % cover
+#: 94 % of planted truths with 20 sources, 89 % with 10 and 82 % with 5 (tests/unit/universality/test_intervals.py),
+#: since a resample of n has n - 1 degrees of freedom (Davison & Hinkley 1997, chapter 2).
+FEW_SCORE_SOURCES = 20
+#: Sources of the score half below which an interval says next to nothing, and shifts hardly part what belongs together.
+HARDLY_ANY_SOURCES = 5
+#: Sources behind a domain below which its figures are examples: one text decides them.
+FEW_DOMAIN_SOURCES = 5
 #: Share of a dictionary's latents that cannot be compared above which classes speak of a part of it.
 MANY_NOT_ALIVE = 0.1
 #: Unexplained variance, and recovered cross-entropy, beyond which a dictionary stands poorly for its activations; and
@@ -106,12 +112,14 @@ class Caution(NamedTuple):
 @remembered()
 def stored_cautions(stored: StoredComparison) -> list[Caution]:
     """What to keep in mind about a comparison and the run that it belongs to, severe ones first."""
-    tables = {name: stored.optional(name) for name in ("models", "headline", "indices", "pairs")}
+    names = ("models", "headline", "indices", "pairs", "domains", "documents")
+    tables = {name: stored.optional(name) for name in names}
     tables = {name: table for name, table in tables.items() if table is not None}
     nodes = stored.record.get("nodes") or {}
     of_run = run_cautions(
         n_models=_n_transformers(tables["models"]) if "models" in tables else None,
         n_score_rows=_n_score_rows(stored),
+        n_score_sources=stored.n_score_sources,
         documents=stored.optional("documents"),
         unfinished=[name for name, node in nodes.items() if node.get("status") not in READY],
         warned=[warning["node"] for warning in step_warnings(stored.run)],
@@ -137,6 +145,7 @@ def run_cautions(
     *,
     n_models: int | None = None,
     n_score_rows: int | None = None,
+    n_score_sources: int | None = None,
     documents: pd.DataFrame | None = None,
     unfinished: Sequence[str] = (),
     warned: Sequence[str] = (),
@@ -146,6 +155,7 @@ def run_cautions(
     Args:
         n_models: how many models are compared.
         n_score_rows: rows that correlations are computed on.
+        n_score_sources: files, chapters, catalogues that these come from.
         documents: table ``documents``.
         unfinished: steps without a result.
         warned: the step of every warning, once per warning.
@@ -156,12 +166,11 @@ def run_cautions(
         yield _caution("few_models", "count", n_models, FEW_MODELS)
     if n_score_rows is not None and n_score_rows < FEW_SCORE_ROWS:
         yield _caution("few_score_rows", "count", n_score_rows, FEW_SCORE_ROWS)
-    if documents is not None:
-        n_score = int((documents["part"] == "score").sum())
-        if n_score < FEW_SCORE_DOCUMENTS:
-            yield _caution("few_score_documents", "count", n_score, FEW_SCORE_DOCUMENTS)
-        if documents["domain"].nunique() == 1:
-            yield _caution("one_domain", "count", 1)
+    if n_score_sources is not None and n_score_sources < FEW_SCORE_SOURCES:
+        severe = n_score_sources < HARDLY_ANY_SOURCES
+        yield _caution("few_score_sources", "count", n_score_sources, FEW_SCORE_SOURCES, severe=severe)
+    if documents is not None and documents["domain"].nunique() == 1:
+        yield _caution("one_domain", "count", 1)
     if warned:
         yield _caution("warnings", "count", len(warned), steps=sorted(set(warned))[:5])
 
@@ -172,11 +181,13 @@ def comparison_cautions(
     """What to keep in mind about one comparison.
 
     Args:
-        tables: its tables by name; what is read off a table that is not there is not looked for.
+        tables: its tables by name, and the run's ``documents``; what is read off a table that is not there is not
+            looked for.
         tau: its threshold on held-out r; None where it is not known.
         comparison: its id, for the cautions.
     """
     rules = [_of_dictionaries(tables.get("models")), _of_starts(tables), _of_levels(tables.get("pairs"))]
+    rules.append(_of_domains(tables.get("domains"), tables.get("documents")))
     if "headline" in tables:
         r = overall_values(tables["headline"])
         rules = [_of_controls(r), *rules, _of_headline(r, tau)]
@@ -236,6 +247,29 @@ def _of_starts(tables: Mapping[str, pd.DataFrame]) -> Iterator[Caution]:
     pairs = flagged_pairs(tables["indices"]) if "indices" in tables else []
     if pairs:
         yield _caution("shared_init", "count", len(pairs), severe=True, pairs=pairs)
+
+
+def few_sources(domains: pd.DataFrame) -> pd.Series:
+    """(n,) bool, rows of domains whose text comes from too few sources for their figures to be more than examples.
+
+    Args:
+        domains: with ``n_sources``; without it (runs of older versions) no row is.
+    """
+    if "n_sources" not in domains:
+        return pd.Series(False, index=domains.index)
+    return (domains["n_sources"] < FEW_DOMAIN_SOURCES).fillna(False).astype(bool)
+
+
+def _of_domains(domains: pd.DataFrame | None, documents: pd.DataFrame | None) -> Iterator[Caution]:
+    if domains is None or domains.empty:
+        return
+    measured = domains["domain"].astype(str)
+    few = sorted(set(measured[few_sources(domains)]))
+    if few:
+        yield _caution("few_sources_domains", "count", len(few), FEW_DOMAIN_SOURCES, domains=few)
+    missing = sorted(set() if documents is None else set(documents["domain"].astype(str)) - set(measured))
+    if missing:
+        yield _caution("unmeasured_domains", "count", len(missing), domains=missing)
 
 
 def _of_levels(pairs: pd.DataFrame | None) -> Iterator[Caution]:

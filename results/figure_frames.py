@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from results.cautions import few_sources
 from results.colours import VERDICT_COLOURS
 from results.schema_figures import FIGURES, MEDIANS
 from results.words import PARTS
@@ -29,6 +30,10 @@ def agreement_parts(agreement: pd.DataFrame) -> pd.DataFrame:
         if overall.loc[[kind], f"from_{part}"].notna().all()
     ]
     return pd.DataFrame(rows, columns=FIGURES["agreement"].names)
+
+
+#: Beside the name of a domain that few sources stand behind.
+FEW_MARK = "†"
 
 
 def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
@@ -91,7 +96,7 @@ def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
     """One row per domain of the table ``domains``: how well its best latents know it, and whether models share them.
 
     Returns:
-        Columns of figure "domains"; domains by falling r.
+        Columns of figure "domains"; domains by falling r, those of few sources last.
     """
     columns = FIGURES["domains"].names
     if domains.empty:
@@ -102,9 +107,19 @@ def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
     frame = groups[middle].median()
     frame["n_models"] = groups["model"].nunique()
     frame["n_rows"] = groups["n_rows"].max()
+    frame["n_sources"] = groups["n_sources"].max() if "n_sources" in domains else pd.NA
+    frame["n_sources"] = frame["n_sources"].astype("Int64")
     frame["r_low"], frame["r_high"] = groups["r"].min(), groups["r"].max()
     frame["level"] = groups["level"].agg(_most_frequent)
-    return frame.reset_index().sort_values("r", ascending=False, kind="stable", ignore_index=True)[columns]
+    frame["few"] = few_sources(frame)
+    frame = frame.reset_index().sort_values(["few", "r"], ascending=[True, False], kind="stable")
+    return frame[columns].reset_index(drop=True)
+
+
+def domain_labels(domains: pd.DataFrame) -> list[str]:
+    """Names of the domains of :func:`domain_frame`; :data:`FEW_MARK` follows those of few sources."""
+    marks = few_sources(domains).map({True: f" {FEW_MARK}", False: ""})
+    return (domains["domain"].astype(str) + marks).tolist()
 
 
 def _most_frequent(values: pd.Series) -> str:

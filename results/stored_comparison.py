@@ -107,6 +107,18 @@ def step_warnings(run: Run) -> list[dict[str, str]]:
     return warnings
 
 
+def n_score_sources(run: Run) -> int | None:
+    """Sources that the score rows of a run come from; None before there are rows, and in runs of older versions."""
+    fields = (run.record.get("nodes") or {}).get(TOKENS)
+    if fields is None or not run.store.has(fields["key"]):
+        return None
+    tokens = run.store.get(fields["key"])
+    if "row_source" not in tokens.names("arrays"):
+        return None
+    score = ~_whole(tokens.array("row_fit")).astype(bool)
+    return int(np.unique(_whole(tokens.array("row_source"))[score]).size)
+
+
 class StoredComparison:
     """One comparison of one run: tables, settings, text, activations and models, each read when it is asked for.
 
@@ -199,6 +211,12 @@ class StoredComparison:
     def score_rows(self) -> np.ndarray:
         """(n_rows,) bool, the evaluation rows of held-out numbers: those that nothing was matched on."""
         return ~_whole(self.run.artifact(TOKENS).array("row_fit")).astype(bool)
+
+    @property
+    @remembered()
+    def n_score_sources(self) -> int | None:
+        """Sources (files, chapters, catalogues) that score rows come from; None where the run does not say."""
+        return n_score_sources(self.run)
 
     @remembered(64)
     def acts(self, model: str) -> sp.csc_array:

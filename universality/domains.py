@@ -129,8 +129,8 @@ def best_latents(acts: sparse.csr_matrix, rows: Rows, alive: np.ndarray) -> pd.D
         alive: (n_latents,) bool, latents that may be chosen.
 
     Returns:
-        domain, latent, n_rows, mcc, sensitivity, specificity, auroc, proxy_r (all on score rows); one row per
-        domain that has rows in both halves. proxy_r is the correlation of the activation with
+        domain, latent, n_rows, n_sources, mcc, sensitivity, specificity, auroc, proxy_r (all on score rows); one row
+        per domain that has rows in both halves. proxy_r is the correlation of the activation with
         ``log P(token | domain) / P(token)``, token frequencies taken from fit rows; None without token ids.
 
     Source: Bricken et al. 2023, section "Detailed investigations of individual features" (proxy).
@@ -147,11 +147,13 @@ def best_latents(acts: sparse.csr_matrix, rows: Rows, alive: np.ndarray) -> pd.D
     area = auroc(held_out.tocsc()[:, chosen], domains, n_domains)
     measures = (score.matthews(), score.sensitivity(), score.specificity())
     proxy = _proxy_correlations(held_out.tocsc(), chosen, rows)
+    n_sources = rows.n_sources if rows.n_sources is not None else np.zeros(n_domains, np.int64)
     table = [
         (
             rows.domain_names[d],
             int(chosen[d]),
             int(score.sizes[d]),
+            int(n_sources[d]),
             *(measure[chosen[d], d] for measure in measures),
             area[d, d],
             None if proxy is None else proxy[d],
@@ -160,7 +162,7 @@ def best_latents(acts: sparse.csr_matrix, rows: Rows, alive: np.ndarray) -> pd.D
         if fit.sizes[d] and score.sizes[d]
     ]
     frame = pd.DataFrame(table, columns=columns)
-    return frame.astype({"latent": "int64", "n_rows": "int64", "proxy_r": "Float64"})
+    return frame.astype({"latent": "int64", "n_rows": "int64", "n_sources": "int64", "proxy_r": "Float64"})
 
 
 def _take(acts: sparse.csr_matrix, mask: np.ndarray) -> sparse.csr_matrix:
@@ -240,8 +242,8 @@ def domain_table(
             model has for the domain.
 
     Returns:
-        domain, model, latent, n_rows, mcc, sensitivity, specificity, auroc, partner_model, partner_latent, r,
-        r_token, level, nearest_neuron, neuron_r, untrained_r, proxy_r; missing where there is no partner, no raw
+        domain, model, latent, n_rows, n_sources, mcc, sensitivity, specificity, auroc, partner_model, partner_latent,
+        r, r_token, level, nearest_neuron, neuron_r, untrained_r, proxy_r; missing where there is no partner, no raw
         activations, no untrained pair or no token ids.
     """
     parts = []

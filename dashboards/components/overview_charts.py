@@ -10,6 +10,7 @@ from dashboards.components.chart_parts import HEIGHT, PADDING, Drawing, coloured
 from dashboards.components.markup import legend, remark, swatch
 from results import words
 from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, PART_COLOURS, model_colours
+from results.figure_frames import domain_labels
 from results.words import CLASSES, LEVELS
 
 #: Stands for ink of any colour in legends; reads on both themes.
@@ -237,12 +238,16 @@ _DOMAIN_COLOURS = {name: KIND_COLOURS[kind] for kind, name in _DOMAIN_POINTS.val
 
 def domain_chart(frame: pd.DataFrame) -> Drawing:
     """Each domain's best features across models as dots, the range over models as a bar (``domain_frame``)."""
-    order = list(frame["domain"])
+    frame = frame.assign(label=domain_labels(frame))
+    order = list(frame["label"])
     points = frame.melt(
-        id_vars=["domain"], value_vars=list(_DOMAIN_POINTS), var_name="what", value_name="value"
+        id_vars=["domain", "label", "n_sources"],
+        value_vars=list(_DOMAIN_POINTS),
+        var_name="what",
+        value_name="value",
     ).dropna(subset=["value"])
     points["name"] = points["what"].map({column: name for column, (_, name) in _DOMAIN_POINTS.items()})
-    y = alt.Y("domain:N", sort=order, title=None, axis=alt.Axis(grid=True, labelLimit=140, labelFlush=False))
+    y = alt.Y("label:N", sort=order, title=None, axis=alt.Axis(grid=True, labelLimit=140, labelFlush=False))
     title = "median r over models"
     ranges = (
         alt.Chart(frame.dropna(subset=["r"]))
@@ -257,7 +262,9 @@ def domain_chart(frame: pd.DataFrame) -> Drawing:
             x=alt.X("value:Q", title=title),
             color=coloured("name:N", _DOMAIN_COLOURS),
             shape=alt.Shape("name:N", legend=None),
-            tooltip=tips("domain:N", ("name:N", "what"), ("value:Q", "r", ".2f")),
+            tooltip=tips(
+                "domain:N", ("name:N", "what"), ("value:Q", "r", ".2f"), ("n_sources:Q", "sources", "d")
+            ),
         )
     )
     return (ranges + dots).properties(height=30 * len(order) + 60, padding=PADDING)

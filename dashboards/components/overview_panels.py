@@ -10,6 +10,7 @@ from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from results import figure_frames, frames, words
+from results.cautions import FEW_DOMAIN_SOURCES
 from results.headline import overall_values
 from results.ids import feature_id
 from results.schema import MODELS
@@ -100,7 +101,8 @@ def domains(view: View) -> None:
     """Each domain's best features: does the same one come back?"""
     note = (
         "For each domain of the text every model's best feature for it, chosen on other text than it is scored on, and "
-        "its correlation with its partner. Bars span the models."
+        "its correlation with its partner. Bars span the models. †: the text comes from fewer than "
+        f"{FEW_DOMAIN_SOURCES} files, chapters or catalogues."
     )
     with panel("Domains: one feature per script, language and format?", note):
         table = view.table("domains")
@@ -116,8 +118,10 @@ def domains(view: View) -> None:
 
 def domain_table(table: pd.DataFrame) -> None:
     """The domain table; a selected row offers the way to its pair."""
-    names = ["domain", "model", "latent", "mcc", "auroc", "r", "r_token", "level", "neuron_r", "untrained_r"]
-    shown = table[[*names, "partner_model", "partner_latent"]].sort_values(
+    names = ["domain", "n_sources", "model", "latent", "mcc", "auroc", "r", "r_token", "level", "neuron_r"]
+    names += ["untrained_r", "partner_model", "partner_latent"]
+    # Runs of older versions do not count sources.
+    shown = table[[name for name in names if name in table]].sort_values(
         ["domain", "model"], ignore_index=True
     )
     chosen = st.dataframe(
@@ -125,6 +129,7 @@ def domain_table(table: pd.DataFrame) -> None:
         column_config={
             "partner_model": "partner in",
             **explained(DOMAINS, {
+                "n_sources": ("sources", "%d"),
                 "mcc": ("MCC", "%.2f"), "auroc": ("AUROC", "%.2f"), "r": ("held-out r", "%.2f"),
                 "r_token": ("beyond token", "%.2f"), "neuron_r": ("nearest neuron", "%.2f"),
                 "untrained_r": ("untrained", "%.2f"), "partner_latent": ("partner", "%d"),

@@ -83,7 +83,7 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         settings: passed on to ``compare``; None stands for its default.
     """
     arguments = inputs.load() | {name: value for name, value in settings.items() if value is not None}
-    from results.cautions import comparison_cautions
+    from results.cautions import comparison_cautions, run_cautions
     from results.headline import summary_values
     from universality.compare import ScatteredDocuments, SharedInitialisation, compare
 
@@ -98,8 +98,27 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         print_json(summary_values(comparison.headline, comparison.features))
     else:
         tables = {name: table for name in COMPARISON if (table := getattr(comparison, name)) is not None}
-        print_summary(console(), tables, {"main": comparison_cautions(tables, comparison.config.tau)})
+        n_sources, documents = what_was_read(arguments)
+        cautions = [
+            *run_cautions(n_score_sources=n_sources),
+            *comparison_cautions({**tables, "documents": documents}, comparison.config.tau),
+        ]
+        print_summary(console(), tables, {"main": cautions})
     say(f"{len(written)} files in {out}.")
+
+
+def what_was_read(arguments: dict[str, Any]) -> tuple[int, pd.DataFrame]:
+    """How many sources the score rows of a comparison come from, and the domains of its text as a table."""
+    import numpy as np
+    import pandas as pd
+
+    from universality.rows import split_documents
+
+    documents, domains, sources = (arguments.get(name) for name in ("documents", "domains", "sources"))
+    fit = split_documents(documents, arguments.get("root_seed", 0), domains, sources)
+    groups = np.asarray(documents if sources is None else sources)
+    named = [] if domains is None else np.unique(domains).astype(str)
+    return np.unique(groups[~fit]).size, pd.DataFrame({"domain": named})
 
 
 def blocks(n_rows: int, block: int) -> np.ndarray:

@@ -167,13 +167,16 @@ def shares_table(indices: pd.DataFrame, features: pd.DataFrame) -> RenderableTyp
 
 def domains_table(domains: pd.DataFrame) -> RenderableType:
     """Each model's best latent per domain, its partner in another model, and what it is not."""
+    from results.cautions import FEW_DOMAIN_SOURCES, few_sources
+
     table = plain_table(
         "domain", "latent", ">mcc", ">auroc", ">sens", ">spec",
         "partner", ">r", ">r tok.", "level", ">neuron", ">untr.",
     )  # fmt: skip
     before = None
-    for row in domains[list(DOMAIN_COLUMNS)].to_dict("records"):
-        domain = str(row["domain"])
+    few = few_sources(domains).tolist()
+    for row, is_example in zip(domains[list(DOMAIN_COLUMNS)].to_dict("records"), few, strict=True):
+        domain = f"{row['domain']} †" if is_example else str(row["domain"])
         has_partner = not _missing(row["partner_latent"])
         table.add_row(
             "" if domain == before else domain,
@@ -185,7 +188,8 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
             *(_r(row[name]) for name in ("neuron_r", "untrained_r")),
         )
         before = domain
-    return titled("Domains: each model's best latent, and its partner in another model", table)
+    note = f" († text of fewer than {FEW_DOMAIN_SOURCES} sources)" if any(few) else ""
+    return titled(f"Domains: each model's best latent, and its partner in another model{note}", table)
 
 
 def _missing(value: Any) -> bool:

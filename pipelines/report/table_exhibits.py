@@ -31,6 +31,7 @@ def _headline(tables: Tables, context: ExhibitContext) -> Contents:
 
 def _domains(tables: Tables, context: ExhibitContext) -> Contents:
     frame = figure_frames.domain_frame(tables["domains"])
+    frame = frame.assign(domain=figure_frames.domain_labels(frame))
     return {"": Listing(frame, columns("tables/domains"))}
 
 

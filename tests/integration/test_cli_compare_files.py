@@ -33,8 +33,14 @@ def folder(world, tmp_path_factory):
     for name, acts in world.replicates.items():
         np.save(place / f"{name}r.npy", acts.toarray())
     labels = np.array([f"domain {code}" for code in world.domains])
-    for name, rows in {"documents": world.documents, "domains": labels, "tokens": world.tokens}.items():
-        np.save(place / f"{name}.npy", rows)
+    rows = {
+        "documents": world.documents,
+        "sources": world.documents // 8,
+        "domains": labels,
+        "tokens": world.tokens,
+    }
+    for name, values in rows.items():
+        np.save(place / f"{name}.npy", values)
     return place
 
 
@@ -81,7 +87,9 @@ def call(*arguments):
 def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
     out = tmp_path / "out"
     options = [
-        part for name in ("documents", "domains", "tokens") for part in (f"--{name}", folder / f"{name}.npy")
+        part
+        for name in ("documents", "sources", "domains", "tokens")
+        for part in (f"--{name}", folder / f"{name}.npy")
     ]
     options += [part for name in world.replicates for part in ("--replicate", f"{name}={folder / name}r.npy")]
     options += [part for name in world.untrained for part in ("--untrained", f"{name}={folder / name}.npz")]
@@ -91,6 +99,7 @@ def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
     expected = compare(
         world.acts,
         documents=world.documents,
+        sources=world.documents // 8,
         domains=np.array([f"domain {code}" for code in world.domains]),
         tokens=world.tokens,
         replicates=world.replicates,
@@ -113,6 +122,8 @@ def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
     assert "\\toprule" in (out / "tables" / "headline.tex").read_text()
     assert "partnered" in text
     assert "domain 0" in text
+    assert "few sources" in text
+    assert "No --sources" not in err
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -121,6 +132,7 @@ def test_without_documents_blocks_of_rows_stand_for_them(world, folder, tmp_path
     code, text, err = call(*models, "--out", tmp_path, "--json", "--block", 100, "--n-shifts", 10)
     assert code == 0
     assert "every 100 rows" in err
+    assert "give the file or chapter" in err
     assert json.loads(text)["counts"]["status"]["alive"] > 0
     assert (tmp_path / "figures" / "classes.pdf").exists()
     assert "Not made: `figures/domains` (needs domains)" in err
@@ -141,3 +153,18 @@ def test_misuse_exits_2_in_words(world, folder, tmp_path):
         assert code == 2, err
         assert out == ""
         assert words in err
+
+
+def test_documents_of_one_row_each_are_refused_and_scattered_ones_told(world, folder, tmp_path):
+    models = [folder / f"{name}.npz" for name in world.acts]
+    n = world.documents.size
+    np.save(tmp_path / "single.npy", np.arange(n))
+    code, _, err = call(*models, "--out", tmp_path, "--documents", tmp_path / "single.npy")
+    assert code == 2
+    assert "documents of rows must be of several rows" in err
+    np.save(tmp_path / "scattered.npy", np.arange(n) % 90)
+    code, _, err = call(
+        *models, "--out", tmp_path, "--documents", tmp_path / "scattered.npy", "--n-shifts", 10
+    )
+    assert code == 0
+    assert "Warning: The rows of 90 documents lie in" in err

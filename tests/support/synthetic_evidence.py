@@ -85,6 +85,7 @@ def domain_rows(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for code, domain in enumerate(text.domains):
         inside = text.arrays["row_domain"] == code
+        n_sources = np.unique(text.arrays["row_source"][inside & ~text.arrays["row_fit"]]).size
         for index, model in enumerate(trained):
             d = dictionaries[model]
             hits = np.asarray((d.acts[inside] > 0).sum(0)).ravel()
@@ -96,7 +97,8 @@ def domain_rows(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
             other = trained[(index + 1) % len(trained)]
             found = _pair_of(pairs, model, latent, other)
             sensitivity, specificity = hits[latent] / n, 1 - false[latent] / others
-            row = {"domain": domain, "model": model, "latent": latent, "n_rows": n, "mcc": mcc[latent]}
+            row = {"domain": domain, "model": model, "latent": latent, "n_rows": n, "n_sources": n_sources}
+            row |= {"mcc": mcc[latent]}
             row |= {"sensitivity": sensitivity, "specificity": specificity}
             row |= {"auroc": (sensitivity + specificity) / 2}
             row |= {"partner_model": other if found is not None else None}

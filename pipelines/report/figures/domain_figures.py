@@ -18,6 +18,7 @@ from pipelines.report.figures.parts import (
     unit_ticks,
 )
 from results.colours import KIND_COLOURS
+from results.figure_frames import domain_labels
 
 
 class _Mark(NamedTuple):
@@ -51,7 +52,7 @@ def domains_figure(domains: pd.DataFrame, *, columns: int = 1) -> Figure:
     marks = [mark for mark in _MARKS if domains[mark.column].notna().any()]
     row_height, bottom, key = 0.165, 0.36, 0.14 * max(len(marks), 1)
     n = max(len(domains), 1)
-    names = [shortened(str(name), 16) for name in domains["domain"]]
+    names = [shortened(name, 16) for name in domain_labels(domains)]
     left = 0.16 + name_width(names, 0.058, usual=8)
     width = WIDTHS[columns]
     figure = new_figure(width, bottom + n * row_height + 0.1 + key)

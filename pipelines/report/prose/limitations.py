@@ -7,6 +7,7 @@ from pipelines.report.prose.macros import Macros, Value, code, count, letters, p
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.template import Section, markdown_sentence
 from results.cautions import Amount, Caution, comparison_cautions, run_cautions
+from results.stored_comparison import n_score_sources
 
 
 def find_limitations(m: Material, macros: Macros) -> list[Caution]:
@@ -15,6 +16,7 @@ def find_limitations(m: Material, macros: Macros) -> list[Caution]:
     of_run = run_cautions(
         n_models=len(recipe.model_ids) if recipe is not None and m.comparisons else None,
         n_score_rows=None if rows is None else rows[1],
+        n_score_sources=n_score_sources(m.run),
         documents=m.tables.get("documents"),
         unfinished=[item for item in m.missing if item.startswith("step ")],
         warned=[str(warning["node"]) for warning in m.warnings],
@@ -22,7 +24,9 @@ def find_limitations(m: Material, macros: Macros) -> list[Caution]:
     cautions = list(of_run)
     tau = None if recipe is None else recipe.compare.tau
     for comparison in m.comparisons:
-        cautions += comparison_cautions(m.parts.get(comparison, {}), tau, comparison)
+        tables = dict(m.parts.get(comparison, {}))
+        tables |= {name: table for name, table in m.tables.items() if name == "documents"}
+        cautions += comparison_cautions(tables, tau, comparison)
     for caution in cautions:
         macros.scoped(_scope(m, caution))
         for name, amount in caution.amounts.items():

@@ -23,7 +23,8 @@ TODO = "TODO (authors)"
 def methods_sections(m: Material) -> list[Section]:
     """The text of a run without its limitations: a word on top where it is not finished, methods, findings, sweeps."""
     unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
-    text = sections("methods", recipe=m.recipe, several_domains=_several_domains(m), unfinished=unfinished)
+    facts = {"several_domains": _several_domains(m), "by_source": _by_source(m), "unfinished": unfinished}
+    text = sections("methods", recipe=m.recipe, **facts)
     if m.recipe is not None:
         for comparison in m.comparisons:
             text += sections("comparison", m.scope(comparison), **_comparison_facts(m, comparison))
@@ -40,7 +41,8 @@ def checklist_text(m: Material, macros: Macros) -> str:
         answered = bool(answer) and not unknown(answer, macros)
         return f"- [{'x' if answered else ' '}] {question} {markdown_sentence(answer, macros) if answered else TODO}"
 
-    text = filled("checklist.md", alone=len(m.comparisons) == 1, licences=_licences(m))
+    facts = {"alone": len(m.comparisons) == 1, "licences": _licences(m), "by_source": _by_source(m)}
+    text = filled("checklist.md", **facts)
     return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, folded(text), flags=re.M)
 
 
@@ -56,6 +58,11 @@ def _several_domains(m: Material) -> bool:
     return "documents" not in m.tables or m.tables["documents"]["domain"].nunique() > 1
 
 
+def _by_source(m: Material) -> bool:
+    """Whether fit and score share no source; runs of older versions were split by document alone."""
+    return "documents" not in m.tables or "source_group" in m.tables["documents"]
+
+
 def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
     """What ``comparison.md.j2`` is given. A table that is still to come counts as having everything."""
     config, recipe = m.config(comparison), m.recipe
@@ -65,6 +72,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "config": config,
         "suffix": f" ({comparison})" if len(m.comparisons) > 1 else "",
         "several_domains": _several_domains(m),
+        "unit": "source" if _by_source(m) else "document",
         "replicates": config is not None and config.replicates,
         "neurons": config is not None and config.neurons,
         "untrained": recipe is not None and recipe.models.n_untrained > 0,

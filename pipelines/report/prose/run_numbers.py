@@ -20,7 +20,7 @@ from pipelines.report.prose.macros import (
 )
 from pipelines.report.prose.material import Material
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
-from results.stored_comparison import CORPUS
+from results.stored_comparison import CORPUS, n_score_sources
 from universality.transformers.transformer_config import TransformerConfig
 
 #: Parts of the corpus as a macro and as prose call them; the training part is both halves.
@@ -93,6 +93,10 @@ def _text(macros: Macros, m: Material) -> None:
         macros.add("NumRows", count(fit + score), meaning)
         macros.add("NumFitRows", count(fit), "evaluation tokens on which pairs are chosen; row_fit true")
         macros.add("NumScoreRows", count(score), "evaluation tokens on which pairs are scored; row_fit false")
+    sources = n_score_sources(m.run)
+    if sources is not None:
+        meaning = "sources (files, chapters, catalogues) of the score rows; array row_source of step tokens"
+        macros.add("NumScoreSources", count(sources), meaning)
 
 
 def _documents(macros: Macros, documents: pd.DataFrame) -> None:

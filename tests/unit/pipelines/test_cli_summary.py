@@ -95,3 +95,18 @@ def test_many_pairs_wrap_and_stay_whole():
     stream = io.StringIO()
     Console(file=stream, width=100).print(summary.headline_table("main", frame))
     assert all(pair in stream.getvalue() for pair in pairs)
+
+
+def test_domains_of_few_sources_are_marked():
+    marked = printed(DOMAINS.assign(n_sources=[4] * len(DOMAINS)))
+    assert "devanagari †" in marked
+    assert "fewer than 5 sources" in marked
+    for fine in (DOMAINS, DOMAINS.assign(n_sources=5)):
+        assert "†" not in printed(fine)
+
+
+def printed(domains: pd.DataFrame) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100)
+    console.print(summary.domains_table(domains))
+    return stream.getvalue()

@@ -41,7 +41,27 @@ def cautions(tau: float | None = 0.5, **tables) -> dict:
 def test_a_good_run_needs_no_caution_and_replicates_are_not_judged():
     assert cautions(headline=headline()) == {}
     documents = pd.DataFrame({"part": ["score"] * 200, "domain": ["a", "b"] * 100})
-    assert not list(run_cautions(n_models=5, n_score_rows=1_000_000, documents=documents))
+    assert not list(run_cautions(n_models=5, n_score_rows=1_000_000, n_score_sources=20, documents=documents))
+    domains = pd.DataFrame({"domain": ["a", "a", "b"], "n_sources": [5, 5, 9]})
+    assert cautions(domains=domains, documents=documents) == {}
+
+
+@pytest.mark.parametrize(("n_sources", "severe"), [(19, False), (5, False), (4, True)])
+def test_few_sources_are_told_and_very_few_can_turn_a_result_around(n_sources, severe):
+    (caution,) = run_cautions(n_score_sources=n_sources)
+    assert (caution.id, caution.severe, caution.number("threshold")) == ("few_score_sources", severe, 20)
+    assert f"come from {n_sources} sources" in caution.plain
+
+
+def test_domains_of_few_sources_and_of_one_half_are_named():
+    domains = pd.DataFrame({"domain": ["he", "he", "el", "py"], "n_sources": [4, 4, 1, 5]})
+    documents = pd.DataFrame({"domain": ["he", "el", "py", "han"]})
+    told = cautions(domains=domains, documents=documents)
+    assert list(told) == ["few_sources_domains", "unmeasured_domains"]
+    assert "Behind 2 domains (`el`, `he`) stand fewer than 5 sources" in told["few_sources_domains"].markdown
+    assert "1 domains (`han`) lie in one half" in told["unmeasured_domains"].markdown
+    assert cautions(domains=domains[["domain"]]) == {}, "older runs do not count sources"
+    assert cautions(domains=domains.iloc[:0], documents=documents) == {}, "no labels, no table"
 
 
 @pytest.mark.parametrize(
@@ -104,11 +124,16 @@ def test_the_run_itself_is_judged():
     documents = pd.DataFrame({"part": ["score"] * 3 + ["fit"], "domain": "one"})
     told = list(
         run_cautions(
-            n_models=2, n_score_rows=999, documents=documents, unfinished=["a"], warned=["x", "x", "y"]
+            n_models=2,
+            n_score_rows=999,
+            n_score_sources=3,
+            documents=documents,
+            unfinished=["a"],
+            warned=["x", "x", "y"],
         )
     )
     assert [caution.id for caution in told] == [
-        "unfinished", "few_models", "few_score_rows", "few_score_documents", "one_domain", "warnings",
+        "unfinished", "few_models", "few_score_rows", "few_score_sources", "one_domain", "warnings",
     ]  # fmt: skip
     by_id = {caution.id: caution for caution in told}
     assert by_id["few_score_rows"].markdown.startswith(

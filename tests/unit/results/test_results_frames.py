@@ -183,6 +183,28 @@ def test_domain_frame_takes_medians_over_models_and_keeps_the_range() -> None:
     assert (dna["n_models"], dna["level"]) == (3, "context")
     assert frame.iloc[0]["level"] == ""
     assert figure_frames.domain_frame(rows.iloc[:0]).columns.tolist() == frame.columns.tolist()
+    assert frame["n_sources"].isna().all(), "runs of older versions do not count them"
+    assert figure_frames.domain_labels(frame) == frame["domain"].tolist()
+
+
+def test_domains_of_few_sources_stand_last_with_a_mark() -> None:
+    rows = pd.DataFrame(
+        {
+            "domain": ["dna", "he", "py"],
+            "model": "m0",
+            "n_rows": 100,
+            "n_sources": [9, 4, 5],
+            "level": "context",
+        }
+    ).assign(
+        **dict.fromkeys(
+            ("mcc", "sensitivity", "specificity", "auroc", "r_token", "neuron_r", "untrained_r"), 0.1
+        )
+    )
+    frame = figure_frames.domain_frame(rows.assign(r=[0.5, 0.9, 0.7]))
+    assert frame["domain"].tolist() == ["py", "dna", "he"]
+    assert figure_frames.domain_labels(frame) == ["py", "dna", "he †"]
+    assert frame["n_sources"].tolist() == [5, 9, 4]
 
 
 def test_pair_table_joins_both_sides() -> None:

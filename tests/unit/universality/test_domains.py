@@ -63,6 +63,10 @@ def test_the_best_latent_is_chosen_on_fit_rows_and_described_on_score_rows() -> 
     np.testing.assert_allclose(row["mcc"], matthews_corrcoef(domains[score] == 1, dense[score, 0] != 0))
     np.testing.assert_allclose(row["auroc"], roc_auc_score(domains[score] == 1, dense[score, 0]))
     assert row["n_rows"] == (domains[score] == 1).sum()
+    assert row["n_sources"] == np.unique(rows.documents[score & (domains == 1)]).size
+    one = Rows(rows.documents, rows.fit, domains, ("a", "b", "c"), sources=rows.documents % 2)
+    found = best_latents(sparse.csr_matrix(dense), one, np.ones(6, bool))
+    assert found["n_sources"].tolist() == [1, 1, 1]
     assert pd.isna(row["proxy_r"])
     alive = np.ones(6, bool)
     alive[0] = False
@@ -95,7 +99,7 @@ def test_the_nearest_neuron_is_found_and_scored_held_out() -> None:
 
 
 def test_the_table_joins_partners_neurons_and_the_floor() -> None:
-    best = pd.DataFrame({"domain": ["a", "b"], "latent": [3, 4], "n_rows": [10, 20]})
+    best = pd.DataFrame({"domain": ["a", "b"], "latent": [3, 4], "n_rows": [10, 20], "n_sources": [5, 6]})
     best = best.assign(
         mcc=0.5, sensitivity=0.5, specificity=0.9, auroc=0.8, proxy_r=pd.array([None, None], "Float64")
     )
