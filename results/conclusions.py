@@ -17,8 +17,8 @@ from results.words import LEVELS
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
 _LEVEL_WORDS = {
-    "context": "beyond domain, document, token, position and pairs of tokens (level context)",
-    "bigram": "at the level of pairs of tokens",
+    "context": "beyond domain, document, token, position, pairs of tokens and tokens at a position (level context)",
+    "bigram": "at the level of pairs of tokens, or of a token at a position",
     "token_x_domain": "at the level of tokens within a domain",
     "token": "at the level of tokens and positions",
     "document": "at the level of documents",
@@ -27,7 +27,7 @@ _LEVEL_WORDS = {
 _PARTS = (
     (("from_domain", "from_document"), "domain and document"),
     (("from_token",), "token and position"),
-    (("from_token_x_domain", "from_bigram"), "tokens in a domain and pairs of tokens"),
+    (("from_token_x_domain", "from_bigram"), "tokens in a domain, pairs of tokens and tokens at a position"),
     (("from_rest",), "none of these"),
 )
 

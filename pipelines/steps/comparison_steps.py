@@ -92,7 +92,7 @@ def comparing_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
 
 
 # Not named "pairs": replicate and untrained pairs are no rows of the run's table of pairs.
-@step("matching", version=3, cost=comparing_cost, tables=["matched"])
+@step("matching", version=4, cost=comparing_cost, tables=["matched"])
 def matching(ctx: StepContext) -> None:
     """Assign on the fit rows, measure every assigned pair on the score rows."""
     from universality.compare.chance import PairNull

@@ -1,8 +1,8 @@
 """What a correlation is made of: parts along nested subspaces, which add up to r.
 
-Two latents may fire together because of a domain, of a document, of a token or a position, of a token within a domain,
-of a pair of tokens, or for none of these reasons. Tested one at a time, a latent that needs two of them passes every
-test. So they are taken off one after the other, each beside all that went before:
+Two latents may fire together because of a domain, of a document, of a token or a place in the text, of a token within
+a domain, of a pair of tokens or a token at a position, or for none of these reasons. Tested one at a time, a latent that
+needs two of them passes every test. So they are taken off one after the other, each beside all that went before:
 
 ====  ====================  ==========================================================================================
 step  name                  taken off
@@ -10,14 +10,16 @@ step  name                  taken off
 0                           the mean
 1     ``domain``            the mean of each domain
 2     ``document``          the mean of each document (of one domain)
-3     ``token``             least squares on documents, tokens and positions together, additive
+3     ``token``             least squares on documents, tokens and places together, additive: positions in the
+                            context, and rows from the start and to the end of the document, up to eight
 4     ``token_x_domain``    what is left of each token within each domain on the *fit* rows, shrunk
-5     ``bigram``            what is then left of each token after each token on the fit rows, shrunk likewise
+5     ``bigram``            what is then left of each token after each token and of each token at each position,
+                            in turns, on the fit rows, shrunk likewise
 ====  ====================  ==========================================================================================
 
 Steps 4 and 5 have about as many cells as rows: on the score rows themselves they would explain anything.
 
-Source: ours (Frisch-Waugh-Lovell for three sets of dummies; shrinkage as of a random effect).
+Source: ours (Frisch-Waugh-Lovell for several sets of dummies; shrinkage as of a random effect).
 """
 
 from __future__ import annotations
@@ -44,6 +46,10 @@ _PAIRS = 64
 #: Cells of all pairs of a block, which bounds its memory (8 bytes each, both sides, twice).
 _CELLS = 4_000_000
 _STRONGEST = 10
+#: Kinds of cells in the order in which they are fitted: those of one step in turns.
+_ORDER = np.array([0, 1, 2, 1, 2])
+#: Rows from either end of a document that have an effect of their own.
+_ENDS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,18 +78,20 @@ class NestedParts:
 
 
 class _Half:
-    """The dummies of the rows of one half, and least squares on documents, tokens and positions together."""
+    """The dummies of the rows of one half, and least squares on documents, tokens and places together."""
 
     def __init__(self, labels: list[np.ndarray]) -> None:
-        """Codes (n_rows,) of document within domain, token, position."""
-        self.labels = [np.unique(label, return_inverse=True)[1].ravel() for label in labels]
-        sums = [sparse.csr_array((np.ones(code.size), (code, np.arange(code.size)))) for code in self.labels]
+        """Codes (n_rows,) of document within domain, token, and of any kinds of place."""
+        codes = [np.unique(label, return_inverse=True)[1].ravel() for label in labels]
+        sums = [sparse.csr_array((np.ones(code.size), (code, np.arange(code.size)))) for code in codes]
         sizes = [one.shape[0] for one in sums]
+        #: Codes of each combination of places that occurs: together they have one effect.
+        self.places, place = np.unique(np.stack(codes[2:], axis=1), axis=0, return_inverse=True)
+        self.labels = [*codes[:2], place.ravel()]
         # The largest of documents and tokens is eliminated: its Gram matrix is diagonal. What remains is small.
         self.large = int(sizes[1] > sizes[0])
-        self.small = [place for place in range(3) if place != self.large]
-        self.sum_large = sums[self.large]
-        self.sum_small = sparse.csr_array(sparse.vstack([sums[place] for place in self.small]))
+        self.sum_large, first = sums[self.large], sums[1 - self.large]
+        self.sum_small = sparse.csr_array(sparse.vstack([first, *sums[2:]]))
         self.n_large = np.asarray(self.sum_large.sum(axis=1)).ravel()
         self.both = sparse.csr_array(self.sum_large @ self.sum_small.T)
         gram = (self.sum_small @ self.sum_small.T).toarray()
@@ -92,18 +100,18 @@ class _Half:
         gram /= self.scale[:, None] * self.scale[None, :]
         gram[np.diag_indices_from(gram)] += _RIDGE
         self.factor = linalg.cho_factor(gram, lower=True, check_finite=False)
-        self.split = sizes[self.small[0]]
+        self.splits = np.cumsum([first.shape[0], *sizes[2:-1]])
 
     def effects(self, values: sparse.csc_array) -> list[np.ndarray]:
-        """Effects (m, documents), (m, tokens), (m, positions) of m centred-by-dummies latents (n_rows, m)."""
+        """Effects (m, documents), (m, tokens), (m, places) of m centred-by-dummies latents (n_rows, m)."""
         large = (self.sum_large @ values).toarray()
         rest = (self.sum_small @ values).toarray() - self.both.T @ (large / self.n_large[:, None])
         scale = self.scale[:, None]
         small = linalg.cho_solve(self.factor, rest / scale, check_finite=False) / scale
         large = (large - self.both @ small) / self.n_large[:, None]
-        out: list[np.ndarray] = [np.zeros(0)] * 3
-        out[self.large] = large
-        out[self.small[0]], out[self.small[1]] = small[: self.split], small[self.split :]
+        first, *kinds = np.split(small, self.splits)
+        place = np.sum([kind[code] for kind, code in zip(kinds, self.places.T, strict=True)], axis=0)
+        out = (first, large, place) if self.large else (large, first, place)
         return [np.ascontiguousarray(part.T) for part in out]
 
 
@@ -113,7 +121,7 @@ class NestedRows:
     Args:
         rows: the rows. Without token ids nothing finer than documents is taken off; without domains, neither domains
             nor cells of them; where every document has one row, documents are not taken off either.
-        shrinkage: rows of prior weight in a cell (token within domain, pair of tokens).
+        shrinkage: rows of prior weight in a cell (token within domain, pair of tokens, token at a position).
     """
 
     def __init__(self, rows: Rows, shrinkage: float) -> None:
@@ -129,8 +137,9 @@ class NestedRows:
         self.group = np.unique(rows.groups[self.score], return_inverse=True)[1].ravel()
         self.n_groups = int(self.group.max(initial=-1)) + 1
         self.domain = np.unique(domain[self.score], return_inverse=True)[1].ravel()
-        self.cells = _cells(token, domain), _cells(token, _before(rows))
-        self._labels = document, token, position
+        self.cells = _cells(token, domain), _cells(token, _before(rows)), _cells(token, position)
+        # Without tokens no step takes places off, so that the parts still add up.
+        self._labels = document, token, position, *(() if rows.tokens is None else _ends(rows.documents))
         has = rows.domains is not None, several, rows.tokens is not None
         #: Which steps can be taken.
         self.known = np.array([has[0], has[1], has[2], has[0] and has[2], has[2]])
@@ -141,20 +150,19 @@ class NestedRows:
         fit, score = (_Half([label[half] for label in self._labels]) for half in (self.fit, self.score))
         return fit, score
 
-    def cell_effects(self, values: sparse.csc_array) -> tuple[np.ndarray, np.ndarray]:
-        """Effects (m, cells) of token x domain and of bigrams of latents (fit rows, m), shrunk; 0 where unknown."""
+    def cell_effects(self, values: sparse.csc_array) -> tuple[np.ndarray, ...]:
+        """Effects (m, cells) of latents (fit rows, m), shrunk, by kind of :attr:`cells`; 0 where unknown."""
         half = self.halves[0]
         cells = [cell[self.fit] for cell in self.cells]
         n_cells = [int(cell.max(initial=-1)) + 1 for cell in self.cells]
         weights = [
             np.bincount(cell, minlength=n) + self.shrinkage for cell, n in zip(cells, n_cells, strict=True)
         ]
-        out = np.zeros((values.shape[1], n_cells[0])), np.zeros((values.shape[1], n_cells[1]))
+        out = tuple(np.zeros((values.shape[1], n)) for n in n_cells)
         if self.known[2]:
-            document, token, position = half.labels
             _cell_means(
-                (values.indptr, values.indices, values.data), tuple(half.effects(values)), document, token, position,
-                tuple(cells), tuple(weights), bool(self.known[3]), np.zeros(self.fit.size), out,
+                (values.indptr, values.indices, values.data), tuple(half.effects(values)), tuple(half.labels),
+                tuple(cells), tuple(weights), _ORDER, 0 if self.known[3] else 1, np.zeros(self.fit.size), out,
             )  # fmt: skip
         return out
 
@@ -162,6 +170,17 @@ class NestedRows:
 def _cells(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(n,) one code per pair of labels."""
     return np.unique(np.stack([first, second], axis=1), axis=0, return_inverse=True)[1].ravel()
+
+
+def _ends(documents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(n_rows,) rows of its document before each row, and after it, up to eight."""
+    order = np.argsort(documents, kind="stable")
+    _, first, size = np.unique(documents[order], return_index=True, return_counts=True)
+    before = np.empty(documents.size, np.int64)
+    before[order] = np.arange(documents.size) - np.repeat(first, size)
+    after = np.empty_like(before)
+    after[order] = np.repeat(first + size - 1, size) - np.arange(documents.size)
+    return np.minimum(before, _ENDS), np.minimum(after, _ENDS)
 
 
 def _before(rows: Rows) -> np.ndarray:
@@ -260,36 +279,34 @@ def _reduce(sums: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @njit(nogil=True, cache=True)
-def _cell_means(
-    columns, effects, document, token, position, cells, weights, has_first, column, out
-):  # fmt: skip
-    """Mean residual of each latent in each cell of the first kind, then of what is left in each of the second."""
+def _cell_means(columns, effects, labels, cells, weights, order, first_kind, column, out):
+    """Mean residual of each latent in each cell of one kind, then of what is left in each of the next."""
     indptr, rows, values = columns
-    of_document, of_token, of_position = effects
-    (cell_1, cell_2), (weight_1, weight_2), (out_1, out_2) = cells, weights, out
-    for m in range(out_1.shape[0]):
+    (document, token, place), (of_document, of_token, of_place) = labels, effects
+    for m in range(out[0].shape[0]):
         for s in range(indptr[m], indptr[m + 1]):
             column[rows[s]] = values[s]
         # In place: the column becomes the residual, of silent rows too.
         for i in range(column.size):
-            column[i] -= of_document[m, document[i]] + of_token[m, token[i]] + of_position[m, position[i]]
-        if has_first:
+            column[i] -= of_document[m, document[i]] + of_token[m, token[i]] + of_place[m, place[i]]
+        for turn in range(first_kind, len(order)):
+            cell, weight, mean = cells[order[turn]], weights[order[turn]], out[order[turn]][m]
             for i in range(column.size):
-                out_1[m, cell_1[i]] += column[i]
-            for c in range(out_1.shape[1]):
-                # Cells that only score rows have keep the prior: no effect.
-                out_1[m, c] = out_1[m, c] / weight_1[c]
-        for i in range(column.size):
-            out_2[m, cell_2[i]] += column[i] - out_1[m, cell_1[i]]
-        for c in range(out_2.shape[1]):
-            out_2[m, c] = out_2[m, c] / weight_2[c]
+                column[i] += mean[cell[i]]
+            mean[:] = 0.0
+            for i in range(column.size):
+                mean[cell[i]] += column[i]
+            # Cells that only score rows have keep the prior: no effect.
+            mean /= weight
+            for i in range(column.size):
+                column[i] -= mean[cell[i]]
         column[:] = 0.0
 
 
 @njit(nogil=True, cache=True)
 def _moments(a, b, codes, group, column_a, column_b, sums, strongest):
     """Sums of x, y, x², y², xy by pair, group of rows and step, and the share of the strongest rows."""
-    domain, document, token, position, cell_1, cell_2 = codes
+    domain, document, token, place, cell_1, cell_2, cell_3 = codes
     residual = np.zeros((2, 6))
     for pair in range(sums.shape[0]):
         for side, column in ((a, column_a), (b, column_b)):
@@ -301,13 +318,14 @@ def _moments(a, b, codes, group, column_a, column_b, sums, strongest):
             for which, side, column in ((0, a, column_a), (1, b, column_b)):
                 # Measured from the mean at every step, which keeps the digits of latents that never rest.
                 x = column[i]
-                explained = side[6][pair, document[i]] + side[7][pair, token[i]] + side[8][pair, position[i]]
+                explained = side[6][pair, document[i]] + side[7][pair, token[i]] + side[8][pair, place[i]]
                 residual[which, 0] = x - side[3][pair]
                 residual[which, 1] = x - side[4][pair, domain[i]]
                 residual[which, 2] = x - side[5][pair, document[i]]
                 residual[which, 3] = x - explained
                 residual[which, 4] = residual[which, 3] - side[9][pair, cell_1[i]]
-                residual[which, 5] = residual[which, 4] - side[10][pair, cell_2[i]]
+                of_pairs = side[10][pair, cell_2[i]] + side[11][pair, cell_3[i]]
+                residual[which, 5] = residual[which, 4] - of_pairs
             g = group[i]
             for step in range(6):
                 x, y = residual[0, step], residual[1, step]
@@ -320,11 +338,11 @@ def _moments(a, b, codes, group, column_a, column_b, sums, strongest):
             total += product
             if product > top[0]:
                 # Sorted, smallest first: ten places are shifted less often than they are compared.
-                place = 0
-                while place + 1 < top.size and top[place + 1] < product:
-                    top[place] = top[place + 1]
-                    place += 1
-                top[place] = product
+                at = 0
+                while at + 1 < top.size and top[at + 1] < product:
+                    top[at] = top[at + 1]
+                    at += 1
+                top[at] = product
         strongest[pair] = top.sum() / total if total > 0 else 0.0
         for side, column in ((a, column_a), (b, column_b)):
             for s in range(side[0][pair], side[0][pair + 1]):

@@ -56,7 +56,7 @@ KINDS = {
     "token": Kind(level="token", decoy=True),
     "position": Kind(level="token", decoy=True),
     "token_or_documents": Kind(level="token", decoy=True),
-    "token_x_position": Kind(level="token", decoy=True),
+    "token_x_position": Kind(level="bigram", decoy=True),
     "end_of_document": Kind(level="token", decoy=True),
     "token_in_domain": Kind(level="token_x_domain", decoy=True),
     "token_in_documents": Kind(level="token_x_domain", decoy=True),

@@ -46,6 +46,17 @@ def _dummies(*labels: np.ndarray) -> np.ndarray:
     return np.concatenate([(label[:, None] == np.unique(label)).astype(float) for label in labels], axis=1)
 
 
+def _joint(rows: Rows, half: np.ndarray) -> np.ndarray:
+    """Dummies of documents, tokens, positions, and up to eight rows from either end of a document."""
+    assert rows.tokens is not None
+    assert rows.positions is not None
+    sizes = np.bincount(rows.documents)
+    starts = np.concatenate([np.minimum(np.arange(size), 8) for size in sizes])
+    ends = np.concatenate([np.minimum(np.arange(size)[::-1], 8) for size in sizes])
+    labels = rows.documents, rows.tokens, rows.positions, starts, ends
+    return _dummies(*(label[half] for label in labels))
+
+
 def _residual(design: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
 
@@ -60,8 +71,9 @@ def test_every_step_is_dense_least_squares(seed: int, offset: float) -> None:
     rows = _rows(seed=seed)
     a, b = _acts(rows, 5, 1 + seed, offset), _acts(rows, 4, 9 + seed)
     parts = _measure(rows, a, b)
-    labels = [label[rows.score] for label in (rows.domains, rows.documents, rows.tokens, rows.positions)]  # type: ignore[index]
-    designs = [np.ones((labels[0].size, 1)), _dummies(labels[0]), _dummies(labels[1]), _dummies(*labels[1:])]
+    labels = [label[rows.score] for label in (rows.domains, rows.documents)]  # type: ignore[index]
+    joint = _joint(rows, rows.score)
+    designs = [np.ones((labels[0].size, 1)), _dummies(labels[0]), _dummies(labels[1]), joint]
     x, y = a[rows.score].toarray()[:, :4], b[rows.score].toarray()[:, ::-1]
     for step, design in enumerate(designs):
         np.testing.assert_allclose(
@@ -83,19 +95,21 @@ def test_cells_are_shrunken_means_of_fit_rows() -> None:
     rows = _rows()
     a = _acts(rows, 3, 4)
     nested = NestedRows(rows, 3.0)
-    first, second = nested.cell_effects(sparse.csc_array(a[rows.fit]))
-    labels = [label[rows.fit] for label in (rows.documents, rows.tokens, rows.positions)]  # type: ignore[index]
-    left = _residual(_dummies(*labels), a[rows.fit].toarray())
-    for cells, effects in ((nested.cells[0][rows.fit], first), (nested.cells[1][rows.fit], second)):
-        expected = np.zeros_like(effects)
-        for cell in np.unique(cells):
-            here = cells == cell
-            expected[:, cell] = left[here].sum(axis=0) / (here.sum() + 3.0)
-        np.testing.assert_allclose(effects, expected, atol=1e-9)
-        left = left - effects[:, cells].T
+    kinds = nested.cell_effects(sparse.csc_array(a[rows.fit]))
+    left = _residual(_joint(rows, rows.fit), a[rows.fit].toarray())
+    cells = [cell[rows.fit] for cell in nested.cells]
+    expected = [np.zeros_like(effects) for effects in kinds]
+    for kind in (0, 1, 2, 1, 2):  # the last two take turns
+        left = left + expected[kind][:, cells[kind]].T
+        for cell in np.unique(cells[kind]):
+            here = cells[kind] == cell
+            expected[kind][:, cell] = left[here].sum(axis=0) / (here.sum() + 3.0)
+        left = left - expected[kind][:, cells[kind]].T
+    for effects, by_hand in zip(kinds, expected, strict=True):
+        np.testing.assert_allclose(effects, by_hand, atol=1e-9)
     unseen = np.setdiff1d(nested.cells[1][rows.score], nested.cells[1][rows.fit])
     assert unseen.size
-    assert not second[:, unseen].any()
+    assert not kinds[1][:, unseen].any()
 
 
 def test_what_only_a_token_within_a_domain_makes_is_gone_after_that_step() -> None:
@@ -105,6 +119,30 @@ def test_what_only_a_token_within_a_domain_makes_is_gone_after_that_step() -> No
     left = _measure(rows, a, b).r.mean(axis=0)
     assert left[3] > 0.5, "neither token nor domain alone makes it"
     assert abs(left[4]) < 0.1
+
+
+def test_what_only_a_token_at_a_position_makes_is_gone_after_the_last_step() -> None:
+    rng, rows = np.random.default_rng(0), _rows(24_000)
+    assert rows.tokens is not None
+    assert rows.positions is not None
+    eligible = ((rows.tokens < 3) & (rows.positions % 4 == rows.tokens))[:, None]
+    a, b = (sparse.csr_matrix(1.0 * (eligible & (rng.random((rows.n_rows, 8)) < 0.9))) for _ in range(2))
+    left = _measure(rows, a, b).r.mean(axis=0)
+    assert left[4] > 0.5, "neither token nor position alone makes it"
+    assert abs(left[5]) < 0.2
+
+
+def test_what_only_the_ends_of_documents_make_is_gone_beside_tokens() -> None:
+    rng, rows = np.random.default_rng(0), _rows(12_000)
+    last = np.append(rows.documents[1:] != rows.documents[:-1], True)
+    first = np.roll(last, 1)
+    for eligible in (first, last):
+        a, b = (
+            sparse.csr_matrix(1.0 * (eligible[:, None] & (rng.random((rows.n_rows, 8)) < 0.9))) for _ in "ab"
+        )
+        left = _measure(rows, a, b).r.mean(axis=0)
+        assert left[2] > 0.5
+        assert abs(left[3]) < 0.2
 
 
 def test_a_pair_made_by_one_source_does_not_survive_without_it() -> None:
