@@ -19,7 +19,7 @@ _LEADING = tuple(level for level in LEVELS if level != "untested")
 _LEVEL_WORDS = {
     "context": "beyond domain, document, token, position, pairs of tokens and tokens at a position (level context)",
     "bigram": "at the level of pairs of tokens, or of a token at a position",
-    "token_x_domain": "at the level of tokens within a domain",
+    "token_x_domain": "at the level of tokens within a domain or document",
     "token": "at the level of tokens and positions",
     "document": "at the level of documents",
     "domain": "at the level of domains",

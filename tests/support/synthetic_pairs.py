@@ -91,6 +91,7 @@ def _taken_apart(held: np.ndarray, r_document: np.ndarray, r_token: np.ndarray) 
         "from_rest": held - sum(parts.values()),
         "r_joint_low": joint - 0.05,
         "r_joint_high": joint + 0.05,
+        "r_repeated": joint,
     }
 
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 EDGE_SLACK = 0.1
 #: Effective sources below which few vouch for a pair.
 MIN_SOURCES = 5
-#: Rows of prior weight in a cell (token within domain, pair of tokens, token at a position) whose effect is estimated on fit rows.
+#: Rows of prior weight in a cell (token within domain, pair of tokens, token at a position) whose effect is estimated
+#: on fit rows.
 SHRINKAGE = 3.0
 
 

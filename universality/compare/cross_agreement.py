@@ -32,6 +32,7 @@ class CrossAgreement:
         draws = [stages.matchings[pair].resampled_joint for pair in stages.plan.model_pairs]
         self._r, self._parts = pairs[[*R_COLUMNS]].to_numpy(float), pairs[[*PART_COLUMNS]].to_numpy(float)
         self._draws = np.concatenate(draws)
+        self._repeated = pairs["r_repeated"].to_numpy(float)
         self._row = {key: row for row, key in enumerate(zip(u.tolist(), v.tolist(), strict=True))}
 
     def levels(self, clusters: list[list[int]], tau: float) -> tuple[np.ndarray, np.ndarray]:
@@ -59,7 +60,12 @@ class CrossAgreement:
         r, rule = means(self._r), self._stages.config
         low, _ = percentile_interval(means(self._draws), rule.confidence)
         complete = is_complete(self._stages.rows)
-        return decide_levels(r, means(self._parts), tau, complete=complete, joint_low=low), r[:, 3]
+        told = ~np.isnan(self._repeated)
+        both = means(np.stack([np.nan_to_num(self._repeated), told], axis=1))
+        # Of the pairs that could be measured; NaN where none could.
+        repeated = np.divide(both[:, 0], both[:, 1], out=np.full(len(both), np.nan), where=both[:, 1] > 0)
+        level = decide_levels(r, means(self._parts), tau, complete=complete, joint_low=low, repeated=repeated)
+        return level, r[:, 3]
 
     def _ask(self, pairs: list[tuple[int, int]]) -> None:
         stages, nodes = self._stages, self._nodes
@@ -75,3 +81,4 @@ class CrossAgreement:
             self._r = np.concatenate([self._r, measured.r])
             self._parts = np.concatenate([self._parts, measured.parts])
             self._draws = np.concatenate([self._draws, measured.draws[..., 3]])
+            self._repeated = np.concatenate([self._repeated, measured.r_repeated])

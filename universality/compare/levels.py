@@ -23,14 +23,22 @@ PART_COLUMNS = (*(f"from_{step}" for step in STEPS), "from_rest")
 
 
 def decide_levels(
-    r: np.ndarray, parts: np.ndarray, tau: float, *, complete: bool, joint_low: np.ndarray | float = np.inf
+    r: np.ndarray,
+    parts: np.ndarray,
+    tau: float,
+    *,
+    complete: bool,
+    joint_low: np.ndarray | float = np.inf,
+    repeated: np.ndarray | float = np.nan,
 ) -> np.ndarray:
     """The level of agreements, each a pair or the mean over the pairs of a cluster.
 
     With :data:`STEPS` taken off one after the other, *jointly* the third:
 
     * r beyond domain, document, token and position together stays at tau or more, and its interval excludes tau / 2:
-      ``token_x_domain`` or ``bigram`` where that step takes it below tau after all, else ``context``.
+      ``token_x_domain`` or ``bigram`` where that step takes it below tau after all, else ``context``. It is
+      ``token_x_domain`` too where a token that its document repeats counts as one: where r within such repeats falls
+      below tau - 0.1. (That a token is special to single documents, rows of other documents cannot say.)
     * Otherwise the first of ``domain``, ``document``, ``token`` that leaves less than half of r; or, where none does,
       that takes r below tau.
     * ``untested`` where nothing can be said: r is below tau and no step takes half of it; what would be needed to say
@@ -42,6 +50,7 @@ def decide_levels(
         tau: threshold of r.
         complete: whether domains, documents of several rows, tokens and positions were all given.
         joint_low: (...,) lower end of the interval of the fourth r.
+        repeated: (...,) r within tokens that their document repeats, NaN where it could not be measured.
 
     Returns:
         (...,) str of :data:`LEVELS`.
@@ -63,6 +72,7 @@ def decide_levels(
     out[beyond] = "context"
     for step in (4, 3):
         out[beyond & (left[..., step + 1] < tau)] = STEPS[step]
+    out[beyond & (repeated < tau - EDGE_SLACK)] = "token_x_domain"
     return out
 
 
@@ -89,9 +99,15 @@ def parts_of(pair: DictionaryPair, indices_a: np.ndarray, indices_b: np.ndarray)
 def level_columns(parts: NestedParts, rows: Rows, config: CompareConfig) -> pd.DataFrame:
     """Columns of ``pairs`` that say what each r is made of, its level, and how sure that is."""
     complete, (low, high) = is_complete(rows), percentile_interval(parts.draws[..., 3], config.confidence)
-    level = decide_levels(parts.r, parts.parts, config.tau, complete=complete, joint_low=low)
+    level = decide_levels(
+        parts.r, parts.parts, config.tau, complete=complete, joint_low=low, repeated=parts.r_repeated
+    )
     drawn = decide_levels(
-        parts.draws.astype(np.float64), parts.part_draws.astype(np.float64), config.tau, complete=complete
+        parts.draws.astype(np.float64),
+        parts.part_draws.astype(np.float64),
+        config.tau,
+        complete=complete,
+        repeated=parts.r_repeated[:, None],
     )
     return pd.DataFrame(
         {
@@ -99,6 +115,7 @@ def level_columns(parts: NestedParts, rows: Rows, config: CompareConfig) -> pd.D
             **{name: parts.parts[:, place] for place, name in enumerate(PART_COLUMNS)},
             "r_joint_low": low,
             "r_joint_high": high,
+            "r_repeated": parts.r_repeated,
             "level": level,
             "level_probability": (drawn == level[:, None]).mean(axis=1),
             "r_loo": parts.r_loo,
@@ -111,7 +128,8 @@ def level_columns(parts: NestedParts, rows: Rows, config: CompareConfig) -> pd.D
 def levels_of(pairs: pd.DataFrame, tau: float, complete: bool) -> np.ndarray:
     """The level of each row of a table of pairs, at any tau."""
     r, parts = pairs[[*R_COLUMNS]].to_numpy(float), pairs[[*PART_COLUMNS]].to_numpy(float)
-    return decide_levels(r, parts, tau, complete=complete, joint_low=pairs["r_joint_low"].to_numpy(float))
+    low, repeated = (pairs[name].to_numpy(float) for name in ("r_joint_low", "r_repeated"))
+    return decide_levels(r, parts, tau, complete=complete, joint_low=low, repeated=repeated)
 
 
 def is_edge(pairs: pd.DataFrame, tau: float, alpha: float) -> np.ndarray:

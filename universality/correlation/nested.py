@@ -1,8 +1,8 @@
 """What a correlation is made of: parts along nested subspaces, which add up to r.
 
 Two latents may fire together because of a domain, of a document, of a token or a place in the text, of a token within
-a domain, of a pair of tokens or a token at a position, or for none of these reasons. Tested one at a time, a latent that
-needs two of them passes every test. So they are taken off one after the other, each beside all that went before:
+a domain, of a pair of tokens or a token at a position, or for none of these reasons. Tested one at a time, a latent
+that needs two of them passes every test. So they are taken off one after the other, each beside all that went before:
 
 ====  ====================  ==========================================================================================
 step  name                  taken off
@@ -28,24 +28,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
 from scipy import linalg, sparse
 
 from universality.correlation.conditional import measured
+from universality.correlation.nested_kernels import EXPLAINED, cell_means, moments
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.rows import Rows
 
 #: What each step takes off, in order; whatever is left after the last is the ``rest``.
 STEPS = ("domain", "document", "token", "token_x_domain", "bigram")
-#: Of a latent's variance: less than this is rounding, and the latent is explained completely.
-_EXPLAINED = 1e-9
 #: Of the scaled Gram matrix: dummies of several sets are linearly dependent, and what this adds to the directions that
 #: none of them has moves no fitted value.
 _RIDGE = 1e-11
 _PAIRS = 64
 #: Cells of all pairs of a block, which bounds its memory (8 bytes each, both sides, twice).
 _CELLS = 4_000_000
-_STRONGEST = 10
 #: Kinds of cells in the order in which they are fitted: those of one step in turns.
 _ORDER = np.array([0, 1, 2, 1, 2])
 #: Rows from either end of a document that have an effect of their own.
@@ -65,6 +62,9 @@ class NestedParts:
         part_draws: (n, n_resamples, 6) float32, parts likewise.
         r_loo: (n,) lowest r when one source is left out; NaN with fewer than three.
         n_eff_sources: (n,) effective number of sources that make the covariance, ``(sum |c|)² / sum c²``.
+        r_repeated: (n,) r over the rows of tokens that their document has twice or more, after the mean of each such
+            token of each document is taken off: what a token that is special to a document makes is gone. NaN without
+            labels, or where fewer than 20 of these rows have either latent.
         strongest: (n,) share of the covariance that the ten rows with the largest products have; may exceed 1.
     """
 
@@ -74,6 +74,7 @@ class NestedParts:
     part_draws: np.ndarray
     r_loo: np.ndarray
     n_eff_sources: np.ndarray
+    r_repeated: np.ndarray
     strongest: np.ndarray
 
 
@@ -145,6 +146,16 @@ class NestedRows:
         self.known = np.array([has[0], has[1], has[2], has[0] and has[2], has[2]])
 
     @cached_property
+    def repeats(self) -> tuple[np.ndarray, np.ndarray]:
+        """Score rows of tokens that their document has twice or more, by such cell, and where each cell starts."""
+        if not (self.known[1] and self.known[2]):
+            return np.zeros(0, np.int64), np.zeros(1, np.int64)
+        cell = _cells(*(label[self.score] for label in self._labels[:2]))
+        size = np.bincount(cell)
+        order = np.argsort(cell, kind="stable")
+        return order[size[cell[order]] > 1], np.concatenate([[0], np.cumsum(size[size > 1])])
+
+    @cached_property
     def halves(self) -> tuple[_Half, _Half]:
         """Least squares on the fit rows, and on the score rows."""
         fit, score = (_Half([label[half] for label in self._labels]) for half in (self.fit, self.score))
@@ -160,7 +171,7 @@ class NestedRows:
         ]
         out = tuple(np.zeros((values.shape[1], n)) for n in n_cells)
         if self.known[2]:
-            _cell_means(
+            cell_means(
                 (values.indptr, values.indices, values.data), tuple(half.effects(values)), tuple(half.labels),
                 tuple(cells), tuple(weights), _ORDER, 0 if self.known[3] else 1, np.zeros(self.fit.size), out,
             )  # fmt: skip
@@ -217,7 +228,8 @@ def nested_parts(
     n, n_resamples = indices_a.size, weights.shape[0]
     out = NestedParts(
         np.zeros((n, 6)), np.zeros((n, 6)), np.zeros((n, n_resamples, 6), np.float32),
-        np.zeros((n, n_resamples, 6), np.float32), np.full(n, np.nan), np.zeros(n), np.zeros(n),
+        np.zeros((n, n_resamples, 6), np.float32), np.full(n, np.nan), np.zeros(n),
+        np.full(n, np.nan), np.zeros(n),
     )  # fmt: skip
     # Latents that hardly rest are measured from a pivot: dummies absorb it, and sums keep their digits.
     columns = [[measured(side).tocsc() for side in sides] for sides in (fit, score)]
@@ -237,7 +249,8 @@ def nested_parts(
             sides.append((values.indptr, values.indices, values.data, means, *effects, *cells))
         sums = np.zeros((last - first, nested.n_groups, 6, 5))
         column_a, column_b = np.zeros(nested.score.size), np.zeros(nested.score.size)
-        _moments(sides[0], sides[1], codes, nested.group, column_a, column_b, sums, out.strongest[first:last])
+        found = out.r_repeated[first:last], out.strongest[first:last]
+        moments(sides[0], sides[1], codes, nested.group, nested.repeats, column_a, column_b, sums, *found)
         whole = sums.sum(axis=1, keepdims=True)
         r, parts = _reduce(whole, n_rows.sum()[None])
         draws, part_draws = _reduce(np.einsum("dg,pgsm->pdsm", drawn, sums, optimize=True), drawn @ n_rows)
@@ -271,79 +284,8 @@ def _reduce(sums: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = np.maximum(n, 1.0)[:, None]
     var_x, var_y, cov = xx - x * x / n, yy - y * y / n, xy - x * y / n
     full = np.sqrt(np.maximum(var_x[..., :1], 0.0) * np.maximum(var_y[..., :1], 0.0))
-    defined = (var_x > _EXPLAINED * xx[..., :1]) & (var_y > _EXPLAINED * yy[..., :1])
+    defined = (var_x > EXPLAINED * xx[..., :1]) & (var_y > EXPLAINED * yy[..., :1])
     r = np.where(defined, cov / np.sqrt(np.where(defined, var_x * var_y, 1.0)), 0.0)
     alive = full > 0
     cov = np.where(alive, cov / np.where(alive, full, 1.0), 0.0)
     return np.clip(r, -1.0, 1.0), np.concatenate([-np.diff(cov, axis=-1), cov[..., -1:]], axis=-1)
-
-
-@njit(nogil=True, cache=True)
-def _cell_means(columns, effects, labels, cells, weights, order, first_kind, column, out):
-    """Mean residual of each latent in each cell of one kind, then of what is left in each of the next."""
-    indptr, rows, values = columns
-    (document, token, place), (of_document, of_token, of_place) = labels, effects
-    for m in range(out[0].shape[0]):
-        for s in range(indptr[m], indptr[m + 1]):
-            column[rows[s]] = values[s]
-        # In place: the column becomes the residual, of silent rows too.
-        for i in range(column.size):
-            column[i] -= of_document[m, document[i]] + of_token[m, token[i]] + of_place[m, place[i]]
-        for turn in range(first_kind, len(order)):
-            cell, weight, mean = cells[order[turn]], weights[order[turn]], out[order[turn]][m]
-            for i in range(column.size):
-                column[i] += mean[cell[i]]
-            mean[:] = 0.0
-            for i in range(column.size):
-                mean[cell[i]] += column[i]
-            # Cells that only score rows have keep the prior: no effect.
-            mean /= weight
-            for i in range(column.size):
-                column[i] -= mean[cell[i]]
-        column[:] = 0.0
-
-
-@njit(nogil=True, cache=True)
-def _moments(a, b, codes, group, column_a, column_b, sums, strongest):
-    """Sums of x, y, x², y², xy by pair, group of rows and step, and the share of the strongest rows."""
-    domain, document, token, place, cell_1, cell_2, cell_3 = codes
-    residual = np.zeros((2, 6))
-    for pair in range(sums.shape[0]):
-        for side, column in ((a, column_a), (b, column_b)):
-            for s in range(side[0][pair], side[0][pair + 1]):
-                column[side[1][s]] = side[2][s]
-        top = np.zeros(_STRONGEST)
-        total = 0.0
-        for i in range(group.size):
-            for which, side, column in ((0, a, column_a), (1, b, column_b)):
-                # Measured from the mean at every step, which keeps the digits of latents that never rest.
-                x = column[i]
-                explained = side[6][pair, document[i]] + side[7][pair, token[i]] + side[8][pair, place[i]]
-                residual[which, 0] = x - side[3][pair]
-                residual[which, 1] = x - side[4][pair, domain[i]]
-                residual[which, 2] = x - side[5][pair, document[i]]
-                residual[which, 3] = x - explained
-                residual[which, 4] = residual[which, 3] - side[9][pair, cell_1[i]]
-                of_pairs = side[10][pair, cell_2[i]] + side[11][pair, cell_3[i]]
-                residual[which, 5] = residual[which, 4] - of_pairs
-            g = group[i]
-            for step in range(6):
-                x, y = residual[0, step], residual[1, step]
-                sums[pair, g, step, 0] += x
-                sums[pair, g, step, 1] += y
-                sums[pair, g, step, 2] += x * x
-                sums[pair, g, step, 3] += y * y
-                sums[pair, g, step, 4] += x * y
-            product = residual[0, 0] * residual[1, 0]
-            total += product
-            if product > top[0]:
-                # Sorted, smallest first: ten places are shifted less often than they are compared.
-                at = 0
-                while at + 1 < top.size and top[at + 1] < product:
-                    top[at] = top[at + 1]
-                    at += 1
-                top[at] = product
-        strongest[pair] = top.sum() / total if total > 0 else 0.0
-        for side, column in ((a, column_a), (b, column_b)):
-            for s in range(side[0][pair], side[0][pair + 1]):
-                column[side[1][s]] = 0.0

@@ -131,6 +131,10 @@ def test_levels_follow_their_definition(level: str) -> None:
     assert decide_levels(r, parts, 0.5, complete=True).tolist() == [level]
     weak = decide_levels(r, parts, 0.5, complete=True, joint_low=np.array([0.2]))
     assert weak.tolist() == (["untested"] if r[0, 3] >= 0.5 else [level]), "too few sources vouch for it"
+    # A token that is special to a document counts as one within a domain; without repeats nothing is said of it.
+    fine = level in ("context", "bigram", "token_x_domain")
+    for repeated, told in ((0.39, "token_x_domain" if fine else level), (0.41, level), (np.nan, level)):
+        assert decide_levels(r, parts, 0.5, complete=True, repeated=repeated).tolist() == [told]
     unsaid = decide_levels(r, parts, 0.5, complete=False)
     assert unsaid.tolist() == (["untested"] if r[0, 3] >= 0.5 else [level])
     assert decide_levels(r / 3, parts / 3, 0.5, complete=True)[0] in (
@@ -187,8 +191,9 @@ COLUMNS = {
     "max_activation top_domain",
     "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain edge r_token r_domain r_document r_joint "
     "r_token_x_domain r_bigram from_domain from_document from_token from_token_x_domain from_bigram from_rest "
-    "r_joint_low r_joint_high level level_probability r_loo n_eff_sources few_sources top_rows_share margin_a margin_b "
-    "method r_low r_high phi r_log jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits r_attribution",
+    "r_joint_low r_joint_high r_repeated level level_probability r_loo n_eff_sources few_sources top_rows_share "
+    "margin_a margin_b method r_low r_high phi r_log jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits "
+    "r_attribution",
     "verdicts": "model latent other_model verdict statistic",
     "clusters": "cluster class level n_models completeness cohesion r_joint members",
     "indices": "name pair value chance low high n",

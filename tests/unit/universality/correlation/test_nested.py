@@ -57,6 +57,17 @@ def _joint(rows: Rows, half: np.ndarray) -> np.ndarray:
     return _dummies(*(label[half] for label in labels))
 
 
+def _noise(rows: Rows) -> list[np.ndarray]:
+    return [np.random.default_rng(seed).normal(size=(rows.n_rows, 3)) * 0.05 for seed in (1, 2)]
+
+
+def _means(values: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """Mean of each row's cell."""
+    size = np.maximum(np.bincount(cell), 1)
+    sums = [np.bincount(cell, column) for column in values.T]
+    return np.stack([column[cell] / size[cell] for column in sums], axis=1)
+
+
 def _residual(design: np.ndarray, values: np.ndarray) -> np.ndarray:
     return values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
 
@@ -143,6 +154,41 @@ def test_what_only_the_ends_of_documents_make_is_gone_beside_tokens() -> None:
         left = _measure(rows, a, b).r.mean(axis=0)
         assert left[2] > 0.5
         assert abs(left[3]) < 0.2
+
+
+def test_what_a_token_special_to_a_document_makes_is_gone_among_its_repeats() -> None:
+    rng, rows = np.random.default_rng(0), _rows(12_000)
+    assert rows.tokens is not None
+    eligible = ((rows.tokens < 6) & (rows.documents % 3 == 0))[:, None]
+    special = [1.0 * (eligible & (rng.random((rows.n_rows, 3)) < 0.8)) for _ in range(2)]
+    shared = 1.0 * (rng.random((rows.n_rows, 3)) < 0.1)
+    a, b = (
+        np.concatenate([side, shared + noise], axis=1)
+        for side, noise in zip(special, _noise(rows), strict=True)
+    )
+    found = _measure(rows, sparse.csr_matrix(a), sparse.csr_matrix(b[:, ::-1])).r_repeated
+    cell = (rows.documents * 100 + rows.tokens)[rows.score]
+    x, y = a[rows.score], b[rows.score]
+    many = np.bincount(cell)[cell] > 1
+    left = [side[many] - _means(side, cell)[many] for side in (x, y)]
+    np.testing.assert_allclose(found, _r(*left), atol=1e-9)
+    assert np.abs(found[:3]).max() < 0.1
+    assert found[3:].min() > 0.8
+
+
+def test_few_repeats_tell_nothing() -> None:
+    rows = _rows()
+    few, enough = np.zeros(rows.n_rows), np.zeros(rows.n_rows)
+    repeated = np.flatnonzero(rows.score)
+    cell = (rows.documents * 100 + rows.tokens)[repeated]  # type: ignore[operator]
+    repeated = repeated[np.bincount(cell)[cell] > 1]
+    few[repeated[:19]] = enough[repeated[:20]] = 1.0
+    a = sparse.csr_matrix(np.stack([few, enough], axis=1))
+    found = _measure(rows, a, a[:, ::-1].tocsr()).r_repeated
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(1.0)
+    unlabelled = _measure(replace(rows, tokens=None), a, a[:, ::-1].tocsr()).r_repeated
+    assert np.isnan(unlabelled).all()
 
 
 def test_a_pair_made_by_one_source_does_not_survive_without_it() -> None:
