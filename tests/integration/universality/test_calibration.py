@@ -143,9 +143,10 @@ def believe_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def domain_decoys_called_finer() -> float:
-    table = pooled(calibrate([NOISE], ("assignment",), n_seeds=2, world=DOMAINS, threads=1)).set_index(
-        "class"
-    )
+    # What fires in a third of a domain agrees at r = 0.1 to 0.4: below that, nothing is called anything.
+    rule = CompareConfig(n_resamples=20, tau=0.15)
+    found = calibrate([NOISE], ("assignment",), n_seeds=2, world=DOMAINS, config=rule, threads=1)
+    table = pooled(found).set_index("class")
     assert table.loc["decoy_domain", "n_called"] >= 20
     return table["fdr"].to_dict()["decoy_domain"]
 
