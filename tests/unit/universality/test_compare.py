@@ -207,8 +207,8 @@ COLUMNS = {
     "tau_curve": "tau class level n_features",
     "k_of_m": "k n_clusters n_features fraction",
     "candidates": "model_a latent_a model_b latent_b rank r",
-    "domains": "domain model latent n_rows mcc sensitivity specificity auroc partner_model partner_latent r r_token "
-    "level nearest_neuron neuron_r untrained_r proxy_r",
+    "domains": "domain model latent n_rows n_sources mcc sensitivity specificity auroc partner_model partner_latent r "
+    "r_token level nearest_neuron neuron_r untrained_r proxy_r",
 }
 
 
