@@ -62,17 +62,11 @@ def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:
 
 @remembered()
 def specific_features(stored: StoredComparison) -> pd.DataFrame:
-    """Features without a partner in any other model, with their first verdict; those that are missing elsewhere first.
-
-    Runs of before have no groups: all of theirs are ``untested``.
-    """
+    """Features without a partner in any other model, with their first verdict; the missing ones first."""
     features = stored.table("features")
     specific = features[(features["status"] == "alive") & (features["class"] == "specific")]
-    group = specific["group"] if "group" in specific else pd.Series("untested", index=specific.index)
-    specific = specific.assign(
-        id=feature_ids(specific), verdict=specific["verdict"].fillna("untested"), group=group,
-        others=group != "missing",
-    )  # fmt: skip
+    verdict, others = specific["verdict"].fillna("untested"), specific["group"] != "missing"
+    specific = specific.assign(id=feature_ids(specific), verdict=verdict, others=others)
     order = specific.sort_values(
         ["others", "best_r"], ascending=[True, False], kind="stable", ignore_index=True
     )

@@ -119,6 +119,20 @@ def n_score_sources(run: Run) -> int | None:
     return int(np.unique(_whole(tokens.array("row_source"))[score]).size)
 
 
+def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.DataFrame:
+    """A run's table with the columns that runs of before lack and readers ask for.
+
+    Their features are in no group that could be told; their edges were those beyond chance at tau, whoever made them.
+    """
+    if name == "features" and "group" not in frame:
+        return frame.assign(group=np.where(frame["status"] == "alive", "untested", None))
+    if name == "pairs" and "edge" not in frame:
+        compare = (record.get("recipe") or {}).get("compare") or {}
+        beyond = (frame["q"] < compare.get("alpha", 0.05)) & (frame["r_held_out"] >= compare.get("tau", 0.5))
+        return frame.assign(edge=beyond, few_sources=False)
+    return frame
+
+
 class StoredComparison:
     """One comparison of one run: tables, settings, text, activations and models, each read when it is asked for.
 
@@ -171,7 +185,7 @@ class StoredComparison:
             TableMissing: no finished step has made it yet.
             StoreError: a file of it is damaged or gone.
         """
-        frame = self.run.table(name)
+        frame = as_of_now(name, self.run.table(name), self.record)
         if "comparison_id" not in frame.columns:
             return frame
         rows = frame[frame["comparison_id"] == self.comparison]

@@ -23,6 +23,7 @@ from pipelines.report.side_by_side import RunComparison, beside_values, run_comp
 from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
 from results.export import csv_bytes, parquet_bytes
 from results.pins import pinned_rows
+from results.stored_comparison import as_of_now
 from storage import ArtifactCorrupt, Run, TableMissing
 
 #: The step that makes a table; of all others it is "comparison", or makes no sense without one.
@@ -129,7 +130,7 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
     tables: dict[str, pd.DataFrame] = {}
     for name in TABLES:
         try:
-            tables[name] = run.table(name)
+            tables[name] = as_of_now(name, run.table(name), run.record)
         except TableMissing:
             if _is_planned(name, nodes):
                 missing.append(f"table `{name}`")

@@ -12,7 +12,7 @@ import pytest
 from synthetic_run import write_synthetic_run
 
 from results import stored_comparison
-from results.stored_comparison import StoredComparison, comparisons_of, evidence_node, latents_node
+from results.stored_comparison import StoredComparison, as_of_now, comparisons_of, evidence_node, latents_node
 from storage import ArtifactMissing, TableMissing, open_store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -149,3 +149,13 @@ def test_only_one_file_spells_the_names_of_nodes():
     own = spelled.pop("results/stored_comparison.py")
     assert len(own) >= 8, "the search must see what it looks for"
     assert not [place for places in spelled.values() for place in places]
+
+
+def test_tables_of_runs_of_before_get_the_columns_that_readers_ask_for() -> None:
+    features = pd.DataFrame({"status": ["alive", "dead"]})
+    assert as_of_now("features", features, {})["group"].tolist() == ["untested", None]
+    pairs = pd.DataFrame({"q": [0.01, 0.01, 0.2], "r_held_out": [0.7, 0.55, 0.9]})
+    record = {"recipe": {"compare": {"tau": 0.6}}}
+    assert as_of_now("pairs", pairs, record)["edge"].tolist() == [True, False, False]
+    tables = {"features": features.assign(group="missing"), "pairs": pairs.assign(edge=True), "k_of_m": pairs}
+    assert all(as_of_now(name, table, record) is table for name, table in tables.items())
