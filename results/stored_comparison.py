@@ -125,7 +125,7 @@ def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.D
     Their features are in no group that could be told; their edges were those beyond chance at tau, whoever made them.
     """
     if name == "features" and "group" not in frame:
-        return frame.assign(group=np.where(frame["status"] == "alive", "untested", None))
+        return frame.assign(group=frame["status"].map({"alive": "untested"}).astype(object))
     if name == "pairs" and "edge" not in frame:
         compare = (record.get("recipe") or {}).get("compare") or {}
         beyond = (frame["q"] < compare.get("alpha", 0.05)) & (frame["r_held_out"] >= compare.get("tau", 0.5))

@@ -153,7 +153,7 @@ def test_only_one_file_spells_the_names_of_nodes():
 
 def test_tables_of_runs_of_before_get_the_columns_that_readers_ask_for() -> None:
     features = pd.DataFrame({"status": ["alive", "dead"]})
-    assert as_of_now("features", features, {})["group"].tolist() == ["untested", None]
+    assert as_of_now("features", features, {})["group"].fillna("").tolist() == ["untested", ""]
     pairs = pd.DataFrame({"q": [0.01, 0.01, 0.2], "r_held_out": [0.7, 0.55, 0.9]})
     record = {"recipe": {"compare": {"tau": 0.6}}}
     assert as_of_now("pairs", pairs, record)["edge"].tolist() == [True, False, False]
