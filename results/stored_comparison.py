@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from results.older_runs import as_of_now
 from results.remembering import remembered
 from storage.errors import TableMissing
 
@@ -117,20 +118,6 @@ def n_score_sources(run: Run) -> int | None:
         return None
     score = ~_whole(tokens.array("row_fit")).astype(bool)
     return int(np.unique(_whole(tokens.array("row_source"))[score]).size)
-
-
-def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.DataFrame:
-    """A run's table with the columns that runs of before lack and readers ask for.
-
-    Their features are in no group that could be told; their edges were those beyond chance at tau, whoever made them.
-    """
-    if name == "features" and "group" not in frame:
-        return frame.assign(group=frame["status"].map({"alive": "untested"}).astype(object))
-    if name == "pairs" and "edge" not in frame:
-        compare = (record.get("recipe") or {}).get("compare") or {}
-        beyond = (frame["q"] < compare.get("alpha", 0.05)) & (frame["r_held_out"] >= compare.get("tau", 0.5))
-        return frame.assign(edge=beyond, few_sources=False)
-    return frame
 
 
 class StoredComparison:

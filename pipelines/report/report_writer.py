@@ -22,8 +22,8 @@ from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
 from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
 from results.export import csv_bytes, parquet_bytes
+from results.older_runs import as_of_now
 from results.pins import pinned_rows
-from results.stored_comparison import as_of_now
 from storage import ArtifactCorrupt, Run, TableMissing
 
 #: The step that makes a table; of all others it is "comparison", or makes no sense without one.

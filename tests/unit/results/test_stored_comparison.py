@@ -12,7 +12,8 @@ import pytest
 from synthetic_run import write_synthetic_run
 
 from results import stored_comparison
-from results.stored_comparison import StoredComparison, as_of_now, comparisons_of, evidence_node, latents_node
+from results.older_runs import as_of_now
+from results.stored_comparison import StoredComparison, comparisons_of, evidence_node, latents_node
 from storage import ArtifactMissing, TableMissing, open_store
 
 ROOT = Path(__file__).resolve().parents[3]
