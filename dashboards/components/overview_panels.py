@@ -32,14 +32,15 @@ def draw(view: View) -> None:
 
 def made_of(view: View) -> None:
     """What the agreement is made of: between models, within one model, between untrained models."""
-    agreement = view.optional("agreement")
-    if agreement is None or (parts := figure_frames.agreement_parts(agreement)).empty:
-        return
     note = (
         "The summed held-out r of matched pairs, by what makes it: each part beyond all before it. Two SAEs of one "
         "model are the most that can be expected, untrained models what needs no training."
     )
     with panel("What the agreement is made of", note):
+        agreement = view.optional("agreement")
+        if agreement is None or (parts := figure_frames.agreement_parts(agreement)).empty:
+            nothing("This run has no matched pairs, or is of a version that did not take r apart.")
+            return
         st.altair_chart(charts.parts_chart(parts))
         st.html(charts.parts_legend())
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from universality.compare.agreement import reproduced_shares
+from universality.compare.agreement import held_in_draws, reproduced_shares
 from universality.compare.levels import LEVELS
 from universality.compare.neurons import NeuronMatching, index_table
 from universality.compare.pair_plan import Pair, pair_name
@@ -175,7 +175,7 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
             name not in ("all", "untested") and nobody_could_tell
         ):
             continue
-        draws = (matching.resampled >= config.tau) & (beyond & of_level)[:, None]
+        draws = held_in_draws(matching, name, config.tau) & (beyond & of_level)[:, None]
         value = float(matched.sum() / n)
         low, high = centred_interval(value, draws.sum(axis=0) / n, config.confidence)
         suffix = "" if name == "all" else f"_{name}"
