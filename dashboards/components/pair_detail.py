@@ -84,7 +84,7 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
              "Held-out r after document, token and position are removed together, with its 95 % interval over "
              "sources. At the threshold or above the match is more than any of these."),
         Fact("beyond pairs", n("r_bigram"), "tokens in domains, bigrams out",
-             "The same after tokens within a domain and pairs of tokens are removed too."),
+             "The same after tokens within a domain, pairs of tokens and tokens at a position are removed too."),
         Fact("P(level)", words.share(row.get("level_probability")), str(row["level"]),
              "Share of resamples of the sources in which the pair has the same level."),
         Fact("without a source", n("r_loo"), "its strongest left out",
