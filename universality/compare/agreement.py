@@ -83,12 +83,11 @@ def reproduced_shares(stages: Stages) -> list[tuple[Index, str]]:
                 wanted = own if level == "all" else own[own == level]
                 if not len(wanted):
                     continue
-                edge = matching.pairs["edge"].to_numpy(bool)
-                if level != "all":
-                    edge = edge & (matching.pairs["level"] == level).to_numpy()
-                here = edge & np.isin(theirs, wanted.index.to_numpy())
+                edge = matching.pairs["edge"].to_numpy(bool) & np.isin(theirs, wanted.index.to_numpy())
+                here = edge if level == "all" else edge & (matching.pairs["level"] == level).to_numpy()
                 value = float(here.sum() / len(wanted))
-                drawn = held_in_draws(matching, level, config.tau)[here].sum(axis=0) / len(wanted)
+                # Edges of other levels may have this one in a resample.
+                drawn = held_in_draws(matching, level, config.tau)[edge].sum(axis=0) / len(wanted)
                 low, high = centred_interval(value, drawn, config.confidence)
                 name = "reproduced" if level == "all" else f"reproduced_{level}"
                 index = Index(name, value, chance, len(wanted), max(low, 0.0), min(high, 1.0))
@@ -97,16 +96,9 @@ def reproduced_shares(stages: Stages) -> list[tuple[Index, str]]:
 
 
 def held_in_draws(matching: PairMatching, level: str, tau: float) -> np.ndarray:
-    """(n_pairs, n_resamples) in which resamples of the sources a pair of that level would still be an edge of it.
-
-    Of the levels beyond the token r_joint is drawn too; what else an edge or a level needs is not drawn again, and
-    pairs of other levels that might join are left out: only the spread of the count is read, around what was counted.
-    """
+    """(n_pairs, n_resamples) in which resamples of the sources r reaches tau and the level is that one ("all": any)."""
     held = matching.resampled >= tau
-    return held & (matching.resampled_joint >= tau) if level in _BEYOND_TOKENS else held
-
-
-_BEYOND_TOKENS = ("token_x_domain", "bigram", "context")
+    return held if level == "all" else held & (matching.resampled_level == LEVELS.index(level))
 
 
 def _edges(pairs: pd.DataFrame, side: str) -> pd.Series:

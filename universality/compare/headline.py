@@ -175,7 +175,7 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
             name not in ("all", "untested") and nobody_could_tell
         ):
             continue
-        draws = held_in_draws(matching, name, config.tau) & (beyond & of_level)[:, None]
+        draws = held_in_draws(matching, name, config.tau) & beyond[:, None]
         value = float(matched.sum() / n)
         low, high = centred_interval(value, draws.sum(axis=0) / n, config.confidence)
         suffix = "" if name == "all" else f"_{name}"

@@ -96,18 +96,19 @@ def parts_of(pair: DictionaryPair, indices_a: np.ndarray, indices_b: np.ndarray)
     return nested_parts(pair.fit, pair.score, indices_a, indices_b, nested, weights, threads=pair.threads)
 
 
-def level_columns(parts: NestedParts, rows: Rows, config: CompareConfig) -> pd.DataFrame:
-    """Columns of ``pairs`` that say what each r is made of, its level, and how sure that is."""
+def drawn_levels(parts: NestedParts, rows: Rows, config: CompareConfig) -> np.ndarray:
+    """(n_pairs, n_resamples) str, the level of each pair in each resample of the sources."""
+    return decide_levels(
+        parts.draws.astype(np.float64), parts.part_draws.astype(np.float64), config.tau,
+        complete=is_complete(rows), repeated=parts.r_repeated[:, None],
+    )  # fmt: skip
+
+
+def level_columns(parts: NestedParts, drawn: np.ndarray, rows: Rows, config: CompareConfig) -> pd.DataFrame:
+    """Columns of ``pairs`` that say what each r is made of, its level, and how sure that is by :func:`drawn_levels`."""
     complete, (low, high) = is_complete(rows), percentile_interval(parts.draws[..., 3], config.confidence)
     level = decide_levels(
         parts.r, parts.parts, config.tau, complete=complete, joint_low=low, repeated=parts.r_repeated
-    )
-    drawn = decide_levels(
-        parts.draws.astype(np.float64),
-        parts.part_draws.astype(np.float64),
-        config.tau,
-        complete=complete,
-        repeated=parts.r_repeated[:, None],
     )
     return pd.DataFrame(
         {

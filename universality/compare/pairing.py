@@ -12,7 +12,7 @@ from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
 from universality.compare.compare_config import MIN_SOURCES, CompareConfig
-from universality.compare.levels import is_edge, level_columns, parts_of
+from universality.compare.levels import LEVELS, drawn_levels, is_edge, level_columns, parts_of
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.compare.pair_plan import Pair
 from universality.compare.token_interval import evenly, resampled_conditional
@@ -33,7 +33,7 @@ N_CANDIDATES = 5
 #: Fields of :class:`BestPartners`, in its order, as they are named in storage.
 _BEST = ("partner", "r", "low", "high", "means")
 #: Arrays of :class:`PairMatching`, in its order.
-_DRAWS = ("resampled", "resampled_joint", "resampled_token")
+_DRAWS = ("resampled", "resampled_joint", "resampled_level", "resampled_token")
 #: Columns that change places when a pair is named the other way round; all others belong to both sides.
 _SWAPPED = {
     "latent_a": "latent_b",
@@ -72,6 +72,7 @@ class PairMatching:
         best_a, best_b: best held-out partners of either side's latents.
         resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
         resampled_joint: (n_pairs, n_resamples) float32 the same of r_joint; NaN where that was not measured.
+        resampled_level: (n_pairs, n_resamples) int8 place of the level in LEVELS, likewise.
         resampled_token: the same of the token-conditional r for :func:`evenly` chosen pairs; (0, n_resamples)
             without token ids or where it was not asked for.
         certificate: upper bound of what any other matching could add to the summed fit r.
@@ -83,6 +84,7 @@ class PairMatching:
     best_b: BestPartners
     resampled: np.ndarray
     resampled_joint: np.ndarray
+    resampled_level: np.ndarray
     resampled_token: np.ndarray
     certificate: float
     top: int
@@ -99,6 +101,7 @@ class PairMatching:
             best_b=self.best_a,
             resampled=self.resampled[order],
             resampled_joint=self.resampled_joint[order],
+            resampled_level=self.resampled_level[order],
         )
 
     def to_tables(self) -> dict[str, pd.DataFrame]:
@@ -190,7 +193,8 @@ def pair_matching(
     low, high = percentile_interval(draws, config.confidence)
     logs = signed_log(pair.score[0]), signed_log(pair.score[1])
     nested = parts_of(pair, ia, ib)
-    made_of = level_columns(nested, rows, config)
+    drawn = drawn_levels(nested, rows, config)
+    made_of = level_columns(nested, drawn, rows, config)
     pairs = pd.DataFrame(
         {
             "model_a": pair.names[0],
@@ -225,6 +229,7 @@ def pair_matching(
         _best(to_a[:, 0], r_b[:, 0], draws_b, pair.b, config),
         draws.astype(np.float32),
         nested.draws[..., 3],
+        np.select([drawn == level for level in LEVELS], range(len(LEVELS))).astype(np.int8),
         resampler.token_conditional(ia, ib, rows if token_interval else None),
         assigned.certificate,
         assigned.top,
