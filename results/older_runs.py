@@ -1,9 +1,12 @@
 """Tables of runs that older versions made, as readers of today ask for them."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-import pandas as pd
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.DataFrame:
