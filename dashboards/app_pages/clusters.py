@@ -60,7 +60,7 @@ class ClustersPage(TablePage):
             Column("completeness", percent("completeness"),
                    number("complete %", format="%.0f", width="small", help="assigned pairs over all pairs of members")),
             Column("class", "class", text("class", width="small")),
-            Column("level", "level", text("level", width="small")),
+            Column("level", "level", text("level")),
             Column("domain", "domain", text("domain", help="in which most members are strongest")),
             Column("rate_low", percent("rate_low"), number("fires % from", format="%.3g", width="small")),
             Column("rate_high", percent("rate_high"), number("to", format="%.3g", width="small")),

@@ -52,8 +52,8 @@ def lead(view: View) -> str:
         *conclusions({name: table for name, table in tables.items() if table is not None}),
         counted,
     ]
-    rest = " ".join(escape(sentence) for sentence in others)
-    return f'<div class="uv-lead"><b>{escape(first)}</b> {rest}</div>'
+    rest = "".join(f"<li>{escape(sentence)}</li>" for sentence in others)
+    return f'<div class="uv-lead"><b>{escape(first)}</b><ul>{rest}</ul></div>'
 
 
 def headline_cards(headline: pd.DataFrame) -> None:

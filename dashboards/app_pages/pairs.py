@@ -65,7 +65,7 @@ class PairsPage(TablePage):
             Column("r_token", "r_token",
                    number("beyond token", format="%.2f", help="held-out r, token and position means removed")),
             Column("q", "q", number("q", format="%.2g", width="small")),
-            Column("level", "level", text("level", width="small")),
+            Column("level", "level", text("level")),
             Column("class", "class_a", text("class", width="small", help="of A")),
             Column("domain", "domain", text("domain", help="of A's strongest activations")),
             Column("margin", "margin",

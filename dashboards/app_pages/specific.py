@@ -27,7 +27,7 @@ class SpecificPage(TablePage):
     """The screen of features without a partner."""
 
     title, name, kind = "Model-specific features", "specific", "feature"
-    noun = "feature without a partner"
+    noun = "unpartnered feature"
     things, detail = staticmethod(specific_features), staticmethod(show_specific)
     hidden = "This feature is not in the list above; it is shown because the address names it."
     invitation = "Select a row to see the feature, its verdicts and the text it fires on."

@@ -64,7 +64,11 @@ def parts_chart(frame: pd.DataFrame) -> Drawing:
         .encode(
             y=alt.Y("name:N", sort=list(dict.fromkeys(frame["name"])), title=None),
             x=alt.X(
-                "drawn:Q", title="share of the summed r of matched pairs", axis=parts.SHARE_AXIS, stack="zero"
+                "drawn:Q",
+                title="share of the summed r of matched pairs",
+                axis=parts.SHARE_AXIS,
+                stack="zero",
+                scale=alt.Scale(domain=[0, 1], clamp=True),
             ),
             color=coloured("part:N", PART_COLOURS),
             order=alt.Order("rank:Q"),

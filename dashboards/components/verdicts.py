@@ -28,7 +28,7 @@ def verdict_chart(counts: pd.DataFrame) -> Drawing:
         .mark_bar(cornerRadius=1)
         .encode(
             y=alt.Y("model:N", title=None, sort=list(dict.fromkeys(counts["model"]))),
-            x=alt.X("n:Q", title="features found in one model only", stack="zero", scale=no_margin),
+            x=alt.X("n:Q", title="features without a partner", stack="zero", scale=no_margin),
             color=coloured("verdict:N", present),
             order=alt.Order("rank:Q"),
             tooltip=tips("model:N", "verdict:N", ("n:Q", "features", ",")),

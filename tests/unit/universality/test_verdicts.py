@@ -14,6 +14,7 @@ from universality.verdicts import (
     VERDICTS,
     VerdictEvidence,
     first_verdict,
+    group_features,
     judge,
     probe_correlations,
 )
@@ -178,3 +179,20 @@ def test_probes_agree_with_explicit_ridge_regression() -> None:
     expected = [np.corrcoef(predicted[:, j], targets[~fit, j])[0, 1] for j in range(3)]
     np.testing.assert_allclose(found[:3], expected, atol=1e-9)
     assert found[3] == 0.0
+
+
+def test_only_a_stable_feature_that_every_other_model_lacks_is_missing() -> None:
+    of = {
+        "partnered": ("absent",),  # in one of two other models
+        "missing": ("weak", "absent"),
+        "rearranged": ("absent", "split"),
+        "unstable": ("contested", "unstable"),
+        "untested": ("absent", "near_threshold"),
+    }
+    rows = [("m0", latent, verdict) for latent, names in enumerate(of.values()) for verdict in names]
+    verdicts = pd.DataFrame(rows, columns=["model", "latent", "verdict"])
+    index = pd.MultiIndex.from_product([["m0"], range(len(of))], names=["model", "latent"])
+    n_models = pd.Series([2, 1, 1, 1, 1], index=index)
+    assert group_features(n_models, verdicts).tolist() == list(of)
+    nothing_lacks = group_features(n_models.iloc[:1], verdicts.iloc[:0])
+    assert nothing_lacks.tolist() == ["partnered"]

@@ -1,0 +1,78 @@
+"""Sentences of a comparison: what they lead with, and that no share stands without its floor."""
+
+import pandas as pd
+import pytest
+
+from results.conclusions import conclusions
+from results.words import PARTS
+from universality.table_schemas import AGREEMENT, INDICES
+
+FEATURES = pd.DataFrame(
+    {"model": ["m0", "m0", "m1", "m1"], "group": ["partnered", "missing", "partnered", None]}
+)
+
+
+def _indices(**shares: tuple[float, float, float]) -> pd.DataFrame:
+    """Of name: (trained pair, untrained pair, reproduced); a share of 0 has no row for untrained pairs."""
+    rows = []
+    for level, (trained, untrained, reproduced) in shares.items():
+        suffix = "" if level == "all" else f"_{level}"
+        rows.append((f"shared_fraction{suffix}", "m0-m1", trained, 0.0, trained - 0.02, trained + 0.02, 50))
+        if untrained:
+            rows.append((f"shared_fraction{suffix}", "u0-u1", untrained, 0.0, untrained, untrained, 50))
+        rows.append(
+            (f"reproduced{suffix}", "m0-m1", reproduced, 0.0, reproduced - 0.05, reproduced + 0.05, 20)
+        )
+    return pd.DataFrame(rows, columns=INDICES.names)
+
+
+def _agreement(*kinds: str) -> pd.DataFrame:
+    r = {"features": 0.5, "ceiling": 0.6, "untrained": 0.3}
+    joint = {"features": 0.21, "ceiling": 0.38, "untrained": 0.02}
+    rows = [
+        dict.fromkeys(AGREEMENT.names, 0.0)
+        | {"kind": kind, "pair": "overall", "mean_r": r[kind], "mean_r_joint": joint[kind]}
+        | {f"from_{part}": 1 / len(PARTS) for part in PARTS}
+        for kind in kinds
+    ]
+    return pd.DataFrame(rows, columns=AGREEMENT.names)
+
+
+def _said(indices: pd.DataFrame, *kinds: str) -> list[str]:
+    return conclusions({"features": FEATURES, "agreement": _agreement(*kinds), "indices": indices})
+
+
+EVERY = ("features", "ceiling", "untrained")
+
+
+def test_the_first_sentence_is_of_the_finest_level_that_beats_its_floor() -> None:
+    of_levels = {"all": (0.5, 0.4, 0.6), "context": (0.2, 0.0, 0.7), "token": (0.3, 0.4, 0.5)}
+    first, *others = _said(_indices(**of_levels), *EVERY)
+    assert "level context" in first
+    assert "another model has 70 % (interval 65 % to 75 %)" in first
+    assert "that is 20 % of all features" in first
+    assert "of untrained models' features 0 % match at that level" in first
+    assert "r = 0.21" in others[0]
+    assert "two dictionaries of one model 0.38; untrained models 0.02" in others[0]
+    assert "67 % have a partner in some other model at some level (in one other model 50 %" in others[-1]
+    assert "between untrained models 40 %" in others[-1]
+
+
+def test_a_level_whose_interval_reaches_its_floor_is_not_led_with() -> None:
+    of_levels = {"all": (0.5, 0.4, 0.6), "context": (0.05, 0.04, 0.7), "domain": (0.3, 0.1, 0.5)}
+    assert "level of domains" in _said(_indices(**of_levels), *EVERY)[0]
+    of_levels = {"all": (0.5, 0.4, 0.6), "token": (0.3, 0.4, 0.5)}
+    assert _said(_indices(**of_levels), *EVERY)[0].startswith("At no level do more features match")
+
+
+def test_without_untrained_models_the_floor_is_said_to_be_unknown() -> None:
+    first, *others = _said(_indices(all=(0.5, 0.0, 0.6), context=(0.2, 0.0, 0.7)), "features")
+    assert "the floor is not known" in first
+    assert not any("untrained" in sentence for sentence in others)
+
+
+@pytest.mark.parametrize("lacking", ["agreement", "indices", "features"])
+def test_runs_of_before_have_no_sentences(lacking: str) -> None:
+    tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
+    assert conclusions(tables)
+    assert conclusions({name: table for name, table in tables.items() if name != lacking}) == []
