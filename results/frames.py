@@ -161,7 +161,7 @@ def _intervals(headline: pd.DataFrame | None) -> dict[tuple[str, str], tuple[flo
 
 def k_of_m_frame(k_of_m: pd.DataFrame) -> pd.DataFrame:
     """The table ``k_of_m`` by k, with the share of features in clusters of k models or more (``at_least``)."""
-    frame = k_of_m[K_OF_M.names].sort_values("k", ignore_index=True)
+    frame = k_of_m.reindex(columns=K_OF_M.names).sort_values("k", ignore_index=True)
     frame["at_least"] = _share(frame["n_features"][::-1].cumsum()[::-1], frame["n_features"].sum())
     return frame
 

@@ -213,7 +213,8 @@ def matrix_chart(frame: pd.DataFrame) -> Drawing:
 
 def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
     """Share of features by how many models their cluster reaches (columns of ``k_of_m_frame``)."""
-    heights = alt.Scale(domain=[0, 1.12 * float(frame["fraction"].max() or 1)], nice=False)
+    highest = frame[["fraction", "homogeneous", "identical_high"]].max().max()
+    heights = alt.Scale(domain=[0, 1.12 * float(highest or 1)], nice=False)
     base = alt.Chart(frame.assign(text=[f"{100 * f:.1f} %" for f in frame["fraction"]])).encode(
         x=alt.X("k:O", title="models that a feature's cluster reaches", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("fraction:Q", title="share of features", axis=parts.SHARE_AXIS, scale=heights),
@@ -223,11 +224,18 @@ def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
             ("n_features:Q", "features", ","),
             ("fraction:Q", "share", ".1%"),
             ("at_least:Q", "so many models or more", ".1%"),
+            ("homogeneous:Q", "if shared alike", ".1%"),
+            ("identical_low:Q", "identical models, at least", ".1%"),
+            ("identical_high:Q", "identical models, at most", ".1%"),
         ),
     )
     bars = base.mark_bar(color=KIND_COLOURS["features"], cornerRadiusEnd=2, size=48)
     texts = base.mark_text(dy=-8, color="#808080", fontSize=12).encode(text=alt.Text("text:N"))
-    return (bars + texts).properties(height=HEIGHT)
+    alike = base.mark_tick(color=INK, thickness=2, size=60).encode(y=alt.Y("homogeneous:Q", scale=heights))
+    identical = base.mark_rule(color=KIND_COLOURS["ceiling"], size=3).encode(
+        y=alt.Y("identical_low:Q", scale=heights), y2="identical_high:Q"
+    )
+    return (bars + identical + alike + texts).properties(height=HEIGHT)
 
 
 #: Column of ``domain_frame`` -> what it measures, by its colour and by its name.

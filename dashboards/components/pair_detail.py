@@ -85,7 +85,7 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
              "sources. At the threshold or above the match is more than any of these."),
         Fact("beyond pairs", n("r_bigram"), "tokens in domains, bigrams out",
              "The same after tokens within a domain, pairs of tokens and tokens at a position are removed too."),
-        Fact("P(level)", words.share(row.get("level_probability")), str(row["level"]),
+        Fact("P(level)", words.share(row.get("level_probability")), str(row.get("level", "")),
              "Share of resamples of the sources in which the pair has the same level."),
         Fact("without a source", n("r_loo"), "its strongest left out",
              "Lowest held-out r when one source of text is left out."),

@@ -85,4 +85,4 @@ def test_a_level_is_explained_in_the_same_words(tmp_path: Path) -> None:
 def test_the_screen_of_a_pair_names_the_alpha_of_its_run() -> None:
     row = pd.Series(dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5))
     said = " ".join(fact.hint for fact in evidence_facts(row, 0.01))
-    assert "From 0.01 on, a shared domain explains the match" in said
+    assert "From 0.01 on, shifts within it do not rule it out" in said

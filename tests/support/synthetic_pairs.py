@@ -181,8 +181,13 @@ def k_of_m(clusters: pd.DataFrame, n_models: int) -> pd.DataFrame:
     counts = clusters["n_models"].value_counts()
     rows = [(k, int(counts.get(k, 0)), k * int(counts.get(k, 0))) for k in range(1, n_models + 1)]
     total = sum(n for _, _, n in rows)
-    columns = ["k", "n_clusters", "n_features", "fraction"]
-    return pd.DataFrame([(*row, row[2] / total) for row in rows], columns=columns)
+    columns = ["k", "n_clusters", "n_features", "fraction", "homogeneous", "identical_low", "identical_high"]
+    ends = (1, n_models)
+    rows = [
+        (*row, row[2] / total, 1 / n_models, *((0.1, 0.6) if row[0] in ends else (np.nan, np.nan)))
+        for row in rows
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def candidates(pairings: Pairings, dictionaries: dict[str, Dictionary]) -> pd.DataFrame:

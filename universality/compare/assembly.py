@@ -16,7 +16,6 @@ from universality.compare.clusters import (
     assigned_pairs,
     cluster_at,
     cross_similarity,
-    k_of_m,
     tau_curve,
 )
 from universality.compare.compare_config import CompareConfig
@@ -24,11 +23,13 @@ from universality.compare.cross_agreement import CrossAgreement
 from universality.compare.effects import Functions
 from universality.compare.headline import (
     baseline_table,
+    ceiling_share,
     headline_table,
     index_rows,
     null_quantile_table,
     null_rate_table,
 )
+from universality.compare.k_of_m import k_of_m_table
 from universality.compare.neurons import index_table
 from universality.compare.nodes import Nodes, number_nodes
 from universality.compare.pairing import candidate_table
@@ -102,7 +103,7 @@ def assemble(stages: Stages) -> Comparison:
     clustering = cluster_at(stages, nodes, pairs, similarity, agreement, stages.config.tau)
     verdicts = verdict_table(stages, nodes, clustering)
     features = feature_table(stages, nodes, clustering, verdicts)
-    k_table = k_of_m(clustering.table, len(stages.models))
+    k_table = k_of_m_table(clustering.table["n_models"].to_numpy(), len(stages.models), ceiling_share(stages))
     pairs, functional = Functions(stages).table_and_indices(pairs)
     tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
     indices = pd.concat([table for table in tables if len(table)], ignore_index=True)

@@ -123,18 +123,3 @@ def tau_curve(
         counts.insert(0, "tau", tau)
         parts.append(counts)
     return pd.concat(parts, ignore_index=True)
-
-
-def k_of_m(table: pd.DataFrame, n_models: int) -> pd.DataFrame:
-    """k, n_clusters, n_features (in clusters of exactly k models), fraction of all features; k = 1..M."""
-    k = np.arange(1, n_models + 1)
-    n_clusters = np.bincount(table["n_models"], minlength=n_models + 1)[1:]
-    n_features = n_clusters * k
-    return pd.DataFrame(
-        {
-            "k": k,
-            "n_clusters": n_clusters,
-            "n_features": n_features,
-            "fraction": n_features / max(int(n_features.sum()), 1),
-        }
-    )

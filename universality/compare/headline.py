@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from universality.compare.agreement import held_in_draws, reproduced_shares
+from universality.compare.k_of_m import over_dispersion
 from universality.compare.levels import LEVELS
 from universality.compare.neurons import NeuronMatching, index_table
 from universality.compare.pair_plan import Pair, pair_name
@@ -144,6 +145,8 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
     indices += reproduced_shares(stages)
     indices += _disattenuated(stages)
     indices.append((_over_models(stages), "overall"))
+    if (dispersion := over_dispersion(k_table)) is not None:
+        indices.append((dispersion, "overall"))
     if len(stages.models) >= 4:
         at_least = k_table["fraction"].to_numpy()[::-1].cumsum()[::-1]
         alpha, offset = offset_power_law(k_table["k"].to_numpy(), at_least)
@@ -153,6 +156,12 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
         indices.append((Index("k_of_m_offset", offset, 0.0, n), "overall"))
     tables = [index_table(indices)] + [matching.indices for matching in stages.neurons.values()]
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
+
+
+def ceiling_share(stages: Stages) -> float:
+    """Mean share of a model's features that a second dictionary of it has; NaN without replicates."""
+    shares = [index.value for pair in stages.plan.replicate_pairs for index in _shares(stages, pair)[:1]]
+    return float(np.mean(shares)) if shares else np.nan
 
 
 def _shares(stages: Stages, pair: Pair) -> list[Index]:
