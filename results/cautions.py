@@ -32,6 +32,8 @@ FEW_SCORE_SOURCES = 20
 HARDLY_ANY_SOURCES = 5
 #: Sources behind a domain below which its figures are examples: one text decides them.
 FEW_DOMAIN_SOURCES = 5
+#: Share of the edges whose level is untested, or that fewer than five sources make, above which it is told.
+MANY_EDGES = 0.1
 #: Share of a dictionary's latents that cannot be compared above which classes speak of a part of it.
 MANY_NOT_ALIVE = 0.1
 #: Unexplained variance, and recovered cross-entropy, beyond which a dictionary stands poorly for its activations; and
@@ -273,8 +275,16 @@ def _of_domains(domains: pd.DataFrame | None, documents: pd.DataFrame | None) ->
 
 
 def _of_levels(pairs: pd.DataFrame | None) -> Iterator[Caution]:
-    if pairs is not None and len(pairs) and (pairs["level"] == "untested").all():
-        yield _caution("untested_levels", "count", len(pairs), severe=True)
+    """Of edges: those whose level cannot be told, and those that few sources make."""
+    if pairs is None or not (pairs["edge"].any()):
+        return
+    edges = pairs[pairs["edge"]]
+    untested = float((edges["level"] == "untested").mean())
+    if untested > MANY_EDGES:
+        yield _caution("untested_levels", "percent", untested, MANY_EDGES, severe=untested == 1)
+    few = float(edges["few_sources"].mean())
+    if few > MANY_EDGES:
+        yield _caution("few_sources_edges", "percent", few, MANY_EDGES)
 
 
 def _of_headline(r: Mapping[str, float], tau: float | None) -> Iterator[Caution]:

@@ -100,9 +100,20 @@ def test_each_weakness_of_a_result_is_told_with_what_it_was_held_against(changed
 def test_what_was_not_measured_or_not_labelled_is_told():
     bare = headline().query("quantity == 'features'")
     assert list(cautions(headline=bare)) == ["no_floor", "no_ceiling", "no_neurons"]
-    pairs = pd.DataFrame({"level": ["untested", "untested"]})
+    pairs = pd.DataFrame({"edge": [True] * 10 + [False], "level": "untested", "few_sources": False})
     assert list(cautions(pairs=pairs)) == ["untested_levels"]
-    assert cautions(pairs=pairs.assign(level=["token", "untested"])) == {}
+    assert cautions(pairs=pairs)["untested_levels"].severe
+    some = pairs.assign(level=["token"] * 8 + ["untested"] * 3)
+    assert not cautions(pairs=some)["untested_levels"].severe
+    assert cautions(pairs=pairs.assign(level=["token"] * 9 + ["untested"] * 2)) == {}
+
+
+def test_matches_that_few_sources_make_are_told_from_a_tenth_on():
+    pairs = pd.DataFrame({"edge": True, "level": "token", "few_sources": [True, True] + [False] * 8})
+    told = cautions(pairs=pairs)["few_sources_edges"]
+    assert told.number("value") == pytest.approx(0.2)
+    assert "Behind 20% of the matched pairs (more than 10%)" in told.plain
+    assert cautions(pairs=pairs.assign(few_sources=[True] + [False] * 9)) == {}
 
 
 def test_without_a_threshold_nothing_is_held_against_it():
