@@ -16,9 +16,7 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """Draw the frame around the page that the address names."""
-    st.set_page_config(
-        page_title="universality", page_icon=str(HERE / "static" / "favicon.png"), layout="wide"
-    )
+    st.set_page_config(page_title="universality", page_icon=str(HERE / "static" / "favicon.png"), layout="wide")
     strangers = foreign_rooms()
     if strangers:
         st.error(strangers)
@@ -29,9 +27,7 @@ def main() -> None:
     first = next(iter(SCREENS))
     page = st.navigation(
         [
-            st.Page(
-                file_of(name), title=screen.title, icon=icon_of(name), url_path=name, default=name == first
-            )
+            st.Page(file_of(name), title=screen.title, icon=icon_of(name), url_path=name, default=name == first)
             for name, screen in SCREENS.items()
         ]
     )

@@ -44,9 +44,7 @@ class Sizes:
     def __init__(self, recipe: Recipe):
         self.recipe = recipe
         self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
-        self.n_compared = max(
-            (len(primary_specs(recipe.model_ids, c)) for c in recipe.comparisons), default=0
-        )
+        self.n_compared = max((len(primary_specs(recipe.model_ids, c)) for c in recipe.comparisons), default=0)
         configs = trained_configs(recipe)
         loaded = any(c.sae is None for c in recipe.comparisons)
         self.d_sae = max([16_384 * loaded, *(config.d_sae for config in configs)])

@@ -62,9 +62,7 @@ def load_pretrained(
             # transformers draws initial weights from the global stream; fork it so that nobody notices.
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(untrained_seed)
-                model = TransformerBridge.boot_transformers(
-                    source, revision=revision, device="cpu", load_weights=False
-                )
+                model = TransformerBridge.boot_transformers(source, revision=revision, device="cpu", load_weights=False)
             model = model.to(torch.float32).to(device)
     except (OSError, ValueError, KeyError) as error:
         raise _unreachable(name_or_folder, revision, error) from error

@@ -29,9 +29,7 @@ QUALITY = (
 )  # fmt: skip
 
 
-def models_table(
-    ctx: StepContext, dictionaries: Mapping[str, Dictionary], compare: CompareConfig
-) -> DataFrame:
+def models_table(ctx: StepContext, dictionaries: Mapping[str, Dictionary], compare: CompareConfig) -> DataFrame:
     """One row per dictionary: what it was trained on and how good it is, measured on the score rows."""
     from pandas import DataFrame
 

@@ -233,9 +233,7 @@ def _of_dictionaries(models: pd.DataFrame | None) -> Iterator[Caution]:
     recovered = float(primary["ce_recovered"].min()) if "ce_recovered" in primary else math.nan
     if recovered < POOR_CE_RECOVERED:
         severe = recovered < USELESS_CE_RECOVERED
-        yield _caution(
-            "poor_ce_recovered", "percent", recovered, POOR_CE_RECOVERED, digits=(1, 0), severe=severe
-        )
+        yield _caution("poor_ce_recovered", "percent", recovered, POOR_CE_RECOVERED, digits=(1, 0), severe=severe)
 
 
 def _of_starts(tables: Mapping[str, pd.DataFrame]) -> Iterator[Caution]:

@@ -50,9 +50,7 @@ LEVEL_COLOURS: dict[str, str] = {
 }
 #: What an r is made of, in the order in which it is taken off.
 PART_COLOURS: dict[str, str] = {part: LEVEL_COLOURS[part] for part in ("domain", "document", "token")}
-PART_COLOURS |= {part: LEVEL_COLOURS[part] for part in ("token_x_domain", "bigram")} | {
-    "rest": OKABE_ITO["blue"]
-}
+PART_COLOURS |= {part: LEVEL_COLOURS[part] for part in ("token_x_domain", "bigram")} | {"rest": OKABE_ITO["blue"]}
 #: What a median r can be a median of.
 KIND_COLOURS: dict[str, str] = {
     "ceiling": OKABE_ITO["green"],

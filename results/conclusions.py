@@ -42,9 +42,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     if not {"features", "agreement", "indices"} <= tables.keys():
         return []
     agreement = tables["agreement"]
-    overall: _Overall = {
-        row["kind"]: row for row in agreement[agreement["pair"] == "overall"].to_dict("records")
-    }
+    overall: _Overall = {row["kind"]: row for row in agreement[agreement["pair"] == "overall"].to_dict("records")}
     if "features" not in overall:
         return []
     shares = _Shares(tables["indices"], tables["features"]["model"].drop_duplicates().astype(str).tolist())
@@ -119,9 +117,7 @@ def _beyond(overall: _Overall) -> str:
 def _made_of(overall: _Overall) -> str:
     def shares(kind: str) -> str:
         row = overall[kind]
-        return ", ".join(
-            f"{words.share(sum(row[column] for column in columns))} {name}" for columns, name in _PARTS
-        )
+        return ", ".join(f"{words.share(sum(row[column] for column in columns))} {name}" for columns, name in _PARTS)
 
     known = {
         kind: row for kind, row in overall.items()
@@ -145,9 +141,7 @@ def _grouped(features: pd.DataFrame, shares: _Shares) -> str:
         return ""
     floor = ""
     if shares.has_floor:
-        pair, untrained = (
-            words.share(of) for of in (shares.of("shared_fraction")[0], shares.floor("shared_fraction"))
-        )
+        pair, untrained = (words.share(of) for of in (shares.of("shared_fraction")[0], shares.floor("shared_fraction")))
         floor = f" (in one other model {pair}, between untrained models {untrained})"
     said = {
         "partnered": f"have a partner in some other model at some level{floor}",
@@ -156,18 +150,12 @@ def _grouped(features: pd.DataFrame, shares: _Shares) -> str:
         "missing": "are stable and in no other model",
         "untested": "cannot be judged",
     }
-    parts = [
-        f"{words.share((groups == name).mean())} {text}"
-        for name, text in said.items()
-        if (groups == name).any()
-    ]
+    parts = [f"{words.share((groups == name).mean())} {text}" for name, text in said.items() if (groups == name).any()]
     return f"Of {len(groups):,} features {', '.join(parts)}."
 
 
 def _beside(overall: _Overall, column: str) -> str:
     names = {"ceiling": "two dictionaries of one model", "untrained": "untrained models"}
-    measured = {
-        kind: overall[kind][column] for kind in names if kind in overall and pd.notna(overall[kind][column])
-    }
+    measured = {kind: overall[kind][column] for kind in names if kind in overall and pd.notna(overall[kind][column])}
     parts = [f"{names[kind]} {words.number(value)}" for kind, value in measured.items()]
     return f" ({'; '.join(parts)})" if parts else ""

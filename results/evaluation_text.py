@@ -66,9 +66,7 @@ class EvaluationText:
     special_text: dict[int, str]
 
     @classmethod
-    def build(
-        cls, *, domains: Sequence[str], vocabulary: pd.DataFrame, **arrays: np.ndarray
-    ) -> EvaluationText:
+    def build(cls, *, domains: Sequence[str], vocabulary: pd.DataFrame, **arrays: np.ndarray) -> EvaluationText:
         """Join the arrays of the run's tokens with its vocabulary.
 
         Args:
@@ -88,9 +86,7 @@ class EvaluationText:
             else:
                 token_bytes[token] = bytes.fromhex(hexed)
         names = [str(name) for name in domains]
-        return cls(
-            domains=names, token_bytes=token_bytes, special=special, special_text=special_text, **arrays
-        )
+        return cls(domains=names, token_bytes=token_bytes, special=special, special_text=special_text, **arrays)
 
     @property
     def n_rows(self) -> int:
@@ -106,9 +102,7 @@ class EvaluationText:
     def row_of(self) -> Int[np.ndarray, "n_contexts n_ctx"]:
         """Row of each token of each context, -1 where the token is no row."""
         rows = np.full(self.contexts.shape, -1, dtype=np.int32)
-        rows[np.asarray(self.row_context), np.asarray(self.row_position)] = np.arange(
-            self.n_rows, dtype=np.int32
-        )
+        rows[np.asarray(self.row_context), np.asarray(self.row_position)] = np.arange(self.n_rows, dtype=np.int32)
         return rows
 
     def window(self, row: int, before: int = BEFORE, after: int = AFTER) -> Window:
@@ -143,8 +137,7 @@ class EvaluationText:
     def _haystack(self) -> tuple[bytes, np.ndarray]:
         """All contexts as one string of bytes (special tokens as 0), and where each token starts."""
         pieces = [
-            b"\0" if is_special else piece
-            for piece, is_special in zip(self.token_bytes, self.special, strict=True)
+            b"\0" if is_special else piece for piece, is_special in zip(self.token_bytes, self.special, strict=True)
         ]
         lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)
         flat = np.asarray(self.contexts).ravel()
@@ -155,8 +148,7 @@ class EvaluationText:
         """Which rows have the text within ``reach`` tokens, in the same context. Case does not matter."""
         haystack, starts = self._haystack
         spellings = {
-            s.encode().lower()
-            for s in (query, query.lower(), query.upper(), query.title(), query.capitalize())
+            s.encode().lower() for s in (query, query.lower(), query.upper(), query.title(), query.capitalize())
         }
         hits = [m.span() for s in spellings for m in re.finditer(re.escape(s), haystack)] if query else []
         touched = np.zeros(self.contexts.size + 1, dtype=np.int64)

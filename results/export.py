@@ -103,9 +103,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in scalars.items()
-        if isinstance(value, (str, int, float, bool))
-        and not pd.isna(value)
-        and name not in ("model", "latent")
+        if isinstance(value, (str, int, float, bool)) and not pd.isna(value) and name not in ("model", "latent")
     }
 
 

@@ -67,9 +67,7 @@ def specific_features(stored: StoredComparison) -> pd.DataFrame:
     specific = features[(features["status"] == "alive") & (features["class"] == "specific")]
     verdict, others = specific["verdict"].fillna("untested"), specific["group"] != "missing"
     specific = specific.assign(id=feature_ids(specific), verdict=verdict, others=others)
-    order = specific.sort_values(
-        ["others", "best_r"], ascending=[True, False], kind="stable", ignore_index=True
-    )
+    order = specific.sort_values(["others", "best_r"], ascending=[True, False], kind="stable", ignore_index=True)
     return order.drop(columns="others")
 
 

@@ -53,17 +53,13 @@ def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
     rows = []
     for name, of_index in indices.assign(kind=kinds).groupby("name", sort=False):
         by_kind = dict(iter(of_index.groupby("kind")))
-        controls = [
-            by_kind[kind]["value"].median() if kind in by_kind else np.nan for kind in ("ceiling", "floor")
-        ]
+        controls = [by_kind[kind]["value"].median() if kind in by_kind else np.nan for kind in ("ceiling", "floor")]
         if "overall" in by_kind:
             overall = by_kind["overall"].iloc[0]
             rows.append((name, 0, *overall[["value", "chance", "low", "high"]], *controls))
         elif "models" in by_kind:
             value, chance = by_kind["models"]["value"], by_kind["models"]["chance"]
-            rows.append(
-                (name, len(value), value.median(), chance.median(), value.min(), value.max(), *controls)
-            )
+            rows.append((name, len(value), value.median(), chance.median(), value.min(), value.max(), *controls))
     return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
 
 
@@ -168,9 +164,7 @@ def firing_rates(features: pd.DataFrame, *, per_decade: int = 4) -> pd.DataFrame
         n = np.append((rates == 0).sum(), np.histogram(rates[rates > 0].clip(edges[0]), edges)[0])
         bins = {"left": np.append(0.0, edges[:-1]), "right": np.append(0.0, edges[1:])}
         parts.append(pd.DataFrame({"model": model, **bins, "n": n, "fraction": n / max(len(rates), 1)}))
-    return (
-        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIGURES["firing_rates"].names)
-    )
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIGURES["firing_rates"].names)
 
 
 def dictionary_frame(models: pd.DataFrame) -> pd.DataFrame:
@@ -198,9 +192,7 @@ def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(series=series)[FIGURES["frontier"].names]
 
 
-def r_by_rate(
-    pairs: pd.DataFrame, features: pd.DataFrame, *, per_decade: int = 8, step: float = 0.04
-) -> pd.DataFrame:
+def r_by_rate(pairs: pd.DataFrame, features: pd.DataFrame, *, per_decade: int = 8, step: float = 0.04) -> pd.DataFrame:
     """Assigned pairs by firing rate and held-out r; each counts for both of its latents.
 
     Args:
@@ -216,9 +208,7 @@ def r_by_rate(
     parts = []
     for side in "ab":
         keys = pd.MultiIndex.from_frame(pairs[[f"model_{side}", f"latent_{side}"]])
-        parts.append(
-            pd.DataFrame({"rate": rates.reindex(keys).to_numpy(float), "r": pairs["r_held_out"].to_numpy()})
-        )
+        parts.append(pd.DataFrame({"rate": rates.reindex(keys).to_numpy(float), "r": pairs["r_held_out"].to_numpy()}))
     both = pd.concat(parts, ignore_index=True).dropna()
     both = both[both["rate"] > 0]
     across = np.floor(np.log10(both["rate"]) * per_decade + 1e-9).clip(upper=-1).astype("int64")
@@ -252,9 +242,7 @@ def median_by_rate(bins: pd.DataFrame) -> pd.DataFrame:
             before = reached[at - 1] if at else 0
             inside = (n / 2 - before) / ordered["n"].iloc[at]
             low, high = ordered["bottom"].iloc[at], ordered["top"].iloc[at]
-            rows.append(
-                (np.sqrt(column["left"].iloc[0] * column["right"].iloc[0]), low + inside * (high - low), n)
-            )
+            rows.append((np.sqrt(column["left"].iloc[0] * column["right"].iloc[0]), low + inside * (high - low), n))
     return pd.DataFrame(rows, columns=["rate", "r", "n"])
 
 

@@ -46,9 +46,7 @@ def class_curve(tau_curve: pd.DataFrame) -> pd.DataFrame:
     return _by_class_and_level(tau_curve, "n_features", "tau", np.sort(tau_curve["tau"].unique()))
 
 
-def _by_class_and_level(
-    rows: pd.DataFrame, n: str, by: str, groups: Sequence[object] | np.ndarray
-) -> pd.DataFrame:
+def _by_class_and_level(rows: pd.DataFrame, n: str, by: str, groups: Sequence[object] | np.ndarray) -> pd.DataFrame:
     """Sums of column ``n`` by group, class and level, zeros included, and their share of the group's sum.
 
     A level that is missing or has no name of its own is untested.
@@ -218,9 +216,7 @@ def _distribution(quantiles: pd.DataFrame, edges: np.ndarray) -> np.ndarray:
     return np.interp(edges, ordered["value"], ordered["quantile"], left=0.0, right=1.0)
 
 
-def _bins(
-    kind: str, measure: str, edges: np.ndarray, count: np.ndarray | None, fraction: np.ndarray
-) -> pd.DataFrame:
+def _bins(kind: str, measure: str, edges: np.ndarray, count: np.ndarray | None, fraction: np.ndarray) -> pd.DataFrame:
     counts = pd.array([pd.NA] * len(fraction) if count is None else count, dtype="Int64")
     ends = {"left": edges[:-1], "right": edges[1:]}
     return pd.DataFrame({"kind": kind, "measure": measure, **ends, "count": counts, "fraction": fraction})

@@ -122,9 +122,7 @@ def headline_values(headline: pd.DataFrame) -> dict[str, dict[str, float | None]
     for quantity, pair, value in headline[["quantity", "pair", "value"]].itertuples(index=False):
         number = None if pd.isna(value) or not math.isfinite(value) else float(value)
         values.setdefault(str(quantity), {})[str(pair)] = number
-    return {
-        name: dict(sorted(r.items(), key=lambda item: item[0] != "overall")) for name, r in values.items()
-    }
+    return {name: dict(sorted(r.items(), key=lambda item: item[0] != "overall")) for name, r in values.items()}
 
 
 def count_values(features: pd.DataFrame) -> dict[str, Any]:

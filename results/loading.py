@@ -35,9 +35,7 @@ class LoadedComparison(StoredComparison):
             raise AttributeError(name)
         if name not in TABLES:
             near = get_close_matches(name, [*TABLES, *dir(StoredComparison)]) or list(TABLES)
-            raise AttributeError(
-                f"A comparison has no table {name!r}; try {near[0]!r}, or one of {', '.join(TABLES)}."
-            )
+            raise AttributeError(f"A comparison has no table {name!r}; try {near[0]!r}, or one of {', '.join(TABLES)}.")
         return self.table(name)
 
     def describe(self, table: str) -> pd.DataFrame:

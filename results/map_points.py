@@ -172,7 +172,7 @@ def point_words(frame: pd.DataFrame) -> list[str]:
             )
             if part
         )
-        for kind, level, r, rate, domain in frame[
-            ["class", "level", "best_r", "firing_rate", "domain"]
-        ].itertuples(index=False, name=None)
+        for kind, level, r, rate, domain in frame[["class", "level", "best_r", "firing_rate", "domain"]].itertuples(
+            index=False, name=None
+        )
     ]

@@ -39,9 +39,7 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
     frame = frames.pair_table(stored.table("pairs"), features)
     if "top_domain" in features.columns:
         names = {"model": "model_a", "latent": "latent_a", "top_domain": "domain"}
-        frame = frame.merge(
-            features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left"
-        )
+        frame = frame.merge(features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left")
     else:
         frame["domain"] = None
     rates = frame[["firing_rate_a", "firing_rate_b"]].to_numpy(float, na_value=np.nan)

@@ -149,9 +149,7 @@ class RunProgress:
     def _seconds_behind(self) -> float:
         """Estimated seconds of the work that is done."""
         # A copy: the display reads in another thread than the one that takes events in.
-        shares = {node: step.share for node, step in list(self.running.items())} | dict.fromkeys(
-            list(self.done), 1.0
-        )
+        shares = {node: step.share for node, step in list(self.running.items())} | dict.fromkeys(list(self.done), 1.0)
         return sum(seconds * shares.get(node, 0.0) for node, seconds in (self.todo or {}).items())
 
     def seconds_left(self, now: float) -> float | None:
@@ -174,9 +172,7 @@ def steps_frame(record: Mapping[str, Any], progress: RunProgress) -> pd.DataFram
     rows = []
     for node, fields in (record.get("nodes") or {}).items():
         cost = progress.done.get(node, {})
-        rows.append(
-            {"node": node, **fields, "wall_s": cost.get("wall_s"), "peak_memory": cost.get("peak_memory")}
-        )
+        rows.append({"node": node, **fields, "wall_s": cost.get("wall_s"), "peak_memory": cost.get("peak_memory")})
     return pd.DataFrame(rows, columns=["node", "step", "status", "wall_s", "peak_memory", "key"])
 
 

@@ -18,9 +18,7 @@ from universality.schema import Column, TableSchema, read_tables
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-COMPARISON_ID = Column(
-    "comparison_id", "text", "id", "as in the recipe", "the comparison that the row belongs to"
-)
+COMPARISON_ID = Column("comparison_id", "text", "id", "as in the recipe", "the comparison that the row belongs to")
 #: By name, as whoever makes them knows them: without the columns that say whose rows they are.
 MADE: Mapping[str, TableSchema] = {
     **science.TABLES,

@@ -89,9 +89,7 @@ def comparisons_of(record: Mapping[str, Any]) -> list[str]:
     Args:
         record: ``run.record``. Runs of earlier versions name comparisons in their nodes only.
     """
-    listed = [
-        c.get("id") for c in (record.get("recipe") or {}).get("comparisons", []) if isinstance(c, Mapping)
-    ]
+    listed = [c.get("id") for c in (record.get("recipe") or {}).get("comparisons", []) if isinstance(c, Mapping)]
     nodes = [node.split("/") for node in record.get("nodes") or {}]
     in_nodes = [parts[1] for parts in nodes if len(parts) > 1 and parts[0] in ("comparison", "latents")]
     return list(dict.fromkeys([str(c) for c in [*listed, *in_nodes] if c])) or ["main"]
@@ -278,11 +276,7 @@ class StoredComparison:
         import pyarrow.parquet as pq
 
         prefix, nodes = evidence_node(self.comparison, ""), self.run.record["nodes"]
-        models = [
-            node.removeprefix(prefix)
-            for node in self.run.nodes(prefix)
-            if nodes[node].get("status") == "done"
-        ]
+        models = [node.removeprefix(prefix) for node in self.run.nodes(prefix) if nodes[node].get("status") == "done"]
         if not models:
             raise TableMissing("No step that gathers contexts has finished.")
         only_top = {"columns": ["latent", "row"], "filters": [("kind", "==", "top")]}

@@ -168,9 +168,7 @@ def agreement(firings: pd.DataFrame, members: pd.DataFrame, n_tokens: int) -> Ag
         }
     )
     order = np.argsort(-strength.sum(axis=1), kind="stable")
-    return Agreement(
-        clusters.iloc[order].reset_index(drop=True), involved, shares, strength[order], firing[order]
-    )
+    return Agreement(clusters.iloc[order].reset_index(drop=True), involved, shares, strength[order], firing[order])
 
 
 def mean_correlation(values: Float[np.ndarray, "k n"]) -> float:
@@ -195,9 +193,7 @@ def clusters_at_token(agreed: Agreement, position: int) -> pd.DataFrame:
     )
     here = agreed.members[["cluster", "model"]].assign(share=agreed.shares[:, position])
     wide = here.pivot_table(index="cluster", columns="model", values="share", aggfunc="max")
-    return frame.join(wide, on="cluster").sort_values(
-        "strength", ascending=False, kind="stable", ignore_index=True
-    )
+    return frame.join(wide, on="cluster").sort_values("strength", ascending=False, kind="stable", ignore_index=True)
 
 
 def unshared_firings(firings: pd.DataFrame, members: pd.DataFrame, features: pd.DataFrame) -> pd.DataFrame:
@@ -212,9 +208,5 @@ def unshared_firings(firings: pd.DataFrame, members: pd.DataFrame, features: pd.
     unshared = firings[~pd.MultiIndex.from_frame(firings[["model", "latent"]]).isin(inside)]
     unshared = unshared.merge(of_latents, on=["model", "latent"], how="left")
     top = unshared["max_activation"]
-    unshared = unshared.assign(share=unshared["activation"] / top.where(top > 0)).drop(
-        columns="max_activation"
-    )
-    return unshared.sort_values(
-        "share", ascending=False, kind="stable", na_position="last", ignore_index=True
-    )
+    unshared = unshared.assign(share=unshared["activation"] / top.where(top > 0)).drop(columns="max_activation")
+    return unshared.sort_values("share", ascending=False, kind="stable", na_position="last", ignore_index=True)

@@ -224,9 +224,7 @@ def _style(shares: Sequence[float], colours: Sequence[str], n_filled: int, *, fr
     if any(share > 0 for share in bars):
         n_bars = len(bars)
         # Bars may be stronger than backgrounds: no text stands on them.
-        layers = [
-            rgba(c, 0.15 + 0.85 * s if s > 0 else 0.0) for s, c in zip(bars, colours[n_filled:], strict=True)
-        ]
+        layers = [rgba(c, 0.15 + 0.85 * s if s > 0 else 0.0) for s, c in zip(bars, colours[n_filled:], strict=True)]
         places = [f"0 calc(100% - {3 * (n_bars - 1 - i)}px)" for i in range(n_bars)]
         parts.append("background-image:" + ",".join(f"linear-gradient({layer},{layer})" for layer in layers))
         parts += ["background-repeat:no-repeat", "background-size:100% 2px"]

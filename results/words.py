@@ -8,12 +8,9 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-_WORDS: dict[str, dict[str, str]] = tomllib.loads(
-    (files("results") / "words.toml").read_text(encoding="utf-8")
-)
+_WORDS: dict[str, dict[str, str]] = tomllib.loads((files("results") / "words.toml").read_text(encoding="utf-8"))
 CLASSES, GROUPS, LEVELS, PARTS, VERDICTS, STATUSES, ROLES, FLAGS = (
-    _WORDS[kind]
-    for kind in ("classes", "groups", "levels", "parts", "verdicts", "statuses", "roles", "flags")
+    _WORDS[kind] for kind in ("classes", "groups", "levels", "parts", "verdicts", "statuses", "roles", "flags")
 )
 #: What the level of a matched pair is; a level is tried from the coarsest on.
 LEVEL = "the coarsest level that explains the agreement"

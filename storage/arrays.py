@@ -99,9 +99,7 @@ def load_csc(paths: Mapping[str, Path], mmap: bool) -> sparse.csc_array:
 
 
 def _load_sparse(make: Any, form: str, paths: Mapping[str, Path], mmap: bool) -> Any:
-    data, indices, indptr = (
-        load_array(paths[f"{form}_{part}"], mmap) for part in ("data", "indices", "indptr")
-    )
+    data, indices, indptr = (load_array(paths[f"{form}_{part}"], mmap) for part in ("data", "indices", "indptr"))
     shape = tuple(len(load_array(paths[f"{side}_indptr"], True)) - 1 for side in ("csr", "csc"))
     matrix = make((data, indices, indptr), shape=shape, copy=False)
     matrix.has_canonical_format = True  # as written; spares scipy a pass over all indices
@@ -158,7 +156,6 @@ def unpack_tensors(data: bytes) -> tuple[dict[str, np.ndarray], str]:
 
 def _tensors_digest(arrays: Mapping[str, np.ndarray], meta: str) -> str:
     described = [
-        [name, str(arrays[name].dtype), arrays[name].shape, digest(arrays[name].tobytes())]
-        for name in sorted(arrays)
+        [name, str(arrays[name].dtype), arrays[name].shape, digest(arrays[name].tobytes())] for name in sorted(arrays)
     ]
     return digest(json.dumps([described, meta]).encode("utf-8"))

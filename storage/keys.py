@@ -46,8 +46,7 @@ def plain(value: Any, where: str, *, non_finite: NonFinite = "refuse") -> Any:
         return _scalar(value, where, non_finite)
     if isinstance(value, Mapping):
         return {
-            _text_key(key, where): plain(item, f"{where}.{key}", non_finite=non_finite)
-            for key, item in value.items()
+            _text_key(key, where): plain(item, f"{where}.{key}", non_finite=non_finite) for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [plain(item, f"{where}[{index}]", non_finite=non_finite) for index, item in enumerate(value)]
@@ -60,9 +59,7 @@ def plain(value: Any, where: str, *, non_finite: NonFinite = "refuse") -> Any:
         if isinstance(item, (bool, int, float)):
             return _scalar(item, where, non_finite)
     if isinstance(value, PurePath):
-        remedy = (
-            "A path is not content: pass the digest of the file, or str(path) if the text itself matters."
-        )
+        remedy = "A path is not content: pass the digest of the file, or str(path) if the text itself matters."
     else:
         remedy = _REMEDIES.get(type(value), "Convert it first.")
     raise InvalidName.worded(
@@ -89,9 +86,7 @@ def _scalar(value: Any, where: str, non_finite: NonFinite) -> Any:
 def _text_key(key: Any, where: str) -> str:
     if isinstance(key, str):
         return str(key)
-    raise InvalidName.worded(
-        "mapping key", where, "text (JSON would merge 1 and '1')", key, "Write the key as a str."
-    )
+    raise InvalidName.worded("mapping key", where, "text (JSON would merge 1 and '1')", key, "Write the key as a str.")
 
 
 def canonical_json(value: Any, where: str = "value") -> str:
@@ -99,9 +94,7 @@ def canonical_json(value: Any, where: str = "value") -> str:
 
     ``canonical_json(json.loads(canonical_json(v))) == canonical_json(v)`` for every legal ``v``.
     """
-    return json.dumps(
-        plain(value, where), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":")
-    )
+    return json.dumps(plain(value, where), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def digest(data: bytes) -> str:
@@ -137,16 +130,12 @@ def artifact_key(step: str, version: int, params: Mapping[str, Any], inputs: Map
 def check_key(key: str, where: str = "an artifact") -> str:
     """Return the key if it can name a folder; refuse path separators, dots and the like."""
     if not isinstance(key, str) or not _KEY.fullmatch(key):
-        raise InvalidName.worded(
-            "key", where, "letters, digits, '_' or '-'", key, "Make it with artifact_key()."
-        )
+        raise InvalidName.worded("key", where, "letters, digits, '_' or '-'", key, "Make it with artifact_key().")
     return key
 
 
 def check_name(name: str, where: str) -> str:
     """Return the name if it can name a file on every system and store."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or name.endswith("."):
-        raise InvalidName.worded(
-            "name", where, "letters, digits, '_', '-' or '.'", name, "Choose a plain name."
-        )
+        raise InvalidName.worded("name", where, "letters, digits, '_', '-' or '.'", name, "Choose a plain name.")
     return name

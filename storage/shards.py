@@ -58,19 +58,13 @@ class RowStream:
     def write(self, block: np.ndarray) -> None:
         """Append rows: an array ``(n, *row_shape)`` of the stream's dtype, any n."""
         block = np.asarray(block)
-        if (
-            block.shape[1:] != self.row_shape
-            or block.ndim == 0
-            or block.dtype != self.dtype.newbyteorder("=")
-        ):
+        if block.shape[1:] != self.row_shape or block.ndim == 0 or block.dtype != self.dtype.newbyteorder("="):
             constraint = f"{self.dtype.name} of shape (n, {', '.join(map(str, self.row_shape))})"
             got = f"{block.dtype.name} of shape {block.shape}"
             remedy = "Cast or reshape it before writing."
             raise InvalidName.worded("block", f"stream {self._folder.name!r}", constraint, got, remedy)
         if self._closed:
-            raise InvalidName.worded(
-                "write", f"stream {self._folder.name!r}", "before its end", "a closed stream", ""
-            )
+            raise InvalidName.worded("write", f"stream {self._folder.name!r}", "before its end", "a closed stream", "")
         start = 0
         while start < len(block):
             if self._file is None or self._rows_in_shard == self.shard_rows:
@@ -198,8 +192,7 @@ class ShardedRows:
         first = int(np.searchsorted(self._starts, start, side="right")) - 1
         last = int(np.searchsorted(self._starts, stop - 1, side="right")) - 1
         parts = [
-            self._shards[s][max(start - self._starts[s], 0) : stop - self._starts[s]]
-            for s in range(first, last + 1)
+            self._shards[s][max(start - self._starts[s], 0) : stop - self._starts[s]] for s in range(first, last + 1)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

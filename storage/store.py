@@ -152,10 +152,7 @@ class Store:
             "created": round(time.time(), 6),
             "finished": None,
             "wall_s": None,
-            "nodes": {
-                node: {"status": "planned", **plain(fields, f"node {node!r}")}
-                for node, fields in nodes.items()
-            },
+            "nodes": {node: {"status": "planned", **plain(fields, f"node {node!r}")} for node, fields in nodes.items()},
             "environment": plain(environment or {}, "environment"),
         }
         for node in record["nodes"].values():
@@ -170,9 +167,7 @@ class Store:
         """The run of that name. Raises RunMissing, naming those there are."""
         if not self.files.exists(f"{RUNS}/{check_name(name, 'a run')}/run.json"):
             names = ", ".join(run.name for run in self.runs()[-12:]) or "nothing: it has no runs"
-            raise RunMissing.worded(
-                "run", self.url, f"one of {names}", repr(name), "List them with: universality ls."
-            )
+            raise RunMissing.worded("run", self.url, f"one of {names}", repr(name), "List them with: universality ls.")
         return Run(self, name)
 
     def runs(self) -> list[Run]:

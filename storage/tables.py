@@ -30,9 +30,7 @@ def save_table(path: Path, table: Any) -> None:
                 "columns", where, "of one type each", str(error), "Convert the column named."
             ) from error
     if not isinstance(table, pa.Table):
-        raise InvalidName.worded(
-            "value", where, "a DataFrame or pyarrow.Table", type(table).__name__, "Convert it."
-        )
+        raise InvalidName.worded("value", where, "a DataFrame or pyarrow.Table", type(table).__name__, "Convert it.")
     with open(path, "xb") as file:
         pq.write_table(table, file, compression="zstd")
 
@@ -58,9 +56,7 @@ def load_tables(paths: Sequence[Path], columns: Sequence[str] | None, where: str
         chosen = names if columns is None else list(columns)
         unknown = [name for name in chosen if name not in names]
         if unknown:
-            raise TableMissing.worded(
-                "column", where, f"one of {', '.join(names)}", unknown[0], "Check its name."
-            )
+            raise TableMissing.worded("column", where, f"one of {', '.join(names)}", unknown[0], "Check its name.")
         parts = [
             pq.ParquetFile(path).read(columns=[name for name in chosen if name in schema.names])
             for path, schema in zip(paths, schemas, strict=True)

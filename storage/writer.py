@@ -114,9 +114,7 @@ class ArtifactWriter:
         """Store raw bytes."""
         self._place("bytes", name).write_bytes(data)
 
-    def stream(
-        self, name: str, dtype: Any, row_shape: Sequence[int] | int, shard_rows: int | None = None
-    ) -> RowStream:
+    def stream(self, name: str, dtype: Any, row_shape: Sequence[int] | int, shard_rows: int | None = None) -> RowStream:
         """Store an array block by block, larger than memory if need be; use as a context manager.
 
         Args:
@@ -159,9 +157,7 @@ class ArtifactWriter:
     def _commit(self) -> None:
         if self._open_streams:
             names = sorted(self._open_streams)
-            raise InvalidName.worded(
-                "streams", f"artifact {self.key}", "closed", names, "Write them in a with block."
-            )
+            raise InvalidName.worded("streams", f"artifact {self.key}", "closed", names, "Write them in a with block.")
         described = {}
         for path in sorted(path for path in self._folder.rglob("*") if path.is_file()):
             sync_file(path)

@@ -184,9 +184,7 @@ def take(store: str, name: str | None, out: Path, themes: list[str]) -> list[Pat
     made = []
     with serve(store) as address, chromium() as browser:
         for theme in themes:
-            page = browser.new_page(
-                color_scheme="dark" if theme == "dark" else "light", device_scale_factor=1.5
-            )
+            page = browser.new_page(color_scheme="dark" if theme == "dark" else "light", device_scale_factor=1.5)
             for screen, path in screens(run).items():
                 place = out / (f"{screen}.png" if theme == "light" else f"{screen}-{theme}.png")
                 shoot(page, f"{address}/{path}", place)

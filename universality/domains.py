@@ -93,9 +93,7 @@ def auroc(acts: sparse.csc_matrix, domains: np.ndarray, n_domains: int) -> np.nd
     values = acts.data[order]
     groups = domains[acts.indices[order]].astype(np.int64)
     negative = np.bincount(column, values < 0, minlength=n)
-    rank = (
-        _mid_ranks(column, values) - acts.indptr[column] + np.where(values > 0, (n_rows - counts)[column], 0)
-    )
+    rank = _mid_ranks(column, values) - acts.indptr[column] + np.where(values > 0, (n_rows - counts)[column], 0)
     key = column * n_domains + groups
     stored = np.bincount(key, minlength=n * n_domains).reshape(n, n_domains)
     ranks = np.bincount(key, rank, minlength=n * n_domains).reshape(n, n_domains)

@@ -94,9 +94,7 @@ def _blind_rows(
     order, bounds = some_row
     n_keys = bounds.size - 1
     drawn = (
-        generator.permutation(n_keys)[: n + shown.size]
-        if n_keys < 4096
-        else _draw(n_keys, n + shown.size, generator)
+        generator.permutation(n_keys)[: n + shown.size] if n_keys < 4096 else _draw(n_keys, n + shown.size, generator)
     )
     fresh = drawn[~np.isin(drawn, shown)][:n]
     within = (generator.random(fresh.size) * (bounds[fresh + 1] - bounds[fresh])).astype(np.int64)
@@ -186,9 +184,7 @@ def latent_domain_table(
     latents = np.flatnonzero(np.diff(acts.indptr))
     column = np.repeat(np.arange(n), np.diff(acts.indptr))
     key = column * n_domains + domains[acts.indices].astype(np.int64)
-    mass = np.bincount(key, np.abs(acts.data, dtype=np.float64), minlength=n * n_domains).reshape(
-        n, n_domains
-    )
+    mass = np.bincount(key, np.abs(acts.data, dtype=np.float64), minlength=n * n_domains).reshape(n, n_domains)
     total = mass.sum(axis=1, keepdims=True)
     share = mass / np.where(total > 0, total, 1.0)
     area = auroc(acts, domains, n_domains)

@@ -174,9 +174,7 @@ def _nearest(columns: sparse.csc_matrix, k: int, threads: int) -> tuple[np.ndarr
     neighbours, r = correlate(rows, rows, top=k, threads=threads).top_a(k)
     if (neighbours < 0).any():
         constant = int((neighbours < 0).any(axis=1).argmax())
-        raise refusal(
-            "columns", "a feature map", "not constant", f"column {constant}", "Keep alive latents only."
-        )
+        raise refusal("columns", "a feature map", "not constant", f"column {constant}", "Keep alive latents only.")
     own = np.arange(len(neighbours))[:, None]
     own_first = np.argsort(neighbours != own, axis=1, kind="stable")
     neighbours, r = (np.take_along_axis(values, own_first, axis=1) for values in (neighbours, r))

@@ -55,9 +55,7 @@ class CrossSimilarity:
         self.learn(ordered[:, 0], ordered[:, 1], self.held_out(ordered[:, 0], ordered[:, 1]))
 
 
-def constrained_clusters(
-    model_of: np.ndarray, edges: Edges, similarity: CrossSimilarity, tau: float
-) -> np.ndarray:
+def constrained_clusters(model_of: np.ndarray, edges: Edges, similarity: CrossSimilarity, tau: float) -> np.ndarray:
     """Join features into clusters that hold at most one feature of each model.
 
     Edges are taken in falling weight (ties by node). Two clusters join only if no model would be twice in
@@ -160,9 +158,7 @@ def cluster_table(
         )
     columns = ["class", "n_models", "completeness", "cohesion", "members", "label"]
     table = pd.DataFrame(rows, columns=columns).astype({"n_models": "int64", "label": "int64"})
-    table = table.sort_values(
-        ["n_models", "cohesion", "label"], ascending=[False, False, True], ignore_index=True
-    )
+    table = table.sort_values(["n_models", "cohesion", "label"], ascending=[False, False, True], ignore_index=True)
     table.insert(0, "cluster", np.arange(len(table)))
     return table
 

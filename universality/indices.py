@@ -120,9 +120,7 @@ def _whitener(covariance: np.ndarray, variance: float) -> np.ndarray:
     return vectors[:, chosen] / np.sqrt(values[chosen])
 
 
-def representational(
-    x: np.ndarray, y: np.ndarray, generator: np.random.Generator, k: int = 10
-) -> list[Index]:
+def representational(x: np.ndarray, y: np.ndarray, generator: np.random.Generator, k: int = 10) -> list[Index]:
     """RSA and mutual nearest neighbours of a sample of rows.
 
     ``raw_rsa`` is the Spearman correlation of the pairwise cosine distances; ``raw_mutual_knn`` the mean share
@@ -234,9 +232,7 @@ def raw_indices(
     return [linear_cka(c), svcca(c), *both], one_way[0], one_way[1]
 
 
-def cosine_similarity(
-    a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: bool = False
-) -> TopSimilarity:
+def cosine_similarity(a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: bool = False) -> TopSimilarity:
     """Cosine of all rows of a with all rows of b, the best both ways, in blocks of rows.
 
     Only meaningful where both live in one basis: dictionaries of the same model.

@@ -88,9 +88,7 @@ def resampled_correlations(
     require(fits, "shape", "documents", f"({n},)", documents.shape, "Give one document per row.")
     require(n_resamples >= 1, "n_resamples", "the bootstrap", ">= 1", n_resamples, "200 are usual.")
     _, code, sizes = np.unique(documents, return_inverse=True, return_counts=True)
-    weights = generator.multinomial(
-        sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples
-    )
+    weights = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples)
     rows, weights = (weights @ sizes)[:, None].astype(np.float64), weights.astype(np.float64)
     by_document = _dense_sums if is_dense(A) and is_dense(B) else _sparse_sums
     sums_of = by_document(A, B, code.ravel(), sizes.size)

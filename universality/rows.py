@@ -157,9 +157,7 @@ def split_documents(documents: Any, root_seed: int, domains: Any = None, sources
     remedy = f"Every score is held out by {word}: give the {word} of each row."
     require(ids.size >= 2, what, "rows", "at least two different ids", ids.size, remedy)
     codes = np.zeros(groups.size, np.int32) if domains is None else encode_domains(domains)[0]
-    require(
-        codes.size == groups.size, "domains", "rows", f"of length {groups.size}", codes.size, "One per row."
-    )
+    require(codes.size == groups.size, "domains", "rows", f"of length {groups.size}", codes.size, "One per row.")
     # (n_groups, n_domains) rows; a file may hold documents of several domains.
     n_rows = np.zeros((ids.size, int(codes.max()) + 1), np.int64)
     np.add.at(n_rows, (inverse, codes), 1)
@@ -202,6 +200,4 @@ def _check_halves(groups: np.ndarray, fit: np.ndarray, word: str) -> None:
     both = np.intersect1d(groups[fit], groups[~fit])
     if both.size:
         got = f"{word} {both[0]} in both halves"
-        raise refusal(
-            "fit", "rows", f"constant within each {word}", got, f"Split by {word}: use split_documents."
-        )
+        raise refusal("fit", "rows", f"constant within each {word}", got, f"Split by {word}: use split_documents.")

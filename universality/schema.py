@@ -97,9 +97,7 @@ class TableSchema:
         if names != self.names:
             wrong = sorted(set(names) ^ set(self.names), key=(names + self.names).index)
             verb = "have" if wrong and wrong[0] in self.names else "lack"
-            constraint = (
-                f"those of its schema: it must {verb} {wrong[0]!r}" if wrong else f"in the order {self.names}"
-            )
+            constraint = f"those of its schema: it must {verb} {wrong[0]!r}" if wrong else f"in the order {self.names}"
             raise refusal("columns", where, constraint, names, "Correct the frame, or its schema.")
         for column in self.columns if len(frame) else ():
             dtype = column_type(frame[column.name])
@@ -146,9 +144,7 @@ def read_tables(file: Traversable, known: Mapping[str, TableSchema] | None = Non
         for line in re.sub(r"\n +", " ", said["columns"]).strip().splitlines():
             if "|" in line:
                 first, dtype, unit, span, meaning = line.split(" | ", 4)
-                columns.append(
-                    Column(first.removesuffix("?"), dtype, unit, span, meaning, first.endswith("?"))
-                )
+                columns.append(Column(first.removesuffix("?"), dtype, unit, span, meaning, first.endswith("?")))
             elif (named := re.fullmatch(r"as ([\w.]+)(?:: (.+))?", line)) and not named[2]:
                 columns += declared[named[1]].columns
             else:

@@ -147,9 +147,7 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
     """Firings of features that no other model shares, on the selected token or the whole text."""
     note = "Model-specific features, and those too rare to be compared: no other model is known to have them."
     with panel("Features in no cluster", note):
-        rows = text_lens.unshared_firings(
-            reading.firings, text_lens.shared_members(view), view.table("features")
-        )
+        rows = text_lens.unshared_firings(reading.firings, text_lens.shared_members(view), view.table("features"))
         if position is not None:
             rows = rows[rows["position"] == position]
         if rows.empty:
@@ -223,9 +221,7 @@ def show(view: View, typed_text: str) -> None:
         token_table(reading, agreed)
     with right:
         if chosen is None:
-            st.caption(
-                ":material/touch_app: Select a token to see which clusters fire on it, in which models."
-            )
+            st.caption(":material/touch_app: Select a token to see which clusters fire on it, in which models.")
         else:
             one_token(view, agreed, chosen)
     features_alone(view, reading, chosen)

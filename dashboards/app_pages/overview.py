@@ -44,9 +44,7 @@ def lead(view: View) -> str:
     """The result in plain words, what beats its floor first, as HTML."""
     models, features = view.table("models"), view.table("features")
     primary, alive = models[models["role"] == "primary"], features[features["status"] == "alive"]
-    counted = (
-        f"{words.counted(len(primary), 'model')}, {words.counted(len(alive), 'alive feature')} together."
-    )
+    counted = f"{words.counted(len(primary), 'model')}, {words.counted(len(alive), 'alive feature')} together."
     tables = {name: view.optional(name) for name in ("features", "agreement", "indices")}
     first, *others = [
         *conclusions({name: table for name, table in tables.items() if table is not None}),

@@ -148,9 +148,7 @@ def main() -> None:
     with panel(border=False):
         runs, damaged = list_runs(store)
         if damaged:
-            st.warning(
-                "Some runs cannot be read: their `run.json` is damaged.", icon=":material/broken_image:"
-            )
+            st.warning("Some runs cannot be read: their `run.json` is damaged.", icon=":material/broken_image:")
             st.code("\n".join(damaged), language=None)
         if not runs:
             nothing("This store holds no run yet.", "Compute one in a terminal, then reload this page:")

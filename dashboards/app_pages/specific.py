@@ -50,9 +50,7 @@ class SpecificPage(TablePage):
         ]
         if not counts.get("missing"):
             said.insert(0, "**None** is known to be missing from every other model")
-        st.markdown(
-            f"Of {words.counted(len(things), self.noun)}:\n" + "\n".join(f"- {text}" for text in said)
-        )
+        st.markdown(f"Of {words.counted(len(things), self.noun)}:\n" + "\n".join(f"- {text}" for text in said))
         note = "First verdict that holds, in the order in which they are tested."
         with panel("Why they have no partner", note):
             counts = things.groupby(["model", "verdict"], observed=True).size().rename("n").reset_index()
@@ -68,9 +66,7 @@ class SpecificPage(TablePage):
         search = search_box(columns[0], "seek")
         chosen = {
             "model": several(columns[1], "Model", dict.fromkeys(things["model"]), "model"),
-            "group": several(
-                columns[2], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"
-            ),
+            "group": several(columns[2], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"),
             "verdict": several(columns[3], "Verdict", verdicts_in(things), "verdict"),
         }
         order, ascending = ORDERS[one_of(columns[4], "Order", ORDERS, "sort")]

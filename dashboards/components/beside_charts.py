@@ -26,9 +26,7 @@ def curves_chart(frame: pd.DataFrame) -> Drawing:
             y=alt.Y("fraction:Q", title="share of features", axis=parts.SHARE_AXIS),
             color=coloured("class:N", CLASS_COLOURS),
             strokeDash=_dashes(),
-            tooltip=tips(
-                ("side:N", "run"), "class:N", ("tau:Q", None, ".2f"), ("fraction:Q", "share", ".1%")
-            ),
+            tooltip=tips(("side:N", "run"), "class:N", ("tau:Q", None, ".2f"), ("fraction:Q", "share", ".1%")),
         )
         .properties(height=HEIGHT, padding=PADDING)
     )

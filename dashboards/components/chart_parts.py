@@ -70,9 +70,7 @@ R_TIPS = (("left:Q", "from r", ".2f"), ("right:Q", "to r", ".2f"), ("fraction:Q"
 def cells_of_r(base: alt.Chart) -> alt.Chart:
     """A cell for each r, the darker the higher."""
     scale = alt.Scale(domain=[0, 1], range=list(RAMP), clamp=True)
-    return base.mark_rect(stroke="#ffffff", strokeWidth=1).encode(
-        color=alt.Color("r:Q", scale=scale, legend=None)
-    )
+    return base.mark_rect(stroke="#ffffff", strokeWidth=1).encode(color=alt.Color("r:Q", scale=scale, legend=None))
 
 
 def white_where(dark: Any) -> Any:

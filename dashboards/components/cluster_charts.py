@@ -48,6 +48,4 @@ def agreement_chart(frame: pd.DataFrame) -> Drawing:
     ]
     colour = white_where(alt.datum.r > 0.5)
     layers = [cells_of_r(base), *(text.encode(text=alt.Text("text:N"), color=colour) for text in texts)]
-    return alt.layer(*layers).properties(
-        width=60 + 84 * len(order), height=40 + 46 * len(order), padding=PADDING
-    )
+    return alt.layer(*layers).properties(width=60 + 84 * len(order), height=40 + 46 * len(order), padding=PADDING)

@@ -149,9 +149,7 @@ def show_consensus(view: View, number: int, lanes: Sequence[Lane]) -> None:
         )  # fmt: skip
 
 
-def consensus_contexts(
-    text: EvaluationText, features: Sequence[DrawnFeature], limit: int
-) -> list[tuple[int, float]]:
+def consensus_contexts(text: EvaluationText, features: Sequence[DrawnFeature], limit: int) -> list[tuple[int, float]]:
     """Evaluation rows and the members' mean share of maximum there, highest first, no two with one context."""
     rows, means = consensus_rows([feature.firing for feature in features])
     mean_of = dict(zip(rows[:LOOK].tolist(), means[:LOOK].tolist(), strict=True))
@@ -173,16 +171,12 @@ def _context(text: EvaluationText, lanes: Sequence[Lane], row: int, mean: float)
 
 def models_legend(lanes: Sequence[Lane]) -> str:
     """Which row is whose, from the top."""
-    entries = [
-        swatch(lane.colour, lane.name, underline=True, ink=1.0 if lane.feature else 0.5) for lane in lanes
-    ]
+    entries = [swatch(lane.colour, lane.name, underline=True, ink=1.0 if lane.feature else 0.5) for lane in lanes]
     said = "rows under the text, from the top · framed: the strongest token · hover: raw values"
     return legend([*entries, remark(said)])
 
 
-def show_agreement(
-    view: View, members: pd.DataFrame, features: Sequence[DrawnFeature], r: np.ndarray
-) -> None:
+def show_agreement(view: View, members: pd.DataFrame, features: Sequence[DrawnFeature], r: np.ndarray) -> None:
     """Held-out r (n, n) between all members, and links to those that are assigned pairs."""
     note = "Held-out r of every two members. In italics: they are not each other's assigned partner."
     with panel("Agreement inside", note):

@@ -19,8 +19,7 @@ def explained(schema: TableSchema, columns: Mapping[str, tuple[str, str]]) -> di
         columns: name -> heading, and format.
     """
     return {
-        name: number(label, format=written, help=schema[name].meaning)
-        for name, (label, written) in columns.items()
+        name: number(label, format=written, help=schema[name].meaning) for name, (label, written) in columns.items()
     }
 
 
@@ -56,6 +55,4 @@ def chosen_columns(frame: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.D
         column.name: frame.get(column.values) if isinstance(column.values, str) else column.values(frame)
         for column in columns
     }
-    return pd.DataFrame(shown), {
-        column.name: column.heading for column in columns if column.heading is not None
-    }
+    return pd.DataFrame(shown), {column.name: column.heading for column in columns if column.heading is not None}

@@ -95,7 +95,5 @@ def strip_legend(named: dict[int, tuple[str, str]]) -> str:
         f"{escape(letter)}</i>cluster {cluster}</span>"
         for cluster, (letter, colour) in named.items()
     ]
-    said = (
-        "letter and colour: the strongest cluster · depth: how strongly it fires · line: share of its models"
-    )
+    said = "letter and colour: the strongest cluster · depth: how strongly it fires · line: share of its models"
     return legend([*entries, remark(said)])

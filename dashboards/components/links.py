@@ -70,9 +70,7 @@ def shareable_link(params: dict[str, str]) -> str:
 
 def link_popover(params: dict[str, str]) -> None:
     """A button that shows the link to what is on the screen, ready to be copied."""
-    with st.popover(
-        "Link", icon=":material/link:", help="A link that brings anyone with this store back here"
-    ):
+    with st.popover("Link", icon=":material/link:", help="A link that brings anyone with this store back here"):
         st.code(shareable_link(params), language=None, wrap_lines=True)
 
 

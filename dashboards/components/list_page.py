@@ -65,9 +65,7 @@ class ListPage(ABC):
             self.introduce(things)
             passing = self.filtered(things)
             drawn = self.drawn(passing)
-            with st.container(
-                horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-            ):
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
                 counted = words.counted(len(things), self.noun or self.kind)
                 st.caption(f"**{len(passing):,}** of {counted}{self.remark(things, passing, drawn)}")
                 self.downloads(passing)
@@ -156,9 +154,7 @@ class TablePage(ListPage):
         ids = passing["id"].tolist()
         left, right = st.columns(self.widths, vertical_alignment="center")
         if selected in ids:
-            left.caption(
-                f"{self.kind.capitalize()} {ids.index(selected) + 1:,} of {len(ids):,} in this order"
-            )
+            left.caption(f"{self.kind.capitalize()} {ids.index(selected) + 1:,} of {len(ids):,} in this order")
         else:
             left.caption(f":material/filter_alt: {self.hidden}")
         with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):

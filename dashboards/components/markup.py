@@ -50,8 +50,7 @@ def heading(names: Iterable[tuple[str, str]], badges: Iterable[str] = ()) -> str
         badges: markup.
     """
     joined = '<span class="uv-to">↔\ufe0e</span>'.join(
-        f'<span class="uv-side" style="border-bottom-color:{colour}">{escape(name)}</span>'
-        for name, colour in names
+        f'<span class="uv-side" style="border-bottom-color:{colour}">{escape(name)}</span>' for name, colour in names
     )
     return f'<div class="uv-heading">{joined}<span class="uv-badges">{"".join(badges)}</span></div>'
 
@@ -127,6 +126,4 @@ def page_of(title: str, body: str) -> bytes:
     """
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     head = f'<meta charset="utf-8">{policy}<title>{escape(title)}</title><style>{_PAGE_STYLE}</style>'
-    return (
-        f"<!doctype html><html><head>{head}</head><body><h1>{escape(title)}</h1>{body}</body></html>".encode()
-    )
+    return f"<!doctype html><html><head>{head}</head><body><h1>{escape(title)}</h1>{body}</body></html>".encode()

@@ -86,9 +86,7 @@ def class_bars_chart(frame: pd.DataFrame) -> Drawing:
         .encode(
             y=alt.Y("model:N", sort=list(dict.fromkeys(frame["model"])), title=None),
             x=alt.X("fraction:Q", title="share of alive features", axis=parts.SHARE_AXIS, stack="zero"),
-            tooltip=tips(
-                "model:N", "class:N", "level:N", ("n:Q", "features", ","), ("fraction:Q", "share", ".1%")
-            ),
+            tooltip=tips("model:N", "class:N", "level:N", ("n:Q", "features", ","), ("fraction:Q", "share", ".1%")),
             **_by_class_and_level(),
         )
         .properties(height=HEIGHT, padding=PADDING)
@@ -120,9 +118,7 @@ def model_legend(rates: pd.DataFrame) -> str:
     never = rates[rates["right"] == 0]
     shares = dict(zip(never["model"].astype(str), never["fraction"], strict=True))
     colours = model_colours(list(shares))
-    return legend(
-        swatch(colours[model], f"{model}: {share:.1%} never fire") for model, share in shares.items()
-    )
+    return legend(swatch(colours[model], f"{model}: {share:.1%} never fire") for model, share in shares.items())
 
 
 def firing_rate_chart(rates: pd.DataFrame) -> Drawing:
@@ -138,9 +134,7 @@ def firing_rate_chart(rates: pd.DataFrame) -> Drawing:
             x=alt.X("left:Q", title="firing rate (share of tokens)", scale=log, axis=alt.Axis(grid=False)),
             y=alt.Y("fraction:Q", title="share of latents", axis=parts.SHARE_AXIS),
             color=coloured("model:N", model_colours(list(dict.fromkeys(rates["model"])))),
-            tooltip=tips(
-                "model:N", ("left:Q", "from", ".2~e"), ("right:Q", "to", ".2~e"), ("n:Q", "latents", ",")
-            ),
+            tooltip=tips("model:N", ("left:Q", "from", ".2~e"), ("right:Q", "to", ".2~e"), ("n:Q", "latents", ",")),
         )
         .properties(height=HEIGHT // 2 + 40, padding=PADDING)
     )
@@ -162,17 +156,13 @@ def histogram_chart(frame: pd.DataFrame, measure: str, chance: float | None, low
         chance: the line's place, or None.
         low: lower end of the horizontal axis, so that two histograms share it.
     """
-    rows = frame[
-        (frame["measure"] == measure) & frame["kind"].isin(list(words.KINDS)) & (frame["left"] >= low)
-    ]
+    rows = frame[(frame["measure"] == measure) & frame["kind"].isin(list(words.KINDS)) & (frame["left"] >= low)]
     kinds = {kind: KIND_COLOURS[kind] for kind in words.KINDS if (rows["kind"] == kind).any()}
     steps = alt.Chart(parts.closed_steps(rows)).encode(**parts.r_axes(low), color=coloured("kind:N", kinds))
     features = alt.FieldEqualPredicate(field="kind", equal="features")
     layers = [
         steps.transform_filter(features).mark_area(interpolate="step-after", opacity=0.16),
-        steps.mark_line(interpolate="step-after", strokeWidth=1.8).encode(
-            tooltip=tips("kind:N", *parts.R_TIPS)
-        ),
+        steps.mark_line(interpolate="step-after", strokeWidth=1.8).encode(tooltip=tips("kind:N", *parts.R_TIPS)),
     ]
     if chance is not None:
         grey = KIND_COLOURS["chance"]
@@ -274,9 +264,7 @@ def domain_chart(frame: pd.DataFrame) -> Drawing:
             x=alt.X("value:Q", title=title),
             color=coloured("name:N", _DOMAIN_COLOURS),
             shape=alt.Shape("name:N", legend=None),
-            tooltip=tips(
-                "domain:N", ("name:N", "what"), ("value:Q", "r", ".2f"), ("n_sources:Q", "sources", "d")
-            ),
+            tooltip=tips("domain:N", ("name:N", "what"), ("value:Q", "r", ".2f"), ("n_sources:Q", "sources", "d")),
         )
     )
     return (ranges + dots).properties(height=30 * len(order) + 60, padding=PADDING)

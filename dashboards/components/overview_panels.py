@@ -126,9 +126,7 @@ def domain_table(table: pd.DataFrame) -> None:
     names = ["domain", "n_sources", "model", "latent", "mcc", "auroc", "r", "r_token", "level", "neuron_r"]
     names += ["untrained_r", "partner_model", "partner_latent"]
     # Runs of older versions do not count sources.
-    shown = table[[name for name in names if name in table]].sort_values(
-        ["domain", "model"], ignore_index=True
-    )
+    shown = table[[name for name in names if name in table]].sort_values(["domain", "model"], ignore_index=True)
     chosen = st.dataframe(
         shown, hide_index=True, key="domains_table", on_select="rerun", selection_mode="single-row",
         column_config={

@@ -26,9 +26,7 @@ def show_pair(view: View, row: pd.Series) -> None:
         for name in names:
             feature_link(view, name)
         features = [find_feature(view, name) for name in names]
-        for cluster in sorted(
-            {int(f["cluster"]) for f in features if f is not None and pd.notna(f["cluster"])}
-        ):
+        for cluster in sorted({int(f["cluster"]) for f in features if f is not None and pd.notna(f["cluster"])}):
             cluster_link(view, cluster)
     with panel(border=False):
         a, b = (

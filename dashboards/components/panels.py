@@ -38,9 +38,7 @@ def panel(title: str | None = None, note: str | None = None, *, border: bool = T
                 explain_damage(error)
         except Exception as error:  # one broken table must not take the screen with it
             log.exception("panel %s could not be drawn", title)
-            st.error(
-                "This part could not be drawn. The other parts do not depend on it.", icon=":material/error:"
-            )
+            st.error("This part could not be drawn. The other parts do not depend on it.", icon=":material/error:")
             st.code(f"{type(error).__name__}: {error}", language=None, wrap_lines=True)
 
 

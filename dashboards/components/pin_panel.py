@@ -50,9 +50,7 @@ def show_pins(view: View) -> None:
         pinning.draw_carrier(view)
     pinned = pinning.pins_of(view)
     if pinning.lost():
-        st.caption(
-            f":material/link_off: {words.counted(pinning.lost(), 'pin')} of the address: not of this run."
-        )
+        st.caption(f":material/link_off: {words.counted(pinning.lost(), 'pin')} of the address: not of this run.")
     if not pinned:
         return
     st.markdown(f"**Pinned pairs ({len(pinned)})**")
@@ -71,9 +69,7 @@ def show_pins(view: View) -> None:
 def _row(view: View, number: int, pin: pinning.Pin) -> None:
     several = len(comparisons_of(view.record)) > 1
     label = f"{pin.pair} ({pin.comparison})" if several else pin.pair
-    with st.container(
-        horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None
-    ):
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap=None):
         address = {"run": view.name, "comparison": pin.comparison, "pair": pin.pair, **pinning.address(view)}
         screen_link("pairs", label, **address)
         st.button(

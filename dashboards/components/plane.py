@@ -83,9 +83,7 @@ def _plane(frame: pd.DataFrame) -> dict[str, Any]:
         "xAxis": axis(frame["x"]),
         "yAxis": axis(frame["y"]),
         # Nothing is dropped at the edges: a link may end outside.
-        "dataZoom": [
-            {"type": "inside", which: 0, "filterMode": "none"} for which in ("xAxisIndex", "yAxisIndex")
-        ],
+        "dataZoom": [{"type": "inside", which: 0, "filterMode": "none"} for which in ("xAxisIndex", "yAxisIndex")],
     }
 
 
@@ -145,9 +143,7 @@ def _ring(chosen: pd.DataFrame, size: float) -> dict[str, Any]:
     return {**shape, "itemStyle": style, "tooltip": {"show": False}}
 
 
-def clickable_chart(
-    spec: dict[str, Any], ids: Sequence[Sequence[str]], *, param: str, key: str, alt: str
-) -> None:
+def clickable_chart(spec: dict[str, Any], ids: Sequence[Sequence[str]], *, param: str, key: str, alt: str) -> None:
     """Draw a chart in which a click on an item puts its id into the address.
 
     Args:

@@ -59,9 +59,7 @@ def show_two(url: str, runs: list[Run]) -> None:
     named = choices(url, runs)
     names = list(named)
     if len(names) < 2:
-        nothing(
-            "The store holds one comparison.", "Two are needed: run another recipe, or the same with --set."
-        )
+        nothing("The store holds one comparison.", "Two are needed: run another recipe, or the same with --set.")
         return
     left, right, link = st.columns([5, 5, 1], vertical_alignment="bottom")
     a = left.selectbox("A", names, index=1, key="a", bind="query-params", help="Newest first") or names[1]

@@ -18,9 +18,7 @@ _ARROWS: dict[str, tuple[str, Literal["left", "right"]]] = {
 }
 
 
-def selectable_table(
-    frame: pd.DataFrame, ids: Sequence[str], *, param: str, key: str, **display: Any
-) -> None:
+def selectable_table(frame: pd.DataFrame, ids: Sequence[str], *, param: str, key: str, **display: Any) -> None:
     """Draw a table whose selected row is the one that the URL names.
 
     Args:

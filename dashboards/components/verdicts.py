@@ -56,9 +56,7 @@ _COLUMNS = [
     ),
     Column("meaning", lambda rows: _said(rows, words.VERDICTS), text("in words", width="large")),
     Column("statistic", "statistic", number("statistic", format="%.3f", width="small")),
-    Column(
-        "measured", lambda rows: _said(rows, words.STATISTICS), text("what the statistic is", width="medium")
-    ),
+    Column("measured", lambda rows: _said(rows, words.STATISTICS), text("what the statistic is", width="medium")),
     Column("nearest", "nearest", text("nearest there", width="small")),
     Column("nearest_r", "nearest_r", number("its fit r", format="%.3f", width="small")),
 ]
@@ -84,11 +82,7 @@ def show_verdicts(view: View, model: str, latent: int) -> None:
         st.dataframe(frame, hide_index=True, height="content", column_config=config)
 
 
-def _nearest(
-    candidates: pd.DataFrame | None, model: str, latent: int, other: str
-) -> tuple[str | None, float | None]:
+def _nearest(candidates: pd.DataFrame | None, model: str, latent: int, other: str) -> tuple[str | None, float | None]:
     """Name and fit r of a feature's best candidate in another model."""
     best = pd.DataFrame() if candidates is None else candidates_of(candidates, model, latent, other)
-    return (
-        (feature_id(other, best["latent"].iloc[0]), float(best["r"].iloc[0])) if len(best) else (None, None)
-    )
+    return (feature_id(other, best["latent"].iloc[0]), float(best["r"].iloc[0])) if len(best) else (None, None)

@@ -20,16 +20,12 @@ SHOWN = ("universal", "shared", "specific", "twins")
 
 def calibrate(
     *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Small worlds, one of each: about a minute.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Small worlds, one of each: about a minute.")] = False,
     seeds: Annotated[
         MaybeInt, typer.Option("--seeds", min=1, help="Worlds of each kind; default 3, or 1 with --quick.")
     ] = None,
     root_seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that all worlds derive from.")] = 0,
-    threads: Annotated[
-        MaybeInt, typer.Option("--threads", min=1, help="Threads; no figure depends on it.")
-    ] = None,
+    threads: Annotated[MaybeInt, typer.Option("--threads", min=1, help="Threads; no figure depends on it.")] = None,
     out: Annotated[
         MaybePath, typer.Option("--out", metavar="DIR", help="Folder for calibration.csv and .parquet.")
     ] = None,
@@ -83,9 +79,7 @@ def summary_tables(summary: pd.DataFrame) -> Group:
 
     parts: list[Any] = [TITLE, ""]
     for (n_rows, n_models), sized in summary.groupby(["n_rows", "n_models"], sort=False):
-        table = plain_table(
-            ">noise", ">r", "matcher", *(f">{name}" for name in SHOWN), ">found", ">FDR", ">decoys"
-        )
+        table = plain_table(">noise", ">r", "matcher", *(f">{name}" for name in SHOWN), ">found", ">FDR", ">decoys")
         for (noise, matcher), part in sized.groupby(["noise", "matcher"], sort=False):
             by = part.set_index("class")
             cells = [f"{noise:g}", f"{part['true_r'].iloc[0]:.2f}", str(matcher)]

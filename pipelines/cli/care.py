@@ -38,12 +38,9 @@ def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Js
         keys = [key for key in owner if opened.has(key)]
         missing = [key for key in owner if key not in set(keys) and nodes[owner[key]]["status"] == "done"]
     problems = [
-        {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason}
-        for p in opened.verify(keys)
+        {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason} for p in opened.verify(keys)
     ]
-    problems += [
-        {"node": owner[key], "key": key, "file": "", "reason": "the artifact is gone"} for key in missing
-    ]
+    problems += [{"node": owner[key], "key": key, "file": "", "reason": "the artifact is gone"} for key in missing]
     if as_json:
         print_json({"checked": len(keys), "problems": problems})
     for problem in [] if as_json else problems:

@@ -56,9 +56,7 @@ class ComparisonFiles:
             say(f"No --documents: every {self.block} {words}.")
         if "sources" not in rows:
             words = "count as independent of each other in splits, chance and intervals"
-            say(
-                f"No --sources: documents {words}; give the file or chapter that each row comes from if they are not."
-            )
+            say(f"No --sources: documents {words}; give the file or chapter that each row comes from if they are not.")
         others = {kind: _loaded(texts, load_matrix) for kind, texts in self.others.items()}
         others["replicates"] = others.pop("replicate")
         return {

@@ -81,14 +81,8 @@ compare.__signature__ = Signature(  # type: ignore[attr-defined]
         _parameter("files", _FILES),
         _parameter("out", OutOption),
         *(_option(name, MaybePath, None, words, metavar="NPY") for name, words in ROW_FILES.items()),
-        *(
-            _option(name, MaybeTexts, None, words, metavar="NAME=FILE")
-            for name, words in (OTHERS | DENSE).items()
-        ),
-        *(
-            _option(name, kind, default, words, **more)
-            for name, (kind, default, more, words) in SETTINGS.items()
-        ),
+        *(_option(name, MaybeTexts, None, words, metavar="NAME=FILE") for name, words in (OTHERS | DENSE).items()),
+        *(_option(name, kind, default, words, **more) for name, (kind, default, more, words) in SETTINGS.items()),
         _parameter("as_json", JsonOption, False),
         _parameter("verbose", VerboseOption, False),
     ]

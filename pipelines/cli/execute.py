@@ -42,9 +42,7 @@ def run(
     workers: WorkersOption = None,
     scheduler: Annotated[
         MaybeText,
-        typer.Option(
-            "--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."
-        ),
+        typer.Option("--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."),
     ] = None,
     serial: Annotated[bool, typer.Option("--serial", help="One step after another in this process.")] = False,
     device: DeviceOption = "auto",
@@ -144,18 +142,14 @@ def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> No
     if outcome.status == "interrupted":
         say(f"Interrupted; everything finished is kept. The same command goes on with run {run.name}.")
     elif outcome.status in ("partial", "failed"):
-        counts = {
-            status: list(outcome.nodes.values()).count(status) for status in ("done", "failed", "skipped")
-        }
+        counts = {status: list(outcome.nodes.values()).count(status) for status in ("done", "failed", "skipped")}
         said = ", ".join(f"{n} {status}" for status, n in counts.items())
         say(f"Run {run.name} is {outcome.status}: {said} of {n_nodes} steps. The same command tries again.")
     elif not quiet and outcome.n_computed == 0:
         say(f"Run {run.name}: nothing to compute, all {n_nodes} steps are in the store.")
     elif not quiet:
         reused = f", {outcome.n_reused} reused" if outcome.n_reused else ""
-        say(
-            f"Run {run.name}: {counted(outcome.n_computed, 'step')} computed{reused} in {duration(outcome.wall_s)}."
-        )
+        say(f"Run {run.name}: {counted(outcome.n_computed, 'step')} computed{reused} in {duration(outcome.wall_s)}.")
 
 
 def tell_next(run: Run, store_url: str) -> None:

@@ -28,9 +28,7 @@ StoreOption = Annotated[
 ]
 SetOption = Annotated[
     MaybeTexts,
-    typer.Option(
-        "--set", metavar="A.B=VALUE", help="Override a value of the recipe; repeatable.", show_default=False
-    ),
+    typer.Option("--set", metavar="A.B=VALUE", help="Override a value of the recipe; repeatable.", show_default=False),
 ]
 NameOption = Annotated[
     MaybeText,

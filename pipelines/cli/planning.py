@@ -106,9 +106,7 @@ def _what_changed(plan: Plan, node_id: str, manifest: dict[str, Any]) -> str:
         if before.get(name) != node.params.get(name):
             reasons.append(f"params.{name}")
     inputs = {local: keys[source] for local, source in node.inputs.items()}
-    reasons += [
-        node.inputs.get(local, local) for local, key in inputs.items() if manifest["inputs"].get(local) != key
-    ]
+    reasons += [node.inputs.get(local, local) for local, key in inputs.items() if manifest["inputs"].get(local) != key]
     return ", ".join(reasons[:4]) + (" …" if len(reasons) > 4 else "")
 
 

@@ -65,9 +65,7 @@ class Live:
         self.progress = RunProgress()
         self._verbose = verbose
         self._console = console(stderr=True)
-        self._live = RichLive(
-            get_renderable=self._draw, console=self._console, refresh_per_second=4, transient=True
-        )
+        self._live = RichLive(get_renderable=self._draw, console=self._console, refresh_per_second=4, transient=True)
         self._open = False
 
     def __call__(self, event: dict[str, Any]) -> None:

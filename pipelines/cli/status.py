@@ -34,9 +34,7 @@ def status(
     Works from any terminal that reaches the store, while the run goes on elsewhere.
     """
     if as_json and watch:
-        raise refusal(
-            "options", "status", "one of --json and --watch", "both", "Drop one; or read events.jsonl."
-        )
+        raise refusal("options", "status", "one of --json and --watch", "both", "Drop one; or read events.jsonl.")
     run = open_named(run_name, store)
     if watch:
         _watch(run)

@@ -70,8 +70,7 @@ def sweep_values(sweeps: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
     return {
         name: [
-            {str(key): _plain(value) for key, value in row.items()}
-            for row in sweep_points(table).to_dict("records")
+            {str(key): _plain(value) for key, value in row.items()} for row in sweep_points(table).to_dict("records")
         ]
         for name, table in split_comparisons(sweeps)
     }

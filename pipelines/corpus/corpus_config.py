@@ -18,9 +18,7 @@ class DemoMix(Frozen):
         default="small",
         description="How much of the big domains is taken: 'small' about 8 MB, 'full' about 17 MB.",
     )
-    domains: tuple[str, ...] | None = Field(
-        default=None, description="Domains to keep; all of them if not set."
-    )
+    domains: tuple[str, ...] | None = Field(default=None, description="Domains to keep; all of them if not set.")
     max_bytes: int | dict[str, int] = Field(
         default_factory=dict,
         description="Fewer bytes than `size` gives: one number for every domain, or a number by domain.",
@@ -28,9 +26,7 @@ class DemoMix(Frozen):
 
 
 class _Labelled(Frozen):
-    domain: str = Field(
-        default="text", description="Label of every document, unless a column or the script gives one."
-    )
+    domain: str = Field(default="text", description="Label of every document, unless a column or the script gives one.")
     domain_by_script: bool = Field(
         default=False,
         description="Label each document by its majority script (arabic, cyrillic, …, other_script).",
@@ -43,9 +39,7 @@ class _Labelled(Frozen):
 
 class _Columns(_Labelled):
     text_column: str = Field(default="text", description="Column that holds the text.")
-    domain_column: str | None = Field(
-        default=None, description="Column that holds the domain label, if there is one."
-    )
+    domain_column: str | None = Field(default=None, description="Column that holds the domain label, if there is one.")
     group_column: str | None = Field(
         default=None,
         description="Column that names the source of a row (author, book, site), if rows of one source may be "
@@ -60,9 +54,7 @@ class TextFolder(_Labelled):
     path: str = Field(description="A folder, or one file.")
     pattern: str = Field(default="**/*.txt", description="Which files of the folder, as a glob.")
     encoding: str = Field(default="utf-8", description="Encoding of the files.")
-    domain_by_folder: bool = Field(
-        default=False, description="Label each file by the first folder below `path`."
-    )
+    domain_by_folder: bool = Field(default=False, description="Label each file by the first folder below `path`.")
     group_by: Literal["file", "folder", "chapter"] = Field(
         default="file",
         description="What counts as one source, of which fit and score never both get text: each file, all files of "
@@ -111,9 +103,7 @@ class HubDataset(_Columns):
     name: str = Field(description="Hub id (owner/name) or a local folder.")
     config: str | None = Field(default=None, description="Configuration of the dataset, e.g. '20231101.en'.")
     split: str = Field(default="train", description="Split of the dataset.")
-    revision: str | None = Field(
-        default=None, description="Git revision of a hub dataset; set it to be reproducible."
-    )
+    revision: str | None = Field(default=None, description="Git revision of a hub dataset; set it to be reproducible.")
     group_by: Literal["row", "chapter"] = Field(
         default="row",
         description="What counts as one source, of which fit and score never both get text: each row, or every 16 kB "
@@ -127,9 +117,7 @@ Source = Annotated[DemoMix | TextFolder | JsonLines | ParquetFiles | HubDataset,
 class CorpusConfig(Frozen):
     """Sources, and how their text is cut into documents."""
 
-    sources: tuple[Source, ...] = Field(
-        default=(DemoMix(),), min_length=1, description="Where the text comes from."
-    )
+    sources: tuple[Source, ...] = Field(default=(DemoMix(),), min_length=1, description="Where the text comes from.")
     max_document_bytes: int = Field(
         default=2_048,
         ge=64,
@@ -137,9 +125,7 @@ class CorpusConfig(Frozen):
         description="Longest document in UTF-8 bytes: longer units are cut at line ends. Fit and score take "
         "whole documents from as many sources as they can, so that many short ones beat few long ones.",
     )
-    min_document_bytes: int = Field(
-        default=48, ge=1, description="Shorter documents are dropped (and counted)."
-    )
+    min_document_bytes: int = Field(default=48, ge=1, description="Shorter documents are dropped (and counted).")
 
     @model_validator(mode="after")
     def _ordered(self) -> CorpusConfig:
@@ -152,12 +138,8 @@ class SplitConfig(Frozen):
     """How documents are dealt to parts, source by source, and what is repeated in training."""
 
     fit_tokens: int = Field(default=100_000, gt=0, description="Evaluation tokens on which pairs are chosen.")
-    score_tokens: int = Field(
-        default=100_000, gt=0, description="Evaluation tokens on which pairs are scored."
-    )
-    validation_tokens: int = Field(
-        default=50_000, gt=0, description="Tokens for the held-out loss of models and SAEs."
-    )
+    score_tokens: int = Field(default=100_000, gt=0, description="Evaluation tokens on which pairs are scored.")
+    validation_tokens: int = Field(default=50_000, gt=0, description="Tokens for the held-out loss of models and SAEs.")
     bytes_per_token: float = Field(
         default=4.0,
         gt=0,

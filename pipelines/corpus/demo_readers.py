@@ -64,9 +64,7 @@ def tech_docs_html() -> Iterator[Unit]:
     for service in hashed_order(newest):
         model = json.loads(gzip.decompress(data_of(BOTOCORE, newest[service])))
         strings = [text for text in _documentation(model) if len(text) > 80 and _is_new(text, seen)]
-        yield Unit(
-            f"botocore/{service}", "tech_docs_html", _head("\n".join(strings), _SERVICE_BYTES), BOTOCORE.name
-        )
+        yield Unit(f"botocore/{service}", "tech_docs_html", _head("\n".join(strings), _SERVICE_BYTES), BOTOCORE.name)
 
 
 def _documentation(node: object) -> Iterator[str]:
@@ -133,9 +131,7 @@ def dna() -> Iterator[Unit]:
 def protein() -> Iterator[Unit]:
     """Protein sequences, FASTA lines of 60 amino acids, one unit each."""
     units = {
-        unit.source: unit
-        for path in files_of(PYHMMER, ".faa", "tests/data/seqs/")
-        for unit in _fasta(path, "protein")
+        unit.source: unit for path in files_of(PYHMMER, ".faa", "tests/data/seqs/") for unit in _fasta(path, "protein")
     }
     for name in hashed_order(units):
         yield units[name]
@@ -152,9 +148,7 @@ def _fasta(path: str, domain: str) -> Iterator[Unit]:
 def base64_text() -> Iterator[Unit]:
     """Certificates in PEM, then Python sources in base64 (from the far end of those that `python` takes)."""
     bundle = text_of(CERTIFI, "cacert.pem")
-    for i, body in enumerate(
-        re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", bundle, re.S)
-    ):
+    for i, body in enumerate(re.findall(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", bundle, re.S)):
         yield Unit(f"certificate/{i:03}", "base64", body, CERTIFI.name)
     for path in reversed(_python_files()):
         text = base64.encodebytes(data_of(DJANGO, path)[:_ENCODED_BYTES]).decode("ascii")
@@ -176,16 +170,10 @@ def running_i18n() -> Iterator[Unit]:
     for path in hashed_order(files_of(GFLANGUAGES, ".textproto", "data/languages/")):
         sample = text_of(GFLANGUAGES, path).partition("sample_text {")[2]
         fields = re.findall(r'^\s+(?:specimen_\d+|tester|styles): "((?:[^"\\]|\\.)*)"', sample, re.M)
-        lines = [
-            line for field in fields for line in _unescape(field).split("\n") if line and _is_new(line, seen)
-        ]
+        lines = [line for field in fields for line in _unescape(field).split("\n") if line and _is_new(line, seen)]
         # Shorter samples are often the beginning of longer ones.
-        lines = [
-            line for line in lines if not any(other != line and other.startswith(line) for other in lines)
-        ]
-        yield Unit(
-            f"udhr/{path.rsplit('/', 1)[1].removesuffix('.textproto')}", None, _lines(lines), GFLANGUAGES.name
-        )
+        lines = [line for line in lines if not any(other != line and other.startswith(line) for other in lines)]
+        yield Unit(f"udhr/{path.rsplit('/', 1)[1].removesuffix('.textproto')}", None, _lines(lines), GFLANGUAGES.name)
 
 
 def _unescape(field: str) -> str:

@@ -15,9 +15,7 @@ class Unit(NamedTuple):
     domain: str | None  # None: by the majority script of each document
     text: str
     origin: str = ""  # package or path that the text came from
-    group: str | None = (
-        None  # what it shares a source with: its file, folder, author, …; None: it is its own source
-    )
+    group: str | None = None  # what it shares a source with: its file, folder, author, …; None: it is its own source
 
 
 class Document(NamedTuple):

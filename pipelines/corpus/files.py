@@ -27,9 +27,7 @@ def matching_files(config: TextFolder | JsonLines | ParquetFiles) -> list[tuple[
         return [(root.name, root)]
     if not root.is_dir():
         raise refusal("path", f"the {config.kind} source", "a file or folder", str(root), "Correct the path.")
-    files = sorted(
-        (path.relative_to(root).as_posix(), path) for path in root.glob(config.pattern) if path.is_file()
-    )
+    files = sorted((path.relative_to(root).as_posix(), path) for path in root.glob(config.pattern) if path.is_file())
     if not files:
         there = sorted({path.suffix or path.name for path in root.rglob("*") if path.is_file()})[:8]
         got = f"{config.pattern!r}, where files end in {there}"
@@ -97,9 +95,7 @@ def _json_rows(config: JsonLines) -> Iterator[Unit]:
             for number, line in enumerate(handle, 1):
                 if line.strip():
                     row = _json_row(line, f"{path}:{number}", str(path), offset)
-                    unit = row_unit(
-                        config, row, f"{name}:{number}", f"{path}:{number}", Path(config.path).name, name
-                    )
+                    unit = row_unit(config, row, f"{name}:{number}", f"{path}:{number}", Path(config.path).name, name)
                     if unit is not None:
                         yield unit
                 offset += len(line)
@@ -113,9 +109,7 @@ def _json_row(line: bytes, where: str, path: str, offset: int) -> dict[str, obje
     except json.JSONDecodeError as error:
         row = f"{error.msg} at column {error.colno}"
     if not isinstance(row, dict):
-        raise refusal(
-            "line", where, "one JSON object", str(row), "Correct the line, or choose another kind of source."
-        )
+        raise refusal("line", where, "one JSON object", str(row), "Correct the line, or choose another kind of source.")
     return row
 
 
@@ -151,9 +145,7 @@ def named_columns(config) -> tuple[str | None, str | None, str | None]:
     return config.text_column, config.domain_column, config.group_column
 
 
-def row_unit(
-    config, row: dict[str, object], source: str, where: str, origin: str, file: str = ""
-) -> Unit | None:
+def row_unit(config, row: dict[str, object], source: str, where: str, origin: str, file: str = "") -> Unit | None:
     """The unit of a row with named columns; ``None`` if its text is null.
 
     Args:

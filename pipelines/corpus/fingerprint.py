@@ -26,9 +26,7 @@ def _identity(source: Source) -> dict[str, str]:
         folder = Path(source.name).expanduser()
         if not folder.is_dir():
             return {"dataset": source.name, "revision": source.revision or "newest"}
-        files = sorted(
-            (path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()
-        )
+        files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
         return {"files": _digest(files)}
     return {"files": _digest(matching_files(source))}
 

@@ -65,8 +65,7 @@ def _streamed(config: HubDataset, datasets: Any) -> Iterable[Any]:
         )
     except (OSError, ValueError, RuntimeError) as error:
         constraint = (
-            "a dataset of the hub, a save_to_disk folder, or a folder of data files, with that config and "
-            "split"
+            "a dataset of the hub, a save_to_disk folder, or a folder of data files, with that config and split"
         )
         got = str(error).split("\n", maxsplit=1)[0]
         remedy = (

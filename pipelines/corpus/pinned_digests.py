@@ -8,9 +8,7 @@ from universality.errors import refusal
 #: sha256 (first 16 hex digits) of each domain's documents, each followed by a zero byte, in reading order; by size of
 #: the mix and longest document.
 PINS: dict[tuple[str, int], dict[str, str]] = {
-    (size, int(longest)): digests
-    for size, by_length in MIX["sha256"].items()
-    for longest, digests in by_length.items()
+    (size, int(longest)): digests for size, by_length in MIX["sha256"].items() for longest, digests in by_length.items()
 }
 
 

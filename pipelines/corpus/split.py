@@ -90,9 +90,7 @@ def split_corpus(corpus: Corpus, config: SplitConfig, root_seed: int) -> pd.Data
         n_bytes=("n_bytes", "sum"), digest=("digest", "first"), domain=("domain", "first"),
         source=("source_group", "first"), stretch=("stretch", "first"),
     )  # fmt: skip
-    pieces["hash"] = [
-        hashlib.blake2b(f"{root_seed}/{digest}".encode()).digest() for digest in pieces["digest"]
-    ]
+    pieces["hash"] = [hashlib.blake2b(f"{root_seed}/{digest}".encode()).digest() for digest in pieces["digest"]]
     pieces = pieces.sort_values("hash")
     pieces["turn"] = pieces.groupby(["domain", "source"]).cumcount()
     pieces = pieces.sort_values("turn", kind="stable")
@@ -133,8 +131,7 @@ def _quotas(sizes: pd.DataFrame, config: SplitConfig) -> dict[str, dict[str, flo
         for part, (tokens, weights, floor) in budgets.items()
     }
     return {
-        str(domain): {part: float(share[i]) for part, share in shares.items()}
-        for i, domain in enumerate(sizes.index)
+        str(domain): {part: float(share[i]) for part, share in shares.items()} for i, domain in enumerate(sizes.index)
     }
 
 
@@ -158,8 +155,7 @@ def _deal(pieces: pd.DataFrame, quotas: dict[str, float], tested_in: dict[int, s
         open_ = [
             name
             for name in missing
-            if n_bytes <= 2 * missing[name]
-            and (name not in TESTED_PARTS or tested_in.get(source, name) == name)
+            if n_bytes <= 2 * missing[name] and (name not in TESTED_PARTS or tested_in.get(source, name) == name)
         ]
         if open_:
             part = max(open_, key=lambda name: missing[name] / quotas[name])

@@ -82,9 +82,7 @@ class DaskExecutor:
         self._client = workers.connect(self._cluster or self._scheduler or "")
         if self._scheduler is not None:
             workers.refuse_unfit_workers(self._client, self._scheduler, n_cuda > 0, store)
-        self._client.subscribe_topic(
-            self._topic, lambda stamped: self._inbox.put(("", stamped[1]["payload"]))
-        )
+        self._client.subscribe_topic(self._topic, lambda stamped: self._inbox.put(("", stamped[1]["payload"])))
         self._count_slots()
 
     def _pick_devices(self, n_cuda: int) -> list[str]:

@@ -153,9 +153,7 @@ class Plan:
 def _topological(nodes: list[Node]) -> list[Node]:
     """The earliest given node first among those whose inputs are all there."""
     place = {node.id: position for position, node in enumerate(nodes)}
-    sorter = TopologicalSorter(
-        {place[node.id]: [place[source] for source in node.inputs.values()] for node in nodes}
-    )
+    sorter = TopologicalSorter({place[node.id]: [place[source] for source in node.inputs.values()] for node in nodes})
     try:
         sorter.prepare()
     except CycleError as error:

@@ -104,14 +104,10 @@ def run_plan(
         status = "interrupted" if interrupted else schedule.outcome()
         wall_s = time.monotonic() - started
         journal.finish(status, wall_s)
-    return RunOutcome(
-        status, dict(schedule.status), schedule.n_computed, schedule.n_reused, journal.errors, wall_s
-    )
+    return RunOutcome(status, dict(schedule.status), schedule.n_computed, schedule.n_reused, journal.errors, wall_s)
 
 
-def _compute_missing(
-    schedule: _Schedule, plan: Plan, store_url: str, executor: Executor, journal: Journal
-) -> None:
+def _compute_missing(schedule: _Schedule, plan: Plan, store_url: str, executor: Executor, journal: Journal) -> None:
     while schedule.ready or schedule.running:
         while (node := schedule.first()) is not None and executor.fits(node, list(schedule.running.values())):
             schedule.start(node)
@@ -126,9 +122,7 @@ def _name_nodes(run: Run, plan: Plan, keys: Mapping[str, str]) -> None:
     """Record the plan's keys before looking for their artifacts: what a locked run names, gc leaves alone."""
     recorded = {node_id: node["key"] for node_id, node in run.record["nodes"].items()}
     if list(recorded.items()) != list(keys.items()):
-        run.update(
-            nodes={node.id: {"step": node.step, "key": keys[node.id], "status": "planned"} for node in plan}
-        )
+        run.update(nodes={node.id: {"step": node.step, "key": keys[node.id], "status": "planned"} for node in plan})
 
 
 class _Schedule:

@@ -86,9 +86,7 @@ def start_cluster(n_cpu: int, devices: Sequence[str]) -> SpecCluster:
     }
     try:
         with dask.config.set(settings), _interrupts_held_back():
-            return SpecCluster(
-                workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny}
-            )
+            return SpecCluster(workers=worker_specs(n_cpu, devices), scheduler=scheduler, worker={"cls": Nanny})
     except (RuntimeError, OSError) as error:  # no sockets, no processes, no memory
         constraint, remedy = "able to start", "Use --serial, or fewer --workers."
         raise ExecutorError.worded("workers", "this machine", constraint, str(error), remedy) from error

@@ -42,9 +42,7 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
         "tokens": TOKENS,
         "tokenizer": TOKENIZER,
     }
-    latents = layout.training_node(
-        latents_node(c, spec.id), "latents", {"hook_point": comparison.hook_point}, inputs
-    )
+    latents = layout.training_node(latents_node(c, spec.id), "latents", {"hook_point": comparison.hook_point}, inputs)
     return [sae, latents]
 
 
@@ -101,9 +99,7 @@ def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
             "config": {"d_sae": config.d_sae},
             "n_seeds": sweep.n_seeds,
         }
-        quality = layout.training_node(
-            sweep_node("sweep_quality", sweep.id, number), "sweep_quality", params, judged
-        )
+        quality = layout.training_node(sweep_node("sweep_quality", sweep.id, number), "sweep_quality", params, judged)
         nodes += [sae, quality]
         inputs |= {input_name("sae", number): sae.id, input_name("quality", number): quality.id}
     listed = [[name, as_json(config)] for name, config in points]

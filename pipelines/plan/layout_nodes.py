@@ -54,9 +54,7 @@ class Layout:
         """A node of the CPU."""
         return self._priced(node_id, step, params, inputs)
 
-    def _priced(
-        self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **compute: Any
-    ) -> Node:
+    def _priced(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **compute: Any) -> Node:
         estimate = find_step(step).cost(self.sizes, params)
         return Node(node_id, step, params, inputs, estimate=estimate, **compute)
 

@@ -106,9 +106,7 @@ def _shuffled_from(layout: Layout, index: int) -> str:
     return layout.trained[index % len(layout.trained)]
 
 
-def _native(
-    layout: Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None
-) -> Node:
+def _native(layout: Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None) -> Node:
     """A native transformer; without a data seed it keeps its random weights."""
     params = {
         "architecture": {

@@ -74,9 +74,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         problem = getattr(error, "problem", None) or "not readable"
         raise InputError(f"{place}: the file must be YAML; {problem}. Fix the line and run again.") from None
     if not isinstance(data, dict):
-        raise refusal(
-            "content", where, "a mapping of keys", type(data).__name__, "See `universality schema`."
-        )
+        raise refusal("content", where, "a mapping of keys", type(data).__name__, "See `universality schema`.")
     return data
 
 

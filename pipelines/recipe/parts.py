@@ -23,9 +23,7 @@ class NativeModels(Frozen):
     """Transformers trained here, one per model seed."""
 
     kind: Literal["native"] = "native"
-    architecture: TransformerConfig = Field(
-        description="shape of every transformer; d_vocab is the tokenizer's"
-    )
+    architecture: TransformerConfig = Field(description="shape of every transformer; d_vocab is the tokenizer's")
     training: TrainingConfig = Field(description="how every transformer is trained")
     model_seeds: tuple[int, ...] = Field(
         min_length=1, description="one transformer per seed; a seed stands for its initialisation"
@@ -33,9 +31,7 @@ class NativeModels(Frozen):
     data_seeds: tuple[int, ...] | None = Field(
         None, description="order of the training data per model; default: one per model, from its model seed"
     )
-    n_untrained: int = Field(
-        0, ge=0, description="transformers with random weights for the floor (0, or at least 2)"
-    )
+    n_untrained: int = Field(0, ge=0, description="transformers with random weights for the floor (0, or at least 2)")
 
     floor: Floor = "random"
 
@@ -143,9 +139,7 @@ class ComparisonConfig(Frozen):
     def _seeds_differ(self) -> ComparisonConfig:
         seeds = self.sae_seeds or ()
         if len(set(seeds)) != len(seeds):
-            raise ValueError(
-                f"sae_seeds must differ: a dictionary agrees perfectly with itself; got {list(seeds)}"
-            )
+            raise ValueError(f"sae_seeds must differ: a dictionary agrees perfectly with itself; got {list(seeds)}")
         return self
 
     @property

@@ -31,9 +31,7 @@ class Recipe(Frozen):
     root_seed: int = Field(0, ge=0, description="every other seed is hashed from it, a purpose and ids")
     corpus: CorpusConfig = Field(default_factory=CorpusConfig, description="the text")
     split: SplitConfig = Field(default_factory=SplitConfig, description="parts of the corpus, by document")
-    tokenizer: TokenizerConfig = Field(
-        default_factory=TrainedTokenizer, description="one tokenizer for all models"
-    )
+    tokenizer: TokenizerConfig = Field(default_factory=TrainedTokenizer, description="one tokenizer for all models")
     n_ctx: int = Field(128, ge=8, description="tokens per context, the first one included")
     models: Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")] = Field(
         description="the transformers"

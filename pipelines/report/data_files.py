@@ -73,9 +73,7 @@ def data_dictionary(tables: Mapping[str, pd.DataFrame], numbers: Mapping[str, pd
     text = filled(
         "DATA_DICTIONARY.md",
         tables=[
-            (name, schema.meaning, _columns(schema, tables[name]))
-            for name, schema in TABLES.items()
-            if name in tables
+            (name, schema.meaning, _columns(schema, tables[name])) for name, schema in TABLES.items() if name in tables
         ],
         figures=[
             (name, schema.meaning if schema else "", _columns(schema, frame))

@@ -51,9 +51,7 @@ class Evidence:
             f"{row['class']}, {row['level']}; {row['n_models']}/{len(models)} models; cohesion "
             f"{row['cohesion']:.2f}; firing rate {rate:.2g} %"
         )
-        sides = [
-            (feature_id(model, latent), colours.get(model, SIDE_COLOURS["a"])) for model, latent in members
-        ]
+        sides = [(feature_id(model, latent), colours.get(model, SIDE_COLOURS["a"])) for model, latent in members]
         contexts = [self._context(place, firings, self._stored.text.domain(place)) for place in rows]
         return CaseStudy(f"cluster {row['cluster']}", remark, sides, contexts)
 
@@ -79,9 +77,7 @@ class Evidence:
             row: of the table ``pairs``.
         """
         names = [feature_id(row[f"model_{side}"], row[f"latent_{side}"]) for side in "ab"]
-        firings = [
-            self._stored.firing(str(row[f"model_{side}"]), int(row[f"latent_{side}"])) for side in "ab"
-        ]
+        firings = [self._stored.firing(str(row[f"model_{side}"]), int(row[f"latent_{side}"])) for side in "ab"]
         contexts = []
         for choice, n, note in PAIR_CONTEXTS:
             for place in self._distinct(rows_of_choice(choice, *firings), n):

@@ -47,9 +47,7 @@ class ReportFolder:
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
-        digest = (
-            {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} if digested else {"sha256": None}
-        )
+        digest = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} if digested else {"sha256": None}
         self.digests[name] = digest
 
     def finish(self, run_name: str, artifacts: Mapping[str, str] | None = None) -> tuple[str, ...]:
@@ -60,9 +58,7 @@ class ReportFolder:
             artifacts: keys of the run's artifacts by node.
         """
         files = dict(sorted(self.digests.items()))
-        self._manifest(
-            {"complete": True, "run": run_name, "artifacts": dict(artifacts or {}), "files": files}
-        )
+        self._manifest({"complete": True, "run": run_name, "artifacts": dict(artifacts or {}), "files": files})
         return (*files, MANIFEST)
 
     def _manifest(self, fields: dict[str, Any]) -> None:

@@ -33,11 +33,7 @@ def as_html(markdown: str, title: str, pictures: Mapping[str, str]) -> str:
         token = tokens[number]
         drawn = pictures.get(str(token.attrs.get("src", "")))
         words = html.escape(token.content)
-        return (
-            f'<span class="figure" role="img" aria-label="{words}">{_inline(drawn)}</span>'
-            if drawn
-            else words
-        )
+        return f'<span class="figure" role="img" aria-label="{words}">{_inline(drawn)}</span>' if drawn else words
 
     reader.add_render_rule("image", image)
     body = reader.render(_without_formulas(markdown))
@@ -59,9 +55,7 @@ def _sized(match: re.Match[str]) -> str:
 def _without_formulas(markdown: str) -> str:
     """Formulas of one line as Unicode; code stays as it is."""
     pieces = re.split(r"(`+[^`]*`+|(?<!\\)\$[^$\n]+(?<!\\)\$)", markdown)
-    return "".join(
-        _formula(piece[1:-1]) if piece.startswith("$") and len(piece) > 2 else piece for piece in pieces
-    )
+    return "".join(_formula(piece[1:-1]) if piece.startswith("$") and len(piece) > 2 else piece for piece in pieces)
 
 
 def _formula(source: str) -> str:

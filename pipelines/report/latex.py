@@ -57,9 +57,7 @@ class Column(NamedTuple):
 
 def tex_escape(text: str) -> str:
     r"""Running text for LaTeX: specials escaped, a few common signs in math, the rest outside ASCII as ``\u{65E5}``."""
-    return "".join(
-        _SPECIAL.get(c) or _COMMON.get(c) or (c if " " <= c < "\x7f" else _written_out(c)) for c in text
-    )
+    return "".join(_SPECIAL.get(c) or _COMMON.get(c) or (c if " " <= c < "\x7f" else _written_out(c)) for c in text)
 
 
 def tex_token(token: bytes | str, limit: int = 40) -> str:
@@ -139,9 +137,7 @@ def booktabs(
     for position, row in enumerate(frame[[c.name for c in columns]].itertuples(index=False, name=None)):
         if groups and position in groups:
             lines += [r"\addlinespace"] if position else []
-            lines.append(
-                rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\"
-            )
+            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\")
         lines.append(" & ".join(_cell(value, c) for value, c in zip(row, columns, strict=True)) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 

@@ -10,9 +10,7 @@ from pipelines.report.latex import Column
 from results.token_text import visible
 
 
-def markdown_table(
-    frame: pd.DataFrame, columns: Sequence[Column], groups: Mapping[int, str] | None = None
-) -> str:
+def markdown_table(frame: pd.DataFrame, columns: Sequence[Column], groups: Mapping[int, str] | None = None) -> str:
     """A frame as a Markdown table, with the columns of :func:`pipelines.report.latex.booktabs`.
 
     Args:
@@ -36,9 +34,7 @@ def _cell(value: object, column: Column) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if column.token:
-        return code(
-            visible(value if isinstance(value, bytes) else str(value).encode(), mark_spaces=True, limit=40)
-        )
+        return code(visible(value if isinstance(value, bytes) else str(value).encode(), mark_spaces=True, limit=40))
     if column.digits is not None:
         number = f"{float(value):.{column.digits}f}"  # type: ignore[arg-type]
         return number.replace("-", "−") if float(number) != 0 else number.lstrip("-")

@@ -82,9 +82,7 @@ def time_stamps(run: Run, written: float) -> dict[str, Any]:
     times = {name: record.get(name) for name in ("created", "finished", "wall_s")}
     # What steps took, whenever and in whichever run they were computed: parallel and reused ones count in full.
     totals = {name: round(total, 3) for name, total in sorted(by_device.items())}
-    return clean(
-        {"report_written": written, "run": times, "step_seconds_by_device": totals, "artifacts": steps}
-    )
+    return clean({"report_written": written, "run": times, "step_seconds_by_device": totals, "artifacts": steps})
 
 
 def clean(value: Any) -> Any:

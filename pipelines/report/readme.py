@@ -50,9 +50,7 @@ def readme_text(
         row=row,
         exhibits=_exhibits(),
         tables={
-            name: f"{schema.meaning} ({len(tables[name]):,} rows)"
-            for name, schema in TABLES.items()
-            if name in tables
+            name: f"{schema.meaning} ({len(tables[name]):,} rows)" for name, schema in TABLES.items() if name in tables
         },
         max_csv_rows=MAX_CSV_ROWS,
     )

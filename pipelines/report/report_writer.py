@@ -77,9 +77,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     if beside:
         values["beside"] = clean(beside_values(beside))
     values["limitations"] = write_text(folder.write, run, tables, missing, values["warnings"])
-    markdown = report_markdown(
-        values, exhibits.shown, (folder.path / "methods.md").read_text(encoding="utf-8")
-    )
+    markdown = report_markdown(values, exhibits.shown, (folder.path / "methods.md").read_text(encoding="utf-8"))
     folder.write("report.md", markdown)
     folder.write("report.html", report_html(markdown, run.name, exhibits.shown))
     folder.write("floats.tex", floats_tex(folder.digests, exhibits.shown))

@@ -89,9 +89,7 @@ class Corpus(_Model):
 
     documents: int = Field(ge=0, description="number of documents")
     tokens: int = Field(ge=0, description="number of tokens, repeats aside")
-    digest: str = Field(
-        pattern="^sha256:[0-9a-f]{64}$", description="of the documents' digests, one a line, in order"
-    )
+    digest: str = Field(pattern="^sha256:[0-9a-f]{64}$", description="of the documents' digests, one a line, in order")
     domains: dict[str, dict[str, PartSize]] = Field(description="sizes by domain, then part")
 
 
@@ -99,14 +97,10 @@ class ArtifactEntry(_Model):
     """A step of the run and its artifact."""
 
     step: str = Field(description="kind of step")
-    key: str = Field(
-        description="key of the artifact, hashed from the step, its parameters and its inputs' keys"
-    )
+    key: str = Field(description="key of the artifact, hashed from the step, its parameters and its inputs' keys")
     finished: bool = Field(description="whether the artifact is there")
     version: int | None = Field(None, description="version of the step that wrote it; absent if unfinished")
-    facts: dict[str, Any] | None = Field(
-        None, description="what the step noted, times aside; absent if unfinished"
-    )
+    facts: dict[str, Any] | None = Field(None, description="what the step noted, times aside; absent if unfinished")
 
 
 class BesideEntry(ComparisonResults):
@@ -123,13 +117,9 @@ class Results(_Model):
     run: str = Field(description="name of the run")
     status: str = Field(description="done, partial, failed, running or planned")
     recipe_name: str | None = Field(description="name of the recipe")
-    headline: Medians | None = Field(
-        None, description="of the first comparison; absent where none has finished"
-    )
+    headline: Medians | None = Field(None, description="of the first comparison; absent where none has finished")
     counts: Counts | None = Field(None, description="of the first comparison; absent where none has finished")
-    comparisons: dict[str, ComparisonResults] | None = Field(
-        None, description="by comparison, where there are several"
-    )
+    comparisons: dict[str, ComparisonResults] | None = Field(None, description="by comparison, where there are several")
     conclusions: dict[str, list[str]] = Field(description="what was found, in sentences, by comparison")
     beside: list[BesideEntry] | None = Field(
         None, description="comparisons beside each other, this run's first; absent where there is one alone"
@@ -139,9 +129,7 @@ class Results(_Model):
     limitations: list[LimitationEntry] = Field(description="limitations that the run itself reveals")
     seeds: Seeds = Field(description="all seeds")
     corpus: Corpus | None = Field(description="the text; null before it is read")
-    recipe: dict[str, Any] | None = Field(
-        description="the recipe as it ran; `universality schema` describes it"
-    )
+    recipe: dict[str, Any] | None = Field(description="the recipe as it ran; `universality schema` describes it")
     environment: dict[str, Any] | None = Field(description="machine and packages that made the run")
     written_with: dict[str, str | None] = Field(description="packages that wrote the report, with versions")
     artifacts: dict[str, ArtifactEntry] = Field(description="by id of the step in the run")

@@ -42,9 +42,7 @@ class RunComparison(NamedTuple):
     tau: float | None
 
 
-def run_comparisons(
-    run: Run, tables: Mapping[str, pd.DataFrame], taus: Mapping[str, float]
-) -> list[RunComparison]:
+def run_comparisons(run: Run, tables: Mapping[str, pd.DataFrame], taus: Mapping[str, float]) -> list[RunComparison]:
     """The comparisons of a run that have what it takes to be set beside others.
 
     Args:

@@ -19,9 +19,7 @@ MAX_PAIRS_LISTED = 10
 def _headline(tables: Tables, context: ExhibitContext) -> Contents:
     frame = headline_frame(tables["headline"])
     overall = frame[frame["pair"] == "overall"].assign(row=lambda t: t["label"])
-    each = frame[(frame["quantity"] == "features") & (frame["pair"] != "overall")].assign(
-        row=lambda t: t["pair"]
-    )
+    each = frame[(frame["quantity"] == "features") & (frame["pair"] != "overall")].assign(row=lambda t: t["pair"])
     listed = len(each) if len(each) <= MAX_PAIRS_LISTED else 0
     rows = pd.concat([overall, each[:listed]], ignore_index=True)
     rows["interval"] = intervals(rows["low"], rows["high"])
@@ -50,9 +48,7 @@ def _sweeps(tables: Tables, context: ExhibitContext) -> Contents:
 
 def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
     """The ends of intervals in words; None where one is missing."""
-    return [
-        None if pd.isna(a) or pd.isna(b) else f"{a:.2f} to {b:.2f}" for a, b in zip(low, high, strict=True)
-    ]
+    return [None if pd.isna(a) or pd.isna(b) else f"{a:.2f} to {b:.2f}" for a, b in zip(low, high, strict=True)]
 
 
 def _indices(tables: Tables, context: ExhibitContext) -> Contents:

@@ -189,27 +189,20 @@ def _stages(ctx: StepContext) -> Stages:
 
     return Stages(
         plan=plan,
-        dictionaries={
-            name: _dictionary(ctx, input_name("latents", name), name, rows) for name in plan.dictionaries
-        },
+        dictionaries={name: _dictionary(ctx, input_name("latents", name), name, rows) for name in plan.dictionaries},
         config=CompareConfig(**p["compare"]),
         root_seed=p["root_seed"],
         raw={name: activations(name).array(p["hook_point"]) for name in plan.models},
         untrained_raw={name: activations(name).array(p["hook_point"]) for name in plan.untrained},
-        weights={
-            name: _weights(inputs[input_name("sae", name)]) for name in (*plan.models, *plan.replicate_of)
-        },
+        weights={name: _weights(inputs[input_name("sae", name)]) for name in (*plan.models, *plan.replicate_of)},
         logits={name: activations(name).array(entry) for name in plan.models if activations(name).has(entry)},
         similarities={
-            pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity"))
-            for pair in plan.all
+            pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity")) for pair in plan.all
         },
         nulls={pair: PairNull.from_arrays(stored("null", pair).tensors("null")) for pair in plan.all},
         matchings={pair: matched(pair) for pair in plan.all},
         neurons={
-            pair: matched_neurons(pair)
-            for pair in plan.model_pairs
-            if input_name("neurons", pair_name(pair)) in inputs
+            pair: matched_neurons(pair) for pair in plan.model_pairs if input_name("neurons", pair_name(pair)) in inputs
         },
         threads=ctx.threads,
     )

@@ -60,9 +60,7 @@ def tokens(ctx: StepContext) -> None:
     for name, array in result.arrays.items():
         ctx.out.array(name, array)
     for name, blocks in result.streams.items():
-        with ctx.out.stream(
-            name, "int32", (ctx.params["tokens"]["n_ctx"],), shard_rows=SHARD_CONTEXTS
-        ) as stream:
+        with ctx.out.stream(name, "int32", (ctx.params["tokens"]["n_ctx"],), shard_rows=SHARD_CONTEXTS) as stream:
             for block in blocks:
                 stream.write(block)
     ctx.out.json("domains", result.domains)

@@ -37,9 +37,7 @@ def layout(ctx: StepContext) -> None:
     from universality.seeds import derive_seed
 
     p = ctx.params
-    features = ctx.inputs["comparison"].table(
-        "features", columns=["model", "latent", "status", "cluster", "n_models"]
-    )
+    features = ctx.inputs["comparison"].table("features", columns=["model", "latent", "status", "cluster", "n_models"])
     alive = features[features["status"] == "alive"].reset_index(drop=True)
     parts = [
         sparse.csc_matrix(ctx.inputs[input_name("latents", model)].csc("acts"))[:, latents.to_numpy()]
@@ -55,9 +53,7 @@ def layout(ctx: StepContext) -> None:
     clusters, xy = group_positions(joined, embedding.xy)
     a, b, r = group_links(joined, embedding.neighbours, embedding.r)
     tables = {
-        "positions": alive.loc[embedding.kept, ["model", "latent"]].assign(
-            x=embedding.xy[:, 0], y=embedding.xy[:, 1]
-        ),
+        "positions": alive.loc[embedding.kept, ["model", "latent"]].assign(x=embedding.xy[:, 0], y=embedding.xy[:, 1]),
         "cluster_positions": DataFrame({"cluster": clusters, "x": xy[:, 0], "y": xy[:, 1]}),
         "cluster_links": DataFrame({"cluster_a": a, "cluster_b": b, "r": r}),
     }

@@ -184,14 +184,10 @@ def activations(ctx: StepContext) -> None:
         for start in range(0, len(contexts), size):
             batch = np.asarray(contexts[start : start + size])
             counts = keep(start, batch)
-            for batch_activations in harvest(
-                model, batch, p["hook_points"], batch_contexts=size, device=ctx.device
-            ):
+            for batch_activations in harvest(model, batch, p["hook_points"], batch_contexts=size, device=ctx.device):
                 for hook_point, values in batch_activations.items():
                     if hook_point not in streams:
-                        stream = ctx.out.stream(
-                            hook_point, dtype, values.shape[2:], shard_rows=p["shard_rows"]
-                        )
+                        stream = ctx.out.stream(hook_point, dtype, values.shape[2:], shard_rows=p["shard_rows"])
                         streams[hook_point] = stack.enter_context(stream)
                     streams[hook_point].write(_as_dtype(values[counts], dtype, ctx.node_id))
             n_rows += int(counts.sum())

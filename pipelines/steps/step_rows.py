@@ -40,9 +40,7 @@ def training_source(ctx: StepContext) -> TrainingSource:
         "median_norm": inliers.median_norm,
     }
     share = inliers.n_left_out / len(rows)
-    message = (
-        f"{share:.1%} of the rows have more than {p['max_norm']:g} times the median norm and were left out."
-    )
+    message = f"{share:.1%} of the rows have more than {p['max_norm']:g} times the median norm and were left out."
     warnings = [f"{message} Look at their tokens, or raise max_norm."] if share > MANY_OUTLIERS else []
     return TrainingSource(inliers, facts, warnings)
 
@@ -71,9 +69,7 @@ def mixing_of(rows: Any, config: SAETrainingConfig, sae_seed: int) -> tuple[dict
     facts = {f"mixing_{name}": value for name, value in mixing._asdict().items()}
     if mixing.chunks >= POORLY_MIXED:
         return facts, []
-    message = (
-        f"Batches are poorly mixed: they touch {mixing.chunks:.0%} of the chunks of text that chance would."
-    )
+    message = f"Batches are poorly mixed: they touch {mixing.chunks:.0%} of the chunks of text that chance would."
     whole = math.ceil(4 * len(rows) * int(rows.shape[1]) / 1_000_000)
     remedy = f"Raise buffer_mb (now {config.buffer_mb}; {whole} hold all rows), or lower batch_rows."
     return facts, [f"{message} {remedy}"]

@@ -46,9 +46,7 @@ def sweep_sae(ctx: StepContext) -> None:
     # One point that diverges is a finding of the sweep, not its end.
     ctx.out.json("status", [result.status for result in results])
     failed = {result.status for result in results} - {"ok"}
-    failures = (
-        [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
-    )
+    failures = [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
     if warnings := [*failures, *results[0].warnings]:
         ctx.out.facts(warnings=warnings)
 
@@ -85,9 +83,7 @@ def sweep(ctx: StepContext) -> None:
     for number, (name, config) in enumerate(ctx.params["points"]):
         quality = ctx.inputs[input_name("quality", number)].json("quality")
         good = [row for row in quality if row["status"] == "ok"]
-        means.append(
-            [float(np.mean([row[key] for row in good])) if good else np.nan for key in ("l0", "fvu")]
-        )
+        means.append([float(np.mean([row[key] for row in good])) if good else np.nan for key in ("l0", "fvu")])
         shared = {
             "sweep": ctx.params["sweep"],
             "point": name,

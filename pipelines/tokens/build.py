@@ -71,9 +71,7 @@ def _evenly(sizes: np.ndarray, limit: int) -> np.ndarray:
     return np.diff(taken) > 0
 
 
-def build_tokens(
-    texts: pd.DataFrame, tokenizer: TokenizerResult, config: TokensConfig, root_seed: int
-) -> TokensResult:
+def build_tokens(texts: pd.DataFrame, tokenizer: TokenizerResult, config: TokensConfig, root_seed: int) -> TokensResult:
     """Encode a split corpus, pack it, and lay out the evaluation rows.
 
     Memory: four bytes a token for the whole corpus, plus one block of contexts at a time.
@@ -99,9 +97,7 @@ def build_tokens(
         _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
         # From as many sources as there are.
         members = members[one_of_each_first(sources[members])]
-        chosen = choose_documents(
-            lists.lengths[members], codes[members], weights, n_tokens, config.min_sources
-        )
+        chosen = choose_documents(lists.lengths[members], codes[members], weights, n_tokens, config.min_sources)
         sides[name] = pack(lists, members[chosen], config.n_ctx, bos)
     arrays = evaluation_rows(
         sides["fit"], sides["score"], codes, sources, tokenizer.vocabulary["special"].to_numpy(dtype=bool)
@@ -161,8 +157,7 @@ def _facts(arrays: dict[str, np.ndarray], documents: pd.DataFrame, domains: list
         "n_rows": len(fit),
         "n_fit": int(fit.sum()),
         "rows_by_domain": {
-            str(domain): {"fit": rows["fit"][code], "score": rows["score"][code]}
-            for code, domain in enumerate(domains)
+            str(domain): {"fit": rows["fit"][code], "score": rows["score"][code]} for code, domain in enumerate(domains)
         },
         "n_tokens": int(documents["n_tokens"].sum()),
     }

@@ -105,9 +105,7 @@ def context_blocks(
         got = f"{n_ctx} with a budget of {n_tokens}"
         remedy = "Lower n_ctx, raise the budget, or give more text."
         raise refusal("n_ctx", "the contexts", constraint, got, remedy)
-    return _blocks(
-        _stretches(lists, pool, bos, generator, n_contexts is None), n_ctx, bos, n_contexts, block_contexts
-    )
+    return _blocks(_stretches(lists, pool, bos, generator, n_contexts is None), n_ctx, bos, n_contexts, block_contexts)
 
 
 def _blocks(
@@ -120,9 +118,7 @@ def _blocks(
     for stretch in stretches:
         rest = np.concatenate([rest, stretch])
         while len(rest) >= width and made != n_contexts:
-            n = min(
-                len(rest) // width, block_contexts, len(rest) if n_contexts is None else n_contexts - made
-            )
+            n = min(len(rest) // width, block_contexts, len(rest) if n_contexts is None else n_contexts - made)
             body = rest[: n * width].reshape(n, width)
             yield np.hstack([np.full((n, 1), bos, np.int32), body])
             made += n

@@ -32,9 +32,7 @@ class TokenizerFile(Frozen):
 
     kind: Literal["file"] = "file"
     path: str = Field(description="Path of a tokenizer.json.")
-    bos_token: str | None = Field(
-        default=None, description="Token to start contexts with; found by name if not set."
-    )
+    bos_token: str | None = Field(default=None, description="Token to start contexts with; found by name if not set.")
 
 
 class HubTokenizer(Frozen):
@@ -43,9 +41,7 @@ class HubTokenizer(Frozen):
     kind: Literal["hub"] = "hub"
     name: str = Field(description="Hub id (owner/name) or a local folder.")
     revision: str | None = Field(default=None, description="Git revision; set it to be reproducible.")
-    bos_token: str | None = Field(
-        default=None, description="Token to start contexts with; found by name if not set."
-    )
+    bos_token: str | None = Field(default=None, description="Token to start contexts with; found by name if not set.")
 
 
 TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Field(discriminator="kind")]
@@ -54,15 +50,9 @@ TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Fie
 class TokensConfig(Frozen):
     """How documents become contexts and evaluation rows."""
 
-    n_ctx: int = Field(
-        default=128, ge=2, le=32_767, description="Tokens a context, the leading separator included."
-    )
-    fit_tokens: int = Field(
-        default=100_000, gt=0, description="Evaluation rows on which pairs are chosen, about."
-    )
-    score_tokens: int = Field(
-        default=100_000, gt=0, description="Evaluation rows on which pairs are scored, about."
-    )
+    n_ctx: int = Field(default=128, ge=2, le=32_767, description="Tokens a context, the leading separator included.")
+    fit_tokens: int = Field(default=100_000, gt=0, description="Evaluation rows on which pairs are chosen, about.")
+    score_tokens: int = Field(default=100_000, gt=0, description="Evaluation rows on which pairs are scored, about.")
     balance: float = Field(
         default=0.5,
         ge=0,
@@ -82,6 +72,4 @@ class TokensConfig(Frozen):
     sae_tokens: int | None = Field(
         default=None, gt=0, description="The same for each half of the SAE-training documents."
     )
-    data_seed: int = Field(
-        default=0, ge=0, description="Which shuffles of the training documents are packed."
-    )
+    data_seed: int = Field(default=0, ge=0, description="Which shuffles of the training documents are packed.")

@@ -62,9 +62,7 @@ def table(part: str, figures: list[Figure]) -> str:
 
 
 def main(words: list[str] | None = None) -> dict[str, list[Figure]]:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="these alone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     parser.add_argument("--smoke", action="store_true", help="toy sizes on the CPU")

@@ -53,9 +53,7 @@ def tiny(small: bool) -> Iterator[Figure]:
         else:
             command += ["run", "tiny", "--device", "cuda", "--store", store]
         start = time.perf_counter()
-        done = subprocess.run(
-            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
         said = (done.stdout + done.stderr).strip().splitlines() or [""]
         failed = {"failed": f"exit {done.returncode}: {said[-1][:150]}"} if done.returncode else {}
         yield {"what": " ".join(command[3:5]), "s": time.perf_counter() - start, **failed}

@@ -145,9 +145,7 @@ def stored_rows(small: bool) -> Iterator[Figure]:
             told.append((time.perf_counter(), done))
 
         def measure(config=config, seeds=seeds, told=told, progress=progress) -> Figure:
-            train_saes(
-                rows, config, sae_seeds=range(seeds), order_seed=0, device=device(small), progress=progress
-            )
+            train_saes(rows, config, sae_seeds=range(seeds), order_seed=0, device=device(small), progress=progress)
             (start, done), (end, all_done) = told[0], told[-1]
             return {"thousand_per_s": seeds * (all_done - done) / (end - start) / 1e3}
 

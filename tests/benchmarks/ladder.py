@@ -175,18 +175,12 @@ def tables(figures: Figures) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--sizes", type=int, nargs="+", default=list(SIZES), help="latents of both dictionaries"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="latents of both dictionaries")
     parser.add_argument("--rows", type=int, default=100_000, help="rows at every size")
     parser.add_argument("--long", type=int, nargs=2, default=[16384, 1_000_000], metavar=("LATENTS", "ROWS"),
                         help="one more rung, without the assignment; 0 0 leaves it out")  # fmt: skip
-    parser.add_argument(
-        "--threads", type=int, default=1, help="threads of all but the training steps (all cores)"
-    )
+    parser.add_argument("--threads", type=int, default=1, help="threads of all but the training steps (all cores)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     given = parser.parse_args()
     start = time.perf_counter()

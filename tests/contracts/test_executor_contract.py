@@ -78,9 +78,7 @@ class ExecutorContract:
             assert order[0] == "started"
             assert order[-1] == "done"
             assert "progress" in order
-        last = [
-            event for event in written if event.get("node") == "train/3" and event["event"] == "progress"
-        ][-1]
+        last = [event for event in written if event.get("node") == "train/3" and event["event"] == "progress"][-1]
         assert (last["done"], last["total"]) == (10, 10)
         assert isinstance(last["loss"], float)
         assert set(last) == {"time", "event", "node", "done", "total", "loss"}
@@ -137,9 +135,7 @@ class ExecutorContract:
         assert messages == ["logged 7", "UserWarning: shown"]
 
     def test_each_step_gets_its_threads(self, executor, store):
-        plan = Plan(
-            [Node(f"report/{n}", "toy-report", {"n": n, "libraries": True}, threads=n) for n in (2, 1)]
-        )
+        plan = Plan([Node(f"report/{n}", "toy-report", {"n": n, "libraries": True}, threads=n) for n in (2, 1)])
         run_plan(plan, store, toys.make_run(store, plan), executor=executor())
         for n in (1, 2):
             process = store.get(plan.keys()[f"report/{n}"]).json("process")

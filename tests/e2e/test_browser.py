@@ -28,9 +28,7 @@ def store(tmp_path_factory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(synthetic_text, "DOMAINS", names)
         patch.setitem(synthetic_text.WORDS, EVIL, synthetic_text.WORDS["english"])
-        run = write_synthetic_run(
-            url, n_models=2, n_latents=80, n_documents=120, n_untrained=0, replicates=False
-        )
+        run = write_synthetic_run(url, n_models=2, n_latents=80, n_documents=120, n_untrained=0, replicates=False)
     write_synthetic_run(url, "other", 2, 24, 1, n_documents=40, n_untrained=0, replicates=False)
     add_sweep(run, EVIL)
     run.update(recipe_name=EVIL, recipe={**run.record["recipe"], "description": EVIL + LITERAL[0]})
@@ -107,12 +105,8 @@ def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
             assert watched.page.locator("h1").count() == 1
             assert watched.page.locator("[data-testid=stException]").count() == 0
             assert "could not be drawn" not in watched.page.inner_text("body")
-            grounds.add(
-                watched.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
-            )
-            wide = watched.page.evaluate(
-                "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-            )
+            grounds.add(watched.page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor"))
+            wide = watched.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
             assert not wide, f"{path} scrolls sideways"
             if screen in hostile:
                 assert_literal(watched.page)
@@ -283,11 +277,7 @@ def test_the_window_listens_on_this_machine_only(address):
     if not listening.exists():
         pytest.skip("needs /proc/net/tcp")
     ours = [line.split() for line in listening.read_text().splitlines()[1:]]
-    bound = {
-        parts[1].split(":")[0]
-        for parts in ours
-        if int(parts[1].split(":")[1], 16) == port and parts[3] == "0A"
-    }
+    bound = {parts[1].split(":")[0] for parts in ours if int(parts[1].split(":")[1], 16) == port and parts[3] == "0A"}
     assert bound == {"0100007F"}
     six = Path("/proc/net/tcp6")
     if six.exists():

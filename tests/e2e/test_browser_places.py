@@ -26,9 +26,7 @@ def store(tmp_path_factory) -> str:
     with pytest.MonkeyPatch.context() as patch:
         known = synthetic_text.WORDS
         names = [f"{EVIL}{i}" if name in known else name for i, name in enumerate(synthetic_text.DOMAINS)]
-        words = {
-            new: known[old] for new, old in zip(names, synthetic_text.DOMAINS, strict=True) if old in known
-        }
+        words = {new: known[old] for new, old in zip(names, synthetic_text.DOMAINS, strict=True) if old in known}
         patch.setattr(synthetic_text, "DOMAINS", names)
         patch.setattr(synthetic_text, "WORDS", known | words)
         write_synthetic_run(
@@ -52,9 +50,7 @@ def pixel(page, frame, row) -> tuple[float, float]:
     """Where a row of the positions stands on the screen: axes end 3 % beyond the outermost points."""
     box = page.locator("canvas").first.bounding_box()
     low, span = frame[["x", "y"]].min(), frame[["x", "y"]].max() - frame[["x", "y"]].min()
-    across, up = (
-        float((row[axis] - low[axis] + 0.03 * span[axis]) / (1.06 * span[axis])) for axis in ("x", "y")
-    )
+    across, up = (float((row[axis] - low[axis] + 0.03 * span[axis]) / (1.06 * span[axis])) for axis in ("x", "y"))
     return box["x"] + 4 + across * (box["width"] - 8), box["y"] + 4 + (1 - up) * (box["height"] - 8)
 
 

@@ -59,10 +59,7 @@ def test_overview_tells_the_headline_of_the_tables(full, at_full):
     assert at.metric[0].label == "Features"
     assert float(at.metric[0].value) == pytest.approx(expected, abs=0.005)
     run = open_run(None, full)
-    tables = {
-        name: run.table(name).query("comparison_id == 'main'")
-        for name in ("features", "agreement", "indices")
-    }
+    tables = {name: run.table(name).query("comparison_id == 'main'") for name in ("features", "agreement", "indices")}
     first, *others = conclusions(tables)
     assert f"<b>{escape(first)}</b>" in html(at)
     assert all(escape(sentence) in html(at) for sentence in others)
@@ -170,14 +167,10 @@ def test_search_by_text_finds_the_features_that_peak_on_it(full, at_full):
         f"and latent = {row['latent_a']} order by rank limit 1"
     )
     tokens = run.artifact("tokens")
-    context, position = (
-        tokens.array(f"row_{name}")[int(contexts["row"][0])] for name in ("context", "position")
-    )
+    context, position = (tokens.array(f"row_{name}")[int(contexts["row"][0])] for name in ("context", "position"))
     vocabulary = run.table("vocabulary").set_index("token")["bytes"]
     beside = tokens.array("eval_contexts")[context, position - 1 : position + 2]
-    text = b"".join(bytes.fromhex(vocabulary[int(token)]) for token in beside if token).decode(
-        "utf-8", "ignore"
-    )
+    text = b"".join(bytes.fromhex(vocabulary[int(token)]) for token in beside if token).decode("utf-8", "ignore")
     at = turned(at_full, "pairs")
     checked(at.text_input(key="find").set_value(f'"{text}"').run())
     assert _id(row) in at.session_state["pairs_table_ids"]
@@ -187,9 +180,7 @@ def test_filters_keep_exactly_what_they_say(full, at_full):
     run = open_run(None, full)
     pairs = run.table("pairs").query("comparison_id == 'main'")
     classes = run.table("features").query("comparison_id == 'main'").set_index(["model", "latent"])["class"]
-    sides = [
-        [classes[m, n] for m, n in zip(pairs[f"model_{s}"], pairs[f"latent_{s}"], strict=True)] for s in "ab"
-    ]
+    sides = [[classes[m, n] for m, n in zip(pairs[f"model_{s}"], pairs[f"latent_{s}"], strict=True)] for s in "ab"]
     level = pairs["level"].mode()[0]
     couple = pairs["model_a"].iloc[0], pairs["model_b"].iloc[0]
     expected = {
@@ -215,9 +206,7 @@ def test_filters_keep_exactly_what_they_say(full, at_full):
     for key, keep in expected.items():
         set_to(key, settings[key][0])
         rows = pairs[list(keep) if isinstance(keep, list) else keep]
-        assert sorted(at.session_state["pairs_table_ids"]) == sorted(
-            _id(row) for _, row in rows.iterrows()
-        ), key
+        assert sorted(at.session_state["pairs_table_ids"]) == sorted(_id(row) for _, row in rows.iterrows()), key
         assert 0 < len(rows) < len(pairs), key
         set_to(key, settings[key][1])
 
@@ -247,9 +236,7 @@ def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
 
 def test_a_link_to_no_feature_is_a_sentence(at_full):
     for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30):
-        assert "a feature that this run has not" in sentences(turned(at_full, "specific", feature=feature)), (
-            feature
-        )
+        assert "a feature that this run has not" in sentences(turned(at_full, "specific", feature=feature)), feature
 
 
 def _chart(at: AppTest) -> dict:
@@ -288,9 +275,7 @@ def test_the_map_has_every_colouring_with_its_legend(full, at_full):
     everything = len(_points(at))
     for by in ("Level", "Model", "Domain", "Firing rate", "Class"):
         checked(at.segmented_control(key="colour").set_value(by).run())
-        legend = next(
-            part for part in reversed(at.get("html")) if '"uv-legend"' in part.proto.body
-        ).proto.body
+        legend = next(part for part in reversed(at.get("html")) if '"uv-legend"' in part.proto.body).proto.body
         assert sum(int(n.replace(",", "")) for n in re.findall(r"\(([\d,]+)\)", legend)) == everything, by
 
 
@@ -312,9 +297,7 @@ def test_a_link_to_a_feature_of_the_map_leads_on_to_its_pair(full, at_full):
 
 def test_a_link_to_no_place_is_a_sentence(full, at_full):
     for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30):
-        assert "a feature that this run has not" in sentences(turned(at_full, "map", feature=feature)), (
-            feature
-        )
+        assert "a feature that this run has not" in sentences(turned(at_full, "map", feature=feature)), feature
     features = open_run(None, full).table("features")
     row = features[features["status"] != "alive"].iloc[0]
     at = turned(at_full, "map", feature=f"{row['model']}:{row['latent']}")
@@ -397,9 +380,7 @@ def test_an_unfinished_run_shows_what_there_is(tmp_path, unfinished, monkeypatch
             assert len(at.info) <= 3, page
 
 
-@pytest.mark.parametrize(
-    "steps", [("comparison",), ("evidence", "latents"), ("tokens", "tokenizer"), ("layout",)]
-)
+@pytest.mark.parametrize("steps", [("comparison",), ("evidence", "latents"), ("tokens", "tokenizer"), ("layout",)])
 def test_damage_is_told_and_never_drawn(tmp_path, steps, monkeypatch):
     write_synthetic_run(str(tmp_path), **TINY)
     pair = _id(_best_pair(str(tmp_path)))
@@ -419,9 +400,7 @@ def test_a_damaged_manifest_and_a_damaged_record_are_told(tmp_path, monkeypatch)
     run = write_synthetic_run(str(tmp_path), "good", **TINY)
     write_synthetic_run(str(tmp_path), "bad", root_seed=1, **TINY)
     (tmp_path / "runs" / "bad" / "run.json").write_text("{ cut")
-    manifest = next(
-        (tmp_path / "artifacts" / run.record["nodes"]["comparison/main"]["key"]).rglob("manifest.json")
-    )
+    manifest = next((tmp_path / "artifacts" / run.record["nodes"]["comparison/main"]["key"]).rglob("manifest.json"))
     manifest.chmod(0o644)
     manifest.write_text("{ cut")
     at = opened(str(tmp_path), monkeypatch)
@@ -447,17 +426,13 @@ def test_a_running_run_shows_its_progress_and_command(tmp_path, monkeypatch):
         at = opened(str(tmp_path), monkeypatch, "runs")
         running = [frame.value for frame in at.dataframe if "share" in frame.value.columns]
         assert running[0]["share"].tolist() == [25.0]
-    assert any(
-        f"universality run quickstart --name live --store {tmp_path}" in code.value for code in at.code
-    )
+    assert any(f"universality run quickstart --name live --store {tmp_path}" in code.value for code in at.code)
     at = opened(str(tmp_path), monkeypatch, "runs")
     assert "Interrupted" in sentences(at)
 
 
 def test_the_runs_screen_and_status_tell_the_same_progress(tmp_path, monkeypatch):
-    nodes = {
-        name: {"step": "corpus", "key": digit * 32} for name, digit in (("a", "0"), ("b", "1"), ("c", "2"))
-    }
+    nodes = {name: {"step": "corpus", "key": digit * 32} for name, digit in (("a", "0"), ("b", "1"), ("c", "2"))}
     run = open_store(str(tmp_path)).create_run("live", recipe_name="quickstart", recipe={}, nodes=nodes)
     with run.lock():
         run.update(status="running")

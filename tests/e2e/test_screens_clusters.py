@@ -158,9 +158,7 @@ def test_several_members_of_one_model_are_all_listed(tmp_path, monkeypatch):
 
 def test_a_link_to_no_cluster_is_a_sentence(at_full):
     for cluster in ("99999", "-1", "x", "<img src=x>", "9" * 40, "²"):
-        assert "a cluster that this run has not" in sentences(turned(at_full, "clusters", cluster=cluster)), (
-            cluster
-        )
+        assert "a cluster that this run has not" in sentences(turned(at_full, "clusters", cluster=cluster)), cluster
 
 
 def _with_status(run, status: str) -> str:
@@ -225,9 +223,7 @@ def test_a_run_without_candidates_says_which_command_computes_them(full, run, mo
     from dashboards import data
 
     real = data.View.optional
-    monkeypatch.setattr(
-        data.View, "optional", lambda v, name: None if name == "candidates" else real(v, name)
-    )
+    monkeypatch.setattr(data.View, "optional", lambda v, name: None if name == "candidates" else real(v, name))
     row = run.table("features").query("`class` == 'shared'").iloc[0]
     at = opened(full, monkeypatch, "feature", feature=f"{row['model']}:{row['latent']}")
     assert "made by an earlier version" in sentences(at)

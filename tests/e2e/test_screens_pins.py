@@ -39,9 +39,7 @@ def ids(store) -> dict[str, list[str]]:
 
 def pinned(at) -> tuple[Pin, ...]:
     """The pins that the panel lists, read from its links."""
-    links = [
-        link.proto.query_string for link in at.sidebar.get("page_link") if "pair=" in link.proto.query_string
-    ]
+    links = [link.proto.query_string for link in at.sidebar.get("page_link") if "pair=" in link.proto.query_string]
     found = [parse_qs(link) for link in links]
     return tuple(Pin(link["comparison"][0], link["pair"][0]) for link in found)
 
@@ -91,9 +89,7 @@ def test_the_pairs_of_a_cluster_are_pinned_together(store, ids, monkeypatch):
 def test_a_link_brings_the_pins_of_every_comparison_back(store, ids, monkeypatch):
     wanted = (Pin("late", ids["late"][0]), Pin("main", ids["main"][0]))
     a, b = wanted[1].pair.split("-")
-    at = opened(
-        store, monkeypatch, "specific", run="synthetic", pins=f"synthetic;late/{wanted[0].pair};main/{b}-{a}"
-    )
+    at = opened(store, monkeypatch, "specific", run="synthetic", pins=f"synthetic;late/{wanted[0].pair};main/{b}-{a}")
     assert pinned(at) == wanted
     assert any("late" in link.proto.label for link in at.sidebar.get("page_link"))
 
@@ -103,9 +99,7 @@ def test_a_link_brings_the_pins_of_every_comparison_back(store, ids, monkeypatch
     ["main/m0:999999-m1:1", "none/m0:1-m1:1", "<script>", "main/![i](http://example.invalid/x.png)", ""],
 )
 def test_pins_that_are_none_of_this_run_are_a_sentence(store, ids, tail, monkeypatch):
-    at = opened(
-        store, monkeypatch, "specific", run="synthetic", pins=f"synthetic;main/{ids['main'][0]};{tail}"
-    )
+    at = opened(store, monkeypatch, "specific", run="synthetic", pins=f"synthetic;main/{ids['main'][0]};{tail}")
     assert len(pinned(at)) == 1
     assert "1 pin of the address: not of this run" in sentences(at)
 
@@ -153,7 +147,5 @@ def test_the_file_is_what_reports_read(store, ids, tmp_path):
     path = tmp_path / "pinned.json"
     path.write_bytes(pins_file("synthetic", wanted))
     rows = pinned_rows(read_pins(path), "synthetic", open_run("synthetic", store).table("pairs"))
-    found = [
-        (p.comparison_id, f"{p.model_a}:{p.latent_a}-{p.model_b}:{p.latent_b}") for p in rows.itertuples()
-    ]
+    found = [(p.comparison_id, f"{p.model_a}:{p.latent_a}-{p.model_b}:{p.latent_b}") for p in rows.itertuples()]
     assert found == wanted

@@ -238,9 +238,7 @@ def test_keys_are_those_recorded(golden):
     assert list(now) == list(golden["nodes"]), f"nodes came or went; if they should, {UPDATE}"
     moved = [place for place in now if now[place]["key"] != golden["nodes"][place]["key"]]
     first = [place for place in moved if not set(now[place]["inputs"]) & set(moved)]
-    assert not first, (
-        f"{first}: params, inputs or version moved, so every stored artifact would be made anew; {UPDATE}"
-    )
+    assert not first, f"{first}: params, inputs or version moved, so every stored artifact would be made anew; {UPDATE}"
 
 
 def test_equal_keys_have_equal_artifacts(golden, now):
@@ -259,9 +257,7 @@ def test_a_chain_that_moved_is_told_by_its_first_step():
     }
     raised = {**one, "a": {**one["a"], "version": 2}}
     assert complaint(one, one, []) is None
-    assert str(complaint(one, one, ["a", "b"])).startswith(
-        "Step sae makes other results than recorded (a), and its"
-    )
+    assert str(complaint(one, one, ["a", "b"])).startswith("Step sae makes other results than recorded (a), and its")
     assert "raise its version" in str(complaint(one, one, ["b"]))
     assert str(complaint(one, raised, ["a", "b"])).startswith("Versions were raised (a)")
 

@@ -252,9 +252,7 @@ def test_runs_beside_a_report_are_named_in_the_same_way(named, monkeypatch, tmp_
 
     options = []
     made = SimpleNamespace(files=[], missing=[])
-    monkeypatch.setattr(
-        report_writer, "write_report", lambda run, out, chosen: options.append((run, chosen)) or made
-    )
+    monkeypatch.setattr(report_writer, "write_report", lambda run, out, chosen: options.append((run, chosen)) or made)
     beside = ["letters,alpha-1", "alphabet", "b"]
     outputs.report(tmp_path, "alpha", named.url, formats="svg", runs=beside)
     ((run, chosen),) = options

@@ -67,9 +67,7 @@ def test_what_a_pair_does_and_neurons_come_from_dense_files(world, folder, tmp_p
             options += [f"--{kind}", f"{name}={tmp_path / f'{kind}-{name}.npy'}"]
     code, _, err = call(*(folder / f"{m}.npz" for m in world.acts), "--out", tmp_path / "out", *options)
     assert code == 0, err
-    expected = compare(
-        world.acts, documents=world.documents, next_tokens=following, n_shifts=10, **dense
-    ).pairs
+    expected = compare(world.acts, documents=world.documents, next_tokens=following, n_shifts=10, **dense).pairs
     written = pd.read_parquet(tmp_path / "out" / "pairs.parquet")
     columns = ["cos_procrustes", "r_logits", "r_attribution"]
     assert written[columns].notna().all().all()
@@ -87,9 +85,7 @@ def call(*arguments):
 def test_files_give_the_tables_of_the_library(world, folder, tmp_path):
     out = tmp_path / "out"
     options = [
-        part
-        for name in ("documents", "sources", "domains", "tokens")
-        for part in (f"--{name}", folder / f"{name}.npy")
+        part for name in ("documents", "sources", "domains", "tokens") for part in (f"--{name}", folder / f"{name}.npy")
     ]
     options += [part for name in world.replicates for part in ("--replicate", f"{name}={folder / name}r.npy")]
     options += [part for name in world.untrained for part in ("--untrained", f"{name}={folder / name}.npz")]
@@ -163,8 +159,6 @@ def test_documents_of_one_row_each_are_refused_and_scattered_ones_told(world, fo
     assert code == 2
     assert "documents of rows must be of several rows" in err
     np.save(tmp_path / "scattered.npy", np.arange(n) % 90)
-    code, _, err = call(
-        *models, "--out", tmp_path, "--documents", tmp_path / "scattered.npy", "--n-shifts", 10
-    )
+    code, _, err = call(*models, "--out", tmp_path, "--documents", tmp_path / "scattered.npy", "--n-shifts", 10)
     assert code == 0
     assert "Warning: The rows of 90 documents lie in" in err

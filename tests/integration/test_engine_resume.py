@@ -86,9 +86,7 @@ def test_killed_at_random_moments_then_completed(tmp_path, reference, executor):
     assert process.returncode == 0, err
     assert out.startswith("done ")
     check_whole(url, reference)
-    for pid in {
-        event["pid"] for event in open_store(str(url)).run("toy").events() if event["event"] == "started"
-    }:
+    for pid in {event["pid"] for event in open_store(str(url)).run("toy").events() if event["event"] == "started"}:
         deadline = time.monotonic() + 30
         while is_running(pid):
             assert time.monotonic() < deadline, f"process {pid} outlived its run"

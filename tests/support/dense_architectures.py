@@ -62,9 +62,7 @@ def train_dense(name, rows, own, *, d_sae, lr, steps, batch, seed):
     adam = torch.optim.Adam(list(w.values()), lr=lr, betas=betas, eps=1e-8)
     warm, lowest = own.get("sparsity_warmup", 0.05) * steps, []
     for step in range(steps):
-        adam.param_groups[0]["lr"] = lr * min(
-            1.0, (step + 1) / (0.05 * steps), (steps - step) / (0.2 * steps)
-        )
+        adam.param_groups[0]["lr"] = lr * min(1.0, (step + 1) / (0.05 * steps), (steps - step) / (0.2 * steps))
         at = x[torch.randint(0, len(x), (batch,), generator=generator)]
         acts, loss = dense(name, w, at, own, weight=min(1.0, (step + 1) / warm))
         adam.zero_grad()

@@ -34,9 +34,7 @@ def write_silent_run(url: str, **content: bool) -> Run:
         if node == "comparison/main":
             ours = {name: getattr(found, name) for name in tables if hasattr(found, name)}
             tables |= {name: table.assign(comparison_id="main") for name, table in ours.items()}
-            tables["models"] = tables["models"].assign(
-                n_alive=0, n_rare=0, n_dead=silent.shape[1], dead_fraction=1.0
-            )
+            tables["models"] = tables["models"].assign(n_alive=0, n_rare=0, n_dead=silent.shape[1], dead_fraction=1.0)
         else:
             tables = {name: table[:0] for name, table in tables.items()}
         _exchange(run, node, tables=tables)
@@ -63,9 +61,7 @@ def add_sweep(run: Run, name: str = "size") -> None:
         }
         point |= {"sparsity": f"k {8 << number}", "seed_cosine": 0.5, "frontier": number < 2}
         measured = {"l0": l0, "dead_fraction": 0.1, "n_dense": 1, "ce_recovered": 0.9, "kl_recovered": 0.8}
-        rows += [
-            {**point, **measured, "seed": seed, "status": status, "fvu": fvu + 0.01 * seed} for seed in (0, 1)
-        ]
+        rows += [{**point, **measured, "seed": seed, "status": status, "fvu": fvu + 0.01 * seed} for seed in (0, 1)]
     key = hashlib.blake2b(f"{run.name} {name}".encode(), digest_size=16).hexdigest()
     with run.store.create(key, step="sweep", version=1, params={}, inputs={}) as out:
         out.table("sweeps", pd.DataFrame(rows))

@@ -23,18 +23,16 @@ def evidence_tables(m: Material, model: str, n_top: int) -> dict[str, pd.DataFra
         contexts += [(model, latent, *rest) for rest in _contexts(rng, text, rows, values, n_top)]
         counts, edges = np.histogram(values.astype(float), bins=40, range=(0, float(values.max())))
         histograms.append(
-            pd.DataFrame(
-                {"latent": latent, "bin": range(40), "left": edges[:-1], "right": edges[1:], "count": counts}
-            )
+            pd.DataFrame({"latent": latent, "bin": range(40), "left": edges[:-1], "right": edges[1:], "count": counts})
         )
         tokens = rng.choice(len(text.vocabulary), 20, replace=False)
         effects = np.sort(rng.normal(size=20))[::-1]
         logits += [(model, latent, "top", i, tokens[i], effects[i]) for i in range(10)]
         logits += [(model, latent, "bottom", i, tokens[-1 - i], effects[-1 - i]) for i in range(10)]
     tables = {
-        "contexts": pd.DataFrame(
-            contexts, columns=["model", "latent", "kind", "group", "rank", "row", "value"]
-        ).astype({"value": np.float32}),
+        "contexts": pd.DataFrame(contexts, columns=["model", "latent", "kind", "group", "rank", "row", "value"]).astype(
+            {"value": np.float32}
+        ),
         "histograms": pd.concat(histograms, ignore_index=True).assign(model=model)[
             ["model", "latent", "bin", "left", "right", "count"]
         ],
@@ -67,17 +65,13 @@ def _latent_domains(text: Any, model: str, dictionary: Dictionary) -> pd.DataFra
     share = mass[alive] / np.maximum(mass[alive].sum(1, keepdims=True), 1e-12)
     share = share.astype(float)
     index = pd.MultiIndex.from_product([alive, text.domains], names=["latent", "domain"])
-    frame = pd.DataFrame(
-        {"auroc": 0.5 + share.ravel() / 2, "share": share.ravel()}, index=index
-    ).reset_index()
+    frame = pd.DataFrame({"auroc": 0.5 + share.ravel() / 2, "share": share.ravel()}, index=index).reset_index()
     return frame.assign(model=model)[["model", "latent", "domain", "auroc", "share"]]
 
 
 def mass_by_domain(text: Any, dictionary: Dictionary) -> np.ndarray:
     domain = text.arrays["row_domain"]
-    return np.stack(
-        [np.asarray(dictionary.acts[domain == d].sum(0)).ravel() for d in range(len(text.domains))], axis=1
-    )
+    return np.stack([np.asarray(dictionary.acts[domain == d].sum(0)).ravel() for d in range(len(text.domains))], axis=1)
 
 
 def domain_rows(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
@@ -113,9 +107,7 @@ def domain_rows(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
 def _pair_of(pairs: pd.DataFrame, model: str, latent: int, other: str) -> dict[str, Any] | None:
     for side, far in (("a", "b"), ("b", "a")):
         here = (
-            (pairs[f"model_{side}"] == model)
-            & (pairs[f"latent_{side}"] == latent)
-            & (pairs[f"model_{far}"] == other)
+            (pairs[f"model_{side}"] == model) & (pairs[f"latent_{side}"] == latent) & (pairs[f"model_{far}"] == other)
         )
         if here.any():
             row = pairs[here].iloc[0]

@@ -97,9 +97,7 @@ def _taken_apart(held: np.ndarray, r_document: np.ndarray, r_token: np.ndarray) 
 
 def cluster_up(pairs: pd.DataFrame, pairings: Pairings, tau: float, alive: list[Node]) -> list[list[Node]]:
     """Edges in falling order join clusters if no model doubles and their mean cross r reaches tau."""
-    edges = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= tau)].sort_values(
-        "r_held_out", ascending=False
-    )
+    edges = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= tau)].sort_values("r_held_out", ascending=False)
     home: dict[Node, list[Node]] = {}
     for row in edges.itertuples():
         a, b = (str(row.model_a), int(row.latent_a)), (str(row.model_b), int(row.latent_b))
@@ -125,14 +123,10 @@ def _level(group: list[Node], levels: list[str]) -> str:
     return coarsest[0] if coarsest else ("context", "token", "domain", "untested")[group[0][1] % 4]
 
 
-def cluster_table(
-    groups: list[list[Node]], pairs: pd.DataFrame, pairings: Pairings, n_models: int
-) -> pd.DataFrame:
+def cluster_table(groups: list[list[Node]], pairs: pd.DataFrame, pairings: Pairings, n_models: int) -> pd.DataFrame:
     level_of = {
         frozenset([(a, i), (b, j)]): level
-        for a, i, b, j, level in pairs[["model_a", "latent_a", "model_b", "latent_b", "level"]].itertuples(
-            index=False
-        )
+        for a, i, b, j, level in pairs[["model_a", "latent_a", "model_b", "latent_b", "level"]].itertuples(index=False)
     }
     rows = []
     for number, group in enumerate(groups):
@@ -141,11 +135,7 @@ def cluster_table(
         rows.append(
             {
                 "cluster": number,
-                "class": "universal"
-                if len(group) == n_models
-                else "shared"
-                if len(group) > 1
-                else "specific",
+                "class": "universal" if len(group) == n_models else "shared" if len(group) > 1 else "specific",
                 "level": _level(group, levels),
                 "n_models": len(group),
                 "completeness": len(levels) / len(edges) if edges else 1.0,
@@ -160,11 +150,7 @@ def cluster_table(
 
 def best_r(pairings: Pairings, node: Node, other: str, alive: np.ndarray) -> float:
     model, latent = node
-    held = (
-        pairings[model, other].held_out[latent]
-        if model < other
-        else pairings[other, model].held_out[:, latent]
-    )
+    held = pairings[model, other].held_out[latent] if model < other else pairings[other, model].held_out[:, latent]
     return float(held[alive].max(initial=0.0))
 
 
@@ -183,10 +169,7 @@ def k_of_m(clusters: pd.DataFrame, n_models: int) -> pd.DataFrame:
     total = sum(n for _, _, n in rows)
     columns = ["k", "n_clusters", "n_features", "fraction", "homogeneous", "identical_low", "identical_high"]
     ends = (1, n_models)
-    rows = [
-        (*row, row[2] / total, 1 / n_models, *((0.1, 0.6) if row[0] in ends else (np.nan, np.nan)))
-        for row in rows
-    ]
+    rows = [(*row, row[2] / total, 1 / n_models, *((0.1, 0.6) if row[0] in ends else (np.nan, np.nan))) for row in rows]
     return pd.DataFrame(rows, columns=columns)
 
 

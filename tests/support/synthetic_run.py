@@ -106,9 +106,7 @@ def compute_synthetic_run(
                 [f"transformer/{model}", "tokens"],
             )
     for comparison in comparisons:
-        _write_comparison(
-            writer, text, _Plan(comparison, n_latents, trained, untrained, replicates, loadable)
-        )
+        _write_comparison(writer, text, _Plan(comparison, n_latents, trained, untrained, replicates, loadable))
     run = store.create_run(
         name,
         recipe_name="synthetic",
@@ -157,9 +155,7 @@ class _Writer:
     def data(self, text: Text) -> None:
         """Corpus, tokenizer and tokens."""
         sources = {"license": "CC0-1.0", "digest": "0" * 32, "warnings": ["domain hostile: one source only"]}
-        self.put(
-            "corpus", "corpus", {}, [], table={"texts": text.texts}, json={"corpus": sources}, facts=sources
-        )
+        self.put("corpus", "corpus", {}, [], table={"texts": text.texts}, json={"corpus": sources}, facts=sources)
         self.put(
             "tokenizer", "tokenizer", {}, ["corpus"],
             bytes={"tokenizer.json": text.tokenizer_json}, table={"vocabulary": text.vocabulary},
@@ -222,14 +218,10 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
                 facts={"certificate": 1e-9} if step == "matching" else None,
             )  # fmt: skip
     for a, b in combinations(trained, 2):
-        writer.put(
-            f"neurons/{comparison}/{a}-{b}", "neurons", {}, [f"activations/{a}/eval", f"activations/{b}/eval"]
-        )
+        writer.put(f"neurons/{comparison}/{a}-{b}", "neurons", {}, [f"activations/{a}/eval", f"activations/{b}/eval"])
     material = Material(rng, comparison, text, world, dictionaries, pairings, trained, plan.untrained)
     rooms = ("latents", "matching", "neurons", "null")
-    inputs = [
-        node for node in writer.nodes if node.split("/")[0] in rooms and node.split("/")[1] == comparison
-    ]
+    inputs = [node for node in writer.nodes if node.split("/")[0] in rooms and node.split("/")[1] == comparison]
     tables = comparison_tables(material)
     graph = build_graph(tables["features"], tables["pairs"].query("q < 0.05 and r_held_out >= 0.5"))
     writer.put(
@@ -256,11 +248,7 @@ def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[Wo
     universal = [world.concept("domain", d) for d in range(len(text.domains))]
     universal += [world.concept(str(rng.choice(kinds))) for _ in range(int(n_latents * 0.4) - len(universal))]
     # A concept that only some models have lacks one of them, each model in turn.
-    shared = (
-        [world.concept(str(rng.choice(kinds))) for _ in range(int(n_latents * 0.2))]
-        if len(trained) > 2
-        else []
-    )
+    shared = [world.concept(str(rng.choice(kinds))) for _ in range(int(n_latents * 0.2))] if len(trained) > 2 else []
     dictionaries: dict[str, Dictionary] = {}
     for index, model in enumerate(trained):
         own = [c for number, c in enumerate(shared) if number % len(trained) != index]

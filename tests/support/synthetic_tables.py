@@ -63,16 +63,12 @@ def _verdicts(m: Material, groups: list[list[Node]]) -> pd.DataFrame:
             if other not in home[node]:
                 best = best_r(m.main, node, other, m.dictionaries[other].alive)
                 near = ("contested", "split") if best >= TAU else ("near_threshold", "weak")
-                allowed = (
-                    ("unstable", "part_of", "decodable", "absent", "untested", *near) if best < 0.9 else near
-                )
+                allowed = ("unstable", "part_of", "decodable", "absent", "untested", *near) if best < 0.9 else near
                 rows.append((*node, other, allowed[int(m.rng.integers(len(allowed)))], best))
     return pd.DataFrame(rows, columns=["model", "latent", "other_model", "verdict", "statistic"])
 
 
-def _features(
-    m: Material, groups: list[list[Node]], clusters: pd.DataFrame, verdicts: pd.DataFrame
-) -> pd.DataFrame:
+def _features(m: Material, groups: list[list[Node]], clusters: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:
     number_of = {node: number for number, group in enumerate(groups) for node in group}
     order = {name: i for i, name in enumerate(VERDICTS)}
     first: dict[Node, str] = {}
@@ -102,9 +98,7 @@ def _features(
                     "class": None if not alive else "specific" if known is None else known["class"],
                     "level": None if not alive else "untested" if known is None else known["level"],
                     "n_models": 0 if not alive else 1 if known is None else int(known["n_models"]),
-                    "best_r": max(
-                        best_r(m.main, node, o, m.dictionaries[o].alive) for o in trained if o != model
-                    )
+                    "best_r": max(best_r(m.main, node, o, m.dictionaries[o].alive) for o in trained if o != model)
                     if alive
                     else 0.0,
                     "verdict": first.get(node) if alive else None,
@@ -163,9 +157,7 @@ def _baselines(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:
     for a, b in combinations(trained, 2):
         r = rng.beta(3.0, 5.0, 64)
         parts.append(
-            _assigned(
-                "neurons", (a, b), (np.arange(64), rng.permutation(64)), r, r * rng.uniform(0.2, 0.7, 64)
-            )
+            _assigned("neurons", (a, b), (np.arange(64), rng.permutation(64)), r, r * rng.uniform(0.2, 0.7, 64))
         )
     return pd.concat(parts, ignore_index=True)[["kind", *kept]]
 
@@ -187,9 +179,7 @@ def _nulls(rng: np.random.Generator, pairs: Iterable[tuple[str, str]]) -> pd.Dat
     for a, b in pairs:
         for kind, scale in (("plain", 0.02), ("domain", 0.05)):
             values = np.quantile(rng.gamma(2.0, scale, 4000), QUANTILES)
-            parts.append(
-                pd.DataFrame({"pair": f"{a}-{b}", "kind": kind, "quantile": QUANTILES, "value": values})
-            )
+            parts.append(pd.DataFrame({"pair": f"{a}-{b}", "kind": kind, "quantile": QUANTILES, "value": values}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -228,11 +218,7 @@ def _models(m: Material) -> pd.DataFrame:
     for number, (model, d) in enumerate(m.dictionaries.items()):
         source = model.removesuffix("r")
         role = (
-            "untrained"
-            if model not in trained and source == model
-            else "primary"
-            if source == model
-            else "replicate"
+            "untrained" if model not in trained and source == model else "primary" if source == model else "replicate"
         )
         fires = np.asarray((d.acts > 0).sum(0)).ravel() > 0
         rows.append(
@@ -290,7 +276,5 @@ def _indices(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> pd.DataF
     for name in ("mppc", "mean_matched_signed_cos", "excess_correlation", "cka", "cycle_consistency"):
         for pair in ["overall"] if name == "cycle_consistency" else [f"{a}-{b}" for a, b in pairs]:
             value = rng.uniform(0.3, 0.7)
-            rows.append(
-                (name, pair, value, value * 0.2, value - 0.04, value + 0.04, int(rng.integers(100, 300)))
-            )
+            rows.append((name, pair, value, value * 0.2, value - 0.04, value + 0.04, int(rng.integers(100, 300))))
     return pd.DataFrame(rows, columns=["name", "pair", "value", "chance", "low", "high", "n"])

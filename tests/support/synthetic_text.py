@@ -207,9 +207,7 @@ def _tokenizer_json(table: list[bytes]) -> bytes:
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     shifted = [byte for byte in range(256) if byte not in set(printable)]
     character = {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(shifted)}
-    names = [
-        data.decode() if i == BOS else "".join(character[b] for b in data) for i, data in enumerate(table)
-    ]
+    names = [data.decode() if i == BOS else "".join(character[b] for b in data) for i, data in enumerate(table)]
     added = {"id": BOS, "content": names[BOS], "special": True} | dict.fromkeys(
         ("single_word", "lstrip", "rstrip", "normalized"), False
     )

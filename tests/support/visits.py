@@ -54,9 +54,7 @@ def checked(at: AppTest) -> AppTest:
 
 
 def sentences(at: AppTest) -> str:
-    return "\n".join(
-        e.value for kind in (at.info, at.error, at.warning, at.caption, at.markdown) for e in kind
-    )
+    return "\n".join(e.value for kind in (at.info, at.error, at.warning, at.caption, at.markdown) for e in kind)
 
 
 def html(at: AppTest) -> str:

@@ -90,17 +90,11 @@ class Watched:
         assert self.errors == []
         assert self.dialogs == []
         strangers = [
-            u
-            for u in self.requests
-            if urlsplit(u).hostname != "127.0.0.1" and not u.startswith(("data:", "blob:"))
+            u for u in self.requests if urlsplit(u).hostname != "127.0.0.1" and not u.startswith(("data:", "blob:"))
         ]
         assert strangers == []
-        assert [
-            u for u in self.requests if urlsplit(u).path.rsplit("/", 1)[-1] in ("x", "x.png", "d.png")
-        ] == []
-        assert (
-            self.page.locator("img[src='x'], img[src*='example.invalid'], a[href^='javascript']").count() == 0
-        )
+        assert [u for u in self.requests if urlsplit(u).path.rsplit("/", 1)[-1] in ("x", "x.png", "d.png")] == []
+        assert self.page.locator("img[src='x'], img[src*='example.invalid'], a[href^='javascript']").count() == 0
         assert self.page.locator("script", has_text="alert(1)").count() == 0
 
 

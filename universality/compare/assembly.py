@@ -129,9 +129,7 @@ def assemble(stages: Stages) -> Comparison:
     )
 
 
-def feature_table(
-    stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame
-) -> pd.DataFrame:
+def feature_table(stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame) -> pd.DataFrame:
     """One row per latent, models in the order given; columns :data:`universality.table_schemas.FEATURES`."""
     first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
     parts = []

@@ -60,9 +60,7 @@ class PairNull:
             for kind, values in pooled.items()
             if values.size
         ]
-        return pd.concat(
-            parts or [pd.DataFrame({"kind": [], "quantile": [], "value": []})], ignore_index=True
-        )
+        return pd.concat(parts or [pd.DataFrame({"kind": [], "quantile": [], "value": []})], ignore_index=True)
 
 
 def pair_null(pair: DictionaryPair) -> PairNull:

@@ -117,9 +117,7 @@ def tau_curve(
     parts = []
     for tau in sorted(stages.config.taus):
         table = cluster_at(stages, nodes, pairs, similarity, agreement, tau).table
-        counts = (
-            table.groupby(["class", "level"], sort=True)["n_models"].sum().rename("n_features").reset_index()
-        )
+        counts = table.groupby(["class", "level"], sort=True)["n_models"].sum().rename("n_features").reset_index()
         counts.insert(0, "tau", tau)
         parts.append(counts)
     return pd.concat(parts, ignore_index=True)

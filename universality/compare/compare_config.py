@@ -18,18 +18,14 @@ class CompareConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tau: float = Field(
-        0.5, gt=0, lt=1, description="held-out r from which two latents count as one feature, 0..1"
-    )
+    tau: float = Field(0.5, gt=0, lt=1, description="held-out r from which two latents count as one feature, 0..1")
     min_firings: int = Field(
         20,
         ge=2,
         description="firings on the fit rows and again on the score rows that make a latent alive; of 1,000 "
         "unrelated candidates on 100k rows the best reached r = 0.67 below 5 firings, 0.35 below 10, 0.25 from 20",
     )
-    n_shifts: int = Field(
-        20, ge=10, description="shifts of one model's documents against the other's, per null"
-    )
+    n_shifts: int = Field(20, ge=10, description="shifts of one model's documents against the other's, per null")
     top: int = Field(64, ge=5, description="candidates kept per latent, both ways")
     method: str = Field(
         "assignment",
@@ -38,16 +34,12 @@ class CompareConfig(BaseModel):
     )
     unmatched: float = Field(0.0, description="similarity below which a latent stays alone")
     alpha: float = Field(0.05, gt=0, lt=1, description="false-discovery rate of edges and of the domain test")
-    min_stratum_latents: int = Field(
-        200, ge=1, description="latents pooled in a stratum of the null, at least"
-    )
+    min_stratum_latents: int = Field(200, ge=1, description="latents pooled in a stratum of the null, at least")
     min_stratum_values: int = Field(2_000, ge=1, description="null values pooled in a stratum, at least")
     n_resamples: int = Field(200, ge=20, description="bootstrap resamples of documents behind every interval")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
 
-    dense_rate: float = Field(
-        0.1, gt=0, le=1, description="firing rate above which a latent is flagged dense"
-    )
+    dense_rate: float = Field(0.1, gt=0, le=1, description="firing rate above which a latent is flagged dense")
     single_token_share: float = Field(
         0.9, gt=0, le=1, description="share of activation mass on one token id that flags single_token"
     )
@@ -69,15 +61,11 @@ class CompareConfig(BaseModel):
         le=1,
         description="share of the own model's probe r that makes a feature decodable elsewhere",
     )
-    probe_ridge: float = Field(
-        1e-3, gt=0, description="ridge of the probes, in mean variances of a raw coordinate"
-    )
+    probe_ridge: float = Field(1e-3, gt=0, description="ridge of the probes, in mean variances of a raw coordinate")
     probe_floor: float = Field(
         0.2, ge=0, le=1, description="own-model probe r below which a probe is no evidence for anything"
     )
-    n_rotations: int = Field(
-        5, ge=1, description="random rotations of the raw basis behind excess correlation"
-    )
+    n_rotations: int = Field(5, ge=1, description="random rotations of the raw basis behind excess correlation")
     taus: tuple[float, ...] = Field(
         (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), min_length=1, description="thresholds of the tau curve"
     )

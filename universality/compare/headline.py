@@ -54,18 +54,14 @@ def _medians(
     quantity: str, r_and_draws: Mapping[Pair, tuple[pd.Series, np.ndarray]], confidence: float
 ) -> list[tuple[object, ...]]:
     """Rows of one quantity: medians of r (n,), with centred intervals, as draws may be of some of the pairs only."""
-    parts = {
-        pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in r_and_draws.items() if len(r)
-    }
+    parts = {pair_name(pair): (r.to_numpy(float), draws) for pair, (r, draws) in r_and_draws.items() if len(r)}
     if not parts:
         return []
     together = [np.concatenate(side) for side in zip(*parts.values(), strict=True)]
     rows = []
     for name, (r, draws) in {"overall": together, **parts}.items():
         value = float(np.median(r))
-        rows.append(
-            (quantity, name, value, *centred_interval(value, np.median(draws, axis=0), confidence), r.size)
-        )
+        rows.append((quantity, name, value, *centred_interval(value, np.median(draws, axis=0), confidence), r.size))
     return rows
 
 
@@ -85,9 +81,7 @@ def _null_rows(stages: Stages) -> list[tuple[object, ...]]:
 def baseline_table(stages: Stages) -> pd.DataFrame:
     """kind (features|ceiling|untrained|neurons), model_a, latent_a, model_b, latent_b, r_held_out, r_token."""
     parts = [
-        stages.matchings[pair].pairs.assign(kind=kind)
-        for kind, names in stages.plan.by_kind.items()
-        for pair in names
+        stages.matchings[pair].pairs.assign(kind=kind) for kind, names in stages.plan.by_kind.items() for pair in names
     ]
     parts += [matching.pairs.assign(kind="neurons", r_token=np.nan) for matching in stages.neurons.values()]
     return pd.concat(parts, ignore_index=True)[BASELINES.names]
@@ -180,9 +174,7 @@ def _shares(stages: Stages, pair: Pair) -> list[Index]:
     for name in ("all", *reversed(LEVELS)):
         of_level = np.full(level.size, True) if name == "all" else level == name
         matched = above & of_level
-        if (name == "untested" and not matched.any()) or (
-            name not in ("all", "untested") and nobody_could_tell
-        ):
+        if (name == "untested" and not matched.any()) or (name not in ("all", "untested") and nobody_could_tell):
             continue
         draws = held_in_draws(matching, name, config.tau) & beyond[:, None]
         value = float(matched.sum() / n)

@@ -53,9 +53,7 @@ def checked_rows(
     return Rows(documents, np.asarray(fit), n_ctx=n_ctx, **columns)
 
 
-def checked_matrices(
-    matrices: Mapping[str, Any], what: str, n_rows: int | None = None
-) -> dict[str, sparse.csr_matrix]:
+def checked_matrices(matrices: Mapping[str, Any], what: str, n_rows: int | None = None) -> dict[str, sparse.csr_matrix]:
     """Canonical CSR matrices over the same rows; inputs stay as they are.
 
     Args:
@@ -110,9 +108,7 @@ def checked_models(acts: Mapping[str, Any]) -> dict[str, sparse.csr_matrix]:
     return matrices
 
 
-def checked_raw(
-    raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...], n_rows: int
-) -> dict[str, Any]:
+def checked_raw(raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...], n_rows: int) -> dict[str, Any]:
     """Raw activations by id: two-dimensional, of the same rows, under ids that exist.
 
     Anything with ``shape`` that takes integer-array indices is accepted, memory maps included; values are
@@ -196,9 +192,7 @@ def checked_logits(
     d_vocab = next(iter(sizes.values()), None)
     largest = -1 if rows.next_tokens is None else int(rows.next_tokens.max())
     fits = d_vocab is None or largest < d_vocab
-    require(
-        fits, "next_tokens", "rows", f"below d_vocab {d_vocab}", largest, "Give ids of the same vocabulary."
-    )
+    require(fits, "next_tokens", "rows", f"below d_vocab {d_vocab}", largest, "Give ids of the same vocabulary.")
     return dict(logits or {})
 
 

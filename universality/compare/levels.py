@@ -107,9 +107,7 @@ def drawn_levels(parts: NestedParts, rows: Rows, config: CompareConfig) -> np.nd
 def level_columns(parts: NestedParts, drawn: np.ndarray, rows: Rows, config: CompareConfig) -> pd.DataFrame:
     """Columns of ``pairs`` that say what each r is made of, its level, and how sure that is by :func:`drawn_levels`."""
     complete, (low, high) = is_complete(rows), percentile_interval(parts.draws[..., 3], config.confidence)
-    level = decide_levels(
-        parts.r, parts.parts, config.tau, complete=complete, joint_low=low, repeated=parts.r_repeated
-    )
+    level = decide_levels(parts.r, parts.parts, config.tau, complete=complete, joint_low=low, repeated=parts.r_repeated)
     return pd.DataFrame(
         {
             **{name: parts.r[:, place] for place, name in enumerate(R_COLUMNS) if place},

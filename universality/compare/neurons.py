@@ -51,9 +51,7 @@ class NeuronMatching:
         return {"resampled": self.resampled}
 
     @classmethod
-    def from_stored(
-        cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]
-    ) -> NeuronMatching:
+    def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> NeuronMatching:
         """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
         pairs = tables["neuron_pairs"][NEURON_PAIRS.names].reset_index(drop=True)
         indices = tables["raw_indices"][INDICES.names].reset_index(drop=True)

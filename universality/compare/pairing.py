@@ -117,9 +117,7 @@ class PairMatching:
         return arrays
 
     @classmethod
-    def from_stored(
-        cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]
-    ) -> PairMatching:
+    def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> PairMatching:
         """The inverse of :meth:`to_tables` and :meth:`to_arrays`."""
         best = [BestPartners(*(np.asarray(arrays[f"best_{name}_{side}"]) for name in _BEST)) for side in "ab"]
         certificate, top = (float(x) for x in arrays["outcome"])
@@ -170,9 +168,7 @@ def pair_matching(
     """
     # Computed in one order of names only: ties and the last digits of sums depend on which side is walked.
     if pair.names[0] > pair.names[1]:
-        mirrored = pair_matching(
-            pair.swapped(), similarity.swapped(), null.swapped(), token_interval=token_interval
-        )
+        mirrored = pair_matching(pair.swapped(), similarity.swapped(), null.swapped(), token_interval=token_interval)
         return mirrored.swapped()
     rows, config, threads = pair.rows, pair.config, pair.threads
     # Chosen on fit rows, measured on score rows: r of the first is the best of many, r_held_out is not.
@@ -187,9 +183,7 @@ def pair_matching(
     resampler = Resampler(*pair.score, rows.groups[rows.score], config, pair.root_seed)
     # (n_pairs, n_resamples) each; the same documents in the same resample for every pair of the comparison, so that
     # medians over several pairs of models have an interval too.
-    draws, draws_a, draws_b = resampler.together(
-        [(ia, ib), _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)]
-    )
+    draws, draws_a, draws_b = resampler.together([(ia, ib), _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)])
     low, high = percentile_interval(draws, config.confidence)
     logs = signed_log(pair.score[0]), signed_log(pair.score[1])
     nested = parts_of(pair, ia, ib)
@@ -279,9 +273,7 @@ class Resampler:
         drawn = self(unique // max(n_b, 1), unique % max(n_b, 1))
         return [drawn[part] for part in np.split(inverse, np.cumsum([key.size for key in keys])[:-1])]
 
-    def token_conditional(
-        self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None
-    ) -> np.ndarray:
+    def token_conditional(self, indices_a: np.ndarray, indices_b: np.ndarray, rows: Rows | None) -> np.ndarray:
         """(n_chosen, n_resamples) token-conditional correlations of evenly chosen pairs; none without token ids."""
         if rows is None or rows.tokens is None or not indices_a.size:
             return np.zeros((0, self.config.n_resamples), np.float32)

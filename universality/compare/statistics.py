@@ -49,10 +49,7 @@ class LatentStatistics:
             self.token_share >= config.single_token_share,
             self.position_share >= config.positional_share,
         )
-        words = [
-            ";".join(flag for flag, on in zip(FLAGS, row, strict=True) if on)
-            for row in zip(*holds, strict=True)
-        ]
+        words = [";".join(flag for flag, on in zip(FLAGS, row, strict=True) if on) for row in zip(*holds, strict=True)]
         return np.array(words, dtype=object)
 
     def to_arrays(self) -> dict[str, np.ndarray]:

@@ -72,9 +72,7 @@ def _dummies(labels: np.ndarray, n_rows: int, name: str) -> tuple[sparse.csr_arr
     _, code, counts = np.unique(labels, return_inverse=True, return_counts=True)
     rows = np.arange(n_rows)
     ones = np.ones(n_rows)
-    return sparse.csr_array((ones, (code.ravel(), rows)), shape=(counts.size, n_rows)), counts.astype(
-        np.float64
-    )
+    return sparse.csr_array((ones, (code.ravel(), rows)), shape=(counts.size, n_rows)), counts.astype(np.float64)
 
 
 def additive_effects(

@@ -11,9 +11,7 @@ from universality.correlation.top_lists import Lists
 _LIST_BYTES = 1 << 31  # private lists of all threads together
 
 
-def fill_lists(
-    left: KernelOperand, right: KernelOperand, lists_a: Lists, lists_b: Lists, threads: int
-) -> None:
+def fill_lists(left: KernelOperand, right: KernelOperand, lists_a: Lists, lists_b: Lists, threads: int) -> None:
     """Offer every co-firing pair to both sides' lists.
 
     A latent of a belongs to one thread, so its list is shared; any thread may meet a latent of b, so each has lists
@@ -34,9 +32,7 @@ def fill_lists(
     lists.finish(lists_b)
 
 
-def exact_lists(
-    left: KernelOperand, right: KernelOperand, places: np.ndarray, top: int, threads: int
-) -> Lists:
+def exact_lists(left: KernelOperand, right: KernelOperand, places: np.ndarray, top: int, threads: int) -> Lists:
     """Exact lists of a few latents: their best partners may never co-fire with them."""
     n_b = right.ids.size
     cols, rows = left.subset(places), right.by_row

@@ -166,9 +166,7 @@ class NestedRows:
         half = self.halves[0]
         cells = [cell[self.fit] for cell in self.cells]
         n_cells = [int(cell.max(initial=-1)) + 1 for cell in self.cells]
-        weights = [
-            np.bincount(cell, minlength=n) + self.shrinkage for cell, n in zip(cells, n_cells, strict=True)
-        ]
+        weights = [np.bincount(cell, minlength=n) + self.shrinkage for cell, n in zip(cells, n_cells, strict=True)]
         out = tuple(np.zeros((values.shape[1], n)) for n in n_cells)
         if self.known[2]:
             cell_means(

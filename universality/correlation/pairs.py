@@ -41,9 +41,7 @@ class PairStatistics:
     p_a_given_b: np.ndarray
 
 
-def check_pairs(
-    indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int
-) -> tuple[np.ndarray, np.ndarray]:
+def check_pairs(indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int) -> tuple[np.ndarray, np.ndarray]:
     """Validate two index arrays of pairs and return them as int64.
 
     Raises:
@@ -60,9 +58,7 @@ def check_pairs(
 
 
 @njit(nogil=True, cache=True)
-def _products(
-    a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both
-):
+def _products(a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both):
     """Co-products of pairs ``order[first:last]``, which are sorted by a: a's column is spread out once."""
     spread = -1  # the latent of a that stands in ``column`` (n_rows,), zeros elsewhere
     for k in range(first, last):
@@ -89,9 +85,7 @@ def _products(
             column[a_rows[s]] = 0.0
 
 
-def pair_products(
-    a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """``sum_i a_i b_i`` and the number of common rows of each pair, from two canonical sparse matrices.
 
     Args:
@@ -103,8 +97,7 @@ def pair_products(
         ``(products (n_pairs,) float64, n_both (n_pairs,) int64)``.
     """
     left, right = (
-        (m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data)
-        for m in (a.tocsc(), b.tocsc())
+        (m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data) for m in (a.tocsc(), b.tocsc())
     )
     order = np.lexsort((ib, ia))
     out, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
@@ -153,16 +146,12 @@ def correlate_pairs(
     return _statistics(r, n_both, count_a, count_b, n)
 
 
-def _statistics(
-    r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray, n: int
-) -> PairStatistics:
+def _statistics(r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray, n: int) -> PairStatistics:
     spread = np.sqrt(count_a * (n - count_a) * 1.0) * np.sqrt(count_b * (n - count_b) * 1.0)
     return PairStatistics(
         r=np.clip(r, -1.0, 1.0),
         n_both=n_both,
-        phi=np.where(
-            spread > 0, (n * n_both - 1.0 * count_a * count_b) / np.where(spread > 0, spread, 1.0), 0.0
-        ),
+        phi=np.where(spread > 0, (n * n_both - 1.0 * count_a * count_b) / np.where(spread > 0, spread, 1.0), 0.0),
         jaccard=n_both / np.maximum(count_a + count_b - n_both, 1),
         p_b_given_a=n_both / np.maximum(count_a, 1),
         p_a_given_b=n_both / np.maximum(count_b, 1),
@@ -181,6 +170,4 @@ def _dense_pairs(x: np.ndarray, y: np.ndarray, ia: np.ndarray, ib: np.ndarray) -
         for p, q in blocks(ia.size, 1024):
             products[p:q] += np.einsum("ij,ij->j", centred_x[:, ia[p:q]], centred_y[:, ib[p:q]])
             n_both[p:q] += (fires_x[:, ia[p:q]] & fires_y[:, ib[p:q]]).sum(axis=0)
-    return _statistics(
-        products * (mx.scale[ia] * my.scale[ib]), n_both, mx.count[ia], my.count[ib], x.shape[0]
-    )
+    return _statistics(products * (mx.scale[ia] * my.scale[ib]), n_both, mx.count[ia], my.count[ib], x.shape[0])

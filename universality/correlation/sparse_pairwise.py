@@ -133,9 +133,7 @@ def _maxima(cols: ByLatent, rows: ByRow, threads: int) -> tuple[np.ndarray, np.n
     return max_a, np.maximum.reduce([state[2] for state in states])[:n_b]
 
 
-def pairs_above(
-    A: Matrix, B: Matrix, *, threads: int | None = None
-) -> Callable[[np.ndarray, np.ndarray], PairList]:
+def pairs_above(A: Matrix, B: Matrix, *, threads: int | None = None) -> Callable[[np.ndarray, np.ndarray], PairList]:
     """A search for all pairs whose correlation is above a floor of their own.
 
     It is what an exact assignment asks: given prices of all latents, which pair of the full problem, listed
@@ -208,8 +206,7 @@ def _above(
             written.append(tuple(column[:size].copy() for column in state[2:]))
 
     states = [
-        (*scratch(n_b), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room))
-        for _ in range(threads)
+        (*scratch(n_b), np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room)) for _ in range(threads)
     ]
     over_blocks(work, work_ranges(cols), states)
     ia, ib, r = (np.concatenate(column) for column in zip(*written, strict=True))

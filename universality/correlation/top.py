@@ -80,9 +80,7 @@ class TopSimilarity:
         return cls(n_a, n_b, n_rows, *(np.asarray(arrays[name]) for name in names), top=top)
 
 
-def best_of(
-    of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int
-) -> tuple[np.ndarray, np.ndarray]:
+def best_of(of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Lists of ``n`` latents from pairs: (n, k) partners and r, falling in r, ties by index; padded with -1 and 0."""
     order = np.lexsort((partner, -r, of))
     rank = np.arange(of.size) - np.searchsorted(of[order], of[order])
@@ -136,9 +134,7 @@ def from_lists(
     )
 
 
-def with_pairs(
-    similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.ndarray, r: np.ndarray
-) -> TopSimilarity:
+def with_pairs(similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.ndarray, r: np.ndarray) -> TopSimilarity:
     """The same similarity with more pairs listed; pairs that are listed already stay as they are."""
     n_b = np.int64(max(similarity.n_b, 1))
     key = np.concatenate([similarity.indices_a * n_b + similarity.indices_b, indices_a * n_b + indices_b])

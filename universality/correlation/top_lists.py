@@ -31,9 +31,7 @@ def empty_lists(n: int, top: int, pad: int = 0) -> Lists:
 
 def refusing_lists(n: int, pad: int = 0) -> Lists:
     """Lists that take no entry, for a kernel call in which only the lists of the other side are wanted."""
-    return Lists(
-        np.zeros((n, 1), np.int32), np.zeros((n, 1)), np.zeros(n, np.int32), np.full(n + pad, np.inf), 1
-    )
+    return Lists(np.zeros((n, 1), np.int32), np.zeros((n, 1)), np.zeros(n, np.int32), np.full(n + pad, np.inf), 1)
 
 
 def bytes_per_latent(top: int) -> int:

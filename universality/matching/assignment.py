@@ -118,9 +118,7 @@ def _groups(graph: Candidates) -> tuple[np.ndarray, list[tuple[int, int]]]:
     links = sparse.csr_array(
         (np.ones(graph.partner.size, np.int8), graph.partner, graph.indptr), shape=(graph.n_a, graph.n_b)
     )
-    square = sparse.block_array(
-        [[None, links], [sparse.csr_array((graph.n_b, graph.n_a), dtype=np.int8), None]]
-    )
+    square = sparse.block_array([[None, links], [sparse.csr_array((graph.n_b, graph.n_a), dtype=np.int8), None]])
     label = csgraph.connected_components(square, directed=False)[1][: graph.n_a]
     rows = np.argsort(label, kind="stable").astype(np.int32)
     starts = np.append(np.flatnonzero(np.diff(label[rows], prepend=-1)), rows.size)

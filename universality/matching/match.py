@@ -115,9 +115,7 @@ def _proven(graph: Candidates, solved: Assignment) -> float:
     return bound + min(graph.n_a, graph.n_b) * (_PRICE_ERROR + left_out)
 
 
-def _result(
-    similarity: TopSimilarity | np.ndarray, graph: Candidates, solved: Assignment, method: str
-) -> MatchResult:
+def _result(similarity: TopSimilarity | np.ndarray, graph: Candidates, solved: Assignment, method: str) -> MatchResult:
     """Read score and margins of the matched pairs off the similarity itself, so that they carry its very digits."""
     edges = matched_edges(graph, solved.mate_a)
     ia, ib = graph.of[edges], graph.partner[edges]

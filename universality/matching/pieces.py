@@ -72,9 +72,7 @@ def k_to_1(
     Source: the notion of a split is ours; non-negative least squares as in Lawson and Hanson 1974.
     """
     n_target = similarity.n_a
-    out = KToOne(
-        np.zeros(n_target), np.full((n_target, n_pieces), -1, np.int64), np.zeros((n_target, n_pieces))
-    )
+    out = KToOne(np.zeros(n_target), np.full((n_target, n_pieces), -1, np.int64), np.zeros((n_target, n_pieces)))
     candidates, r_fit = similarity.top_a(n_candidates)
     candidates = np.where(r_fit > 0, candidates, -1)
     targets = np.flatnonzero((candidates >= 0).any(axis=1))

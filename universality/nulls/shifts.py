@@ -90,9 +90,7 @@ def shift_null(
     else:
         domains = _labels(domains, n, "domains")
         groups = [order[domains[order] == d] for d in range(int(domains.max(initial=-1)) + 1)]
-        columns = [
-            _best_offsets([labels[rows] for labels in kinds], n_shifts, n_ctx, generator) for rows in groups
-        ]
+        columns = [_best_offsets([labels[rows] for labels in kinds], n_shifts, n_ctx, generator) for rows in groups]
         offsets = np.stack(columns, axis=1) if columns else np.zeros((n_shifts, 0), dtype=np.int64)
     maxima = correlation_maxima(A, B, threads=threads)
     pairs = [maxima(_meeting(groups, row, n)) for row in offsets]
@@ -146,9 +144,7 @@ def _legal_offsets(
     if legal is None:
         legal = _apart(kinds[-1], n_ctx)
     n, longest = kinds[-1].size, _longest(kinds[-1])
-    limit = (
-        f"in [1, {legal.size}], the number of legal offsets of {n} rows whose longest document has {longest}"
-    )
+    limit = f"in [1, {legal.size}], the number of legal offsets of {n} rows whose longest document has {longest}"
     remedy = "Give more rows, split the longest document, or ask for fewer shifts."
     require(1 <= n_shifts <= legal.size, "n_shifts", "shift_null", limit, n_shifts, remedy)
     return np.sort(generator.choice(legal, size=n_shifts, replace=False))

@@ -97,9 +97,7 @@ def calibrate(
         for seed in range(n_seeds):
             if on_world is not None:
                 on_world(setting, seed)
-            parts.append(
-                _calibrate_world(setting, seed, tuple(matchers), root_seed, world, config, threads, groups)
-            )
+            parts.append(_calibrate_world(setting, seed, tuple(matchers), root_seed, world, config, threads, groups))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(COLUMNS))
 
 

@@ -104,9 +104,7 @@ def _whole_and_pieces(
     return [real(kinds[0], (home,), (home,), events), *pieces]
 
 
-def _alike(
-    world: Ground, kind: str, size: int, overlap: float, first: int, rng: np.random.Generator
-) -> list[Feature]:
+def _alike(world: Ground, kind: str, size: int, overlap: float, first: int, rng: np.random.Generator) -> list[Feature]:
     """Features that are easily taken for each other: most events are common, the rest is each one's own."""
     events = _own(world, rng)
     place, own = rng.random(events.rows.size), (1 - overlap) / size

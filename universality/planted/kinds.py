@@ -97,8 +97,6 @@ class Feature:
         return "partnered" if shared else kind.alone
 
 
-def real(
-    kind: str, models: tuple[str, ...], carriers: tuple[str, ...], events: Events, whole: int = -1
-) -> Feature:
+def real(kind: str, models: tuple[str, ...], carriers: tuple[str, ...], events: Events, whole: int = -1) -> Feature:
     """A feature that happens in the same rows wherever it is held."""
     return Feature(kind, models, carriers, lambda _: events, whole, kind != "unstable")

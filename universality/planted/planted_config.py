@@ -11,9 +11,7 @@ class PlantConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_models: int = Field(3, ge=2, description="models m0, m1, …")
-    n_untrained: int = Field(
-        2, ge=0, description="untrained models u0, u1, …: token and position latents only"
-    )
+    n_untrained: int = Field(2, ge=0, description="untrained models u0, u1, …: token and position latents only")
     n_rows: int = Field(60_000, ge=1_000, description="tokens that every model reads")
     n_documents: int = Field(400, ge=4, description="documents of log-normal length")
     n_domains: int = Field(6, ge=1, description="domains; each document has one")
@@ -26,22 +24,14 @@ class PlantConfig(BaseModel):
     n_ctx: int = Field(64, ge=4, description="length of a context in tokens")
 
     n_universal: int = Field(60, ge=0, description="features of all models")
-    n_shared: int = Field(
-        30, ge=0, description="features of two models up to all but one (none with two models)"
-    )
+    n_shared: int = Field(30, ge=0, description="features of two models up to all but one (none with two models)")
     n_specific: int = Field(60, ge=0, description="per model: features of one model, also in its replicate")
     n_unstable: int = Field(10, ge=0, description="per model: features of one model, not in its replicate")
     n_decodable: int = Field(10, ge=0, description="per model: latent in one model, in the raw basis of all")
-    n_split: int = Field(
-        6, ge=0, description="wholes: one latent in one model, n_pieces latents in the others"
-    )
+    n_split: int = Field(6, ge=0, description="wholes: one latent in one model, n_pieces latents in the others")
     n_pieces: int = Field(5, ge=2, le=5, description="pieces of a split whole; each event goes to one piece")
-    n_twin: int = Field(
-        0, ge=0, description="pairs of features of all models that share most of their events"
-    )
-    twin_overlap: float = Field(
-        0.7, ge=0, lt=1, description="share of the events of both twins that is common to them"
-    )
+    n_twin: int = Field(0, ge=0, description="pairs of features of all models that share most of their events")
+    twin_overlap: float = Field(0.7, ge=0, lt=1, description="share of the events of both twins that is common to them")
     n_domain: int = Field(6, ge=0, description="decoys that share only a domain: independent given its label")
     n_token: int = Field(10, ge=0, description="decoys that share only a token id: independent given the id")
     n_position: int = Field(2, ge=0, description="decoys that share only a position in the context")
@@ -54,9 +44,7 @@ class PlantConfig(BaseModel):
     document_density: float = Field(
         0.3, gt=0, le=1, description="share of the rows of these documents in which it fires"
     )
-    n_token_in_domain: int = Field(
-        0, ge=0, description="decoys that share a token id within one domain alone"
-    )
+    n_token_in_domain: int = Field(0, ge=0, description="decoys that share a token id within one domain alone")
     n_token_in_documents: int = Field(
         0, ge=0, description="decoys that share a set of token ids within document_spread documents alone"
     )
@@ -93,9 +81,7 @@ class PlantConfig(BaseModel):
     absorbed_share: float = Field(0.3, gt=0, lt=1, description="share of the events that the special one has")
     n_dominant: int = Field(0, ge=0, description="wholes of which one piece has dominant_share of the events")
     dominant_share: float = Field(0.8, gt=0.5, lt=1, description="its share; two other pieces have the rest")
-    n_family: int = Field(
-        0, ge=0, description="groups of features of all models, near-duplicates of each other"
-    )
+    n_family: int = Field(0, ge=0, description="groups of features of all models, near-duplicates of each other")
     family_size: int = Field(3, ge=2, description="features in such a group")
     family_overlap: float = Field(0.96, ge=0, lt=1, description="share of their events that is common to all")
     n_heavy: int = Field(0, ge=0, description="features of all models whose strength has a heavy tail")

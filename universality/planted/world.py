@@ -127,9 +127,7 @@ def _dictionary(
         rows = np.sort(rng.choice(config.n_rows, size=3, replace=False))
         columns.append(Events(rows, np.ones(3), np.zeros(1)))
     n_without = config.n_dead + config.n_rare
-    kinds = (
-        [features[number].kind for number in carried] + ["dead"] * config.n_dead + ["rare"] * config.n_rare
-    )
+    kinds = [features[number].kind for number in carried] + ["dead"] * config.n_dead + ["rare"] * config.n_rare
     promised = [KINDS.get(kind, Kind()) for kind in kinds]
     place = rng.permutation(len(columns))
     truth = pd.DataFrame(

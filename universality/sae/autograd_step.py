@@ -120,9 +120,7 @@ class Batch:
             return torch.addmm(bias, rows, weights)
         return torch.baddbmm(bias.unsqueeze(-2), rows.expand(len(weights), -1, -1), weights)
 
-    def auxiliary_loss(
-        self, W_dec: torch.Tensor, pre: torch.Tensor, error: torch.Tensor
-    ) -> torch.Tensor | float:
+    def auxiliary_loss(self, W_dec: torch.Tensor, pre: torch.Tensor, error: torch.Tensor) -> torch.Tensor | float:
         """``c * sum ||e - recon_aux||^2 / sum ||e||^2`` with e constant, by the ``aux_k`` largest dead latents.
 
         Args:
@@ -209,9 +207,7 @@ class AutogradStep:
         """Rows (n, d_in) as the architecture's losses take them; ``dead`` bool (..., d_sae) or None."""
         return Batch(self.config, x, dead, t, self.n_steps)
 
-    def losses(
-        self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1
-    ) -> Losses:
+    def losses(self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1) -> Losses:
         """What the batch costs by weights of these values; ``dead`` bool (..., d_sae), None for none."""
         return self.config.kind.losses(leaves, self.batch(x, dead, t))
 

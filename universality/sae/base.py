@@ -122,9 +122,7 @@ class SparseAutoencoder:
         if not parts:
             return sparse.csr_matrix(np.zeros((0, self.d_sae), dtype=np.float32))
         counts = np.concatenate([count for count, _, _ in parts])
-        pointer = np.concatenate([[0], np.cumsum(counts)]).astype(
-            np.int64 if counts.sum() >= 2**31 else np.int32
-        )
+        pointer = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64 if counts.sum() >= 2**31 else np.int32)
         indices = np.concatenate([part for _, part, _ in parts])
         values = np.concatenate([part for _, _, part in parts])
         acts = sparse.csr_matrix((values, indices, pointer), shape=(len(counts), self.d_sae))
@@ -175,9 +173,7 @@ class SparseAutoencoder:
         """
         missing = [name for name in TENSORS if name not in tensors]
         if missing:
-            raise refusal(
-                "tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again."
-            )
+            raise refusal("tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again.")
         own = {name: _tensor(value, copy=True).to(device) for name, value in tensors.items()}
         return cls(
             **{name: own.pop(name) for name in TENSORS},

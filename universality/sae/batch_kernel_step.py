@@ -34,9 +34,7 @@ class BatchKernelStep(TopKKernelStep):
     def _fresh(self, n: int) -> Slots:
         return BatchSlots(n, self.d_in, self.config.kind.prefixes(self.config))
 
-    def _explain(
-        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor
-    ) -> None:
+    def _explain(self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor) -> None:
         assert isinstance(main, BatchSlots)
         n, target = len(seen), seen.numpy()
         candidates = Candidates(n * self.k, self.threads)
@@ -52,9 +50,7 @@ class BatchKernelStep(TopKKernelStep):
             self._share(len(tile), self.threads, len(tile) * self.d_sae, select)
             candidates.merge()
             dead_pre[start : start + len(tile)] = pre.index_select(1, dense.dead)
-        main.fill(
-            candidates, self.d_sae
-        )  # now rows have their slots, as many as each has: all else is by rows
+        main.fill(candidates, self.d_sae)  # now rows have their slots, as many as each has: all else is by rows
 
         def decode(_: int, first: int, last: int) -> None:
             main.decode(first, last, self.state.p.W_dec.numpy(), target)

@@ -126,8 +126,6 @@ def mean_max_cosine(decoder: np.ndarray, other: np.ndarray, *, block: int = 2048
 
     Source: Sharkey et al. 2022 ("mean max cosine similarity").
     """
-    a, b = (
-        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30) for rows in (decoder, other)
-    )
+    a, b = (rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30) for rows in (decoder, other))
     best = [(a[start : start + block] @ b.T).max(axis=1) for start in range(0, len(a), block)]
     return float(np.concatenate(best).mean())

@@ -84,9 +84,7 @@ class TopKKernelStep:
         threads: threads to use; default torch's number.
     """
 
-    def __init__(
-        self, config: SAETrainingConfig, state: TrainingState, n_steps: int, threads: int | None = None
-    ):
+    def __init__(self, config: SAETrainingConfig, state: TrainingState, n_steps: int, threads: int | None = None):
         self.config, self.state, self.n_steps = config, state, n_steps
         self.d_sae, self.d_in = state.p.W_dec.shape
         self.k, self.c = config.active_per_row, config.aux_coefficient
@@ -142,18 +140,14 @@ class TopKKernelStep:
             pre = torch.addmm(p.b_enc, tile, p.W_enc_rows.T, out=self._tile[: len(tile)])
             yield start, tile, pre
 
-    def _explain(
-        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor
-    ) -> None:
+    def _explain(self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, dead: torch.Tensor) -> None:
         """Encode, select and decode the batch, tile by tile."""
         for start, tile, pre in self._tiles(seen):
             self._fill(tile, pre, start, main, aux, dead)
             error = torch.from_numpy(main.error[start : start + len(tile)])
             dense.add(pre.index_select(1, dense.dead), error, tile)
 
-    def _learn(
-        self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, rates: Rates
-    ) -> StepOutcome:
+    def _learn(self, seen: torch.Tensor, main: Slots, aux: Slots, dense: DenseAuxiliary, rates: Rates) -> StepOutcome:
         """The losses of what the slots hold, and the step that follows from them."""
         n, variance = len(seen), _variance(seen)
         squares = [float(squared.sum(dtype=np.float64)) for squared in main.squared]
@@ -244,9 +238,7 @@ class TopKKernelStep:
                 low, first = first, max(first, min(last, end))
                 if low < first:
                     groups = (group, aux)
-                    kernels.update_latents(
-                        low, first, seen, groups, extra, weights, moments, packed, grad_b_enc, out
-                    )
+                    kernels.update_latents(low, first, seen, groups, extra, weights, moments, packed, grad_b_enc, out)
 
         self._share(self.d_sae, LATENT_PARTS, len(seen) * self.d_sae, work)
         # b_dec is subtracted before the encoder and added after the decoder.

@@ -212,9 +212,7 @@ class _Group:
         self._state = TrainingState.fresh(Parameters.of(zeros), config.kind.buffers)
         as_one = n > 1 and runs_batched(config, self.device)
         self._batched = AutogradStep(config, self._state, config.n_steps, fused) if as_one else None
-        self.trainings = [
-            self._training(i, *own) for i, own in enumerate(zip(starts, sae_seeds, strict=True))
-        ]
+        self.trainings = [self._training(i, *own) for i, own in enumerate(zip(starts, sae_seeds, strict=True))]
 
     def _training(self, number: int, start: dict[str, np.ndarray], sae_seed: int) -> SeedTraining:
         state = self._state.of_seed(number)

@@ -52,9 +52,7 @@ def harvest(
     device = device or next(iter(model.parameters())).device
     read = _reader(model, names)
     for start in range(0, len(contexts), batch_contexts):
-        tokens = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64)).to(
-            device
-        )
+        tokens = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64)).to(device)
         values = read(tokens)
         yield {name: _as_rows(name, values.get(name), tokens).float().cpu().numpy() for name in names}
 

@@ -67,9 +67,7 @@ class LiveRows:
         asked = np.arange(*key.indices(len(self))) if isinstance(key, slice) else np.asarray(key, np.int64)
         if asked.size and (asked.min() < 0 or asked.max() >= len(self)):
             raise IndexError(f"row out of range: there are {len(self)}; got {asked.min()} to {asked.max()}")
-        numbers, nth = np.unique(
-            np.searchsorted(self.boundaries, asked, side="right") - 1, return_inverse=True
-        )
+        numbers, nth = np.unique(np.searchsorted(self.boundaries, asked, side="right") - 1, return_inverse=True)
         # Where each wanted row lies when the rows of these contexts alone are laid end to end.
         first = np.concatenate([[0], np.cumsum(np.diff(self.boundaries)[numbers])])[:-1]
         laid = first[nth] + asked - self.boundaries[numbers][nth]

@@ -39,9 +39,7 @@ def build(config: TransformerConfig, model_seed: int, *, device: str = "cpu") ->
     return boot_native(bridge_config(config, model_seed), device=device).eval()
 
 
-def restored(
-    config: Mapping[str, Any], tensors: dict[str, np.ndarray], *, device: str = "cpu"
-) -> TransformerBridge:
+def restored(config: Mapping[str, Any], tensors: dict[str, np.ndarray], *, device: str = "cpu") -> TransformerBridge:
     """The transformer whose shape and weights were stored.
 
     Args:

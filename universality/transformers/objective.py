@@ -188,6 +188,4 @@ class NextTokenLoss:
         cap = self.twin.output_logits_soft_cap
         if cap > 0:
             return functional.cross_entropy(cap * torch.tanh(self.twin.head(hidden) / cap), targets)
-        return cast(
-            torch.Tensor, UnembedCrossEntropy.apply(hidden, self.twin.head.weight, targets, self._piece)
-        )
+        return cast(torch.Tensor, UnembedCrossEntropy.apply(hidden, self.twin.head.weight, targets, self._piece))

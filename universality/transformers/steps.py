@@ -41,9 +41,7 @@ def parameters(model: TransformerBridge) -> list[torch.nn.Parameter]:
     return [p for p in model.parameters() if p.requires_grad]
 
 
-def optimizer(
-    model: TransformerBridge, config: TrainingConfig, *, capturable: bool = False
-) -> torch.optim.AdamW:
+def optimizer(model: TransformerBridge, config: TrainingConfig, *, capturable: bool = False) -> torch.optim.AdamW:
     """AdamW that decays matrices alone."""
     matrices = [p for p in parameters(model) if p.ndim >= 2]
     others = [p for p in parameters(model) if p.ndim < 2]
@@ -190,9 +188,7 @@ class DeviceSteps:
             take = self._attempt("The transformer's step could not be compiled and runs uncompiled")
         if take is None:
             self._objective = uncompiled
-            take = self._attempt(
-                "The transformer's step could not be captured as a CUDA graph and runs without"
-            )
+            take = self._attempt("The transformer's step could not be captured as a CUDA graph and runs without")
         return take or self.step
 
     def _attempt(self, failure: str) -> Callable[[], None] | None:

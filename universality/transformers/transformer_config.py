@@ -49,8 +49,8 @@ class TransformerConfig(BaseModel):
     eps: float = Field(1e-5, gt=0, description="Added to the variance in every normalisation.")
     attn_scores_soft_cap: float = Field(-1.0, description="Soft cap of attention scores; -1 is none.")
     output_logits_soft_cap: float = Field(-1.0, description="Soft cap of logits; -1 is none.")
-    init_mode: Literal["gpt2", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"] = (
-        Field("gpt2", description="Family of the initial weights.")
+    init_mode: Literal["gpt2", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"] = Field(
+        "gpt2", description="Family of the initial weights."
     )
     initializer_range: float = Field(
         -1.0, description="Scale of the initial weights; -1 takes 0.8 / sqrt(d_model) under gpt2, else 1."
@@ -95,7 +95,5 @@ class TrainingConfig(BaseModel):
             InputError: tf32 or bfloat16 on the CPU.
         """
         if self.precision != "float32" and device == "cpu":
-            remedy = (
-                "Train on a GPU (--device cuda), or leave it out: the CPU is no faster for it, or far slower."
-            )
+            remedy = "Train on a GPU (--device cuda), or leave it out: the CPU is no faster for it, or far slower."
             raise refusal("precision", "models.training", "float32 on the CPU", self.precision, remedy)

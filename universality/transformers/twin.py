@@ -55,9 +55,7 @@ def _unwrapped(module: nn.Module) -> Any:
     The copies hold the very dictionaries of parameters and buffers of the originals, but hooks of their own.
     """
     copied = copy(getattr(module, "original_component", None) or module)
-    copied._modules = {
-        name: _unwrapped(child) for name, child in copied._modules.items() if child is not None
-    }
+    copied._modules = {name: _unwrapped(child) for name, child in copied._modules.items() if child is not None}
     copied._forward_hooks, copied._forward_pre_hooks = OrderedDict(), OrderedDict()
     return copied
 
@@ -120,9 +118,7 @@ def capture(
         return keep
 
     handles = [
-        module.register_forward_hook(keeper(name))
-        if output
-        else module.register_forward_pre_hook(keeper(name))
+        module.register_forward_hook(keeper(name)) if output else module.register_forward_pre_hook(keeper(name))
         for name, (module, output) in sites.items()
     ]
     try:

@@ -28,9 +28,7 @@ def group_features(n_models: pd.Series, verdicts: pd.DataFrame) -> np.ndarray:
     Returns:
         (n,) str, in the order of ``n_models``.
     """
-    table = (
-        pd.crosstab([verdicts["model"], verdicts["latent"]], verdicts["verdict"]) if len(verdicts) else None
-    )
+    table = pd.crosstab([verdicts["model"], verdicts["latent"]], verdicts["verdict"]) if len(verdicts) else None
     out = np.full(len(n_models), "untested", dtype=object)
     if table is not None:
         counts = table.reindex(n_models.index, fill_value=0)

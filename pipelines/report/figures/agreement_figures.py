@@ -142,9 +142,7 @@ def _row_label(axes: Axes, kind: str, medians: pd.DataFrame, measure: str) -> No
 
 
 @styled
-def classes_figure(
-    curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None = None, *, columns: int = 2
-) -> Figure:
+def classes_figure(curve: pd.DataFrame, matrix: pd.DataFrame, tau: float | None = None, *, columns: int = 2) -> Figure:
     """Classes by level over the threshold tau, beside the median held-out r of every two models.
 
     Args:

@@ -148,16 +148,12 @@ class _Ruler:
         self._widths: dict[tuple[object, ...], float] = {}
         self._renderer = self._figure.canvas.get_renderer()  # type: ignore[attr-defined]
 
-    def width(
-        self, text: str, families: tuple[str, ...] = (), size: float = SIZE, weight: str = "normal"
-    ) -> float:
+    def width(self, text: str, families: tuple[str, ...] = (), size: float = SIZE, weight: str = "normal") -> float:
         """Advance of a text; spaces at its ends count."""
         if (key := (text, families, size, weight)) in self._widths:
             return self._widths[key]
         # A space at the end has no ink, and would be lost.
-        around = [
-            Text(0, 0, t, fontsize=size, fontweight=weight, figure=self._figure) for t in (f"|{text}|", "||")
-        ]
+        around = [Text(0, 0, t, fontsize=size, fontweight=weight, figure=self._figure) for t in (f"|{text}|", "||")]
         for artist in around:
             if families:
                 artist.set_fontfamily(list(families))
@@ -298,6 +294,4 @@ class _Boxes:
         self._colours.append(to_rgba(colour, alpha))
 
     def draw(self, axes: Axes) -> None:
-        axes.add_collection(
-            PolyCollection(self._corners, facecolors=self._colours, edgecolors="none", zorder=1)
-        )
+        axes.add_collection(PolyCollection(self._corners, facecolors=self._colours, edgecolors="none", zorder=1))

@@ -73,9 +73,7 @@ def _rows(axes: Axes, domains: pd.DataFrame, names: list[str], marks: list[_Mark
     axes.set_yticks(y, names)
     as_rows(axes)
     axes.hlines(y, *axes.get_xlim(), color=FAINT, lw=0.5, zorder=0)
-    axes.hlines(
-        y, domains["r_low"], domains["r_high"], color=KIND_COLOURS["features"], lw=1.6, alpha=0.45, zorder=2
-    )
+    axes.hlines(y, domains["r_low"], domains["r_high"], color=KIND_COLOURS["features"], lw=1.6, alpha=0.45, zorder=2)
     for z, mark in enumerate(reversed(marks)):
         _draw(axes, domains[mark.column].to_numpy(float), y, mark, 3 + z)
 

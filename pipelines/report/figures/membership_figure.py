@@ -22,9 +22,7 @@ MAX_SETS = {1: 12, 2: 18}
 
 
 @styled
-def membership_figure(
-    k_of_m: pd.DataFrame, sets: pd.DataFrame, models: list[str], *, columns: int = 2
-) -> Figure:
+def membership_figure(k_of_m: pd.DataFrame, sets: pd.DataFrame, models: list[str], *, columns: int = 2) -> Figure:
     """Features by the number of models that their cluster reaches, and clusters by the set of models.
 
     Args:

@@ -14,9 +14,7 @@ from results.colours import CLASS_COLOURS, LEVEL_INK, OKABE_ITO, tint
 
 #: Dashes, so that lines are told apart without colour.
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
-_COLOURS = tuple(
-    OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black")
-)
+_COLOURS = tuple(OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black"))
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 
@@ -30,9 +28,7 @@ class SeriesStyle(NamedTuple):
 
 def series_style(number: int) -> SeriesStyle:
     """The style of the series of that position; beyond seven, styles repeat and labels must tell them apart."""
-    return SeriesStyle(
-        _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)], LINES[number % len(LINES)]
-    )
+    return SeriesStyle(_COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)], LINES[number % len(LINES)])
 
 
 def class_colour(name: str, level: str) -> str:

@@ -55,9 +55,7 @@ def _bar(axes: Axes, parts: pd.DataFrame, place: int) -> None:
         if width >= 0.07:
             light = part in ("domain", "document", "token_x_domain")
             words = f"{100 * width:.0f}"
-            axes.text(
-                left + width / 2, place, words, ha="center", va="center", color=INK if light else "white"
-            )
+            axes.text(left + width / 2, place, words, ha="center", va="center", color=INK if light else "white")
         left += width
 
 
@@ -66,7 +64,5 @@ def _key(axes: Axes) -> None:
     key_rows(axes, n_rows, 0.6)
     for number, (part, words) in enumerate(PARTS.items()):
         column, row = divmod(number, n_rows)
-        axes.add_patch(
-            Rectangle((0.5 * column, row - 0.25), 0.03, 0.5, fc=PART_COLOURS[part], ec=MUTED, lw=0.3)
-        )
+        axes.add_patch(Rectangle((0.5 * column, row - 0.25), 0.03, 0.5, fc=PART_COLOURS[part], ec=MUTED, lw=0.3))
         key_words(axes, 0.5 * column + 0.045, row, words)

@@ -15,9 +15,7 @@ _BLUES = LinearSegmentedColormap.from_list("density", [tint(OKABE_ITO["blue"], 0
 
 
 @styled
-def rates_figure(
-    bins: pd.DataFrame, medians: pd.DataFrame, null: pd.DataFrame, *, columns: int = 1
-) -> Figure:
+def rates_figure(bins: pd.DataFrame, medians: pd.DataFrame, null: pd.DataFrame, *, columns: int = 1) -> Figure:
     """Held-out r of assigned pairs over the firing rate, with the chance band.
 
     Args:
@@ -48,9 +46,7 @@ def _density(axes: Axes, bins: pd.DataFrame) -> None:
     scale = LogNorm(1, max(int(bins["n"].max()), 2))
     left, right, bottom, top = (bins[name].to_numpy(float) for name in ("left", "right", "bottom", "top"))
     corners = np.stack([left, bottom, left, top, right, top, right, bottom], axis=1).reshape(-1, 4, 2)
-    axes.add_collection(
-        PolyCollection(list(corners), facecolors=_BLUES(scale(bins["n"])), edgecolors="none", zorder=2)
-    )
+    axes.add_collection(PolyCollection(list(corners), facecolors=_BLUES(scale(bins["n"])), edgecolors="none", zorder=2))
 
 
 def _band(axes: Axes, null: pd.DataFrame) -> None:

@@ -26,9 +26,7 @@ from results.words import CLASSES, LEVELS
 
 
 @styled
-def beside_figure(
-    headlines: pd.DataFrame, classes: pd.DataFrame, curves: pd.DataFrame, *, columns: int = 2
-) -> Figure:
+def beside_figure(headlines: pd.DataFrame, classes: pd.DataFrame, curves: pd.DataFrame, *, columns: int = 2) -> Figure:
     """Medians with intervals, classes by level, and universal features over tau, of several comparisons.
 
     Args:

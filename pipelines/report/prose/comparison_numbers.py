@@ -82,9 +82,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
             setting(SHRINKAGE),
             "rows of prior weight in a cell of tokens within domains or pairs",
         )
-        macros.add(
-            "EdgeSlack", setting(EDGE_SLACK), "how far below tau r on fit rows and r without a source may lie"
-        )
+        macros.add("EdgeSlack", setting(EDGE_SLACK), "how far below tau r on fit rows and r without a source may lie")
     features = m.of(comparison, "features")
     models = [] if features is None else [str(model) for model in features["model"].unique()]
     for table, add in {
@@ -113,9 +111,7 @@ def _certificate(macros: Macros, m: Material, comparison: str) -> None:
         for node in m.run.record["nodes"]
         if node.startswith(matchings) and "certificate" in (facts := m.facts(node))
     ]
-    meaning = (
-        "largest gap to the optimum that the assignments leave open, in summed r; facts of steps matching"
-    )
+    meaning = "largest gap to the optimum that the assignments leave open, in summed r; facts of steps matching"
     macros.add("Certificate", setting(float(f"{max(gaps):.1e}")) if gaps else None, meaning)
 
 

@@ -128,9 +128,7 @@ def _recipe_text(macros: Macros, recipe: Recipe) -> None:
 def _source(source: object) -> Value | None:
     kind = getattr(source, "kind", "")
     if kind == "demo":
-        return words(
-            "the labelled demonstration mix of real text in natural languages, code and biological sequences"
-        )
+        return words("the labelled demonstration mix of real text in natural languages, code and biological sequences")
     place = code(getattr(source, "name", None) or getattr(source, "path", None))
     noun = "the dataset" if kind == "hub" else "text files in"
     return None if place is None else Value(f"{noun} {place.tex}", f"{noun} {place.text}")

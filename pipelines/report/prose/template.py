@@ -98,9 +98,7 @@ def _section(text: str, comparison: str | None) -> Section:
 def cited(sections: Sequence[Section]) -> list[str]:
     """Keys of the works that sections cite, sorted."""
     sentences = (s for section in sections for paragraph in section.paragraphs for s in paragraph)
-    return sorted(
-        {key for s in sentences for mark in re.findall(r"\[@[^\]]+\]", s) for key in _KEY.findall(mark)}
-    )
+    return sorted({key for s in sentences for mark in re.findall(r"\[@[^\]]+\]", s) for key in _KEY.findall(mark)})
 
 
 def unknown(sentence: str, macros: Macros) -> list[str]:

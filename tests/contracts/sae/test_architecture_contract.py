@@ -164,9 +164,7 @@ class TestArchitectureContract:
         step = AutogradStep(own, trained, 100)
         x = torch.from_numpy(ROWS[:200])
         losses = step.losses(trained.p.named(), x * scale, None)
-        kind.observe(
-            losses.values, trained, 0.0
-        )  # inference by this batch's own threshold, where there is one
+        kind.observe(losses.values, trained, 0.0)  # inference by this batch's own threshold, where there is one
         recon = folded(own, trained, scale).reconstruct(x)
         fvu = (x - recon).square().sum() / (x - x.mean(0)).square().sum()
         # A threshold taken from a batch lets its smallest value fall.

@@ -14,9 +14,7 @@ from universality.sae import SparseAutoencoder, load_sae, save_sae
 from universality.sae import base as base_module
 from universality.sae.activations import ACTIVATIONS, AbsTopK, Gated, GroupMax, JumpReLU, ReLU, TopK
 
-PEERS = sorted(
-    path for path in (Path(__file__).parents[2] / "fixtures" / "peer_formats").iterdir() if path.is_dir()
-)
+PEERS = sorted(path for path in (Path(__file__).parents[2] / "fixtures" / "peer_formats").iterdir() if path.is_dir())
 D_IN, D_SAE = 12, 40
 
 

@@ -176,9 +176,7 @@ class TestInterruptedTrainingContract:
     def test_seeds_trained_together_have_the_bytes_of_each_alone(self, interrupted, alone, interrupted_at):
         short, states = interrupted[0], []
         options = {"sae_seeds": list(alone), "order_seed": 4}
-        together = train_saes(
-            ROWS, short, **options, on_state=lambda *state: states.append(state), state_every=13
-        )
+        together = train_saes(ROWS, short, **options, on_state=lambda *state: states.append(state), state_every=13)
         if interrupted_at is not None:
             together = train_saes(ROWS, short, **options, state=states[interrupted_at])
         for result, expected in zip(together, alone.values(), strict=True):
@@ -189,6 +187,4 @@ class TestInterruptedTrainingContract:
         large = train_sae(ROWS * np.float32(64), short, sae_seed=3)
         assert large.fvu == pytest.approx(whole.fvu, rel=1e-3)
         np.testing.assert_allclose(large.sae.W_dec, whole.sae.W_dec, atol=2e-3)
-        assert large.sae.encode(ROWS[:50] * 64).max() == pytest.approx(
-            64 * whole.sae.encode(ROWS[:50]).max(), rel=1e-2
-        )
+        assert large.sae.encode(ROWS[:50] * 64).max() == pytest.approx(64 * whole.sae.encode(ROWS[:50]).max(), rel=1e-2)

@@ -360,9 +360,7 @@ def test_every_flipped_byte_of_a_manifest_is_found(store):
         except ValueError:
             same = False
         store.files.write(path, changed)
-        assert [problem.file for problem in open_store(store.url).verify()] == (
-            [] if same else ["manifest.json"]
-        )
+        assert [problem.file for problem in open_store(store.url).verify()] == ([] if same else ["manifest.json"])
 
 
 def test_verify_reads_what_ordinary_reading_trusts(store, monkeypatch):
@@ -635,9 +633,7 @@ def test_gc_spares_living_writers_and_drops_dead_ones(store):
         dead = {**owner, "key": "dead", "process_start": owner["process_start"] - 1}
         silent = {**owner, "key": "leased", "machine": "elsewhere", "heartbeat": owner["heartbeat"] - 1e6}
         for who in (dead, silent, {**silent, "key": "silent"}, {**silent, "key": "fresh", "heartbeat": 4e9}):
-            half = (
-                f"artifacts/{who['key']}/abc" if not store.files.is_local else f"temporary/{who['key']}.abc"
-            )
+            half = f"artifacts/{who['key']}/abc" if not store.files.is_local else f"temporary/{who['key']}.abc"
             store.files.write(f"{half}/json/x.json", b"half")
             store.files.write(f"temporary/{who['key']}.abc.json", json.dumps(who).encode())
         with new_run(store, node="leased").lock():

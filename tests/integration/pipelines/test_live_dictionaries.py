@@ -65,9 +65,7 @@ def test_no_training_activations_lie_on_disk(stored, live):
     assert not [node for node in live.nodes() if node.startswith("activations/")]
 
 
-@pytest.mark.parametrize(
-    "policy", [[], ["training_rows.first_position=4", "training_rows.special_tokens=true"]]
-)
+@pytest.mark.parametrize("policy", [[], ["training_rows.first_position=4", "training_rows.special_tokens=true"]])
 def test_live_rows_are_the_stored_ones(store, stored, policy):
     run = stored if not policy else computed(store, "policy", *policy)
     expected = np.asarray(run.artifact("activations/m0/sae_a").array(HOOK))
@@ -91,9 +89,7 @@ def test_a_live_dictionary_is_as_good_as_a_stored_one(stored, live):
 
 def test_rows_of_outlier_norm_are_counted_and_told(store, stored):
     norms = np.linalg.norm(np.asarray(stored.artifact("activations/m0/sae_a").array(HOOK)), axis=1)
-    limit = round(
-        float(np.quantile(norms, 0.97) / np.median(norms)), 3
-    )  # beyond it are more than one in a hundred
+    limit = round(float(np.quantile(norms, 0.97) / np.median(norms)), 3)  # beyond it are more than one in a hundred
     run = computed(store, "inliers", f"training_rows.max_norm={limit}")
     facts = run.artifact("sae/main/m0").manifest["facts"]
     assert facts["rows_left_out"] == (norms > limit * np.median(norms)).sum() > 0
@@ -128,9 +124,7 @@ def test_killed_in_a_live_training_the_next_run_ends_with_the_same_bytes(tmp_pat
 
     def start(url):
         command = [sys.executable, "-m", "pipelines.cli.main", "run", "tiny", "--store", str(url)]
-        return subprocess.Popen(
-            [*command, "--name", "tiny", "--serial", "--quiet", *flags], stdout=-3, stderr=-3
-        )
+        return subprocess.Popen([*command, "--name", "tiny", "--serial", "--quiet", *flags], stdout=-3, stderr=-3)
 
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     assert start(whole).wait(timeout=300) == 0

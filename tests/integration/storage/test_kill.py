@@ -137,9 +137,7 @@ print(out.committed)
 
 def test_of_many_processes_one_commits(tmp_path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    processes = [
-        subprocess.Popen([sys.executable, "-c", COMMITTER, str(tmp_path), str(n)], **pipes) for n in range(4)
-    ]
+    processes = [subprocess.Popen([sys.executable, "-c", COMMITTER, str(tmp_path), str(n)], **pipes) for n in range(4)]
     for process in processes:
         assert process.stdout.readline() == "ready\n"
     for process in processes:

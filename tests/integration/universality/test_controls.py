@@ -84,11 +84,7 @@ def test_true_pairs_are_beyond_chance_and_matched_to_each_other(seed: int) -> No
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_levels_name_what_decoys_share(seed: int) -> None:
-    truth = (
-        world(seed)
-        .truth[["model", "latent", "kind"]]
-        .rename(columns={"model": "model_a", "latent": "latent_a"})
-    )
+    truth = world(seed).truth[["model", "latent", "kind"]].rename(columns={"model": "model_a", "latent": "latent_a"})
     pairs = found(seed).pairs.merge(truth, on=["model_a", "latent_a"])
     assert set(pairs.loc[pairs["kind"] == "domain", "level"]) == {"domain"}
     assert set(pairs.loc[pairs["kind"].isin(["token", "position"]), "level"]) == {"token"}
@@ -122,9 +118,7 @@ def test_the_headline_has_every_quantity_with_its_interval() -> None:
     assert headline[["value", "low", "high"]].notna().all().all()
     assert (headline["low"] <= headline["value"] + 1e-9).all()
     assert (headline["value"] <= headline["high"] + 1e-9).all()
-    assert (
-        overall.loc["ceiling", "value"] > overall.loc["features", "value"] > overall.loc["null_p95", "value"]
-    )
+    assert overall.loc["ceiling", "value"] > overall.loc["features", "value"] > overall.loc["null_p95", "value"]
 
 
 def test_tables_are_consistent_with_each_other() -> None:
@@ -132,12 +126,7 @@ def test_tables_are_consistent_with_each_other() -> None:
     features, clusters = comparison.features, comparison.clusters
     alive = features[features["status"] == "alive"]
     assert alive[["cluster", "class", "level"]].notna().all().all()
-    assert (
-        features.loc[features["status"] != "alive", ["cluster", "class", "level", "verdict"]]
-        .isna()
-        .all()
-        .all()
-    )
+    assert features.loc[features["status"] != "alive", ["cluster", "class", "level", "verdict"]].isna().all().all()
     size = alive.groupby("cluster").size()
     assert (size.reindex(clusters["cluster"]).to_numpy() == clusters["n_models"]).all()
     assert alive.groupby("cluster")["model"].nunique().equals(size)
@@ -158,9 +147,7 @@ def test_tables_are_consistent_with_each_other() -> None:
     curve = comparison.tau_curve.groupby("tau")["n_features"].sum()
     assert (curve == len(alive)).all()
     assert comparison.k_of_m["n_features"].sum() == len(alive)
-    at_half = comparison.tau_curve[comparison.tau_curve["tau"] == 0.5].set_index(["class", "level"])[
-        "n_features"
-    ]
+    at_half = comparison.tau_curve[comparison.tau_curve["tau"] == 0.5].set_index(["class", "level"])["n_features"]
     counted = alive.groupby(["class", "level"]).size()
     assert at_half.sort_index().to_dict() == counted.sort_index().to_dict()
 

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from results.export import csv_bytes, graphml, named_graph, parquet_bytes
 
 BLANK = st.text(st.sampled_from(" \t\r\n\u00a0\u200b\u200e\ufeff\u2060\u3000"), max_size=4)
-FORMULA = st.builds(
-    lambda blank, sign, rest: blank + sign + rest, BLANK, st.sampled_from("=+-@"), st.text(max_size=5)
-)
+FORMULA = st.builds(lambda blank, sign, rest: blank + sign + rest, BLANK, st.sampled_from("=+-@"), st.text(max_size=5))
 CELLS = st.lists(st.one_of(st.text(min_size=1, max_size=8), FORMULA), min_size=1, max_size=6)
 
 
@@ -48,8 +46,5 @@ def test_graphml_reads_back_as_the_same_graph(edges):
         graph.add_edge(("m0", a), ("m1", b), r_held_out=r, level=None)
     read = nx.read_graphml(io.BytesIO(graphml(named_graph(graph))))
     assert set(read.nodes) == {f"{model}/{latent}" for model, latent in graph.nodes}
-    named = {
-        frozenset((f"m0/{a}", f"m1/{b}")): graph.edges[("m0", a), ("m1", b)]["r_held_out"]
-        for a, b, _ in edges
-    }
+    named = {frozenset((f"m0/{a}", f"m1/{b}")): graph.edges[("m0", a), ("m1", b)]["r_held_out"] for a, b, _ in edges}
     assert {frozenset(edge): read.edges[edge]["r_held_out"] for edge in read.edges} == named

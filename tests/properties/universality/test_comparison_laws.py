@@ -64,9 +64,7 @@ def test_clusters_do_not_depend_on_what_was_known_before(graph: tuple[np.ndarray
     assert np.array_equal(one, two)
 
 
-values = hnp.arrays(
-    np.float64, st.tuples(st.integers(2, 30), st.just(2)), elements=st.integers(-2, 3).map(float)
-)
+values = hnp.arrays(np.float64, st.tuples(st.integers(2, 30), st.just(2)), elements=st.integers(-2, 3).map(float))
 
 
 @QUICK
@@ -85,9 +83,7 @@ def test_histograms_count_every_firing_once(column: np.ndarray, n_bins: int) -> 
     assert table["count"].sum() == (column > 0).sum()
     if len(table):
         for row in table.itertuples():
-            assert (
-                row.count == ((column.astype(float) > row.left) & (column.astype(float) <= row.right)).sum()
-            )
+            assert row.count == ((column.astype(float) > row.left) & (column.astype(float) <= row.right)).sum()
 
 
 @QUICK

@@ -17,9 +17,7 @@ quick = settings(deadline=None, max_examples=80)
 def problems(draw):
     n_a, n_b = draw(st.integers(1, 14)), draw(st.integers(1, 14))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    matrix = rng.uniform(-1, 1, (n_a, n_b)) * (
-        rng.random((n_a, n_b)) < draw(st.sampled_from([0.2, 0.6, 1.0]))
-    )
+    matrix = rng.uniform(-1, 1, (n_a, n_b)) * (rng.random((n_a, n_b)) < draw(st.sampled_from([0.2, 0.6, 1.0])))
     matrix = np.round(matrix, draw(st.integers(0, 6)))
     return matrix, draw(st.sampled_from([0.0, 0.25, -0.5])), rng
 

@@ -26,9 +26,7 @@ def features(*classes: tuple[str, str]) -> pd.DataFrame:
 
 
 def test_class_bars_draw_every_feature_once_and_name_present_levels_only():
-    bars = frames.class_bars(
-        features(("universal", "context"), ("universal", "token"), ("specific", "untested"))
-    )
+    bars = frames.class_bars(features(("universal", "context"), ("universal", "token"), ("specific", "untested")))
     drawn = rows_of(overview_charts.class_bars_chart(bars))
     assert sum(row["n"] for row in drawn) == 3
     assert {row["class"] for row in drawn} == {"universal", "specific"}

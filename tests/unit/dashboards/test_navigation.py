@@ -31,9 +31,7 @@ def test_the_manual_has_every_screen_with_its_picture():
 
 def test_every_screen_is_visited_with_every_kind_of_store():
     visited = (ROOT / "tests" / "e2e" / "test_screens_every.py").read_text()
-    drawn, silent = (
-        visited.partition(f"{table} = {{")[2].partition("\n}")[0] for table in ("DRAWN", "SILENT")
-    )
+    drawn, silent = (visited.partition(f"{table} = {{")[2].partition("\n}")[0] for table in ("DRAWN", "SILENT"))
     for screen in SCREENS:
         assert f'"{screen}": ' in drawn
         assert f'"{screen}": ' in silent

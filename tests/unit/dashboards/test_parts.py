@@ -55,9 +55,7 @@ def test_no_name_in_a_link_is_markdown(text):
 
 
 def test_a_tooltip_without_a_title_keeps_the_name_of_its_field():
-    alone, titled, written = (
-        tip.to_dict() for tip in tips("model:N", ("n:Q", "pairs"), ("r:Q", None, ".2f"))
-    )
+    alone, titled, written = (tip.to_dict() for tip in tips("model:N", ("n:Q", "pairs"), ("r:Q", None, ".2f")))
     assert alone == {"field": "model", "type": "nominal"}
     assert titled["title"] == "pairs"
     assert "title" not in written

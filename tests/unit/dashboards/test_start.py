@@ -25,9 +25,7 @@ def test_a_foreign_room_is_named(tmp_path, monkeypatch):
     (foreign / "__init__.py").write_text("")
     code = "from dashboards import start; print(start.foreign_rooms())"
     env = {"PYTHONPATH": f"{tmp_path}:{_home()}", "PATH": ""}
-    printed = subprocess.run(
-        [sys.executable, "-c", code], env=env, cwd="/", capture_output=True, text=True, check=True
-    )
+    printed = subprocess.run([sys.executable, "-c", code], env=env, cwd="/", capture_output=True, text=True, check=True)
     assert "`storage` is not the one of this program" in printed.stdout
     assert str(foreign) in printed.stdout
 

@@ -60,9 +60,7 @@ def test_pickles_are_never_opened(tmp_path, suffix):
 def test_rows_may_be_text(tmp_path):
     np.save(tmp_path / "d.npy", np.array(["law", "dna", "law"]))
     np.testing.assert_array_equal(compare.load_rows(tmp_path / "d.npy", "documents"), [1, 0, 1])
-    assert compare.load_rows(tmp_path / "d.npy", "domains").tolist() == ["law", "dna", "law"], (
-        "labels are shown"
-    )
+    assert compare.load_rows(tmp_path / "d.npy", "domains").tolist() == ["law", "dna", "law"], "labels are shown"
     np.save(tmp_path / "n.npy", np.array([5, 3]))
     np.testing.assert_array_equal(compare.load_rows(tmp_path / "n.npy", "documents"), [5, 3])
     np.save(tmp_path / "s.npy", np.ones((2, 2)))

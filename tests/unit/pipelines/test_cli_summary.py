@@ -48,10 +48,7 @@ def test_a_pair_of_one_start_is_marked_loudly():
     tables = {"headline": HEADLINE, "features": FEATURES, "indices": indices}
     cautions = {"main": comparison_cautions({"headline": HEADLINE, "indices": indices}, 0.5)}
     summary.print_summary(Console(file=stream, width=300), tables, cautions)
-    assert (
-        "Warning: 2 pairs of dictionaries seem to start from the same weights (m0-m1, a[b]-c)"
-        in stream.getvalue()
-    )
+    assert "Warning: 2 pairs of dictionaries seem to start from the same weights (m0-m1, a[b]-c)" in stream.getvalue()
     assert "Keep in mind: no untrained floor, no ceiling.\n" in stream.getvalue()
 
 
@@ -89,9 +86,7 @@ def test_print_fits_a_hundred_columns_and_names_everything(domains):
 
 def test_many_pairs_wrap_and_stay_whole():
     pairs = [f"m{a}-m{b}" for a in range(6) for b in range(a + 1, 6)]
-    frame = pd.DataFrame(
-        {"quantity": "features", "pair": [*pairs, "overall"], "value": 0.5, "low": None, "high": None}
-    )
+    frame = pd.DataFrame({"quantity": "features", "pair": [*pairs, "overall"], "value": 0.5, "low": None, "high": None})
     stream = io.StringIO()
     Console(file=stream, width=100).print(summary.headline_table("main", frame))
     assert all(pair in stream.getvalue() for pair in pairs)

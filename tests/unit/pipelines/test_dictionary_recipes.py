@@ -108,10 +108,6 @@ def test_a_diverged_training_fails_and_says_in_which_step(tmp_path):
     params = {"config": config, "hook_point": "hook", "sae_seed": ["m0"], "root_seed": 0}
     out_key = artifact_key("sae", 1, params, {"activations": key})
     with store.create(out_key, step="sae", version=1, params=params, inputs={"activations": key}) as out:
-        ctx = StepContext(
-            "sae/main/m0", params, {"activations": store.get(key)}, out, store.checkpoint(out_key)
-        )
-        with pytest.raises(
-            TrainingDiverged, match=r"Training of sae/main/m0 ended as 'diverged' in step \d+ \(\d+"
-        ):
+        ctx = StepContext("sae/main/m0", params, {"activations": store.get(key)}, out, store.checkpoint(out_key))
+        with pytest.raises(TrainingDiverged, match=r"Training of sae/main/m0 ended as 'diverged' in step \d+ \(\d+"):
             find_step("sae").function(ctx)

@@ -80,9 +80,7 @@ def test_key_depends_on_ancestry_only():
     execution = [node("a", threads=2, device="cuda", seconds=99), *DIAMOND[1:]]
     assert Plan(execution).keys() == base
 
-    renamed = Plan(
-        [node("z", params={"id": "a"}), node("b", "z", seconds=5), node("c", "z"), DIAMOND[3]]
-    ).keys()
+    renamed = Plan([node("z", params={"id": "a"}), node("b", "z", seconds=5), node("c", "z"), DIAMOND[3]]).keys()
     assert (renamed["z"], renamed["d"]) == (base["a"], base["d"])
 
     changed = Plan([node("a", params={"id": "a", "x": 1}), *DIAMOND[1:]]).keys()
@@ -124,9 +122,7 @@ def test_a_step_without_a_cost_cannot_be_registered():
 def test_a_table_has_one_step_in_a_run():
     one, again = (Node(name, "plan-test-rows", {"id": name}) for name in "ab")
     assert len(Plan([one, again]).keys()) == 2
-    with pytest.raises(
-        InputError, match="table 'rows' must be one; got two: 'plan-test-rows' and 'plan-test-more"
-    ):
+    with pytest.raises(InputError, match="table 'rows' must be one; got two: 'plan-test-rows' and 'plan-test-more"):
         Plan([one, Node("c", "plan-test-more-rows")]).keys()
 
 

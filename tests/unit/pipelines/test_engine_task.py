@@ -43,8 +43,7 @@ def test_facts_cannot_overwrite_the_event():
 
 def test_failures_are_worded():
     assert (
-        task._failure(InputError("k of sae must be at most 4; got 5."))["error"]
-        == "k of sae must be at most 4; got 5."
+        task._failure(InputError("k of sae must be at most 4; got 5."))["error"] == "k of sae must be at most 4; got 5."
     )
     assert task._failure(KeyError("x"))["error"] == "KeyError: 'x'"
     assert task._failure(RuntimeError())["error"] == "RuntimeError: no message"

@@ -83,13 +83,8 @@ def test_harvest_and_logit_weights_of_a_published_model(saved):
     if kind == "gpt2":
         expected = weights["transformer.h.1.mlp.c_proj.weight"] @ weights["transformer.wte.weight"].T
     else:
-        expected = (
-            weights["gpt_neox.layers.1.mlp.dense_4h_to_h.weight"].T
-            @ original.get_output_embeddings().weight.T
-        )
-    np.testing.assert_allclose(
-        logit_weights(bridge, hook_point), expected.detach().numpy(), rtol=1e-4, atol=1e-5
-    )
+        expected = weights["gpt_neox.layers.1.mlp.dense_4h_to_h.weight"].T @ original.get_output_embeddings().weight.T
+    np.testing.assert_allclose(logit_weights(bridge, hook_point), expected.detach().numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_splicing_the_activations_themselves_changes_nothing(saved):

@@ -129,9 +129,7 @@ def hub(cache, monkeypatch, dictionary):
     monkeypatch.delenv("HF_HUB_OFFLINE")
     here = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(constants, "ENDPOINT", here)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", here + "/{repo_id}/resolve/{revision}/{filename}"
-    )
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", here + "/{repo_id}/resolve/{revision}/{filename}")
     yield handler
     server.shutdown()
     server.server_close()
@@ -196,8 +194,7 @@ def planned(entry):
 
 def test_the_commit_is_in_the_key_whatever_the_revision_is_called(cached):
     by_branch, by_tag, by_commit = (
-        planned(f"hub: {REPO}, subfolder: {INSIDE}{more}")
-        for more in ("", ", revision: v1", f", revision: {COMMIT}")
+        planned(f"hub: {REPO}, subfolder: {INSIDE}{more}") for more in ("", ", revision: v1", f", revision: {COMMIT}")
     )
     node = by_branch["sae/main/m0"]
     assert node.step == "loaded_sae"

@@ -32,9 +32,7 @@ def test_a_threshold_moves_only_what_it_can_change():
     before, after = keys(), keys(["compare.tau=0.6"])
     moved = {node for node in before if before[node] != after[node]}
     assert "comparison/main" in moved
-    assert not any(
-        node.startswith(("corpus", "tok", "transformer", "activations", "sae", "latents")) for node in moved
-    )
+    assert not any(node.startswith(("corpus", "tok", "transformer", "activations", "sae", "latents")) for node in moved)
 
 
 def test_seeds_move_only_their_own_branch():
@@ -100,9 +98,7 @@ def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(t
     before = plan.keys()
     (tmp_path / "m0" / "sae.json").write_text("{ }")
     after = build_plan(load_recipe("tiny", override)).keys()
-    assert before["sae/main/m0"] != after["sae/main/m0"], (
-        "another file under the same path is another artifact"
-    )
+    assert before["sae/main/m0"] != after["sae/main/m0"], "another file under the same path is another artifact"
     assert before["sae/main/m0r"] == after["sae/main/m0r"]
 
 

@@ -68,9 +68,7 @@ def test_a_misnamed_hook_point_is_refused_before_anything_is_trained():
 
 
 def test_pretrained_models_are_never_fed_the_ids_of_a_tokenizer_trained_here():
-    with pytest.raises(
-        InputError, match=r"must be that of the pretrained models; got kind train.*pythia-70m"
-    ):
+    with pytest.raises(InputError, match=r"must be that of the pretrained models; got kind train.*pythia-70m"):
         load_recipe("pythia-seeds", ["tokenizer={kind: train, vocab_size: 2048}"])
 
 

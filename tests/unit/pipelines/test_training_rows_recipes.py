@@ -41,9 +41,7 @@ def test_a_live_recipe_stores_no_training_activations():
 
 def test_a_plan_tells_disk_and_memory_of_both_sources():
     live, stored = planned(LIVE), planned()
-    disk = {
-        name: sum(node.estimate.bytes for node in plan) for name, plan in (("live", live), ("stored", stored))
-    }
+    disk = {name: sum(node.estimate.bytes for node in plan) for name, plan in (("live", live), ("stored", stored))}
     rows = sum(stored[node].estimate.bytes for node in ACTIVATIONS)
     assert rows == len(ACTIVATIONS) * 40_000 * 64 * 4
     assert disk["stored"] - disk["live"] == rows
@@ -52,9 +50,7 @@ def test_a_plan_tells_disk_and_memory_of_both_sources():
     assert a.memory > b.memory, "the transformer beside the buffer"
     assert a.bytes == b.bytes
     assert b.memory > 700_000_000 + 40_000 * 64 * 4, "the shuffle buffer is counted"
-    again = planned(LIVE, "comparisons.0.sae.tokens=400000", "activation_tokens=40000")[
-        "sae/main/m0"
-    ].estimate
+    again = planned(LIVE, "comparisons.0.sae.tokens=400000", "activation_tokens=40000")["sae/main/m0"].estimate
     computed = a.seconds - b.seconds
     longer = planned("comparisons.0.sae.tokens=400000", "activation_tokens=40000")["sae/main/m0"].estimate
     assert again.seconds - longer.seconds == pytest.approx(computed), "what fits the buffer is computed once"
@@ -68,13 +64,9 @@ def test_a_policy_moves_what_it_can_change():
     of_norms = moved("training_rows.max_norm=10")
     assert "sae/main/m0" in of_norms
     for found in (of_positions, of_norms):
-        assert not any(
-            node.startswith(("corpus", "tok", "transformer")) or node.endswith("/eval") for node in found
-        )
+        assert not any(node.startswith(("corpus", "tok", "transformer")) or node.endswith("/eval") for node in found)
     assert not of_norms & ACTIVATIONS
-    live = [
-        planned(LIVE, *more).keys()["sae/main/m0"] for more in ([], ["training_rows.special_tokens=true"])
-    ]
+    live = [planned(LIVE, *more).keys()["sae/main/m0"] for more in ([], ["training_rows.special_tokens=true"])]
     assert live[0] != live[1]
 
 
@@ -99,17 +91,13 @@ def test_show_says_which_rows_were_trained_on():
     assert usual in training_rows_sentence(load_recipe("tiny").model_dump(mode="json"))
     changes = ["training_rows={first_position: 4, special_tokens: true, max_norm: 2.5}", LIVE]
     told = training_rows_sentence(load_recipe("tiny", changes).model_dump(mode="json"))
-    assert (
-        "from 4 on, special tokens too, rows of at most 2.5 times the median norm; activations live." in told
-    )
+    assert "from 4 on, special tokens too, rows of at most 2.5 times the median norm; activations live." in told
 
 
 def test_the_buffer_is_planned_for():
     assert moved("comparisons.0.sae.buffer_mb=256") == set()
     assert "sae/main/m0" in moved("comparisons.0.sae.buffer_mb=4")
-    usual, small = (
-        planned(*more)["sae/main/m0"].estimate for more in ([], ["comparisons.0.sae.buffer_mb=4"])
-    )
+    usual, small = (planned(*more)["sae/main/m0"].estimate for more in ([], ["comparisons.0.sae.buffer_mb=4"]))
     assert usual.memory - small.memory == 40_000 * 64 * 4 - 4_000_000
     long = ["comparisons.0.sae.tokens=400000", "activation_tokens=40000", LIVE]
     read_again = planned(*long, "comparisons.0.sae.buffer_mb=4")["sae/main/m0"].estimate

@@ -147,9 +147,7 @@ def test_the_run_itself_is_judged():
         "unfinished", "few_models", "few_score_rows", "few_score_sources", "one_domain", "warnings",
     ]  # fmt: skip
     by_id = {caution.id: caution for caution in told}
-    assert by_id["few_score_rows"].markdown.startswith(
-        "Correlations rest on 999 score rows (fewer than 1,000,000)"
-    )
+    assert by_id["few_score_rows"].markdown.startswith("Correlations rest on 999 score rows (fewer than 1,000,000)")
     assert "3 (from `x`, `y`)" in by_id["warnings"].markdown
     assert "Only 2 models were compared (fewer than 5): universal means" in by_id["few_models"].plain
 
@@ -160,9 +158,7 @@ def test_text_for_a_terminal_has_no_marks():
     assert r"median $r$ of 0.25 only, below $\tau = 0.50$" in caution.markdown
 
 
-@pytest.mark.parametrize(
-    "variant", [{}, {"n_untrained": 0, "replicates": False, "unfinished": ("evidence/",)}]
-)
+@pytest.mark.parametrize("variant", [{}, {"n_untrained": 0, "replicates": False, "unfinished": ("evidence/",)}])
 def test_screen_and_paper_doubt_the_same_things(tmp_path, variant):
     url = str(tmp_path / "store")
     run = write_synthetic_run(url, n_models=2, n_latents=24, n_documents=96, **variant)

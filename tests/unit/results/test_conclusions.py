@@ -7,9 +7,7 @@ from results.conclusions import conclusions
 from results.words import PARTS
 from universality.table_schemas import AGREEMENT, INDICES
 
-FEATURES = pd.DataFrame(
-    {"model": ["m0", "m0", "m1", "m1"], "group": ["partnered", "missing", "partnered", None]}
-)
+FEATURES = pd.DataFrame({"model": ["m0", "m0", "m1", "m1"], "group": ["partnered", "missing", "partnered", None]})
 
 
 def _indices(**shares: tuple[float, float, float]) -> pd.DataFrame:
@@ -20,9 +18,7 @@ def _indices(**shares: tuple[float, float, float]) -> pd.DataFrame:
         rows.append((f"shared_fraction{suffix}", "m0-m1", trained, 0.0, trained - 0.02, trained + 0.02, 50))
         if untrained:
             rows.append((f"shared_fraction{suffix}", "u0-u1", untrained, 0.0, untrained, untrained, 50))
-        rows.append(
-            (f"reproduced{suffix}", "m0-m1", reproduced, 0.0, reproduced - 0.05, reproduced + 0.05, 20)
-        )
+        rows.append((f"reproduced{suffix}", "m0-m1", reproduced, 0.0, reproduced - 0.05, reproduced + 0.05, 20))
     return pd.DataFrame(rows, columns=INDICES.names)
 
 

@@ -82,9 +82,7 @@ def test_search_agrees_with_reading_every_row():
             starts = np.concatenate([[0], np.cumsum([len(PIECES[i]) if i else 1 for i in ids])])
             whole = "".join(PIECES[i] if i else "\0" for i in ids).lower()
             hits = [i for i in range(len(whole)) if whole.startswith(query, i)]
-            touched = {
-                p for h in hits for p in range(len(ids)) if starts[p] < h + len(query) and starts[p + 1] > h
-            }
+            touched = {p for h in hits for p in range(len(ids)) if starts[p] < h + len(query) and starts[p + 1] > h}
             expected.append(any(abs(p - text.row_position[row]) <= 2 for p in touched))
         assert text.rows_near(query, reach=2).tolist() == expected
 

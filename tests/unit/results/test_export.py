@@ -29,17 +29,13 @@ def test_a_graph_read_from_its_stored_json_is_the_same():
         graph.nodes[model, latent].update(model=model, latent=latent)
     stored = nx.node_link_data(graph, edges="edges")
     stored["nodes"] = [{**node, "id": list(node["id"])} for node in stored["nodes"]]
-    stored["edges"] = [
-        {**e, "source": list(e["source"]), "target": list(e["target"])} for e in stored["edges"]
-    ]
+    stored["edges"] = [{**e, "source": list(e["source"]), "target": list(e["target"])} for e in stored["edges"]]
     again = named_graph(nx.node_link_graph(stored, edges="edges"))
     assert set(again.nodes) == {"m0/1", "m1/2"}
     assert again.number_of_edges() == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@A1", " =1", "\t=1", "\r", "a\nb", "\u202ea", "a\u200b"]
-)
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", " =1", "\t=1", "\r", "a\nb", "\u202ea", "a\u200b"])
 def test_risky_text_becomes_a_json_string(text: str) -> None:
     cell = safe_text(text)
     assert isinstance(cell, str)
@@ -67,9 +63,7 @@ def test_csv_leaves_numbers_and_the_table_alone() -> None:
 
 
 def test_no_cell_of_a_csv_file_is_a_formula():
-    frame = pd.DataFrame(
-        {"domain": ["=HYPERLINK(1)", "@x", "plain", None], "r": [-0.5, 0.1, 0.2, float("nan")]}
-    )
+    frame = pd.DataFrame({"domain": ["=HYPERLINK(1)", "@x", "plain", None], "r": [-0.5, 0.1, 0.2, float("nan")]})
     lines = csv_bytes(frame).decode().splitlines()
     assert lines[0] == "domain,r"
     assert lines[1] == '"""=HYPERLINK(1)""",-0.5'

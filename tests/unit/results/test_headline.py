@@ -71,9 +71,7 @@ def test_several_comparisons_stand_under_their_ids():
 
 
 def test_tables_without_comparison_id_are_one_comparison():
-    values = headline.summary_values(
-        HEADLINE.drop(columns="comparison_id"), FEATURES.drop(columns="comparison_id")
-    )
+    values = headline.summary_values(HEADLINE.drop(columns="comparison_id"), FEATURES.drop(columns="comparison_id"))
     assert values["counts"]["class"]["universal"] == 2
 
 

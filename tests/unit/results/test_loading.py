@@ -18,9 +18,7 @@ from universality.errors import InputError
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     url = str(tmp_path_factory.mktemp("store"))
-    write_synthetic_run(
-        url, "it", n_models=2, n_latents=60, n_documents=30, n_ctx=32, comparisons=("main", "late")
-    )
+    write_synthetic_run(url, "it", n_models=2, n_latents=60, n_documents=30, n_ctx=32, comparisons=("main", "late"))
     return url
 
 

@@ -37,9 +37,7 @@ def test_colours_mean_what_they_mean_elsewhere():
     (universal, *_) = colour_groups(frame, "Class", [])
     assert (universal.name, universal.colour) == ("universal", CLASS_COLOURS["universal"])
     assert (universal.members == (frame["class"] == "universal")).all()
-    by_model = {
-        g.name: g.colour for g in colour_groups(frame[frame["model"] != "m0"], "Model", ["m0", "m1", "m2"])
-    }
+    by_model = {g.name: g.colour for g in colour_groups(frame[frame["model"] != "m0"], "Model", ["m0", "m1", "m2"])}
     assert by_model == {"m1": OKABE_ITO["vermillion"], "m2": OKABE_ITO["green"]}, "a model keeps its colour"
     alone = next(g for g in colour_groups(frame, "Level", []) if g.name == NO_PARTNER)
     assert (alone.members == (frame["class"] == "specific")).all()

@@ -54,9 +54,7 @@ def test_damaged_events_and_records_are_survived():
     assert progress.running["a"].share == 0.0
     assert progress.share is None
     assert steps_frame({}, progress).empty
-    assert (
-        RunProgress.of([{"event": "progress", "node": "x", "done": 1, "total": 2}]).running["x"].share == 0.5
-    )
+    assert RunProgress.of([{"event": "progress", "node": "x", "done": 1, "total": 2}]).running["x"].share == 0.5
 
 
 STARTED = {"event": "run_started", "time": 0.0, "todo": {"a": 10.0, "b": 30.0, "c": 0.0}, "n_reused": 2}

@@ -50,9 +50,7 @@ def test_class_curve_shares_sum_to_one_at_every_tau() -> None:
 def _baselines() -> pd.DataFrame:
     r = [0.5, 0.51, 0.999, -0.03, 1.0]
     token = [0.1, 0.2, np.nan, 0.0, 0.9]
-    return pd.DataFrame(
-        {"kind": "features", "model_a": "m0", "model_b": "m1", "r_held_out": r, "r_token": token}
-    )
+    return pd.DataFrame({"kind": "features", "model_a": "m0", "model_b": "m1", "r_held_out": r, "r_token": token})
 
 
 def _nulls() -> pd.DataFrame:
@@ -107,9 +105,7 @@ def test_medians_leave_out_what_was_not_measured() -> None:
 
 
 def test_model_matrix_is_symmetric_with_ceilings_on_the_diagonal() -> None:
-    pairs = pd.DataFrame(
-        {"model_a": ["m0", "m0", "m1"], "model_b": ["m1", "m1", "m2"], "r_held_out": [0.2, 0.4, 0.6]}
-    )
+    pairs = pd.DataFrame({"model_a": ["m0", "m0", "m1"], "model_b": ["m1", "m1", "m2"], "r_held_out": [0.2, 0.4, 0.6]})
     ceiling = pd.DataFrame(
         {"kind": ["ceiling", "features"], "model_a": "m0", "model_b": "m0r", "r_held_out": [0.8, 0.1]}
     )
@@ -135,9 +131,7 @@ def test_an_index_is_that_of_the_compared_models_beside_its_ceiling_and_floor() 
         ("mppc", "m0-m1", 0.4), ("mppc", "m1-m2", 0.6), ("mppc", "m0-m2", 0.5), ("mppc", "m0-m0r", 0.9),
         ("mppc", "u0-u1", 0.1), ("alone", "m0-m0r", 0.7), ("cycle", "overall", 0.3), ("cycle", "m0-m1", 0.2),
     ]  # fmt: skip
-    indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(
-        chance=0.05, low=0.25, high=0.35, n=9
-    )
+    indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(chance=0.05, low=0.25, high=0.35, n=9)
     found = figure_frames.index_frame(indices, ["m0", "m1", "m2"])
     assert found["name"].tolist() == ["mppc", "cycle"]
     assert found.loc[0, ["pairs", "value", "low", "high", "ceiling", "floor"]].tolist() == [
@@ -169,9 +163,7 @@ def test_domain_frame_takes_medians_over_models_and_keeps_the_range() -> None:
             "domain": ["dna"] * 3 + ["arabic"],
             "model": ["m0", "m1", "m2", "m0"],
             "n_rows": [10, 10, 10, 5],
-            **dict.fromkeys(
-                ["mcc", "sensitivity", "specificity", "auroc", "r_token", "neuron_r", "untrained_r"], 0.5
-            ),
+            **dict.fromkeys(["mcc", "sensitivity", "specificity", "auroc", "r_token", "neuron_r", "untrained_r"], 0.5),
             "r": [0.9, 0.7, np.nan, 0.95],
             "level": ["context", "token", "context", None],
         }
@@ -196,11 +188,7 @@ def test_domains_of_few_sources_stand_last_with_a_mark() -> None:
             "n_sources": [9, 4, 5],
             "level": "context",
         }
-    ).assign(
-        **dict.fromkeys(
-            ("mcc", "sensitivity", "specificity", "auroc", "r_token", "neuron_r", "untrained_r"), 0.1
-        )
-    )
+    ).assign(**dict.fromkeys(("mcc", "sensitivity", "specificity", "auroc", "r_token", "neuron_r", "untrained_r"), 0.1))
     frame = figure_frames.domain_frame(rows.assign(r=[0.5, 0.9, 0.7]))
     assert frame["domain"].tolist() == ["py", "dna", "he"]
     assert figure_frames.domain_labels(frame) == ["py", "dna", "he †"]
@@ -251,9 +239,7 @@ def test_no_firing_rate_is_lost_at_the_edges(per_decade: int) -> None:
     rates = np.concatenate([10.0 ** -np.arange(0, 7, 1 / per_decade), 1 / np.arange(1, 500)])
     for lowest in np.unique(rates):
         own = rates[rates >= lowest]
-        found = figure_frames.firing_rates(
-            pd.DataFrame({"model": "m0", "firing_rate": own}), per_decade=per_decade
-        )
+        found = figure_frames.firing_rates(pd.DataFrame({"model": "m0", "firing_rate": own}), per_decade=per_decade)
         assert found["n"].sum() == len(own)
 
 
@@ -270,9 +256,7 @@ def test_points_of_a_sweep_are_means_over_the_seeds_that_ended_well() -> None:
         ("a", 0, "diverged", 3.0, 9.0),
         ("a", 1, "ok", 5.0, 0.5),
     ]
-    sweeps = pd.DataFrame(
-        [*rows, ("c", 0, "dead", 1.0, 1.0)], columns=["point", "seed", "status", "l0", "fvu"]
-    )
+    sweeps = pd.DataFrame([*rows, ("c", 0, "dead", 1.0, 1.0)], columns=["point", "seed", "status", "l0", "fvu"])
     fixed = {"architecture": "topk", "d_sae": 2048, "sparsity": None, "seed_cosine": 0.5, "frontier": False}
     others = dict.fromkeys(["ce_recovered", "kl_recovered", "dead_fraction", "n_dense"], 1.0)
     points = figure_frames.sweep_points(sweeps.assign(**fixed, **others))

@@ -90,9 +90,7 @@ def test_a_dictionary_finds_the_transformer_of_its_model(tmp_path):
     store = open_store(str(tmp_path))
     with store.create("1" * 32, step="transformer", version=1, params={}, inputs={}) as out:
         out.json("pretrained", {"name": "gpt2"})
-    with store.create(
-        "2" * 32, step="latents", version=1, params={}, inputs={"transformer": "1" * 32}
-    ) as out:
+    with store.create("2" * 32, step="latents", version=1, params={}, inputs={"transformer": "1" * 32}) as out:
         out.table("models", pd.DataFrame({"model": ["m0s3"], "role": "primary"}))
     nodes = {latents_node("main", "m0s3"): {"step": "latents", "key": "2" * 32, "status": "done"}}
     run = store.create_run("seeds", recipe_name="seeds", recipe={}, nodes=nodes)
@@ -129,9 +127,7 @@ def _starts_as_id(node: ast.AST) -> bool:
     match node:
         case ast.JoinedStr(values=[ast.Constant(value=str(start)), *_]):
             return re.match(rf"({STEPS})/", start) is not None
-        case ast.JoinedStr(
-            values=[ast.FormattedValue(value=ast.Name(id="step")), ast.Constant(value=str(after)), *_]
-        ):
+        case ast.JoinedStr(values=[ast.FormattedValue(value=ast.Name(id="step")), ast.Constant(value=str(after)), *_]):
             return after.startswith("/")
         case ast.Constant(value=str(text)):
             return re.fullmatch(rf"({STEPS})/\w*(/\w+(-\w+)?)?", text) is not None
@@ -141,11 +137,7 @@ def _starts_as_id(node: ast.AST) -> bool:
 
 
 def test_only_one_file_spells_the_names_of_nodes():
-    product = [
-        path
-        for room in ("results", "pipelines", "dashboards", "tools")
-        for path in (ROOT / room).rglob("*.py")
-    ]
+    product = [path for room in ("results", "pipelines", "dashboards", "tools") for path in (ROOT / room).rglob("*.py")]
     spelled = {path.relative_to(ROOT).as_posix(): _spelled(path) for path in product}
     own = spelled.pop("results/stored_comparison.py")
     assert len(own) >= 8, "the search must see what it looks for"

@@ -89,9 +89,7 @@ def test_bytes_that_complete_nothing_stay_where_they_are() -> None:
     assert token_strings([]) == []
 
 
-@given(
-    st.binary(max_size=30) | st.text(max_size=15).map(str.encode), st.lists(st.integers(0, 60), max_size=6)
-)
+@given(st.binary(max_size=30) | st.text(max_size=15).map(str.encode), st.lists(st.integers(0, 60), max_size=6))
 def test_cutting_a_text_anywhere_shows_the_same_text(data: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     tokens = [data[a:b] for a, b in pairwise(places)]
@@ -111,9 +109,7 @@ def test_hostile_tokens_stay_text() -> None:
     assert page.text == "".join(strings)
     assert all(set(attributes) <= {"style", "title"} for _, attributes in page.tags)
     assert not any(is_invisible(character) for character in source)
-    assert not any(
-        unicodedata.bidirectional(character) in {"RLO", "LRO", "RLI", "PDI"} for character in source
-    )
+    assert not any(unicodedata.bidirectional(character) in {"RLO", "LRO", "RLI", "PDI"} for character in source)
 
 
 def test_every_token_is_isolated_and_carries_raw_values() -> None:

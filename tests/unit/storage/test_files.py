@@ -12,9 +12,7 @@ from storage.files import LocalFiles, RemoteFiles, cache_folder
 
 @pytest.fixture(params=["folder", "memory"])
 def files(request, tmp_path):
-    return (
-        LocalFiles(tmp_path) if request.param == "folder" else RemoteFiles(f"memory://{tmp_path.name}-files")
-    )
+    return LocalFiles(tmp_path) if request.param == "folder" else RemoteFiles(f"memory://{tmp_path.name}-files")
 
 
 def test_one_who_reads_while_it_is_replaced_reads_the_old_bytes(tmp_path):

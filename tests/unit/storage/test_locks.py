@@ -19,9 +19,7 @@ from storage.locks import RunLock, read_holder
 
 @pytest.fixture(params=["folder", "memory"])
 def files(request, tmp_path):
-    return (
-        LocalFiles(tmp_path) if request.param == "folder" else RemoteFiles(f"memory://{tmp_path.name}-locks")
-    )
+    return LocalFiles(tmp_path) if request.param == "folder" else RemoteFiles(f"memory://{tmp_path.name}-locks")
 
 
 def leave(files, **changes) -> None:

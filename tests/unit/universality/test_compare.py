@@ -303,9 +303,7 @@ def _check_null_rates(
     for row in table.itertuples():
         from_left, below_right = (expected["rate"] >= edge * (1 - 1e-9) for edge in (row.left, row.right))
         binned = expected[from_left & ~below_right]
-        np.testing.assert_allclose(
-            [row.p05, row.p50, row.p95], binned["value"].quantile([0.05, 0.5, 0.95]), rtol=1e-12
-        )
+        np.testing.assert_allclose([row.p05, row.p50, row.p95], binned["value"].quantile([0.05, 0.5, 0.95]), rtol=1e-12)
 
 
 def test_swapping_the_names_swaps_the_sides_and_nothing_else() -> None:

@@ -40,9 +40,7 @@ def test_counts_give_matthews_sensitivity_and_specificity() -> None:
     for latent in range(5):
         for domain in range(3):
             fires, label = dense[:, latent] != 0, domains == domain
-            np.testing.assert_allclose(
-                counts.matthews()[latent, domain], matthews_corrcoef(label, fires), atol=1e-12
-            )
+            np.testing.assert_allclose(counts.matthews()[latent, domain], matthews_corrcoef(label, fires), atol=1e-12)
             np.testing.assert_allclose(counts.sensitivity()[latent, domain], fires[label].mean())
             np.testing.assert_allclose(counts.specificity()[latent, domain], (~fires[~label]).mean())
     assert (counts.matthews()[5] == 0).all()
@@ -100,9 +98,7 @@ def test_the_nearest_neuron_is_found_and_scored_held_out() -> None:
 
 def test_the_table_joins_partners_neurons_and_the_floor() -> None:
     best = pd.DataFrame({"domain": ["a", "b"], "latent": [3, 4], "n_rows": [10, 20], "n_sources": [5, 6]})
-    best = best.assign(
-        mcc=0.5, sensitivity=0.5, specificity=0.9, auroc=0.8, proxy_r=pd.array([None, None], "Float64")
-    )
+    best = best.assign(mcc=0.5, sensitivity=0.5, specificity=0.9, auroc=0.8, proxy_r=pd.array([None, None], "Float64"))
     columns = ["model", "latent", "partner_model", "partner_latent", "r", "r_token", "level"]
     partners = pd.DataFrame([["m0", 3, "m1", 8, 0.9, 0.7, "context"]], columns=columns)
     floor = pd.DataFrame({"domain": ["a"], "r": [0.05]})

@@ -116,9 +116,7 @@ def test_the_order_of_models_does_not_matter(given, comparison):
     one, two = (table.indices.set_index("name") for table in (comparison, again))
     matched = [name for name in one.index if name.startswith("matched_")]
     for name in (*matched, "raw_procrustes_r", "aligned_decoder_cos", "same_index_fraction", "shared_init"):
-        assert one.loc[name, ["value", "chance"]].tolist() == two.loc[name, ["value", "chance"]].tolist(), (
-            name
-        )
+        assert one.loc[name, ["value", "chance"]].tolist() == two.loc[name, ["value", "chance"]].tolist(), name
 
 
 @pytest.mark.parametrize(

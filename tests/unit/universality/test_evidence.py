@@ -81,10 +81,7 @@ def test_histograms_agree_with_their_own_edges(acts: sparse.csc_matrix) -> None:
     for latent, part in table.groupby("latent"):
         values = dense[:, latent][dense[:, latent] > 0]
         assert part["count"].sum() == values.size
-        expected = [
-            int(((values > a) & (values <= b)).sum())
-            for a, b in zip(part["left"], part["right"], strict=True)
-        ]
+        expected = [int(((values > a) & (values <= b)).sum()) for a, b in zip(part["left"], part["right"], strict=True)]
         assert part["count"].tolist() == expected
         assert (part["left"].to_numpy()[1:] == part["right"].to_numpy()[:-1]).all()
 

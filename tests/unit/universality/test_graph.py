@@ -121,12 +121,7 @@ def test_cycles_of_a_consistent_world_close_and_of_a_random_one_do_not() -> None
     assert found.chance < 0.1
     rng = np.random.default_rng(1)
     order = [rng.permutation(n) for _ in range(3)]
-    wild = [
-        (a * n + i, b * n + int(order[a + b - 1][i]))
-        for a in range(3)
-        for b in range(a + 1, 3)
-        for i in range(n)
-    ]
+    wild = [(a * n + i, b * n + int(order[a + b - 1][i])) for a in range(3) for b in range(a + 1, 3) for i in range(n)]
     found = cycle_consistency(models, _edges(ones, wild), np.random.default_rng(0))
     assert found.low <= found.value <= found.high
 

@@ -95,9 +95,7 @@ def test_a_permuted_dictionary_shares_everything_and_a_random_one_nothing() -> N
         np.testing.assert_allclose(index.value, 1.0, err_msg=index.name)
         assert index.chance < 0.8
     other = rng.standard_normal((50, 16))
-    found = {
-        i.name: i for i in decoder_indices((w, other), (w, other), (alive, alive), np.random.default_rng(1))
-    }
+    found = {i.name: i for i in decoder_indices((w, other), (w, other), (alive, alive), np.random.default_rng(1))}
     assert found["paulo_shared_fraction"].value <= 0.1
     for name in ("mmcs", "mean_matched_signed_cos", "mean_matched_abs_cos", "mean_max_abs_cos"):
         assert abs(found[name].value - found[name].chance) < 0.05
@@ -106,9 +104,7 @@ def test_a_permuted_dictionary_shares_everything_and_a_random_one_nothing() -> N
 def test_flipped_directions_count_only_in_absolute_indices() -> None:
     w = np.linalg.qr(np.random.default_rng(0).standard_normal((12, 12)))[0]
     alive = np.ones(12, bool)
-    found = {
-        i.name: i.value for i in decoder_indices((w, -w), None, (alive, alive), np.random.default_rng(1))
-    }
+    found = {i.name: i.value for i in decoder_indices((w, -w), None, (alive, alive), np.random.default_rng(1))}
     np.testing.assert_allclose(found["mean_matched_abs_cos"], 1.0)
     assert found["mean_matched_signed_cos"] < 0.1
     assert "paulo_shared_fraction" not in found

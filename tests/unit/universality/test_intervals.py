@@ -12,9 +12,7 @@ from universality.intervals import centred_interval, percentile_interval, resamp
 
 
 def interval(x, y, indices_a, indices_b, documents, level=0.95, **options):
-    return percentile_interval(
-        resampled_correlations(x, y, indices_a, indices_b, documents, **options), level
-    )
+    return percentile_interval(resampled_correlations(x, y, indices_a, indices_b, documents, **options), level)
 
 
 def rng(seed=0):
@@ -101,9 +99,7 @@ def test_more_pairs_than_a_block_equal_single_pairs(world):
     ia, ib = rng(0).integers(0, 12, 600), rng(1).integers(0, 14, 600)
     low, high = interval(form(x), form(y), ia, ib, documents, generator=rng(), n_resamples=20)
     for k in (0, 255, 256, 599):
-        alone = interval(
-            form(x), form(y), ia[k : k + 1], ib[k : k + 1], documents, generator=rng(), n_resamples=20
-        )
+        alone = interval(form(x), form(y), ia[k : k + 1], ib[k : k + 1], documents, generator=rng(), n_resamples=20)
         np.testing.assert_allclose((low[k], high[k]), np.ravel(alone), atol=1e-12)
 
 

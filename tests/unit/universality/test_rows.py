@@ -10,9 +10,7 @@ from universality.rows import Rows, encode_domains, split_documents
 def _documents(seed: int = 0, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     lengths = rng.integers(5, 60, n)
-    return np.repeat(rng.permutation(1000)[:n], lengths), np.repeat(
-        rng.choice(["ar", "he", "py"], n), lengths
-    )
+    return np.repeat(rng.permutation(1000)[:n], lengths), np.repeat(rng.choice(["ar", "he", "py"], n), lengths)
 
 
 def test_split_keeps_documents_whole_and_halves_every_domain() -> None:

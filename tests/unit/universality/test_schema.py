@@ -143,9 +143,7 @@ def test_every_schema_can_be_read() -> None:
         assert len(set(schema.names)) == len(schema.names)
         assert set(schema.key) <= set(schema.names)
         assert not schema.meaning.endswith(".")
-        assert all(
-            of.unit and of.range and of.meaning and not of.meaning.endswith(".") for of in schema.columns
-        )
+        assert all(of.unit and of.range and of.meaning and not of.meaning.endswith(".") for of in schema.columns)
 
 
 def _compare(**changes: Any) -> Comparison:

@@ -28,9 +28,7 @@ def _case(**changes: float | None) -> VerdictEvidence:
         "split_r2": 0.0, "whole_r2": 0.0, "probe_own": 0.6, "probe_other": 0.1, "probe_untrained": 0.1,
     }  # fmt: skip
     values = {**nothing, **changes}
-    return VerdictEvidence(
-        **{name: None if value is None else np.array([value]) for name, value in values.items()}
-    )
+    return VerdictEvidence(**{name: None if value is None else np.array([value]) for name, value in values.items()})
 
 
 def _verdict(**changes: float | None) -> str:
@@ -128,9 +126,7 @@ def _split_world(seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
 def test_a_split_whole_is_put_together_from_its_pieces() -> None:
     (left_fit, right_fit), (left, right) = _split_world(0), _split_world(1)
     similarity = correlate(left_fit, right_fit, top=12)
-    found = k_to_1(
-        left_fit, left, right_fit, right, similarity, n_candidates=12, n_pieces=5, piece_share=0.05
-    )
+    found = k_to_1(left_fit, left, right_fit, right, similarity, n_candidates=12, n_pieces=5, piece_share=0.05)
     assert set(found.pieces[0].tolist()) == {0, 1, 2, 3, 4}
     np.testing.assert_allclose(found.shares[0].sum(), 1.0)
     dense_left, dense_right = left.toarray()[:, 0], right.toarray()
@@ -156,9 +152,7 @@ def test_large_dictionaries_take_only_listed_pairs_and_find_the_same(monkeypatch
 def test_pieces_of_a_split_are_at_most_as_many_as_asked_for() -> None:
     (left_fit, right_fit), (left, right) = _split_world(0), _split_world(1)
     similarity = correlate(left_fit, right_fit, top=12)
-    found = k_to_1(
-        left_fit, left, right_fit, right, similarity, n_candidates=12, n_pieces=3, piece_share=0.05
-    )
+    found = k_to_1(left_fit, left, right_fit, right, similarity, n_candidates=12, n_pieces=3, piece_share=0.05)
     assert (found.pieces[0] >= 0).sum() == 3
     assert 0.3 < found.r2[0] < 0.8
 

@@ -47,9 +47,7 @@ class TopKArchitecture(SAEArchitecture):
         error = seen - decode_slots(indices, values, w["W_dec"])
         loss = fvu = error.square().sum(dim=(-2, -1)) / batch.spread
         loss = loss + batch.auxiliary_loss(w["W_dec"], pre, error)
-        hits = indices.new_zeros(w["b_enc"].shape).scatter_add(
-            -1, indices.flatten(-2), (values > 0).flatten(-2).long()
-        )
+        hits = indices.new_zeros(w["b_enc"].shape).scatter_add(-1, indices.flatten(-2), (values > 0).flatten(-2).long())
         return Losses(loss, fvu, hits > 0, values)
 
     def kernel_step(self, config: SAETrainingConfig, state: TrainingState, n_steps: int) -> Stepper | None:

@@ -65,9 +65,7 @@ def recognise(path: str | Path) -> Format:
     """
     folder = Path(path)
     if not folder.is_dir():
-        raise refusal(
-            "path", "load_sae", "a folder that holds one dictionary", str(path), "Correct the path."
-        )
+        raise refusal("path", "load_sae", "a folder that holds one dictionary", str(path), "Correct the path.")
     recognised = _format_of(folder)
     if recognised is not None:
         return recognised

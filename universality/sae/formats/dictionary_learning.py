@@ -100,9 +100,7 @@ CLASSES = {
     "JumpReluAutoEncoder": _Class(
         *PLAIN, lambda tensors, where, _: JumpReLU(*take(tensors, ["threshold"], where)), subtract=False
     ),
-    "AutoEncoderTopK": _Class(
-        *LINEAR, "b_dec", lambda tensors, where, _: TopK(int(*take(tensors, ["k"], where)))
-    ),
+    "AutoEncoderTopK": _Class(*LINEAR, "b_dec", lambda tensors, where, _: TopK(int(*take(tensors, ["k"], where)))),
     "BatchTopKSAE": _Class(*LINEAR, "b_dec", _thresholded),
     "MatryoshkaBatchTopKSAE": _Class(*PLAIN, _thresholded),
 }

@@ -17,9 +17,7 @@ def write(sae: SparseAutoencoder, folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     config, tensors = sae.to_tensors()
-    save_file(
-        {name: np.array(value, order="C") for name, value in tensors.items()}, folder / "sae.safetensors"
-    )
+    save_file({name: np.array(value, order="C") for name, value in tensors.items()}, folder / "sae.safetensors")
     text = json.dumps({"format": "universality", "version": VERSION, **config}, indent=2, sort_keys=True)
     (folder / "sae.json").write_text(text + "\n", encoding="utf-8")
 

@@ -46,9 +46,7 @@ def read(folder: Path) -> SparseAutoencoder:
     if config.architecture not in PLAIN | TRANSCODERS:
         raise _refuse("architecture", folder, f"one of {sorted(PLAIN | TRANSCODERS)}", config.architecture)
     if config.normalisation not in NORMALISATIONS:
-        raise _refuse(
-            "normalize_activations", folder, f"one of {sorted(NORMALISATIONS)}", config.normalisation
-        )
+        raise _refuse("normalize_activations", folder, f"one of {sorted(NORMALISATIONS)}", config.normalisation)
     if config.architecture in TRANSCODERS and config.normalisation in ("layer_norm", "constant_norm_rescale"):
         raise _refuse("normalize_activations", folder, "'none' for a transcoder", config.normalisation)
     tensors = _unscaled_columns(read_safetensors(where))
@@ -161,9 +159,7 @@ def _fold_scale(tensors: dict[str, torch.Tensor], config: _Config, folder: Path)
     return {**tensors, **moved}
 
 
-def _fold_whitening(
-    tensors: dict[str, torch.Tensor], config: _Config, folder: Path
-) -> dict[str, torch.Tensor]:
+def _fold_whitening(tensors: dict[str, torch.Tensor], config: _Config, folder: Path) -> dict[str, torch.Tensor]:
     """Weights for x instead of (x - mean) @ matrix."""
     file = folder / "activation_whitening.safetensors"
     if not file.is_file():

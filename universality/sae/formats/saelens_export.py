@@ -43,9 +43,7 @@ def write(sae: SparseAutoencoder, folder: Path) -> None:
     if "threshold" in tensors:
         tensors["threshold"] = torch.as_tensor(tensors["threshold"]).expand(sae.d_sae)
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        name: np.array(value.detach().cpu().numpy(), np.float32, order="C") for name, value in tensors.items()
-    }
+    arrays = {name: np.array(value.detach().cpu().numpy(), np.float32, order="C") for name, value in tensors.items()}
     save_file(arrays, folder / "sae_weights.safetensors")
     (folder / "cfg.json").write_text(json.dumps(_config(sae, architecture), indent=2) + "\n", "utf-8")
 

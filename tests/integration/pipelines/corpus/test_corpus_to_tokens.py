@@ -46,9 +46,7 @@ def texts(tmp_path_factory):
             words = rng.choice(stems, 600)
             numbers = rng.integers(0, 100, 600)
             (folder / domain / f"{i}.txt").write_text(
-                " ".join(f"{word}{number}" for word, number in zip(words, numbers, strict=True)).replace(
-                    "7 ", "7\n"
-                )
+                " ".join(f"{word}{number}" for word, number in zip(words, numbers, strict=True)).replace("7 ", "7\n")
             )
     source = TextFolder(path=str(folder), domain_by_folder=True)
     return build_corpus(CorpusConfig(sources=(source,)), SPLIT, 0).texts
@@ -147,12 +145,8 @@ def test_a_context_longer_than_the_held_out_text(texts, made):
 def test_the_small_demo_mix_is_what_is_pinned():
     corpus = read_corpus(CorpusConfig(sources=(DemoMix(),)))
     facts = corpus.manifest["domains"]
-    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS[
-        "small", 2_048
-    ]
-    assert {entry["package"] for entry in corpus.manifest["packages"]} == {
-        package.name for package in PACKAGES
-    }
+    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS["small", 2_048]
+    assert {entry["package"] for entry in corpus.manifest["packages"]} == {package.name for package in PACKAGES}
     assert corpus.documents["digest"].is_unique
     for domain, least in (("hebrew", 60_000), ("arabic", 300_000), ("dna", 400_000), ("legal", 200_000)):
         assert facts[domain]["bytes"] > least
@@ -162,9 +156,7 @@ def test_the_small_demo_mix_is_what_is_pinned():
 @pytest.mark.slow
 def test_the_full_demo_mix_is_what_is_pinned():
     facts = read_corpus(CorpusConfig(sources=(DemoMix(size="full"),))).manifest["domains"]
-    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS[
-        "full", 2_048
-    ]
+    assert {domain: fact["sha256"][:16] for domain, fact in facts.items()} == pinned_digests.PINS["full", 2_048]
 
 
 @needs_demo

@@ -100,9 +100,7 @@ def test_undecodable_bytes_are_told_by_file_and_offset(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus_files, "_BLOCK", 64)
     good = ("ж" * 40 + "\n").encode() * 5
     (tmp_path / "a.txt").write_bytes(good + b"\xff\xfe" + good)
-    with pytest.raises(
-        InputError, match=rf"a\.txt must be valid utf-8; got bytes ff fe.* at offset {len(good)}\."
-    ):
+    with pytest.raises(InputError, match=rf"a\.txt must be valid utf-8; got bytes ff fe.* at offset {len(good)}\."):
         corpus_of(TextFolder(path=str(tmp_path)))
 
 
@@ -154,9 +152,7 @@ def test_a_missing_column_names_those_there_are(tmp_path, kind):
     else:
         frame.to_parquet(tmp_path / "a.parquet")
         source = ParquetFiles(path=str(tmp_path), text_column="contents")
-    with pytest.raises(
-        InputError, match=r"one of \['content', 'label'\]; got 'contents'.*Did you mean 'content'\?"
-    ):
+    with pytest.raises(InputError, match=r"one of \['content', 'label'\]; got 'contents'.*Did you mean 'content'\?"):
         corpus_of(source)
 
 

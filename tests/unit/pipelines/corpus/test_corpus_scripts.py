@@ -34,10 +34,7 @@ def test_majority(script):
 
 
 def test_placeholders_and_tags_do_not_count():
-    assert (
-        majority_script('<a href="https://example.org/long/path">%(verbose_name_plural)s</a> שלום')
-        == "hebrew"
-    )
+    assert majority_script('<a href="https://example.org/long/path">%(verbose_name_plural)s</a> שלום') == "hebrew"
 
 
 def test_digits_and_punctuation_count_for_nothing():

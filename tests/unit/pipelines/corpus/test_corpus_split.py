@@ -29,9 +29,7 @@ def mixed():
     corpus = corpus_of([("big", 3, 2_000)] * 300 + [("rare", 4, 2_000)] * 10 + [("contig", 200, 2_000)])
     frame = corpus.documents
     chapter = 1_000 + np.arange(len(frame)) // 8
-    return Corpus(
-        frame.assign(source_group=np.where(frame["domain"] == "contig", chapter, frame["unit"])), {}
-    )
+    return Corpus(frame.assign(source_group=np.where(frame["domain"] == "contig", chapter, frame["unit"])), {})
 
 
 def sources_of(frame, domain, part):
@@ -63,17 +61,13 @@ def test_a_part_has_as_many_sources_as_documents_where_there_are_so_many(mixed):
     for part in ("fit", "score"):
         n_documents = ((frame["domain"] == "big") & (frame["part"] == part)).sum()
         assert len(sources_of(frame, "big", part)) == n_documents > 10
-    assert (
-        len(sources_of(frame, "contig", "fit") | sources_of(frame, "contig", "score")) >= 22
-    )  # of 26 chapters
+    assert len(sources_of(frame, "contig", "fit") | sources_of(frame, "contig", "score")) >= 22  # of 26 chapters
 
 
 def test_a_thin_domain_gets_the_sources_that_it_should_have():
     corpus = corpus_of([("big", 3, 2_000)] * 2_000 + [("rare", 4, 500)] * 40)
     for min_sources in (1, 5, 10):
-        frame = split_corpus(
-            corpus, CONFIG.model_copy(update={"min_sources": min_sources, "balance": 0.0}), 0
-        )
+        frame = split_corpus(corpus, CONFIG.model_copy(update={"min_sources": min_sources, "balance": 0.0}), 0)
         assert len(sources_of(frame, "rare", "score")) >= min_sources
     assert len(sources_of(frame, "big", "score")) > 20
 
@@ -149,9 +143,7 @@ def test_the_seed_and_nothing_else_decides(mixed):
 
 
 def test_too_little_text_is_refused_with_a_remedy():
-    with pytest.raises(
-        InputError, match=r"parts .* filled with at least one document each.*lower max_document_bytes"
-    ):
+    with pytest.raises(InputError, match=r"parts .* filled with at least one document each.*lower max_document_bytes"):
         split_corpus(corpus_of([("text", 1, 2_000)] * 3), CONFIG, 0)
 
 

@@ -115,9 +115,7 @@ def test_many_pins_take_several_pages(run: Run, tmp_path: Path) -> None:
     columns = ["comparison_id", "model_a", "latent_a", "model_b", "latent_b"]
     pins = _pins(run) | {"pairs": json.loads(rows[columns].to_json(orient="records"))}
     write_report(run, tmp_path / "report", ReportOptions(("svg",), 1, Pins.model_validate(pins)))
-    pages = sorted(
-        (tmp_path / "report/figures").glob("pinned*.csv"), key=lambda path: (len(path.name), path.name)
-    )
+    pages = sorted((tmp_path / "report/figures").glob("pinned*.csv"), key=lambda path: (len(path.name), path.name))
     assert [path.name for path in pages][:2] == ["pinned.csv", "pinned-page2.csv"]
     shown = [case for path in pages for case in pd.read_csv(path)["case"].drop_duplicates()]
     expected = [f"{r.model_a}:{r.latent_a} and {r.model_b}:{r.latent_b}" for r in rows.itertuples()]

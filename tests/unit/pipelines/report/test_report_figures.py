@@ -39,9 +39,7 @@ def _baselines(kinds: tuple[str, ...], centre: float, token: bool) -> pd.DataFra
     for kind in kinds:
         r = np.clip(rng.normal(centre, 0.1, 1500), -0.2, 1.0)
         columns = {"model_a": "m0", "model_b": "m0r" if kind == "ceiling" else "m1"}
-        parts.append(
-            pd.DataFrame({"kind": kind, **columns, "r_held_out": r, "r_token": r * 0.5 if token else np.nan})
-        )
+        parts.append(pd.DataFrame({"kind": kind, **columns, "r_held_out": r, "r_token": r * 0.5 if token else np.nan}))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -53,9 +51,7 @@ def _nulls(scale: float) -> pd.DataFrame:
 def _curve(levels: tuple[str, ...]) -> pd.DataFrame:
     rows = []
     for tau in (0.2, 0.5, 0.9):
-        rows += [
-            (tau, kind, level, int(100 * (1 - tau))) for kind in ("universal", "shared") for level in levels
-        ]
+        rows += [(tau, kind, level, int(100 * (1 - tau))) for kind in ("universal", "shared") for level in levels]
         rows.append((tau, "specific", "untested", int(500 * tau)))
     return frames.class_curve(pd.DataFrame(rows, columns=["tau", "class", "level", "n_features"]))
 
@@ -117,9 +113,7 @@ def _membership(n_models: int, n_clusters: int) -> Drawing:
     features = pd.DataFrame(rows, columns=["model", "status", "cluster"])
     sets = membership(features)
     k = sets.groupby("n_models")["n_features"].sum()
-    counts = pd.DataFrame(
-        {"k": k.index, "n_clusters": 1, "n_features": k.to_numpy(), "fraction": k / k.sum()}
-    )
+    counts = pd.DataFrame({"k": k.index, "n_clusters": 1, "n_features": k.to_numpy(), "fraction": k / k.sum()})
     return partial(membership_figure, frames.k_of_m_frame(counts), sets, models)
 
 
@@ -180,14 +174,10 @@ FIGURES = {
     "correlation, middling": lambda: _correlation(ALL, 0.58, True, 0.2),
     "correlation, features alone": lambda: _correlation(("features",), 0.5, False, None),
     "classes": lambda: partial(classes_figure, _curve(("context", "token", "domain")), _matrix(3), 0.5),
-    "classes, untested": lambda: partial(
-        classes_figure, _curve(("untested",)), _matrix(2, ceiling=False), None
-    ),
+    "classes, untested": lambda: partial(classes_figure, _curve(("untested",)), _matrix(2, ceiling=False), None),
     "classes, six models": lambda: partial(classes_figure, _curve(("context", "untested")), _matrix(6), 0.2),
     "classes, twelve models": lambda: partial(classes_figure, _curve(()), _matrix(12), 0.9),
-    "domains": lambda: partial(
-        domains_figure, _domains(["arabic", "dna", "a very long name of a domain", "x"])
-    ),
+    "domains": lambda: partial(domains_figure, _domains(["arabic", "dna", "a very long name of a domain", "x"])),
     "domains, thirty": lambda: partial(domains_figure, _domains([f"domain {i}" for i in range(30)])),
     "domains, features alone": lambda: partial(
         domains_figure, _domains(["x", "y"]).assign(neuron_r=np.nan, untrained_r=np.nan)
@@ -195,9 +185,7 @@ FIGURES = {
     "firing rates": lambda: _rates(["m0", "m1"], [0.0, 1e-4, 0.003, 0.02, 1.0]),
     "firing rates, nine models": lambda: _rates([f"m{i}" for i in range(9)], [1e-6, 0.5]),
     "firing rates, all silent": lambda: _rates(["m0"], [0.0, 0.0]),
-    "frontier": lambda: _frontier(
-        [("topk", 512), ("batch_topk", 512), ("matryoshka", 16384)], [0.1, 0.06, 0.03]
-    ),
+    "frontier": lambda: _frontier([("topk", 512), ("batch_topk", 512), ("matryoshka", 16384)], [0.1, 0.06, 0.03]),
     "frontier, one point": lambda: _frontier([("relu", 64)], [0.5]),
     "frontier, far apart": lambda: _frontier([("relu", 64), ("topk", 9)], [0.9, 0.0004]),
     "frontier, nothing measured": lambda: _frontier([("relu", 64)], [np.nan]),
@@ -211,9 +199,7 @@ FIGURES = {
     "quality, not measured": lambda: _quality(["m0"], "primary", float("nan")),
     "map": lambda: _map(400),
     "map, none": lambda: _map(0),
-    "beside": lambda: _beside(
-        ["quickstart-1", "a run with a very long name that nobody could read in a key at all"]
-    ),
+    "beside": lambda: _beside(["quickstart-1", "a run with a very long name that nobody could read in a key at all"]),
     "beside, seven": lambda: _beside([f"run {i}" for i in range(7)]),
     "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
 }

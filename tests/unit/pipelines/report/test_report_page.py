@@ -14,7 +14,9 @@ from pipelines.report.markdown import markdown_table
 from pipelines.report.page import in_short, report_html, report_markdown
 from storage import Run
 
-EVIL = "<script>alert(1)</script> ![i](http://example.invalid/x.png) [a](javascript:b) a|b `c` **d** $x$ &amp; http://e.x"
+EVIL = (
+    "<script>alert(1)</script> ![i](http://example.invalid/x.png) [a](javascript:b) a|b `c` **d** $x$ &amp; http://e.x"
+)
 
 
 class _Elements(HTMLParser):
@@ -102,8 +104,5 @@ def test_a_run_without_results_says_so() -> None:
     markdown = report_markdown(found, [], "# Methods and findings")
     assert "The run has no finished comparison." in markdown
     assert "lists what is missing (1)" in markdown
-    assert (
-        in_short({"conclusions": {"one": ["A."], "two": ["B.", "C."]}})
-        == "**one**\n\n- A.\n\n**two**\n\n- B.\n- C."
-    )
+    assert in_short({"conclusions": {"one": ["A."], "two": ["B.", "C."]}}) == "**one**\n\n- A.\n\n**two**\n\n- B.\n- C."
     assert report_html(markdown, "a_b", []).count("<h2>") >= 2

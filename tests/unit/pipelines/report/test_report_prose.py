@@ -36,9 +36,7 @@ SMALL = {"n_latents": 60, "n_documents": 96}
 def _macros(folder: Path) -> dict[str, str]:
     """Names and values of macros.tex, thousands separators taken out."""
     lines = (folder / "macros.tex").read_bytes().decode("ascii").splitlines()
-    found = [
-        re.fullmatch(r"\\newcommand\{\\uf([A-Za-z]+)\}\{(.*)\}", line) for line in lines if line[0] != "%"
-    ]
+    found = [re.fullmatch(r"\\newcommand\{\\uf([A-Za-z]+)\}\{(.*)\}", line) for line in lines if line[0] != "%"]
     assert all(found)
     pairs = [(m[1], m[2].replace("{,}", "").replace(r"\ensuremath{-}", "-")) for m in found if m]
     assert len(dict(pairs)) == len(pairs)
@@ -191,10 +189,7 @@ def test_unfinished_run_says_what_its_text_lacks(tmp_path: Path) -> None:
     assert "- step comparison/main (planned)" in text
     assert "**[Missing from this run: NumLatentsCompared, NumAlive, NumRare, NumDead.]**" in text
     assert "It holds 96 documents" in text  # what is there is told
-    assert (
-        r"\textbf{[Missing from this run: NumLatentsCompared"
-        in (tmp_path / "report" / "methods.tex").read_text()
-    )
+    assert r"\textbf{[Missing from this run: NumLatentsCompared" in (tmp_path / "report" / "methods.tex").read_text()
     assert "- [ ] " in (tmp_path / "report" / "checklist.md").read_text()
 
 
@@ -254,9 +249,7 @@ def test_a_template_is_strict_and_its_sentences_go_on_over_indented_lines() -> N
 def test_every_number_that_a_template_names_is_made_somewhere(report: Path) -> None:
     """A slip in a name would else be told in every report as a number that the run lacks."""
     package = resources.files("pipelines.report")
-    texts = [
-        file.read_text("utf-8") for file in package.joinpath("templates").iterdir() if ".md." in file.name
-    ]
+    texts = [file.read_text("utf-8") for file in package.joinpath("templates").iterdir() if ".md." in file.name]
     code = "".join(file.read_text("utf-8") for file in package.joinpath("prose").iterdir() if file.is_file())
     named = {name for text in texts for name in re.findall(r"(?<!\{)\{([A-Z][A-Za-z]+)\}", text)}
     made = _macros(report)

@@ -46,9 +46,7 @@ def test_manifest_vouches_for_every_file(report: tuple[Path, ReportResult]) -> N
         assert entry["sha256"] == expected
 
 
-def test_the_figure_draws_the_chance_level_that_the_headline_names(
-    run: Run, report: tuple[Path, ReportResult]
-) -> None:
+def test_the_figure_draws_the_chance_level_that_the_headline_names(run: Run, report: tuple[Path, ReportResult]) -> None:
     lines = pd.read_csv(report[0] / "figures/correlation.lines.csv").set_index(["kind", "measure"])["value"]
     headline = run.table("headline").set_index(["quantity", "pair"])["value"]
     assert lines["chance", "r_held_out"] == headline["null_p95", "overall"]
@@ -105,9 +103,7 @@ def test_results_say_where_every_number_comes_from(run: Run, report: tuple[Path,
     record = run.record
     assert found["recipe"] == record["recipe"]
     assert found["environment"] == record["environment"]
-    assert {n: a["key"] for n, a in found["artifacts"].items()} == {
-        n: f["key"] for n, f in record["nodes"].items()
-    }
+    assert {n: a["key"] for n, a in found["artifacts"].items()} == {n: f["key"] for n, f in record["nodes"].items()}
     assert found["seeds"]["root_seed"] == 0
     models = run.table("models")
     assert [m["sae_seed"] for m in found["seeds"]["models"]] == models["sae_seed"].tolist()
@@ -144,15 +140,11 @@ def test_latex_tables_are_ascii(report: tuple[Path, ReportResult]) -> None:
 
 
 def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> None:
-    run = write_synthetic_run(
-        str(tmp_path / "store"), unfinished=("comparison/", "evidence/main/m1"), **SMALL
-    )
+    run = write_synthetic_run(str(tmp_path / "store"), unfinished=("comparison/", "evidence/main/m1"), **SMALL)
     result = write_report(run, tmp_path / "report")
     with pytest.raises(TableMissing):
         run.table("pairs")
-    assert {"tables/vocabulary.csv", "tables/logits.parquet", "README.md", "results.json"} <= set(
-        result.files
-    )
+    assert {"tables/vocabulary.csv", "tables/logits.parquet", "README.md", "results.json"} <= set(result.files)
     assert not [name for name in result.files if name.startswith("figures/")]
     words = " ".join(result.missing)
     for expected in (
@@ -174,9 +166,7 @@ def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> N
 def test_run_without_any_result_gives_a_report_too(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), unfinished=("",), **SMALL)
     result = write_report(run, tmp_path / "report")
-    assert {"README.md", "results.json", "methods.md", "timestamps.json", "manifest.json"} <= set(
-        result.files
-    )
+    assert {"README.md", "results.json", "methods.md", "timestamps.json", "manifest.json"} <= set(result.files)
     assert not [name for name in result.files if name.startswith(("tables/", "figures/"))]
     assert "`methods.tex`" in (tmp_path / "report" / "README.md").read_text()
 

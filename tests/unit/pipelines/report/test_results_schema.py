@@ -56,9 +56,7 @@ def test_results_of_several_comparisons_fit_too(two_comparisons: tuple[Run, Path
     assert set(found["comparisons"]) == {"layer0", "layer1"}
 
 
-@pytest.mark.parametrize(
-    "path", [(), ("counts",), ("seeds",), ("corpus",), ("warnings", 0), ("limitations", 0)]
-)
+@pytest.mark.parametrize("path", [(), ("counts",), ("seeds",), ("corpus",), ("warnings", 0), ("limitations", 0)])
 def test_a_key_too_many_or_too_few_is_refused(found: dict[str, Any], path: tuple[Any, ...]) -> None:
     more, less = copy.deepcopy(found), copy.deepcopy(found)
     _at(more, path)["foreign"] = 1

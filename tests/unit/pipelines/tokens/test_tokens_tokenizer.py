@@ -13,9 +13,7 @@ from pipelines.tokens.vocabulary import byte_of_character, token_bytes, vocabula
 from universality.errors import InputError
 from universality.transformers.tokenizer import load_tokenizer
 
-TEXTS = [
-    f"The {a} {b} runs on, שלום {b} عالم, 漢字かな {a}!\n\treturn {b}" for a in "abcdefgh" for b in range(40)
-]
+TEXTS = [f"The {a} {b} runs on, שלום {b} عالم, 漢字かな {a}!\n\treturn {b}" for a in "abcdefgh" for b in range(40)]
 CONFIG = TrainedTokenizer(vocab_size=330)
 CONTENT = train_tokenizer(TEXTS, CONFIG)
 TOKENIZER = load_tokenizer(CONTENT)

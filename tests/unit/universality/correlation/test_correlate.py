@@ -101,9 +101,7 @@ def test_no_byte_depends_on_the_number_of_threads():
     one, many = correlate(x, y, top=9, threads=1), correlate(x, y, top=9, threads=5)
     for name, value in one.to_arrays().items():
         assert value.tobytes() == many.to_arrays()[name].tobytes(), name
-    for a, b in zip(
-        correlation_maxima(x, y, threads=1)(None), correlation_maxima(x, y, threads=5)(None), strict=True
-    ):
+    for a, b in zip(correlation_maxima(x, y, threads=1)(None), correlation_maxima(x, y, threads=5)(None), strict=True):
         assert a.tobytes() == b.tobytes()
 
 
@@ -160,9 +158,7 @@ def test_any_real_type_and_format_is_accepted_and_left_alone(dtype):
     matrix.data[:3] = 0  # stored zeros
     before = matrix.copy()
     found = correlate(matrix, matrix.tocsc(), top=9)
-    np.testing.assert_allclose(
-        found.r, pearson(before.toarray(), before.toarray())[found.indices_a, found.indices_b]
-    )
+    np.testing.assert_allclose(found.r, pearson(before.toarray(), before.toarray())[found.indices_a, found.indices_b])
     assert matrix.nnz == before.nnz
     np.testing.assert_array_equal(matrix.data, before.data)
 

@@ -25,19 +25,14 @@ def _acts(rows: Rows, n: int, seed: int, offset: float = 0.0) -> sparse.csr_matr
     assert rows.tokens is not None
     assert rows.domains is not None
     values = rng.exponential(size=(rows.n_rows, n)) * (rng.random((rows.n_rows, n)) < 0.2)
-    values += (
-        0.7 * ((rows.tokens % 7 == 3) & (rows.domains == 2))[:, None]
-        + 0.4 * (rows.documents % 5 == 0)[:, None]
-    )
+    values += 0.7 * ((rows.tokens % 7 == 3) & (rows.domains == 2))[:, None] + 0.4 * (rows.documents % 5 == 0)[:, None]
     values[:, 0] += offset
     return sparse.csr_matrix(values)
 
 
 def _measure(rows: Rows, a: sparse.csr_matrix, b: sparse.csr_matrix, **changes: object) -> NestedParts:
     n, nested = min(a.shape[1], b.shape[1]), NestedRows(rows, 3.0)
-    weights = np.random.default_rng(5).multinomial(
-        nested.n_groups, np.full(nested.n_groups, 1 / nested.n_groups), 30
-    )
+    weights = np.random.default_rng(5).multinomial(nested.n_groups, np.full(nested.n_groups, 1 / nested.n_groups), 30)
     halves = (a[rows.fit], b[rows.fit]), (a[rows.score], b[rows.score])
     return nested_parts(*halves, np.arange(n), np.arange(n)[::-1].copy(), nested, weights, **changes)
 
@@ -87,9 +82,7 @@ def test_every_step_is_dense_least_squares(seed: int, offset: float) -> None:
     designs = [np.ones((labels[0].size, 1)), _dummies(labels[0]), _dummies(labels[1]), joint]
     x, y = a[rows.score].toarray()[:, :4], b[rows.score].toarray()[:, ::-1]
     for step, design in enumerate(designs):
-        np.testing.assert_allclose(
-            parts.r[:, step], _r(_residual(design, x), _residual(design, y)), atol=1e-9
-        )
+        np.testing.assert_allclose(parts.r[:, step], _r(_residual(design, x), _residual(design, y)), atol=1e-9)
 
 
 def test_parts_add_up_to_r() -> None:
@@ -148,9 +141,7 @@ def test_what_only_the_ends_of_documents_make_is_gone_beside_tokens() -> None:
     last = np.append(rows.documents[1:] != rows.documents[:-1], True)
     first = np.roll(last, 1)
     for eligible in (first, last):
-        a, b = (
-            sparse.csr_matrix(1.0 * (eligible[:, None] & (rng.random((rows.n_rows, 8)) < 0.9))) for _ in "ab"
-        )
+        a, b = (sparse.csr_matrix(1.0 * (eligible[:, None] & (rng.random((rows.n_rows, 8)) < 0.9))) for _ in "ab")
         left = _measure(rows, a, b).r.mean(axis=0)
         assert left[2] > 0.5
         assert abs(left[3]) < 0.2
@@ -162,10 +153,7 @@ def test_what_a_token_special_to_a_document_makes_is_gone_among_its_repeats() ->
     eligible = ((rows.tokens < 6) & (rows.documents % 3 == 0))[:, None]
     special = [1.0 * (eligible & (rng.random((rows.n_rows, 3)) < 0.8)) for _ in range(2)]
     shared = 1.0 * (rng.random((rows.n_rows, 3)) < 0.1)
-    a, b = (
-        np.concatenate([side, shared + noise], axis=1)
-        for side, noise in zip(special, _noise(rows), strict=True)
-    )
+    a, b = (np.concatenate([side, shared + noise], axis=1) for side, noise in zip(special, _noise(rows), strict=True))
     found = _measure(rows, sparse.csr_matrix(a), sparse.csr_matrix(b[:, ::-1])).r_repeated
     cell = (rows.documents * 100 + rows.tokens)[rows.score]
     x, y = a[rows.score], b[rows.score]

@@ -51,9 +51,7 @@ def test_no_pairs_give_no_statistics(world):
 
 def regression_truth(x, y, *labels):
     """Residuals of an explicit least-squares fit on all dummies."""
-    dummies = np.concatenate([label[:, None] == np.unique(label) for label in labels], axis=1).astype(
-        np.float64
-    )
+    dummies = np.concatenate([label[:, None] == np.unique(label) for label in labels], axis=1).astype(np.float64)
     fit = dummies @ np.linalg.pinv(dummies)
     out = []
     for m in (x.astype(np.float64), y.astype(np.float64)):
@@ -91,9 +89,7 @@ class TestConditional:
         noisy = x + rng.normal(size=x.shape)
         assert np.corrcoef(x[:, 0], noisy[:, 0])[0, 1] > 0.9
         for a, b in ((x, noisy), (sparse.csr_matrix(x), sparse.csr_matrix(noisy))):
-            assert (
-                conditional_correlation(a, b, [0], [0], tokens=self.tokens, positions=self.positions) == 0.0
-            )
+            assert conditional_correlation(a, b, [0], [0], tokens=self.tokens, positions=self.positions) == 0.0
             kept = conditional_correlation(b, b, [0], [0], tokens=self.tokens, positions=self.positions)
             np.testing.assert_allclose(kept, 1.0)
 

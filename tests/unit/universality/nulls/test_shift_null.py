@@ -50,9 +50,7 @@ def test_scattered_documents_are_put_together_first(world):
     x, y, documents = world
     order = rng(3).permutation(documents.size)
     null = shift_null(x[order], y[order], documents[order], n_shifts=5, generator=rng())
-    together = np.concatenate(
-        [np.flatnonzero(documents[order] == d) for d in dict.fromkeys(documents[order])]
-    )
+    together = np.concatenate([np.flatnonzero(documents[order] == d) for d in dict.fromkeys(documents[order])])
     moved = pearson(x[order][together], np.roll(y[order][together], -int(null.offsets[0, 0]), axis=0))
     np.testing.assert_allclose(null.max_b[0, varies(y)], moved.max(axis=0)[varies(y)], atol=1e-9)
 
@@ -134,9 +132,7 @@ def test_domains_too_short_for_a_legal_offset_are_rolled_as_far_as_they_go():
 def test_no_byte_depends_on_the_number_of_threads():
     x, y = zipf_sparse(2000, 90, 6, 1), zipf_sparse(2000, 80, 6, 2)
     documents = np.arange(2000) // 25
-    one, many = (
-        shift_null(x, y, documents, n_shifts=2, generator=rng(), threads=threads) for threads in (1, 3)
-    )
+    one, many = (shift_null(x, y, documents, n_shifts=2, generator=rng(), threads=threads) for threads in (1, 3))
     assert one.max_a.tobytes() == many.max_a.tobytes()
     assert one.max_b.tobytes() == many.max_b.tobytes()
 
@@ -144,9 +140,7 @@ def test_no_byte_depends_on_the_number_of_threads():
 class TestMisuse:
     def test_one_document_is_most_of_the_rows(self):
         x = np.ones((100, 2))
-        with pytest.raises(
-            InputError, match=r"n_shifts of shift_null must be in \[1, 0\].*longest document has 60"
-        ):
+        with pytest.raises(InputError, match=r"n_shifts of shift_null must be in \[1, 0\].*longest document has 60"):
             shift_null(x, x, np.repeat([0, 1], [60, 40]), n_shifts=5, generator=rng())
 
     def test_more_shifts_than_offsets(self):

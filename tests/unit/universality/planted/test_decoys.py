@@ -98,9 +98,7 @@ def test_what_one_model_alone_has_is_missing_and_no_more(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS[:1])
 def test_copies_absorption_and_dominant_pieces_are_nowhere_missing(seed: int) -> None:
-    by = groups_of(
-        seed, n_universal=10, n_specific=0, n_split=0, n_copied=9, n_absorbed=6, n_dominant=9, n_family=4
-    )
+    by = groups_of(seed, n_universal=10, n_specific=0, n_split=0, n_copied=9, n_absorbed=6, n_dominant=9, n_family=4)
     assert "group_missing" not in by.index
     # Recall is no matter here: copies that find a copy of another model are partnered, and rightly so.
     assert by.loc["group_rearranged", "precision"] >= 0.95

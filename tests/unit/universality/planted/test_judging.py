@@ -33,9 +33,7 @@ def counts(table: pd.DataFrame) -> dict[str, list[int]]:
 
 
 def test_levels_of_features_families_and_decoys_have_a_truth() -> None:
-    table = judge_levels(
-        TRUTH, edges((0, 0, "context"), (1, 1, "token"), (2, 2, "context"), (3, 3, "domain"))
-    )
+    table = judge_levels(TRUTH, edges((0, 0, "context"), (1, 1, "token"), (2, 2, "context"), (3, 3, "domain")))
     assert counts(table) == {
         "level_domain": [1, 0, 0], "level_token": [1, 1, 1], "level_bigram": [0, 1, 0], "level_context": [2, 2, 1],
     }  # fmt: skip
@@ -52,9 +50,7 @@ def test_an_edge_between_different_features_is_wrong_at_every_level() -> None:
 
 
 def test_two_decoys_of_different_kinds_are_wrong_at_context_alone() -> None:
-    assert counts(judge_levels(TRUTH, edges((1, 2, "token"), (2, 1, "context")))) == {
-        "level_context": [1, 0, 0]
-    }
+    assert counts(judge_levels(TRUTH, edges((1, 2, "token"), (2, 1, "context")))) == {"level_context": [1, 0, 0]}
 
 
 def test_groups_are_counted_where_one_is_promised() -> None:
@@ -109,10 +105,7 @@ def test_a_world_is_judged_by_class_level_group_and_decoy() -> None:
     assert by.loc[["level_token", "group_missing", "group_unstable", "group_rearranged"], "n_true"].tolist() == [
         4 + 2, 16, 8, 8 + 2 + 10,
     ]  # fmt: skip
-    assert (
-        by.loc[["group_partnered", "group_missing", "group_unstable"], ["precision", "recall"]].min().min()
-        > 0.9
-    )
+    assert by.loc[["group_partnered", "group_missing", "group_unstable"], ["precision", "recall"]].min().min() > 0.9
     assert by["n_correct"].to_dict()["level_token"] >= 4
     assert by["precision"].to_dict()["level_token"] == 1.0
     table = decoy_table(planted, stages).set_index("kind")
@@ -132,9 +125,7 @@ def test_a_calibration_has_levels_always_and_groups_on_request() -> None:
     )  # fmt: skip
     setting = Setting(0.2, 0.1, n_rows=8_000, n_models=2)
     for groups in (False, True):
-        table = pooled(
-            calibrate([setting], ("assignment",), n_seeds=1, world=world, groups=groups, threads=1)
-        )
+        table = pooled(calibrate([setting], ("assignment",), n_seeds=1, world=world, groups=groups, threads=1))
         by = table.set_index("class")["n_true"].to_dict()
         assert by["level_context"] == 10
         assert by.get("group_missing") == (12 if groups else None)

@@ -112,9 +112,7 @@ def test_given_what_they_share_dictionaries_fire_independently(kind: str) -> Non
     eligible = np.any(parts, axis=0)
     assert len(parts) == 6
     common = [(one & other).sum() for i, one in enumerate(parts) for other in parts[i + 1 :]]
-    expected = [
-        one.sum() * other.sum() / eligible.sum() for i, one in enumerate(parts) for other in parts[i + 1 :]
-    ]
+    expected = [one.sum() * other.sum() / eligible.sum() for i, one in enumerate(parts) for other in parts[i + 1 :]]
     assert np.mean(common) == pytest.approx(np.mean(expected), rel=0.02)
     assert 0.8 < np.mean([part.sum() for part in parts]) / eligible.sum() < 1.0
 
@@ -178,9 +176,7 @@ def test_one_piece_has_most_of_a_dominant_whole() -> None:
 
 
 def test_a_family_is_near_duplicates() -> None:
-    columns = {
-        feature: column for (feature, model), (column,) in fired(world(), "family").items() if model == "m0"
-    }
+    columns = {feature: column for (feature, model), (column,) in fired(world(), "family").items() if model == "m0"}
     for first in sorted(columns)[::3]:
         members = [columns[first + number] > 0 for number in range(3)]
         union, common = np.any(members, axis=0).sum(), np.all(members, axis=0).sum()

@@ -144,9 +144,7 @@ def test_new_kinds_leave_the_others_as_they_are() -> None:
     plain, more = plant(TINY), plant(TINY, n_twin=1, n_document=1)
     np.testing.assert_array_equal(plain.tokens, more.tokens)
     for number in range(3):
-        one, two = (
-            plant(TINY, spurious=0.0, miss=0.0, **new) for new in ({}, {"n_twin": 1, "n_document": 1})
-        )
+        one, two = (plant(TINY, spurious=0.0, miss=0.0, **new) for new in ({}, {"n_twin": 1, "n_document": 1}))
         assert _rows_of(one, "universal", number) == _rows_of(two, "universal", number)
 
 

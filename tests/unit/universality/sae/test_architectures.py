@@ -56,9 +56,7 @@ def test_loss_and_gradients_are_those_of_the_dense_formula(name, t):
     assert int((values > 0).sum()) == int((acts > 0).sum())
     error = (x - p.b_dec - acts @ p.W_dec).square().sum()
     torch.testing.assert_close(fvu, error / (x - x.mean(0)).square().sum())
-    found, expected = (
-        torch.autograd.grad(y, list(w.values())) for y, w in zip((loss, wanted), leaves, strict=True)
-    )
+    found, expected = (torch.autograd.grad(y, list(w.values())) for y, w in zip((loss, wanted), leaves, strict=True))
     for key, a, b in zip(p.named(), found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11, msg=key)
         assert (a != 0).any(), key

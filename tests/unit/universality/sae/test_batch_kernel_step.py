@@ -40,9 +40,7 @@ def first_of_equal(values, keep):
     parts=st.integers(1, 3),
     spare=st.integers(selection.BLOCK, 200),
     # Few distinct values, so that ties at the limit are the rule.
-    values=st.lists(
-        st.sampled_from([-2.0, -0.0, 0.0, 0.5, 1.0, 1.5, 3.0, 1e-40, 1e30, float("inf")]), min_size=1
-    ),
+    values=st.lists(st.sampled_from([-2.0, -0.0, 0.0, 0.5, 1.0, 1.5, 3.0, 1e-40, 1e30, float("inf")]), min_size=1),
     seed=st.integers(0, 99),
 )
 def test_the_selection_is_that_of_a_sort(shape, keep, cuts, parts, spare, values, seed):
@@ -207,9 +205,7 @@ def test_many_steps_follow_autograd(prefixes, dead):
             assert sparse.l0 == other.l0
     for other in runs[1:]:
         for name, value in runs[0].state.p.named().items():
-            torch.testing.assert_close(
-                value, other.state.p.named()[name].float(), rtol=0, atol=1e-3, msg=name
-            )
+            torch.testing.assert_close(value, other.state.p.named()[name].float(), rtol=0, atol=1e-3, msg=name)
         assert torch.equal(runs[0].state.silent, other.state.silent)
         torch.testing.assert_close(
             runs[0].state.buffers["running_threshold"],

@@ -85,9 +85,7 @@ def test_more_dead_latents_than_rows_none_dead_and_all_dead():
 def test_dead_are_those_silent_for_as_long_and_their_count_starts_anew():
     p, rows = weights(), torch.from_numpy(np.random.default_rng(1).standard_normal((9, 4)))
     silent, before = torch.tensor([0, 99, 100, 5, 101, 0]), copy(p)
-    config = SAETrainingConfig(
-        architecture="relu_2023", d_sae=6, tokens=100, l1_coefficient=1.0, sparsity_warmup=0
-    )
+    config = SAETrainingConfig(architecture="relu_2023", d_sae=6, tokens=100, l1_coefficient=1.0, sparsity_warmup=0)
     run = AutogradStep(config, TrainingState(p, weights(), weights(), silent), n_steps=100)
     assert config.kind.resample(run, rows, 100, 5, np.random.default_rng(0)) == 2
     assert silent.tolist() == [0, 99, 0, 5, 0, 0]

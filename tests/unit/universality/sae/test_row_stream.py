@@ -49,9 +49,7 @@ def numbered(n, width=3):
     return np.repeat(np.arange(n, dtype=np.float32)[:, None], width, axis=1)
 
 
-@pytest.mark.parametrize(
-    ("n", "buffer_rows"), [(1000, 10_000), (1000, 256), (1024, 384), (50, 128), (129, 128)]
-)
+@pytest.mark.parametrize(("n", "buffer_rows"), [(1000, 10_000), (1000, 256), (1024, 384), (50, 128), (129, 128)])
 def test_every_pass_visits_every_row_once(n, buffer_rows):
     stream = RowStream(numbered(n), 32, seed=1, buffer_bytes=4 * 3 * buffer_rows)
     first, second = (stream.batch(number * n, n)[:, 0] for number in (0, 1))
@@ -83,9 +81,7 @@ def test_shards_and_maps_give_the_same_rows(tmp_path):
     np.save(tmp_path / "rows.npy", rows)
     expected = RowStream(rows, 64, seed=4, buffer_bytes=4 * 3 * 256).batch(100, 500)
     for other in (np.load(tmp_path / "rows.npy", mmap_mode="r"), Sharded(rows, [100, 613])):
-        np.testing.assert_array_equal(
-            RowStream(other, 64, seed=4, buffer_bytes=4 * 3 * 256).batch(100, 500), expected
-        )
+        np.testing.assert_array_equal(RowStream(other, 64, seed=4, buffer_bytes=4 * 3 * 256).batch(100, 500), expected)
     np.testing.assert_array_equal(sample_rows(Sharded(rows, [100]), 64, 5), sample_rows(rows, 64, 5))
 
 
@@ -126,16 +122,12 @@ def test_the_order_of_stored_rows_never_moves(buffer_bytes, digest):
 def test_chunks_of_their_own_are_visited_once_a_pass(cuts, buffer_bytes):
     rows = Contexts(numbered(900), cuts)
     stream = RowStream(rows, 64, 5, buffer_bytes=buffer_bytes)
-    passes = [
-        np.concatenate([stream.batch(n * 900 + at, 45)[:, 0] for at in range(0, 900, 45)]) for n in (0, 1)
-    ]
+    passes = [np.concatenate([stream.batch(n * 900 + at, 45)[:, 0] for at in range(0, 900, 45)]) for n in (0, 1)]
     for found in passes:
         assert sorted(found) == list(range(900))
     assert (passes[0] != passes[1]).any()
     read = rows.n_read.max()
-    assert read == (1 if buffer_bytes == 10**6 else 2) or len(cuts) == 0, (
-        "once a pass, or once where all fits"
-    )
+    assert read == (1 if buffer_bytes == 10**6 else 2) or len(cuts) == 0, "once a pass, or once where all fits"
     again = RowStream(rows, 64, 5, buffer_bytes=buffer_bytes)
     np.testing.assert_array_equal(again.batch(1234, 100)[:, 0], np.concatenate(passes)[1234:1334])
 

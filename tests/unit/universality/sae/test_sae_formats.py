@@ -263,9 +263,7 @@ def test_dictionary_learning_new_autoencoder_does_not_subtract(tmp_path):
         "decoder.bias": torch.from_numpy(W["b_dec"]),
     }
     acts = relu(X @ W["W_enc"] + W["b_enc"])
-    close(
-        load_sae(dictlearn(tmp_path, held, dict_class="AutoEncoderNew")), acts, acts @ W["W_dec"] + W["b_dec"]
-    )
+    close(load_sae(dictlearn(tmp_path, held, dict_class="AutoEncoderNew")), acts, acts @ W["W_dec"] + W["b_dec"])
     with pytest.raises(InputError, match=r"only \['decoder.bias'"):
         load_sae(dictlearn(tmp_path, held, dict_class="JumpReluAutoEncoder"))
     with pytest.raises(InputError, match="CrossCoder"):
@@ -307,9 +305,7 @@ def test_gemma_scope_one_and_two(tmp_path):
     config = {"architecture": "jump_relu", "hf_hook_point_in": "a", "hf_hook_point_out": "b"}
     (second / "config.json").write_text(json.dumps(config))
     tensors = {name.lower(): value for name, value in W.items()}
-    save_file(
-        {**tensors, "threshold": threshold, "affine_skip_connection": skip}, second / "params.safetensors"
-    )
+    save_file({**tensors, "threshold": threshold, "affine_skip_connection": skip}, second / "params.safetensors")
     sae = load_sae(second)
     close(sae, acts, acts @ W["W_dec"] + W["b_dec"] + X @ skip)
     assert sae.metadata["transcoder"]

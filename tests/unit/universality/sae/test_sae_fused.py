@@ -68,8 +68,7 @@ def test_training_compiled_ends_where_it_ends_uncompiled(compiler):
     with torch._dynamo.config.patch(recompile_limit=1):
         for rows in (ROWS, ROWS[:, :20]):
             plain, fused = (
-                train_sae(np.ascontiguousarray(rows), config(), sae_seed=1, compile=asked)
-                for asked in (False, True)
+                train_sae(np.ascontiguousarray(rows), config(), sae_seed=1, compile=asked) for asked in (False, True)
             )
             assert fused.warnings == plain.warnings == ()
             np.testing.assert_allclose(fused.sae.W_dec, plain.sae.W_dec, rtol=0, atol=1e-3)

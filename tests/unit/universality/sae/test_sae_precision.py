@@ -94,9 +94,7 @@ def test_training_in_bfloat16_ends_as_good(monkeypatch, name):
 
 
 def test_the_cpu_refuses_it():
-    with pytest.raises(
-        InputError, match="precision of a dictionary must be float32 on the CPU; got bfloat16"
-    ):
+    with pytest.raises(InputError, match="precision of a dictionary must be float32 on the CPU; got bfloat16"):
         train_sae(ROWS, config("topk", precision="bfloat16"), sae_seed=1)
 
 

@@ -115,9 +115,7 @@ def test_the_gradient_of_each_seed_is_cut_by_its_own_norm():
     grads = run.state.p.zeros_like().named()
     grads["b_enc"][0, 0], grads["b_dec"][1, :2] = 50.0, torch.tensor([0.3, 0.4])
     run.apply(grads, RATES)
-    norms = [
-        torch.stack([m[i].norm() for m in run.state.m.named().values()]).norm() / 0.1 for i in range(SEEDS)
-    ]
+    norms = [torch.stack([m[i].norm() for m in run.state.m.named().values()]).norm() / 0.1 for i in range(SEEDS)]
     assert [float(norm) for norm in norms] == pytest.approx([1.0, 0.5, 0.0], rel=1e-5)
 
 

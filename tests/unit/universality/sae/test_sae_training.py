@@ -100,9 +100,7 @@ def test_it_is_as_good_as_the_dense_reference(trained):
 
 def test_scale_of_the_data_changes_nothing_but_units():
     config = CONFIG.model_copy(update={"tokens": 5120})
-    small, large = (
-        train_sae(ROWS * factor, config, sae_seed=5) for factor in (np.float32(1), np.float32(64))
-    )
+    small, large = (train_sae(ROWS * factor, config, sae_seed=5) for factor in (np.float32(1), np.float32(64)))
     assert large.fvu == pytest.approx(small.fvu, rel=1e-3)
     np.testing.assert_allclose(
         large.sae.encode(ROWS[:50] * 64).max(), 64 * small.sae.encode(ROWS[:50]).max(), rtol=1e-2

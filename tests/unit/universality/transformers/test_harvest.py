@@ -168,9 +168,7 @@ def test_recovered_shares():
 def test_spliced_losses():
     model = scrambled()
     name = "blocks.0.mlp.hook_post"
-    clean, same, zero, no_way, all_the_way = spliced_losses(
-        model, TOKENS, name, lambda x: x, batch_contexts=3
-    )
+    clean, same, zero, no_way, all_the_way = spliced_losses(model, TOKENS, name, lambda x: x, batch_contexts=3)
     tokens = torch.from_numpy(TOKENS.astype(np.int64))
     expected = model(tokens, return_type="loss")
     assert clean == pytest.approx(float(expected.detach()), rel=1e-5)
@@ -180,9 +178,7 @@ def test_spliced_losses():
     assert no_way == pytest.approx(0, abs=1e-6)
     assert all_the_way == pytest.approx(_divergence(model, tokens, name), rel=1e-4)
     nowhere = np.zeros(TOKENS.shape, bool)
-    assert spliced_losses(model, TOKENS, name, torch.zeros_like, replaced=nowhere)[2] == pytest.approx(
-        clean, rel=1e-6
-    )
+    assert spliced_losses(model, TOKENS, name, torch.zeros_like, replaced=nowhere)[2] == pytest.approx(clean, rel=1e-6)
     seen = []
     spliced_losses(model, TOKENS, name, lambda x: seen.append(tuple(x.shape)) or x)
     assert seen == [(7 * 9, 20)]

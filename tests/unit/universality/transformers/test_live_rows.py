@@ -109,9 +109,7 @@ def test_a_resumed_training_ends_with_the_same_bytes(model, stop, max_norm):
         return rows(model) if max_norm is None else InlierRows(rows(model), max_norm)
 
     states = []
-    whole = train_sae(
-        source(), CONFIG, sae_seed=2, on_state=lambda *state: states.append(state), state_every=stop
-    )
+    whole = train_sae(source(), CONFIG, sae_seed=2, on_state=lambda *state: states.append(state), state_every=stop)
     assert states[0][1]["step"] == stop
     resumed = tensors(train_sae(source(), CONFIG, sae_seed=2, state=states[0]))
     for name, value in tensors(whole).items():
