@@ -74,7 +74,7 @@ def headline_by_pair(headline: pd.DataFrame) -> None:
     if rows.empty:
         return
     rows["quantity"] = rows["quantity"].map({name: quantity.title for name, quantity in QUANTITIES.items()})
-    interval = "95 % interval over documents"
+    interval = "95 % interval over sources"
     with st.expander("By pair of models"):
         st.dataframe(
             rows[["quantity", "pair", "value", "low", "high", "n"]], hide_index=True,

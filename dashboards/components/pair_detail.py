@@ -72,7 +72,7 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
     return [
         Fact(
             "held-out r", n("r_held_out"), interval,
-            "Correlation on text that was not used to match; 95 % interval over documents.",
+            "Correlation on text that was not used to match; 95 % interval over sources.",
         ),
         Fact("beyond token", n("r_token"), "token, position out",
              "Held-out r after each token's and each position's mean is removed."),

@@ -36,7 +36,7 @@ class CompareConfig(BaseModel):
     alpha: float = Field(0.05, gt=0, lt=1, description="false-discovery rate of edges and of the domain test")
     min_stratum_latents: int = Field(200, ge=1, description="latents pooled in a stratum of the null, at least")
     min_stratum_values: int = Field(2_000, ge=1, description="null values pooled in a stratum, at least")
-    n_resamples: int = Field(200, ge=20, description="bootstrap resamples of documents behind every interval")
+    n_resamples: int = Field(200, ge=20, description="bootstrap resamples of sources behind every interval")
     confidence: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
 
     dense_rate: float = Field(0.1, gt=0, le=1, description="firing rate above which a latent is flagged dense")

@@ -29,7 +29,7 @@ def headline_table(stages: Stages) -> pd.DataFrame:
     """The table ``headline``, "overall" first; quantities that were not measured have no rows.
 
     features, neurons, ceiling, untrained: median held-out r of assigned pairs, with the interval over
-    resampled documents (the same draws for all pairs, so that "overall", over all pairs together, has one
+    resampled sources (the same draws for all pairs, so that "overall", over all pairs together, has one
     too). token_conditional: the same of the token-conditional r of feature pairs.
     null_p95: 95th percentile of the null maxima of both sides; its interval is over shifts.
     """

@@ -27,7 +27,7 @@ class NeuronMatching:
 
     Attributes:
         pairs: one row per assigned pair, the table ``neuron_pairs`` (a "latent" is a raw coordinate).
-        resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
+        resampled: (n_pairs, n_resamples) float32 held-out r in each resample of sources.
         indices: the table ``indices`` of this pair.
     """
 

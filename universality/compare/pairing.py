@@ -50,7 +50,7 @@ class BestPartners:
     Attributes:
         partner: (n,) latent of the other side, -1 where no correlation is defined.
         r: (n,) its held-out r; 0 without a partner.
-        low, high: (n,) document-bootstrap interval of r; 0 without a partner.
+        low, high: (n,) source-bootstrap interval of r; 0 without a partner.
         means: (2, n_resamples) mean r over the alive latents in each resample, plain and weighted by
             activation mass.
     """
@@ -70,7 +70,7 @@ class PairMatching:
         pairs: one row per assigned pair, the table ``matched``, sorted by latent_a; ``q_domain`` and ``r_token``
             are NaN where domains or token ids were not given.
         best_a, best_b: best held-out partners of either side's latents.
-        resampled: (n_pairs, n_resamples) float32 held-out r in each resample of documents.
+        resampled: (n_pairs, n_resamples) float32 held-out r in each resample of sources.
         resampled_joint: (n_pairs, n_resamples) float32 the same of r_joint; NaN where that was not measured.
         resampled_level: (n_pairs, n_resamples) int8 place of the level in LEVELS, likewise.
         resampled_token: the same of the token-conditional r for :func:`evenly` chosen pairs; (0, n_resamples)
@@ -181,7 +181,7 @@ def pair_matching(
     nearest = correlate(*pair.score, top=1, threads=threads)
     (to_b, r_a), (to_a, r_b) = nearest.top_a(1), nearest.top_b(1)
     resampler = Resampler(*pair.score, rows.groups[rows.score], config, pair.root_seed)
-    # (n_pairs, n_resamples) each; the same documents in the same resample for every pair of the comparison, so that
+    # (n_pairs, n_resamples) each; the same sources in the same resample for every pair of the comparison, so that
     # medians over several pairs of models have an interval too.
     draws, draws_a, draws_b = resampler.together([(ia, ib), _pairs_of(to_b[:, 0], False), _pairs_of(to_a[:, 0], True)])
     low, high = percentile_interval(draws, config.confidence)
