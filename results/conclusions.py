@@ -57,7 +57,7 @@ _Overall = dict[str, dict[Any, Any]]
 
 
 class _Shares:
-    """Shares of the table ``indices``, means over pairs of models."""
+    """Shares of the table ``indices``, means over pairs of models; of ends of intervals too, which is no narrower."""
 
     def __init__(self, indices: pd.DataFrame, models: Sequence[str]) -> None:
         self._indices = indices
@@ -81,6 +81,8 @@ class _Shares:
 def _leading(shares: _Shares) -> str:
     """Of features that a second dictionary has at the finest level that beats its floor, how many another model has."""
     measured = shares.has_floor
+    if all(np.isnan(shares.of(f"shared_fraction_{level}")[0]) for level in _LEADING):
+        return "No level could be tested, so what matches here may share no more than a token or a kind of text."
     for level in _LEADING:
         floor, matched = shares.floor(f"shared_fraction_{level}"), shares.of(f"shared_fraction_{level}")
         if not matched[0] > 0 or (measured and not matched[1] > floor):

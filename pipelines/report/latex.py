@@ -36,6 +36,7 @@ _COMMON = {
     "×": r"\ensuremath{\times}",
     "τ": r"\ensuremath{\tau}",
     "≥": r"\ensuremath{\geq}",
+    "†": r"\ensuremath{\dagger}",
 }
 
 

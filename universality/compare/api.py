@@ -64,9 +64,10 @@ def compare(
         sources: (n_rows,) int, the file, chapter or catalogue that each document was cut from: splits, nulls and
             intervals go by source; default every document is its own. For rows that are independent of each
             other (one per image), give the same number as ``documents`` and as ``sources``.
-        domains: (n_rows,) labels (str or int), two or more of them; unlock levels and the table ``domains``.
-        tokens: (n_rows,) int token ids; with labels, unlock the levels ``token`` and ``context``.
-        positions: (n_rows,) int positions in the context; sharpen them.
+        domains: (n_rows,) labels (str or int), one for all if there is one domain; unlock the level ``domain``, the
+            table ``domains`` and, with tokens and positions, the levels beyond ``token``.
+        tokens: (n_rows,) int token ids; unlock the level ``token``.
+        positions: (n_rows,) int positions in the context; without them nothing is called ``context``.
         raw: model id -> (n_rows, d_in) raw activations; unlock neurons and, with ``untrained_raw``, the
             verdict ``decodable``.
         replicates: model id (or "<model>r") -> activations of a second dictionary of the same model; unlock

@@ -67,6 +67,11 @@ def test_without_untrained_models_the_floor_is_said_to_be_unknown() -> None:
     assert not any("untrained" in sentence for sentence in others)
 
 
+def test_where_no_level_was_tested_nothing_is_said_of_levels() -> None:
+    first, *_ = _said(_indices(all=(0.5, 0.4, 0.6)), *EVERY)
+    assert first.startswith("No level could be tested")
+
+
 @pytest.mark.parametrize("lacking", ["agreement", "indices", "features"])
 def test_runs_of_before_have_no_sentences(lacking: str) -> None:
     tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}

@@ -459,3 +459,22 @@ def test_importing_the_package_is_light() -> None:
     code = "import sys; import universality.compare; print(sorted({'numba', 'scipy', 'networkx'} & set(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_what_is_reproduced_is_counted_among_what_the_own_replicate_has() -> None:
+    """A replicate that is the model itself has every feature, and nothing explains why a feature equals itself."""
+    rows = {"domains": world().domains, "tokens": world().tokens, "positions": world().positions}
+    acts = world().acts["m0"].tocsc()
+    comparison = run(replicates={"m0": acts[:, np.roll(np.arange(acts.shape[1]), 1)].tocsr()}, **rows)
+    pairs = comparison.pairs.query("model_a == 'm0' and model_b == 'm1' and edge")
+    alive = comparison.features.query("model == 'm0' and status == 'alive'")
+    table = comparison.indices[comparison.indices["pair"] == "m0-m1"].set_index("name")
+    assert table.loc["reproduced", "n"] == len(alive)
+    assert table.loc["reproduced", "value"] == pytest.approx(len(pairs) / len(alive))
+    context, n = table.loc["reproduced_context"], table.loc["reproduced_context", "n"]
+    of_level = pairs.loc[pairs["level"] == "context"]
+    assert n == len(alive)
+    assert 0 < len(of_level) < len(pairs)
+    assert context["value"] == pytest.approx(len(of_level) / n)
+    assert context["low"] <= context["value"] <= context["high"]
+    assert not comparison.indices["name"].str.startswith("reproduced")[comparison.indices["pair"] == "m1-m0"].any()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,13 @@ def test_running_text_is_escaped() -> None:
     assert tex_escape("50 % of A_1 & B") == r"50 \% of A\_1 \& B"
     assert tex_escape("日é\n") == r"\textbackslash{}u\{65E5\}\textbackslash{}u\{00E9\}\textbackslash{}u\{000A\}"
     assert tex_escape("τ ≥ 0") == r"\ensuremath{\tau} \ensuremath{\geq} 0"
+
+
+def test_captions_use_no_sign_that_latex_would_spell_out() -> None:
+    captions = (files("pipelines.report.templates") / "exhibits.yaml.j2").read_text(encoding="utf-8")
+    signs = {character for character in captions if ord(character) > 126}
+    assert "†" in signs
+    assert not [sign for sign in signs if "textbackslash" in tex_escape(sign)]
 
 
 @pytest.mark.parametrize(
