@@ -62,7 +62,7 @@ class DaskExecutor:
         self._futures: dict[str, Future] = {}
         self._tasks: dict[str, tuple[Mapping[str, Any], float]] = {}
         self._awaiting_retry: list[str] = []
-        self._retried: set[str] = set()
+        self._deaths: dict[str, list[str]] = {}
 
     def start(self, nodes: Sequence[Node], store: Store, emit: Emit) -> None:
         """Start workers, or connect to those of the scheduler and look whether they can do the work."""
@@ -72,7 +72,7 @@ class DaskExecutor:
             remedy = "Use a folder or an object store, or the serial executor."
             raise refusal("store", "a Dask run", "reachable by other processes", store.url, remedy)
         self._emit = emit
-        self._tasks, self._awaiting_retry, self._retried = {}, [], set()
+        self._tasks, self._awaiting_retry, self._deaths = {}, [], {}
         self._topic = f"universality-{uuid.uuid4().hex}"
         self._execute = workers.execute_on_worker
         n_cuda = sum(node.device == "cuda" for node in nodes)
@@ -110,7 +110,7 @@ class DaskExecutor:
         """One step per worker; on this machine also no more threads than cores, and memory for all."""
         if not running:
             return True
-        if self._awaiting_retry or self._retried.intersection(other.id for other in running):
+        if self._awaiting_retry or any(other.id in self._deaths for other in running):
             return False
         if self._scheduler is not None and time.monotonic() - self._counted > RECOUNT:
             self._count_slots()
@@ -161,20 +161,27 @@ class DaskExecutor:
             return outcomes
 
     def _settle(self, node_id: str, future: Future) -> Event | None:
-        """A future's outcome; None where its worker died for the first time, which gives it another try.
+        """A future's outcome; None where its worker died, and may have done so because of another step.
 
-        Dask blames every step that a dead worker had, also those that only waited there. So the second
-        try is alone: whoever dies then has itself to blame, and has all memory of the machine.
+        Dask blames every step that a dead worker had, also those that only waited there. So a further try is
+        alone: whoever dies then has itself to blame, and has all memory of the machine. A step has failed
+        once its second worker died that it shared with none.
         """
         del self._futures[node_id]
         outcome = _outcome(node_id, future)
-        if outcome.get("error_type") == "KilledWorker" and node_id not in self._retried:
-            self._retried.add(node_id)
-            self._awaiting_retry.append(node_id)
-            message = "its worker process died; it is tried once more, with nothing beside it"
-            self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})
-            return None
-        return outcome
+        if outcome.get("error_type") != "KilledWorker":
+            return outcome
+        self._deaths.setdefault(node_id, []).append(future.exception().last_worker.address)
+        if self._own_deaths(node_id) > 1:
+            return outcome
+        self._awaiting_retry.append(node_id)
+        message = "its worker process died; it is tried once more, with nothing beside it"
+        self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})
+        return None
+
+    def _own_deaths(self, node_id: str) -> int:
+        others = [place for other, places in self._deaths.items() if other != node_id for place in places]
+        return sum(place not in others for place in self._deaths[node_id])
 
     def stop(self) -> None:
         """Kill the workers started here; on an existing cluster cancel what is ours."""
