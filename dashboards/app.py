@@ -1,38 +1,28 @@
-"""The window: ``python -m streamlit run app.py -- --store URL``.
+"""The window's server: ``python -m streamlit run app.py -- --store URL``.
 
-Reads the store and never writes it. This script runs on every interaction, so it stays thin: which store, which
-run, which comparison, which page.
+Streamlit serves ``window.py`` behind :mod:`dashboards.gate`, whoever starts it and with whatever options.
 """
 
+import asyncio
+import webbrowser
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
+from streamlit import config
 
-from dashboards.navigation import SCREENS, file_of, icon_of
-from dashboards.start import arguments, foreign_rooms
-
-HERE = Path(__file__).parent
-
-
-def main() -> None:
-    """Draw the frame around the page that the address names."""
-    st.set_page_config(page_title="universality", page_icon=str(HERE / "static" / "favicon.png"), layout="wide")
-    strangers = foreign_rooms()
-    if strangers:
-        st.error(strangers)
-        st.stop()
-    from dashboards.frame import choose_view
-
-    st.html(HERE / "static" / "style.css")
-    first = next(iter(SCREENS))
-    page = st.navigation(
-        [
-            st.Page(file_of(name), title=screen.title, icon=icon_of(name), url_path=name, default=name == first)
-            for name, screen in SCREENS.items()
-        ]
-    )
-    choose_view(arguments().store, needs_run=page.url_path != "runs")
-    page.run()
+from dashboards.gate import OnlyThisMachine
 
 
-main()
+@asynccontextmanager
+async def _open_browser(_: st.App) -> AsyncIterator[None]:
+    """Unless the server is headless, open a browser once it listens, which is just after this."""
+    if not config.get_option("server.headless"):
+        address = f"http://127.0.0.1:{config.get_option('server.port')}"
+        asyncio.get_running_loop().call_later(0.5, webbrowser.open, address)
+    yield
+
+
+app = st.App(Path(__file__).with_name("window.py"), middleware=[Middleware(OnlyThisMachine)], lifespan=_open_browser)

@@ -37,8 +37,8 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless Chromium of this machine.
+def chromium(*more: str) -> Iterator[Browser]:
+    """A headless Chromium of this machine, with further arguments of its own.
 
     Raises:
         RuntimeError: playwright or Chromium is not installed.
@@ -51,7 +51,7 @@ def chromium() -> Iterator[Browser]:
     if path is None:
         raise RuntimeError("Chromium is not installed; install the package chromium of this system.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *more])
         try:
             yield browser
         finally:

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 import dashboards
 from storage import open_run
 
-APP = Path(dashboards.__file__).with_name("app.py")
+APP = Path(dashboards.__file__).with_name("window.py")
 CONTEXT = '<div class="uv-context">'
 BROKEN = "This part could not be drawn"
 #: Arguments of the smallest synthetic run.
@@ -24,7 +24,7 @@ manifest_scanner.scan_component_manifests = cache(manifest_scanner.scan_componen
 
 def visitor(url: str, monkeypatch) -> AppTest:
     """A visitor of a store who has opened no page yet."""
-    monkeypatch.setattr(sys, "argv", ["app.py", "--store", url])
+    monkeypatch.setattr(sys, "argv", ["window.py", "--store", url])
     return AppTest.from_file(APP, default_timeout=120)
 
 
