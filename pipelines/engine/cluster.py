@@ -171,7 +171,8 @@ class DaskExecutor:
         outcome = _outcome(node_id, future)
         if outcome.get("error_type") != "KilledWorker":
             return outcome
-        self._deaths.setdefault(node_id, []).append(future.exception().last_worker.address)
+        death: Any = future.exception()
+        self._deaths.setdefault(node_id, []).append(death.last_worker.address)
         if self._own_deaths(node_id) > 1:
             return outcome
         self._awaiting_retry.append(node_id)
