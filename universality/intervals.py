@@ -9,18 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
-from universality.correlation.inputs import (
-    Matrix,
-    as_csr,
-    check_same_rows,
-    is_dense,
-    latent_moments,
-    pivots,
-    shifted,
-)
+from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.pairs import check_pairs
 from universality.correlation.threads import blocks
 from universality.errors import require
+from universality.matrices import Matrix, aligned, as_csr, check_range, is_dense
 
 _PAIRS = 256
 
@@ -81,7 +74,7 @@ def resampled_correlations(
 
     Source: Efron 1979, with the document as the unit (Davison & Hinkley 1997, section 3.8).
     """
-    n = check_same_rows(A, B)
+    A, B, n = aligned(A, B)
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     documents = np.asarray(documents)
     fits = documents.shape == (n,)
@@ -106,6 +99,8 @@ SumsOf = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def _dense_sums(a: Matrix, b: Matrix, code: np.ndarray, n_documents: int) -> SumsOf:
     """Document by document, so that what is multiplied fits the cache; values are measured from the means."""
     left, right = np.asarray(a), np.asarray(b)
+    for x, where in ((left, "A"), (right, "B")):
+        check_range(x.min(axis=0, initial=0).astype(float), x.max(axis=0, initial=0).astype(float), where)
     means = [x.mean(axis=0, dtype=np.float64) for x in (left, right)]
     order = np.argsort(code, kind="stable")
     documents = np.split(order, np.searchsorted(code[order], np.arange(1, n_documents)))

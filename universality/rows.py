@@ -122,6 +122,11 @@ def encode_domains(domains: Any, names: Any = None) -> tuple[np.ndarray, tuple[s
     is_label = labels.ndim == 1 and labels.dtype.kind in "iuUSO"
     got, remedy = f"shape {labels.shape} of {labels.dtype}", "Give one label per row."
     require(is_label, "domains", "rows", "one-dimensional strings or integers", got, remedy)
+    if labels.dtype.kind == "O":
+        nameless = [label for label in labels if not isinstance(label, (str, int, np.integer))]
+        remedy = "Give every row a label, of text or an integer."
+        require(not nameless, "domains", "rows", "a label in each", repr(nameless[:1])[1:-1], remedy)
+    labels = np.char.decode(labels, "utf-8") if labels.dtype.kind == "S" else labels
     values, codes = np.unique(labels.astype(str) if labels.dtype.kind == "O" else labels, return_inverse=True)
     return codes.astype(np.int32), tuple(str(value) for value in values)
 

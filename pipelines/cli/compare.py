@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.cli.arrays import load_dense, load_matrix, load_rows
 from pipelines.cli.summary import print_summary
 from pipelines.cli.terminal import console, print_json, say
 from universality.errors import refusal
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import networkx as nx
     import numpy as np
     import pandas as pd
-    import scipy.sparse as sp
 
 
 @dataclass(frozen=True)
@@ -152,79 +152,6 @@ def model_names(files: list[Path], names: str | None) -> list[str]:
         constraint = f"{len(files)} different ones"
         raise refusal("names", "compare", constraint, ", ".join(model_ids), "Give --names A,B,…")
     return model_ids
-
-
-def load_matrix(path: Path) -> sp.csr_array:
-    """One model's activations, (rows, latents): scipy sparse ``.npz``, or a dense ``.npy`` or ``.npz``.
-
-    Raises:
-        InputError: no such file, pickled content, another format, or not two-dimensional.
-    """
-    import numpy as np
-    import scipy.sparse as sp
-
-    opened = _open(path)
-    if not isinstance(opened, np.ndarray) and {"format", "shape"} <= set(opened.files):
-        return sp.csr_array(sp.load_npz(path))
-    return sp.csr_array(load_dense(path))
-
-
-def load_dense(path: Path) -> np.ndarray:
-    """A dense matrix: ``.npy``, or the only array of an ``.npz``.
-
-    Raises:
-        InputError: no such file, pickled content, several arrays, or not two-dimensional.
-    """
-    import numpy as np
-
-    opened = _open(path)
-    if not isinstance(opened, np.ndarray):
-        if len(opened.files) != 1:
-            constraint = "one, or those of scipy.sparse.save_npz"
-            raise refusal("arrays", path.name, constraint, opened.files, "Save one matrix.")
-        opened = _member(opened, opened.files[0], path)
-    if opened.ndim != 2:
-        constraint = "two-dimensional (rows, columns)"
-        raise refusal("array", path.name, constraint, opened.shape, "Reshape and save it again.")
-    return opened
-
-
-def load_rows(path: Path, what: str) -> np.ndarray:
-    """One value for each row; text becomes codes in the order of the alphabet, but for domains, which keep it.
-
-    Raises:
-        InputError: no such file, pickled content, or not one-dimensional.
-    """
-    import numpy as np
-
-    opened = _open(path)
-    if not isinstance(opened, np.ndarray):
-        opened = _member(opened, opened.files[0], path)
-    if opened.ndim != 1:
-        got = f"shape {opened.shape}"
-        raise refusal(f"--{what}", path.name, "one value for each row", got, "Save a 1-d array.")
-    if opened.dtype.kind in "US" and what != "domains":
-        return np.unique(opened, return_inverse=True)[1]
-    return opened
-
-
-def _open(path: Path) -> Any:
-    import numpy as np
-
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise refusal("file", "compare", "there", str(path), "Check the path.") from None
-    except (ValueError, OSError, EOFError) as error:
-        constraint, remedy = "a .npy or .npz without pickles", "Save it with numpy or scipy."
-        raise refusal("content", path.name, constraint, str(error), remedy) from None
-
-
-def _member(archive: Any, name: str, path: Path) -> np.ndarray:
-    try:
-        return archive[name]
-    except ValueError as error:  # an object array: it would have to be unpickled
-        raise refusal(f"array {name!r}", path.name, "numbers", str(error), "Save a numeric array.") from None
 
 
 def write_comparison(comparison: Any, out: Path) -> list[Path]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy import sparse
 
 from universality.compare.marks import ScatteredDocuments
 from universality.errors import require
+from universality.matrices import LARGEST, as_csr, as_dense
 from universality.rows import Rows, split_documents
 
 
@@ -65,7 +66,7 @@ def checked_matrices(matrices: Mapping[str, Any], what: str, n_rows: int | None 
         CSR by id, float32 or float64 values, sorted indices, no stored zeros.
 
     Raises:
-        InputError: not sparse, not finite, other rows, or not numbers.
+        InputError: not sparse, other rows, or what :func:`universality.matrices.as_csr` refuses.
     """
     out = {}
     for name, given in matrices.items():
@@ -73,21 +74,10 @@ def checked_matrices(matrices: Mapping[str, Any], what: str, n_rows: int | None 
         is_sparse = sparse.issparse(given) and getattr(given, "ndim", 0) == 2
         remedy = "Wrap dense activations in scipy.sparse.csr_matrix."
         require(is_sparse, where, "compare", "a scipy sparse matrix", type(given).__name__, remedy)
-        matrix = cast(sparse.csr_matrix, given)  # any sparse format: they share what follows
-        n_rows = matrix.shape[0] if n_rows is None else n_rows
+        csr = sparse.csr_matrix(as_csr(given, where))
+        n_rows = csr.shape[0] if n_rows is None else n_rows
         remedy = "Every model reads the same rows in the same order."
-        require(matrix.shape[0] == n_rows, "number of rows", where, str(n_rows), matrix.shape[0], remedy)
-        is_real = matrix.dtype.kind in "fiub"
-        require(is_real, "values", where, "real numbers", str(matrix.dtype), "Give real activations.")
-        csr = sparse.csr_matrix(matrix)
-        if csr.dtype not in (np.float32, np.float64):
-            csr = csr.astype(np.float64)
-        bad = int(np.count_nonzero(~np.isfinite(csr.data)))
-        require(not bad, "every value", where, "finite", f"{bad} NaN or infinite", "Replace or drop them.")
-        if not csr.has_canonical_format or not csr.data.all():
-            csr = csr.copy()
-            csr.sum_duplicates()
-            csr.eliminate_zeros()
+        require(csr.shape[0] == n_rows, "number of rows", where, str(n_rows), csr.shape[0], remedy)
         out[str(name)] = csr
     return out
 
@@ -118,18 +108,24 @@ def checked_raw(raw: Mapping[str, Any] | None, what: str, names: tuple[str, ...]
         InputError: an unknown id, another shape, or values that are not finite.
     """
     out = {}
-    for name, array in (raw or {}).items():
+    for name, given in (raw or {}).items():
         where = f"{what}[{name!r}]"
         require(name in names, "names", what, f"among {', '.join(names)}", name, "Use the ids of the models.")
-        shape = getattr(array, "shape", None)
-        fits = shape is not None and len(shape) == 2 and shape[0] == n_rows
-        remedy = "Give the activations behind the latents, one row per token."
-        require(fits, "shape", where, f"({n_rows}, d_in)", shape, remedy)
-        for first in range(0, n_rows, 65_536):
-            finite = np.isfinite(np.asarray(array[first : first + 65_536])).all()
-            require(finite, "every value", where, "finite", "NaN or inf", "Replace or drop them.")
-        out[str(name)] = array
+        array = as_dense(given, where)
+        fits, remedy = array.shape[:1] == (n_rows,), "Give the activations behind the latents, one row per token."
+        require(fits, "shape", where, f"({n_rows}, d_in)", array.shape, remedy)
+        out[str(name)] = _finite(array, where)
     return out
+
+
+def _finite(array: np.ndarray, where: str) -> np.ndarray:
+    """A two-dimensional array as it is, once every value is seen to be finite and of a magnitude with a square."""
+    require(len(array.shape) == 2, "shape", where, "two-dimensional", array.shape, "Reshape it.")
+    for first in range(0, array.shape[0], 65_536):
+        block = np.asarray(array[first : first + 65_536])
+        fits = np.isfinite(block).all() and np.abs(block).max(initial=0) <= LARGEST
+        require(fits, "every value", where, f"finite, of at most {LARGEST:g}", "others", "Replace or drop them.")
+    return array
 
 
 def checked_weights(
@@ -146,6 +142,8 @@ def checked_weights(
         remedy = "Use the ids of the models and their replicates."
         require(name in acts, "names", "weights", f"among {', '.join(acts)}", name, remedy)
         decoder, encoder = value if isinstance(value, tuple) else (value, None)
+        decoder = _finite(as_dense(decoder, where), where)
+        encoder = None if encoder is None else _finite(as_dense(encoder, where), where)
         width = raw[name].shape[1] if name in raw else "d_in"
         shape, n_latents = np.shape(decoder), acts[name].shape[1]
         fits = len(shape) == 2 and shape[0] == n_latents and width in (shape[1], "d_in")
@@ -170,9 +168,11 @@ def checked_logits(
         InputError: an unknown id, another shape, another width than the decoder's, unequal vocabularies, or a next
             token outside.
     """
-    sizes = {}
+    sizes, out = {}, {}
     for name, array in (logits or {}).items():
-        where, shape = f"logits[{name!r}]", np.shape(array)
+        where = f"logits[{name!r}]"
+        out[name] = _finite(as_dense(array, where), where)
+        shape = out[name].shape
         require(
             name in models,
             "names",
@@ -181,8 +181,6 @@ def checked_logits(
             name,
             "Use the ids of the models.",
         )
-        remedy = "Give the linear map from the raw activations to the logits."
-        require(len(shape) == 2, "shape", where, "(d_in, d_vocab)", shape, remedy)
         width = weights[name][0].shape[1] if name in weights else shape[0]
         remedy = "Give the map from the activations that the dictionary reads and writes."
         require(shape[0] == width, "d_in", where, f"{width}, as its decoder", shape[0], remedy)
@@ -193,7 +191,7 @@ def checked_logits(
     largest = -1 if rows.next_tokens is None else int(rows.next_tokens.max())
     fits = d_vocab is None or largest < d_vocab
     require(fits, "next_tokens", "rows", f"below d_vocab {d_vocab}", largest, "Give ids of the same vocabulary.")
-    return dict(logits or {})
+    return out
 
 
 def checked_names(models: tuple[str, ...], replicates: tuple[str, ...], untrained: tuple[str, ...]) -> None:

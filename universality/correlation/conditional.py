@@ -6,18 +6,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from universality.correlation.inputs import (
-    Matrix,
-    as_csr,
-    check_same_rows,
-    is_dense,
-    latent_moments,
-    pivots,
-    shifted,
-)
+from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.pairs import check_pairs, pair_products
 from universality.correlation.threads import blocks
 from universality.errors import require
+from universality.matrices import Matrix, aligned, as_csr, is_dense
 
 # A latent of whose variance less than this is left is explained completely: what remains is rounding.
 _EXPLAINED = 1e-9
@@ -126,7 +119,7 @@ def conditional_correlation(
 
     Source: ours (Frisch–Waugh–Lovell for two sets of dummies).
     """
-    n = check_same_rows(A, B)
+    A, B, n = aligned(A, B)
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     groups = _Groups(n, tokens, positions)
     if is_dense(A) and is_dense(B):

@@ -1,82 +1,20 @@
-"""What every correlation starts from: validated matrices, exact column moments, pivots.
+"""What every correlation starts from: exact column moments, pivots.
 
 A latent is *alive* here when its correlation is defined: it fires somewhere and is not constant. For all
 others r is 0 by definition, never NaN.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from numba import njit
 from scipy import sparse
 
-from universality.errors import require
-
-# A canonical scipy CSR array; scipy ships no types.
-Csr = Any
-
-
-class Matrix(Protocol):
-    """A real matrix (n_rows, n_latents): scipy sparse of any format, numpy array or memory map."""
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """Rows and latents."""
-        ...
-
+from universality.matrices import Csr, Matrix, aligned, as_csr
 
 # A latent whose raw second moment is 16 times its centred one fires almost always, around a mean far from 0.
 # Measured from its mean instead, every later subtraction keeps its digits (r does not change).
 _FAR_FROM_ZERO = 16.0
-
-
-def is_dense(matrix: Matrix) -> TypeGuard[np.ndarray]:
-    """Whether a matrix is a dense array (or memory map), not a scipy sparse one."""
-    return not sparse.issparse(matrix)
-
-
-def as_csr(matrix: Matrix, where: str) -> Csr:
-    """Validate a matrix and return it as canonical CSR without stored zeros; the input stays as it is.
-
-    Args:
-        matrix: scipy sparse or dense, shape (n_rows, n_latents), real and finite.
-        where: how to call it in an error.
-
-    Returns:
-        CSR with float32 values (float64 if the input has them), sorted indices, no duplicates, no zeros.
-
-    Raises:
-        InputError: not two-dimensional, or not finite; replace or drop the offending rows.
-    """
-    remedy = "Pass a two-dimensional matrix."
-    require(len(matrix.shape) == 2, "shape", where, "(n_rows, n_latents)", matrix.shape, remedy)
-    content: Any = np.asarray(matrix) if is_dense(matrix) else matrix
-    if content.dtype == np.float16:  # unknown to scipy.sparse
-        content = content.astype(np.float32)
-    csr: Csr = sparse.csr_array(content)
-    is_real = csr.dtype.kind in "bfiu"
-    require(is_real, "type", where, "real numbers", csr.dtype, "Convert the values first.")
-    if csr.dtype not in (np.float32, np.float64):
-        csr = csr.astype(np.float32 if csr.dtype.itemsize < 4 else np.float64)
-    bad = int(np.count_nonzero(~np.isfinite(csr.data)))
-    require(not bad, "every value", where, "finite", f"{bad} NaN or infinite values", "Replace or drop them.")
-    if not csr.has_canonical_format or (csr.nnz and not csr.data.all()):
-        csr = csr.copy()
-        csr.sum_duplicates()
-        csr.eliminate_zeros()
-    return csr
-
-
-def check_same_rows(a: Matrix, b: Matrix) -> int:
-    """Return the common number of rows of two matrices.
-
-    Raises:
-        InputError: the row counts differ; both sides must hold the same tokens in the same order.
-    """
-    same, remedy = a.shape[0] == b.shape[0], "Pass activations of the same tokens in the same order."
-    require(same, "number of rows", "B", f"{a.shape[0]}, the number of rows of A", b.shape[0], remedy)
-    return int(a.shape[0])
 
 
 @njit(nogil=True, cache=True)
@@ -192,7 +130,8 @@ def correlation_matrix(A: Matrix, B: Matrix) -> np.ndarray:
     Raises:
         InputError: different rows, or not finite.
     """
-    n = max(check_same_rows(A, B), 1)
+    A, B, n_rows = aligned(A, B)
+    n = max(n_rows, 1)
     a, b = (as_csr(matrix, where).astype(np.float64) for matrix, where in ((A, "A"), (B, "B")))
     totals, scales = [], []
     for matrix in (a, b):

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from universality.correlation import top_lists as lists
-from universality.correlation.inputs import check_same_rows
 from universality.correlation.threads import blocks
 from universality.correlation.top import TopSimilarity, from_lists
 from universality.errors import require
+from universality.matrices import aligned, check_range
 
 _ROWS, _COLUMNS = 4096, 2048
 
@@ -32,22 +32,22 @@ class DenseMoments:
 
 
 def dense_moments(x: np.ndarray, where: str = "X") -> DenseMoments:
-    """Two passes over row blocks, float64, centred.
+    """Two passes over the row blocks of what :func:`universality.matrices.aligned` gave, float64, centred.
 
     Raises:
-        InputError: not two-dimensional, or not finite.
+        InputError: not finite, or of a magnitude whose squares leave float64.
     """
-    require(len(x.shape) == 2, "shape", where, "(n_rows, d)", x.shape, "Pass a two-dimensional array.")
     n, d = x.shape
     total, square, count = np.zeros(d), np.zeros(d), np.zeros(d, dtype=np.int64)
     low, high = np.full(d, np.inf), np.full(d, -np.inf)
     for first, last in blocks(n, _ROWS):
         block = np.asarray(x[first:last], np.float64)
-        total += block.sum(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused below
+            total += block.sum(axis=0)
         count += np.count_nonzero(block, axis=0)
         low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
-    finite = np.isfinite(total).all()
-    require(finite, "every value", where, "finite", "NaN or infinite values", "Replace or drop them.")
+    if n:
+        check_range(low, high, where)
     mean = total / max(n, 1)
     for first, last in blocks(n, _ROWS):
         square += ((np.asarray(x[first:last], np.float64) - mean) ** 2).sum(axis=0)
@@ -85,7 +85,7 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
         InputError: different rows, not finite, or ``top < 1``.
     """
     require(top >= 1, "top", "correlate_dense", ">= 1", top, "Ask for at least one candidate.")
-    n = check_same_rows(X, Y)
+    X, Y, n = aligned(X, Y)
     mx, my = dense_moments(X, "X"), dense_moments(Y, "Y")
     ids_x, ids_y = np.flatnonzero(mx.alive), np.flatnonzero(my.alive)
     lists_x, lists_y = lists.empty_lists(mx.alive.size, top), lists.empty_lists(my.alive.size, top)

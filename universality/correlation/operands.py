@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 
-from universality.correlation.inputs import Matrix, as_csr, check_same_rows, latent_moments, pivots, shifted
+from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
+from universality.matrices import Matrix, aligned, as_csr
 
 _RANGES = 512
 
@@ -90,7 +91,7 @@ class KernelOperand:
 
 def operands(a: Matrix, b: Matrix) -> tuple[KernelOperand, KernelOperand]:
     """Validate and lay out both sides; see :class:`KernelOperand`."""
-    check_same_rows(a, b)
+    a, b, _ = aligned(a, b)
     return KernelOperand(a, "A"), KernelOperand(b, "B")
 
 

@@ -5,17 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from universality.correlation.inputs import (
-    Matrix,
-    as_csr,
-    check_same_rows,
-    is_dense,
-    latent_moments,
-    pivots,
-    shifted,
-)
+from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.errors import require
+from universality.matrices import Matrix, aligned, as_csr, is_dense
 
 _ROWS_PER_BLOCK = 8192
 
@@ -128,7 +121,7 @@ def correlate_pairs(
     Raises:
         InputError: different rows, or indices out of range.
     """
-    n = check_same_rows(A, B)
+    A, B, n = aligned(A, B)
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     if is_dense(A) and is_dense(B):
         return _dense_pairs(A, B, ia, ib)

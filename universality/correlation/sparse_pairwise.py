@@ -6,7 +6,6 @@ import numpy as np
 
 from universality.correlation import kernels
 from universality.correlation import top_lists as lists
-from universality.correlation.inputs import Matrix, check_same_rows, is_dense
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
 from universality.correlation.list_filling import exact_lists, fill_lists
 from universality.correlation.operands import KernelOperand, operands, padding, scratch, work_ranges
@@ -14,6 +13,7 @@ from universality.correlation.threads import n_threads, over_blocks
 from universality.correlation.top import TopSimilarity, from_lists
 from universality.correlation.top_lists import Lists
 from universality.errors import require
+from universality.matrices import Matrix, aligned, is_dense
 
 _PAIRS_AT_ONCE = 1 << 20
 _PAIRS_KEPT = 1 << 24  # what a search remembers of the one before
@@ -43,6 +43,7 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
     Source: definition in Bricken et al. 2023, section "Universality"; algorithm ours.
     """
     require(top >= 1, "top", "correlate", ">= 1", top, "Ask for at least one candidate.")
+    A, B, _ = aligned(A, B)
     if is_dense(A) and is_dense(B):
         from universality.correlation.neurons import correlate_dense
 
@@ -90,10 +91,10 @@ def correlation_maxima(
     Raises:
         InputError: different rows, or not finite.
     """
+    A, B, _ = aligned(A, B)
     if is_dense(A) and is_dense(B):
         from universality.correlation.neurons import dense_moments, maxima_dense
 
-        check_same_rows(A, B)
         moments = dense_moments(A, "A"), dense_moments(B, "B")
         return lambda rows: maxima_dense(A, B, *moments, rows)
     left, right = operands(A, B)

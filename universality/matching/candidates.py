@@ -6,6 +6,7 @@ import numpy as np
 
 from universality.correlation.top import TopSimilarity
 from universality.errors import require
+from universality.matrices import as_dense, is_dense
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,16 @@ def candidates(similarity: TopSimilarity | np.ndarray, unmatched: float) -> Cand
     finite = np.isfinite(unmatched)
     require(finite, "unmatched", "match", "finite", unmatched, "0 lets every r > 0 compete.")
     if isinstance(similarity, TopSimilarity):
+        _check(similarity)
         n_a, n_b, top = similarity.n_a, similarity.n_b, similarity.top
         at_a, at_b, value = similarity.indices_a, similarity.indices_b, similarity.r
         ceiling_a, ceiling_b = similarity.cutoff_a - unmatched, similarity.cutoff_b - unmatched
         worth = value > unmatched
         at_a, at_b, value = at_a[worth], at_b[worth], value[worth]
     else:
-        matrix = np.asarray(similarity, dtype=np.float64)
+        remedy = "Give a dense matrix, or what correlate returns."
+        require(is_dense(similarity), "similarity", "match", "a numpy array", type(similarity).__name__, remedy)
+        matrix = np.asarray(as_dense(similarity, "similarity"), dtype=np.float64)
         fits, got = matrix.ndim == 2 and np.isfinite(matrix).all(), f"shape {matrix.shape}"
         remedy = "Put 0 where a similarity is undefined."
         require(fits, "similarity", "match", "a finite (n_a, n_b) matrix", got, remedy)
@@ -65,6 +69,23 @@ def candidates(similarity: TopSimilarity | np.ndarray, unmatched: float) -> Cand
     indptr = np.concatenate([[0], np.cumsum(np.bincount(at_a, minlength=n_a))]).astype(np.int64)
     partner = at_b.astype(np.int32)
     return Candidates(n_a, n_b, top, indptr, partner, value - unmatched, ceiling_a, ceiling_b, unmatched)
+
+
+def _check(similarity: TopSimilarity) -> None:
+    """What follows reads and writes where its indices point.
+
+    Raises:
+        InputError: arrays of unequal length, latents that there are not, or r that are not finite.
+    """
+    at_a, at_b, r = similarity.indices_a, similarity.indices_b, similarity.r
+    remedy = "Take it from correlate, or from_arrays of what it gave."
+    sizes = {np.shape(part) for part in (at_a, at_b, r)}
+    require(len(sizes) == 1, "indices_a, indices_b and r", "similarity", "of one length", sorted(sizes), remedy)
+    for name, index, size in (("indices_a", at_a, similarity.n_a), ("indices_b", at_b, similarity.n_b)):
+        fits = not len(index) or (index.min() >= 0 and index.max() < size)
+        got = "none" if fits else f"{index.min()}..{index.max()}"
+        require(fits, name, "similarity", f"in 0..{size - 1}", got, remedy)
+    require(np.isfinite(r).all(), "r", "similarity", "finite", "NaN or infinite values", remedy)
 
 
 def missing_excess(graph: Candidates, duals_a: np.ndarray, duals_b: np.ndarray) -> np.ndarray:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from universality.correlation.inputs import Matrix, check_same_rows
 from universality.correlation.sparse_pairwise import correlation_maxima
 from universality.errors import require
+from universality.matrices import Matrix, aligned
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def shift_null(
 
     Source: ours; a maximum-statistic null as in Westfall & Young 1993.
     """
-    n = check_same_rows(A, B)
+    A, B, n = aligned(A, B)
     documents = _labels(documents, n, "documents")
     kinds = [documents] if sources is None else [_labels(sources, n, "sources"), documents]
     order = np.lexsort([_first_appearance(labels) for labels in reversed(kinds)])

@@ -42,6 +42,49 @@ def test_what_cannot_be_a_matrix_is_refused_in_words(tmp_path):
         compare.load_matrix(tmp_path / "two.npz")
 
 
+@pytest.mark.parametrize("kind", [np.float16, ">f8", np.int8, bool])
+def test_numbers_of_every_width_and_order_are_the_numbers(tmp_path, kind):
+    np.save(tmp_path / "m.npy", MATRIX.toarray().astype(kind))
+    found = compare.load_matrix(tmp_path / "m.npy")
+    np.testing.assert_array_equal(found.toarray(), MATRIX.toarray().astype(kind).astype(float))
+
+
+@pytest.mark.parametrize(
+    "load", [compare.load_matrix, compare.load_dense, lambda path: compare.load_rows(path, "tokens")]
+)
+def test_a_file_cut_anywhere_is_refused_by_its_name(tmp_path, load):
+    np.save(tmp_path / "a.npy", np.arange(40.0).reshape(8, 5))
+    sp.save_npz(tmp_path / "a.npz", MATRIX)
+    for name in ("a.npy", "a.npz"):
+        whole = (tmp_path / name).read_bytes()
+        for size in range(0, len(whole), 7):
+            (tmp_path / f"cut-{name}").write_bytes(whole[:size])
+            with pytest.raises(InputError, match=f"cut-{name} must be a whole"):
+                load(tmp_path / f"cut-{name}")
+
+
+def test_indices_outside_the_shape_are_refused_by_the_file(tmp_path):
+    made = sp.csr_array(np.eye(4))
+    made.indices += 1
+    sp.save_npz(tmp_path / "onebased.npz", made)
+    with pytest.raises(InputError, match=r"column index of onebased.npz must be below 4.* got 4"):
+        compare.load_matrix(tmp_path / "onebased.npz")
+
+
+def test_one_archive_may_hold_every_row_array(tmp_path):
+    path = tmp_path / "rows.npz"
+    np.savez(path, tokens=np.array([7, 8, 9]), documents=np.array([0, 0, 1]))
+    np.testing.assert_array_equal(compare.load_rows(path, "documents"), [0, 0, 1])
+    np.testing.assert_array_equal(compare.load_rows(path, "tokens"), [7, 8, 9])
+    with pytest.raises(InputError, match="one called 'sources'"):
+        compare.load_rows(path, "sources")
+    np.savez(path, tokens=np.array([7, 8, 9]))
+    with pytest.raises(InputError, match="one called 'documents'"):
+        compare.load_rows(path, "documents")
+    np.savez(path, np.array([4, 4, 5]))
+    np.testing.assert_array_equal(compare.load_rows(path, "documents"), [4, 4, 5])
+
+
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
 def test_pickles_are_never_opened(tmp_path, suffix):
     class Evil:

@@ -6,7 +6,8 @@ import numpy as np
 from random_latents import latents, pearson
 from scipy import sparse
 
-from universality.correlation.inputs import as_csr, correlation_matrix, latent_moments, pivots
+from universality.correlation.inputs import correlation_matrix, latent_moments, pivots
+from universality.matrices import as_csr
 
 
 def test_the_matrix_equals_numpy():

@@ -1,0 +1,22 @@
+"""What every test of a border shares: how many inputs, and the one way in which something may be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+
+from universality.errors import UniversalityError
+
+#: Inputs of `make test`, and of `make test-slow`.
+quick = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+at_length = settings(deadline=None, max_examples=10_000, suppress_health_check=list(HealthCheck))
+
+
+def outcome(act: Callable[[], Any]) -> tuple[Any, str | None]:
+    """What an act gives, or the one sentence in which it refuses; any other exception goes through."""
+    try:
+        return act(), None
+    except UniversalityError as error:
+        return None, str(error)
