@@ -13,7 +13,7 @@ from typing import Any
 import streamlit as st
 
 from results.stored_comparison import StoredComparison, comparisons_of
-from storage import Run, RunMissing, Store, StoreError, open_store
+from storage import Run, RunCorrupt, Store, open_store
 
 #: Rows of a table that a screen sends to the browser at once; more are counted, not sent.
 MAX_ROWS = 5_000
@@ -30,26 +30,8 @@ def list_runs(url: str) -> tuple[list[Run], list[str]]:
 
     Read afresh on every call, because runs appear and grow.
     """
-    store = open_cached_store(url)
-    try:
-        return store.runs()[::-1], []
-    except StoreError:
-        return _one_by_one(store)
-
-
-def _one_by_one(store: Store) -> tuple[list[Run], list[str]]:
-    """Runs where at least one record cannot be read."""
-    readable: list[tuple[float, Run]] = []
-    damaged: list[str] = []
-    for name in store.files.names("runs"):
-        try:
-            run = store.run(name)
-            readable.append((float(run.record["created"]), run))
-        except RunMissing:
-            continue
-        except (StoreError, KeyError, TypeError, ValueError):
-            damaged.append(name)
-    return [run for _, run in sorted(readable, key=lambda item: item[0], reverse=True)], damaged
+    damaged: dict[str, RunCorrupt] = {}
+    return open_cached_store(url).runs(damaged)[::-1], sorted(damaged)
 
 
 def stamp_of(record: Mapping[str, Any]) -> str:
@@ -77,8 +59,9 @@ def get_view(url: str, run: Run, comparison: str | None = None) -> View:
 
     Its record is as of now; what has been read stays as long as the stamp does.
     """
-    record, listed = run.record, comparisons_of(run.record)
-    view = View(url, run, comparison if comparison in listed else listed[0], {**record, "status": run.status})
+    record = run.observed
+    listed = comparisons_of(record)
+    view = View(url, run, comparison if comparison in listed else listed[0], record)
     view.memory = _memory(view)
     return view
 

@@ -127,13 +127,13 @@ class StoredComparison:
     Attributes:
         run: the run; only read.
         comparison: id of the comparison.
-        record: the run's record as it was when this was made.
+        record: the run's record as the store bore it out when this was made.
         memory: values read so far, by the function that reads them.
     """
 
     def __init__(self, run: Run, comparison: str, record: Mapping[str, Any] | None = None) -> None:
         self.run, self.comparison = run, comparison
-        self.record = run.record if record is None else record
+        self.record = run.observed if record is None else record
         self.memory: dict[Any, Any] = {}
 
     @property
@@ -275,7 +275,7 @@ class StoredComparison:
         import pandas as pd
         import pyarrow.parquet as pq
 
-        prefix, nodes = evidence_node(self.comparison, ""), self.run.record["nodes"]
+        prefix, nodes = evidence_node(self.comparison, ""), self.run.observed["nodes"]
         models = [node.removeprefix(prefix) for node in self.run.nodes(prefix) if nodes[node].get("status") == "done"]
         if not models:
             raise TableMissing("No step that gathers contexts has finished.")

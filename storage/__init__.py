@@ -8,9 +8,12 @@ from storage.artifact import Artifact
 from storage.checkpoint import Checkpoint
 from storage.errors import (
     ArtifactCorrupt,
+    ArtifactGone,
     ArtifactMissing,
     InvalidName,
+    NotAStore,
     QueryError,
+    RunCorrupt,
     RunExists,
     RunLocked,
     RunMissing,
@@ -26,8 +29,8 @@ from storage.verification import Problem
 from storage.writer import ArtifactWriter
 
 __all__ = [
-    "Artifact", "ArtifactCorrupt", "ArtifactMissing", "ArtifactWriter", "Checkpoint", "GcResult", "Holder",
-    "InvalidName", "Problem", "QueryError", "Run", "RunExists", "RunLocked", "RunMissing", "Store", "StoreError",
-    "TableMissing",
+    "Artifact", "ArtifactCorrupt", "ArtifactGone", "ArtifactMissing", "ArtifactWriter", "Checkpoint", "GcResult",
+    "Holder", "InvalidName", "NotAStore", "Problem", "QueryError", "Run", "RunCorrupt", "RunExists", "RunLocked",
+    "RunMissing", "Store", "StoreError", "TableMissing",
     "artifact_key", "canonical_json", "open_run", "open_store",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Collection
 
@@ -11,6 +12,15 @@ from storage.manifest import MANIFEST
 
 #: Seconds after which a nameless leftover, or an attempt from another machine, counts as abandoned.
 GRACE = 24 * 3600.0
+#: Names of what writers put there: an attempt at an artifact and its owner, a single write, a removal.
+_NAMES = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9_-]{0,127}\.[0-9a-f]{12}(\.json)?|_(write|removed)\.[0-9a-f]{8}-\d+-\d+\.[0-9a-f]{12})"
+)
+
+
+def is_temporary_name(name: str) -> bool:
+    """Whether a writer of ours gives such names in the folder of what is being written."""
+    return _NAMES.fullmatch(name) is not None
 
 
 def drop_dead_attempts(
@@ -59,6 +69,8 @@ def live_attempts(files: LocalFiles | RemoteFiles) -> set[str]:
 
 
 def _is_abandoned(files: LocalFiles | RemoteFiles, token: str, patience: float) -> bool:
+    if not is_temporary_name(token):  # not ours to judge
+        return False
     if token.startswith("_"):  # a single write or a removal
         changed = files.modified(f"{TEMPORARY}/{token}")
         owner = token.split(".")[1]

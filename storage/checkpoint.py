@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from storage.files import LocalFiles, RemoteFiles
@@ -14,15 +15,27 @@ if TYPE_CHECKING:
     import numpy as np
 
 CHECKPOINTS = "checkpoints"
+#: How the file begins: length of the header, then the metadata that no other program writes so.
+_START = re.compile(rb"(?s).{8}\s*\{\s*\"__metadata__\"\s*:\s*\{\s*\"(meta|digest)\"")
 
 _log = logging.getLogger(__name__)
+
+
+def is_checkpoint(files: LocalFiles | RemoteFiles, name: str) -> bool:
+    """Whether the file of this name in the folder of checkpoints is one that :meth:`Checkpoint.save` wrote."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.safetensors", name):
+        return False
+    return _START.match(files.read(f"{CHECKPOINTS}/{name}", most=64)) is not None
 
 
 class Checkpoint:
     """The one checkpoint of an artifact to be; made by ``store.checkpoint(key)``."""
 
-    def __init__(self, files: LocalFiles | RemoteFiles, key: str) -> None:
+    def __init__(
+        self, files: LocalFiles | RemoteFiles, key: str, before_write: Callable[[], None] = lambda: None
+    ) -> None:
         self.key = check_key(key)
+        self._before_write = before_write
         self._files = files
         self._path = f"{CHECKPOINTS}/{key}.safetensors"
 
@@ -35,6 +48,7 @@ class Checkpoint:
         """
         from storage.arrays import pack_tensors
 
+        self._before_write()
         text = json.dumps(plain(meta, "meta", non_finite="keep"), ensure_ascii=True)
         self._files.write(self._path, pack_tensors(arrays, f"checkpoint {self.key}", text))
 

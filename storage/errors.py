@@ -36,6 +36,10 @@ class ArtifactMissing(StoreError, LookupError):
     """No such artifact, or no such entry in it."""
 
 
+class ArtifactGone(ArtifactMissing):
+    """The artifact of a step that had finished is not there any more."""
+
+
 class TableMissing(StoreError, LookupError):
     """No finished artifact of the run has this table or column."""
 
@@ -46,6 +50,14 @@ class QueryError(StoreError, ValueError):
 
 class RunMissing(StoreError, LookupError):
     """No such run in the store."""
+
+
+class RunCorrupt(StoreError, ValueError):
+    """The record of a run is not what was written."""
+
+
+class NotAStore(StoreError, ValueError):
+    """A place that is no store, where one is needed, or cannot become one."""
 
 
 class RunExists(StoreError, FileExistsError):

@@ -32,8 +32,8 @@ class Files(Protocol):
     #: True for a folder of this machine's file system.
     is_local: bool
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a file. Raises FileNotFoundError."""
+    def read(self, path: str, most: int | None = None) -> bytes:
+        """All bytes of a file, or so many from its start. Raises FileNotFoundError."""
         ...
 
     def exists(self, path: str) -> bool:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage.attempts import drop_dead_attempts, live_attempts
-from storage.checkpoint import CHECKPOINTS
-from storage.errors import StoreError
+from storage.checkpoint import CHECKPOINTS, is_checkpoint
+from storage.errors import ArtifactCorrupt, InvalidName, StoreError
 from storage.files import LocalFiles, cache_folder
+from storage.marker import require_store
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -38,12 +39,19 @@ class GcResult:
 def gc(store: Store, *, dry_run: bool = False) -> GcResult:
     """Remove artifacts of no run, attempts of dead writers, and checkpoints of nothing.
 
-    A checkpoint stays while its artifact is missing and a run, or a living writer, needs it.
+    A checkpoint stays while its artifact is missing and a run, or a living writer, needs it. What does not show that
+    this program wrote it stays too: an artifact whose manifest is none, files of other names.
+
+    Raises:
+        NotAStore: the place is no store.
+        RunCorrupt: the record of a run cannot be read, so nobody knows what it needs.
     """
     files = store.files
+    require_store(files)
     needed = _needed_keys(store)
     keys = store.keys()
-    sizes = {key: sum(files.walk(f"artifacts/{key}").values()) for key in keys if key not in needed}
+    unused = [key for key in keys if key not in needed and _is_ours(store, key)]
+    sizes = {key: sum(files.walk(f"artifacts/{key}").values()) for key in unused}
     removed = {key: n for key, n in sizes.items() if dry_run or _remove(store, key)}
     leftovers = dict(drop_dead_attempts(files, leased=_leased(store), dry_run=dry_run))
     if not isinstance(files, LocalFiles):
@@ -55,6 +63,14 @@ def gc(store: Store, *, dry_run: bool = False) -> GcResult:
         tuple(sorted(set(keys) - set(removed))),
         sum(removed.values()) + sum(leftovers.values()),
     )
+
+
+def _is_ours(store: Store, key: str) -> bool:
+    try:
+        store.get(key)
+    except (ArtifactCorrupt, InvalidName):
+        return False
+    return True
 
 
 def _needed_keys(store: Store) -> set[str]:
@@ -97,7 +113,9 @@ def _drop_checkpoints(store: Store, dry_run: bool) -> dict[str, int]:
     needed = _needed_keys(store) | live_attempts(files)
     dropped = {}
     for name, n_bytes in files.walk(CHECKPOINTS).items():
-        key = name.partition(".")[0]
+        key = name.removesuffix(".safetensors")
+        if not is_checkpoint(files, name):
+            continue
         if key not in needed or store.has(key):
             dropped[f"{CHECKPOINTS}/{name}"] = n_bytes
             if not dry_run:

@@ -36,9 +36,10 @@ class LocalFiles:
         """
         return self.root / TEMPORARY / f"_{purpose}.{whose()}.{uuid.uuid4().hex[:12]}"
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
         """See :class:`Files`."""
-        return self.path(path).read_bytes()
+        with open(self.path(path), "rb") as file:
+            return file.read(-1 if most is None else most)
 
     def exists(self, path: str) -> bool:
         """See :class:`Files`."""

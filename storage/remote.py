@@ -35,9 +35,9 @@ class RemoteFiles:
         """The place of a relative path on the file system."""
         return f"{self.root}/{path}"
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, most: int | None = None) -> bytes:
         """See :class:`Files`."""
-        return self.fs.cat_file(self.path(path))
+        return self.fs.cat_file(self.path(path), start=None if most is None else 0, end=most)
 
     def exists(self, path: str) -> bool:
         """See :class:`Files`."""

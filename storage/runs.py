@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from storage.errors import ArtifactCorrupt, ArtifactMissing, InvalidName, RunMissing, StoreError, TableMissing
+from storage.errors import ArtifactCorrupt, ArtifactGone, ArtifactMissing, InvalidName, RunMissing, TableMissing
 from storage.events import EventLog
 from storage.keys import plain
 from storage.locks import Holder, RunLock, read_holder
+from storage.record import RUNS, STATUSES, decode_record, encode_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from storage.artifact import Artifact
     from storage.store import Store
-
-RUNS = "runs"
-STATUSES = ("planned", "running", "done", "partial", "failed", "interrupted")
 
 
 class Run:
@@ -48,23 +45,46 @@ class Run:
     def record(self) -> dict[str, Any]:
         """``run.json`` as it is now: name, status, recipe_name, recipe, created, finished, wall_s, nodes
         {id: {step, key, status}}, environment. Times are seconds since 1970. A fresh copy at every access.
+
+        Raises:
+            RunMissing: it was deleted.
+            RunCorrupt: it is not what was written.
         """
         try:
-            return json.loads(self.store.files.read(f"{self._folder}/run.json"))
+            data = self.store.files.read(f"{self._folder}/run.json")
         except FileNotFoundError as error:
             raise RunMissing.worded(
                 "run", self.store.url, "there", repr(self.name), "It was deleted meanwhile."
             ) from error
-        except ValueError as error:
-            raise StoreError.worded(
-                "run.json", f"run {self.name!r}", "JSON", str(error), "Restore or remove the folder."
-            ) from error
+        return decode_record(data, self.name)
+
+    @property
+    def observed(self) -> dict[str, Any]:
+        """The record as the store bears it out.
+
+        A node that was done and whose artifact is not there any more is ``gone``, and a done run with such a node is
+        ``partial``. A run that says running while nobody holds its lock is ``interrupted``.
+        """
+        record = self.record
+        nodes = record["nodes"].values()
+        here = self.store.present(node["key"] for node in nodes if node["status"] == "done")
+        gone = [node for node in nodes if node["status"] == "done" and node["key"] not in here]
+        for node in gone:
+            node["status"] = "gone"
+        if record["status"] == "running" and self.holder() is None:
+            record["status"] = "interrupted"
+        elif record["status"] == "done" and gone:
+            record["status"] = "partial"
+        return record
 
     @property
     def status(self) -> str:
-        """The record's status; ``interrupted`` if it says running and nobody holds the lock any more."""
-        status = self.record["status"]
-        return "interrupted" if status == "running" and self.holder() is None else status
+        """The status of :attr:`observed`."""
+        return self.observed["status"]
+
+    def missing(self) -> list[str]:
+        """Ids of the nodes that were done and whose artifact is not there any more."""
+        return [node for node, fields in self.observed["nodes"].items() if fields["status"] == "gone"]
 
     def update(self, **fields: Any) -> None:
         """Replace fields of the record, atomically. The holder of :meth:`lock` is the one to call it.
@@ -119,6 +139,7 @@ class Run:
 
         Raises:
             ArtifactMissing: no such node, or it is not finished.
+            ArtifactGone: it had finished.
         """
         nodes = self.record["nodes"]
         if node_id not in nodes:
@@ -130,16 +151,18 @@ class Run:
         try:
             return self.store.get(nodes[node_id]["key"])
         except ArtifactMissing as error:
+            if nodes[node_id]["status"] == "done":
+                raise self._gone([node_id]) from error
             raise ArtifactMissing.worded(
                 f"node {node_id!r}",
                 f"run {self.name!r}",
                 "finished",
-                nodes[node_id].get("status", "unknown"),
+                nodes[node_id]["status"],
                 "Run the recipe again; finished nodes are reused.",
             ) from error
 
     def artifacts(self) -> Iterator[Artifact]:
-        """The finished artifacts in node order, each once (two nodes may share one)."""
+        """The artifacts that are there, in node order, each once (two nodes may share one)."""
         for key in dict.fromkeys(node["key"] for node in self.record["nodes"].values()):
             if self.store.has(key):
                 yield self.store.get(key)
@@ -147,7 +170,7 @@ class Run:
     # -- tables -------------------------------------------------------------------------------------------
 
     def tables(self) -> list[str]:
-        """Names of the tables of the finished artifacts, sorted."""
+        """Names of the tables of the artifacts that are there, sorted."""
         return sorted({name for artifact in self.artifacts() for name in artifact.tables()})
 
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -155,15 +178,14 @@ class Run:
 
         Raises:
             TableMissing: none has it, or none has a column; says which there are.
+            ArtifactGone: artifacts with some of its rows are not there any more.
         """
         from storage.tables import load_tables
 
         files = self._table_files([name]).get(name, [])
         if not files:
             names = ", ".join(self.tables()) or "nothing: no finished step wrote one"
-            raise TableMissing.worded(
-                "table", f"run {self.name!r}", f"one of {names}", repr(name), "Is the run complete?"
-            )
+            raise TableMissing.worded("table", f"run {self.name!r}", f"one of {names}", repr(name), self._incomplete())
         try:
             return load_tables(files, columns, f"table {name!r} of run {self.name!r}")
         except ValueError as error:
@@ -186,12 +208,22 @@ class Run:
 
     def _table_files(self, names: Sequence[str]) -> dict[str, list[Path]]:
         files: dict[str, list[Path]] = {name: [] for name in names}
+        steps = set()
         for artifact in self.artifacts():
             for name in set(artifact.tables()).intersection(names):
                 files[name].append(artifact.table_file(name))
+                steps.add(artifact.manifest["step"])
+        # A table has one step: what is gone of that step had rows of it.
+        gone = [node for node in self.missing() if self.record["nodes"][node]["step"] in steps]
+        if gone:
+            raise self._gone(gone)
         return files
 
+    def _gone(self, nodes: Sequence[str]) -> ArtifactGone:
+        constraint, got = "there, as its record says", f"none of {', '.join(nodes)}"
+        remedy = "Run the recipe again: it computes only what is gone."
+        return ArtifactGone.worded("artifacts", f"run {self.name!r}", constraint, got, remedy)
 
-def encode_record(record: Mapping[str, Any]) -> bytes:
-    """The bytes of ``run.json``."""
-    return json.dumps(record, indent=1, ensure_ascii=True).encode("ascii") + b"\n"
+    def _incomplete(self) -> str:
+        gone = self.missing()
+        return f"Artifacts are gone: {', '.join(gone)}. Run the recipe again." if gone else "Is the run complete?"

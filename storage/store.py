@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from storage.artifact import Artifact
 from storage.checkpoint import Checkpoint
-from storage.errors import ArtifactMissing, RunExists, RunMissing
+from storage.errors import ArtifactMissing, RunCorrupt, RunExists, RunMissing
 from storage.files import open_files
 from storage.keys import check_key, check_name, plain
 from storage.manifest import MANIFEST, decode
-from storage.runs import RUNS, Run, encode_record
+from storage.marker import claim, require_store
+from storage.record import RUNS, encode_record
+from storage.runs import Run
 from storage.writer import ArtifactWriter
 
 if TYPE_CHECKING:
@@ -35,9 +37,20 @@ class Store:
         self.files = open_files(url)
         self.url = self.files.url
         self._manifests: dict[str, dict[str, Any]] = {}
+        self._claimed = False
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
+
+    def claim(self) -> None:
+        """Mark the place as a store before the first write there.
+
+        Raises:
+            NotAStore: it holds other people's files under names that a store uses, or is of a newer format.
+        """
+        if not self._claimed:
+            claim(self.files)
+            self._claimed = True
 
     # -- artifacts ----------------------------------------------------------------------------------------
 
@@ -69,6 +82,10 @@ class Store:
                 self._manifests[key] = manifest
         return Artifact(self.files, key, manifest, verify=verify)
 
+    def present(self, keys: Iterable[str]) -> set[str]:
+        """Those of these keys whose artifact is there, complete."""
+        return {key for key in keys if self.has(key)} if self.files.is_local else set(keys) & set(self.keys())
+
     def keys(self) -> list[str]:
         """Keys of all complete artifacts, sorted."""
         if self.files.is_local:
@@ -99,13 +116,17 @@ class Store:
             params: the step's params.
             inputs: key of each input artifact by local name.
             tables: the tables that may be written; None for any.
+
+        Raises:
+            NotAStore: the place cannot become a store.
         """
+        self.claim()
         head = {"step": step, "version": version, "params": params, "inputs": inputs}
         return ArtifactWriter(self.files, key, **head, tables=tables)
 
     def checkpoint(self, key: str) -> Checkpoint:
         """The checkpoint of an artifact to be; cleared when the artifact is committed."""
-        return Checkpoint(self.files, key)
+        return Checkpoint(self.files, key, self.claim)
 
     def verify(self, keys: Iterable[str] | None = None) -> list[Problem]:
         """Read every byte of some artifacts, or of all; what differs from the manifests is returned."""
@@ -143,6 +164,7 @@ class Store:
 
         Raises:
             RunExists: there is a run of this name.
+            NotAStore: the place cannot become a store.
         """
         record = {
             "name": check_name(name, "a run"),
@@ -157,6 +179,7 @@ class Store:
         }
         for node in record["nodes"].values():
             check_key(node["key"], "a node")
+        self.claim()
         if not self.files.write_new(f"{RUNS}/{name}/run.json", encode_record(record)):
             raise RunExists.worded(
                 "run name", self.url, "new", repr(name), "Open it with store.run(), or choose another."
@@ -166,15 +189,31 @@ class Store:
     def run(self, name: str) -> Run:
         """The run of that name. Raises RunMissing, naming those there are."""
         if not self.files.exists(f"{RUNS}/{check_name(name, 'a run')}/run.json"):
-            names = ", ".join(run.name for run in self.runs()[-12:]) or "nothing: it has no runs"
+            names = ", ".join(run.name for run in self.runs({})[-12:]) or "nothing: it has no runs"
             raise RunMissing.worded("run", self.url, f"one of {names}", repr(name), "List them with: universality ls.")
         return Run(self, name)
 
-    def runs(self) -> list[Run]:
-        """All runs, oldest first."""
+    def runs(self, damaged: dict[str, RunCorrupt] | None = None) -> list[Run]:
+        """All runs, oldest first.
+
+        Args:
+            damaged: receives the error of each run whose record cannot be read, and the others are returned.
+
+        Raises:
+            RunCorrupt: a record cannot be read, and nobody asked for such.
+        """
         names = [name for name in self.files.names(RUNS) if self.files.exists(f"{RUNS}/{name}/run.json")]
-        by_age = sorted((Run(self, name).record["created"], name) for name in names)
-        return [Run(self, name) for _, name in by_age]
+        by_age = []
+        for name in names:
+            try:
+                by_age.append((Run(self, name).record["created"], name))
+            except RunMissing:  # deleted meanwhile
+                continue
+            except RunCorrupt as error:
+                if damaged is None:
+                    raise
+                damaged[name] = error
+        return [Run(self, name) for _, name in sorted(by_age)]
 
     def latest_run(self) -> Run | None:
         """The run created last; None if there is none."""
@@ -186,7 +225,9 @@ class Store:
         Raises:
             RunMissing: there is none.
             RunLocked: a live process is computing it.
+            NotAStore: the place is no store.
         """
+        require_store(self.files)
         with self.run(name).lock():
             self.files.remove(f"{RUNS}/{name}")
 

@@ -31,11 +31,11 @@ def when(seconds: Any) -> datetime | None:
 
 def table(runs: list[Run], chosen: str) -> None:
     """One row per run, newest first."""
-    records = [run.record for run in runs]
+    records = [run.observed for run in runs]
     frame = pd.DataFrame(
         {
             "run": [run.name for run in runs],
-            "status": [run.status for run in runs],
+            "status": [record["status"] for record in records],
             "recipe": [record.get("recipe_name") for record in records],
             "steps": [100 * ready / max(n, 1) for ready, n in map(steps_ready, records)],
             "created": [when(record.get("created")) for record in records],
@@ -75,7 +75,8 @@ def detail(run: Run, store: str) -> None:
 
 def live(run: Run) -> None:
     """The part that moves: status, bar, what runs now, failures, warnings."""
-    record, status, now = run.record, run.status, time.time()
+    record, now = run.observed, time.time()
+    status = record["status"]
     progress = RunProgress.of(run.events())
     with panel("Progress"):
         st.markdown(words.STATUSES.get(status, status))

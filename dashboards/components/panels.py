@@ -11,7 +11,7 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from storage import StoreError
+from storage import ArtifactGone, StoreError
 
 log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
@@ -32,7 +32,7 @@ def panel(title: str | None = None, note: str | None = None, *, border: bool = T
         try:
             yield
         except StoreError as error:
-            if isinstance(error, LookupError):
+            if isinstance(error, LookupError) and not isinstance(error, ArtifactGone):
                 explain_missing(error)
             else:
                 explain_damage(error)
@@ -53,9 +53,9 @@ def explain_missing(error: Exception) -> None:
 
 
 def explain_damage(error: Exception) -> None:
-    """Say that stored bytes cannot be trusted, and what helps."""
+    """Say that stored bytes cannot be trusted or are gone, and what helps."""
     st.error(
-        "The stored data behind this part is damaged, so nothing is drawn from it. "
+        "The stored data behind this part is damaged or gone, so nothing is drawn from it. "
         "`universality verify` lists every damaged file; running the recipe again remakes what is missing.",
         icon=":material/broken_image:",
     )

@@ -15,7 +15,7 @@ from results.words import counted, size
 from universality.errors import refusal
 
 if TYPE_CHECKING:
-    from storage import Run
+    from storage import Run, RunCorrupt
 
 
 def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
@@ -26,26 +26,31 @@ def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Js
     from storage import open_store
 
     opened = open_store(store)
+    damaged: dict[str, RunCorrupt] = {}
     if run_name is None:
-        keys, owner = opened.keys(), {}
-        missing: list[str] = []
-        if not keys and not opened.runs():
+        runs = opened.runs(damaged)
+        keys = opened.keys()
+        if not keys and not runs and not damaged:
             say(f"There is no store at {opened.url}: it holds no run and no artifact. Check --store.")
             raise typer.Exit(EXIT_USAGE)
     else:
-        nodes = open_named(run_name, store).record["nodes"]
-        owner = {node["key"]: node_id for node_id, node in nodes.items()}
-        keys = [key for key in owner if opened.has(key)]
-        missing = [key for key in owner if key not in set(keys) and nodes[owner[key]]["status"] == "done"]
+        runs = [open_named(run_name, store)]
+        keys = list(opened.present(node["key"] for node in _nodes(runs[0])))
+    nodes = {fields["key"]: (node, fields) for run in runs for node, fields in run.observed["nodes"].items()}
+    owner = {key: node for key, (node, _) in nodes.items()} if run_name else {}
+    gone = [(node, key) for key, (node, fields) in nodes.items() if fields["status"] == "gone"]
     problems = [
         {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason} for p in opened.verify(keys)
     ]
-    problems += [{"node": owner[key], "key": key, "file": "", "reason": "the artifact is gone"} for key in missing]
+    problems += [{"node": node, "key": key, "file": "", "reason": "the artifact is gone"} for node, key in gone]
+    records = {f"runs/{name}/run.json": str(error) for name, error in damaged.items()}
+    problems += [{"node": "", "key": "", "file": file, "reason": reason} for file, reason in records.items()]
     if as_json:
         print_json({"checked": len(keys), "problems": problems})
     for problem in [] if as_json else problems:
         name = problem["node"] or problem["key"]
-        typer.echo(f"{name} ({problem['key']}) {problem['file']}: {problem['reason']}")
+        subject = f"{name} ({problem['key']}) " if name else ""
+        typer.echo(f"{subject}{problem['file']}: {problem['reason']}")
     if problems:
         say("Remove the folders of these keys, then run the recipe again: it computes only what is gone.")
         raise typer.Exit(EXIT_FAILED)

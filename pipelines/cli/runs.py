@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from storage import Run
+    from storage import Run, RunCorrupt
 
 
 def open_named(run_name: str | None, store_url: str) -> Run:
@@ -39,7 +39,7 @@ def open_named(run_name: str | None, store_url: str) -> Run:
     except RunMissing:
         if run_name is None:
             raise
-        runs = store.runs()
+        runs = store.runs({})
         of_recipe = [run for run in runs if run.record["recipe_name"] == run_name]
         candidates = of_recipe[-1:] or [run for run in runs if run.name.startswith(run_name)]
         if not candidates:
@@ -57,16 +57,19 @@ def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
     from storage import open_store
 
     opened = open_store(store)
-    runs = [(run.status, run.record) for run in reversed(opened.runs())]
-    rows = [(r["name"], status, r["recipe_name"], moment(r["created"])) for status, r in runs]
+    damaged: dict[str, RunCorrupt] = {}
+    records = [run.observed for run in reversed(opened.runs(damaged))]
+    rows = [(r["name"], r["status"], r["recipe_name"], moment(r["created"])) for r in records]
+    for error in damaged.values():
+        say(f"Left out: {error}")
     if as_json:
         print_json([dict(zip(("name", "status", "recipe", "created"), row, strict=True)) for row in rows])
         return
-    if not runs:
+    if not records:
         say(f"No runs in {opened.url} yet. Start with: universality run quickstart")
         return
     table = plain_table("run", "status", "recipe", "created", ">time")
-    for row, (_, record) in zip(rows, runs, strict=True):
+    for row, record in zip(rows, records, strict=True):
         table.add_row(*row, duration(record["wall_s"]))
     console().print(table)
 
@@ -93,7 +96,10 @@ def run_document(run: Run) -> dict[str, Any]:
     from results.headline import summary_values
     from storage import TableMissing
 
-    head = {"name": run.name, "status": run.status, "wall_s": run.record["wall_s"]}
+    record, gone = run.observed, run.missing()
+    head: dict[str, Any] = {"name": run.name, "status": record["status"], "wall_s": record["wall_s"]}
+    if gone:
+        head["gone"] = gone
     sweeps = _optional(run, "sweeps")
     if sweeps is not None:
         head["sweeps"] = sweep_values(sweeps)
@@ -108,9 +114,11 @@ def print_run(out: Console, run: Run) -> None:
     from results.cautions import stored_cautions
     from results.stored_comparison import StoredComparison, comparisons_of
 
-    record = run.record
+    record = run.observed
     took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
-    out.print(f"Run {run.name}: {run.status}{took}, recipe {record['recipe_name']}", markup=False)
+    out.print(f"Run {run.name}: {record['status']}{took}, recipe {record['recipe_name']}", markup=False)
+    if gone := [node for node, fields in record["nodes"].items() if fields["status"] == "gone"]:
+        out.print(gone_sentence(gone), markup=False)
     recipe = record["recipe"] or {}
     if any(comparison.get("sae") for comparison in recipe.get("comparisons", ())):
         out.print(training_rows_sentence(recipe), markup=False)
@@ -126,6 +134,12 @@ def print_run(out: Console, run: Run) -> None:
         return
     ids = comparisons_of(record)
     print_summary(out, tables, {name: stored_cautions(StoredComparison(run, name, record)) for name in ids})
+
+
+def gone_sentence(nodes: list[str]) -> str:
+    """That artifacts of finished steps are not there any more, and what helps."""
+    named = ", ".join(nodes[:6]) + (" …" if len(nodes) > 6 else "")
+    return f"Gone from the store since it finished: {named}. Run the recipe again: it computes only these."
 
 
 def training_rows_sentence(recipe: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.progress import ahead, draw, running_line, step_line
-from pipelines.cli.runs import open_named
+from pipelines.cli.runs import gone_sentence, open_named
 from pipelines.cli.terminal import console, print_json, say
 from results.progress import RunProgress
 from universality.errors import refusal
@@ -46,7 +46,8 @@ def status(
 
 def status_document(run: Run, now: float) -> dict[str, Any]:
     """Status, node counts, running steps with their progress, failures and the expected rest."""
-    record, status, progress = run.record, run.status, RunProgress.of(run.events())
+    record, progress = run.observed, RunProgress.of(run.events())
+    status = record["status"]
     running = {
         node: {"fraction": round(step.share, 4), "seconds": round(now - step.since, 1), **step.facts}
         for node, step in progress.running.items()
@@ -61,6 +62,7 @@ def status_document(run: Run, now: float) -> dict[str, Any]:
         "running": running if status == "running" else {},
         "failed": progress.failed,
         "skipped": progress.skipped,
+        "gone": [node for node, fields in record["nodes"].items() if fields["status"] == "gone"],
         "warnings": [{"node": node, "message": message} for node, message in progress.warnings],
         "wall_s": record["wall_s"],
     }
@@ -76,6 +78,8 @@ def _print(run: Run, now: float) -> None:
         out.print(f"{100 * (progress.share or 0):.0f} %{ahead(progress, now)}", markup=False)
         for node, step in progress.running.items():
             out.print("  " + step_line(node, step, now), markup=False)
+    if document["gone"]:
+        out.print(gone_sentence(document["gone"]), markup=False)
     for node, error in document["failed"].items():
         out.print(f"failed: {node}: {error}", markup=False)
     for node, cause in document["skipped"].items():

@@ -78,7 +78,7 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except Exception as error:
-        from storage import RunMissing, StoreError
+        from storage import InvalidName, NotAStore, RunMissing, StoreError
         from universality.errors import InputError, UniversalityError
 
         # OSError: a full disk, a folder without rights; its own text says which file.
@@ -88,7 +88,7 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
             say("".join(traceback.format_exception(error)))
         say(f"universality: {error}")
         # What the user can put right on the command line or in the recipe is a matter of usage.
-        usage = isinstance(error, (InputError, RunMissing))
+        usage = isinstance(error, (InputError, InvalidName, NotAStore, RunMissing))
         raise typer.Exit(EXIT_USAGE if usage else EXIT_FAILED) from None
 
 

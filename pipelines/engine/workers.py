@@ -129,7 +129,7 @@ def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: S
     if needs_gpu and not any(worker["resources"].get("GPU") for worker in workers.values()):
         remedy = 'Start a worker for each GPU with --resources "GPU=1", as dask-cuda can.'
         raise refusal("resource GPU", where, "declared by a worker", "none", remedy)
-    runs = sorted(run.name for run in store.runs())
+    runs = sorted(run.name for run in store.runs({}))
     answers = cast("dict[str, str]", client.run(_why_out_of_reach, store.url, runs))
     for name, reason in answers.items():
         if reason:
@@ -174,7 +174,7 @@ def _why_out_of_reach(store_url: str, runs: list[str]) -> str:
     from storage import open_store
 
     try:
-        reachable = {run.name for run in open_store(store_url).runs()}
+        reachable = {run.name for run in open_store(store_url).runs({})}
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     missing = [name for name in runs if name not in reachable]

@@ -24,7 +24,7 @@ from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_to
 from results.export import csv_bytes, parquet_bytes
 from results.older_runs import as_of_now
 from results.pins import pinned_rows
-from storage import ArtifactCorrupt, Run, TableMissing
+from storage import ArtifactCorrupt, ArtifactGone, Run, TableMissing
 
 #: The step that makes a table; of all others it is "comparison", or makes no sense without one.
 OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "pinned": "(no step)"}
@@ -119,11 +119,9 @@ def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
 
 
 def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    nodes = run.record["nodes"]
+    nodes = run.observed["nodes"]
     missing = [
-        f"step `{node}` ({fields.get('status', 'unknown')})"
-        for node, fields in nodes.items()
-        if not run.store.has(fields["key"])
+        f"step `{node}` ({fields['status']})" for node, fields in nodes.items() if not run.store.has(fields["key"])
     ]
     tables: dict[str, pd.DataFrame] = {}
     for name in TABLES:
@@ -132,7 +130,7 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
         except TableMissing:
             if _is_planned(name, nodes):
                 missing.append(f"table `{name}`")
-        except ArtifactCorrupt as damage:
+        except (ArtifactCorrupt, ArtifactGone) as damage:
             missing.append(f"table `{name}`, which is damaged: {damage}")
     if "logits" in tables and "vocabulary" in tables:
         tables["logits"] = with_token_text(tables["logits"], tables["vocabulary"])

@@ -423,3 +423,67 @@ def test_open_or_create_resumes(url):
     assert execute.open_or_create(store, Recipe(), plan, None).record == made.record
     with pytest.raises(InputError):
         execute.open_or_create(store, Recipe("other"), plan, made.name)
+
+
+def test_gc_leaves_a_folder_that_was_never_a_store_alone(call, url):
+    mine = [
+        Path(url, name) for name in ("checkpoints/model.safetensors", "artifacts/a/manifest.json", "temporary/a.json")
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    for arguments in (["gc"], ["gc", "--dry-run"], ["gc", "--store", f"{url}/nowhere"], ["gc", "--store", "/proc"]):
+        code, out, err = call(*arguments)
+        assert (code, out) == (2, ""), arguments
+        assert "must be a folder with universality-store.json" in err
+        assert "Traceback" not in err
+    assert all(path.read_text() == "{}" for path in mine)
+
+
+def test_a_run_is_not_begun_in_a_folder_of_somebody_else(call, as_recipe, url):
+    Path(url, "runs", "mine").mkdir(parents=True)
+    as_recipe(toys.results_plan("main"))
+    code, _, err = call("run", "toy", "--serial")
+    assert code == 2
+    assert "Give another --store" in err
+
+
+def test_what_is_gone_of_a_finished_run_is_said_everywhere(call, as_recipe, url):
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "mine")
+    key = open_store(url).run("mine").record["nodes"]["comparison/main"]["key"]
+    Path(url, "artifacts", key, "manifest.json").unlink()
+    gone = "Gone from the store since it finished: comparison/main."
+    for command in ("show", "status"):
+        code, out, _ = call(command, "mine")
+        assert code == 0
+        assert gone in " ".join(out.split())
+        assert json.loads(call(command, "mine", "--json")[1])["gone"] == ["comparison/main"]
+    assert json.loads(call("ls", "--json")[1])[0]["status"] == "partial"
+    for arguments in (["verify"], ["verify", "mine"]):
+        code, out, _ = call(*arguments)
+        assert code == 1
+        assert f"comparison/main ({key}) : the artifact is gone" in out
+    assert call("run", "toy", "--serial", "--name", "mine")[0] == 0
+    assert json.loads(call("show", "mine", "--json")[1])["status"] == "done"
+
+
+def test_a_damaged_record_is_told_and_hides_no_other_run(call, as_recipe, url):
+    as_recipe(toys.results_plan("main"))
+    for name in ("one", "two"):
+        call("run", "toy", "--serial", "--name", name)
+    record = Path(url, "runs", "two", "run.json")
+    record.write_text(record.read_text().replace('"toy"', '"tox"'))
+    code, out, err = call("ls")
+    assert code == 0
+    assert "one" in out
+    assert "Left out: run.json of run 'two' must be as it was written" in err
+    code, out, _ = call("verify")
+    assert code == 1
+    assert "runs/two/run.json: run.json of run 'two'" in out
+    for arguments in (["show", "two"], ["status", "two"], ["gc"], ["report", "two", "--out", f"{url}-report"]):
+        code, out, err = call(*arguments)
+        assert (code, out) == (1, ""), arguments
+        assert "must be as it was written" in err
+        assert "Traceback" not in err
+    assert call("show", "one")[0] == 0

@@ -633,9 +633,13 @@ def test_gc_spares_living_writers_and_drops_dead_ones(store):
         dead = {**owner, "key": "dead", "process_start": owner["process_start"] - 1}
         silent = {**owner, "key": "leased", "machine": "elsewhere", "heartbeat": owner["heartbeat"] - 1e6}
         for who in (dead, silent, {**silent, "key": "silent"}, {**silent, "key": "fresh", "heartbeat": 4e9}):
-            half = f"artifacts/{who['key']}/abc" if not store.files.is_local else f"temporary/{who['key']}.abc"
+            half = (
+                f"artifacts/{who['key']}/abcabcabcabc"
+                if not store.files.is_local
+                else f"temporary/{who['key']}.abcabcabcabc"
+            )
             store.files.write(f"{half}/json/x.json", b"half")
-            store.files.write(f"temporary/{who['key']}.abc.json", json.dumps(who).encode())
+            store.files.write(f"temporary/{who['key']}.abcabcabcabc.json", json.dumps(who).encode())
         with new_run(store, node="leased").lock():
             result = store.gc()
     assert [path.split("/")[1].partition(".")[0] for path in result.leftovers] == ["dead", "silent"]
@@ -664,8 +668,8 @@ def test_a_new_attempt_clears_the_dead_ones_of_its_key(store):
         owner = json.loads(store.files.read(f"temporary/{name}"))
     for key in ("k", "other"):
         dead = json.dumps({**owner, "key": key, "process_start": -1}).encode()
-        store.files.write(f"temporary/{key}.abc.json", dead)
-        half = f"temporary/{key}.abc" if store.files.is_local else f"artifacts/{key}/abc"
+        store.files.write(f"temporary/{key}.abcabcabcabc.json", dead)
+        half = f"temporary/{key}.abcabcabcabc" if store.files.is_local else f"artifacts/{key}/abcabcabcabc"
         store.files.write(f"{half}/json/x.json", b"half")
     store.files.remove("artifacts/k")
     put(store, "k")
