@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.checkpoints import CheckedLoader, check_architecture, check_bridge, check_positions, text_config
 from pipelines.errors import HubError
-from universality.errors import InputError
+from pipelines.no_processes import no_processes
+from universality.downloads import check_download
+from universality.errors import InputError, UniversalityError, refusal
 
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
@@ -47,26 +50,72 @@ def load_pretrained(
 
     Raises:
         HubError: neither a readable folder nor reachable on the hub (``HF_HUB_OFFLINE`` is respected), an
-            architecture that TransformerLens does not know, or weights that are not those of ``digest``.
+            architecture that is no decoder of text or that TransformerLens does not know, weights that do not fit it,
+            or that are not those of ``digest``.
+        ProcessRefused: opening it would start a process.
     """
     import torch
     from transformer_lens.model_bridge import TransformerBridge
 
     source = _source(name_or_folder)
+    check_architecture(name_or_folder, read_config(name_or_folder, revision))
     if digest is not None and Path(source).is_dir() and untrained_seed is None:
         _check_digest(name_or_folder, digest, _folder_digest(Path(source)))
+    options: dict[str, Any] = {"revision": revision, "model_class": CheckedLoader(name_or_folder)}
     try:
-        if untrained_seed is None:
-            model = TransformerBridge.boot_transformers(source, revision=revision, device=device)
-        else:
-            # transformers draws initial weights from the global stream; fork it so that nobody notices.
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(untrained_seed)
-                model = TransformerBridge.boot_transformers(source, revision=revision, device="cpu", load_weights=False)
-            model = model.to(torch.float32).to(device)
-    except (OSError, ValueError, KeyError) as error:
+        with no_processes(name_or_folder):
+            _check_known(name_or_folder, source, revision)
+            if untrained_seed is None:
+                model = TransformerBridge.boot_transformers(source, device=device, **options)
+            else:
+                # transformers draws initial weights from the global stream; fork it so that nobody notices.
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(untrained_seed)
+                    model = TransformerBridge.boot_transformers(source, device="cpu", load_weights=False, **options)
+                model = model.to(torch.float32).to(device)
+    except (UniversalityError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # of every kind, by architecture and file
         raise _unreachable(name_or_folder, revision, error) from error
     return model.eval()
+
+
+def _check_known(name: str, source: str, revision: str | None) -> None:
+    from transformers import AutoConfig
+
+    check_bridge(name, AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False))
+
+
+def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
+    """The ``config.json`` of a model, named as for :func:`load_pretrained`.
+
+    Raises:
+        HubError: not there, or no JSON object.
+    """
+    source = _source(name_or_folder)
+    try:
+        file = _file(source, "config.json", revision)
+        if file is None:
+            raise OSError(f"{source} holds no config.json")
+        check_download(file)
+        config = json.loads(file.read_text("utf-8-sig"))
+        if not isinstance(config, dict):
+            raise ValueError(f"{file} holds {type(config).__name__}, no object")
+    except (OSError, ValueError) as error:
+        raise _unreachable(name_or_folder, revision, error) from error
+    return config
+
+
+def check_folder(name_or_folder: str, n_ctx: int) -> None:
+    """What can be known of a local model before anything is computed; nothing of one on the hub.
+
+    Raises:
+        HubError: no config, an architecture that is not opened, or fewer positions than ``n_ctx``.
+    """
+    if Path(_source(name_or_folder)).is_dir():
+        config = read_config(name_or_folder)
+        check_architecture(name_or_folder, config)
+        check_positions(name_or_folder, config, n_ctx)
 
 
 def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
@@ -80,19 +129,24 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
         HubError: as :func:`load_pretrained`, or no weights beside the config.
     """
     source = _source(name_or_folder)
+    config = read_config(name_or_folder, revision)
+    check_architecture(name_or_folder, config)
+    d_vocab = text_config(config).get("vocab_size")
     try:
+        if not isinstance(d_vocab, int):
+            raise ValueError(f"config.json says vocab_size {d_vocab!r}, no number")
         config_file = _file(source, "config.json", revision)
-        if config_file is None:
-            raise OSError(f"{source} holds no config.json")
-        config = json.loads(config_file.read_text("utf-8"))
-        digest = _digest(_weight_files(source, revision))
+        files = _weight_files(source, revision)
+        for file in files:
+            check_download(file)
+        digest = _digest(files)
     except (OSError, ValueError) as error:
         raise _unreachable(name_or_folder, revision, error) from error
     return {
         "revision": None if Path(source).is_dir() else _commit(config_file, revision),
         "digest": digest,
         "architecture": (config.get("architectures") or [None])[0],
-        "d_vocab": config.get("vocab_size"),
+        "d_vocab": d_vocab,
     }
 
 
@@ -182,13 +236,25 @@ def _weight_files(source: str, revision: str | None) -> list[Path]:
             continue
         if not name.endswith(".index.json"):
             return [first]
-        shards = sorted(set(json.loads(first.read_text("utf-8"))["weight_map"].values()))
+        check_download(first)
+        shards = _shards(first)
         files = [_file(source, shard, revision) for shard in shards]
         missing = [shard for shard, file in zip(shards, files, strict=True) if file is None]
         if missing:
             raise OSError(f"{source} lacks the weight files {missing} that its index names")
         return [file for file in files if file is not None]
     raise OSError(f"{source} holds none of the weight files {list(WEIGHT_FILES)}")
+
+
+def _shards(index: Path) -> list[str]:
+    """Files that an index names: of its own folder, nothing else."""
+    content = json.loads(index.read_text("utf-8-sig"))
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    names: list[Any] = list(weight_map.values()) if isinstance(weight_map, dict) and weight_map else [None]
+    if not all(isinstance(name, str) and name and name == Path(name).name for name in names):
+        remedy = "Download it again."
+        raise refusal("weight_map", str(index), "a file of the same folder for each weight", repr(weight_map), remedy)
+    return sorted(set(names))
 
 
 def _digest(files: list[Path]) -> str:
@@ -214,7 +280,7 @@ def _check_digest(name: str, expected: str, digest: str) -> None:
         raise HubError.worded("weights", name, constraint, digest, remedy)
 
 
-def _commit(config_file: Path, revision: str | None) -> str | None:
+def _commit(config_file: Path | None, revision: str | None) -> str | None:
     """The commit, which stands in the cache's path: ``…/snapshots/<commit>/config.json``."""
     from transformers.utils.hub import extract_commit_hash
 
@@ -222,6 +288,8 @@ def _commit(config_file: Path, revision: str | None) -> str | None:
 
 
 def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
+    if isinstance(error, InputError):  # says already which file, and what to do
+        return HubError(str(error))
     reason = _reason(error)
     folder = Path(name).expanduser()
     if folder.is_dir():

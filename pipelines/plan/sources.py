@@ -2,6 +2,7 @@
 
 from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.engine.plan import Node
+from pipelines.hub import check_folder
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, dictionary_specs, training_tokens
 from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, transformer_node
@@ -40,6 +41,9 @@ def data_nodes(layout: Layout) -> list[Node]:
 def transformer_nodes(layout: Layout) -> list[Node]:
     """Every transformer that something reads, and its activations."""
     recipe, models = layout.recipe, layout.recipe.models
+    if not isinstance(models, NativeModels):
+        for name in dict.fromkeys(model.name for model in models.models):
+            check_folder(name, recipe.n_ctx)
     hooks = sorted({reader.hook_point for reader in (*recipe.comparisons, *recipe.sweeps)})
     nodes: list[Node] = []
     used = used_models(layout)

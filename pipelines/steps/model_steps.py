@@ -174,6 +174,7 @@ def activations(ctx: StepContext) -> None:
         if p["part"] == "eval"
         else positions_that_count(ctx.inputs["tokenizer"], p.get("positions"))
     )
+    _check_positions(ctx, contexts.shape[1])
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
     if p["part"] == "eval":
         _keep_logit_maps(ctx, model, p["hook_points"])
@@ -193,6 +194,20 @@ def activations(ctx: StepContext) -> None:
             n_rows += int(counts.sum())
             ctx.progress(start + len(batch), len(contexts))
     ctx.out.facts(n_rows=n_rows)
+
+
+def _check_positions(ctx: StepContext, n_ctx: int) -> None:
+    """Contexts that a model from elsewhere has no positions for are refused; those beyond its training are told."""
+    if not ctx.inputs["transformer"].has("pretrained"):
+        return
+    from pipelines.checkpoints import check_positions
+    from pipelines.hub import read_config
+
+    spec = ctx.inputs["transformer"].json("pretrained")
+    warning = check_positions(spec["name"], read_config(spec["name"], spec["revision"]), n_ctx)
+    if warning:
+        ctx.out.facts(warnings=[warning])
+        logger.warning("%s", warning)
 
 
 def _keep_logit_maps(ctx: StepContext, model: Any, hook_points: Sequence[str]) -> None:

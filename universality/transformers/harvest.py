@@ -145,19 +145,26 @@ def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
         after = {"ln_final.hook_out", "unembed.hook_in", "ln_final.hook_in"}
         mapped = unembedding if hook_point in direct | after else None
     elif site in ("mlp.hook_post", "mlp.out.hook_in"):
-        mapped = model.blocks[int(layer)].mlp.W_out.detach().float() @ unembedding
+        weights = getattr(model.blocks[int(layer)].mlp, "W_out", None)
+        mapped = None if weights is None or weights.ndim != 2 else _product(weights, unembedding)
     elif site in ("attn.hook_z", "attn.o.hook_in"):
-        mapped = model.blocks[int(layer)].attn.W_O.detach().float().reshape(-1, unembedding.shape[0])
-        mapped = mapped @ unembedding
+        mapped = _product(getattr(model.blocks[int(layer)].attn, "W_O", None), unembedding)
     else:
         stream = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_in", "hook_out")
         parts = ("hook_mlp_out", "mlp.hook_out", "hook_attn_out", "attn.hook_out", "mlp.out.hook_out")
         mapped = unembedding if site in stream + parts else None
     if mapped is None:
         legal = "one with a linear path to the logits"
-        remedy = "Take mlp.hook_post, hook_mlp_out, hook_attn_out, attn.hook_z or a residual hook point."
+        remedy = "Take hook_mlp_out, hook_attn_out or a residual hook point; mlp.hook_post of layers without experts."
         raise refusal(f"hook_point {hook_point!r}", "logit weights", legal, "one without", remedy)
     return mapped.cpu().numpy()
+
+
+def _product(weights: torch.Tensor | None, unembedding: torch.Tensor) -> torch.Tensor | None:
+    """Output weights (…, d_model) times (d_model, d_vocab); None where a layer has none of its own: experts, say."""
+    if weights is None or weights.shape[-1] != unembedding.shape[0]:
+        return None
+    return weights.detach().float().reshape(-1, unembedding.shape[0]) @ unembedding
 
 
 class SplicedLosses(NamedTuple):

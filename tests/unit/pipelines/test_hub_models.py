@@ -3,23 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tiny_models import D_VOCAB, save_tokenizer
 
 from pipelines.errors import HubError
 from pipelines.hub import describe_pretrained, load_pretrained
 from universality.transformers.harvest import harvest, hook_dimension, logit_weights, spliced_losses
 
-D_VOCAB, N_CTX = 37, 16
-
-
-def save_tokenizer(folder):
-    from transformers import PreTrainedTokenizerFast
-
-    words = {"<|endoftext|>": 0} | {f"w{i}": i for i in range(1, D_VOCAB)}
-    core = Tokenizer(models.WordLevel(words, unk_token="<|endoftext|>"))
-    core.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), "<|endoftext|>")
-    PreTrainedTokenizerFast(tokenizer_object=core, **special).save_pretrained(folder)
+N_CTX = 16
 
 
 def save_model(folder, kind):
