@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from itertools import product
 from typing import Any
 
@@ -13,6 +14,8 @@ from universality.sae.sae_config import SAETrainingConfig
 
 #: Words of a point that has no settings of its own.
 BASE = "base"
+#: Points of one sweep; a list of values too many is seen before anything is planned.
+MOST_POINTS = 500
 
 
 class SweepConfig(Frozen):
@@ -32,7 +35,7 @@ class SweepConfig(Frozen):
         (),
         description="settings that belong together, for example of several architectures; combined with vary",
     )
-    n_seeds: int = Field(1, ge=1, description="dictionaries per point, from SAE seeds that all points share")
+    n_seeds: int = Field(1, ge=1, le=100, description="dictionaries per point, from SAE seeds that all points share")
 
     @model_validator(mode="after")
     def _legal(self) -> SweepConfig:
@@ -48,6 +51,9 @@ class SweepConfig(Frozen):
         twice = [key for key in self.vary if any(key in point for point in self.points)]
         if twice:
             raise ValueError(f"sweep {self.id!r}: {twice[0]} must be in vary or in points; got it in both")
+        n_points = max(len(self.points), 1) * math.prod(len(values) for values in self.vary.values())
+        if n_points > MOST_POINTS:
+            raise ValueError(f"sweep {self.id!r}: there must be at most {MOST_POINTS} points; got {n_points}")
         configs = [config for _, config in self.settings()]
         same = [i for i, config in enumerate(configs) if config in configs[:i]]
         if same:

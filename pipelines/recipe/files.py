@@ -1,21 +1,26 @@
 """Recipes from files: found, overridden, checked, and explained where they are not legal."""
 
 import difflib
+import re
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from pipelines.recipe.whole import Recipe
+from pipelines.recipe.yaml_text import MAX_BYTES, decoded, parsed
 from universality.errors import InputError, refusal
+
+#: Mistakes of one recipe that are told at once.
+MOST_SAID = 20
 
 
 def shipped_recipes() -> dict[str, str]:
     """Name and description of every recipe that ships with the package."""
     return {
-        path.name.removesuffix(".yaml"): str(_parse(path.read_text(), path.name).get("description", ""))
+        path.name.removesuffix(".yaml"): str(_parse(path.read_text(encoding="utf-8"), path.name).get("description", ""))
         for path in sorted(resources.files("pipelines").joinpath("recipes").iterdir(), key=lambda p: p.name)
         if path.name.endswith(".yaml")
     }
@@ -53,7 +58,8 @@ def _source(name_or_path: str) -> tuple[str, str]:
     if path.suffix in {".yaml", ".yml"} or path.is_file():
         if not path.is_file():
             raise refusal("recipe", "the command line", "an existing file", name_or_path, "Check the path.")
-        return path.read_text(encoding="utf-8"), str(path)
+        with open(path, "rb") as file:
+            return decoded(file.read(MAX_BYTES + 1), str(path)), str(path)
     shipped = resources.files("pipelines").joinpath("recipes", f"{name_or_path}.yaml")
     if not shipped.is_file():
         names = list(shipped_recipes())
@@ -66,13 +72,7 @@ def _source(name_or_path: str) -> tuple[str, str]:
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-        problem = getattr(error, "problem", None) or "not readable"
-        raise InputError(f"{place}: the file must be YAML; {problem}. Fix the line and run again.") from None
+    data = parsed(text, where)
     if not isinstance(data, dict):
         raise refusal("content", where, "a mapping of keys", type(data).__name__, "See `universality schema`.")
     return data
@@ -87,40 +87,50 @@ def _apply(data: dict[str, Any], override: str) -> None:
     node: Any = data
     *parents, last = path.split(".")
     for depth, part in enumerate(parents):
-        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
-            node = node[int(part)]
+        if isinstance(node, list) and (place := _place(part, node)) is not None:
+            node = node[place]
         elif isinstance(node, dict):
             node = node.setdefault(part, {})
         else:
             at = ".".join(parents[: depth + 1])
             raise InputError(f"--set {override}: {at} does not exist in the recipe. Check the path.")
-    value = yaml.safe_load(raw) if raw else None
-    if isinstance(node, list) and last.isdigit() and int(last) < len(node):
-        node[int(last)] = value
+    value = parsed(raw, f"--set {path}") if raw else None
+    if isinstance(node, list) and (place := _place(last, node)) is not None:
+        node[place] = value
     elif isinstance(node, dict):
         node[last] = value
     else:
         raise InputError(f"--set {override}: {path} does not exist in the recipe. Check the path.")
 
 
+def _place(part: str, values: list[Any]) -> int | None:
+    """The position in a list that a part of a path names; None if there is none."""
+    place = int(part) if re.fullmatch("[0-9]{1,6}", part) else len(values)
+    return place if place < len(values) else None
+
+
 def _explain(error: ValidationError, where: str) -> str:
     lines = [f"{where} is not a legal recipe:"]
-    for item in error.errors():
+    errors = error.errors()
+    for item in errors[:MOST_SAID]:
         # Discriminator tags stand in pydantic's loc but not in the file.
         loc = [str(part) for part in item["loc"] if part not in {"native", "pretrained"}]
         path = ".".join(loc) or "(top level)"
         if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(loc[-1], _legal_keys(), 1, cutoff=0.6)
+            near = difflib.get_close_matches(loc[-1][:80], _legal_keys(), 1, cutoff=0.6)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            lines.append(f"  {path}: unknown key.{hint}")
+            lines.append(f"  {path[:200]}: unknown key.{hint}")
         else:
             value = repr(item.get("input"))
             shown = f"; got {value}" if item["type"] != "missing" and len(value) < 80 else ""
-            lines.append(f"  {path}: {item['msg']}{shown}")
+            lines.append(f"  {path[:200]}: {item['msg']}{shown}")
+    if len(errors) > MOST_SAID:
+        lines.append(f"  … and {len(errors) - MOST_SAID} more")
     lines.append("`universality schema` prints every key with its meaning.")
     return "\n".join(lines)
 
 
+@cache
 def _legal_keys() -> list[str]:
     """Every property name anywhere in the schema, for did-you-mean."""
     schema = Recipe.model_json_schema()

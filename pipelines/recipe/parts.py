@@ -31,7 +31,9 @@ class NativeModels(Frozen):
     data_seeds: tuple[int, ...] | None = Field(
         None, description="order of the training data per model; default: one per model, from its model seed"
     )
-    n_untrained: int = Field(0, ge=0, description="transformers with random weights for the floor (0, or at least 2)")
+    n_untrained: int = Field(
+        0, ge=0, le=100, description="transformers with random weights for the floor (0, or at least 2)"
+    )
 
     floor: Floor = "random"
 
@@ -59,7 +61,7 @@ class PretrainedModels(Frozen):
     kind: Literal["pretrained"]
     models: tuple[PretrainedModel, ...] = Field(min_length=1, description="the models, in order m0, m1, …")
     n_untrained: int = Field(
-        0, ge=0, description="models of the first one's shape with random weights (0, or at least 2)"
+        0, ge=0, le=100, description="models of the first one's shape with random weights (0, or at least 2)"
     )
 
     floor: Floor = "random"

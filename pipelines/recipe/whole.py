@@ -22,6 +22,9 @@ from universality.config import Frozen
 from universality.sae.sae_config import RESOLVED, SAETrainingConfig
 from universality.transformers.hook_points import slip_in
 
+#: Dictionaries of one comparison.
+MOST_DICTIONARIES = 200
+
 
 class Recipe(Frozen):
     """Everything that can change a result, and nothing else."""
@@ -105,6 +108,12 @@ class Recipe(Frozen):
         if not self.comparisons and not self.sweeps:
             raise ValueError("comparisons (or sweeps) must name something to do; got neither")
         for comparison in self.comparisons:
+            n = len(self.model_ids) * len(comparison.sae_seeds or (0,))
+            if n > MOST_DICTIONARIES:
+                raise ValueError(
+                    f"comparison {comparison.id!r} must have at most {MOST_DICTIONARIES} dictionaries; got {n}: every "
+                    "pair of them is a step"
+                )
             if len(primary_specs(self.model_ids, comparison)) < 2:
                 raise ValueError(
                     f"comparison {comparison.id!r} needs at least two models, or two sae_seeds of one: it compares "
