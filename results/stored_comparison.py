@@ -142,10 +142,14 @@ class StoredComparison:
         return self.run.name
 
     @property
+    @remembered()
     def settings(self) -> Mapping[str, Any]:
-        """The recipe's settings of all its comparisons (tau, alpha, …); empty where the record has none."""
+        """What the comparison was made with (tau, alpha, …); before it is there, what the recipe says."""
         settings = (self.record.get("recipe") or {}).get("compare")
-        return settings if isinstance(settings, Mapping) else {}
+        said = settings if isinstance(settings, Mapping) else {}
+        key = ((self.record.get("nodes") or {}).get(comparison_node(self.comparison)) or {}).get("key")
+        made = self.run.store.get(key).manifest["params"].get("compare") if key and self.run.store.has(key) else None
+        return {**said, **made} if isinstance(made, Mapping) else said
 
     @property
     def tau(self) -> float:

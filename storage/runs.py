@@ -52,7 +52,7 @@ class Run:
         """
         try:
             data = self.store.files.read(f"{self._folder}/run.json")
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise RunMissing.worded(
                 "run", self.store.url, "there", repr(self.name), "It was deleted meanwhile."
             ) from error

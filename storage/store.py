@@ -73,7 +73,7 @@ class Store:
         if manifest is None:
             try:
                 data = self.files.read(f"artifacts/{key}/{MANIFEST}")
-            except (FileNotFoundError, NotADirectoryError) as error:
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
                 raise ArtifactMissing.worded(
                     "artifact", self.url, "there", key, "Run the recipe to compute it."
                 ) from error

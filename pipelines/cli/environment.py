@@ -2,40 +2,25 @@
 
 import platform
 import re
-from importlib import metadata
 from typing import Any
 
-from pipelines.engine.machine import cores, torch_cuda_version, total_memory, visible_devices
-
-#: Packages whose version can change a number or a byte.
-PACKAGES = (
-    "dask", "distributed", "duckdb", "networkx", "numba", "numpy", "pandas", "pyarrow",
-    "safetensors", "scipy", "tokenizers", "torch", "transformer-lens",
-)  # fmt: skip
+from pipelines.engine.machine import PACKAGES, cores, torch_cuda_version, total_memory, versions, visible_devices
 
 
 def environment() -> dict[str, Any]:
     """Versions and machine as JSON values; nothing heavy is imported."""
-    from universality import __version__
-
+    found = versions()
     return {
-        "universality": __version__,
-        "python": platform.python_version(),
+        "universality": found["universality"],
+        "python": found["python"],
         "platform": platform.platform(),
         "cpu": _cpu_model(),
         "cores": cores(),
         "memory": total_memory(),
         "cuda_devices": visible_devices(),
         "torch_cuda": torch_cuda_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: found[name] for name in PACKAGES},
     }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _cpu_model() -> str:

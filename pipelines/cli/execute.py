@@ -106,32 +106,35 @@ def choose_executor(workers: int | None, scheduler: str | None, serial: bool) ->
 def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -> Run:
     """The run to compute: a new one, or the one of that name to resume.
 
-    An explicit name may hold an older plan of the same recipe; the run then goes over to the new plan,
-    and whatever is still valid is reused.
+    An explicit name may hold an older plan of the same recipe. The run then goes over to the new plan, record and all,
+    and whatever is still valid is reused; but not where that would put results of other settings in the place of
+    results that it has.
 
     Raises:
-        InputError: the name belongs to a run of another recipe.
+        InputError: the name belongs to a run of another recipe, or to one with results of other settings.
+        RunLocked: another process is computing that run.
     """
     from pipelines.cli.environment import environment
     from storage import RunMissing
 
     run_name = name or planning.default_name(recipe, plan)
-    nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
+    nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id], "status": "planned"} for node in plan}
+    said = {"recipe": recipe.resolved(), "environment": environment()}
     try:
         run = store.run(run_name)
     except RunMissing:
-        return store.create_run(
-            run_name,
-            recipe_name=recipe.recipe,
-            recipe=recipe.resolved(),
-            nodes=nodes,
-            environment=environment(),
-        )
-    if run.record["recipe_name"] != recipe.recipe:
+        return store.create_run(run_name, recipe_name=recipe.recipe, nodes=nodes, **said)
+    record = run.record
+    if record["recipe_name"] != recipe.recipe:
         constraint = f"the name of a run of recipe {recipe.recipe!r}, or a new one"
-        got = f"{run_name!r}, a run of recipe {run.record['recipe_name']!r}"
-        remedy = "Choose another name."
-        raise refusal("--name", "this command", constraint, got, remedy)
+        got = f"{run_name!r}, a run of recipe {record['recipe_name']!r}"
+        raise refusal("--name", "this command", constraint, got, "Choose another name.")
+    same_nodes = [(node, fields["key"]) for node, fields in record["nodes"].items()] == list(plan.keys().items())
+    if same_nodes and record["recipe"] == said["recipe"]:
+        return run
+    planning.refuse_replacing(run, plan, said["recipe"])
+    with run.lock():
+        run.update(**said, **({} if same_nodes else {"nodes": nodes}))
     return run
 
 

@@ -16,11 +16,14 @@ from pipelines.cli.options import (
 )
 from pipelines.cli.terminal import console, plain_table, print_json, titled
 from results.words import duration, size
+from universality.errors import refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pipelines.engine import Plan
     from pipelines.recipe import Recipe
-    from storage import Store
+    from storage import Run, Store
 
 
 def plan(
@@ -108,6 +111,74 @@ def _what_changed(plan: Plan, node_id: str, manifest: dict[str, Any]) -> str:
     inputs = {local: keys[source] for local, source in node.inputs.items()}
     reasons += [node.inputs.get(local, local) for local, key in inputs.items() if manifest["inputs"].get(local) != key]
     return ", ".join(reasons[:4]) + (" …" if len(reasons) > 4 else "")
+
+
+def refuse_replacing(run: Run, plan: Plan, recipe: dict[str, Any]) -> None:
+    """Refuse to put results of other settings in the place of those that a run has.
+
+    Args:
+        run: a run of the same recipe's name.
+        plan: what is to be computed under its name.
+        recipe: every setting of the plan.
+
+    Raises:
+        InputError: names the settings. A plan that only adds to the run, or differs by newer steps alone, is let
+            through, and so is any plan for a run without results.
+    """
+    record, keys = run.observed, plan.keys()
+    if record["status"] not in ("done", "partial"):
+        return
+    done = {node: fields["key"] for node, fields in record["nodes"].items() if fields["status"] == "done"}
+    before = _with_defaults(record["recipe"])
+    changed = list(_changes(before, recipe))
+    replaced = [node for node, key in done.items() if keys.get(node) != key]
+    for node in replaced:
+        manifest = run.store.get(done[node]).manifest
+        if node in keys and not changed and _same_version(plan, node, manifest):
+            # Not the recipe, but for example the device: the params say so.
+            changed += _changes(manifest["params"], plan[node].params)
+    if replaced and changed:
+        shown = "; ".join(changed[:4]) + ("; …" if len(changed) > 4 else "")
+        constraint = "a new name, or that of a run of the same settings"
+        remedy = f"Choose another name, or delete that run first: universality delete {run.name}."
+        raise refusal(
+            "--name", "this command", constraint, f"{run.name!r}, which has results of others ({shown})", remedy
+        )
+
+
+def _with_defaults(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe of an earlier version with every setting of today; as it is where that is not possible."""
+    from pydantic import ValidationError
+
+    from pipelines.recipe import Recipe
+
+    try:
+        return Recipe.model_validate(recipe).resolved()
+    except ValidationError:
+        return recipe
+
+
+def _same_version(plan: Plan, node: str, manifest: dict[str, Any]) -> bool:
+    from pipelines.engine import find_step
+
+    return plan[node].step == manifest["step"] and find_step(plan[node].step).version == manifest["version"]
+
+
+def _changes(before: Any, now: Any, path: str = "") -> Iterator[str]:
+    """What differs between two settings, ``"compare.tau 0.5, now 0.6"``."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in dict.fromkeys([*before, *now]):
+            yield from _changes(before.get(name), now.get(name), f"{path}.{name}" if path else name)
+    elif isinstance(before, (list, tuple)) and isinstance(now, (list, tuple)) and len(before) == len(now):
+        for place, (one, other) in enumerate(zip(before, now, strict=True)):
+            yield from _changes(one, other, f"{path}.{place}")
+    elif before != now:
+        yield f"{path} {_short(before)}, now {_short(now)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:50]}…"
 
 
 def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) -> dict[str, Any]:

@@ -2,13 +2,36 @@
 
 import importlib.util
 import os
+import platform
 import re
 import shutil
 import subprocess
 from contextlib import suppress
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from universality.errors import refusal
+
+#: Packages whose version can change a number or a byte.
+PACKAGES = (
+    "dask", "distributed", "duckdb", "networkx", "numba", "numpy", "pandas", "pyarrow",
+    "safetensors", "scipy", "tokenizers", "torch", "transformer-lens",
+)  # fmt: skip
+
+
+@cache
+def versions() -> dict[str, str | None]:
+    """Version of this program, of Python and of ``PACKAGES``; None of what is not installed."""
+    from universality import __version__
+
+    found: dict[str, str | None] = {"universality": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
 
 
 def cores() -> int:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from pipelines.engine.machine import versions
 from pipelines.engine.plan import Node
 from pipelines.engine.step import Step, StepContext, find_step
 from pipelines.engine.threads import limit_threads
@@ -117,7 +118,7 @@ def _compute(
             "threads": node.threads,
             "device": node.device,
         }
-        out.facts(**facts)
+        out.facts(**facts, made_with=versions())
     return {"peak_memory": facts["peak_memory"]}
 
 

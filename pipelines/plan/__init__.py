@@ -1,13 +1,13 @@
 """From a recipe to the plan of its run: which steps, on what, under which ids."""
 
-from pipelines.engine.plan import Plan
+from pipelines.engine.plan import Node, Plan
 from pipelines.plan.comparison_nodes import comparison_nodes
 from pipelines.plan.dictionary_nodes import sweep_nodes
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout
 from pipelines.plan.sources import SHARD_ROWS, data_nodes, transformer_nodes
 from pipelines.recipe import NativeModels, Recipe, trained_configs
 
-__all__ = ["BATCH_CONTEXTS", "SHARD_ROWS", "build_plan"]
+__all__ = ["BATCH_CONTEXTS", "SHARD_ROWS", "build_plan", "planned_nodes"]
 
 
 def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
@@ -28,10 +28,15 @@ def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
         recipe.models.training.check_device(device)
     for config in trained_configs(recipe):
         config.check_device(device)
-    layout = Layout(recipe, device)
+    return Plan(planned_nodes(Layout(recipe, device)))
+
+
+def planned_nodes(layout: Layout) -> list[Node]:
+    """Every node of a run, in an order in which each comes after what it reads."""
+    recipe = layout.recipe
     nodes = [*data_nodes(layout), *transformer_nodes(layout)]
     for comparison in recipe.comparisons:
         nodes += comparison_nodes(layout, comparison)
     for sweep in recipe.sweeps:
         nodes += sweep_nodes(layout, sweep)
-    return Plan(nodes)
+    return nodes

@@ -24,7 +24,8 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
     c, model = comparison.id, spec.model
     node_id = sae_node(c, spec.id)
     if spec.id in comparison.loaded:
-        params = {**_loaded_from(comparison.loaded[spec.id]), "hook_point": comparison.hook_point}
+        held = _loaded_from(comparison.loaded[spec.id]) if layout.pinned else {}
+        params = {**held, "hook_point": comparison.hook_point}
         sae = layout.node(node_id, "loaded_sae", params, {"activations": activations_node(model, "eval")})
     else:
         params = {

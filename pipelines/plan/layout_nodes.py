@@ -15,10 +15,17 @@ BATCH_CONTEXTS = 32
 
 @dataclass(frozen=True)
 class Layout:
-    """A recipe on a device: what every node of its run is made with."""
+    """A recipe on a device: what every node of its run is made with.
+
+    Attributes:
+        recipe: the recipe.
+        device: ``"cpu"`` or ``"cuda"``.
+        pinned: whether files and hubs are asked what they hold now, which then is in the params that read them.
+    """
 
     recipe: Recipe
     device: str
+    pinned: bool = True
 
     @property
     def trained(self) -> list[str]:

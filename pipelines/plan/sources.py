@@ -25,12 +25,8 @@ def data_nodes(layout: Layout) -> list[Node]:
     }
     seed = {"root_seed": recipe.root_seed}
     # Files may change under the same path: what they hold is part of the key.
-    corpus = {
-        "corpus": as_json(recipe.corpus),
-        "fingerprint": corpus_fingerprint(recipe.corpus),
-        "split": as_json(split),
-        **seed,
-    }
+    held = {"fingerprint": corpus_fingerprint(recipe.corpus)} if layout.pinned else {}
+    corpus = {"corpus": as_json(recipe.corpus), **held, "split": as_json(split), **seed}
     return [
         layout.node(CORPUS, "corpus", corpus, {}),
         layout.node(TOKENIZER, "tokenizer", {"tokenizer": as_json(recipe.tokenizer)}, {"corpus": CORPUS}),

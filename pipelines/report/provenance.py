@@ -16,6 +16,8 @@ from storage import Run
 
 #: Facts that differ from one computation of the same bytes to the next.
 TIMED_FACTS = frozenset({"wall_s", "peak_memory", "started", "finished", "created", "host", "pid"})
+#: Facts that are told of the whole run.
+WHOLE_FACTS = frozenset({"made_with"})
 #: Packages that write a report's files.
 WRITERS = ("universality", "matplotlib", "numpy", "pandas", "pyarrow")
 
@@ -50,11 +52,31 @@ def run_values(run: Run, tables: Mapping[str, pd.DataFrame], missing: tuple[str,
             "seeds": _seeds(record, tables.get("models")),
             "corpus": _corpus(tables.get("documents")),
             "recipe": record.get("recipe"),
-            "environment": record.get("environment"),
+            "environment": made_with(run),
             "written_with": {name: _version(name) for name in WRITERS},
             "artifacts": artifacts,
         }
     )
+
+
+def made_with(run: Run) -> dict[str, Any] | None:
+    """The machine of a run, with the versions that its artifacts were made with.
+
+    An artifact may be another run's, or of a call before an update. So versions are those that the artifacts name;
+    where they name several, all are told, ``"2.1.3, 2.2.0"``. Artifacts of earlier versions name none.
+    """
+    environment = run.record.get("environment")
+    if environment is None:
+        return None
+    found: dict[str, set[str]] = {}
+    for key in {fields["key"] for fields in run.record["nodes"].values()}:
+        if run.store.has(key):
+            for name, version in (run.store.get(key).manifest["facts"].get("made_with") or {}).items():
+                found.setdefault(name, set()).add(str(version))
+    told = {name: ", ".join(sorted(each)) for name, each in found.items() if each != {"None"}}
+    packages = environment.get("packages") or {}
+    ours = {name: told.pop(name, environment.get(name)) for name in ("universality", "python") if name in environment}
+    return {**environment, **ours, **({"packages": {**packages, **told}} if "packages" in environment else {})}
 
 
 def _conclusions(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
@@ -101,7 +123,7 @@ def _artifacts(run: Run) -> dict[str, Any]:
         entry: dict[str, Any] = {"step": fields["step"], "key": fields["key"], "finished": False}
         if run.store.has(fields["key"]):
             manifest = run.store.get(fields["key"]).manifest
-            facts = {k: v for k, v in manifest["facts"].items() if k not in TIMED_FACTS}
+            facts = {k: v for k, v in manifest["facts"].items() if k not in TIMED_FACTS | WHOLE_FACTS}
             entry |= {"finished": True, "version": manifest["version"], "facts": facts}
         entries[node] = entry
     return entries

@@ -14,10 +14,12 @@ from pipelines.report.exhibit_writer import USUAL, ExhibitWriter, ReportOptions
 from pipelines.report.folder import ReportFolder, json_text
 from pipelines.report.page import report_html, report_markdown
 from pipelines.report.paper import floats_tex
+from pipelines.report.prose.material import readable_recipe
 from pipelines.report.prose.template import filled
 from pipelines.report.prose.text_files import write_text
 from pipelines.report.provenance import clean, run_values, time_stamps
 from pipelines.report.readme import readme_text
+from pipelines.report.record_check import refuse_other_settings
 from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
 from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
@@ -58,8 +60,11 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         The files, and what is missing.
 
     Raises:
-        InputError: the folder holds something else, or the pins are not of this run.
+        InputError: the folder holds something else, the pins are not of this run, or the run's record names other
+            settings than those that its artifacts were made with.
     """
+    for one in (run, *options.runs):
+        refuse_other_settings(one, readable_recipe(one))
     tables, missing = _read_tables(run)
     if options.pins is not None and "pairs" in tables:
         tables["pinned"] = pinned_rows(options.pins, run.name, tables["pairs"])

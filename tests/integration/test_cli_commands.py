@@ -23,11 +23,11 @@ import engine_toys as toys
 class Recipe:
     """What commands need of a recipe."""
 
-    def __init__(self, name="toy"):
-        self.recipe = name
+    def __init__(self, name="toy", **settings):
+        self.recipe, self.settings = name, settings
 
     def resolved(self):
-        return {"recipe": self.recipe}
+        return {"recipe": self.recipe, **self.settings}
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def call(url, monkeypatch):
 def as_recipe(monkeypatch):
     """Let RECIPE stand for a given plan."""
 
-    def use(plan, name="toy"):
-        found = (Recipe(name), plan)
+    def use(plan, name="toy", resolved=None):
+        found = (Recipe(name, **(resolved or {})), plan)
         monkeypatch.setattr(planning, "recipe_and_plan", lambda *arguments: found)
 
     return use
@@ -142,6 +142,37 @@ def test_an_edited_recipe_goes_on_under_the_same_name(call, as_recipe, url):
     assert "Comparison wide" in out
     document = json.loads(call("show", "mine", "--json")[1])
     assert list(document["comparisons"]) == ["main", "wide"]
+
+
+def test_a_name_with_results_is_not_used_for_other_settings(call, as_recipe, url):
+    as_recipe(toys.results_plan("main"))
+    call("run", "toy", "--serial", "--name", "mine")
+    before = open_store(url).run("mine").record
+    main = toys.results_plan("main")
+    other = Plan([Node("draw", "toy-draw", {"seed": 9, "n": 3}), *main.nodes[1:]])
+    as_recipe(other)
+    code, out, err = call("run", "toy", "--serial", "--name", "mine")
+    assert (code, out) == (2, "")
+    assert "'mine', which has results of others (seed " in err
+    assert "universality delete mine" in err
+    assert open_store(url).run("mine").record == before
+    as_recipe(main, resolved={"compare": {"tau": 0.6}})
+    assert call("run", "toy", "--serial", "--name", "mine")[0] == 0  # the same results under more settings
+    assert open_store(url).run("mine").record["recipe"]["compare"] == {"tau": 0.6}
+    as_recipe(other, resolved={"compare": {"tau": 0.7}})
+    code, _, err = call("run", "toy", "--serial", "--name", "mine")
+    assert code == 2
+    assert "(compare.tau 0.6, now 0.7)" in err
+
+
+def test_a_run_without_results_goes_over_to_other_settings_and_its_record_says_so(call, as_recipe, url):
+    as_recipe(Plan([Node("draw", "toy-draw", {"seed": 1, "n": 3}), Node("bad", "toy-fail", {"message": "no"})][1:]))
+    assert call("run", "toy", "--serial", "--name", "mine")[0] == 1
+    as_recipe(toys.results_plan("main"), resolved={"compare": {"tau": 0.6}})
+    assert call("run", "toy", "--serial", "--name", "mine")[0] == 0
+    record = open_store(url).run("mine").record
+    assert record["recipe"] == {"recipe": "toy", "compare": {"tau": 0.6}}
+    assert list(record["nodes"]) == ["draw", "comparison/main"]
 
 
 def test_plan_tells_cached_stale_and_to_do(call, as_recipe):
@@ -364,6 +395,7 @@ def test_gc_removes_what_no_run_uses(call, as_recipe, url):
     as_recipe(toys.results_plan("main"))
     call("run", "toy", "--serial", "--name", "mine")
     old = set(open_store(url).keys())
+    call("delete", "mine", "--yes")
     as_recipe(Plan([Node("draw", "toy-draw", {"seed": 9, "n": 3})]))
     call("run", "toy", "--serial", "--name", "mine")
     code, out, err = call("gc", "--dry-run")

@@ -19,6 +19,7 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
+from pipelines.report.provenance import made_with
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
 from results.stored_comparison import CORPUS, n_score_sources
 from universality.transformers.transformer_config import TransformerConfig
@@ -70,7 +71,7 @@ def add_run_numbers(macros: Macros, m: Material) -> None:
 
 
 def _versions(macros: Macros, m: Material) -> None:
-    environment = m.run.record.get("environment") or {}
+    environment = made_with(m.run) or {}
     macros.add("Version", words(environment.get("universality")), "version of universality that made the run")
     for name, package in {"TorchVersion": "torch", "LensVersion": "transformer-lens"}.items():
         macros.add(name, words((environment.get("packages") or {}).get(package)), f"version of {package}")

@@ -13,10 +13,12 @@ from program import universality
 from tiny_run import in_a_process, tiny_store
 
 from pipelines.recipe import load_recipe
+from pipelines.report.record_check import refuse_other_settings
 from pipelines.steps.dictionary_steps import open_sae
 from results.schema import TABLES
 from storage import open_run
 from universality.compare import compare
+from universality.errors import InputError
 from universality.sae import SparseAutoencoder
 from universality.sae.activations import TopK
 from universality.sae.formats import save_sae
@@ -51,6 +53,19 @@ def test_files_hold_the_types_that_the_schema_declares(run, name):
         assert not frame.duplicated(list(schema.key)).any()
         missing = {of.name for of in schema.columns if frame[of.name].isna().any()}
         assert missing <= {of.name for of in schema.columns if of.nullable}
+
+
+def test_a_report_holds_every_setting_against_what_made_the_artifacts(run):
+    recipe = load_recipe("tiny")
+    refuse_other_settings(run, recipe)
+    for setting in (
+        "compare.tau=0.7", "compare.alpha=0.01", "root_seed=3", "models.training.tokens=70000", "comparisons.0.sae.k=4",
+        "models.model_seeds=[0, 5]", "comparisons.0.hook_point=blocks.0.hook_resid_post", "split.fit_tokens=7000",
+        "corpus.max_document_bytes=600", "tokenizer.vocab_size=600", "n_ctx=48", "evidence.n_top=11",
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="made with"):
+            refuse_other_settings(run, load_recipe("tiny", [setting]))
+    assert run.artifact("sae/main/m0").manifest["facts"]["made_with"]["torch"] == torch.__version__
 
 
 def test_tables_equal_compare(run):
