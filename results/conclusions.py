@@ -5,8 +5,8 @@ One wording for the terminal, the overview and the report's first page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -36,8 +36,8 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Sentences about one comparison, what beats its floor first; plain text.
 
     Args:
-        tables: ``features``, ``agreement`` and ``indices`` of the comparison; without the second, as of runs made
-            before there was one, there are no sentences.
+        tables: ``features``, ``agreement`` and ``indices`` of the comparison, ``k_of_m`` if there; without the second,
+            as of runs made before there was one, there are no sentences.
     """
     if not {"features", "agreement", "indices"} <= tables.keys():
         return []
@@ -45,9 +45,11 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     overall: _Overall = {row["kind"]: row for row in agreement[agreement["pair"] == "overall"].to_dict("records")}
     if "features" not in overall:
         return []
-    shares = _Shares(tables["indices"], tables["features"]["model"].drop_duplicates().astype(str).tolist())
+    shares = _Shares(tables["indices"])
+    k_of_m = tables.get("k_of_m")
     sentences = [
-        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall), _grouped(tables["features"], shares),
+        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall),
+        _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),
     ]  # fmt: skip
     return [sentence for sentence in sentences if sentence]
 
@@ -56,54 +58,83 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 _Overall = dict[str, dict[Any, Any]]
 
 
+class _Share(NamedTuple):
+    """A share with its chance level, its interval over sources, and that over models where there are enough."""
+
+    value: float
+    chance: float
+    low: float
+    high: float
+    low_models: float
+    high_models: float
+
+
 class _Shares:
-    """Shares of the table ``indices``, means over pairs of models; of ends of intervals too, which is no narrower."""
+    """Shares of the table ``indices`` over all pairs of a kind."""
 
-    def __init__(self, indices: pd.DataFrame, models: Sequence[str]) -> None:
+    def __init__(self, indices: pd.DataFrame) -> None:
         self._indices = indices
-        between = indices["pair"].isin([f"{a}-{b}" for a in models for b in models])
-        own = indices["pair"].str.startswith(tuple(f"{model}-{model}r" for model in models))
-        self._of = {"models": between, "untrained": ~between & ~own & (indices["pair"] != "overall")}
-        self.has_floor = bool((self._of["untrained"] & (indices["name"] == "shared_fraction")).any())
+        self.has_floor = not np.isnan(self.of("shared_fraction", "untrained").value)
 
-    def of(self, name: str, kind: str = "models") -> tuple[float, float, float]:
-        """Value and interval; NaN where there is no such index."""
-        rows = self._indices[self._of[kind] & (self._indices["name"] == name)]
-        value, low, high = (float(rows[column].mean()) for column in ("value", "low", "high"))
-        return value, low, high
+    def of(self, name: str, kind: str = "features") -> _Share:
+        """NaN where there is no such index. In runs of before, and within one model, means over pairs, ends too."""
+        rows = self._indices[(self._indices["kind"] == kind) & (self._indices["name"] == name)]
+        together = rows[~rows["pair"].str.contains("-")]
+        return _Share(*(together if len(together) else rows)[[*_Share._fields]].astype(float).mean())
 
     def floor(self, name: str) -> float:
         """Of untrained models; 0 where these have nothing of the kind, NaN without such models."""
-        value = self.of(name, "untrained")[0]
+        value = self.of(name, "untrained").value
         return 0.0 if self.has_floor and np.isnan(value) else value
 
 
 def _leading(shares: _Shares) -> str:
     """Of features that a second dictionary has at the finest level that beats its floor, how many another model has."""
-    measured = shares.has_floor
-    if all(np.isnan(shares.of(f"shared_fraction_{level}")[0]) for level in _LEADING):
+    if all(np.isnan(shares.of(f"shared_fraction_{level}").value) for level in _LEADING):
         return "No level could be tested, so what matches here may share no more than a token or a kind of text."
     for level in _LEADING:
         floor, matched = shares.floor(f"shared_fraction_{level}"), shares.of(f"shared_fraction_{level}")
-        if not matched[0] > 0 or (measured and not matched[1] > floor):
+        if not matched.value > 0 or (shares.has_floor and not matched.low > floor):
             continue
-        reproduced = shares.of(f"reproduced_{level}")
-        where = _LEVEL_WORDS[level]
-        beside = (
-            f"of untrained models' features {words.share(floor)} match at that level"
-            if measured
-            else "no untrained models were compared, so the floor is not known"
+        reproduced, where = shares.of(f"reproduced_{level}"), _LEVEL_WORDS[level]
+        of_all = f"{words.share(matched.value)} of all features{_controls(shares, level)}"
+        if np.isnan(reproduced.value):
+            return f"A partner in another model {where} have {of_all}."
+        return (
+            f"Of the features that a second dictionary of the same model also has {where}, another model has "
+            f"{words.share(reproduced.value)} ({_intervals(reproduced)}{_reproduced_floor(shares, level)}). "
+            f"That is {of_all}."
         )
-        if not np.isnan(reproduced[0]):
-            return (
-                f"Of the features that a second dictionary of the same model also has {where}, another model has "
-                f"{words.share(reproduced[0])} (interval {words.share(max(reproduced[1], 0))} to "
-                f"{words.share(reproduced[2])}); that is {words.share(matched[0])} of all features, and {beside}."
-            )
-        return f"{words.share(matched[0])} of features have a partner in another model {where}; {beside}."
-    if measured:
+    if shares.has_floor:
         return "At no level do more features match between models than between untrained models."
     return ""
+
+
+def _controls(shares: _Shares, level: str) -> str:
+    """What a share of all features at a level stands beside: one model, untrained models, chance."""
+    name = f"shared_fraction_{level}"
+    one, chance = shares.of(name, "ceiling").value, shares.of(name).chance
+    floor = (
+        f"{words.share(shares.floor(name))} between untrained models" if shares.has_floor
+        else "no untrained models, so the floor is not known"
+    )  # fmt: skip
+    parts = [f"{words.share(one)} in a second dictionary of the same model"] if not np.isnan(one) else []
+    return f"; beside it stand {', '.join([*parts, floor])} and {words.share(chance)} by chance"
+
+
+def _intervals(share: _Share) -> str:
+    text = f"interval over sources {words.share(share.low)} to {words.share(share.high)}"
+    if np.isnan(share.low_models):
+        return text
+    return f"{text}, over models {words.share(share.low_models)} to {words.share(share.high_models)}"
+
+
+def _reproduced_floor(shares: _Shares, level: str) -> str:
+    """The same share of untrained models, where these have second dictionaries."""
+    if np.isnan(shares.of("reproduced", "untrained").value):
+        return ""
+    floor = shares.of(f"reproduced_{level}", "untrained").value
+    return f"; of untrained models {'none has such a feature' if np.isnan(floor) else words.share(floor)}"
 
 
 def _beyond(overall: _Overall) -> str:
@@ -136,24 +167,37 @@ def _raw(overall: _Overall) -> str:
     return f"As it is, r of assigned features is {value} on average{_beside(overall, 'mean_r')}."
 
 
-def _grouped(features: pd.DataFrame, shares: _Shares) -> str:
+def _grouped(features: pd.DataFrame, shares: _Shares, k_of_m: pd.DataFrame | None) -> str:
     """How many features are in each group, the floor beside the one that has one."""
     groups = features["group"].dropna() if "group" in features else pd.Series(dtype=object)
     if groups.empty:
         return ""
+    resplit = "" if k_of_m is None or k_of_m["fraction_low"].isna().all() else _elsewhere(k_of_m)
     floor = ""
     if shares.has_floor:
-        pair, untrained = (words.share(of) for of in (shares.of("shared_fraction")[0], shares.floor("shared_fraction")))
-        floor = f" (in one other model {pair}, between untrained models {untrained})"
+        pair, untrained = shares.of("shared_fraction").value, shares.floor("shared_fraction")
+        floor = f"in one other model {words.share(pair)}, between untrained models {words.share(untrained)}"
+    beside = "; ".join(part for part in (resplit, floor) if part)
     said = {
-        "partnered": f"have a partner in some other model at some level{floor}",
+        "partnered": "have a partner in some other model at some level" + (f" ({beside})" if beside else ""),
         "rearranged": "are there, but not as one latent",
         "unstable": "are not stable in their own model",
         "missing": "are stable and in no other model",
         "untested": "cannot be judged",
     }
-    parts = [f"{words.share((groups == name).mean())} {text}" for name, text in said.items() if (groups == name).any()]
+    parts = [
+        f"{words.share((groups == name).mean())} {text}"
+        for name, text in said.items()
+        if (groups == name).mean() >= 0.005
+    ]
     return f"Of {len(groups):,} features {', '.join(parts)}."
+
+
+def _elsewhere(k_of_m: pd.DataFrame) -> str:
+    """How many features have a partner where the sources are dealt to the halves otherwise."""
+    alone = k_of_m[k_of_m["k"] == 1].iloc[0]
+    low, high = (words.share(1 - alone[f"fraction_{end}"]) for end in ("high", "low"))
+    return f"{low} to {high} where other halves of the sources choose partners"
 
 
 def _beside(overall: _Overall, column: str) -> str:

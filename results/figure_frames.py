@@ -1,7 +1,5 @@
 """Tidy frames behind the figures and tables of a run: of findings, dictionaries, firing rates and the common map."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -36,12 +34,8 @@ def agreement_parts(agreement: pd.DataFrame) -> pd.DataFrame:
 FEW_MARK = "†"
 
 
-def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
-    """Every index once: the value over all models where there is one, else the median over pairs of models.
-
-    Args:
-        indices: table ``indices``.
-        models: ids of the compared models; every other side of a pair is a second dictionary or untrained.
+def index_frame(indices: pd.DataFrame) -> pd.DataFrame:
+    """Every index of the table once: the value over all models where there is one, else the median over their pairs.
 
     Returns:
         name, pairs (how many; 0 for a value over all models), value, chance, low, high, ceiling, floor. Low and high
@@ -49,25 +43,24 @@ def index_frame(indices: pd.DataFrame, models: Sequence[str]) -> pd.DataFrame:
         two dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of
         the table.
     """
-    kinds = [_kind_of_pair(str(pair), frozenset(models)) for pair in indices["pair"]]
     rows = []
-    for name, of_index in indices.assign(kind=kinds).groupby("name", sort=False):
-        by_kind = dict(iter(of_index.groupby("kind")))
-        controls = [by_kind[kind]["value"].median() if kind in by_kind else np.nan for kind in ("ceiling", "floor")]
-        if "overall" in by_kind:
-            overall = by_kind["overall"].iloc[0]
-            rows.append((name, 0, *overall[["value", "chance", "low", "high"]], *controls))
-        elif "models" in by_kind:
-            value, chance = by_kind["models"]["value"], by_kind["models"]["chance"]
-            rows.append((name, len(value), value.median(), chance.median(), value.min(), value.max(), *controls))
+    for name, of_index in indices.groupby("name", sort=False):
+        kinds = {str(kind): rows for kind, rows in of_index.groupby("kind")}
+        if "features" not in kinds:
+            continue
+        controls = [_of_kind(kinds[kind])["value"] if kind in kinds else np.nan for kind in ("ceiling", "untrained")]
+        rows.append((name, *_of_kind(kinds["features"]), *controls))
     return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
 
 
-def _kind_of_pair(pair: str, models: frozenset[str]) -> str:
-    a, _, b = pair.partition("-")
-    if not b:
-        return "overall"
-    return {2: "models", 1: "ceiling", 0: "floor"}[(a in models) + (b in models)]
+def _of_kind(rows: pd.DataFrame) -> pd.Series:
+    """pairs, value, chance, low, high: of all pairs of a kind together, or else medians and the range over them."""
+    together = rows[~rows["pair"].str.contains("-")]
+    if len(together):
+        return pd.Series({"pairs": 0, **together.iloc[0][["value", "chance", "low", "high"]]})
+    value = rows["value"]
+    ends = {"low": value.min(), "high": value.max()}
+    return pd.Series({"pairs": len(rows), "value": value.median(), "chance": rows["chance"].median(), **ends})
 
 
 def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import nan
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,4 +21,12 @@ def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.D
         compare = (record.get("recipe") or {}).get("compare") or {}
         beyond = (frame["q"] < compare.get("alpha", 0.05)) & (frame["r_held_out"] >= compare.get("tau", 0.5))
         return frame.assign(edge=beyond, few_sources=False)
+    if name == "indices" and "kind" not in frame:
+        return frame.assign(kind=[_kind_of_pair(str(pair)) for pair in frame["pair"]], low_models=nan, high_models=nan)
     return frame
+
+
+def _kind_of_pair(pair: str) -> str:
+    """What ``"m0-m0r"`` is a pair of, by how a run calls its dictionaries."""
+    a, _, b = pair.partition("-")
+    return "ceiling" if b == f"{a}r" else "untrained" if a.startswith("u") else "features"

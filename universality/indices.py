@@ -34,6 +34,8 @@ class Index:
     n: int
     low: float = float("nan")
     high: float = float("nan")
+    low_models: float = float("nan")
+    high_models: float = float("nan")
 
 
 def mutual_nearest(partner_a: np.ndarray, partner_b: np.ndarray, n_a: int, n_b: int) -> Index:

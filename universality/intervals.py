@@ -74,22 +74,43 @@ def resampled_correlations(
 
     Source: Efron 1979, with the document as the unit (Davison & Hinkley 1997, section 3.8).
     """
-    A, B, n = aligned(A, B)
-    ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
-    documents = np.asarray(documents)
-    fits = documents.shape == (n,)
-    require(fits, "shape", "documents", f"({n},)", documents.shape, "Give one document per row.")
     require(n_resamples >= 1, "n_resamples", "the bootstrap", ">= 1", n_resamples, "200 are usual.")
-    _, code, sizes = np.unique(documents, return_inverse=True, return_counts=True)
-    weights = generator.multinomial(sizes.size, np.full(sizes.size, 1.0 / max(sizes.size, 1)), size=n_resamples)
-    rows, weights = (weights @ sizes)[:, None].astype(np.float64), weights.astype(np.float64)
-    by_document = _dense_sums if is_dense(A) and is_dense(B) else _sparse_sums
-    sums_of = by_document(A, B, code.ravel(), sizes.size)
-    out = np.zeros((ia.size, n_resamples))
-    for first, last in blocks(ia.size, _PAIRS):
-        moments = [weights @ sums for sums in sums_of(ia[first:last], ib[first:last])]
-        out[first:last] = _correlation(moments, rows).T
-    return out
+    moments = GroupMoments(A, B, documents)
+    n = moments.sizes.size
+    weights = generator.multinomial(n, np.full(n, 1.0 / max(n, 1)), size=n_resamples)
+    return moments.correlations(indices_a, indices_b, weights)
+
+
+class GroupMoments:
+    """Moments of pairs by group of rows, from which r follows for any weights of the groups.
+
+    Args:
+        A: (n_rows, n_a), scipy sparse or dense. B: (n_rows, n_b), the same rows in the same order.
+        groups: (n_rows,) int, the document or source of each row.
+
+    Attributes:
+        sizes: (n_groups,) rows of each group, in rising order of its number.
+    """
+
+    def __init__(self, A: Matrix, B: Matrix, groups: np.ndarray) -> None:
+        A, B, n = aligned(A, B)
+        groups = np.asarray(groups)
+        fits = groups.shape == (n,)
+        require(fits, "shape", "documents", f"({n},)", groups.shape, "Give one document per row.")
+        _, code, self.sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        self._shape = A.shape[1], B.shape[1]
+        by_group = _dense_sums if is_dense(A) and is_dense(B) else _sparse_sums
+        self._sums_of = by_group(A, B, code.ravel(), self.sizes.size)
+
+    def correlations(self, indices_a: np.ndarray, indices_b: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(n_pairs, n_draws) r of each pair with every group counted ``weights`` (n_draws, n_groups) times."""
+        ia, ib = check_pairs(indices_a, indices_b, *self._shape)
+        rows, weights = (weights @ self.sizes)[:, None].astype(np.float64), weights.astype(np.float64)
+        out = np.zeros((ia.size, weights.shape[0]))
+        for first, last in blocks(ia.size, _PAIRS):
+            moments = [weights @ sums for sums in self._sums_of(ia[first:last], ib[first:last])]
+            out[first:last] = _correlation(moments, rows).T
+        return out
 
 
 #: Maps pairs to (5, n_documents, n_pairs) sums of a, b, a², b² and ab over each document's rows.

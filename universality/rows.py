@@ -6,6 +6,7 @@ catalogue. Candidates and assignments are made on the *fit* rows, every score, n
 inside sources would leak, and an interval that resamples pieces would be too narrow.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,19 +164,42 @@ def split_documents(documents: Any, root_seed: int, domains: Any = None, sources
     require(ids.size >= 2, what, "rows", "at least two different ids", ids.size, remedy)
     codes = np.zeros(groups.size, np.int32) if domains is None else encode_domains(domains)[0]
     require(codes.size == groups.size, "domains", "rows", f"of length {groups.size}", codes.size, "One per row.")
-    # (n_groups, n_domains) rows; a file may hold documents of several domains.
-    n_rows = np.zeros((ids.size, int(codes.max()) + 1), np.int64)
-    np.add.at(n_rows, (inverse, codes), 1)
+    return _deal(_count(inverse, codes), lambda code: generator(root_seed, "split", code))[inverse]
+
+
+def resplits(rows: Rows, root_seed: int, n_resplits: int) -> np.ndarray:
+    """(n_resplits, n_groups) bool: the sources dealt to the two halves anew, as :func:`split_documents` deals them.
+
+    True on the fit half; groups in rising order of :attr:`Rows.groups`.
+    """
+    inverse = np.unique(rows.groups, return_inverse=True)[1].ravel()
+    n_rows = _count(inverse, np.zeros(rows.n_rows, np.int32) if rows.domains is None else rows.domains)
+    dealt = [
+        _deal(n_rows, lambda code, draw=draw: generator(root_seed, "resplit", draw, code))
+        for draw in range(n_resplits)
+    ]  # fmt: skip
+    return np.array(dealt, dtype=bool).reshape(n_resplits, len(n_rows))
+
+
+def _count(groups: np.ndarray, domains: np.ndarray) -> np.ndarray:
+    """(n_groups, n_domains) rows; a file may hold documents of several domains."""
+    n_rows = np.zeros((int(groups.max()) + 1, int(domains.max()) + 1), np.int64)
+    np.add.at(n_rows, (groups, domains), 1)
+    return n_rows
+
+
+def _deal(n_rows: np.ndarray, shuffler: Callable[[int], np.random.Generator]) -> np.ndarray:
+    """(n_groups,) bool: groups of (n_groups, n_domains) rows dealt one by one to the half that has fewer, True: fit."""
     main = n_rows.argmax(axis=1)
-    fit = np.zeros(ids.size, bool)
+    fit = np.zeros(len(n_rows), bool)
     surplus = np.zeros(n_rows.shape[1], np.int64)  # fit rows minus score rows so far, by domain
     for code in np.unique(main):
         members = np.flatnonzero(main == code)
-        generator(root_seed, "split", int(code)).shuffle(members)
+        shuffler(int(code)).shuffle(members)
         for member in members:
             fit[member] = (surplus[code], surplus.sum()) <= (0, 0)
             surplus += n_rows[member] if fit[member] else -n_rows[member]
-    return fit[inverse]
+    return fit
 
 
 def _integers(name: str, value: Any, n_rows: int | None) -> np.ndarray:

@@ -84,6 +84,11 @@ class SpecificPage(TablePage):
         return [
             Column("feature", "id"),
             Column("group", "group", text("group", help="missing: in no other model; see above")),
+            Column(
+                "sure",
+                "group_probability",
+                bar("P(group)", help="in how many other halves of the sources the feature is in the same group"),
+            ),
             Column("verdict", "verdict"),
             Column("best_r", "best_r", bar("best held-out r", help="to any latent of any other model")),
             Column("rate", percent("firing_rate"), number("fires %", format="%.3g")),

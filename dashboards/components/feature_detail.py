@@ -64,7 +64,11 @@ def _facts(row: pd.Series) -> list[Fact]:
         return numbers
     reached = words.counted(int(row["n_models"]), "model")
     best = Fact("best held-out r", words.number(row["best_r"]), "to any latent of any other model")
-    return [*numbers, best, Fact("found in", reached, "that its cluster reaches")]
+    sure = Fact(
+        "P(group)", words.share(row.get("group_probability")), str(row.get("group")),
+        "In how many other halves of the sources it is in the same group; partners are chosen anew in each.",
+    )  # fmt: skip
+    return [*numbers, best, Fact("found in", reached, "that its cluster reaches"), sure]
 
 
 def show_text_statistics(view: View, feature: DrawnFeature) -> None:

@@ -213,6 +213,8 @@ def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
             ("n_clusters:Q", "clusters", ","),
             ("n_features:Q", "features", ","),
             ("fraction:Q", "share", ".1%"),
+            ("fraction_low:Q", "in other halves of the sources, from", ".1%"),
+            ("fraction_high:Q", "to", ".1%"),
             ("at_least:Q", "so many models or more", ".1%"),
             ("homogeneous:Q", "if shared alike", ".1%"),
             ("identical_low:Q", "identical models, at least", ".1%"),

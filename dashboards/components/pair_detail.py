@@ -96,7 +96,7 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
              "Against the best of all candidates under shifts by whole documents; q bounds false discoveries."),
         Fact("q within domain", words.probability(row.get("q_domain")), "shifts inside domains",
              f"Chance that keeps the domain. From {alpha:g} on, shifts within it do not rule it out."),
-        Fact("margin of A", n("margin_a"), "to its runner-up", margin),
+        Fact("margin of A", n("margin_a"), "one of a family" if row.get("family") else "to its runner-up", margin),
         Fact("margin of B", n("margin_b"), "to its runner-up", margin),
         Fact("fit r", n("r"), "used to match", "Correlation on the text that the match was made on."),
         Fact("A fires on", words.rate(row["firing_rate_a"]), "of all rows", "Firing rate of A."),

@@ -45,7 +45,7 @@ def print_summary(
         console.print(headline_table(comparison, parts["headline"]))
         print_cautions(console, cautions.get(comparison, ()))
         console.print(counts_table(parts["features"]))
-        if "indices" in parts and (shares := shares_table(parts["indices"], parts["features"])) is not None:
+        if "indices" in parts and (shares := shares_table(parts["indices"])) is not None:
             console.print(shares)
         if len(parts.get("domains", ())):
             console.print(domains_table(parts["domains"]))
@@ -145,16 +145,15 @@ def counts_table(features: pd.DataFrame) -> RenderableType:
     return titled(f"Features by {column} and level ({status})", table)
 
 
-def shares_table(indices: pd.DataFrame, features: pd.DataFrame) -> RenderableType | None:
+def shares_table(indices: pd.DataFrame) -> RenderableType | None:
     """Matched shares of two models by level beside those of untrained models and of two dictionaries of one model.
 
     Returns:
-        Medians over pairs of models; None where the table has no such index.
+        Means over pairs; None where the table has no such index.
     """
     from results.figure_frames import index_frame
 
-    models = [str(model) for model in features["model"].drop_duplicates()]
-    frame = index_frame(indices[indices["name"].str.startswith("shared_fraction")], models)
+    frame = index_frame(indices[indices["name"].str.startswith("shared_fraction")])
     if frame.empty:
         return None
     table = plain_table("level", ">two models", ">untrained (floor)", ">one model (ceiling)", ">chance")

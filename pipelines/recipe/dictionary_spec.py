@@ -19,13 +19,13 @@ class DictionarySpec:
     Attributes:
         id: its name in node ids and in the column ``model`` of every table: ``m0`` for the one dictionary of a model,
             ``m0s3`` for that of SAE seed 3 where the comparison names ``sae_seeds``, ``m0r`` and ``m0s3r`` for their
-            replicates, ``u0`` for that of an untrained model.
+            replicates, ``u0`` for that of an untrained model, ``u0r`` for its replicate.
         model: id of the transformer whose activations it reads.
         sae_seed: what the seed of its training is hashed from, beside the recipe's root seed.
         data_part: half of the SAE documents that it is trained on, ``sae_a`` or ``sae_b``.
-        role: ``primary`` (compared), ``replicate`` (second dictionary of a primary one, the ceiling) or ``untrained``
-            (of a transformer with random weights, the floor).
-        replicate_of: id of the primary dictionary that a replicate belongs to; None for all others.
+        role: ``primary`` (compared), ``replicate`` (second dictionary of the same transformer, the ceiling) or
+            ``untrained`` (of a transformer with random weights, the floor).
+        replicate_of: id of the dictionary that a replicate stands beside; None for all others.
     """
 
     id: str
@@ -37,16 +37,19 @@ class DictionarySpec:
 
 
 def dictionary_specs(recipe: Recipe, comparison: ComparisonConfig) -> list[DictionarySpec]:
-    """The dictionaries of a comparison: the primary ones, their replicates if wanted, those of untrained models."""
+    """The dictionaries of a comparison: the primary ones, those of untrained models, replicates of both."""
     primary = primary_specs(recipe.model_ids, comparison)
-    # A replicate has another seed (its own id is hashed) and the documents that no primary dictionary sees.
-    replicates = [
-        DictionarySpec(f"{spec.id}r", spec.model, f"{spec.id}r", "sae_b", "replicate", spec.id)
-        for spec in primary
-        if comparison.replicates
-    ]
     untrained = [DictionarySpec(model, model, model, role="untrained") for model in recipe.untrained_ids]
-    return [*primary, *replicates, *untrained]
+
+    # A replicate has another seed (its own id is hashed) and the documents that no primary dictionary sees.
+    def replicates(specs: list[DictionarySpec]) -> list[DictionarySpec]:
+        return [
+            DictionarySpec(f"{spec.id}r", spec.model, f"{spec.id}r", "sae_b", "replicate", spec.id) for spec in specs
+        ]
+
+    if not comparison.replicates:
+        return [*primary, *untrained]
+    return [*primary, *replicates(primary), *untrained, *replicates(untrained)]
 
 
 def primary_specs(models: list[str], comparison: ComparisonConfig) -> list[DictionarySpec]:

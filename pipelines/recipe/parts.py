@@ -19,6 +19,17 @@ Floor = Annotated[
 ]
 
 
+Untrained = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        le=100,
+        description="transformers of the (first) model's shape with random weights, for the floor: 0, or at least 2; "
+        "by default as many as there are models, and 0 where a comparison says of no dictionary how it is trained",
+    ),
+]
+
+
 class NativeModels(Frozen):
     """Transformers trained here, one per model seed."""
 
@@ -31,9 +42,7 @@ class NativeModels(Frozen):
     data_seeds: tuple[int, ...] | None = Field(
         None, description="order of the training data per model; default: one per model, from its model seed"
     )
-    n_untrained: int = Field(
-        0, ge=0, le=100, description="transformers with random weights for the floor (0, or at least 2)"
-    )
+    n_untrained: Untrained = None
 
     floor: Floor = "random"
 
@@ -60,9 +69,7 @@ class PretrainedModels(Frozen):
 
     kind: Literal["pretrained"]
     models: tuple[PretrainedModel, ...] = Field(min_length=1, description="the models, in order m0, m1, …")
-    n_untrained: int = Field(
-        0, ge=0, le=100, description="models of the first one's shape with random weights (0, or at least 2)"
-    )
+    n_untrained: Untrained = None
 
     floor: Floor = "random"
 
@@ -80,9 +87,9 @@ class LoadedSAE(Frozen):
     """A dictionary that was trained elsewhere."""
 
     model: str = Field(
-        pattern=r"^(m\d+(s\d+)?r?|u\d+)$",
+        pattern=r"^(m\d+(s\d+)?|u\d+)r?$",
         description="which dictionary of the comparison it is: m0, m1, … for the one of a model; m0s3 for that of SAE "
-        "seed 3 where sae_seeds are named; m0r, m0s3r for their replicates; u0 for that of an untrained model",
+        "seed 3 where sae_seeds are named; m0r, m0s3r for their replicates; u0 and u0r for those of an untrained model",
     )
     path: str | None = Field(
         None,

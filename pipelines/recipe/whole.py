@@ -91,7 +91,15 @@ class Recipe(Frozen):
     @property
     def untrained_ids(self) -> list[str]:
         """Ids of the untrained transformers, ``u0, u1, …``."""
-        return [f"u{i}" for i in range(self.models.n_untrained)]
+        return [f"u{i}" for i in range(self.models.n_untrained or 0)]
+
+    @model_validator(mode="after")
+    def _with_floor(self) -> Recipe:
+        if self.models.n_untrained is None:
+            trained = bool(self.comparisons) and all(comparison.sae is not None for comparison in self.comparisons)
+            models = self.models.model_copy(update={"n_untrained": max(2, len(self.model_ids)) if trained else 0})
+            object.__setattr__(self, "models", models)
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:

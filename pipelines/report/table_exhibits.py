@@ -52,8 +52,7 @@ def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
 
 
 def _indices(tables: Tables, context: ExhibitContext) -> Contents:
-    models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
-    frame = figure_frames.index_frame(tables["indices"], models)
+    frame = figure_frames.index_frame(tables["indices"])
     frame["over"] = [f"{n} pairs" if n else "all models" for n in frame["pairs"]]
     frame["interval"] = intervals(frame["low"], frame["high"])
     return {"": Listing(frame, columns("tables/indices"))}

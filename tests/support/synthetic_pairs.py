@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from synthetic_world import Dictionary, Material, Node, Pairing, Pairings
 
+from universality.table_schemas import K_OF_M
+
 TAU = 0.5
 
 
@@ -43,6 +45,7 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
             "r_held_out": held,
             "p": chance,
             "q": np.minimum(1, chance * 1.5),
+            "q_min": 0.01,
             "q_domain": q_domain,
             "edge": (np.minimum(1, chance * 1.5) < 0.05) & (held >= TAU),
             "r_token": r_token,
@@ -55,6 +58,7 @@ def pair_rows(m: Material, model_a: str, model_b: str, p: Pairing) -> pd.DataFra
             "top_rows_share": 0.1 + 0.3 * (np.arange(n) % 3),
             "margin_a": p.r - runner_up[0],
             "margin_b": p.r - runner_up[1],
+            "family": np.arange(n) % 9 == 0,
             "method": "assignment",
             "r_low": held - rng.uniform(0.01, 0.08, n),
             "r_high": np.minimum(1, held + rng.uniform(0.01, 0.08, n)),
@@ -167,10 +171,13 @@ def k_of_m(clusters: pd.DataFrame, n_models: int) -> pd.DataFrame:
     counts = clusters["n_models"].value_counts()
     rows = [(k, int(counts.get(k, 0)), k * int(counts.get(k, 0))) for k in range(1, n_models + 1)]
     total = sum(n for _, _, n in rows)
-    columns = ["k", "n_clusters", "n_features", "fraction", "homogeneous", "identical_low", "identical_high"]
-    ends = (1, n_models)
-    rows = [(*row, row[2] / total, 1 / n_models, *((0.1, 0.6) if row[0] in ends else (np.nan, np.nan))) for row in rows]
-    return pd.DataFrame(rows, columns=columns)
+    table = pd.DataFrame(rows, columns=["k", "n_clusters", "n_features"])
+    table["fraction"] = table["n_features"] / total
+    table["fraction_low"], table["fraction_high"] = 0.95 * table["fraction"], 0.05 + 0.95 * table["fraction"]
+    table["homogeneous"] = 1 / n_models
+    for end, bound in (("low", 0.1), ("high", 0.6)):
+        table[f"identical_{end}"] = np.where(table["k"].isin([1, n_models]), bound, np.nan)
+    return table[K_OF_M.names]
 
 
 def candidates(pairings: Pairings, dictionaries: dict[str, Dictionary]) -> pd.DataFrame:

@@ -11,6 +11,8 @@ from synthetic_evidence import domain_rows, mass_by_domain, with_comparison
 from synthetic_pairs import TAU, best_r, candidates, cluster_table, cluster_up, k_of_m, pair_rows, tau_curve
 from synthetic_world import Material, Node
 
+from universality.table_schemas import INDICES
+
 VERDICTS = (
     "unstable",
     "contested",
@@ -109,7 +111,10 @@ def _features(m: Material, groups: list[list[Node]], clusters: pd.DataFrame, ver
     table = pd.DataFrame(rows).astype({"cluster": "Int64"})
     groups = _GROUP_OF[table["verdict"].fillna("none")].to_numpy(object)
     groups = np.where(table["n_models"] > 1, "partnered", groups)
-    table.insert(11, "group", np.where(table["status"] == "alive", groups, None))
+    alive = table["status"] == "alive"
+    table.insert(11, "group", np.where(alive, groups, None))
+    for place, column in enumerate(("class_probability", "group_probability"), start=12):
+        table.insert(place, column, np.where(alive, 1 - 0.05 * (table["latent"] % place), np.nan))
     return table
 
 
@@ -276,5 +281,7 @@ def _indices(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> pd.DataF
     for name in ("mppc", "mean_matched_signed_cos", "excess_correlation", "cka", "cycle_consistency"):
         for pair in ["overall"] if name == "cycle_consistency" else [f"{a}-{b}" for a, b in pairs]:
             value = rng.uniform(0.3, 0.7)
-            rows.append((name, pair, value, value * 0.2, value - 0.04, value + 0.04, int(rng.integers(100, 300))))
-    return pd.DataFrame(rows, columns=["name", "pair", "value", "chance", "low", "high", "n"])
+            ends = value - 0.04, value + 0.04, np.nan, np.nan
+            kind = "ceiling" if pair.endswith("r") else "untrained" if pair.startswith("u") else "features"
+            rows.append((name, kind, pair, value, value * 0.2, *ends, int(rng.integers(100, 300))))
+    return pd.DataFrame(rows, columns=INDICES.names)

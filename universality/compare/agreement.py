@@ -7,12 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from universality.compare.levels import LEVELS, PART_COLUMNS
+from universality.compare.levels import PART_COLUMNS
 from universality.compare.neurons import NeuronMatching
 from universality.compare.pair_plan import Pair, pair_name
 from universality.compare.pairing import PairMatching
 from universality.compare.stages import Stages
-from universality.indices import Index
 from universality.intervals import centred_interval
 from universality.table_schemas import AGREEMENT
 
@@ -58,50 +57,3 @@ def _agreement(
     for column in PART_COLUMNS:
         row[column] = float(edges[column].sum(skipna=False)) / total if len(edges) else np.nan
     return row
-
-
-def reproduced_shares(stages: Stages) -> list[tuple[Index, str]]:
-    """Of the features that a second dictionary of the same model has at a level, the share that another model has.
-
-    ``reproduced_<level>`` for every ordered pair of models whose first has a replicate, and ``reproduced`` over all
-    levels. Both a feature's pair with the replicate and its pair with the other model are edges, at the same level;
-    what another model has at another level does not count. Chance is the share of null maxima that reach tau.
-    """
-    config = stages.config
-    indices: list[tuple[Index, str]] = []
-    for model, replicate in stages.plan.replicate_pairs:
-        own = _edges(stages.matchings[model, replicate].pairs, "a")
-        for other in stages.models:
-            if other == model:
-                continue
-            pair = (model, other) if (model, other) in stages.matchings else (other, model)
-            side = "a" if pair[0] == model else "b"
-            matching = stages.matchings[pair]
-            theirs = matching.pairs[f"latent_{side}"].to_numpy()
-            chance = float((stages.null_maxima(pair) >= config.tau).mean())
-            for level in ("all", *LEVELS):
-                wanted = own if level == "all" else own[own == level]
-                if not len(wanted):
-                    continue
-                edge = matching.pairs["edge"].to_numpy(bool) & np.isin(theirs, wanted.index.to_numpy())
-                here = edge if level == "all" else edge & (matching.pairs["level"] == level).to_numpy()
-                value = float(here.sum() / len(wanted))
-                # Edges of other levels may have this one in a resample.
-                drawn = held_in_draws(matching, level, config.tau)[edge].sum(axis=0) / len(wanted)
-                low, high = centred_interval(value, drawn, config.confidence)
-                name = "reproduced" if level == "all" else f"reproduced_{level}"
-                index = Index(name, value, chance, len(wanted), max(low, 0.0), min(high, 1.0))
-                indices.append((index, f"{model}-{other}"))
-    return indices
-
-
-def held_in_draws(matching: PairMatching, level: str, tau: float) -> np.ndarray:
-    """(n_pairs, n_resamples) in which resamples of the sources r reaches tau and the level is that one ("all": any)."""
-    held = matching.resampled >= tau
-    return held if level == "all" else held & (matching.resampled_level == LEVELS.index(level))
-
-
-def _edges(pairs: pd.DataFrame, side: str) -> pd.Series:
-    """Level of each edge, by the latent of one side."""
-    edges = pairs[pairs["edge"]]
-    return edges.set_index(f"latent_{side}")["level"]

@@ -70,8 +70,8 @@ def compare(
         positions: (n_rows,) int positions in the context; without them nothing is called ``context``.
         raw: model id -> (n_rows, d_in) raw activations; unlock neurons and, with ``untrained_raw``, the
             verdict ``decodable``.
-        replicates: model id (or "<model>r") -> activations of a second dictionary of the same model; unlock
-            the ceiling, the verdict ``unstable``, and levels of single features.
+        replicates: model id (or "<model>r") -> activations of a second dictionary of the same model, or
+            of the same untrained model; unlock the ceiling, the verdict ``unstable``, and levels of single features.
         untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
         untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
         weights: model and replicate id -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape; unlock
@@ -102,8 +102,8 @@ def compare(
     }  # fmt: skip
     rows = checked_rows(n_rows, documents, columns, fit, root_seed, n_ctx)
     models = tuple(matrices)
-    names = replicate_names(replicates or {}, models)
     untrained_acts = checked_matrices(untrained or {}, "untrained", n_rows)
+    names = replicate_names(replicates or {}, (*models, *untrained_acts))
     replicate_acts = checked_matrices(
         {names[key][0]: matrix for key, matrix in (replicates or {}).items()}, "replicates", n_rows
     )

@@ -23,7 +23,6 @@ from universality.compare.cross_agreement import CrossAgreement
 from universality.compare.effects import Functions
 from universality.compare.headline import (
     baseline_table,
-    ceiling_share,
     headline_table,
     index_rows,
     null_quantile_table,
@@ -33,8 +32,10 @@ from universality.compare.k_of_m import k_of_m_table
 from universality.compare.neurons import index_table
 from universality.compare.nodes import Nodes, number_nodes
 from universality.compare.pairing import candidate_table
+from universality.compare.probabilities import Resplits, resplit_features
+from universality.compare.shares import ceiling_share
 from universality.compare.stages import Stages
-from universality.compare.verdict_inputs import verdict_table
+from universality.compare.verdict_inputs import Splits, dominant_wholes, verdict_table
 from universality.domains import best_latents, domain_table, nearest_neurons
 from universality.graph import build_graph, cycle_consistency
 from universality.indices import Index
@@ -101,9 +102,13 @@ def assemble(stages: Stages) -> Comparison:
     agreement = CrossAgreement(stages, nodes, pairs)
     curve = tau_curve(stages, nodes, pairs, similarity, agreement)
     clustering = cluster_at(stages, nodes, pairs, similarity, agreement, stages.config.tau)
-    verdicts = verdict_table(stages, nodes, clustering)
-    features = feature_table(stages, nodes, clustering, verdicts)
-    k_table = k_of_m_table(clustering.table["n_models"].to_numpy(), len(stages.models), ceiling_share(stages))
+    splits = Splits(stages)
+    verdicts, wholes = verdict_table(splits, nodes, clustering), dominant_wholes(splits, nodes, clustering)
+    resplits = resplit_features(stages, nodes, similarity)
+    features = feature_table(stages, nodes, clustering, verdicts, wholes, resplits)
+    m = len(stages.models)
+    fractions = resplits.fractions(m, stages.config.confidence)
+    k_table = k_of_m_table(clustering.table["n_models"].to_numpy(), m, ceiling_share(stages), fractions)
     pairs, functional = Functions(stages).table_and_indices(pairs)
     tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
     indices = pd.concat([table for table in tables if len(table)], ignore_index=True)
@@ -129,7 +134,14 @@ def assemble(stages: Stages) -> Comparison:
     )
 
 
-def feature_table(stages: Stages, nodes: Nodes, clustering: Clustering, verdicts: pd.DataFrame) -> pd.DataFrame:
+def feature_table(
+    stages: Stages,
+    nodes: Nodes,
+    clustering: Clustering,
+    verdicts: pd.DataFrame,
+    wholes: np.ndarray,
+    resplits: Resplits,
+) -> pd.DataFrame:
     """One row per latent, models in the order given; columns :data:`universality.table_schemas.FEATURES`."""
     first = first_verdict(verdicts).set_index(["model", "latent"])["verdict"]
     parts = []
@@ -156,7 +168,12 @@ def feature_table(stages: Stages, nodes: Nodes, clustering: Clustering, verdicts
         table["verdict"] = pd.Series(first.reindex(keys).to_numpy(), dtype=object)
         table["group"] = None
         found = table.loc[alive].set_index(["model", "latent"])["n_models"].astype(int)
-        table.loc[alive, "group"] = group_features(found, verdicts)
+        group = group_features(found, verdicts, wholes[nodes.number[model][alive]])
+        table.loc[alive, "group"] = group
+        sure = resplits.probabilities(nodes.number[model][alive], found.to_numpy(), group, len(stages.models))
+        for column, values in zip(("class_probability", "group_probability"), sure, strict=True):
+            table[column] = np.nan
+            table.loc[alive, column] = values
         table["top_domain"] = pd.Series(_top_domain(stages, model), dtype=object)
         parts.append(table[FEATURES.names])
     types = {"model": object, "cluster": "Int64", "n_models": "int64"}

@@ -97,11 +97,13 @@ class Significance:
     Attributes:
         p: (n_pairs,) max over both sides of P(null maximum >= r), in (0, 1].
         q: (n_pairs,) Benjamini–Hochberg over min(alive_a, alive_b) latents, unassigned ones having p = 1.
-        q_domain: (n_pairs,) the same under shifts within domains; NaN without domains.
+        q_min: (n_pairs,) q of such a pair were its r 1 and nothing else beyond chance: what could be reached at all.
+        q_domain: (n_pairs,) q under shifts within domains; NaN without domains.
     """
 
     p: np.ndarray
     q: np.ndarray
+    q_min: np.ndarray
     q_domain: np.ndarray
 
 
@@ -123,20 +125,22 @@ def significance(
         pair: the dictionaries, with the sizes of strata in their settings.
     """
     if not r.size:
-        return Significance(np.zeros(0), np.zeros(0), np.zeros(0))
+        return Significance(*np.zeros((4, 0)))
     n_hypotheses = max(min(pair.a.n_alive, pair.b.n_alive), r.size)
 
-    def larger_p(maxima_a: np.ndarray, maxima_b: np.ndarray, studentised: bool) -> np.ndarray:
+    def larger_p(r: np.ndarray, maxima_a: np.ndarray, maxima_b: np.ndarray, studentised: bool) -> np.ndarray:
+        needed = pair.config.alpha / n_hypotheses
         return np.maximum(
-            _side_p(r, indices_a, pair.a, maxima_a, pair.config, studentised),
-            _side_p(r, indices_b, pair.b, maxima_b, pair.config, studentised),
+            _side_p(r, indices_a, pair.a, maxima_a, pair.config, studentised, needed),
+            _side_p(r, indices_b, pair.b, maxima_b, pair.config, studentised, needed),
         )
 
-    p = larger_p(null.plain_a, null.plain_b, False)
+    p = larger_p(r, null.plain_a, null.plain_b, False)
+    q_min = np.minimum(n_hypotheses * larger_p(np.ones(r.size), null.plain_a, null.plain_b, False), 1.0)
     q_domain = np.full(r.size, np.nan)
     if null.domain_a is not None and null.domain_b is not None:
-        q_domain = benjamini_hochberg(larger_p(null.domain_a, null.domain_b, True), m=n_hypotheses)
-    return Significance(p, benjamini_hochberg(p, m=n_hypotheses), q_domain)
+        q_domain = benjamini_hochberg(larger_p(r, null.domain_a, null.domain_b, True), m=n_hypotheses)
+    return Significance(p, benjamini_hochberg(p, m=n_hypotheses), q_min, q_domain)
 
 
 def _side_p(
@@ -146,6 +150,7 @@ def _side_p(
     maxima: np.ndarray,
     config: CompareConfig,
     studentised: bool,
+    needed: float,
 ) -> np.ndarray:
     """(n_pairs,) share of the null maxima (n_shifts, d_sae) in the strata of ``latents`` that reach r."""
     alive = np.flatnonzero(side.alive)
@@ -160,7 +165,7 @@ def _side_p(
     values = maxima[:, alive].astype(np.float64)
     if studentised:
         r, values = _studentise(r, values, place)
-    return p_values(r, stratum[place], values, stratum)
+    return p_values(r, stratum[place], values, stratum, needed=needed)
 
 
 def _studentise(r: np.ndarray, values: np.ndarray, place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

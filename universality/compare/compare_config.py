@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 EDGE_SLACK = 0.1
 #: Effective sources below which few vouch for a pair.
 MIN_SOURCES = 5
+#: Margin, in r, below which the partner is one of a family of like latents rather than the one.
+FAMILY_MARGIN = 0.05
 #: Rows of prior weight in a cell (token within domain, pair of tokens, token at a position) whose effect is estimated
 #: on fit rows.
 SHRINKAGE = 3.0
@@ -37,6 +39,11 @@ class CompareConfig(BaseModel):
     min_stratum_latents: int = Field(200, ge=1, description="latents pooled in a stratum of the null, at least")
     min_stratum_values: int = Field(2_000, ge=1, description="null values pooled in a stratum, at least")
     n_resamples: int = Field(200, ge=20, description="bootstrap resamples of sources behind every interval")
+    n_resplits: int = Field(
+        20,
+        ge=0,
+        description="other ways to deal the sources to the two halves, behind probabilities of classes and groups",
+    )
     confidence: float = Field(0.95, gt=0, lt=1, description="level of the intervals")
 
     dense_rate: float = Field(0.1, gt=0, le=1, description="firing rate above which a latent is flagged dense")

@@ -6,15 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from universality.compare.agreement import held_in_draws, reproduced_shares
 from universality.compare.k_of_m import over_dispersion
-from universality.compare.levels import LEVELS
 from universality.compare.neurons import NeuronMatching, index_table
 from universality.compare.pair_plan import Pair, pair_name
 from universality.compare.pairing import BestPartners, PairMatching
 from universality.compare.shared_init import shared_initialisation
+from universality.compare.shares import over_models, share_indices
 from universality.compare.stages import Stages
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
 from universality.intervals import centred_interval, percentile_interval
@@ -129,14 +127,12 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
     beyond chance over the smaller side's alive latents; their chance is the share of null maxima that reach
     tau, and the untrained pairs stand beside them.
     """
-    indices: list[tuple[Index, str]] = []
+    indices = share_indices(stages)
     for pair in stages.plan.all:
-        indices += [(index, pair_name(pair)) for index in _shares(stages, pair)]
         indices += _partner_indices(stages, pair)
         indices += [(index, pair_name(pair)) for index in _shared_init(stages, pair)]
     for pair in stages.plan.replicate_pairs:
         indices += [(index, pair_name(pair)) for index in _weight_indices(stages, pair)]
-    indices += reproduced_shares(stages)
     indices += _disattenuated(stages)
     indices.append((_over_models(stages), "overall"))
     if (dispersion := over_dispersion(k_table)) is not None:
@@ -148,40 +144,8 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
         # With nothing shared the curve drops from 1 to 0 at k = 2: steepest exponent, no offset.
         indices.append((Index("k_of_m_exponent", alpha, 5.0, n), "overall"))
         indices.append((Index("k_of_m_offset", offset, 0.0, n), "overall"))
-    tables = [index_table(indices)] + [matching.indices for matching in stages.neurons.values()]
+    tables = [index_table(indices, stages.plan)] + [matching.indices for matching in stages.neurons.values()]
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
-
-
-def ceiling_share(stages: Stages) -> float:
-    """Mean share of a model's features that a second dictionary of it has; NaN without replicates."""
-    shares = [index.value for pair in stages.plan.replicate_pairs for index in _shares(stages, pair)[:1]]
-    return float(np.mean(shares)) if shares else np.nan
-
-
-def _shares(stages: Stages, pair: Pair) -> list[Index]:
-    """Share of latents matched beyond chance at tau, of all and by level."""
-    config, matching = stages.config, stages.matchings[pair]
-    n = min(stages.dictionaries[name].n_alive for name in pair)
-    if not n:
-        return []
-    chance = float((stages.null_maxima(pair) >= config.tau).mean())
-    pairs = matching.pairs
-    above, level = pairs["edge"].to_numpy(bool), pairs["level"].to_numpy()
-    # Where a pair falls below tau in a resample it is none; what else an edge needs is not drawn again.
-    beyond = above | ((pairs["q"] < config.alpha) & (pairs["r_held_out"] < config.tau)).to_numpy()
-    nobody_could_tell = above.any() and (level[above] == "untested").all()
-    indices = []
-    for name in ("all", *reversed(LEVELS)):
-        of_level = np.full(level.size, True) if name == "all" else level == name
-        matched = above & of_level
-        if (name == "untested" and not matched.any()) or (name not in ("all", "untested") and nobody_could_tell):
-            continue
-        draws = held_in_draws(matching, name, config.tau) & beyond[:, None]
-        value = float(matched.sum() / n)
-        low, high = centred_interval(value, draws.sum(axis=0) / n, config.confidence)
-        suffix = "" if name == "all" else f"_{name}"
-        indices.append(Index(f"shared_fraction{suffix}", value, chance, n, max(low, 0.0), min(high, 1.0)))
-    return indices
 
 
 def _partner_indices(stages: Stages, pair: Pair) -> list[tuple[Index, str]]:
@@ -273,21 +237,12 @@ def _disattenuated(stages: Stages) -> list[tuple[Index, str]]:
 
 
 def _over_models(stages: Stages) -> Index:
-    """Mean over pairs of the median r, with the jackknife over models (M >= 4) or the range over pairs.
-
-    Models are never drawn with replacement: a model compared with itself has r = 1.
-    """
+    """Mean over pairs of the median r, with the jackknife over models (M >= 4) or the range over pairs."""
     medians = {pair: _median_r(stages, pair) for pair in stages.plan.model_pairs}
     maxima = [stages.null_maxima(pair) for pair in medians]
     value = float(np.mean(list(medians.values())))
     chance = float(np.mean([np.median(values) if values.size else 0.0 for values in maxima]))
-    low, high = min(medians.values()), max(medians.values())
-    if len(stages.models) >= 4:
-        ids = sorted(stages.models)
-        left_out = np.array([np.mean([r for pair, r in medians.items() if m not in pair]) for m in ids])
-        m = left_out.size
-        spread = float(stats.t.ppf(0.975, m - 1)) * float(
-            np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum())
-        )
-        low, high = value - spread, value + spread
+    low, high = over_models(medians, stages.config.confidence)
+    if np.isnan(low):
+        low, high = min(medians.values()), max(medians.values())
     return Index("mean_of_median_r", value, chance, len(medians), low, high)

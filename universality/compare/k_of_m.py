@@ -10,7 +10,9 @@ from universality.indices import Index
 from universality.table_schemas import K_OF_M
 
 
-def k_of_m_table(n_models: np.ndarray, m: int, ceiling: float) -> pd.DataFrame:
+def k_of_m_table(
+    n_models: np.ndarray, m: int, ceiling: float, fractions: tuple[np.ndarray, np.ndarray]
+) -> pd.DataFrame:
     """The table ``k_of_m``.
 
     * ``homogeneous``: if every other model had each feature with the same chance s, independently: ``P(k - 1) =
@@ -23,6 +25,7 @@ def k_of_m_table(n_models: np.ndarray, m: int, ceiling: float) -> pd.DataFrame:
         n_models: (n_clusters,) models of each cluster.
         m: models compared, M.
         ceiling: s_c, the share of features that a second dictionary of the same model has; NaN if not measured.
+        fractions: (m,) both ends of the interval of each fraction.
 
     Source: ours; bounds as of a vote of dependent and of independent judges.
     """
@@ -39,6 +42,8 @@ def k_of_m_table(n_models: np.ndarray, m: int, ceiling: float) -> pd.DataFrame:
             "n_clusters": n_clusters,
             "n_features": n_features,
             "fraction": n_features / total,
+            "fraction_low": fractions[0],
+            "fraction_high": fractions[1],
             "homogeneous": stats.binom.pmf(k - 1, m - 1, _sharing(k, n_features)),
             "identical_low": low,
             "identical_high": high,

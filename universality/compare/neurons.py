@@ -11,6 +11,7 @@ import pandas as pd
 
 from universality.blas import on_one_blas_thread
 from universality.compare.compare_config import CompareConfig
+from universality.compare.pair_plan import PairPlan
 from universality.compare.pairing import Resampler
 from universality.correlation import correlate_dense, correlate_pairs
 from universality.indices import Index, raw_indices
@@ -102,9 +103,11 @@ def pair_neurons(
     return NeuronMatching(pairs, resampled.astype(np.float32), index_table(indices))
 
 
-def index_table(indices: list[tuple[Index, str]]) -> pd.DataFrame:
-    """The table ``indices``; bounds are missing where none are computed."""
-    rows = [{**asdict(index), "pair": pair} for index, pair in indices]
-    return pd.DataFrame(rows, columns=INDICES.names).astype(
-        {"value": float, "chance": float, "low": float, "high": float, "n": "int64"}
-    )
+def index_table(indices: list[tuple[Index, str]], plan: PairPlan | None = None) -> pd.DataFrame:
+    """The table ``indices``; bounds are missing where none are computed. Without a plan, all are of pairs of models."""
+    rows = [
+        {**asdict(index), "kind": "features" if plan is None else plan.kinds[pair], "pair": pair}
+        for index, pair in indices
+    ]  # fmt: skip
+    numbers = dict.fromkeys(("value", "chance", "low", "high", "low_models", "high_models"), float)
+    return pd.DataFrame(rows, columns=INDICES.names).astype({**numbers, "n": "int64"})

@@ -57,12 +57,12 @@ class Dictionary:
     @cached_property
     def fit(self) -> sparse.csr_matrix:
         """(n_fit_rows, d_sae) activations from which partners are chosen; latents that are not alive are silent."""
-        return _alive_rows(self.acts, self.alive, self.rows.fit)
+        return alive_rows(self.acts, self.alive, self.rows.fit)
 
     @cached_property
     def score(self) -> sparse.csr_matrix:
         """(n_score_rows, d_sae) activations on which every figure is measured, as :attr:`fit`."""
-        return _alive_rows(self.acts, self.alive, self.rows.score)
+        return alive_rows(self.acts, self.alive, self.rows.score)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ class DictionaryPair:
         return replace(self, a=self.b, b=self.a)
 
 
-def _alive_rows(acts: sparse.csr_matrix, alive: np.ndarray, rows: np.ndarray) -> sparse.csr_matrix:
+def alive_rows(acts: sparse.csr_matrix, alive: np.ndarray, rows: np.ndarray) -> sparse.csr_matrix:
     """Some rows (n_rows,) bool of ``acts``, without the entries of latents that are not alive; d_sae stays."""
     part = acts[np.flatnonzero(rows)]
     compared = alive[part.indices]

@@ -11,6 +11,9 @@ from universality.errors import InputError, must_be
 
 Pair = tuple[str, str]
 
+#: What all pairs of models together, and all pairs of untrained models together, are called in the tables.
+ALL_MODELS, ALL_UNTRAINED = "overall", "untrained"
+
 
 def pair_name(pair: Pair) -> str:
     """``"m0-m1"``."""
@@ -23,7 +26,7 @@ class PairPlan:
 
     Attributes:
         models: ids of the models, each with its primary dictionary.
-        replicate_of: id of each replicate (another dictionary of the same model) -> id of its model.
+        replicate_of: id of each replicate (another dictionary of the same model) -> id of its model, trained or not.
         untrained: ids of the untrained models.
     """
 
@@ -44,12 +47,20 @@ class PairPlan:
     @property
     def replicate_pairs(self) -> tuple[Pair, ...]:
         """Each model with each of its replicates; what they agree on is the ceiling of any comparison."""
-        return tuple((model, replicate) for replicate, model in self.replicate_of.items())
+        return self._with_replicates(self.models)
 
     @property
     def untrained_pairs(self) -> tuple[Pair, ...]:
         """All untrained models with each other."""
         return tuple(combinations(self.untrained, 2))
+
+    @property
+    def untrained_replicate_pairs(self) -> tuple[Pair, ...]:
+        """Each untrained model with each of its replicates: the ceiling of the floor."""
+        return self._with_replicates(self.untrained)
+
+    def _with_replicates(self, models: tuple[str, ...]) -> tuple[Pair, ...]:
+        return tuple((model, replicate) for replicate, model in self.replicate_of.items() if model in models)
 
     @property
     def by_kind(self) -> dict[str, tuple[Pair, ...]]:
@@ -58,16 +69,23 @@ class PairPlan:
             "features": self.model_pairs,
             "ceiling": self.replicate_pairs,
             "untrained": self.untrained_pairs,
+            "untrained_ceiling": self.untrained_replicate_pairs,
         }
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Kind of each pair by its name in either direction, and of what stands for all pairs together."""
+        named = {pair_name(p): kind for kind, pairs in self.by_kind.items() for a, b in pairs for p in ((a, b), (b, a))}
+        return {ALL_MODELS: "features", ALL_UNTRAINED: "untrained", **named}
 
     @property
     def all(self) -> tuple[Pair, ...]:
         """Every pair that needs similarity, null and matching."""
-        return self.model_pairs + self.replicate_pairs + self.untrained_pairs
+        return tuple(pair for pairs in self.by_kind.values() for pair in pairs)
 
 
 def replicate_names(keys: Iterable[str], models: tuple[str, ...]) -> dict[str, Pair]:
-    """What each replicate is called and which model it belongs to.
+    """What each replicate is called and which model, trained or not, it belongs to.
 
     A key is a model's id (its replicate is then called ``"<model>r"``) or a replicate's own id,
     ``"<model>r"`` or ``"<model>r<number>"``.

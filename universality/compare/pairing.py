@@ -11,10 +11,11 @@ import pandas as pd
 from scipy import sparse
 
 from universality.compare.chance import PairNull, significance
-from universality.compare.compare_config import MIN_SOURCES, CompareConfig
+from universality.compare.compare_config import FAMILY_MARGIN, MIN_SOURCES, CompareConfig
 from universality.compare.levels import LEVELS, drawn_levels, is_edge, level_columns, parts_of
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.compare.pair_plan import Pair
+from universality.compare.resplits import ResplitEdges, resplit_edges
 from universality.compare.token_interval import evenly, resampled_conditional
 from universality.correlation import (
     TopSimilarity,
@@ -75,6 +76,7 @@ class PairMatching:
         resampled_level: (n_pairs, n_resamples) int8 place of the level in LEVELS, likewise.
         resampled_token: the same of the token-conditional r for :func:`evenly` chosen pairs; (0, n_resamples)
             without token ids or where it was not asked for.
+        resplits: the edges in other halves of the sources.
         certificate: upper bound of what any other matching could add to the summed fit r.
         top: list length of the candidates finally used.
     """
@@ -86,6 +88,7 @@ class PairMatching:
     resampled_joint: np.ndarray
     resampled_level: np.ndarray
     resampled_token: np.ndarray
+    resplits: ResplitEdges
     certificate: float
     top: int
 
@@ -102,6 +105,7 @@ class PairMatching:
             resampled=self.resampled[order],
             resampled_joint=self.resampled_joint[order],
             resampled_level=self.resampled_level[order],
+            resplits=self.resplits.swapped(),
         )
 
     def to_tables(self) -> dict[str, pd.DataFrame]:
@@ -114,7 +118,7 @@ class PairMatching:
         arrays["outcome"] = np.array([self.certificate, self.top], dtype=np.float64)
         for side, best in (("a", self.best_a), ("b", self.best_b)):
             arrays |= {f"best_{name}_{side}": value for name, value in vars(best).items()}
-        return arrays
+        return arrays | {f"resplit_{name}": value for name, value in vars(self.resplits).items()}
 
     @classmethod
     def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> PairMatching:
@@ -123,7 +127,8 @@ class PairMatching:
         certificate, top = (float(x) for x in arrays["outcome"])
         pairs = tables["pairs"][MATCHED.names].reset_index(drop=True)
         drawn = {name: np.asarray(arrays[name]) for name in _DRAWS}
-        return cls(pairs, best[0], best[1], certificate=certificate, top=int(top), **drawn)
+        resplits = ResplitEdges(*(np.asarray(arrays[f"resplit_{name}"]) for name in ResplitEdges.__dataclass_fields__))
+        return cls(pairs, best[0], best[1], resplits=resplits, certificate=certificate, top=int(top), **drawn)
 
 
 def pair_similarity(pair: DictionaryPair) -> TopSimilarity:
@@ -199,6 +204,7 @@ def pair_matching(
             "r_held_out": measured.r,
             "p": tested.p,
             "q": tested.q,
+            "q_min": tested.q_min,
             "q_domain": tested.q_domain,
             "r_token": beyond_tokens(pair, ia, ib),
             **made_of,
@@ -216,6 +222,7 @@ def pair_matching(
         }
     ).astype({"model_a": object, "model_b": object, "method": object})
     pairs["edge"] = is_edge(pairs, config.tau, config.alpha)
+    pairs["family"] = pairs["edge"] & (pairs[["margin_a", "margin_b"]].min(axis=1) < FAMILY_MARGIN)
     pairs["few_sources"] = pairs["n_eff_sources"] < MIN_SOURCES
     return PairMatching(
         pairs[MATCHED.names],
@@ -225,6 +232,7 @@ def pair_matching(
         nested.draws[..., 3],
         np.select([drawn == level for level in LEVELS], range(len(LEVELS))).astype(np.int8),
         resampler.token_conditional(ia, ib, rows if token_interval else None),
+        resplit_edges(pair, null),
         assigned.certificate,
         assigned.top,
     )

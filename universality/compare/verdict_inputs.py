@@ -15,6 +15,7 @@ from universality.compare.compare_config import CompareConfig
 from universality.compare.nodes import Nodes
 from universality.compare.pair_plan import Pair
 from universality.compare.stages import Stages
+from universality.correlation import correlate_pairs
 from universality.matching import Gram, KToOne, gram_of, k_to_1
 from universality.table_schemas import VERDICTS
 from universality.verdicts import (
@@ -23,6 +24,9 @@ from universality.verdicts import (
     probe_correlations,
     splits_hold,
 )
+
+#: Share of the rows of a piece on which a whole fires too, at least.
+_PIECE_INSIDE = 0.7
 
 
 @dataclass
@@ -55,11 +59,9 @@ class Splits:
         return self.computed[model, other]
 
 
-def verdict_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
+def verdict_table(splits: Splits, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
     """model, latent, other_model, verdict, statistic; one row per alive feature and model missing from its cluster."""
-    splits = Splits(stages)
-    has_model = np.zeros((len(clustering.table), len(nodes.models)), dtype=bool)
-    has_model[clustering.row_of, nodes.model_of] = True
+    stages, has_model = splits.stages, _has_model(nodes, clustering)
     missing: dict[Pair, np.ndarray] = {}
     evidence: dict[Pair, VerdictEvidence] = {}
     for model, other in permutations(stages.models, 2):
@@ -81,6 +83,35 @@ def verdict_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.Da
     table = pd.concat(parts, ignore_index=True).astype({"model": object, "other_model": object})
     by = np.lexsort((table["other_model"].map(order), table["latent"], table["model"].map(order)))
     return table.iloc[by].reset_index(drop=True)
+
+
+def dominant_wholes(splits: Splits, nodes: Nodes, clustering: Clustering) -> np.ndarray:
+    """(n_nodes,) bool: partnered features of which every partner is only the largest of the pieces that make them up.
+
+    The pieces add what a split has to add, and fire where the whole does: each on a share of its own rows of at least
+    0.7. (Sums of latents that merely resemble a feature add as much, by averaging their noise.)
+    """
+    stages, has_model = splits.stages, _has_model(nodes, clustering)
+    whole = clustering.table["n_models"].to_numpy()[clustering.row_of] > 1
+    for model, other in permutations(stages.models, 2):
+        own = np.flatnonzero(nodes.model_of == nodes.models.index(model))
+        own = own[has_model[clustering.row_of[own], nodes.models.index(other)]]
+        latents, split = nodes.latent[own], splits.of(model, other)
+        best_r, config = stages.partners(model, other).best.r, stages.config
+        holds = splits_hold(split.r2, best_r, config.tau, config.split_gain)[latents] & _has_pieces(split)[latents]
+        at, slot = np.nonzero(holds[:, None] & (split.pieces[latents] >= 0))
+        a, b = stages.dictionaries[model].score, stages.dictionaries[other].score
+        inside = correlate_pairs(a, b, latents[at], split.pieces[latents[at], slot], threads=stages.threads).p_a_given_b
+        holds[at[inside < _PIECE_INSIDE]] = False
+        whole[own[~holds]] = False
+    return whole
+
+
+def _has_model(nodes: Nodes, clustering: Clustering) -> np.ndarray:
+    """(n_clusters, n_models) bool, which models are in each cluster."""
+    has_model = np.zeros((len(clustering.table), len(nodes.models)), dtype=bool)
+    has_model[clustering.row_of, nodes.model_of] = True
+    return has_model
 
 
 def _limits(config: CompareConfig) -> dict[str, float]:

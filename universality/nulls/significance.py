@@ -5,6 +5,8 @@ import numpy as np
 from universality.errors import require
 
 OUTSIDE = -1
+#: Null values that a tail is fitted to.
+_TAIL_LEAST, _TAIL_MOST = 50, 250
 
 
 def strata(
@@ -68,22 +70,30 @@ def _pooled(bins: np.ndarray, need: int) -> list[np.ndarray]:
     return pools
 
 
-def p_values(r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np.ndarray) -> np.ndarray:
+def p_values(
+    r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np.ndarray, *, needed: float = 0.0
+) -> np.ndarray:
     r"""Share of null maxima in the same stratum that reach r.
 
     .. math:: p = \frac{1 + \#\{null \ge r\}}{1 + n}
+
+    Where the least of these, ``1 / (1 + n)``, is above ``needed``, no r could ever be called. There a generalised
+    Pareto tail over the largest null maxima tells the r apart that lie beyond all of them.
 
     Args:
         r: (n_pairs,) observed correlations.
         stratum_of: (n_pairs,) stratum of the latent each belongs to; -1 gives p = 1.
         null: (n_shifts, n_latents) maxima, ``max_a`` or ``max_b`` of a :class:`ShiftNull`.
         strata: (n_latents,) stratum of each latent of the null, from :func:`strata`.
+        needed: p that must be within reach; by default that of the null alone is.
 
     Returns:
         (n_pairs,) in (0, 1]; 1 where the stratum has no null.
 
     Raises:
         InputError: lengths do not fit.
+
+    Source: tail of permutation values as in Knijnenburg, Wessels, Reinders & Shmulevich 2009.
     """
     r, stratum_of, null, strata = (np.asarray(x) for x in (r, stratum_of, null, strata))
     fits = r.shape == stratum_of.shape and null.ndim == 2 and strata.shape == null.shape[1:]
@@ -96,7 +106,28 @@ def p_values(r: np.ndarray, stratum_of: np.ndarray, null: np.ndarray, strata: np
         pool = np.sort(null[:, strata == stratum], axis=None)
         reached = pool.size - np.searchsorted(pool, r[here], side="left")
         p[here] = (1 + reached) / (1 + pool.size)
+        if needed and 1 / (1 + pool.size) > needed and pool.size > 2 * _TAIL_LEAST:
+            p[here] = np.where(reached == 0, np.minimum(_tail(pool, r[here]), p[here]), p[here])
     return p
+
+
+def _tail(pool: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """(n,) P(null >= r) by a generalised Pareto tail over the largest values of ``pool``, rising.
+
+    Its shape is never below 0: a tail that ends somewhere would give values beyond that end a p of 0, an exponential
+    one does not. Parameters are probability-weighted moments (Hosking & Wallis 1987).
+    """
+    n = int(np.clip(pool.size // 10, _TAIL_LEAST, _TAIL_MOST))
+    threshold = pool[-n - 1]
+    excess = pool[-n:] - threshold
+    mean = float(excess.mean())
+    # a1 = E[x (1 - F(x))], by ranks
+    weighted = float((excess * np.arange(n - 1, -1, -1)).sum() / (n * (n - 1)))
+    shape = 2.0 - mean / (mean - 2.0 * weighted) if mean > 2.0 * weighted else 0.0
+    shape, scale = (shape, mean * (1.0 - shape)) if 0 < shape < 1 else (0.0, mean)
+    beyond = np.maximum(r - threshold, 0.0) / max(scale, 1e-12)
+    survival = np.exp(-beyond) if shape == 0 else (1.0 + shape * beyond) ** (-1.0 / shape)
+    return np.maximum(n / (pool.size + 1) * survival, np.finfo(float).tiny)
 
 
 def benjamini_hochberg(p: np.ndarray, m: int | None = None) -> np.ndarray:

@@ -120,7 +120,11 @@ def _calibrate_world(
         changes |= {"n_untrained": 0, "d_in": 2}  # neither is looked at here
     planted = plant(world or WORLD, root_seed=own, **changes)
     stages = prepare(
-        planted, config or CompareConfig.model_validate({"n_resamples": 20}), own, threads, replicates=groups
+        planted,
+        config or CompareConfig.model_validate({"n_resamples": 20, "n_resplits": 0}),
+        own,
+        threads,
+        replicates=groups,
     )
     r = round(float(np.median(true_correlations(planted, stages))), 4)
     parts = []

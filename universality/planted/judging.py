@@ -12,7 +12,7 @@ from universality.compare.clusters import Clustering, clustered
 from universality.compare.nodes import Nodes
 from universality.compare.pair import Dictionary
 from universality.compare.stages import Stages
-from universality.compare.verdict_inputs import verdict_table
+from universality.compare.verdict_inputs import Splits, dominant_wholes, verdict_table
 from universality.planted.kinds import DECOYS, KINDS
 from universality.planted.world import Planted
 from universality.verdicts import GROUPS, group_features
@@ -211,7 +211,9 @@ def group_table(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.Data
     """model, latent, group of every alive latent; ``untested`` where nothing decides."""
     table = _classes(nodes, clustering)
     n_models = table.set_index(["model", "latent"])["n_models"]
-    return table.assign(group=group_features(n_models, verdict_table(stages, nodes, clustering)))
+    splits = Splits(stages)
+    verdicts, wholes = verdict_table(splits, nodes, clustering), dominant_wholes(splits, nodes, clustering)
+    return table.assign(group=group_features(n_models, verdicts, wholes))
 
 
 def _classes(nodes: Nodes, clustering: Clustering) -> pd.DataFrame:

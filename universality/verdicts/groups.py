@@ -12,18 +12,20 @@ _REARRANGED = ("contested", "split", "part_of", "decodable")
 _MISSING = ("weak", "absent")
 
 
-def group_features(n_models: pd.Series, verdicts: pd.DataFrame) -> np.ndarray:
+def group_features(n_models: pd.Series, verdicts: pd.DataFrame, wholes: np.ndarray) -> np.ndarray:
     """The group of every alive feature.
 
     * ``partnered``: its cluster holds a feature of another model.
     * ``unstable``: a second dictionary of its own model does not have it either, so no other model can be blamed.
-    * ``rearranged``: some other model has it, but not as one latent of its own (contested, split, part_of, decodable).
+    * ``rearranged``: some other model has it, but not as one latent of its own (contested, split, part_of, decodable;
+      or a whole whose partners are only the largest of its pieces).
     * ``missing``: stable, and every other model was searched and lacks it (weak, absent). Only this is model-specific.
     * ``untested``: none of these can be said (no replicate, no probes, or an interval that reaches tau).
 
     Args:
         n_models: (n,) models in the cluster of each alive feature, indexed by (model, latent).
         verdicts: the table ``verdicts``.
+        wholes: (n,) bool, such wholes.
 
     Returns:
         (n,) str, in the order of ``n_models``.
@@ -41,4 +43,5 @@ def group_features(n_models: pd.Series, verdicts: pd.DataFrame) -> np.ndarray:
         out[times(_REARRANGED) > 0] = "rearranged"
         out[times(("unstable",)) > 0] = "unstable"
     out[n_models.to_numpy() > 1] = "partnered"
+    out[wholes] = "rearranged"
     return out

@@ -65,6 +65,8 @@ def _curve(axes: Axes, k_of_m: pd.DataFrame, n_models: int) -> None:
         return
     k, share = k_of_m["k"].to_numpy(int), k_of_m["fraction"].to_numpy(float)
     axes.bar(k, share, width=0.62, color=[_colour(n, n_models) for n in k], zorder=2)
+    # Beside the middle, where the share is written.
+    axes.vlines(k + 0.22, k_of_m["fraction_low"], k_of_m["fraction_high"], color=INK, lw=0.9, zorder=3)
     axes.plot(k, k_of_m["at_least"], color=INK, lw=0.9, marker="o", ms=3, mfc="white", mew=0.8, zorder=3)
     if len(k) <= 8:
         for place, value in zip(k, share, strict=True):

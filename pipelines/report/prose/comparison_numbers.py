@@ -1,7 +1,5 @@
 """Macros of one comparison: its dictionaries, settings and results."""
 
-from functools import partial
-
 import pandas as pd
 
 from pipelines.report.prose.macros import (
@@ -20,6 +18,7 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
+from results.conclusions import conclusions
 from results.headline import QUANTITIES
 from results.stored_comparison import pair_node
 from results.words import CLASSES, GROUPS, LEVELS
@@ -55,6 +54,7 @@ _COMPARE_SETTINGS = (
     Field("MinStratumLatents", count, "min_stratum_latents"),
     Field("MinStratumValues", count, "min_stratum_values"),
     Field("NumResamples", count, "n_resamples"),
+    Field("NumResplits", count, "n_resplits"),
     Field("Confidence", whole_percent, "confidence", "confidence, percent"),
     Field("DenseRate", setting, "dense_rate"),
     Field("SplitPieces", count, "split_pieces"),
@@ -83,15 +83,13 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
             "rows of prior weight in a cell of tokens within domains or pairs",
         )
         macros.add("EdgeSlack", setting(EDGE_SLACK), "how far below tau r on fit rows and r without a source may lie")
-    features = m.of(comparison, "features")
-    models = [] if features is None else [str(model) for model in features["model"].unique()]
     for table, add in {
         "models": _dictionaries,
         "features": _features,
         "clusters": _clusters,
         "headline": _headline,
         "verdicts": _verdicts,
-        "indices": partial(_indices, models=models),
+        "indices": _indices,
         "k_of_m": _k_of_m,
     }.items():
         rows = m.of(comparison, table)
@@ -101,6 +99,8 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
     if pairs is not None and m.recipe is not None:
         _pairs(macros, pairs, m.recipe.compare)
     _certificate(macros, m, comparison)
+    sentences = conclusions(m.parts.get(comparison, {}))
+    macros.add("Conclusions", words(" ".join(sentences)) if sentences else None, "what was found, in sentences")
     macros.scoped(None)
 
 
@@ -212,11 +212,10 @@ def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:
             macros.add(f"PercentVerdict{name}", percent(n / len(verdicts)), f"the same, percent; {where}")
 
 
-def _indices(macros: Macros, indices: pd.DataFrame, models: list[str]) -> None:
+def _indices(macros: Macros, indices: pd.DataFrame) -> None:
     """Indices over all models, or the mean over pairs of models, each beside its chance level."""
-    compared = indices["pair"].isin(["overall", *(f"{a}-{b}" for a in models for b in models)])
     for index, name in INDICES.items():
-        rows = indices[compared & (indices["name"] == index)]
+        rows = indices[(indices["kind"] == "features") & (indices["name"] == index)]
         if len(rows):
             where = f"index {index}, mean over pairs of models; table indices"
             macros.add(name, real(float(rows["value"].mean())), where)

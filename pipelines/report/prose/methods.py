@@ -11,6 +11,7 @@ from pipelines.report.prose.material import Material
 from pipelines.report.prose.sweep_numbers import scope
 from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
 from pipelines.sweep_config import SweepConfig
+from results.conclusions import conclusions
 from results.headline import QUANTITIES
 from results.stored_comparison import CORPUS
 from results.words import LEVELS
@@ -75,8 +76,9 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "unit": "source" if _by_source(m) else "document",
         "replicates": config is not None and config.replicates,
         "neurons": config is not None and config.neurons,
-        "untrained": recipe is not None and recipe.models.n_untrained > 0,
+        "untrained": recipe is not None and bool(recipe.models.n_untrained),
         "quantities": {name: quantity.macro for name, quantity in QUANTITIES.items()},
+        "concluded": comparison not in m.parts or bool(conclusions(m.parts[comparison])),
         "pair_levels": _levels(pairs),
         "class_levels": {
             name: _levels(None if features is None else features[features["class"] == name])

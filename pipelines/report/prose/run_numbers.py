@@ -140,7 +140,7 @@ def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
     n = len(recipe.model_ids)
     add("NumModels", count(n), "models compared, m0, m1, ... of the recipe")
     add("NumModelsWord", words(_COUNTS[n] if n < len(_COUNTS) else f"{n:,}"), "the same as a word below ten")
-    add("NumUntrained", count(models.n_untrained), "untrained models u0, u1, ... of the recipe")
+    add("NumUntrained", count(len(recipe.untrained_ids)), "untrained models u0, u1, ... of the recipe")
     if isinstance(models, PretrainedModels):
         names = [p.name if p.revision is None else f"{p.name}@{p.revision}" for p in models.models]
         add("ModelNames", series(code(name) for name in names), "models.models of the recipe")

@@ -112,7 +112,7 @@ def test_without_the_null_the_control_fails(monkeypatch: pytest.MonkeyPatch) -> 
         n = pair.rows.n_rows // 2
         p = np.maximum(stats.t.sf(r * np.sqrt((n - 2) / np.maximum(1 - r**2, 1e-12)), n - 2), 1e-300)
         m = max(min(pair.a.n_alive, pair.b.n_alive), r.size)
-        return Significance(p, benjamini_hochberg(p, m=m), np.full(r.size, np.nan))
+        return Significance(p, benjamini_hochberg(p, m=m), np.zeros(r.size), np.full(r.size, np.nan))
 
     monkeypatch.setattr("universality.compare.pairing.significance", textbook)
     families_with_any, worst = discoveries_and_worst_stratum(families(range(1)))

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from pipelines.cli import summary
 from results.cautions import comparison_cautions
+from results.older_runs import as_of_now
 
 HEADLINE = pd.DataFrame(
     [
@@ -53,17 +54,17 @@ def test_a_pair_of_one_start_is_marked_loudly():
 
 
 def test_shares_stand_beside_those_of_untrained_models():
-    features = pd.DataFrame({"model": ["m0", "m1"]})
     rows = [("shared_fraction", "m0-m1", 0.43), ("shared_fraction", "u0-u1", 0.38), ("shared_fraction", "m0-m0r", 0.61),
             ("shared_fraction_context", "m0-m1", 0.1), ("mppc", "m0-m1", 0.9)]  # fmt: skip
     indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(chance=0.0, low=0.0, high=1.0, n=9)
+    indices = as_of_now("indices", indices, {})
     console = Console(width=100, record=True, file=io.StringIO())
-    console.print(summary.shares_table(indices, features))
+    console.print(summary.shares_table(indices))
     lines = [line.split() for line in console.export_text().splitlines()]
     assert ["any", "0.43", "0.38", "0.61", "0.00"] in lines
     assert ["context", "0.10", "-", "-", "0.00"] in lines
     assert not [line for line in lines if line[:1] == ["mppc"]]
-    assert summary.shares_table(indices.iloc[-1:], features) is None
+    assert summary.shares_table(indices.iloc[-1:]) is None
 
 
 @pytest.mark.parametrize("domains", [None, DOMAINS, DOMAINS.iloc[:0]])

@@ -25,7 +25,7 @@ def test_ids_name_step_and_subject():
     } <= ids
     assert {"sae/main/m0r", "latents/main/m0", "matching/main/m0-m1", "matching/main/m0-m0r"} <= ids
     assert {"matching/main/u0-u1", "neurons/main/m0-m2", "comparison/main", "evidence/main/m2"} <= ids
-    assert "activations/u0/sae_b" not in ids, "untrained models have no replicate"
+    assert {"sae/main/u0r", "matching/main/u0-u0r", "matching/main/u0-u2"} <= ids, "what is floor has all that has one"
 
 
 def test_a_threshold_moves_only_what_it_can_change():
@@ -94,7 +94,7 @@ def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(t
     assert {steps[f"sae/main/{name}"] for name in ("m0", "m0r", "u0")} == {"loaded_sae"}
     assert {steps[f"sae/main/{name}"] for name in ("m1", "m1r", "u1")} == {"sae"}
     harvested = {node for node in steps if node.startswith("activations/") and not node.endswith("/eval")}
-    assert harvested == {f"activations/{part}" for part in ("m1/sae_a", "m1/sae_b", "u1/sae_a")}
+    assert harvested == {f"activations/{part}" for part in ("m1/sae_a", "m1/sae_b", "u0/sae_b", "u1/sae_a", "u1/sae_b")}
     before = plan.keys()
     (tmp_path / "m0" / "sae.json").write_text("{ }")
     after = build_plan(load_recipe("tiny", override)).keys()

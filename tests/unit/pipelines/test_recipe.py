@@ -21,7 +21,7 @@ def test_overrides_reach_lists_and_nested_keys():
     assert recipe.comparisons[0].sae.k == 4
     assert recipe.compare.tau == 0.6
     assert recipe.model_ids == ["m0", "m1", "m2"]
-    assert recipe.untrained_ids == ["u0", "u1"]
+    assert recipe.untrained_ids == ["u0", "u1", "u2"], "as many as models, unless the recipe says otherwise"
 
 
 def test_overrides_may_name_what_the_file_leaves_to_defaults():
@@ -40,8 +40,8 @@ def test_overrides_may_name_what_the_file_leaves_to_defaults():
         ("models.n_untrained=1", ["at least 2"]),
         ("models.model_seeds=[1]", ["at least two models"]),
         ("n_ctx=4096", ["n_ctx must be at most"]),
-        ("comparisons.0.sae=null", ["no dictionary for m0, m1, m0r, m1r, u0, u1", "name it in saes"]),
-        ("comparisons.0.saes=[{model: m5, path: x}]", ["among m0, m1, m0r, m1r, u0, u1", "got ['m5']"]),
+        ("comparisons.0.sae=null", ["no dictionary for m0, m1, m0r, m1r", "name it in saes"]),
+        ("comparisons.0.saes=[{model: m5, path: x}]", ["among m0, m1, m0r, m1r, u0, u1, u0r, u1r", "got ['m5']"]),
         ("comparisons.0.saes=[{model: m0, path: x}, {model: m0, path: y}]", ["name a dictionary once"]),
         ("comparisons.0.saes=[{model: gpt2, path: x}]", ["comparisons.0.saes.0.model"]),
     ],

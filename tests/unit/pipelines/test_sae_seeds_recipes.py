@@ -23,6 +23,8 @@ def test_without_seeds_a_dictionary_is_called_after_its_model():
         DictionarySpec("m1r", "m1", "m1r", "sae_b", "replicate", "m1"),
         DictionarySpec("u0", "u0", "u0", role="untrained"),
         DictionarySpec("u1", "u1", "u1", role="untrained"),
+        DictionarySpec("u0r", "u0", "u0r", "sae_b", "replicate", "u0"),
+        DictionarySpec("u1r", "u1", "u1r", "sae_b", "replicate", "u1"),
     ]
 
 
@@ -35,7 +37,7 @@ def test_the_five_seeds_of_one_model_are_compared():
 
 def test_ids_and_seeds_of_all_dictionaries_differ():
     every = specs("models.model_seeds=[5, 7, 11]", "comparisons.0.sae_seeds=[1, 10, 11]")
-    assert len({spec.id for spec in every}) == len({spec.sae_seed for spec in every}) == len(every) == 20
+    assert len({spec.id for spec in every}) == len({spec.sae_seed for spec in every}) == len(every) == 24
     assert [spec.id for spec in every if spec.replicate_of == "m1s10"] == ["m1s10r"]
 
 
@@ -47,9 +49,9 @@ def test_one_transformer_and_one_set_of_activations_serve_all_seeds():
     assert plan["sae/main/m0s3"].inputs == {"activations": "activations/m0/sae_a"}
     assert plan["sae/main/m0s3r"].inputs == {"activations": "activations/m0/sae_b"}
     assert plan["evidence/main/m0s3"].inputs["transformer"] == "transformer/m0"
-    assert sum(node.step == "matching" for node in plan) == 10 + 5 + 1
+    assert sum(node.step == "matching" for node in plan) == 10 + 5 + 1 + 2
     keys = plan.keys()
-    assert len({keys[name] for name in ids if name.startswith("sae/")}) == 12
+    assert len({keys[name] for name in ids if name.startswith("sae/")}) == 14
 
 
 def test_neurons_are_compared_between_models_only():

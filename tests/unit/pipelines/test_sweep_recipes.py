@@ -83,7 +83,7 @@ def test_a_sweep_alone_needs_one_model_and_reads_no_other():
 
 
 def test_the_floor_of_shuffled_weights_keeps_its_source():
-    recipe = sweep(f"{BASE}, model: u1", "comparisons=[]", "models.floor=shuffled")
+    recipe = sweep(f"{BASE}, model: u1", "comparisons=[]", "models.floor=shuffled", "models.n_untrained=2")
     nodes = {node.id for node in build_plan(recipe) if node.id.startswith(("transformer", "activations"))}
     assert nodes == {"transformer/m1", "transformer/u1", "activations/u1/sae_a", "activations/u1/eval"}
 

@@ -8,10 +8,7 @@ from pipelines.recipe import load_recipe
 from universality.errors import InputError
 
 LIVE = "activation_source=live"
-ACTIVATIONS = {f"activations/{model}/sae_{half}" for model in ("m0", "m1") for half in "ab"} | {
-    "activations/u0/sae_a",
-    "activations/u1/sae_a",
-}
+ACTIVATIONS = {f"activations/{model}/sae_{half}" for model in ("m0", "m1", "u0", "u1") for half in "ab"}
 
 
 def planned(*changes):

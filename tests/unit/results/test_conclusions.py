@@ -1,5 +1,6 @@
 """Sentences of a comparison: what they lead with, and that no share stands without its floor."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,14 +12,22 @@ FEATURES = pd.DataFrame({"model": ["m0", "m0", "m1", "m1"], "group": ["partnered
 
 
 def _indices(**shares: tuple[float, float, float]) -> pd.DataFrame:
-    """Of name: (trained pair, untrained pair, reproduced); a share of 0 has no row for untrained pairs."""
+    """Of name: (trained, untrained, reproduced), over all pairs; a share of 0 has no row for untrained models."""
     rows = []
+
+    def add(name: str, kind: str, value: float, half: float, n: int) -> None:
+        pair = {"features": "overall", "untrained": "untrained", "ceiling": "m0-m0r"}[kind]
+        ends = value - half, value + half
+        models = (value - 2 * half, value + 2 * half) if kind == "features" else (np.nan, np.nan)
+        rows.append((name, kind, pair, value, 0.01, *ends, *models, n))
+
     for level, (trained, untrained, reproduced) in shares.items():
         suffix = "" if level == "all" else f"_{level}"
-        rows.append((f"shared_fraction{suffix}", "m0-m1", trained, 0.0, trained - 0.02, trained + 0.02, 50))
+        add(f"shared_fraction{suffix}", "features", trained, 0.02, 50)
+        add(f"shared_fraction{suffix}", "ceiling", trained + 0.3, 0.02, 50)
         if untrained:
-            rows.append((f"shared_fraction{suffix}", "u0-u1", untrained, 0.0, untrained, untrained, 50))
-        rows.append((f"reproduced{suffix}", "m0-m1", reproduced, 0.0, reproduced - 0.05, reproduced + 0.05, 20))
+            add(f"shared_fraction{suffix}", "untrained", untrained, 0.0, 50)
+        add(f"reproduced{suffix}", "features", reproduced, 0.05, 20)
     return pd.DataFrame(rows, columns=INDICES.names)
 
 
@@ -45,13 +54,30 @@ def test_the_first_sentence_is_of_the_finest_level_that_beats_its_floor() -> Non
     of_levels = {"all": (0.5, 0.4, 0.6), "context": (0.2, 0.0, 0.7), "token": (0.3, 0.4, 0.5)}
     first, *others = _said(_indices(**of_levels), *EVERY)
     assert "level context" in first
-    assert "another model has 70 % (interval 65 % to 75 %)" in first
-    assert "that is 20 % of all features" in first
-    assert "of untrained models' features 0 % match at that level" in first
+    assert "another model has 70 % (interval over sources 65 % to 75 %, over models 60 % to 80 %)" in first
+    assert "That is 20 % of all features; beside it stand 50 % in a second dictionary of the same model" in first
+    assert first.endswith("0 % between untrained models and 1 % by chance.")
     assert "r = 0.21" in others[0]
     assert "two dictionaries of one model 0.38; untrained models 0.02" in others[0]
     assert "67 % have a partner in some other model at some level (in one other model 50 %" in others[-1]
     assert "between untrained models 40 %" in others[-1]
+
+
+def test_untrained_models_with_second_dictionaries_are_the_floor_of_what_is_reproduced() -> None:
+    indices = _indices(all=(0.5, 0.4, 0.6), context=(0.2, 0.0, 0.7))
+    floor = pd.DataFrame([("reproduced", "untrained", "untrained", 0.9, *[0.0] * 5, 9)], columns=INDICES.names)
+    together = pd.concat([indices, floor], ignore_index=True)
+    assert "; of untrained models none has such a feature)" in _said(together, *EVERY)[0]
+    at_level = floor.assign(name="reproduced_context", value=0.03)
+    assert "; of untrained models 3 %)" in _said(pd.concat([together, at_level]), *EVERY)[0]
+
+
+def test_how_many_have_a_partner_is_said_for_other_halves_of_the_text_too() -> None:
+    k_of_m = pd.DataFrame({"k": [1, 2], "fraction_low": [0.30, 0.6], "fraction_high": [0.36, 0.7]})
+    tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
+    said = "64 % to 70 % where other halves of the sources choose partners; in one other model 50 %"
+    assert said in conclusions({**tables, "k_of_m": k_of_m})[-1]
+    assert "other halves" not in conclusions({**tables, "k_of_m": k_of_m.drop(columns=["fraction_low"])})[-1]
 
 
 def test_a_level_whose_interval_reaches_its_floor_is_not_led_with() -> None:

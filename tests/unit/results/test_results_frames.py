@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from results import figure_frames, frames
+from results.older_runs import as_of_now
 
 
 def _features(rows: list[tuple[str, str, str | None, str | None]]) -> pd.DataFrame:
@@ -132,7 +133,7 @@ def test_an_index_is_that_of_the_compared_models_beside_its_ceiling_and_floor() 
         ("mppc", "u0-u1", 0.1), ("alone", "m0-m0r", 0.7), ("cycle", "overall", 0.3), ("cycle", "m0-m1", 0.2),
     ]  # fmt: skip
     indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(chance=0.05, low=0.25, high=0.35, n=9)
-    found = figure_frames.index_frame(indices, ["m0", "m1", "m2"])
+    found = figure_frames.index_frame(as_of_now("indices", indices, {}))
     assert found["name"].tolist() == ["mppc", "cycle"]
     assert found.loc[0, ["pairs", "value", "low", "high", "ceiling", "floor"]].tolist() == [
         3,

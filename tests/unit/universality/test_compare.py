@@ -188,15 +188,15 @@ def test_sources_hold_the_halves_apart_and_widen_the_intervals() -> None:
 
 COLUMNS = {
     "features": "model latent status flags firing_rate cluster class level n_models best_r verdict group "
-    "max_activation top_domain",
-    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_domain edge r_token r_domain r_document r_joint "
-    "r_token_x_domain r_bigram from_domain from_document from_token from_token_x_domain from_bigram from_rest "
+    "class_probability group_probability max_activation top_domain",
+    "pairs": "model_a latent_a model_b latent_b r r_held_out p q q_min q_domain edge r_token r_domain r_document "
+    "r_joint r_token_x_domain r_bigram from_domain from_document from_token from_token_x_domain from_bigram from_rest "
     "r_joint_low r_joint_high r_repeated level level_probability r_loo n_eff_sources few_sources top_rows_share "
-    "margin_a margin_b method r_low r_high phi r_log jaccard n_both p_b_given_a p_a_given_b cos_procrustes r_logits "
-    "r_attribution",
+    "margin_a margin_b family method r_low r_high phi r_log jaccard n_both p_b_given_a p_a_given_b cos_procrustes "
+    "r_logits r_attribution",
     "verdicts": "model latent other_model verdict statistic",
     "clusters": "cluster class level n_models completeness cohesion r_joint members",
-    "indices": "name pair value chance low high n",
+    "indices": "name kind pair value chance low high low_models high_models n",
     "headline": "quantity pair value low high n",
     "agreement": "kind pair n mean_r mean_r_low mean_r_high share_r share_r_low share_r_high mean_r_joint "
     "mean_r_joint_low mean_r_joint_high share_r_joint share_r_joint_low share_r_joint_high n_edges from_domain "
@@ -205,7 +205,7 @@ COLUMNS = {
     "null_quantiles": "pair kind quantile value",
     "null_rates": "left right n p05 p50 p95",
     "tau_curve": "tau class level n_features",
-    "k_of_m": "k n_clusters n_features fraction homogeneous identical_low identical_high",
+    "k_of_m": "k n_clusters n_features fraction fraction_low fraction_high homogeneous identical_low identical_high",
     "candidates": "model_a latent_a model_b latent_b rank r",
     "domains": "domain model latent n_rows n_sources mcc sensitivity specificity auroc partner_model partner_latent r "
     "r_token level nearest_neuron neuron_r untrained_r proxy_r",

@@ -1,9 +1,15 @@
 """In how many models features are: what sharing alike and identical models would give."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from universality.compare.k_of_m import k_of_m_table, over_dispersion
+from universality.compare import k_of_m
+from universality.compare.k_of_m import over_dispersion
+
+
+def k_of_m_table(n_models: np.ndarray, m: int, ceiling: float) -> pd.DataFrame:
+    return k_of_m.k_of_m_table(n_models, m, ceiling, (np.full(m, np.nan), np.full(m, np.nan)))
 
 
 def _clusters(rng: np.random.Generator, chance: np.ndarray, m: int) -> np.ndarray:

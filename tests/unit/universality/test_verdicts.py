@@ -187,6 +187,8 @@ def test_only_a_stable_feature_that_every_other_model_lacks_is_missing() -> None
     verdicts = pd.DataFrame(rows, columns=["model", "latent", "verdict"])
     index = pd.MultiIndex.from_product([["m0"], range(len(of))], names=["model", "latent"])
     n_models = pd.Series([2, 1, 1, 1, 1], index=index)
-    assert group_features(n_models, verdicts).tolist() == list(of)
-    nothing_lacks = group_features(n_models.iloc[:1], verdicts.iloc[:0])
+    nothing = np.zeros(len(of), bool)
+    assert group_features(n_models, verdicts, nothing).tolist() == list(of)
+    nothing_lacks = group_features(n_models.iloc[:1], verdicts.iloc[:0], nothing[:1])
     assert nothing_lacks.tolist() == ["partnered"]
+    assert group_features(n_models.iloc[:1], verdicts.iloc[:0], ~nothing[:1]).tolist() == ["rearranged"]

@@ -76,6 +76,42 @@ class TestPValues:
         for level in (0.01, 0.05, 0.5):
             assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level / 3000))
 
+    @pytest.mark.parametrize("draw", ["gumbel", "beta", "pareto"])
+    def test_the_tail_is_honest_where_the_null_itself_ends(self, draw):
+        """Of fresh null values, no more than p are called at p, far below what 1 / (1 + n) allows; heavy tails too."""
+        rng = np.random.default_rng(0)
+        sample = {
+            "gumbel": lambda n: rng.gumbel(0.1, 0.02, n), "beta": lambda n: rng.beta(2, 20, n),
+            "pareto": lambda n: 0.02 * (1 + rng.pareto(4, n)),
+        }[draw]  # fmt: skip
+        called, least = [], 1.0
+        for _ in range(30):
+            null, fresh = sample(2000).reshape(20, 100), sample(200_000)
+            p = p_values(fresh, np.zeros(fresh.size, int), null, np.zeros(100, int), needed=1e-5)
+            least = min(least, p.min())
+            called.append([(p <= limit).mean() / limit for limit in (1e-3, 1e-4)])
+        assert least < 1 / 2001
+        assert (np.mean(called, axis=0) <= [1.3, 1.8]).all()
+
+    def test_a_few_true_pairs_among_many_latents_can_be_called(self):
+        """Three r of .8 among 10,000 latents, whose null of 4,000 values ends near .3: out of reach without a tail."""
+        rng = np.random.default_rng(0)
+        null = rng.gumbel(0.1, 0.02, (20, 200))
+        r = np.concatenate([[0.8, 0.8, 0.8], rng.gumbel(0.1, 0.02, 2000)])
+        stratum, strata_of = np.zeros(r.size, int), np.zeros(200, int)
+        by_counting = benjamini_hochberg(p_values(r, stratum, null, strata_of), m=10_000)
+        assert by_counting.min() > 0.05
+        q = benjamini_hochberg(p_values(r, stratum, null, strata_of, needed=0.05 / 10_000), m=10_000)
+        assert (q[:3] < 1e-3).all()
+        assert (q[3:] > 0.05).all()
+
+    def test_where_counting_suffices_the_tail_is_not_asked(self):
+        rng = np.random.default_rng(0)
+        null, r = rng.gumbel(0.1, 0.02, (20, 200)), np.linspace(0, 1, 50)
+        plain = p_values(r, np.zeros(50, int), null, np.zeros(200, int))
+        needed = p_values(r, np.zeros(50, int), null, np.zeros(200, int), needed=1 / 4000)
+        np.testing.assert_array_equal(plain, needed)
+
     def test_a_stratum_without_null_is_no_evidence(self):
         assert p_values(np.array([0.9]), np.array([4]), np.zeros((2, 3)), np.zeros(3, int)).tolist() == [1.0]
 

@@ -102,3 +102,10 @@ def test_copies_absorption_and_dominant_pieces_are_nowhere_missing(seed: int) ->
     assert "group_missing" not in by.index
     # Recall is no matter here: copies that find a copy of another model are partnered, and rightly so.
     assert by.loc["group_rearranged", "precision"] >= 0.95
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_whole_whose_partner_is_the_largest_of_its_pieces_is_rearranged(seed: int) -> None:
+    by = groups_of(seed, n_universal=10, n_specific=0, n_split=0, n_dominant=9)
+    assert by.loc[["group_rearranged", "group_partnered"], "precision"].min() >= 0.95
+    assert by.loc["group_rearranged", "recall"] >= 0.9
