@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.errors import HubError
+from pipelines.errors import CheckpointRefused
 
 #: Prefixes that wrappers of training put before every name: DDP, torch.compile, FSDP, activation checkpointing.
 PREFIXES = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
@@ -36,7 +36,7 @@ def check_architecture(name: str, config: Mapping[str, Any]) -> None:
     """Refuse, by its ``config.json`` alone, what is no decoder of text or would not be opened by installed code.
 
     Raises:
-        HubError: several senses, an encoder, another task, quantised weights, or code of its own.
+        CheckpointRefused: several senses, an encoder, another task, quantised weights, or code of its own.
     """
     architecture = architecture_of(config)
     senses = [key for key in _OTHER_SENSES if config.get(key)]
@@ -61,7 +61,7 @@ def check_bridge(name: str, hf_config: Any) -> None:
     """Refuse architectures that TransformerLens opens as something else than a decoder of text.
 
     Raises:
-        HubError: unknown there, or of images, sound, or masked text.
+        CheckpointRefused: unknown there, or of images, sound, or masked text.
     """
     from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
     from transformer_lens.model_bridge.sources._hf_format import determine_architecture_from_hf_config
@@ -94,14 +94,14 @@ def check_positions(name: str, config: Mapping[str, Any], n_ctx: int) -> str | N
         A warning, or None.
 
     Raises:
-        HubError: more tokens a context than positions.
+        CheckpointRefused: more tokens a context than positions.
     """
     most, is_table = positions(config)
     if most is None or n_ctx <= most:
         return None
     if is_table:
         constraint = f"at most {most}, the positions of {name}"
-        raise HubError.worded("n_ctx", "the recipe", constraint, n_ctx, "Lower n_ctx.")
+        raise CheckpointRefused.worded("n_ctx", "the recipe", constraint, n_ctx, "Lower n_ctx.")
     return f"Contexts of {n_ctx} tokens are longer than the {most} positions that {name} was trained on."
 
 
@@ -119,8 +119,8 @@ class CheckedLoader:
         """As transformers loads it; names with prefixes of a wrapper are read without them.
 
         Raises:
-            HubError: weights that are missing, left over, of another shape or not finite: transformers would draw
-                those anew at each load.
+            CheckpointRefused: weights that are missing, left over, of another shape or not finite: transformers would
+                draw those anew at each load.
         """
         from transformers import AutoModelForCausalLM
 
@@ -151,7 +151,7 @@ class CheckedLoader:
         said = "; ".join(f"{len(keys)} {what} ({_some(keys)})" for what, keys in found.items() if keys)
         if said:
             remedy = "Save the whole model, head included, with save_pretrained of its own class."
-            raise HubError.worded("weights", self.name, "those that its config.json describes", said, remedy)
+            raise CheckpointRefused.worded("weights", self.name, "those that its config.json describes", said, remedy)
 
 
 def _some(keys: Iterable[str]) -> str:
@@ -159,5 +159,5 @@ def _some(keys: Iterable[str]) -> str:
     return ", ".join(keys[:3]) + (", …" if len(keys) > 3 else "")
 
 
-def _refusal(name: str, constraint: str, got: str, remedy: str) -> HubError:
-    return HubError.worded("architecture", name, constraint, got, remedy)
+def _refusal(name: str, constraint: str, got: str, remedy: str) -> CheckpointRefused:
+    return CheckpointRefused.worded("architecture", name, constraint, got, remedy)

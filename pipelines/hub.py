@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.checkpoints import CheckedLoader, check_architecture, check_bridge, check_positions, text_config
-from pipelines.errors import HubError
+from pipelines.errors import CheckpointRefused, HubError
 from pipelines.no_processes import no_processes
 from universality.downloads import check_download
 from universality.errors import InputError, UniversalityError, refusal
@@ -159,7 +159,7 @@ def sae_files(path: str) -> dict[str, str]:
     from universality.sae.formats import recognise
     from universality.sae.formats.files import digests
 
-    return digests(Path(path), recognise(path).files)
+    return digests(Path(path).expanduser(), recognise(path).files)
 
 
 def sae_commit(repo: str, revision: str | None) -> str:
@@ -289,7 +289,7 @@ def _commit(config_file: Path | None, revision: str | None) -> str | None:
 
 def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
     if isinstance(error, InputError):  # says already which file, and what to do
-        return HubError(str(error))
+        return CheckpointRefused(str(error))
     reason = _reason(error)
     folder = Path(name).expanduser()
     if folder.is_dir():

@@ -1,9 +1,11 @@
 """Nodes of dictionaries: trained or loaded, and those of sweeps."""
 
+from functools import cache
 from typing import Any
 
 from pipelines.engine.plan import Node
 from pipelines.hub import sae_commit, sae_files
+from pipelines.loaded_dictionaries import check_dictionary
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens
 from pipelines.sweep_config import SweepConfig
@@ -50,9 +52,19 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
 def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
     """Params that pin a dictionary from elsewhere: a folder and a branch may hold something else tomorrow."""
     if entry.path is not None:
-        return {"path": entry.path, "files": sae_files(entry.path)}
+        files = sae_files(entry.path)
+        _check_folder(entry.path, tuple(files.values()))
+        return {"path": entry.path, "files": files}
     hub = str(entry.hub)
     return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision)}
+
+
+@cache
+def _check_folder(path: str, digests: tuple[str, ...]) -> None:
+    """Read a dictionary before anything is computed, once for the same bytes."""
+    from universality.sae.formats import load_sae
+
+    check_dictionary(load_sae(path), path)
 
 
 def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
+from pipelines.loaded_dictionaries import check_dictionary, hook_point_doubts, model_doubts
 from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
 from pipelines.steps.model_steps import open_transformer, special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
@@ -84,17 +85,24 @@ def loaded_sae(ctx: StepContext) -> None:
         remedy = "Run again: the new files get artifacts of their own."
         raise refusal("files", source, "those the run was planned with", "others", remedy)
     dictionary = load_sae(fetch_sae(p["hub"], p["subfolder"], p["commit"]) if "hub" in p else p["path"])
+    check_dictionary(dictionary, source)
     width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
     widths = dictionary.d_in, int(dictionary.b_dec.shape[0])
     if widths != (width, width):
         constraint = f"{width} in and out, the width of {p['hook_point']}"
-        remedy = "Name the hook point that it was trained on; transcoders cannot be compared here."
+        remedy = "Name the hook point that it was trained on."
         raise refusal("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
     config = write_sae(ctx.out, dictionary)
     ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
-    said = config["metadata"].get("hook_point")
-    if said and said != p["hook_point"]:
-        ctx.out.facts(warnings=[f"{source} says it reads {said}; here it reads {p['hook_point']}."])
+    _warn(ctx, hook_point_doubts(config["metadata"], source, p["hook_point"]))
+
+
+def _warn(ctx: StepContext, warnings: list[str]) -> None:
+    """Leave warnings in the artifact, and tell them now."""
+    if warnings:
+        ctx.out.facts(warnings=warnings)
+    for warning in warnings:
+        logger.warning("%s", warning)
 
 
 def write_sae(out: ArtifactWriter, dictionary: SparseAutoencoder, name: str = "") -> dict[str, Any]:
@@ -117,9 +125,13 @@ def latents(ctx: StepContext) -> None:
     """Sparse latents over the evaluation rows, their statistics, and the dictionary's quality on the score rows."""
     from scipy import sparse
 
+    from pipelines.hub import sae_source
     from universality.compare.statistics import latent_statistics
 
     dictionary = open_sae(ctx.inputs["sae"])
+    transformer, source = ctx.inputs["transformer"], sae_source(ctx.inputs["sae"].manifest["params"])
+    model = transformer.json("pretrained")["name"] if transformer.has("pretrained") else None
+    _warn(ctx, model_doubts(dictionary.metadata, source, model))
     blocks: list[Any] = []
     quality = measured(ctx, dictionary, blocks)
     acts = sparse.vstack(blocks, format="csr")

@@ -5,6 +5,7 @@ under ``architecture``; that is the form of the dictionary, not the SAE architec
 (:mod:`universality.sae.architectures`).
 """
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self
@@ -51,8 +52,7 @@ class TopK(Activation):
     name = "topk"
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise refusal("k", "TopK", "at least 1", self.k, "Check the dictionary's config.")
+        object.__setattr__(self, "k", _whole(self.k, self.name))
 
     def __call__(self, pre: torch.Tensor) -> torch.Tensor:
         """Dense activations (n, d_sae); differentiable."""
@@ -93,6 +93,9 @@ class AbsTopK(Activation):
     k: int
     name = "abstopk"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", _whole(self.k, self.name))
+
     def __call__(self, pre: torch.Tensor) -> torch.Tensor:
         """Dense activations (n, d_sae), of either sign."""
         indices = pre.abs().topk(self.k, dim=-1, sorted=False).indices
@@ -105,6 +108,9 @@ class GroupMax(Activation):
 
     k: int
     name = "groupmax"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", _whole(self.k, self.name))
 
     def __call__(self, pre: torch.Tensor) -> torch.Tensor:
         """Dense activations (n, d_sae)."""
@@ -128,6 +134,17 @@ class Gated(Activation):
     def __call__(self, pre: torch.Tensor) -> torch.Tensor:
         """Dense activations (n, d_sae)."""
         return (pre + self.b_gate > 0) * torch.relu(pre * self.r_mag.exp() + self.b_mag)
+
+
+def _whole(k: Any, name: str) -> int:
+    """A number of latents as Python's, whatever library counted it."""
+    try:
+        whole = operator.index(k)
+    except TypeError:
+        whole = 0
+    if whole < 1 or isinstance(k, bool):
+        raise refusal("k", f"a {name} dictionary", "a whole number, at least 1", k, "Check the dictionary's config.")
+    return whole
 
 
 ACTIVATIONS: dict[str, type[Activation]] = {

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from universality.errors import refusal
 from universality.sae import kernels
-from universality.sae.activations import Activation, TopK, activation_of
+from universality.sae.activations import Activation, GroupMax, TopK, activation_of
 from universality.sae.topk import runs_kernels, top_k
 
 Rows = TypeVar("Rows", np.ndarray, torch.Tensor)
@@ -61,6 +61,14 @@ class SparseAutoencoder:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, value in self.every_tensor().items():
+            if not value.is_floating_point():
+                raise refusal(name, "the dictionary", "of floating point", value.dtype, "Convert the weights first.")
+        for name, n_axes in (("W_enc", 2), ("b_dec", 1)):
+            value = getattr(self, name)
+            if value.ndim != n_axes or 0 in value.shape:
+                got = tuple(value.shape)
+                raise refusal(name, "the dictionary", f"of {n_axes} axes, not empty", got, "Save it again.")
         (d_in, d_sae), d_out = self.W_enc.shape, self.b_dec.shape[0]
         vectors = {name: value for name, value in self.activation.tensors().items() if value.ndim}
         expected: dict[str, tuple[torch.Tensor, tuple[int, ...]]]
@@ -78,9 +86,17 @@ class SparseAutoencoder:
         k = getattr(self.activation, "k", 1)
         if not 1 <= k <= d_sae:
             raise refusal("k", "the dictionary", f"in 1..{d_sae}", k, "Check its config.")
+        if isinstance(self.activation, GroupMax) and d_sae % k:
+            constraint = f"a divisor of d_sae ({d_sae}): groups are of one size"
+            raise refusal("k", "a groupmax dictionary", constraint, k, "Check its config.")
         if self.normalisation not in (legal := get_args(Normalisation)):
             got = repr(self.normalisation)
             raise refusal("normalisation", "the dictionary", f"one of {legal}", got, "Fold it.")
+
+    def every_tensor(self) -> dict[str, torch.Tensor]:
+        """All weights by name, those of the activation and of a skip connection among them."""
+        own = {name: getattr(self, name) for name in TENSORS} | self.activation.tensors()
+        return own if self.W_skip is None else {**own, "W_skip": self.W_skip}
 
     @property
     def d_in(self) -> int:
@@ -157,10 +173,7 @@ class SparseAutoencoder:
             **self.activation.config(),
             "metadata": dict(self.metadata),
         }
-        tensors = {name: getattr(self, name) for name in TENSORS} | self.activation.tensors()
-        if self.W_skip is not None:
-            tensors["W_skip"] = self.W_skip
-        return config, {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+        return config, {name: value.detach().cpu().numpy() for name, value in self.every_tensor().items()}
 
     @classmethod
     def from_tensors(
@@ -175,10 +188,16 @@ class SparseAutoencoder:
         if missing:
             raise refusal("tensors", "the dictionary", f"{TENSORS}", f"none named {missing}", "Save it again.")
         own = {name: _tensor(value, copy=True).to(device) for name, value in tensors.items()}
+        four, W_skip = {name: own.pop(name) for name in TENSORS}, own.pop("W_skip", None)
+        activation = activation_of(config, own)
+        unknown = sorted(set(own) - set(activation.tensors()))
+        if unknown:
+            constraint, got = f"known to the architecture {activation.name!r}", "tensors that nothing reads"
+            raise refusal(f"tensors {unknown}", "the dictionary", constraint, got, "Save it again.")
         return cls(
-            **{name: own.pop(name) for name in TENSORS},
-            W_skip=own.pop("W_skip", None),
-            activation=activation_of(config, own),
+            **four,
+            W_skip=W_skip,
+            activation=activation,
             subtract_b_dec=bool(config.get("subtract_b_dec", True)),
             normalisation=cast(Normalisation, config.get("normalisation", "none")),
             metadata=dict(config.get("metadata", {})),

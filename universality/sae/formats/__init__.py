@@ -53,7 +53,7 @@ def save_sae(sae: SparseAutoencoder, path: str | Path, format: str = "universali
     """
     if format not in WRITERS:
         raise refusal("format", "save_sae", f"one of {sorted(WRITERS)}", format, "Take the default.")
-    WRITERS[format](sae, Path(path))
+    WRITERS[format](sae, Path(path).expanduser())
 
 
 def recognise(path: str | Path) -> Format:
@@ -63,7 +63,7 @@ def recognise(path: str | Path) -> Format:
         InputError: no folder, or a folder with the files of none of the formats; the message names the files found
             and the sub-folders that would do.
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if not folder.is_dir():
         raise refusal("path", "load_sae", "a folder that holds one dictionary", str(path), "Correct the path.")
     recognised = _format_of(folder)
@@ -95,9 +95,9 @@ def load_sae(path: str | Path) -> SparseAutoencoder:
     Raises:
         InputError: no known format, a variant that is not supported, or tensors that contradict the config.
     """
-    form = recognise(path)
-    sae = form.read(Path(path))
+    form, folder = recognise(path), Path(path).expanduser()
+    sae = form.read(folder)
     if form.read is ours.read:
         return sae
-    origin: dict[str, Any] = {"source_format": form.name, "source_files": digests(Path(path), form.files)}
+    origin: dict[str, Any] = {"source_format": form.name, "source_files": digests(folder, form.files)}
     return replace(sae, metadata={**sae.metadata, **origin})

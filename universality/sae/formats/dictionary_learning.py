@@ -1,5 +1,6 @@
 """dictionary_learning: ``config.json`` + ``ae.pt``, seven classes told apart by ``trainer.dict_class``."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ import torch
 from universality.errors import refusal
 from universality.sae.activations import Activation, Gated, JumpReLU, ReLU, TopK
 from universality.sae.base import SparseAutoencoder
-from universality.sae.formats.files import read_json, read_pt, take
+from universality.sae.formats.files import Config, Tensors, check_sizes, read_json, read_pt
 
-Tensors = dict[str, torch.Tensor]
+_SITES = {"resid_post": "hook_resid_post", "mlp_out": "hook_mlp_out", "attn_out": "hook_attn_out"}
 
 
 def read(folder: Path) -> SparseAutoencoder:
@@ -21,40 +22,37 @@ def read(folder: Path) -> SparseAutoencoder:
     Linear layers lie on disk transposed. Biases were brought to raw units when the file was saved, so latents are
     in raw units; a backup of a running training was not, and needs its ``norm_factor``.
     """
-    trainer = read_json(folder / "config.json").get("trainer", {})
-    kind = str(trainer.get("dict_class"))
-    stored = CLASSES.get(kind)
+    trainer = read_json(folder / "config.json").inner("trainer")
+    kind = trainer.get("dict_class")
+    stored = CLASSES.get(kind) if isinstance(kind, str) else None
     where = folder / "ae.pt"
     if stored is None:
         config = str(folder / "config.json")
         legal = f"one of {sorted(CLASSES)}"
         raise refusal("trainer.dict_class", config, legal, repr(kind), "Convert it first.")
-    tensors = read_pt(where)
-    if "ae" in tensors:
-        tensors = _rescaled(tensors["ae"], tensors.get("norm_factor"), where)
+    values = read_pt(where)
+    if "ae" in values:
+        values = _rescaled(values["ae"], values.get("norm_factor"), where)
+    tensors = Tensors(values, where)
     metadata = {
         "act_units": "raw",
         "model": trainer.get("lm_name"),
+        "hook_point": _hook_point(trainer.get("submodule_name")),
         "layer": trainer.get("layer"),
         "module": trainer.get("submodule_name"),
         "training_seed": trainer.get("seed"),
-        "config": trainer,
+        "config": trainer.as_dict(),
     }
-    names = [stored.encoder, stored.decoder, stored.b_dec, *([stored.b_enc] if stored.b_enc else [])]
-    take(tensors, names, where)
+    W_enc, W_dec, b_dec = tensors.take(stored.encoder, stored.decoder, stored.b_dec)
     W_enc, W_dec = (
-        tensors[name].T.contiguous() if name.endswith("weight") else tensors[name]
-        for name in (stored.encoder, stored.decoder)
+        matrix.T.contiguous() if name.endswith("weight") else matrix
+        for name, matrix in ((stored.encoder, W_enc), (stored.decoder, W_dec))
     )
-    return SparseAutoencoder(
-        W_enc=W_enc,
-        b_enc=tensors[stored.b_enc] if stored.b_enc else torch.zeros(W_enc.shape[1]),
-        W_dec=W_dec,
-        b_dec=tensors[stored.b_dec],
-        activation=stored.activation(tensors, where, metadata),
-        subtract_b_dec=stored.subtract,
-        metadata=metadata,
-    )
+    b_enc = tensors.one(stored.b_enc) if stored.b_enc else torch.zeros(W_enc.shape[1:])
+    activation = stored.activation(tensors, trainer, metadata)
+    tensors.finish(str(kind))
+    sae = SparseAutoencoder(W_enc, b_enc, W_dec, b_dec, activation, stored.subtract, metadata=metadata)
+    return check_sizes(sae, trainer, {"activation_dim": sae.d_in, "dict_size": sae.d_sae})
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class _Class:
     Attributes:
         encoder, b_enc, decoder, b_dec: names of its tensors; ``b_enc`` None for none. Linear layers, whose names end
             in ``weight``, lie on disk transposed.
-        activation: made of the tensors, the file that they are of and the metadata, which it may add to.
+        activation: made of the tensors, the trainer's config and the metadata, which it may add to.
         subtract: whether the encoder sees ``x - b_dec``.
     """
 
@@ -72,23 +70,48 @@ class _Class:
     b_enc: str | None
     decoder: str
     b_dec: str
-    activation: Callable[[Tensors, Path, dict[str, Any]], Activation]
+    activation: Callable[[Tensors, Config, dict[str, Any]], Activation]
     subtract: bool = True
 
 
-def _gated(tensors: Tensors, where: Path, metadata: dict[str, Any]) -> Gated:
-    b_gate, b_mag, r_mag = take(tensors, ("gate_bias", "mag_bias", "r_mag"), where)
+def _hook_point(module: Any) -> str | None:
+    """The TransformerLens name of the usual names of its scripts; None for other names."""
+    match = re.fullmatch(r"(resid_post|mlp_out|attn_out)_layer_(\d+)", str(module))
+    return f"blocks.{match[2]}.{_SITES[match[1]]}" if match else None
+
+
+def _gated(tensors: Tensors, trainer: Config, metadata: dict[str, Any]) -> Gated:
+    b_gate, b_mag, r_mag = tensors.take("gate_bias", "mag_bias", "r_mag")
     return Gated(b_gate=b_gate, b_mag=b_mag, r_mag=r_mag)
 
 
-def _thresholded(tensors: Tensors, where: Path, metadata: dict[str, Any]) -> JumpReLU:
+def _jump_relu(tensors: Tensors, trainer: Config, metadata: dict[str, Any]) -> JumpReLU:
+    return JumpReLU(tensors.one("threshold"))
+
+
+def _topk(tensors: Tensors, trainer: Config, metadata: dict[str, Any]) -> TopK:
+    """k is a buffer of the file; before it was one, it stood in the config alone. The threshold is for another mode."""
+    tensors.unused("threshold")
+    said, stored = trainer.size("k"), tensors.integers("k") if "k" in tensors else None
+    if stored is None and said is None:
+        raise trainer.refusal("trainer.k", "given, where the file holds no k", trainer.get("k"))
+    if stored is not None and (len(stored) != 1 or said not in (None, stored[0])):
+        raise trainer.refusal("trainer.k", f"{stored}, as in ae.pt", said)
+    return TopK(stored[0] if stored is not None else int(said or 0))
+
+
+def _thresholded(tensors: Tensors, trainer: Config, metadata: dict[str, Any]) -> JumpReLU:
     """BatchTopK at inference: one threshold; -1 is "never estimated" and lets every positive value through."""
+    tensors.unused("k")
     if "group_sizes" in tensors:  # of the nested form
-        metadata["group_sizes"] = [int(size) for size in tensors["group_sizes"]]
-    (threshold,) = take(tensors, ["threshold"], where)
+        metadata["group_sizes"] = tensors.integers("group_sizes")
+    threshold = tensors.one("threshold")
+    if threshold.numel() != 1:
+        got = tuple(threshold.shape)
+        raise refusal("threshold", str(tensors.where), "one number", got, "Choose a JumpReLU class for several.")
     if float(threshold) < 0:
         metadata["warning"] = "the threshold was never estimated: every positive pre-activation fires"
-    return JumpReLU(threshold)
+    return JumpReLU(threshold.reshape(()))
 
 
 LINEAR = ("encoder.weight", "encoder.bias", "decoder.weight")
@@ -97,10 +120,8 @@ CLASSES = {
     "AutoEncoder": _Class(*LINEAR, "bias", lambda *_: ReLU()),
     "AutoEncoderNew": _Class(*LINEAR, "decoder.bias", lambda *_: ReLU(), subtract=False),
     "GatedAutoEncoder": _Class("encoder.weight", None, "decoder.weight", "decoder_bias", _gated),
-    "JumpReluAutoEncoder": _Class(
-        *PLAIN, lambda tensors, where, _: JumpReLU(*take(tensors, ["threshold"], where)), subtract=False
-    ),
-    "AutoEncoderTopK": _Class(*LINEAR, "b_dec", lambda tensors, where, _: TopK(int(*take(tensors, ["k"], where)))),
+    "JumpReluAutoEncoder": _Class(*PLAIN, _jump_relu, subtract=False),
+    "AutoEncoderTopK": _Class(*LINEAR, "b_dec", _topk),
     "BatchTopKSAE": _Class(*LINEAR, "b_dec", _thresholded),
     "MatryoshkaBatchTopKSAE": _Class(*PLAIN, _thresholded),
 }
@@ -108,14 +129,25 @@ CLASSES = {
 SCALED = ("bias", "encoder.bias", "decoder.bias", "b_enc", "b_dec", "decoder_bias", "gate_bias", "mag_bias")
 
 
-def _rescaled(tensors: dict[str, Any], norm_factor: Any, where: Path) -> Tensors:
+def _rescaled(values: Any, norm_factor: Any, where: Path) -> dict[str, Any]:
     """A backup holds weights for ``x / norm_factor``; biases and thresholds move to raw units, as a final save does."""
-    if norm_factor is None:
+    if not isinstance(values, dict):
+        raise refusal("ae", str(where), "a state dict", type(values).__name__, "Save the state_dict() alone.")
+    factor = _number(norm_factor)
+    if factor is None:
         remedy = "Let the training finish, or add the factor it printed."
-        raise refusal("norm_factor", str(where), "given in a backup", "nothing", remedy)
-    factor = float(norm_factor)
-    moved = {name: value.float() * factor for name, value in tensors.items() if name in SCALED}
-    if "threshold" in tensors:
-        threshold = tensors["threshold"].float()
+        raise refusal("norm_factor", str(where), "given in a backup, finite and above 0", repr(norm_factor), remedy)
+    tensors = Tensors(values, where)
+    moved = {name: tensors.one(name) * factor for name in SCALED if name in tensors}
+    threshold = tensors.maybe("threshold")
+    if threshold is not None:
         moved["threshold"] = torch.where(threshold >= 0, threshold * factor, threshold)
-    return {**tensors, **moved}
+    return {**values, **moved}
+
+
+def _number(value: Any) -> float | None:
+    """A finite number above 0, of Python or torch; None for anything else."""
+    if isinstance(value, torch.Tensor) and value.numel() == 1 and not value.is_complex():
+        value = value.item()
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < float("inf")
+    return float(value) if is_number else None

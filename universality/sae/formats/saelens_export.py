@@ -1,6 +1,5 @@
 """Writing a dictionary so that SAELens (6 and newer) loads it and computes the same."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from universality.errors import refusal
 from universality.sae.activations import AbsTopK, Gated, JumpReLU, ReLU, TopK
 from universality.sae.base import SparseAutoencoder
+from universality.sae.formats.ours import as_json
 
 #: The first version whose files look like these; SAELens reads older ones otherwise.
 WRITTEN_FOR = "6.0.0"
@@ -45,7 +45,7 @@ def write(sae: SparseAutoencoder, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.array(value.detach().cpu().numpy(), np.float32, order="C") for name, value in tensors.items()}
     save_file(arrays, folder / "sae_weights.safetensors")
-    (folder / "cfg.json").write_text(json.dumps(_config(sae, architecture), indent=2) + "\n", "utf-8")
+    (folder / "cfg.json").write_text(as_json(_config(sae, architecture)), "utf-8")
 
 
 def _config(sae: SparseAutoencoder, architecture: str) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from universality.errors import refusal
 from universality.sae.activations import AbsTopK, Activation, GroupMax, TopK
 from universality.sae.base import SparseAutoencoder
-from universality.sae.formats.files import read_json, read_safetensors, take
+from universality.sae.formats.files import Config, check_sizes, read_json, read_safetensors
 
 HOOK_POINTS = (
     (r"(?:layers|h)\.(\d+)", "blocks.{}.hook_resid_post"),
@@ -25,14 +24,11 @@ def read(folder: Path) -> SparseAutoencoder:
     """
     config = read_json(folder / "cfg.json")
     tensors = read_safetensors(folder / "sae.safetensors")
-    encoder, b_enc, W_dec, b_dec = take(
-        tensors, ("encoder.weight", "encoder.bias", "W_dec", "b_dec"), folder / "sae.safetensors"
-    )
-    transcode = bool(config.get("transcode", False))
-    skip = tensors.get("W_skip")
-    if config.get("skip_connection") and skip is None:
-        take(tensors, ["W_skip"], folder / "sae.safetensors")
-    return SparseAutoencoder(
+    encoder, b_enc, W_dec, b_dec = tensors.take("encoder.weight", "encoder.bias", "W_dec", "b_dec")
+    transcode = config.flag("transcode", False)
+    skip = tensors.one("W_skip") if config.flag("skip_connection", False) else None
+    tensors.finish("without a skip connection" if skip is None else "with a skip connection")
+    sae = SparseAutoencoder(
         W_enc=encoder.T.contiguous(),
         b_enc=b_enc,
         W_dec=W_dec,
@@ -44,10 +40,11 @@ def read(folder: Path) -> SparseAutoencoder:
             "act_units": "raw",
             "module": folder.name,
             "hook_point": hook_point_of(folder.name),
-            "transcoder": transcode,
-            "config": config,
+            "transcoder": transcode or skip is not None,
+            "config": config.as_dict(),
         },
     )
+    return check_sizes(sae, config, {"d_in": sae.d_in, "num_latents": sae.d_sae})
 
 
 def hook_point_of(module: str) -> str | None:
@@ -59,11 +56,11 @@ def hook_point_of(module: str) -> str | None:
     return None
 
 
-def _activation(config: dict[str, Any], folder: Path) -> Activation:
-    k = int(config.get("k", 32))
-    kind = config.get("activation", "topk")
+def _activation(config: Config, folder: Path) -> Activation:
+    k = config.size("k") or 32  # the library's default
+    kind = config.text("activation", "topk")
     if kind == "topk":
-        return AbsTopK(k) if config.get("signed") else TopK(k)
+        return AbsTopK(k) if config.flag("signed", False) else TopK(k)
     if kind == "groupmax":
         return GroupMax(k)
     where = str(folder / "cfg.json")

@@ -328,7 +328,7 @@ def test_refusals_name_what_was_found(tmp_path):
         load_sae(tmp_path / "seed0")
     (tmp_path / "seed0" / "sae.safetensors").write_bytes(b"nonsense")
     (tmp_path / "seed0" / "sae.json").write_text("{}")
-    with pytest.raises(InputError, match="a safetensors file"):
+    with pytest.raises(InputError, match="a whole safetensors file"):
         load_sae(tmp_path / "seed0")
 
 
