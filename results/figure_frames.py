@@ -1,5 +1,9 @@
 """Tidy frames behind the figures and tables of a run: of findings, dictionaries, firing rates and the common map."""
 
+import re
+import shlex
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -116,6 +120,16 @@ def _most_frequent(values: pd.Series) -> str:
     return str(sorted(counts[counts == counts.max()].index)[0]) if len(counts) else ""
 
 
+def joined_models(models: Sequence[str]) -> str:
+    """Names of models in one text, those with white space or quotes in quotes; :func:`models_of` takes it apart."""
+    return " ".join(name if re.fullmatch(r"[^\s'\"\\]+", name) else shlex.quote(name) for name in models)
+
+
+def models_of(text: str) -> list[str]:
+    """The names that :func:`joined_models` put together."""
+    return shlex.split(text)
+
+
 def membership(features: pd.DataFrame) -> pd.DataFrame:
     """Clusters of the table ``features`` by the set of models that they reach.
 
@@ -126,12 +140,13 @@ def membership(features: pd.DataFrame) -> pd.DataFrame:
     alive = features.loc[(features["status"] == "alive") & features["cluster"].notna(), ["cluster", "model"]]
     order = {model: place for place, model in enumerate(dict.fromkeys(features["model"].astype(str)))}
     sets = alive.groupby("cluster")["model"].agg(
-        lambda models: " ".join(sorted({str(m) for m in models}, key=order.__getitem__))
+        lambda models: joined_models(sorted({str(m) for m in models}, key=order.__getitem__))
     )
     sizes = alive.groupby("cluster").size()
     by_set = pd.DataFrame({"models": sets.astype(object), "n": sizes}).groupby("models")["n"]
     frame = by_set.agg(n_clusters="size", n_features="sum").reset_index()
-    frame.insert(1, "n_models", frame["models"].str.count(" ").astype("int64") + 1)
+    n_models = [len(models_of(str(models))) for models in frame["models"]]
+    frame.insert(1, "n_models", np.asarray(n_models, dtype="int64"))
     keys = ["n_models", "n_clusters", "models"]
     return frame.sort_values(keys, ascending=[False, False, True], ignore_index=True)
 

@@ -7,8 +7,8 @@ summed per document once, and each resample is a weighted sum of these.
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
+from universality.compiled import njit
 from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.pairs import check_pairs
 from universality.correlation.threads import blocks
@@ -155,7 +155,7 @@ def _sparse_sums(a: Matrix, b: Matrix, code: np.ndarray, n_documents: int) -> Su
     return sums_of
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _pair_sums(a, b, ia, ib, code, column, table, sums):
     """Sums of a, b, a², b², ab by document, for each pair; ``column`` (n_rows,) zeros, ``table`` (n_documents, 5)."""
     (a_indptr, a_rows, a_values), (b_indptr, b_rows, b_values) = a, b

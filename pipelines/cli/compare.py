@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         as_json: print one JSON document instead of tables.
         settings: passed on to ``compare``; None stands for its default.
     """
+    claim_folder(out)
     arguments = inputs.load() | {name: value for name, value in settings.items() if value is not None}
     from results.cautions import comparison_cautions, run_cautions
     from results.headline import summary_values
@@ -103,6 +105,20 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         ]
         print_summary(console(), tables, {"main": cautions})
     say(f"{len(written)} files in {out}.")
+
+
+def claim_folder(out: Path) -> None:
+    """Make the folder of the results before anything is computed.
+
+    Raises:
+        InputError: it is a file, or nothing can be written there.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise refusal("--out", "compare", "a folder that can be written", str(error), "Give another --out.") from None
 
 
 def what_was_read(arguments: dict[str, Any]) -> tuple[int, pd.DataFrame]:
@@ -151,6 +167,10 @@ def model_names(files: list[Path], names: str | None) -> list[str]:
     if len(model_ids) != len(files) or len(set(model_ids)) != len(model_ids) or not all(model_ids):
         constraint = f"{len(files)} different ones"
         raise refusal("names", "compare", constraint, ", ".join(model_ids), "Give --names A,B,…")
+    from universality.compare.inputs import check_name
+
+    for name in model_ids:
+        check_name(name, "compare")
     return model_ids
 
 
@@ -169,12 +189,12 @@ def write_comparison(comparison: Any, out: Path) -> list[Path]:
     for name in COMPARISON:
         written += _write_table(getattr(comparison, name), out / name)
     written += _write_graph(comparison.graph, out)
-    written += _write_exhibits(comparison, out)
     from results.headline import summary_values
 
     summary = summary_values(comparison.headline, comparison.features)
     written.append(_write_json(summary, out / "summary.json"))
-    return written
+    # Last, so that a picture that cannot be drawn takes nothing with it.
+    return written + _write_exhibits(comparison, out)
 
 
 def _write_table(table: pd.DataFrame, stem: Path) -> list[Path]:
@@ -190,8 +210,11 @@ def _write_exhibits(comparison: Any, out: Path) -> list[Path]:
     """The figures and LaTeX tables of a report, as far as the inputs allow."""
     from pandas import DataFrame
 
-    from pipelines.report.exhibit_writer import ExhibitWriter
-
+    try:
+        from pipelines.report.exhibit_writer import ExhibitWriter
+    except Exception as error:  # a matplotlib that does not even load
+        say(f"Not made: figures and LaTeX tables ({type(error).__name__}: {error}).")
+        return []
     written: list[Path] = []
 
     def write(name: str, content: bytes | str) -> None:

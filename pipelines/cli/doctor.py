@@ -55,6 +55,7 @@ def examine(store_url: str) -> Iterator[Finding]:
     yield Finding("cores", "ok", f"{cores()} usable")
     yield _enough("memory", total_memory(), LEAST_MEMORY, "Use --workers 1, or smaller models.")
     yield _cuda(visible_devices(), torch_cuda_version())
+    yield _compiled()
     yield from _store(store_url)
 
 
@@ -129,6 +130,18 @@ def _cuda(devices: list[str], built_for: str | None) -> Finding:
         remedy = "Install a CUDA build of torch (pytorch.org), or go on with --device cpu."
         return Finding("CUDA", "warning", f"{len(devices)} devices, but torch is a CPU build", remedy)
     return Finding("CUDA", "ok", "no device; everything runs on the CPU")
+
+
+def _compiled() -> Finding:
+    """Where numba keeps compiled functions: beside the source, in the user's cache, or nowhere."""
+    try:
+        from universality.compiled import is_kept
+    except ImportError as error:
+        return Finding("compiled functions", "failed", str(error), "Run: pip install --upgrade universality")
+    if is_kept():
+        return Finding("compiled functions", "ok", "kept on disk")
+    remedy = "Set NUMBA_CACHE_DIR to a folder of your own that can be written."
+    return Finding("compiled functions", "warning", "kept nowhere: every process compiles for some seconds", remedy)
 
 
 def _store(store_url: str) -> Iterator[Finding]:

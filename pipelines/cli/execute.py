@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -157,7 +158,7 @@ def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> No
 
 def tell_next(run: Run, store_url: str) -> None:
     """The commands that people type next."""
-    store = "" if store_url == "runs" else f" --store {store_url}"
+    store = "" if store_url == "runs" else f" --store {shlex.quote(store_url)}"
     say(
         "Next:\n"
         f"  universality dash{store}\n"

@@ -3,6 +3,7 @@
 Their modules import only what is light, so that ``--help`` answers at once; each command imports what it needs.
 """
 
+import os
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from pipelines.cli.outputs import dash, report
 from pipelines.cli.planning import plan
 from pipelines.cli.runs import ls, recipes, schema, show
 from pipelines.cli.status import status
+from pipelines.cli.streams import settle_streams
 from pipelines.cli.terminal import in_sentences
 
 app = typer.Typer(
@@ -56,6 +58,9 @@ for _command in (
 
 def entry() -> None:
     """Start the program."""
+    settle_streams()
+    # Jupyter tells every process to draw in its notebook; figures here become files.
+    os.environ["MPLBACKEND"] = "agg"
     refuse_foreign_rooms()
     app()
 

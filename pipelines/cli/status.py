@@ -12,6 +12,7 @@ import typer
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.progress import ahead, draw, running_line, step_line
 from pipelines.cli.runs import gone_sentence, open_named
+from pipelines.cli.streams import reader_has_left
 from pipelines.cli.terminal import console, print_json, say
 from results.progress import RunProgress
 from universality.errors import refusal
@@ -93,7 +94,7 @@ def _print(run: Run, now: float) -> None:
 def _watch(run: Run) -> None:
     """Show a run until nobody computes it any more; progress goes to stderr as in ``run``."""
     if not sys.stderr.isatty():
-        while run.status == "running":
+        while run.status == "running" and not reader_has_left(sys.stderr):
             say(running_line(RunProgress.of(run.events()), time.time()))
             time.sleep(WATCH_PERIOD_PLAIN)
         return

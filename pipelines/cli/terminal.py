@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
+
+from pipelines.cli.streams import width
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 #: Width where the stream is no terminal and COLUMNS says nothing.
 WIDTH = 100
+#: The stdout that is kept for JSON alone, innermost last; empty where it is not.
+_for_json: list[TextIO] = []
 
 
 def console(stderr: bool = False) -> Console:
@@ -27,8 +30,7 @@ def console(stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    fixed = None if stream.isatty() or "COLUMNS" in os.environ else WIDTH
-    return Console(file=stream, width=fixed, highlight=False, soft_wrap=False)
+    return Console(file=cast(Any, stream), width=width(stream, WIDTH), highlight=False, soft_wrap=False)
 
 
 def plain_table(*columns: str) -> Table:
@@ -53,8 +55,26 @@ def titled(title: str, table: Table) -> Group:
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=_plain) + "\n")
+    """One JSON document on stdout, in ASCII where the stream cannot hold all characters."""
+    stream = _for_json[-1] if _for_json else sys.stdout
+    text = json.dumps(document, indent=2, ensure_ascii=False, default=_plain)
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2, default=_plain)
+    stream.write(text + "\n")
+    stream.flush()
+
+
+@contextmanager
+def stdout_for_json() -> Iterator[None]:
+    """Within the block stdout is for :func:`print_json` alone: what libraries print goes to stderr."""
+    _for_json.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _for_json.pop()
 
 
 def say(text: str) -> None:
@@ -69,14 +89,13 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
     Anything else is a defect of this program: it keeps its traceback.
     """
     try:
-        yield
-        sys.stdout.flush()
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # a full disk behind it is seen here, not after the program
     except KeyboardInterrupt:
         say("Interrupted.")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:  # `universality ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
     except Exception as error:
         from storage import InvalidName, NotAStore, RunMissing, StoreError
         from universality.errors import InputError, UniversalityError
@@ -97,7 +116,8 @@ def in_sentences(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(**options: Any) -> None:
-        with errors_as_sentences(bool(options.get("verbose"))):
+        alone = stdout_for_json() if options.get("as_json") else nullcontext()
+        with errors_as_sentences(bool(options.get("verbose"))), alone:
             command(**options)
 
     return wrapped

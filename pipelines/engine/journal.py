@@ -5,7 +5,8 @@ screens can read along from anywhere, and no two writers meet in one file.
 
 Events are JSON objects with ``time`` (seconds since 1970) and ``event``:
 ``run_started`` (todo: estimated seconds by node, n_reused, executor), ``started`` (node, pid, host),
-``progress`` (node, done, total, …), ``warning`` (node, message), ``done`` (node, wall_s, peak_memory),
+``progress`` (node, done, total, …), ``warning`` (node, message), ``printed`` (node, lines),
+``done`` (node, wall_s, peak_memory),
 ``failed`` (node, error, traceback), ``skipped`` (node, because), ``run_finished`` (status, wall_s).
 """
 

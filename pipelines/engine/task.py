@@ -5,16 +5,19 @@ travels and both executors run the very same code. It answers with JSON values t
 reported as text, because not every exception survives a journey between processes.
 """
 
+import io
 import logging
 import os
+import re
 import socket
 import sys
 import threading
 import time
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,8 @@ from universality.errors import refusal
 Event = dict[str, Any]
 Emit = Callable[[Event], None]
 
+#: What a step's libraries print is kept to so many lines of so many characters.
+PRINTED_LINES, PRINTED_LENGTH = 50, 500
 #: Threads, warnings and peak memory belong to the process, so a process runs one step at a time.
 _ONE_STEP = threading.Lock()
 
@@ -91,6 +96,7 @@ def _compute(
     _reset_peak_memory()
     with (
         _warnings_as_events(node.id, emit),
+        _printed_as_event(node.id, emit),
         store.create(
             task["key"],
             step=step.name,
@@ -211,6 +217,43 @@ def _warnings_as_events(node_id: str, emit: Emit) -> Iterator[None]:
     finally:
         warnings.showwarning = shown
         logging.getLogger().removeHandler(handler)
+
+
+class _Lines(io.TextIOBase):
+    """Takes text and keeps its last lines."""
+
+    def __init__(self) -> None:
+        self._last = ""
+        self.lines: deque[str] = deque(maxlen=PRINTED_LINES)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Take text; a carriage return, as progress bars send it, ends a line too."""
+        *lines, self._last = re.split("[\r\n]", self._last + text)
+        self.lines.extend(line[:PRINTED_LENGTH] for line in lines if line.strip())
+        self._last = self._last[:PRINTED_LENGTH]
+        return len(text)
+
+    def end(self) -> list[str]:
+        """All lines kept, the unfinished one among them."""
+        self.write("\n")
+        return list(self.lines)
+
+
+@contextmanager
+def _printed_as_event(node_id: str, emit: Emit) -> Iterator[None]:
+    """Keep what libraries of a step print out of stdout, which is for results: an event ``printed`` has its end."""
+    printed = _Lines()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        if lines := printed.end():
+            with suppress(InterruptedError):  # nobody waits for it any more: the step's own end says so
+                emit({"event": "printed", "node": node_id, "lines": lines})
 
 
 def _reset_peak_memory() -> None:

@@ -37,7 +37,7 @@ def data_nodes(layout: Layout) -> list[Node]:
 def transformer_nodes(layout: Layout) -> list[Node]:
     """Every transformer that something reads, and its activations."""
     recipe, models = layout.recipe, layout.recipe.models
-    if not isinstance(models, NativeModels):
+    if layout.pinned and not isinstance(models, NativeModels):
         for name in dict.fromkeys(model.name for model in models.models):
             check_folder(name, recipe.n_ctx)
     hooks = sorted({reader.hook_point for reader in (*recipe.comparisons, *recipe.sweeps)})

@@ -1,5 +1,6 @@
 """Write every figure and table of a report that the given tables allow, and keep what its page shows."""
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -17,11 +18,13 @@ from results.export import csv_bytes
 from results.headline import split_comparisons
 from results.pins import Pins
 from storage import Run, StoreError
+from universality.errors import InputError
 
 #: Everything that a report shows, in the order of its README.
 EXHIBITS: tuple[Exhibit, ...] = (*READING_TABLES, *FIGURES)
 
 Write = Callable[[str, "bytes | str"], None]
+log = logging.getLogger(__name__)
 
 
 class ReportOptions(NamedTuple):
@@ -111,11 +114,15 @@ class ExhibitWriter:
             )
             try:
                 contents = exhibit.make(own, context)
+                self.keep_numbers(exhibit.name, contents)
+                self.write_contents(exhibit.name, contents, name, label)
             except StoreError as damage:
                 self.missing.append(f"`{name}`: {damage}")
-                continue
-            self.keep_numbers(exhibit.name, contents)
-            self.write_contents(exhibit.name, contents, name, label)
+            except (OSError, InputError):
+                raise
+            except Exception as error:  # one picture must not take the others and the numbers with it
+                log.info("%s could not be made", name, exc_info=True)
+                self.missing.append(f"`{name}` (could not be made: {type(error).__name__}: {error})")
 
     def keep_numbers(self, exhibit: str, contents: Contents) -> None:
         """Remember what stands behind a figure."""

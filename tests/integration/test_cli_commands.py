@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import execute, planning
+from pipelines.cli import execute, planning, progress
 from pipelines.cli.main import app
 from pipelines.engine import Node, Plan, SerialExecutor, run_plan
 from storage import RunMissing, open_store
@@ -88,6 +88,16 @@ def test_run_json_is_one_document(call, as_recipe):
     assert (document["name"], document["status"], document["n_computed"]) == ("mine", "done", 2)
     assert document["headline"]["features"] == {"overall": 0.58, "m0-m1": 0.61}
     assert document["counts"]["class"] == {"universal": 2}
+
+
+def test_run_json_is_one_document_whatever_steps_and_libraries_print(call, as_recipe, monkeypatch):
+    as_recipe(Plan([*toys.results_plan("main"), Node("loud", "toy-loud", {})]))
+    monkeypatch.setattr(
+        execute, "choose_display", lambda *arguments: sys.stdout.write("chatter\n") and progress.Silent()
+    )
+    code, out, err = call("run", "toy", "--serial", "--json", "--quiet", "--name", "mine")
+    assert json.loads(out)["n_computed"] == 3
+    assert (code, err) == (0, "chatter\n")
 
 
 def test_partial_and_failed_runs_have_their_exit_codes(call, as_recipe):

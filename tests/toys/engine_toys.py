@@ -5,6 +5,7 @@ Imported by tests and, in other processes, by name: their folder is put on ``sys
 
 import logging
 import os
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -54,6 +55,13 @@ def train(ctx):
         if done % 5 == 4:
             ctx.checkpoint.save({"state": state}, {"done": done + 1})
     ctx.out.array("x", state)
+
+
+@step("toy-loud", version=1, cost=free)
+def loud(ctx):
+    """Print, as libraries do."""
+    sys.stdout.write("Changing model dtype to torch.float32\n")
+    ctx.out.json("none", {})
 
 
 @step("toy-fail", version=1, cost=free)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -71,6 +72,8 @@ def checked_matrices(matrices: Mapping[str, Any], what: str, n_rows: int | None 
     out = {}
     for name, given in matrices.items():
         where = f"{what}[{name!r}]"
+        check_name(str(name), what)
+        require(str(name) not in out, "names", what, "different as text", repr(name), "Rename one of them.")
         is_sparse = sparse.issparse(given) and getattr(given, "ndim", 0) == 2
         remedy = "Wrap dense activations in scipy.sparse.csr_matrix."
         require(is_sparse, where, "compare", "a scipy sparse matrix", type(given).__name__, remedy)
@@ -80,6 +83,17 @@ def checked_matrices(matrices: Mapping[str, Any], what: str, n_rows: int | None 
         require(csr.shape[0] == n_rows, "number of rows", where, str(n_rows), csr.shape[0], remedy)
         out[str(name)] = csr
     return out
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse an id that tables, graphs or files could not hold or would take apart.
+
+    Raises:
+        InputError: an empty one, control characters, half surrogates, or ``;``, which stands between members.
+    """
+    legal = re.fullmatch("[^;\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]{1,200}", name) is not None
+    constraint = "text of at most 200 characters, none of them a control character or ';'"
+    require(legal, "name of a model", where, constraint, repr(name), "Give it another name.")
 
 
 def checked_models(acts: Mapping[str, Any]) -> dict[str, sparse.csr_matrix]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
+from universality.compiled import njit
 from universality.correlation.conditional import additive_effects
 from universality.rows import Rows
 
@@ -66,7 +66,7 @@ def resampled_conditional(
     return out
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _document_sums(a, b, token, position, document, column_a, column_b, sums):
     """Moments of both residuals by pair and document: x, y, xx, yy, xy."""
     for pair in range(sums.shape[1]):

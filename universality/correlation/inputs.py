@@ -7,9 +7,9 @@ others r is 0 by definition, never NaN.
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
+from universality.compiled import njit
 from universality.matrices import Csr, Matrix, aligned, as_csr
 
 # A latent whose raw second moment is 16 times its centred one fires almost always, around a mean far from 0.
@@ -17,7 +17,7 @@ from universality.matrices import Csr, Matrix, aligned, as_csr
 _FAR_FROM_ZERO = 16.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _sums(indices, values, n_latents):
     count = np.zeros(n_latents, np.int64)
     total = np.zeros(n_latents)
@@ -33,7 +33,7 @@ def _sums(indices, values, n_latents):
     return count, total, low, high
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _centred_squares(indices, values, mean):
     square = np.zeros(mean.size)
     for s in range(indices.size):

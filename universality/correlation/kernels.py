@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
+from universality.compiled import njit
 from universality.correlation.top_lists import offer
 
 SHIFT = 4
@@ -71,7 +72,7 @@ class ByRow(NamedTuple):
     high: np.ndarray  # (n_blocks,) greatest total * scale of the block
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _accumulate(left, right, latent, products, touched):
     spans, entries, as_values = right.spans, right.entries, right.as_values
     last = left.indptr[latent + 1]
@@ -94,14 +95,14 @@ def _accumulate(left, right, latent, products, touched):
             s += _U(2)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _bound(total, scale, per_row, low, high):
     z = -total * scale * per_row
     bound = max(z * low, z * high)
     return bound * _UP if bound > 0 else bound / _UP
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def max_block(left, right, first, last, products, touched, max_a, max_b):
     """Maximum similarity of latents ``first..last`` of a; maxima of b are raised by the pairs that co-fire.
 
@@ -154,7 +155,7 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
         max_a[at] = best
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def top_block(left, right, first, last, products, touched, lists_a, lists_b):
     """Best partners of latents ``first..last`` of a; lists of b are offered the pairs that co-fire.
 
@@ -202,7 +203,7 @@ def top_block(left, right, first, last, products, touched, lists_a, lists_b):
         touched[:] = 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def above_block(left, right, first, last, products, touched, floor_a, floor_b, low_b, out_a, out_b, out_r):
     """Write down every pair with ``r > floor_a + floor_b``, until the output might not hold one latent more.
 

@@ -1,7 +1,8 @@
 """Compiled passes over rows for parts along nested subspaces."""
 
 import numpy as np
-from numba import njit
+
+from universality.compiled import njit
 
 #: Of a latent's variance: less than this is rounding, and the latent is explained completely.
 EXPLAINED = 1e-9
@@ -10,7 +11,7 @@ _STRONGEST = 10
 _MIN_REPEATED = 20
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def cell_means(columns, effects, labels, cells, weights, order, first_kind, column, out):
     """Mean residual of each latent in each cell of one kind, then of what is left in each of the next."""
     indptr, rows, values = columns
@@ -35,7 +36,7 @@ def cell_means(columns, effects, labels, cells, weights, order, first_kind, colu
         column[:] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _within(x, y, order, starts):
     """r of two latents over the rows ``order`` after the mean of each cell is taken off, NaN where few have either."""
     n_active, all_xx, all_yy, xx, yy, xy = 0, 0.0, 0.0, 0.0, 0.0, 0.0
@@ -61,7 +62,7 @@ def _within(x, y, order, starts):
     return xy / np.sqrt(xx * yy) if defined else 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def moments(a, b, codes, group, repeats, column_a, column_b, sums, r_repeated, strongest):
     """Sums of x, y, x², y², xy by pair, group of rows and step, r within repeats, share of the strongest rows."""
     domain, document, token, place, cell_1, cell_2, cell_3 = codes

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from universality.compiled import njit
 from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.errors import require
@@ -50,7 +50,7 @@ def check_pairs(indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int
     return ia, ib
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _products(a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, order, first, last, column, out, n_both):
     """Co-products of pairs ``order[first:last]``, which are sorted by a: a's column is spread out once."""
     spread = -1  # the latent of a that stands in ``column`` (n_rows,), zeros elsewhere

@@ -9,7 +9,8 @@ numba keeps compiled code by the file of the caller: after a change here, touch 
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from universality.compiled import njit
 
 
 class Lists(NamedTuple):
@@ -39,12 +40,12 @@ def bytes_per_latent(top: int) -> int:
     return 12 * (2 * top + 8) + 12
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def _better(r, i, other_r, other_i):
     return r > other_r or (r == other_r and i < other_i)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def cut(lists, at):
     """Keep the best ``top`` entries of list ``at`` (quickselect), and require their worst from now on."""
     r, partner, top = lists.r[at], lists.partner[at], lists.top
@@ -74,7 +75,7 @@ def cut(lists, at):
     lists.worst[at] = r[top - 1]  # only now known: below it nothing can enter any more
 
 
-@njit(nogil=True, cache=True, inline="always")
+@njit(nogil=True, inline="always")
 def offer(lists, at, partner, r):
     """Append a partner to list ``at``; call it only if ``r >= worst[at]``."""
     size = lists.length[at]
@@ -84,7 +85,7 @@ def offer(lists, at, partner, r):
         cut(lists, at)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def finish(lists):
     """Cut every list to ``top`` entries, the slots behind them empty."""
     for at in range(lists.length.size):
@@ -94,7 +95,7 @@ def finish(lists):
         lists.r[at, lists.length[at] :] = 0.0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def merge(into, other):
     """Offer every entry of ``other`` to ``into`` (lists over the same latents)."""
     for at in range(other.length.size):
@@ -103,7 +104,7 @@ def merge(into, other):
                 offer(into, at, other.partner[at, k], other.r[at, k])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def offer_dense(r, first_a, alive_a, alive_b, lists_a, lists_b):
     """Offer a dense block of similarities, rows ``first_a..``, to the lists of both sides."""
     for a in alive_a:

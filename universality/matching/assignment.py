@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from universality.compiled import njit
 from universality.correlation.threads import n_threads, over_blocks
 from universality.matching import solver
 from universality.matching.candidates import Candidates, missing_excess
@@ -95,7 +95,7 @@ def matched_edges(graph: Candidates, mate_a: np.ndarray) -> np.ndarray:
     return np.flatnonzero(graph.partner == mate_a[graph.of])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _tight(indptr, partner, weight, v):
     """The least feasible duals of a for given duals of b."""
     u = np.zeros(indptr.size - 1)

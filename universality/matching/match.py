@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 
+from universality.compiled import njit
 from universality.correlation.top import TopSimilarity, with_pairs
 from universality.errors import require
 from universality.matching.assignment import Assignment, assign, certificate, matched_edges
@@ -158,7 +158,7 @@ def _alternative(
     return np.maximum(other, cutoff[at])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _two_best(of, partner, value, n):
     """Largest and second-largest value above 0 of each of n latents, and whose the largest is; 0 and -1 if none."""
     best, who, second = np.zeros(n), np.full(n, -1, np.int64), np.zeros(n)

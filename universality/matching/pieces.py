@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from scipy import sparse
 
+from universality.compiled import njit
 from universality.correlation.inputs import correlation_matrix, latent_moments
 from universality.correlation.pairs import correlate_pairs
 from universality.correlation.top import TopSimilarity
@@ -163,7 +163,7 @@ def nonnegative(gram: np.ndarray, c: np.ndarray) -> np.ndarray:
     return weight
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _descend(gram, c, weight):
     """Set each weight in turn to its best value given the others, until nothing moves; padding stays 0."""
     m, k = c.shape

@@ -9,13 +9,14 @@ rectangular with a private "alone" option; the statement of the stopping rule is
 """
 
 import numpy as np
-from numba import njit
+
+from universality.compiled import njit
 
 ALONE = -2  # settled without a partner
 OPEN = -1
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _two_best(indptr, partner, weight, v, i):
     """Best and second-best of a's options, staying alone (0, partner ALONE) among them."""
     best, second, where = 0.0, -np.inf, ALONE
@@ -28,7 +29,7 @@ def _two_best(indptr, partner, weight, v, i):
     return best, second, where
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
     """Augmenting row reduction: each open a takes its best b and pays up to its second-best option.
 
@@ -77,7 +78,7 @@ def bid(indptr, partner, weight, rows, passes, u, v, mate_a, mate_b):
     return later[:waiting]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _sift_up(heap, place, dist, k):
     """Move the b at ``heap[k]``, whose distance fell, towards the front; ``place[b]`` is where b stands."""
     j = heap[k]
@@ -92,7 +93,7 @@ def _sift_up(heap, place, dist, k):
     place[j] = k
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _pop(heap, place, dist, size):
     """Take the nearest b off the heap of ``size`` entries; the caller counts down."""
     out = heap[0]
@@ -116,7 +117,7 @@ def _pop(heap, place, dist, size):
     return out
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def augment(indptr, partner, weight, rows, u, v, mate_a, mate_b, dist, via, heap, place, seen):
     """Settle each open a along the cheapest alternating path: to a free b, or to an a that goes alone.
 

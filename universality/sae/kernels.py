@@ -8,14 +8,13 @@ its weights are in the nearest cache.
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from universality.compiled import njit
 
 # Sums may be reordered (that is what lets LLVM vectorise them); NaN and infinity keep their meaning.
 # The numpy error model spares a zero check per division, which would forbid vectors.
-jit: Any = numba.njit(
-    nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", inline="never"
-)
+jit: Any = njit(nogil=True, fastmath={"contract", "reassoc", "nsz"}, error_model="numpy", inline="never")
 
 
 @jit

@@ -16,6 +16,7 @@ from pipelines.report.figures.parts import (
     round_ticks,
 )
 from results.colours import CLASS_COLOURS
+from results.figure_frames import models_of
 
 #: Sets of models drawn, at most.
 MAX_SETS = {1: 12, 2: 18}
@@ -109,7 +110,7 @@ def _dots(axes: Axes, shown: pd.DataFrame, places: np.ndarray, models: list[str]
     axes.spines[:].set_visible(False)
     for row in range(0, len(models), 2):
         axes.axhspan(row - 0.5, row + 0.5, color="#F4F4F4", lw=0, zorder=0)
-    for place, members in zip(places, shown["models"].str.split(), strict=True):
+    for place, members in zip(places, shown["models"].map(models_of), strict=True):
         rows = [models.index(model) for model in members]
         axes.plot([place] * len(models), range(len(models)), "o", ms=3.4, color="#D4D4D4", zorder=1)
         axes.plot([place, place], [min(rows), max(rows)], color=INK, lw=1.0, zorder=2)

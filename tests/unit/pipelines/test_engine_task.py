@@ -50,6 +50,26 @@ def test_failures_are_worded():
     assert "fewer workers" in task._failure(MemoryError("2 GB"))["error"]
 
 
+@step("task-test-prints", version=1, cost=lambda sizes, params: Estimate())
+def _prints(ctx):
+    sys.stdout.write("Moving model to device: cpu\n\r 10 %\r 20 %")
+    sys.stdout.write(100 * ("x" * 1000 + "\n") + "not ended")
+    if ctx.params["fails"]:
+        raise ValueError("no")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_libraries_print_in_a_step_is_no_output_of_the_program(tmp_path, capsys, fails):
+    node, events = Node("n", "task-test-prints", {"fails": fails}), []
+    outcome = task.execute(task.describe_task(str(tmp_path / "store"), node, {"n": "k"}), events.append)
+    assert outcome["status"] == ("failed" if fails else "done")
+    assert capsys.readouterr().out == ""
+    (printed,) = [event for event in events if event["event"] == "printed"]
+    assert len(printed["lines"]) == task.PRINTED_LINES
+    assert max(map(len, printed["lines"])) == task.PRINTED_LENGTH
+    assert printed["lines"][-1] == "not ended"
+
+
 @step("task-test-writes", version=1, cost=lambda sizes, params: Estimate(), tables=["rows"])
 def _writes(ctx):
     ctx.out.table(ctx.params["table"], pd.DataFrame({"a": [1]}))

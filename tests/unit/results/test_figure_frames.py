@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
+from results.figure_frames import joined_models, map_links, map_points, median_by_rate, membership, models_of, r_by_rate
 
 
 def test_clusters_are_counted_by_the_set_of_models_they_reach() -> None:
@@ -19,6 +19,15 @@ def test_clusters_are_counted_by_the_set_of_models_they_reach() -> None:
     expected = [("m0 m2", 2, 2, 5), ("m1", 1, 2, 2), ("m2", 1, 1, 1)]
     assert list(sets.itertuples(index=False, name=None)) == expected
     assert list(sets.columns) == ["models", "n_models", "n_clusters", "n_features"]
+
+
+def test_names_with_white_space_and_quotes_stay_whole() -> None:
+    names = ["gpt2 small", "it's", 'a "b"', "m0", "a\\b", "(x)", "p|q", "é\u2003é"]
+    assert models_of(joined_models(names)) == names
+    assert joined_models(["m0", "m1s3r"]) == "m0 m1s3r"
+    rows = [(name, "alive", 0) for name in names] + [("gpt2 small", "alive", 1), ("m0", "alive", 2)]
+    features = pd.DataFrame(rows, columns=["model", "status", "cluster"]).astype({"cluster": "Int64"})
+    assert membership(features)["n_models"].tolist() == [8, 1, 1]
 
 
 def test_pairs_count_once_for_each_latent_in_half_open_bins() -> None:

@@ -394,6 +394,11 @@ def test_wrong_inputs_are_refused_in_words() -> None:
     bad.data[3] = np.nan
     cases: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("at least two models", {"m0": m0}, {}),
+        (r"name of a model of acts must be text .*; got 'a\\x00b'", {"m0": m0, "a\x00b": m1}, {}),
+        ("name of a model of acts must be text .*; got 'a;b'", {"m0": m0, "a;b": m1}, {}),
+        ("name of a model of acts must be text .*; got ''", {"m0": m0, "": m1}, {}),
+        ("name of a model of untrained must be text", w.acts, {"untrained": {"m0\udc80": m0}}),
+        ("names of acts must be different as text; got '1'", {1: m0, "1": m1}, {}),
         (r"number of rows of acts\['m1'\] must be 8000", {"m0": m0, "m1": m1[:100]}, {}),
         (r"every value of acts\['m1'\] must be finite", {"m0": m0, "m1": bad}, {}),
         (r"acts\['m1'\] of compare must be a scipy sparse matrix", {"m0": m0, "m1": m1.toarray()}, {}),
