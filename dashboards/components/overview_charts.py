@@ -203,7 +203,7 @@ def matrix_chart(frame: pd.DataFrame) -> Drawing:
 
 def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
     """Share of features by how many models their cluster reaches (columns of ``k_of_m_frame``)."""
-    highest = frame[["fraction", "homogeneous", "identical_high"]].max().max()
+    highest = frame[["fraction", "untrained", "homogeneous", "identical_high"]].max().max()
     heights = alt.Scale(domain=[0, 1.12 * float(highest or 1)], nice=False)
     base = alt.Chart(frame.assign(text=[f"{100 * f:.1f} %" for f in frame["fraction"]])).encode(
         x=alt.X("k:O", title="models that a feature's cluster reaches", axis=alt.Axis(labelAngle=0)),
@@ -216,6 +216,7 @@ def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
             ("fraction_low:Q", "in other halves of the sources, from", ".1%"),
             ("fraction_high:Q", "to", ".1%"),
             ("at_least:Q", "so many models or more", ".1%"),
+            ("untrained:Q", "of untrained models", ".1%"),
             ("homogeneous:Q", "if shared alike", ".1%"),
             ("identical_low:Q", "identical models, at least", ".1%"),
             ("identical_high:Q", "identical models, at most", ".1%"),
@@ -227,7 +228,10 @@ def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
     identical = base.mark_rule(color=KIND_COLOURS["ceiling"], size=3).encode(
         y=alt.Y("identical_low:Q", scale=heights), y2="identical_high:Q"
     )
-    return (bars + identical + alike + texts).properties(height=HEIGHT)
+    floor = base.mark_point(shape="cross", color=KIND_COLOURS["untrained"], filled=True, size=90).encode(
+        y=alt.Y("untrained:Q", scale=heights)
+    )
+    return (bars + identical + alike + floor + texts).properties(height=HEIGHT)
 
 
 #: Column of ``domain_frame`` -> what it measures, by its colour and by its name.

@@ -94,9 +94,9 @@ def models_against_models(view: View) -> None:
     with left, panel("Model by model", note):
         st.altair_chart(charts.matrix_chart(matrix_of(view)))
     note = (
-        "Share of alive features by the size of their cluster. The tick is what it would be if every model had each "
-        "feature with the same chance; the green line spans what identical models could show, whose dictionaries "
-        "agree as two of one model do. What lies on the line says nothing about the models."
+        "Share of alive features by the size of their cluster; the cross is that of untrained models. The tick is what "
+        "it would be if every model had each feature with the same chance; the green line spans what identical models "
+        "could show, whose dictionaries agree as two of one model do. On the line, nothing is said about the models."
     )
     with right, panel("How many models share a feature", note):
         st.altair_chart(charts.k_of_m_chart(frames.k_of_m_frame(view.table("k_of_m"))))

@@ -174,6 +174,7 @@ def k_of_m(clusters: pd.DataFrame, n_models: int) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["k", "n_clusters", "n_features"])
     table["fraction"] = table["n_features"] / total
     table["fraction_low"], table["fraction_high"] = 0.95 * table["fraction"], 0.05 + 0.95 * table["fraction"]
+    table["untrained"] = np.where(table["k"] == 1, 0.7, 0.3 / max(n_models - 1, 1))
     table["homogeneous"] = 1 / n_models
     for end, bound in (("low", 0.1), ("high", 0.6)):
         table[f"identical_{end}"] = np.where(table["k"].isin([1, n_models]), bound, np.nan)

@@ -17,6 +17,7 @@ from universality.compare.clusters import (
     cluster_at,
     cross_similarity,
     tau_curve,
+    untrained_fractions,
 )
 from universality.compare.compare_config import CompareConfig
 from universality.compare.cross_agreement import CrossAgreement
@@ -108,7 +109,8 @@ def assemble(stages: Stages) -> Comparison:
     features = feature_table(stages, nodes, clustering, verdicts, wholes, resplits)
     m = len(stages.models)
     fractions = resplits.fractions(m, stages.config.confidence)
-    k_table = k_of_m_table(clustering.table["n_models"].to_numpy(), m, ceiling_share(stages), fractions)
+    sizes, floor = clustering.table["n_models"].to_numpy(), untrained_fractions(stages)
+    k_table = k_of_m_table(sizes, m, ceiling_share(stages), fractions, floor)
     pairs, functional = Functions(stages).table_and_indices(pairs)
     tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
     indices = pd.concat([table for table in tables if len(table)], ignore_index=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from universality.compare.cross_agreement import CrossAgreement
 from universality.compare.levels import is_complete, is_edge, levels_of
 from universality.compare.nodes import Nodes, number_nodes
+from universality.compare.pair_plan import PairPlan
 from universality.compare.stages import Stages
 from universality.correlation import correlate_pairs
 from universality.graph import CrossSimilarity, Edges, cluster_table, constrained_clusters
@@ -90,6 +91,19 @@ def cluster_at(
     place = np.full(nodes.model_of.size, -1, np.int64)
     place[table["label"].to_numpy()] = np.arange(len(table))
     return Clustering(table[CLUSTERS.names], place[label], label, edges)
+
+
+def untrained_fractions(stages: Stages) -> np.ndarray:
+    """(M,) share of the untrained models' features in clusters of k = 1..M of them; NaN unless they are M too."""
+    m, plan = len(stages.models), stages.plan
+    if len(plan.untrained) != m:
+        return np.full(m, np.nan)
+    floor = replace(stages, plan=PairPlan(plan.untrained, {}, ()))
+    nodes, tau = number_nodes(floor), stages.config.tau
+    edges = edges_at(assigned_pairs(floor), nodes, tau, stages.config.alpha)
+    label = constrained_clusters(nodes.model_of, edges, cross_similarity(floor, nodes), tau)
+    sizes = np.bincount(label, minlength=label.size)[label]
+    return np.bincount(sizes, minlength=m + 1)[1:] / max(sizes.size, 1)
 
 
 def clustered(stages: Stages) -> tuple[Nodes, pd.DataFrame, Clustering]:

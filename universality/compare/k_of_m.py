@@ -11,10 +11,11 @@ from universality.table_schemas import K_OF_M
 
 
 def k_of_m_table(
-    n_models: np.ndarray, m: int, ceiling: float, fractions: tuple[np.ndarray, np.ndarray]
+    n_models: np.ndarray, m: int, ceiling: float, fractions: tuple[np.ndarray, np.ndarray], untrained: np.ndarray
 ) -> pd.DataFrame:
     """The table ``k_of_m``.
 
+    * ``untrained``: the same share of features of as many untrained models.
     * ``homogeneous``: if every other model had each feature with the same chance s, independently: ``P(k - 1) =
       Bin(M - 1, s)``, with the s that gives the same mean.
     * ``identical_low``, ``identical_high``: what M *identical* models could show, whose dictionaries find each other's
@@ -26,6 +27,7 @@ def k_of_m_table(
         m: models compared, M.
         ceiling: s_c, the share of features that a second dictionary of the same model has; NaN if not measured.
         fractions: (m,) both ends of the interval of each fraction.
+        untrained: (m,) share of features of untrained models in clusters of k of these; NaN if there are not m.
 
     Source: ours; bounds as of a vote of dependent and of independent judges.
     """
@@ -44,6 +46,7 @@ def k_of_m_table(
             "fraction": n_features / total,
             "fraction_low": fractions[0],
             "fraction_high": fractions[1],
+            "untrained": untrained,
             "homogeneous": stats.binom.pmf(k - 1, m - 1, _sharing(k, n_features)),
             "identical_low": low,
             "identical_high": high,

@@ -15,7 +15,7 @@ from pipelines.report.figures.parts import (
     percent_ticks,
     round_ticks,
 )
-from results.colours import CLASS_COLOURS
+from results.colours import CLASS_COLOURS, KIND_COLOURS
 from results.figure_frames import models_of
 
 #: Sets of models drawn, at most.
@@ -66,6 +66,7 @@ def _curve(axes: Axes, k_of_m: pd.DataFrame, n_models: int) -> None:
         return
     k, share = k_of_m["k"].to_numpy(int), k_of_m["fraction"].to_numpy(float)
     axes.bar(k, share, width=0.62, color=[_colour(n, n_models) for n in k], zorder=2)
+    axes.plot(k, k_of_m["untrained"], ls="", marker="x", ms=4, mew=1.2, color=KIND_COLOURS["untrained"], zorder=4)
     # Beside the middle, where the share is written.
     axes.vlines(k + 0.22, k_of_m["fraction_low"], k_of_m["fraction_high"], color=INK, lw=0.9, zorder=3)
     axes.plot(k, k_of_m["at_least"], color=INK, lw=0.9, marker="o", ms=3, mfc="white", mew=0.8, zorder=3)

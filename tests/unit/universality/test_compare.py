@@ -205,7 +205,8 @@ COLUMNS = {
     "null_quantiles": "pair kind quantile value",
     "null_rates": "left right n p05 p50 p95",
     "tau_curve": "tau class level n_features",
-    "k_of_m": "k n_clusters n_features fraction fraction_low fraction_high homogeneous identical_low identical_high",
+    "k_of_m": "k n_clusters n_features fraction fraction_low fraction_high untrained homogeneous identical_low "
+    "identical_high",
     "candidates": "model_a latent_a model_b latent_b rank r",
     "domains": "domain model latent n_rows n_sources mcc sensitivity specificity auroc partner_model partner_latent r "
     "r_token level nearest_neuron neuron_r untrained_r proxy_r",

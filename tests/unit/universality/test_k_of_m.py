@@ -9,7 +9,8 @@ from universality.compare.k_of_m import over_dispersion
 
 
 def k_of_m_table(n_models: np.ndarray, m: int, ceiling: float) -> pd.DataFrame:
-    return k_of_m.k_of_m_table(n_models, m, ceiling, (np.full(m, np.nan), np.full(m, np.nan)))
+    nothing = np.full(m, np.nan)
+    return k_of_m.k_of_m_table(n_models, m, ceiling, (nothing, nothing), nothing)
 
 
 def _clusters(rng: np.random.Generator, chance: np.ndarray, m: int) -> np.ndarray:
