@@ -92,7 +92,7 @@ def comparing_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
 
 
 # Not named "pairs": replicate and untrained pairs are no rows of the run's table of pairs.
-@step("matching", version=6, cost=comparing_cost, tables=["matched"])
+@step("matching", version=7, cost=comparing_cost, tables=["matched"])
 def matching(ctx: StepContext) -> None:
     """Assign on the fit rows, measure every assigned pair on the score rows."""
     from universality.compare.chance import PairNull
@@ -134,7 +134,7 @@ def neurons(ctx: StepContext) -> None:
 COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
-@step("comparison", version=11, cost=comparing_cost, tables=COMPARISON_TABLES)
+@step("comparison", version=12, cost=comparing_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data

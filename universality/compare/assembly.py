@@ -107,10 +107,10 @@ def assemble(stages: Stages) -> Comparison:
     verdicts, wholes = verdict_table(splits, nodes, clustering), dominant_wholes(splits, nodes, clustering)
     resplits = resplit_features(stages, nodes, similarity)
     features = feature_table(stages, nodes, clustering, verdicts, wholes, resplits)
-    m = len(stages.models)
-    fractions = resplits.fractions(m, stages.config.confidence)
-    sizes, floor = clustering.table["n_models"].to_numpy(), untrained_fractions(stages)
-    k_table = k_of_m_table(sizes, m, ceiling_share(stages), fractions, floor)
+    k_table = k_of_m_table(
+        clustering.table["n_models"].to_numpy(), len(stages.models), ceiling_share(stages), resplits,
+        untrained_fractions(stages), stages.config.confidence,
+    )  # fmt: skip
     pairs, functional = Functions(stages).table_and_indices(pairs)
     tables = [index_rows(stages, k_table), index_table(functional), _cycles(stages, nodes, clustering)]
     indices = pd.concat([table for table in tables if len(table)], ignore_index=True)

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from universality.compare.probabilities import Resplits
 from universality.indices import Index
 from universality.table_schemas import K_OF_M
 
 
 def k_of_m_table(
-    n_models: np.ndarray, m: int, ceiling: float, fractions: tuple[np.ndarray, np.ndarray], untrained: np.ndarray
+    n_models: np.ndarray, m: int, ceiling: float, resplits: Resplits, untrained: np.ndarray, level: float
 ) -> pd.DataFrame:
     """The table ``k_of_m``.
 
@@ -26,8 +27,9 @@ def k_of_m_table(
         n_models: (n_clusters,) models of each cluster.
         m: models compared, M.
         ceiling: s_c, the share of features that a second dictionary of the same model has; NaN if not measured.
-        fractions: (m,) both ends of the interval of each fraction.
+        resplits: of the same features, for the intervals of the fractions.
         untrained: (m,) share of features of untrained models in clusters of k of these; NaN if there are not m.
+        level: of the intervals.
 
     Source: ours; bounds as of a vote of dependent and of independent judges.
     """
@@ -35,6 +37,7 @@ def k_of_m_table(
     n_clusters = np.bincount(n_models, minlength=m + 1)[1:]
     n_features = n_clusters * k
     total = max(int(n_features.sum()), 1)
+    fraction_low, fraction_high = resplits.fractions(n_features / total, level)
     low, high = np.full(m, np.nan), np.full(m, np.nan)
     low[[0, -1]] = (1 - ceiling) ** (m - 1), ceiling ** (m - 1)
     high[[0, -1]] = 1 - ceiling, ceiling
@@ -44,8 +47,8 @@ def k_of_m_table(
             "n_clusters": n_clusters,
             "n_features": n_features,
             "fraction": n_features / total,
-            "fraction_low": fractions[0],
-            "fraction_high": fractions[1],
+            "fraction_low": fraction_low,
+            "fraction_high": fraction_high,
             "untrained": untrained,
             "homogeneous": stats.binom.pmf(k - 1, m - 1, _sharing(k, n_features)),
             "identical_low": low,

@@ -9,6 +9,7 @@ import numpy as np
 from universality.compare.nodes import Nodes
 from universality.compare.stages import Stages
 from universality.graph import CrossSimilarity, Edges, class_of, constrained_clusters
+from universality.intervals import centred_interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +24,16 @@ class Resplits:
     n_models: np.ndarray
     stable: np.ndarray
 
-    def fractions(self, m: int, level: float) -> tuple[np.ndarray, np.ndarray]:
-        """(m,) ends of the interval of the share of features in clusters of k = 1..m models; NaN without re-splits."""
+    def fractions(self, found: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """(m,) ends of the intervals of shares of features in clusters of k = 1..m models, ``found`` (m,).
+
+        Re-splits give the spread alone, see :func:`~universality.intervals.centred_interval`; NaN without any.
+        """
         if not self.n_models.size:
-            return np.full(m, np.nan), np.full(m, np.nan)
-        shares = np.stack([(self.n_models == k).mean(axis=1) for k in range(1, m + 1)])
-        low, high = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2], axis=1)
+            return np.full(found.size, np.nan), np.full(found.size, np.nan)
+        shares = [(self.n_models == k).mean(axis=1) for k in range(1, found.size + 1)]
+        ends = [centred_interval(value, drawn, level) for value, drawn in zip(found.tolist(), shares, strict=True)]
+        low, high = np.clip(ends, 0.0, 1.0).T
         return low, high
 
     def probabilities(

@@ -1,4 +1,4 @@
-"""What would have been found had the sources been dealt to the halves otherwise: partners chosen and measured anew."""
+"""What might have been found on other text: sources dealt to the halves anew, partners chosen and measured anew."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from universality.correlation import TopSimilarity, correlate
 from universality.intervals import GroupMoments
 from universality.matching import match
 from universality.rows import resplits
+from universality.seeds import generator
 
 #: Candidates per latent, by r over all rows: a partner is nearly always the first or second of them.
 _TOP = 10
@@ -45,9 +46,11 @@ class ResplitEdges:
 def resplit_edges(pair: DictionaryPair, null: PairNull) -> ResplitEdges:
     """Assign latents and judge every pair in ``config.n_resplits`` other halves of the sources.
 
-    Each time the assignment is that of maximum summed r on the fit half, among the best candidates by r over all rows,
-    and what makes an edge is asked of the other half, as :func:`~universality.compare.levels.is_edge` does. q is
-    against the null of the reported score half, since maxima under shifts hardly depend on which half is shifted.
+    Within a half as many sources are drawn with replacement as it has: halves of the same text alone would differ by
+    less than two texts do, and promise too much. Each time the assignment is that of maximum summed r on the fit half,
+    among the best candidates by r over all rows, and what makes an edge is asked of the other half
+    (:func:`~universality.compare.levels.is_edge`). q is against the null of the reported score half, since maxima under
+    shifts hardly depend on which half is shifted.
 
     Args:
         pair: the dictionaries; the outcome does not depend on which of them is a.
@@ -62,8 +65,10 @@ def resplit_edges(pair: DictionaryPair, null: PairNull) -> ResplitEdges:
     ia, ib = similarity.indices_a.astype(np.int64), similarity.indices_b.astype(np.int64)
     moments = GroupMoments(left, right, rows.groups)
     dealt = resplits(rows, pair.root_seed, config.n_resplits)
-    r_fit, r_score = np.split(moments.correlations(ia, ib, np.concatenate([dealt, ~dealt])).T, 2)
-    parts = [_edges(pair, null, moments, similarity, r, fit) for r, fit in zip(r_fit, dealt, strict=True)]
+    rng = generator(pair.root_seed, "resplit-bootstrap")
+    halves = np.stack([_drawn(dealt, rng), _drawn(~dealt, rng)])
+    r_fit, r_score = (moments.correlations(ia, ib, weights).T for weights in halves)
+    parts = [_edges(pair, null, moments, similarity, r, score) for r, score in zip(r_fit, halves[1], strict=True)]
     number = np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
     table = pd.concat(parts, ignore_index=True)
     a, b = (table[side].to_numpy(np.int32) for side in "ab")
@@ -75,15 +80,24 @@ def resplit_edges(pair: DictionaryPair, null: PairNull) -> ResplitEdges:
     return ResplitEdges(number, a, b, table["r_held_out"].to_numpy(np.float32), reaches[0], reaches[1])
 
 
+def _drawn(half: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(n_resplits, n_groups) how often each source of a half is drawn, as many as it has, with replacement."""
+    return np.stack([rng.multinomial(members.sum(), members / members.sum()) for members in half])
+
+
 def _edges(
     pair: DictionaryPair,
     null: PairNull,
     moments: GroupMoments,
     similarity: TopSimilarity,
     r: np.ndarray,
-    fit: np.ndarray,
+    drawn: np.ndarray,
 ) -> pd.DataFrame:
-    """a, b, r_held_out of the edges of one re-split, ``r`` (n_candidates,) on its fit half."""
+    """a, b, r_held_out of the edges of one re-split.
+
+    Args:
+        r: (n_candidates,) on its fit half. drawn: (n_groups,) how often its score half has each source.
+    """
     config = pair.config
     bound = np.ones(similarity.n_a), np.ones(similarity.n_b)  # nothing is known of what is not listed
     assigned = match(
@@ -91,8 +105,8 @@ def _edges(
         unmatched=config.unmatched, threads=pair.threads,
     )  # fmt: skip
     ia, ib = assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64)
-    score = np.flatnonzero(~fit)
-    weights = np.repeat((~fit)[None].astype(np.int64), 1 + score.size, axis=0)
+    score = np.flatnonzero(drawn)
+    weights = np.repeat(drawn[None], 1 + score.size, axis=0)
     weights[1 + np.arange(score.size), score] = 0  # the whole half, then the half without one source
     measured = moments.correlations(ia, ib, weights)
     table = pd.DataFrame({"a": ia, "b": ib, "r": assigned.score, "r_held_out": measured[:, 0]})

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from universality.compare import CompareConfig
+from universality.compare import CompareConfig, compare
 from universality.compare.chance import Significance
 from universality.correlation.nested import NestedRows
 from universality.nulls import benjamini_hochberg
@@ -100,6 +100,28 @@ def test_nothing_shared_gives_no_discovery_and_honest_p_values_in_every_stratum(
     families_with_any, worst = discoveries_and_worst_stratum(honest())
     assert families_with_any <= 0.05
     assert worst <= 0.06
+
+
+def test_a_sure_class_is_that_of_other_text_too_and_an_unsure_one_often_is_not() -> None:
+    """One half of the documents, then the other, at an r around tau; docs/CALIBRATION.md has more worlds."""
+    planted = plant(
+        PlantConfig(n_twin=15), root_seed=0, noise=0.6, miss=0.25, spurious=0.25, n_rows=40_000, n_documents=320,
+        n_untrained=0, d_in=2,
+    )  # fmt: skip
+    first = np.isin(planted.documents, np.random.default_rng(0).permutation(320)[:160])
+    config = CompareConfig.model_validate({"n_resamples": 20})
+    tables = [
+        compare(
+            {name: acts[rows] for name, acts in planted.acts.items()}, documents=planted.documents[rows],
+            domains=planted.domains[rows], config=config,
+        ).features.query("status == 'alive'").set_index(["model", "latent"])
+        for rows in (first, ~first)
+    ]  # fmt: skip
+    one, other = tables[0].align(tables[1], join="inner", axis=0)
+    same = one["class"] == other["class"]
+    assert same[one["class_probability"] >= 0.9].mean() > 0.85
+    assert same[one["class_probability"] < 0.7].mean() < 0.6
+    assert (one["class_probability"] < 0.7).sum() > 50
 
 
 # --- shams: the controls can fail ---------------------------------------------------------------------------

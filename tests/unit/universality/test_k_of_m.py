@@ -6,11 +6,12 @@ import pytest
 
 from universality.compare import k_of_m
 from universality.compare.k_of_m import over_dispersion
+from universality.compare.probabilities import Resplits
 
 
 def k_of_m_table(n_models: np.ndarray, m: int, ceiling: float) -> pd.DataFrame:
-    nothing = np.full(m, np.nan)
-    return k_of_m.k_of_m_table(n_models, m, ceiling, (nothing, nothing), nothing)
+    none = Resplits(np.zeros((0, 9), int), np.zeros((0, 9), bool))
+    return k_of_m.k_of_m_table(n_models, m, ceiling, none, np.full(m, np.nan), 0.95)
 
 
 def _clusters(rng: np.random.Generator, chance: np.ndarray, m: int) -> np.ndarray:
