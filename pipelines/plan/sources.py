@@ -1,10 +1,12 @@
 """Nodes of the text, the transformers and their activations."""
 
+from typing import Any
+
 from pipelines.corpus.fingerprint import corpus_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.hub import check_folder
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.recipe import NativeModels, dictionary_specs, training_tokens
+from pipelines.recipe import NativeModels, Recipe, dictionary_specs, training_tokens
 from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, transformer_node
 
 #: Rows per shard of stored activations.
@@ -29,9 +31,15 @@ def data_nodes(layout: Layout) -> list[Node]:
     corpus = {"corpus": as_json(recipe.corpus), **held, "split": as_json(split), **seed}
     return [
         layout.node(CORPUS, "corpus", corpus, {}),
-        layout.node(TOKENIZER, "tokenizer", {"tokenizer": as_json(recipe.tokenizer)}, {"corpus": CORPUS}),
+        layout.node(TOKENIZER, "tokenizer", _tokenizer(recipe), {"corpus": CORPUS}),
         layout.node(TOKENS, "tokens", {"tokens": tokens, **seed}, {"corpus": CORPUS, "tokenizer": TOKENIZER}),
     ]
+
+
+def _tokenizer(recipe: Recipe) -> dict[str, Any]:
+    """A tokenizer from elsewhere starts contexts with its own token; earlier versions went by a list of usual names."""
+    params = {"tokenizer": as_json(recipe.tokenizer)}
+    return params if recipe.tokenizer.kind == "train" else {**params, "start": "own"}
 
 
 def transformer_nodes(layout: Layout) -> list[Node]:

@@ -1,5 +1,6 @@
 """Steps from text to token contexts and evaluation rows."""
 
+import logging
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -9,6 +10,8 @@ from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY
 from pipelines.steps.run_tables import write_table
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig
+
+logger = logging.getLogger(__name__)
 
 #: Contexts per shard of a training part.
 SHARD_CONTEXTS = 16_384
@@ -43,6 +46,12 @@ def tokenizer(ctx: StepContext) -> None:
     write_table(ctx, "vocabulary", result.vocabulary)
     ctx.out.json("tokenizer", result.facts)
     ctx.out.facts(**result.facts)
+    if config.kind != "train":
+        start = result.vocabulary["text"][result.facts["bos"]]
+        ctx.out.facts(bos_token=start, **({"warnings": list(result.notes)} if result.notes else {}))
+        logger.info("Contexts start with the token %r.", start)
+    for note in result.notes:
+        logger.warning("%s", note)
 
 
 @step("tokens", version=2, cost=text_cost, tables=["documents"])

@@ -109,6 +109,24 @@ def pretrained(ctx: StepContext) -> None:
         raise refusal("tokens", f"the tokenizer of {ctx.node_id}", constraint, d_vocab, remedy)
     ctx.out.json("pretrained", {**p, **facts})
     ctx.out.facts(**facts)
+    _compare_tokenizers(ctx)
+
+
+def _compare_tokenizers(ctx: StepContext) -> None:
+    """Hold the run's tokenizer against the model's own, where it has one."""
+    from pipelines.tokens.tokenizer import choose_tokenizer, compare_tokenizers
+    from pipelines.tokens.tokenizer_config import HubTokenizer
+
+    name, revision = ctx.params["name"], ctx.params["revision"]
+    try:
+        own = choose_tokenizer(HubTokenizer(name=name, revision=revision), []).content
+    except InputError as error:
+        ctx.out.facts(tokenizer=f"not compared: {error}")
+        return
+    warning = compare_tokenizers(own, ctx.inputs["tokenizer"].bytes("tokenizer.json"), name)
+    if warning:
+        ctx.out.facts(warnings=[warning])
+        logger.warning("%s", warning)
 
 
 @step("shuffled", version=1, cost=transformer_cost)

@@ -10,7 +10,7 @@ from pipelines.corpus.split import TRAIN_PARTS
 from pipelines.tokens.encode import TokenLists, encode_documents
 from pipelines.tokens.evaluation_rows import choose_documents, evaluation_rows, one_of_each_first
 from pipelines.tokens.packing import Packed, context_blocks, pack
-from pipelines.tokens.tokenizer import bos_id, tokenizer_json
+from pipelines.tokens.tokenizer import bos_id, choose_tokenizer
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TokensConfig, TrainedTokenizer
 from pipelines.tokens.vocabulary import vocabulary_table
 from universality.errors import refusal
@@ -27,6 +27,7 @@ class TokenizerResult(NamedTuple):
     content: bytes  # tokenizer.json
     vocabulary: pd.DataFrame
     facts: dict[str, int]  # d_vocab, bos
+    notes: tuple[str, ...] = ()  # what was changed of a tokenizer from elsewhere
 
 
 class TokensResult(NamedTuple):
@@ -52,13 +53,13 @@ def build_tokenizer(texts: pd.DataFrame, config: TokenizerConfig) -> TokenizerRe
     if isinstance(config, TrainedTokenizer):
         limit = config.max_train_bytes or _BYTES_PER_ENTRY * config.vocab_size
         repeated = repeated[_evenly(repeated["n_bytes"].to_numpy(), limit)]
-    content = tokenizer_json(config, repeated["text"])
-    tokenizer = load_tokenizer(content)
+    chosen = choose_tokenizer(config, repeated["text"])
+    tokenizer = load_tokenizer(chosen.content)
     vocabulary = vocabulary_table(tokenizer)
-    name = None if isinstance(config, TrainedTokenizer) else config.bos_token
-    bos = bos_id(tokenizer, name)
+    said = chosen.start if isinstance(config, TrainedTokenizer) else config.bos_token or chosen.start
+    bos = bos_id(tokenizer, said)
     vocabulary.loc[bos, "special"] = True
-    return TokenizerResult(content, vocabulary, {"d_vocab": len(vocabulary), "bos": bos})
+    return TokenizerResult(chosen.content, vocabulary, {"d_vocab": len(vocabulary), "bos": bos}, chosen.notes)
 
 
 def _evenly(sizes: np.ndarray, limit: int) -> np.ndarray:

@@ -32,7 +32,9 @@ class TokenizerFile(Frozen):
 
     kind: Literal["file"] = "file"
     path: str = Field(description="Path of a tokenizer.json.")
-    bos_token: str | None = Field(default=None, description="Token to start contexts with; found by name if not set.")
+    bos_token: str | None = Field(
+        default=None, description="Token to start contexts with; the tokenizer's own bos (else eos) token if not set."
+    )
 
 
 class HubTokenizer(Frozen):
@@ -41,7 +43,9 @@ class HubTokenizer(Frozen):
     kind: Literal["hub"] = "hub"
     name: str = Field(description="Hub id (owner/name) or a local folder.")
     revision: str | None = Field(default=None, description="Git revision; set it to be reproducible.")
-    bos_token: str | None = Field(default=None, description="Token to start contexts with; found by name if not set.")
+    bos_token: str | None = Field(
+        default=None, description="Token to start contexts with; the tokenizer's own bos (else eos) token if not set."
+    )
 
 
 TokenizerConfig = Annotated[TrainedTokenizer | TokenizerFile | HubTokenizer, Field(discriminator="kind")]

@@ -85,8 +85,10 @@ def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(t
     saes = []
     for name in ("m0", "m0r", "u0"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "sae.json").write_text("{}")
-        save_file({"W_enc": np.zeros((1, 1), np.float32)}, tmp_path / name / "sae.safetensors")
+        (tmp_path / name / "sae.json").write_text('{"architecture": "relu"}')
+        shapes = {"W_enc": (1, 1), "b_enc": (1,), "W_dec": (1, 1), "b_dec": (1,)}
+        tensors = {key: np.zeros(shape, np.float32) for key, shape in shapes.items()}
+        save_file(tensors, tmp_path / name / "sae.safetensors")
         saes.append(f"{{model: {name}, path: {tmp_path / name}}}")
     override = [f"comparisons.0.saes=[{', '.join(saes)}]"]
     plan = build_plan(load_recipe("tiny", override))
@@ -96,7 +98,7 @@ def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(t
     harvested = {node for node in steps if node.startswith("activations/") and not node.endswith("/eval")}
     assert harvested == {f"activations/{part}" for part in ("m1/sae_a", "m1/sae_b", "u0/sae_b", "u1/sae_a", "u1/sae_b")}
     before = plan.keys()
-    (tmp_path / "m0" / "sae.json").write_text("{ }")
+    (tmp_path / "m0" / "sae.json").write_text('{ "architecture": "relu"}')
     after = build_plan(load_recipe("tiny", override)).keys()
     assert before["sae/main/m0"] != after["sae/main/m0"], "another file under the same path is another artifact"
     assert before["sae/main/m0r"] == after["sae/main/m0r"]
