@@ -234,10 +234,9 @@ def domain_table(
     Args:
         best: :func:`best_latents` by model.
         partners: model, latent, partner_model, partner_latent, r, r_token, level: each feature's best assigned
-            partner (highest held-out r).
+            partner (highest held-out r) and its level; r and r_token are means over all other models.
         neurons: :func:`nearest_neurons` of the latents of ``best`` by model, where raw activations are known.
-        untrained: domain, r: the highest held-out r to its partner that a best latent of an untrained
-            model has for the domain.
+        untrained: domain, r: mean held-out r to their partners of the best latents of untrained models.
 
     Returns:
         domain, model, latent, n_rows, n_sources, mcc, sensitivity, specificity, auroc, partner_model, partner_latent,

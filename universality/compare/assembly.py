@@ -244,7 +244,10 @@ def _best_latents(stages: Stages, name: str) -> pd.DataFrame:
 
 
 def _partners(stages: Stages) -> pd.DataFrame:
-    """Each feature's assigned partner of highest held-out r over all other models (ties: first pair in order)."""
+    """Each feature's assigned partner of highest held-out r, beside means of r and r_token over all other models.
+
+    The highest of M - 1 partners would grow with the number of models; a model without a partner counts as 0.
+    """
     columns = ["model", "latent", "partner_model", "partner_latent", "r", "r_token", "level"]
     parts = []
     for pair in stages.plan.model_pairs:
@@ -254,18 +257,22 @@ def _partners(stages: Stages) -> pd.DataFrame:
             names += ["r_held_out", "r_token", "level"]
             parts.append(pairs[names].set_axis(columns, axis=1))
     table = pd.concat(parts, ignore_index=True)
-    table = table.sort_values(["r", "partner_model"], ascending=[False, True], kind="stable")
-    return table.drop_duplicates(["model", "latent"]).reset_index(drop=True)
+    best = table.sort_values(["r", "partner_model"], ascending=[False, True], kind="stable")
+    best = best.drop_duplicates(["model", "latent"]).set_index(["model", "latent"])
+    # Without token ids r_token is missing of all pairs, and stays so.
+    sums = table.groupby(["model", "latent"])[["r", "r_token"]].sum(min_count=1)
+    best[["r", "r_token"]] = sums.reindex(best.index) / (len(stages.models) - 1)
+    return best.reset_index()
 
 
 def _untrained_r(stages: Stages) -> pd.DataFrame | None:
-    """domain, r: the highest held-out r to its partner that an untrained model's best latent has."""
+    """domain, r: mean over untrained models and their pairs of held-out r that a best latent has with its partner."""
     if not stages.plan.untrained_pairs or stages.rows.domains is None:
         return None
     parts = []
     for name in stages.plan.untrained:
         best = _best_latents(stages, name)
         partner_r = [stages.partners(name, other).r for other in stages.plan.untrained if other != name]
-        r = np.maximum.reduce(partner_r)[best["latent"].to_numpy(dtype=np.int64)]
+        r = np.mean(partner_r, axis=0)[best["latent"].to_numpy(dtype=np.int64)]
         parts.append(pd.DataFrame({"domain": best["domain"], "r": r}))
-    return pd.concat(parts, ignore_index=True).groupby("domain", as_index=False)["r"].max()
+    return pd.concat(parts, ignore_index=True).groupby("domain", as_index=False)["r"].mean()

@@ -124,6 +124,24 @@ def test_a_sure_class_is_that_of_other_text_too_and_an_unsure_one_often_is_not()
     assert (one["class_probability"] < 0.7).sum() > 50
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_two_true_pairs_among_many_unrelated_latents_are_found(seed: int) -> None:
+    """The null of a stratum has some 4,000 values: by counting alone nothing below q = .1 can come out of it."""
+    planted = plant(
+        NOTHING, root_seed=seed, n_universal=2, n_specific=1_500, n_models=2, n_rows=20_000, n_documents=160,
+        max_rate=0.02, min_rate=0.006,
+    )  # fmt: skip
+    stages = prepare(planted, CONFIG, seed)
+    pairs = stages.with_matchings(token_interval=False).matchings["m0", "m1"].pairs
+    truth = planted.truth[planted.truth["kind"] == "universal"].pivot(columns="model", index="feature", values="latent")
+    true = [((pairs["latent_a"] == row["m0"]) & (pairs["latent_b"] == row["m1"])) for _, row in truth.iterrows()]
+    true = np.logical_or.reduce(true)
+    assert true.sum() == 2
+    assert (pairs.loc[true, "q"] < 0.01).all()
+    assert (pairs["q_min"] < 0.05).all()
+    assert (pairs.loc[~true, "q"] < 0.05).sum() <= 1
+
+
 # --- shams: the controls can fail ---------------------------------------------------------------------------
 
 

@@ -484,3 +484,20 @@ def test_what_is_reproduced_is_counted_among_what_the_own_replicate_has() -> Non
     assert context["value"] == pytest.approx(len(of_level) / n)
     assert context["low"] <= context["value"] <= context["high"]
     assert not comparison.indices["name"].str.startswith("reproduced")[comparison.indices["pair"] == "m1-m0"].any()
+
+
+def test_a_domain_s_r_is_the_mean_over_other_models_and_not_the_best_of_them() -> None:
+    """The best of M - 1 partners grows with M, whatever models share."""
+    comparison = run(domains=world().domains, tokens=world().tokens)
+    pairs, row = comparison.pairs, comparison.domains.iloc[0]
+    of_row = [
+        pairs[(pairs[f"model_{own}"] == row["model"]) & (pairs[f"latent_{own}"] == row["latent"])] for own in "ab"
+    ]  # fmt: skip
+    partners = pd.concat(of_row)
+    others = len(comparison.features["model"].unique()) - 1
+    assert others > 1
+    assert row["r"] == pytest.approx(partners["r_held_out"].sum() / others)
+    assert row["r_token"] == pytest.approx(partners["r_token"].sum() / others)
+    best = partners.loc[partners["r_held_out"].idxmax()]
+    assert row["partner_latent"] in (best["latent_a"], best["latent_b"])
+    assert row["level"] == best["level"]
