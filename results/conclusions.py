@@ -194,10 +194,10 @@ def _grouped(features: pd.DataFrame, shares: _Shares, k_of_m: pd.DataFrame | Non
 
 
 def _elsewhere(k_of_m: pd.DataFrame) -> str:
-    """How many features have a partner where the sources are dealt to the halves otherwise."""
+    """The interval of the share of features with a partner, where partners are chosen anew in other halves."""
     alone = k_of_m[k_of_m["k"] == 1].iloc[0]
     low, high = (words.share(1 - alone[f"fraction_{end}"]) for end in ("high", "low"))
-    return f"{low} to {high} where other halves of the sources choose partners"
+    return f"interval {low} to {high}, partners chosen anew"
 
 
 def _beside(overall: _Overall, column: str) -> str:

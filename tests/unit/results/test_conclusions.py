@@ -75,9 +75,9 @@ def test_untrained_models_with_second_dictionaries_are_the_floor_of_what_is_repr
 def test_how_many_have_a_partner_is_said_for_other_halves_of_the_text_too() -> None:
     k_of_m = pd.DataFrame({"k": [1, 2], "fraction_low": [0.30, 0.6], "fraction_high": [0.36, 0.7]})
     tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
-    said = "64 % to 70 % where other halves of the sources choose partners; in one other model 50 %"
+    said = "interval 64 % to 70 %, partners chosen anew; in one other model 50 %"
     assert said in conclusions({**tables, "k_of_m": k_of_m})[-1]
-    assert "other halves" not in conclusions({**tables, "k_of_m": k_of_m.drop(columns=["fraction_low"])})[-1]
+    assert "chosen anew" not in conclusions({**tables, "k_of_m": k_of_m.drop(columns=["fraction_low"])})[-1]
 
 
 def test_a_level_whose_interval_reaches_its_floor_is_not_led_with() -> None:
