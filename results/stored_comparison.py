@@ -53,8 +53,13 @@ def latents_node(comparison: str, dictionary: str) -> str:
     return f"latents/{comparison}/{dictionary}"
 
 
+def coordinates_node(comparison: str, dictionary: str) -> str:
+    """Other coordinates of the activations that a dictionary reads: principal components, random directions, …"""
+    return f"coordinates/{comparison}/{dictionary}"
+
+
 def pair_node(step: str, comparison: str, pair: str = "") -> str:
-    """What one of the steps similarity, null, matching and neurons makes of a pair "m0-m1"; else their prefix."""
+    """What one of the steps similarity, null, matching and spaces makes of a pair "m0-m1"; else their prefix."""
     return f"{step}/{comparison}/{pair}"
 
 

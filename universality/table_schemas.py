@@ -25,6 +25,8 @@ DOMAINS = TABLES["domains"]
 AGREEMENT = TABLES["agreement"]
 INDICES = TABLES["indices"]
 NEURON_PAIRS = TABLES["neuron_pairs"]
+SPACE_MEANS = TABLES["space_means"]
+SPACES = TABLES["spaces"]
 K_OF_M = TABLES["k_of_m"]
 BASELINES = TABLES["baselines"]
 NULL_QUANTILES = TABLES["null_quantiles"]
@@ -33,7 +35,7 @@ NULL_RATES = TABLES["null_rates"]
 COMPARISON = {
     name: TABLES[name]
     for name in (
-        "features", "pairs", "verdicts", "clusters", "indices", "headline", "agreement", "baselines", "null_quantiles",
-        "null_rates", "tau_curve", "k_of_m", "candidates", "domains",
+        "features", "pairs", "verdicts", "clusters", "indices", "headline", "agreement", "spaces", "baselines",
+        "null_quantiles", "null_rates", "tau_curve", "k_of_m", "candidates", "domains",
     )
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """Nodes of a comparison: pairs of dictionaries, and what is made of them all."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pipelines.engine.plan import Node
@@ -11,6 +12,7 @@ from results.stored_comparison import (
     TOKENS,
     activations_node,
     comparison_node,
+    coordinates_node,
     evidence_node,
     input_name,
     latents_node,
@@ -37,6 +39,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     # Two dictionaries of one model read the very same neurons.
     raw_pairs = [(a, b) for a, b in plan.model_pairs if specs[a].model != specs[b].model]
     raw_pairs = raw_pairs if comparison.neurons else []
+    floor_pairs = plan.untrained_pairs if raw_pairs else ()
     settings = {
         "comparison_id": c,
         "compare": as_json(layout.recipe.compare),
@@ -44,12 +47,9 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     }
     for pair in plan.all:
         nodes += _pair_nodes(layout, c, pair, settings)
-    for a, b in raw_pairs:
-        inputs = {"tokens": TOKENS} | {
-            side: activations_node(specs[name].model, "eval") for side, name in (("a", a), ("b", b))
-        }
-        params = {**settings, "hook_point": comparison.hook_point, "ids": [a, b]}
-        nodes.append(layout.node(pair_node("neurons", c, pair_name((a, b))), "neurons", params, inputs))
+    model_of = {name: spec.model for name, spec in specs.items()}
+    for number, pairs in enumerate((raw_pairs, floor_pairs)):
+        nodes += _space_nodes(layout, comparison, pairs, model_of, {**settings, "intervals": number == 0})
     inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
     for dictionary in specs:
         inputs[input_name("latents", dictionary)] = latents_node(c, dictionary)
@@ -63,7 +63,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         ("similarity", plan.all),
         ("null", plan.all),
         ("matching", plan.all),
-        ("neurons", raw_pairs),
+        ("spaces", (*raw_pairs, *floor_pairs)),
     ):
         inputs |= {input_name(step, name): pair_node(step, c, name) for name in map(pair_name, pairs)}
     roles = {
@@ -99,6 +99,37 @@ def _pair_nodes(layout: Layout, c: str, pair: Pair, settings: dict[str, Any]) ->
             {**sides, "similarity": pair_node("similarity", c, name), "null": pair_node("null", c, name)},
         ),
     ]
+
+
+def _space_nodes(
+    layout: Layout,
+    comparison: ComparisonConfig,
+    pairs: Sequence[Pair],
+    model_of: dict[str, str],
+    settings: dict[str, Any],
+) -> list[Node]:
+    """Other coordinates of what the dictionaries read, and how well those of two models agree."""
+    c, compare = comparison.id, settings["compare"]
+    params = {"hook_point": comparison.hook_point, "root_seed": settings["root_seed"]}
+    nodes = []
+    for name in dict.fromkeys(name for pair in pairs for name in pair):
+        inputs = {"latents": latents_node(c, name), "activations": activations_node(model_of[name], "eval")}
+        made = {**params, "compare": {"min_firings": compare["min_firings"]}, "id": name}
+        nodes.append(layout.node(coordinates_node(c, name), "coordinates", made, {"tokens": TOKENS, **inputs}))
+    read = ("min_firings", "unmatched", "n_resamples", "n_rotations")
+    params |= {"compare": {name: compare[name] for name in read}, "intervals": settings["intervals"]}
+    for pair in pairs:
+        inputs = {"tokens": TOKENS}
+        for side, name in zip("ab", pair, strict=True):
+            inputs |= {
+                side: latents_node(c, name),
+                f"activations_{side}": activations_node(model_of[name], "eval"),
+                f"coordinates_{side}": coordinates_node(c, name),
+            }
+        nodes.append(
+            layout.node(pair_node("spaces", c, pair_name(pair)), "spaces", {**params, "ids": list(pair)}, inputs)
+        )
+    return nodes
 
 
 def _evidence_node(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> Node:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.engine.step import Estimate, StepContext, step
-from pipelines.estimates import Sizes
+from pipelines.estimates import CPU_FLOPS, Sizes
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import shared_rows
 from results.stored_comparison import input_name
@@ -109,25 +109,50 @@ def matching(ctx: StepContext) -> None:
     ctx.out.facts(certificate=matched.certificate, n_pairs=len(matched.pairs))
 
 
-@step("neurons", version=1, cost=comparing_cost, tables=["neuron_pairs", "raw_indices"])
-def neurons(ctx: StepContext) -> None:
-    """The baseline: the same estimator on the raw coordinates of two models."""
-    from universality.compare.compare_config import CompareConfig
-    from universality.compare.neurons import pair_neurons
+def coordinates_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """All rows through a random dictionary, and independent components of a sample."""
+    seconds = 1.0 + 3 * sizes.rows * sizes.d_in * sizes.d_sae / CPU_FLOPS
+    return Estimate(seconds, 16 * sizes.rows * sizes.k, sizes.two_sides + 800_000 * sizes.d_in)
 
-    _same_ancestry(ctx)
-    hook_point = ctx.params["hook_point"]
-    neuron_matching = pair_neurons(
-        ctx.inputs["a"].array(hook_point),
-        ctx.inputs["b"].array(hook_point),
-        shared_rows(ctx.inputs["tokens"]),
-        CompareConfig(**ctx.params["compare"]),
-        pair=tuple(ctx.params["ids"]),
-        root_seed=ctx.params["root_seed"],
+
+@step("coordinates", version=1, cost=coordinates_cost)
+def coordinates(ctx: StepContext) -> None:
+    """Other coordinates of what a dictionary reads: principal and independent components, random directions, …"""
+    from universality.compare.coordinates import model_coordinates
+
+    activations = ctx.inputs["activations"].array(ctx.params["hook_point"])
+    dictionary = _dictionary(ctx, "latents", ctx.params["id"], shared_rows(ctx.inputs["tokens"]))
+    made = model_coordinates(activations, dictionary, ctx.params["root_seed"])
+    ctx.out.tensors("directions", dict(made.directions))
+    for name, codes in made.codes.items():
+        ctx.out.csr(name, codes)
+
+
+def spaces_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Second moments of two models on both halves, and columns of assigned pairs for the intervals."""
+    seconds = 3.0 + 6 * sizes.rows * sizes.d_in**2 / CPU_FLOPS + 6.0 * params["intervals"] * sizes.rows / 2e5
+    memory = sizes.two_sides + 8 * sizes.rows * sizes.d_in + 6 * 8 * sizes.d_in**2 + 8 * 1024 * sizes.rows
+    return Estimate(seconds, 1_000_000, memory)
+
+
+@step("spaces", version=1, cost=spaces_cost, tables=["neuron_pairs", "space_means", "raw_indices"])
+def spaces(ctx: StepContext) -> None:
+    """The baselines: the same estimator on other coordinates of what two dictionaries read."""
+    from scipy import sparse
+
+    from universality.compare.coordinates import CODES, Coordinates
+    from universality.compare.spaces import pair_spaces
+
+    pair, stored = _pair(ctx), [ctx.inputs[f"coordinates_{side}"] for side in "ab"]
+    first, second = (
+        Coordinates(artifact.tensors("directions"), {name: sparse.csr_matrix(artifact.csr(name)) for name in CODES})
+        for artifact in stored
     )
-    for name, table in neuron_matching.to_tables().items():
+    raw = [ctx.inputs[f"activations_{side}"].array(ctx.params["hook_point"]) for side in "ab"]
+    matched = pair_spaces((raw[0], raw[1]), (first, second), pair, intervals=ctx.params["intervals"])
+    for name, table in matched.to_tables().items():
         write_table(ctx, name, table)
-    ctx.out.tensors("neurons", neuron_matching.to_arrays())
+    ctx.out.tensors("spaces", matched.to_arrays())
 
 
 #: The tables of ``universality.compare`` and two of quality; ``candidates`` stand in the artifacts of the similarities.
@@ -162,9 +187,9 @@ def _stages(ctx: StepContext) -> Stages:
     """Everything that the pairwise steps stored, as the assembly wants it."""
     from universality.compare.chance import PairNull
     from universality.compare.compare_config import CompareConfig
-    from universality.compare.neurons import NeuronMatching
     from universality.compare.pair_plan import PairPlan, pair_name
     from universality.compare.pairing import PairMatching
+    from universality.compare.spaces import SpaceMatching
     from universality.compare.stages import Stages
     from universality.correlation.top import TopSimilarity
 
@@ -179,10 +204,10 @@ def _stages(ctx: StepContext) -> Stages:
         artifact = stored("matching", pair)
         return PairMatching.from_stored({"pairs": artifact.table("matched")}, artifact.tensors("matching"))
 
-    def matched_neurons(pair: tuple[str, str]) -> NeuronMatching:
-        artifact = stored("neurons", pair)
-        tables = {name: artifact.table(name) for name in ("neuron_pairs", "raw_indices")}
-        return NeuronMatching.from_stored(tables, artifact.tensors("neurons"))
+    def matched_spaces(pair: tuple[str, str]) -> SpaceMatching:
+        artifact = stored("spaces", pair)
+        tables = {name: artifact.table(name) for name in ("neuron_pairs", "space_means", "raw_indices")}
+        return SpaceMatching.from_stored(tables, artifact.tensors("spaces"))
 
     def activations(name: str) -> Artifact:
         return inputs[input_name("activations", name)]
@@ -201,9 +226,7 @@ def _stages(ctx: StepContext) -> Stages:
         },
         nulls={pair: PairNull.from_arrays(stored("null", pair).tensors("null")) for pair in plan.all},
         matchings={pair: matched(pair) for pair in plan.all},
-        neurons={
-            pair: matched_neurons(pair) for pair in plan.model_pairs if input_name("neurons", pair_name(pair)) in inputs
-        },
+        spaces={pair: matched_spaces(pair) for pair in plan.all if input_name("spaces", pair_name(pair)) in inputs},
         threads=ctx.threads,
     )
 

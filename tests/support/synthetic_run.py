@@ -218,9 +218,10 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
                 facts={"certificate": 1e-9} if step == "matching" else None,
             )  # fmt: skip
     for a, b in combinations(trained, 2):
-        writer.put(f"neurons/{comparison}/{a}-{b}", "neurons", {}, [f"activations/{a}/eval", f"activations/{b}/eval"])
+        sources = [f"activations/{model}/eval" for model in (a, b)]
+        writer.put(f"spaces/{comparison}/{a}-{b}", "spaces", {}, sources)
     material = Material(rng, comparison, text, world, dictionaries, pairings, trained, plan.untrained)
-    rooms = ("latents", "matching", "neurons", "null")
+    rooms = ("latents", "matching", "spaces", "null")
     inputs = [node for node in writer.nodes if node.split("/")[0] in rooms and node.split("/")[1] == comparison]
     tables = comparison_tables(material)
     graph = build_graph(tables["features"], tables["pairs"].query("q < 0.05 and r_held_out >= 0.5"))

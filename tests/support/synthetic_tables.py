@@ -45,6 +45,7 @@ def comparison_tables(m: Material) -> dict[str, pd.DataFrame]:
         "indices": _indices(m.rng, list(m.main)),
         "headline": _headline(baselines, nulls),
         "agreement": _agreement(baselines, pairs),
+        "spaces": _spaces(baselines, len(m.untrained) > 1),
         "baselines": baselines,
         "null_quantiles": nulls,
         "null_rates": _null_rates(m),
@@ -138,7 +139,7 @@ def _agreement(baselines: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
         for pair in ("overall", *names.unique()):
             r = of_kind["r_held_out"] if pair == "overall" else of_kind.loc[names == pair, "r_held_out"]
             row = {"kind": kind, "pair": pair, "n": len(r)}
-            left = {"untrained": 0.05, "neurons": np.nan}.get(str(kind), 0.5)
+            left = {"untrained": 0.05, "neurons": 0.3}.get(str(kind), 0.5)
             for name, of in (("r", 1.0), ("r_joint", left)):
                 values = {"mean": (r * of).mean(), "share": (r * of >= TAU).mean() + 0 * of}
                 for what, value in values.items():
@@ -147,6 +148,28 @@ def _agreement(baselines: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
             row |= {"n_edges": 0 if kind == "neurons" else int((r >= TAU).sum())}
             share = parts / parts.sum() if row["n_edges"] else parts * np.nan
             rows.append(row | share.to_dict())
+    return pd.DataFrame(rows)
+
+
+def _spaces(baselines: pd.DataFrame, floor: bool) -> pd.DataFrame:
+    """Every kind of coordinates, features and neurons with the mean r that their pairs have."""
+    mean = baselines.groupby("kind")["r_held_out"].mean()
+    high = {"features": mean["features"], "features_subset": 0.4, "ica": 0.45, "haar": 0.38, "neurons": mean["neurons"]}
+    rows = []
+    for space, r in {**high, "initial_sae": 0.22, "random_sae": 0.18, "pca": 0.1}.items():
+        for measure, of in (("r_held_out", 1.0), ("r_joint", 0.4)):
+            haar = 0.0 if space == "haar" else 0.02
+            ends = {"low": r * of - 0.01, "high": r * of + 0.01}
+            random = {"haar": 0.38 * of - haar, "haar_floor": (0.1 if of == 1 else 0.005) if floor else np.nan}
+            above = r * of - random["haar"]
+            rows.append(
+                {
+                    "space": space, "measure": measure, "n": 64, "n_pairs": 64,
+                    "value": r * of, **ends, "median": r * of - 0.02,
+                    "floor": r * of / 4 if floor else np.nan, "floor_median": r * of / 5 if floor else np.nan,
+                    **random, "above_haar": above, "above_haar_low": above - 0.02, "above_haar_high": above + 0.02,
+                }
+            )  # fmt: skip
     return pd.DataFrame(rows)
 
 

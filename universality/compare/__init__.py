@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     from universality.compare.assembly import Comparison, assemble
     from universality.compare.chance import PairNull, pair_null
     from universality.compare.compare_config import CompareConfig
+    from universality.compare.coordinates import Coordinates, model_coordinates
     from universality.compare.marks import ScatteredDocuments, SharedInitialisation, flagged_pairs
-    from universality.compare.neurons import NeuronMatching, pair_neurons
     from universality.compare.pair import Dictionary, DictionaryPair
     from universality.compare.pair_plan import PairPlan
     from universality.compare.pairing import PairMatching, pair_matching, pair_similarity
+    from universality.compare.spaces import SpaceMatching, pair_spaces
     from universality.compare.stages import Stages
     from universality.compare.statistics import LatentStatistics, latent_statistics
 
 __all__ = [
     "CompareConfig",
     "Comparison",
+    "Coordinates",
     "Dictionary",
     "DictionaryPair",
     "LatentStatistics",
-    "NeuronMatching",
     "PairMatching",
     "PairNull",
     "PairPlan",
     "ScatteredDocuments",
     "SharedInitialisation",
+    "SpaceMatching",
     "Stages",
     "assemble",
     "compare",
     "flagged_pairs",
     "latent_statistics",
+    "model_coordinates",
     "pair_matching",
-    "pair_neurons",
     "pair_null",
     "pair_similarity",
+    "pair_spaces",
 ]
 
 _HOMES = {
@@ -49,11 +52,12 @@ _HOMES = {
     "assembly": ("Comparison", "assemble"),
     "chance": ("PairNull", "pair_null"),
     "compare_config": ("CompareConfig",),
+    "coordinates": ("Coordinates", "model_coordinates"),
     "marks": ("ScatteredDocuments", "SharedInitialisation", "flagged_pairs"),
-    "neurons": ("NeuronMatching", "pair_neurons"),
     "pair": ("Dictionary", "DictionaryPair"),
     "pair_plan": ("PairPlan",),
     "pairing": ("PairMatching", "pair_matching", "pair_similarity"),
+    "spaces": ("SpaceMatching", "pair_spaces"),
     "stages": ("Stages",),
     "statistics": ("LatentStatistics", "latent_statistics"),
 }

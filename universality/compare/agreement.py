@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from universality.compare.levels import PART_COLUMNS
-from universality.compare.neurons import NeuronMatching
 from universality.compare.pair_plan import Pair, pair_name
 from universality.compare.pairing import PairMatching
+from universality.compare.spaces import SpaceMatching
 from universality.compare.stages import Stages
 from universality.intervals import centred_interval
 from universality.table_schemas import AGREEMENT
@@ -21,7 +21,7 @@ def agreement_table(stages: Stages) -> pd.DataFrame:
 
     Intervals are over resampled sources, with the same draws for all pairs.
     """
-    matchings: dict[str, Mapping[Pair, PairMatching | NeuronMatching]] = {
+    matchings: dict[str, Mapping[Pair, PairMatching | SpaceMatching]] = {
         kind: {pair: stages.matchings[pair] for pair in names} for kind, names in stages.plan.by_kind.items()
     }
     matchings["neurons"] = stages.neurons
@@ -35,20 +35,18 @@ def agreement_table(stages: Stages) -> pd.DataFrame:
 
 
 def _agreement(
-    stages: Stages, kind: str, pair: str, matchings: list[PairMatching | NeuronMatching]
+    stages: Stages, kind: str, pair: str, matchings: list[PairMatching | SpaceMatching]
 ) -> dict[str, object]:
     tau, confidence = stages.config.tau, stages.config.confidence
     pairs = pd.concat([matching.pairs for matching in matchings], ignore_index=True)
     measured = {"r": ("r_held_out", "resampled"), "r_joint": ("r_joint", "resampled_joint")}
     row: dict[str, object] = {"kind": kind, "pair": pair, "n": len(pairs)}
     for name, (column, drawn) in measured.items():
-        # Neurons have no r_joint: dense coordinates are taken apart by no sparse kernel.
-        r = pairs[column].to_numpy(float) if column in pairs else np.full(len(pairs), np.nan)
-        draws = [getattr(matching, drawn) for matching in matchings if hasattr(matching, drawn)]
+        r, draws = pairs[column].to_numpy(float), [getattr(matching, drawn) for matching in matchings]
         for what, of in (("mean", np.mean), ("share", lambda x, axis: (x >= tau).mean(axis=axis))):
             value = float(of(r, axis=0)) if not np.isnan(r).all() else np.nan
             low = high = np.nan
-            if draws and not np.isnan(value):
+            if not np.isnan(value):
                 low, high = centred_interval(value, of(np.concatenate(draws), axis=0), confidence)
             row |= {f"{what}_{name}": value, f"{what}_{name}_low": low, f"{what}_{name}_high": high}
     edges = pairs[pairs["edge"]] if "edge" in pairs else pairs.iloc[:0]

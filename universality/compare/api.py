@@ -68,8 +68,8 @@ def compare(
             table ``domains`` and, with tokens and positions, the levels beyond ``token``.
         tokens: (n_rows,) int token ids; unlock the level ``token``.
         positions: (n_rows,) int positions in the context; without them nothing is called ``context``.
-        raw: model id -> (n_rows, d_in) raw activations; unlock neurons and, with ``untrained_raw``, the
-            verdict ``decodable``.
+        raw: model id -> (n_rows, d_in) raw activations; unlock neurons and other coordinates of their space and, with
+            ``untrained_raw``, these coordinates' floor and the verdict ``decodable``.
         replicates: model id (or "<model>r") -> activations of a second dictionary of the same model, or
             of the same untrained model; unlock the ceiling, the verdict ``unstable``, and levels of single features.
         untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
@@ -127,7 +127,7 @@ def compare(
             for name, csr in every.items()
         },
     )
-    comparison = assemble(stages.with_candidates().with_matchings().with_neurons())
+    comparison = assemble(stages.with_candidates().with_matchings().with_spaces())
     for name in flagged_pairs(comparison.indices):
         warnings.warn(f"{name}: {SHARED_INIT_WORDS}", SharedInitialisation, stacklevel=2)
     return comparison

@@ -30,11 +30,12 @@ from universality.compare.headline import (
     null_rate_table,
 )
 from universality.compare.k_of_m import k_of_m_table
-from universality.compare.neurons import index_table
 from universality.compare.nodes import Nodes, number_nodes
 from universality.compare.pairing import candidate_table
 from universality.compare.probabilities import Resplits, resplit_features
 from universality.compare.shares import ceiling_share
+from universality.compare.space_table import space_table
+from universality.compare.spaces import index_table
 from universality.compare.stages import Stages
 from universality.compare.verdict_inputs import Splits, dominant_wholes, verdict_table
 from universality.domains import best_latents, domain_table, nearest_neurons
@@ -55,9 +56,9 @@ class Comparison:
     Its tables are those of :data:`universality.table_schemas.COMPARISON`, where every column is explained.
 
     Attributes:
-        features, pairs, verdicts, clusters, indices, headline, agreement, baselines, null_quantiles, null_rates,
-            tau_curve, k_of_m, candidates, domains: the tables. Quantities without input have no rows in ``headline``;
-            ``domains`` is empty without labels.
+        features, pairs, verdicts, clusters, indices, headline, agreement, spaces, baselines, null_quantiles,
+            null_rates, tau_curve, k_of_m, candidates, domains: the tables. Quantities without input have no rows in
+            ``headline``; ``domains`` is empty without labels, ``spaces`` without raw activations.
         graph: nodes ``(model, latent)``, edges of the clusters.
         counts: features by status, group, class, level, and level within group and within class.
         config: the settings used.
@@ -71,6 +72,7 @@ class Comparison:
     indices: pd.DataFrame
     headline: pd.DataFrame
     agreement: pd.DataFrame
+    spaces: pd.DataFrame
     baselines: pd.DataFrame
     null_quantiles: pd.DataFrame
     null_rates: pd.DataFrame
@@ -124,6 +126,7 @@ def assemble(stages: Stages) -> Comparison:
         indices=indices,
         headline=headline_table(stages),
         agreement=agreement_table(stages),
+        spaces=space_table(stages),
         baselines=baseline_table(stages),
         null_quantiles=null_quantile_table(stages),
         null_rates=null_rate_table(stages),

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from universality.compare.k_of_m import over_dispersion
-from universality.compare.neurons import NeuronMatching, index_table
 from universality.compare.pair_plan import Pair, pair_name
 from universality.compare.pairing import BestPartners, PairMatching
 from universality.compare.shared_init import shared_initialisation
 from universality.compare.shares import over_models, share_indices
+from universality.compare.spaces import SpaceMatching, index_table
 from universality.compare.stages import Stages
 from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
 from universality.intervals import centred_interval, percentile_interval
@@ -44,7 +44,7 @@ def headline_table(stages: Stages) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=HEADLINE.names)
 
 
-def _held_out(matching: PairMatching | NeuronMatching) -> tuple[pd.Series, np.ndarray]:
+def _held_out(matching: PairMatching | SpaceMatching) -> tuple[pd.Series, np.ndarray]:
     return matching.pairs["r_held_out"], matching.resampled
 
 
@@ -144,7 +144,9 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
         # With nothing shared the curve drops from 1 to 0 at k = 2: steepest exponent, no offset.
         indices.append((Index("k_of_m_exponent", alpha, 5.0, n), "overall"))
         indices.append((Index("k_of_m_offset", offset, 0.0, n), "overall"))
-    tables = [index_table(indices, stages.plan)] + [matching.indices for matching in stages.neurons.values()]
+    kinds = stages.plan.kinds
+    of_raw = [matching.indices.assign(kind=kinds[pair_name(pair)]) for pair, matching in stages.spaces.items()]
+    tables = [index_table(indices, stages.plan), *of_raw]
     return pd.concat([table for table in tables if len(table)], ignore_index=True)
 
 

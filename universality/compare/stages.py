@@ -10,10 +10,11 @@ import numpy as np
 
 from universality.compare.chance import PairNull, pair_null
 from universality.compare.compare_config import CompareConfig
-from universality.compare.neurons import NeuronMatching, pair_neurons
+from universality.compare.coordinates import model_coordinates
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.compare.pair_plan import Pair, PairPlan
 from universality.compare.pairing import BestPartners, PairMatching, pair_matching, pair_similarity
+from universality.compare.spaces import SpaceMatching, pair_spaces
 from universality.correlation import TopSimilarity
 from universality.rows import Rows
 
@@ -49,7 +50,7 @@ class Stages:
         weights: by model and replicate: (W_dec, W_enc transposed or None), both (d_sae, d_in); may be empty.
         logits: by model: (d_in, d_vocab), the linear map from raw activations to the logits; may be empty.
         similarities, nulls, matchings: by pair; empty until that stage is done.
-        neurons: by pair of models; empty without raw activations.
+        spaces: by pair of models, and of untrained models; empty without raw activations.
     """
 
     plan: PairPlan
@@ -63,7 +64,7 @@ class Stages:
     similarities: Mapping[Pair, TopSimilarity] = field(default_factory=dict)
     nulls: Mapping[Pair, PairNull] = field(default_factory=dict)
     matchings: Mapping[Pair, PairMatching] = field(default_factory=dict)
-    neurons: Mapping[Pair, NeuronMatching] = field(default_factory=dict)
+    spaces: Mapping[Pair, SpaceMatching] = field(default_factory=dict)
     threads: int | None = None
 
     @property
@@ -103,18 +104,27 @@ class Stages:
             },
         )  # fmt: skip
 
-    def with_neurons(self) -> Stages:
-        """The same with the raw coordinates of every pair of models matched, where both have raw activations."""
+    def with_spaces(self) -> Stages:
+        """The same with other coordinates of the raw activations matched, of every two models that have these."""
+        raw = {**self.raw, **self.untrained_raw}
+        made = {
+            name: model_coordinates(x, self.dictionaries[name], self.root_seed)
+            for name, x in raw.items()
+            if name in self.dictionaries
+        }
+        pairs = [pair for pair in (*self.plan.model_pairs, *self.plan.untrained_pairs) if made.keys() >= {*pair}]
         return replace(
             self,
-            neurons={
-                (a, b): pair_neurons(
-                    self.raw[a], self.raw[b], self.rows, self.config, pair=(a, b), root_seed=self.root_seed
-                )
-                for a, b in self.plan.model_pairs
-                if a in self.raw and b in self.raw
+            spaces={
+                (a, b): pair_spaces((raw[a], raw[b]), (made[a], made[b]), self.pair((a, b)), intervals=a in self.raw)
+                for a, b in pairs
             },
         )
+
+    @property
+    def neurons(self) -> dict[Pair, SpaceMatching]:
+        """Of ``spaces`` the pairs of models, whose neurons are a baseline of their own."""
+        return {pair: self.spaces[pair] for pair in self.plan.model_pairs if pair in self.spaces}
 
     def null_maxima(self, names: Pair) -> np.ndarray:
         """(n_shifts, alive latents of both sides) null maxima of a pair, rows shifted anywhere."""

@@ -90,6 +90,6 @@ def _document_sums(a, b, token, position, document, column_a, column_b, sums):
                 column[side[1][s]] = 0.0
 
 
-def evenly(n: int) -> np.ndarray:
-    """Places of all n pairs, or of :data:`MAX_PAIRS` evenly spread ones."""
-    return np.arange(n) if n <= MAX_PAIRS else np.linspace(0, n - 1, MAX_PAIRS).astype(np.int64)
+def evenly(n: int, most: int = MAX_PAIRS) -> np.ndarray:
+    """Places of all n pairs, or of as many evenly spread ones as there may be at most."""
+    return np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)

@@ -26,11 +26,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
 
-from universality.correlation.conditional import measured
+from universality.correlation.conditional import dense, measured
 from universality.correlation.nested_kernels import EXPLAINED, cell_means, moments
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.rows import Rows
@@ -103,13 +104,29 @@ class _Half:
         self.factor = linalg.cho_factor(gram, lower=True, check_finite=False)
         self.splits = np.cumsum([first.shape[0], *sizes[2:-1]])
 
-    def effects(self, values: sparse.csc_array) -> list[np.ndarray]:
-        """Effects (m, documents), (m, tokens), (m, places) of m centred-by-dummies latents (n_rows, m)."""
-        large = (self.sum_large @ values).toarray()
-        rest = (self.sum_small @ values).toarray() - self.both.T @ (large / self.n_large[:, None])
+    def explained(self, values: Any) -> tuple[np.ndarray, np.ndarray]:
+        """What the labels explain of the products of m columns (n_rows, m), sparse or dense: ``sums.T @ effects``.
+
+        Returns:
+            Sums over the rows of each label (labels, m), and least-squares effects (labels, m): of documents or tokens,
+            whichever are more, then of the other, then of each kind of place.
+        """
+        large, small = dense(self.sum_large @ values), dense(self.sum_small @ values)
+        rest = small - self.both.T @ (large / self.n_large[:, None])
         scale = self.scale[:, None]
-        small = linalg.cho_solve(self.factor, rest / scale, check_finite=False) / scale
-        large = (large - self.both @ small) / self.n_large[:, None]
+        of_small = linalg.cho_solve(self.factor, rest / scale, check_finite=False) / scale
+        of_large = (large - self.both @ of_small) / self.n_large[:, None]
+        return np.concatenate([large, small]), np.concatenate([of_large, of_small])
+
+    def residual(self, values: Any) -> np.ndarray:
+        """What the labels leave of m columns, (n_rows, m)."""
+        large, small = np.split(self.explained(values)[1], [self.n_large.size])
+        by_row = (sparse.csr_array(sums.T) for sums in (self.sum_large, self.sum_small))
+        return dense(values) - (next(by_row) @ large + next(by_row) @ small)
+
+    def effects(self, values: Any) -> list[np.ndarray]:
+        """Effects (m, documents), (m, tokens), (m, places) of m columns (n_rows, m)."""
+        large, small = np.split(self.explained(values)[1], [self.n_large.size])
         first, *kinds = np.split(small, self.splits)
         place = np.sum([kind[code] for kind, code in zip(kinds, self.places.T, strict=True)], axis=0)
         out = (first, large, place) if self.large else (large, first, place)

@@ -95,7 +95,7 @@ def test_tables_equal_compare(run):
         positions=tokens.array("row_position"),
         fit=tokens.array("row_fit"),
         raw={name: raw(name) for name in ("m0", "m1")},
-        replicates={f"{name}r": acts(f"{name}r") for name in ("m0", "m1")},
+        replicates={f"{name}r": acts(f"{name}r") for name in ("m0", "m1", "u0", "u1")},
         untrained={name: acts(name) for name in ("u0", "u1")},
         untrained_raw={name: raw(name) for name in ("u0", "u1")},
         weights={name: weights(name) for name in ("m0", "m1", "m0r", "m1r")},
@@ -139,15 +139,8 @@ def test_evidence_is_of_this_run(run):
 
 def test_models_table_says_how_good_each_dictionary_is(run):
     models = run.table("models").set_index("model")
-    assert list(models.index) == ["m0", "m1", "m0r", "m1r", "u0", "u1"]
-    assert models["role"].tolist() == [
-        "primary",
-        "primary",
-        "replicate",
-        "replicate",
-        "untrained",
-        "untrained",
-    ]
+    assert list(models.index) == ["m0", "m1", "m0r", "m1r", "u0r", "u1r", "u0", "u1"]
+    assert models["role"].tolist() == ["primary"] * 2 + ["replicate"] * 4 + ["untrained"] * 2
     trained = models.loc[["m0", "m1"]]
     assert (trained["ce_clean"] <= trained["ce_spliced"]).all()
     assert (trained["ce_spliced"] < trained["ce_zero"]).all()
@@ -204,7 +197,7 @@ def test_dask_gives_the_same_bytes(store, tmp_path):
         }
 
     serial, dask = digests(store), digests(tmp_path)
-    assert len(serial) == 46
+    assert len(serial) == 63
     assert serial == dask
 
 

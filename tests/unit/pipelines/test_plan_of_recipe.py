@@ -24,7 +24,14 @@ def test_ids_name_step_and_subject():
         "activations/m0/sae_b",
     } <= ids
     assert {"sae/main/m0r", "latents/main/m0", "matching/main/m0-m1", "matching/main/m0-m0r"} <= ids
-    assert {"matching/main/u0-u1", "neurons/main/m0-m2", "comparison/main", "evidence/main/m2"} <= ids
+    assert {
+        "matching/main/u0-u1",
+        "coordinates/main/u2",
+        "spaces/main/m0-m2",
+        "spaces/main/u1-u2",
+        "comparison/main",
+        "evidence/main/m2",
+    } <= ids
     assert {"sae/main/u0r", "matching/main/u0-u0r", "matching/main/u0-u2"} <= ids, "what is floor has all that has one"
 
 

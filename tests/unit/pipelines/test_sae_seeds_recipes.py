@@ -56,9 +56,10 @@ def test_one_transformer_and_one_set_of_activations_serve_all_seeds():
 
 def test_neurons_are_compared_between_models_only():
     seeds = "comparisons.0.sae_seeds=[0, 1]"
-    assert not [node.id for node in build_plan(load_recipe("tiny", [*ONE_MODEL, seeds])) if node.step == "neurons"]
-    neurons = [node.id for node in build_plan(load_recipe("tiny", [seeds])) if node.step == "neurons"]
-    assert neurons == [f"neurons/main/m0s{a}-m1s{b}" for a in (0, 1) for b in (0, 1)]
+    assert not [node.id for node in build_plan(load_recipe("tiny", [*ONE_MODEL, seeds])) if node.step == "spaces"]
+    spaces = [node.id for node in build_plan(load_recipe("tiny", [seeds])) if node.step == "spaces"]
+    between = [f"spaces/main/m0s{a}-m1s{b}" for a in (0, 1) for b in (0, 1)]
+    assert spaces == [*between, "spaces/main/u0-u1"]
 
 
 def test_more_seeds_leave_the_dictionaries_of_the_first_ones_as_they_are():

@@ -19,7 +19,7 @@ from storage import ArtifactMissing, TableMissing, open_store
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"n_models": 2, "n_latents": 60, "n_documents": 30, "n_ctx": 32, "n_untrained": 0}
 STEPS = (
-    "transformer|activations|sae|latents|similarity|null|matching|neurons|comparison|layout|evidence|sweep|"
+    "transformer|activations|sae|latents|similarity|null|matching|coordinates|spaces|comparison|layout|evidence|sweep|"
     "sweep_sae|sweep_quality|quality"
 )
 

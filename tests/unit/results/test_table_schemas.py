@@ -11,7 +11,7 @@ from storage import Run
 from universality.errors import InputError
 
 #: Tables that the synthetic run lacks; tests of their steps have them.
-ELSEWHERE = {"sweeps", "matched", "neuron_pairs", "raw_indices"}
+ELSEWHERE = {"sweeps", "matched", "neuron_pairs", "space_means", "raw_indices"}
 
 
 @pytest.fixture(scope="module")

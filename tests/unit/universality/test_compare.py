@@ -18,19 +18,20 @@ from universality.compare import (
     Dictionary,
     DictionaryPair,
     LatentStatistics,
-    NeuronMatching,
     PairMatching,
     PairNull,
     PairPlan,
     ScatteredDocuments,
+    SpaceMatching,
     Stages,
     assemble,
     compare,
     latent_statistics,
+    model_coordinates,
     pair_matching,
-    pair_neurons,
     pair_null,
     pair_similarity,
+    pair_spaces,
 )
 from universality.compare.chance import _studentise
 from universality.compare.inputs import checked_rows
@@ -201,6 +202,8 @@ COLUMNS = {
     "agreement": "kind pair n mean_r mean_r_low mean_r_high share_r share_r_low share_r_high mean_r_joint "
     "mean_r_joint_low mean_r_joint_high share_r_joint share_r_joint_low share_r_joint_high n_edges from_domain "
     "from_document from_token from_token_x_domain from_bigram from_rest",
+    "spaces": "space measure n n_pairs value low high median floor floor_median haar haar_floor above_haar "
+    "above_haar_low above_haar_high",
     "baselines": "kind model_a latent_a model_b latent_b r_held_out r_token",
     "null_quantiles": "pair kind quantile value",
     "null_rates": "left right n p05 p50 p95",
@@ -261,10 +264,13 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
         similarities[pair] = _stored(pair_similarity(both))
         nulls[pair] = _stored(pair_null(both))
         matchings[pair] = _stored(pair_matching(both, similarities[pair], nulls[pair]))
-    neurons: dict[tuple[str, str], NeuronMatching] = {
-        pair: _stored(pair_neurons(w.raw[pair[0]], w.raw[pair[1]], rows, CONFIG, pair=pair, root_seed=seed))
-        for pair in plan.model_pairs
-    }
+    raw = {**w.raw, **w.untrained_raw}
+    made = {name: model_coordinates(raw[name], dictionaries[name], seed) for name in raw}
+    spaces: dict[tuple[str, str], SpaceMatching] = {}
+    for a, b in (*plan.model_pairs, *plan.untrained_pairs):
+        both = DictionaryPair(dictionaries[a], dictionaries[b], CONFIG, seed)
+        matched = pair_spaces((raw[a], raw[b]), (made[a], made[b]), both, intervals=a in w.raw)
+        spaces[a, b] = _stored(matched)
     staged = assemble(
         Stages(
             plan=plan,
@@ -274,7 +280,7 @@ def test_stages_one_at_a_time_give_the_tables_of_compare() -> None:
             matchings=matchings,
             config=CONFIG,
             root_seed=seed,
-            neurons=neurons,
+            spaces=spaces,
             raw=w.raw,
             untrained_raw=w.untrained_raw,
         )
