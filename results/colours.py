@@ -61,6 +61,14 @@ KIND_COLOURS: dict[str, str] = {
     "chance": GREY,
     "null_p95": GREY,
 }
+#: Kinds of coordinates that stand out; the others are grey.
+SPACE_COLOURS: dict[str, str] = {
+    "features": OKABE_ITO["blue"],
+    "features_subset": OKABE_ITO["sky"],
+    "neurons": OKABE_ITO["orange"],
+    "ica": OKABE_ITO["vermillion"],
+    "pca": OKABE_ITO["vermillion"],
+}
 STATUS_COLOURS: dict[str, str] = {"alive": OKABE_ITO["blue"], "rare": OKABE_ITO["sky"], "dead": GREY}
 #: Reasons in the order in which they are tested.
 VERDICT_COLOURS: dict[str, str] = {

@@ -14,6 +14,8 @@ import pandas as pd
 from results import words
 from results.words import LEVELS
 
+#: Tables that sentences are made from; the last is empty, or not there, where raw activations were not compared.
+TABLES = ("features", "agreement", "indices", "k_of_m", "spaces")
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
 _LEVEL_WORDS = {
@@ -36,8 +38,8 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     """Sentences about one comparison, what beats its floor first; plain text.
 
     Args:
-        tables: ``features``, ``agreement`` and ``indices`` of the comparison, ``k_of_m`` if there; without the second,
-            as of runs made before there was one, there are no sentences.
+        tables: those of :data:`TABLES` of the comparison; without the second, as of runs made before there was one,
+            there are no sentences.
     """
     if not {"features", "agreement", "indices"} <= tables.keys():
         return []
@@ -48,7 +50,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     shares = _Shares(tables["indices"])
     k_of_m = tables.get("k_of_m")
     sentences = [
-        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall),
+        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall), _space(tables.get("spaces")),
         _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),
     ]  # fmt: skip
     return [sentence for sentence in sentences if sentence]
@@ -165,6 +167,36 @@ def _made_of(overall: _Overall) -> str:
 def _raw(overall: _Overall) -> str:
     value = words.number(overall["features"]["mean_r"])
     return f"As it is, r of assigned features is {value} on average{_beside(overall, 'mean_r')}."
+
+
+def _space(spaces: pd.DataFrame | None) -> str:
+    """Whether features beat as many random directions of their space, and which other coordinates come nearest."""
+    if spaces is None or spaces.empty or spaces["haar"].isna().all():
+        return ""
+    by_measure: dict[str, dict[str, dict[Any, Any]]] = {}
+    for row in spaces.to_dict("records"):
+        by_measure.setdefault(row["measure"], {})[row["space"]] = row
+    measure = "r_joint" if "r_joint" in by_measure else "r_held_out"
+    features, raw = by_measure[measure]["features"], by_measure["r_held_out"]["features"]
+    floor, raw_floor = (row["floor"] - row["haar_floor"] for row in (features, raw))
+    beats = features["above_haar_low"] > 0 and not features["above_haar"] <= floor
+    others = {name: row for name, row in by_measure[measure].items() if not name.startswith(("features", "haar"))}
+    nearest = max(others, key=lambda name: others[name]["above_haar"])
+    number = {name: words.number(features[name]) for name in ("value", *(n for n in features if "haar" in n))}
+    best = others[nearest]
+    beside = "the floor is not known" if np.isnan(floor) else f"between untrained models {words.number(floor)}"
+    where = " beyond domain, document, token and position" if measure == "r_joint" else ""
+    text = (
+        f"The SAE {'beats' if beats else 'does not beat'} its space:{where} features of two models correlate at r = "
+        f"{number['value']}, as many random directions of the same activations at r = {number['haar']} (difference "
+        f"{number['above_haar']}, interval {number['above_haar_low']} to {number['above_haar_high']}; {beside}). "
+        f"Of other coordinates {best['n']:,} {words.SPACES[nearest]} gain most "
+        f"({words.number(best['value'])}, as many random directions {words.number(best['haar'])})."
+    )
+    if measure == "r_held_out" or np.isnan(raw_floor):
+        return text
+    difference = f"As it is, the difference of r is {words.number(raw['above_haar'])}"
+    return f"{text} {difference}, and between untrained models {words.number(raw_floor)}."
 
 
 def _grouped(features: pd.DataFrame, shares: _Shares, k_of_m: pd.DataFrame | None) -> str:

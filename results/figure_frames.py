@@ -34,6 +34,11 @@ def agreement_parts(agreement: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=FIGURES["agreement"].names)
 
 
+def space_frame(spaces: pd.DataFrame) -> pd.DataFrame:
+    """Kinds of coordinates beside each other, in the order of the table ``spaces``: columns of figure "spaces"."""
+    return spaces[FIGURES["spaces"].names].reset_index(drop=True)
+
+
 #: Beside the name of a domain that few sources stand behind.
 FEW_MARK = "†"
 

@@ -52,8 +52,8 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "neurons": Quantity(
         "neurons", "Neurons", "neurons",
-        "The same estimate for the raw activations that the SAEs read, one neuron at a time. Features are worth their "
-        "trouble where they agree better than neurons.",
+        "The same estimate for the raw activations that the SAEs read, one neuron at a time. Neurons have another "
+        "floor than features: whether features beat their space is seen beside random directions and untrained models.",
         "Neurons", "assigned pairs of neurons",
     ),
     "untrained": Quantity(

@@ -20,6 +20,8 @@ STATISTICS = _WORDS["statistics"]
 LATENTS = _WORDS["latents"]
 #: Kind of baseline row -> name in charts.
 KINDS = _WORDS["kinds"]
+#: Kind of coordinates -> name.
+SPACES = _WORDS["spaces"]
 
 
 def _missing(value: Any) -> bool:

@@ -11,7 +11,7 @@ from dashboards.data import View
 from dashboards.frame import current_view
 from results import words
 from results.cautions import stored_cautions
-from results.conclusions import conclusions
+from results.conclusions import TABLES, conclusions
 from results.headline import QUANTITIES, headline_frame, overall_rows
 from results.progress import READY, steps_ready
 
@@ -45,7 +45,7 @@ def lead(view: View) -> str:
     models, features = view.table("models"), view.table("features")
     primary, alive = models[models["role"] == "primary"], features[features["status"] == "alive"]
     counted = f"{words.counted(len(primary), 'model')}, {words.counted(len(alive), 'alive feature')} together."
-    tables = {name: view.optional(name) for name in ("features", "agreement", "indices")}
+    tables = {name: view.optional(name) for name in TABLES}
     first, *others = [
         *conclusions({name: table for name, table in tables.items() if table is not None}),
         counted,

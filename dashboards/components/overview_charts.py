@@ -78,6 +78,48 @@ def parts_chart(frame: pd.DataFrame) -> Drawing:
     )
 
 
+#: Column of the table ``spaces`` -> name, colour and shape.
+_SPACE_POINTS = {
+    "value": ("These coordinates", KIND_COLOURS["features"], "circle"),
+    "haar": ("As many random directions", INK, "diamond"),
+    "floor": ("Untrained models", KIND_COLOURS["untrained"], "cross"),
+}
+
+
+def space_legend() -> str:
+    """What the points of a kind of coordinates are."""
+    return legend(swatch(colour, name) for name, colour, _ in _SPACE_POINTS.values())
+
+
+def space_chart(frame: pd.DataFrame, low: float, high: float) -> Drawing:
+    """Mean r of every kind of coordinates beside random directions and untrained models, from ``low`` to ``high``.
+
+    Args:
+        frame: rows of one measure of the table ``spaces``.
+        low, high: ends of the axis, so that two charts share it.
+    """
+    names = [f"{words.SPACES[space]}, {n:,}" for space, n in zip(frame["space"], frame["n"], strict=True)]
+    frame = frame.assign(name=names)
+    points = frame.melt(id_vars=["name"], value_vars=list(_SPACE_POINTS), var_name="column", value_name="r").dropna()
+    points = points.assign(what=points["column"].map({column: name for column, (name, *_) in _SPACE_POINTS.items()}))
+    y = alt.Y("name:N", sort=names, title=None, axis=alt.Axis(grid=True, labelLimit=200, labelFlush=False))
+    colours, shapes = ({name: of[place] for name, *of in _SPACE_POINTS.values()} for place in (0, 1))
+    scale = alt.Scale(domain=list(shapes), range=list(shapes.values()))
+    between = alt.Scale(domain=[low, high], nice=False)
+    ranges = alt.Chart(frame).mark_rule(color=KIND_COLOURS["features"], opacity=0.35, size=5)
+    dots = alt.Chart(points).mark_point(filled=True, size=75, opacity=0.95)
+    return (
+        ranges.encode(y=y, x=alt.X("low:Q", title="mean held-out r", scale=between), x2=alt.X2("high:Q"))
+        + dots.encode(
+            y=y,
+            x=alt.X("r:Q", title="mean held-out r", scale=between),
+            color=coloured("what:N", colours),
+            shape=alt.Shape("what:N", legend=None, scale=scale),
+            tooltip=tips("name:N", "what:N", ("r:Q", "mean r", ".3f")),
+        )
+    ).properties(height=26 * len(frame) + 50, padding=PADDING)
+
+
 def class_bars_chart(frame: pd.DataFrame) -> Drawing:
     """Share of each model's alive features by class, inked by level (columns of ``class_bars``)."""
     return (

@@ -18,11 +18,13 @@ from universality.table_schemas import DOMAINS
 
 #: Measures of agreement beside each other, and their headings.
 MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
+SPACE_MEASURES = {"r_held_out": "Raw", "r_joint": "Beyond document, token and position"}
 
 
 def draw(view: View) -> None:
     """All panels, from top to bottom."""
     made_of(view)
+    other_coordinates(view)
     classes(view)
     histograms(view)
     models_against_models(view)
@@ -43,6 +45,30 @@ def made_of(view: View) -> None:
             return
         st.altair_chart(charts.parts_chart(parts))
         st.html(charts.parts_legend())
+
+
+def other_coordinates(view: View) -> None:
+    """Features beside other coordinates of the same activations: neurons, principal components, random directions."""
+    note = (
+        "Every kind of coordinates of the raw activations through the same estimator, with the number of candidates. "
+        "More candidates agree better, so as many random directions stand beside each. The SAE beats its space where "
+        "its features lie beyond these, and by more than untrained models' do."
+    )
+    with panel("Is this not just SVD?", note):
+        spaces = view.optional("spaces")
+        if spaces is None or spaces.empty:
+            nothing("This run has no raw activations, or is of a version that did not compare other coordinates.")
+            return
+        ends = spaces[["value", "low", "high", "haar", "floor"]]
+        low, high = min(float(ends.min().min()), 0.0), float(ends.max().max())
+        for column, (measure, title) in zip(st.columns(2), SPACE_MEASURES.items(), strict=True):
+            with column:
+                st.markdown(f"**{title}**")
+                if (spaces["measure"] == measure).any():
+                    st.altair_chart(charts.space_chart(spaces[spaces["measure"] == measure], low, high))
+                else:
+                    nothing("Not measured in this run.")
+        st.html(charts.space_legend())
 
 
 def classes(view: View) -> None:

@@ -127,7 +127,7 @@ def print_run(out: Console, run: Run) -> None:
         print_sweeps(out, sweeps)
         if not recipe.get("comparisons"):
             return
-    names = ("headline", "features", "models", "pairs", "indices", "agreement", "k_of_m", "domains")
+    names = ("headline", "features", "models", "pairs", "indices", "agreement", "spaces", "k_of_m", "domains")
     tables = {name: table for name in names if (table := _optional(run, name)) is not None}
     if not {"headline", "features"} <= tables.keys():
         out.print(f"No results yet. See: universality status {run.name}", markup=False)

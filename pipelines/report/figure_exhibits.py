@@ -15,6 +15,7 @@ from pipelines.report.figures.map_figures import MAX_LINES, map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
+from pipelines.report.figures.spaces_figure import spaces_figure
 from results import figure_frames, frames
 from results.headline import overall_values
 
@@ -34,6 +35,13 @@ def _correlation(tables: Tables, context: ExhibitContext) -> Contents:
 def _agreement(tables: Tables, context: ExhibitContext) -> Contents:
     parts = figure_frames.agreement_parts(tables["agreement"])
     return {"": partial(parts_figure, parts, columns=context.spans(1)), ".csv": parts}
+
+
+def _spaces(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = figure_frames.space_frame(tables["spaces"])
+    if frame.empty:  # raw activations were not given, or not compared
+        return {}
+    return {"": partial(spaces_figure, frame, columns=context.spans(2)), ".csv": frame}
 
 
 def _classes(tables: Tables, context: ExhibitContext) -> Contents:
@@ -117,6 +125,7 @@ def _drawn(cases: list[CaseStudy], context: ExhibitContext, n_pages: int | None 
 FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/correlation", ("baselines", "null_quantiles", "headline"), _correlation),
     Exhibit("figures/agreement", ("agreement",), _agreement),
+    Exhibit("figures/spaces", ("spaces",), _spaces),
     Exhibit("figures/classes", ("tau_curve", "pairs", "models", "baselines", "headline"), _classes),
     Exhibit("figures/membership", ("k_of_m", "features"), _membership),
     Exhibit("figures/r_by_rate", ("pairs", "features", "null_rates"), _rates),

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.report.results_schema import VERSION
-from results.conclusions import conclusions
+from results.conclusions import TABLES, conclusions
 from results.headline import split_comparisons, summary_values
 from results.stored_comparison import step_warnings
 from storage import Run
@@ -82,7 +82,7 @@ def made_with(run: Run) -> dict[str, Any] | None:
 def _conclusions(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
     """What each comparison found, in sentences, by its id."""
     by_id: dict[str, dict[str, pd.DataFrame]] = {}
-    for name in ("features", "agreement", "indices"):
+    for name in TABLES:
         for comparison, part in split_comparisons(tables[name]) if name in tables else ():
             by_id.setdefault(comparison, {})[name] = part
     return {comparison: conclusions(parts) for comparison, parts in by_id.items()}

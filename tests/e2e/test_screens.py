@@ -19,7 +19,7 @@ from synthetic_run import write_synthetic_run
 from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
 from pipelines.cli.status import status_document
-from results.conclusions import conclusions
+from results.conclusions import TABLES, conclusions
 from storage import open_run, open_store
 
 PAGES = ["overview", "pairs", "clusters", "specific", "feature", "lens", "map", "graph", "runs"]
@@ -59,7 +59,7 @@ def test_overview_tells_the_headline_of_the_tables(full, at_full):
     assert at.metric[0].label == "Features"
     assert float(at.metric[0].value) == pytest.approx(expected, abs=0.005)
     run = open_run(None, full)
-    tables = {name: run.table(name).query("comparison_id == 'main'") for name in ("features", "agreement", "indices")}
+    tables = {name: run.table(name).query("comparison_id == 'main'") for name in TABLES}
     first, *others = conclusions(tables)
     assert f"<b>{escape(first)}</b>" in html(at)
     assert all(escape(sentence) in html(at) for sentence in others)

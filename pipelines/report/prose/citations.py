@@ -6,7 +6,7 @@ from importlib import resources
 from typing import NamedTuple
 
 #: Letters that the file writes in LaTeX.
-_ACCENTS = {"{\\'e}": "é", "{\\'a}": "á", "{\\c{c}}": "ç"}
+_ACCENTS = {"{\\'e}": "é", "{\\'a}": "á", '{\\"a}': "ä", "{\\c{c}}": "ç"}
 
 
 class Work(NamedTuple):

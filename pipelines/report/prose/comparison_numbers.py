@@ -88,6 +88,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         "features": _features,
         "clusters": _clusters,
         "headline": _headline,
+        "spaces": _spaces,
         "verdicts": _verdicts,
         "indices": _indices,
         "k_of_m": _k_of_m,
@@ -198,6 +199,21 @@ def _headline(macros: Macros, headline: pd.DataFrame) -> None:
         macros.add(f"R{name}{suffix}Low", real(row["low"]), f"lower end of the interval of R{name}{suffix}")
         macros.add(f"R{name}{suffix}High", real(row["high"]), f"upper end of the interval of R{name}{suffix}")
         macros.add(f"N{name}{suffix}", count(row["n"]), f"number of {where}")
+
+
+def _spaces(macros: Macros, spaces: pd.DataFrame) -> None:
+    """Mean r of every kind of coordinates, as it is and beyond document, token and position, beside random ones."""
+    columns = {
+        "value": "", "haar": "Haar", "floor": "Floor", "haar_floor": "HaarFloor", "above_haar": "AboveHaar",
+        "above_haar_low": "AboveHaarLow", "above_haar_high": "AboveHaarHigh",
+    }  # fmt: skip
+    for row in spaces.to_dict("records"):
+        name = f"Mean{letters(row['space'])}{'Joint' if row['measure'] == 'r_joint' else ''}"
+        where = f"column {{}}, space {row['space']}, measure {row['measure']}; table spaces"
+        for column, suffix in columns.items():
+            macros.add(f"{name}{suffix}", real(row[column]), where.format(column))
+        if row["measure"] == "r_held_out":
+            macros.add(f"N{letters(row['space'])}Candidates", count(row["n"]), where.format("n"))
 
 
 def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:

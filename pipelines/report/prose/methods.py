@@ -86,6 +86,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         },
         **_dictionary_facts(m.of(comparison, "models")),
         **_headline_facts(m.of(comparison, "headline")),
+        **_space_facts(m.of(comparison, "spaces"), older=features is not None),
         **_verdict_facts(m.of(comparison, "verdicts")),
     }
 
@@ -126,6 +127,16 @@ def _headline_facts(headline: pd.DataFrame | None) -> dict[str, Any]:
     overall = headline[headline["pair"] == "overall"]
     lacking = overall[["low", "high"]].isna().any(axis=1)
     return {"measured": set(headline["quantity"]), "without_interval": set(overall.loc[lacking, "quantity"])}
+
+
+def _space_facts(spaces: pd.DataFrame | None, older: bool) -> dict[str, Any]:
+    """Which coordinates features stand beside beyond tokens, with or without a floor; runs of before have neurons."""
+    facts = {"all_coordinates": not (spaces is None and older), "spaces": [], "spaces_floor": False}
+    if spaces is None or spaces.empty or spaces["haar"].isna().any():
+        return facts
+    joint = spaces[spaces["measure"] == "r_joint"]
+    others = joint.loc[~joint["space"].isin(["features", "features_subset", "haar"]), "space"]
+    return {**facts, "spaces": list(others), "spaces_floor": _has(joint, "floor")}
 
 
 def _verdict_facts(verdicts: pd.DataFrame | None) -> dict[str, Any]:

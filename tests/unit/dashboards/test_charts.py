@@ -96,3 +96,15 @@ def test_verdicts_are_counted_in_the_legend_and_none_is_black():
     counts = pd.DataFrame({"model": ["m0", "m1"], "verdict": ["absent", "absent"], "n": [3, 4]})
     assert "absent 7" in verdicts.verdict_legend(counts)
     assert "#000000" not in verdicts.verdict_legend(counts) + str(verdicts.verdict_chart(counts).to_dict())
+
+
+def test_every_kind_of_coordinates_has_its_random_directions_and_its_floor_if_there_is_one():
+    columns = {"n": 474, "value": 0.5, "low": 0.4, "high": 0.6, "haar": 0.3, "floor": [0.1, np.nan]}
+    drawn = rows_of(overview_charts.space_chart(pd.DataFrame({"space": ["features", "pca"], **columns}), 0.0, 0.6))
+    points = {(row["name"], row["what"]): row["r"] for row in drawn if "what" in row}
+    kinds = ("These coordinates", "As many random directions", "Untrained models")
+    expected = {("SAE features, 474", kind): r for kind, r in zip(kinds, (0.5, 0.3, 0.1), strict=True)}
+    assert points == expected | {
+        ("principal components, 474", kind): r for kind, r in zip(kinds[:2], (0.5, 0.3), strict=True)
+    }
+    assert "Untrained models" in overview_charts.space_legend()

@@ -6,7 +6,7 @@ import pytest
 
 from results.conclusions import conclusions
 from results.words import PARTS
-from universality.table_schemas import AGREEMENT, INDICES
+from universality.table_schemas import AGREEMENT, INDICES, SPACES
 
 FEATURES = pd.DataFrame({"model": ["m0", "m0", "m1", "m1"], "group": ["partnered", "missing", "partnered", None]})
 
@@ -96,6 +96,52 @@ def test_without_untrained_models_the_floor_is_said_to_be_unknown() -> None:
 def test_where_no_level_was_tested_nothing_is_said_of_levels() -> None:
     first, *_ = _said(_indices(all=(0.5, 0.4, 0.6)), *EVERY)
     assert first.startswith("No level could be tested")
+
+
+def _spaces(features: tuple[float, float, float], floor: tuple[float, float] | None, *measures: str) -> pd.DataFrame:
+    """Features with a difference to random directions and its interval, r 0.5 and 0.3; floor and that of the others."""
+    above, low, high = features
+    beside = dict(zip(("floor", "haar_floor"), floor or (float("nan"),) * 2, strict=True))
+    rows = [
+        {"space": space, "measure": measure, "n": 64, "value": 0.3 + more, "haar": 0.3, "above_haar": more}
+        | {"above_haar_low": low, "above_haar_high": high, **beside}
+        for measure in measures
+        for space, more in (("features", above), ("features_subset", 0.9), ("ica", 0.15), ("haar", 0.0), ("pca", -0.2))
+    ]
+    return pd.DataFrame(rows).reindex(columns=SPACES.names)
+
+
+BOTH = ("r_held_out", "r_joint")
+
+
+def _of_space(spaces: pd.DataFrame) -> str:
+    tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
+    return next((s for s in conclusions({**tables, "spaces": spaces}) if "its space" in s), "")
+
+
+def test_a_dictionary_beats_its_space_beyond_tokens_by_more_than_untrained_ones_do() -> None:
+    said = _of_space(_spaces((0.2, 0.1, 0.3), (0.06, 0.02), *BOTH))
+    assert said.startswith("The SAE beats its space: beyond domain, document, token and position")
+    assert "r = 0.50, as many random directions of the same activations at r = 0.30" in said
+    assert "(difference 0.20, interval 0.10 to 0.30; between untrained models 0.04)" in said
+    assert "64 independent components gain most (0.45, as many random directions 0.30)" in said
+    assert said.endswith("As it is, the difference of r is 0.20, and between untrained models 0.04.")
+
+
+@pytest.mark.parametrize(("features", "floor"), [((0.2, -0.01, 0.3), (0.06, 0.02)), ((0.2, 0.1, 0.3), (0.5, 0.2))])
+def test_it_does_not_where_the_interval_reaches_0_or_untrained_ones_gain_more(
+    features: tuple[float, float, float], floor: tuple[float, float]
+) -> None:
+    assert _of_space(_spaces(features, floor, *BOTH)).startswith("The SAE does not beat its space")
+
+
+def test_what_was_not_measured_of_the_space_is_said_or_left_out() -> None:
+    assert "the floor is not known" in _of_space(_spaces((0.2, 0.1, 0.3), None, *BOTH))
+    assert "features of two models correlate" in _of_space(_spaces((0.2, 0.1, 0.3), (0.06, 0.02), "r_held_out"))
+    assert "beyond" not in _of_space(_spaces((0.2, 0.1, 0.3), (0.06, 0.02), "r_held_out"))
+    spaces = _spaces((0.2, 0.1, 0.3), (0.06, 0.02), *BOTH)
+    assert _of_space(spaces.iloc[:0]) == ""
+    assert _of_space(spaces.assign(haar=float("nan"))) == ""
 
 
 @pytest.mark.parametrize("lacking", ["agreement", "indices", "features"])

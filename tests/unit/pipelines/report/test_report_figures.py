@@ -24,11 +24,13 @@ from pipelines.report.figures.map_figures import map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
+from pipelines.report.figures.spaces_figure import spaces_figure
 from results import figure_frames, frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
 from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
+from results.words import SPACES
 
 Drawing = Callable[..., Figure]
 
@@ -166,6 +168,12 @@ def _beside(names: list[str]) -> Drawing:
     return partial(beside_figure, *(make(dict.fromkeys(names, table)) for make, table in parts))
 
 
+def _spaces(n: int, *measures: str, floor: bool = True) -> Drawing:
+    ends = {"value": 0.9, "low": -0.1, "high": 1.0, "haar": 0.2, "floor": 0.1 if floor else np.nan}
+    rows = [{"space": space, "measure": measure, "n": n, **ends} for measure in measures for space in SPACES]
+    return partial(spaces_figure, pd.DataFrame(rows, columns=["space", "measure", "n", *ends]))
+
+
 ALL = ("ceiling", "features", "neurons", "untrained")
 FIGURES = {
     "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
@@ -201,6 +209,9 @@ FIGURES = {
     "map, none": lambda: _map(0),
     "beside": lambda: _beside(["quickstart-1", "a run with a very long name that nobody could read in a key at all"]),
     "beside, seven": lambda: _beside([f"run {i}" for i in range(7)]),
+    "spaces": lambda: _spaces(512, "r_held_out", "r_joint"),
+    "spaces, raw alone": lambda: _spaces(16384, "r_held_out", floor=False),
+    "spaces, none": lambda: _spaces(1),
     "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
 }
 

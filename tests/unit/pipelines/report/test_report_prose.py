@@ -18,7 +18,7 @@ from jinja2 import UndefinedError
 from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import load_recipe, shipped_recipes
-from pipelines.report.prose.citations import WORKS, bibliography, listed
+from pipelines.report.prose.citations import WORKS, _unbraced, bibliography, listed
 from pipelines.report.prose.macros import Macros, count, letters, real, setting, span, words
 from pipelines.report.prose.template import Section, cited, folded, markdown_text, sections, tex_text
 from pipelines.report.report_writer import ReportOptions, ReportResult, write_report
@@ -53,13 +53,13 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
     macros = _macros(report)
     raw = {
         name: _raw(run, "comparison/main", name)
-        for name in ("features", "pairs", "headline", "models", "clusters", "verdicts", "indices", "k_of_m")
+        for name in ("features", "pairs", "headline", "models", "clusters", "verdicts", "indices", "k_of_m", "spaces")
     }
     documents = _raw(run, "tokens", "documents")
     fit = np.asarray(run.store.get(run.record["nodes"]["tokens"]["key"]).array("row_fit"))
     features, pairs = raw["features"], raw["pairs"]
     alive, primary = features[features["status"] == "alive"], raw["models"].query("role == 'primary'")
-    headline = raw["headline"].set_index(["quantity", "pair"])
+    headline, spaces = raw["headline"].set_index(["quantity", "pair"]), raw["spaces"].set_index(["space", "measure"])
     kept = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= 0.5)]
     expected = {
         "NumUniversal": str((alive["class"] == "universal").sum()),
@@ -85,6 +85,9 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
         "NumFitRows": str(fit.sum()),
         "NumScoreRows": str((~fit).sum()),
         "VocabSize": str(len(_raw(run, "tokenizer", "vocabulary"))),
+        "MeanFeaturesJointAboveHaar": f"{spaces.loc[('features', 'r_joint'), 'above_haar']:.2f}",
+        "MeanPcaHaar": f"{spaces.loc[('pca', 'r_held_out'), 'haar']:.2f}",
+        "NIcaCandidates": str(spaces.loc[("ica", "r_held_out"), "n"]),
         "NumShifts": "20",
         "NumModels": "3",
     }
@@ -134,7 +137,7 @@ def test_the_references_are_those_cited(report: Path) -> None:
 def test_every_work_is_complete() -> None:
     for key, work in WORKS.items():
         assert {"author", "title", "year"} <= set(work.fields), key
-        assert work.label.split(",")[0].split()[0] in work.fields["author"], key
+        assert work.label.split(",")[0].split()[0] in _unbraced(work.fields["author"]), key
         assert work.fields["year"] in work.label, key
     assert bibliography(WORKS).isascii()
     assert "Gonçalo Paulo and Nora Belrose" in "\n".join(listed(WORKS))
