@@ -60,6 +60,10 @@ class Files(Protocol):
         """Time of the last change in seconds since 1970; 0 if unknown or missing."""
         ...
 
+    def now(self) -> float:
+        """The time that a file written now gets, seconds since 1970: the store's clock, not this machine's."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file or a folder with all it holds, at once for readers; missing is fine."""
         ...

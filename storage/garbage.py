@@ -90,7 +90,8 @@ def _needed_keys(store: Store) -> set[str]:
 
 
 def _leased(store: Store) -> set[str]:
-    records = [run.record for run in store.runs() if run.holder() is not None]
+    now = store.files.now()
+    records = [run.record for run in store.runs() if run.holder(now) is not None]
     return {node["key"] for record in records for node in record["nodes"].values()}
 
 

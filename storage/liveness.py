@@ -28,19 +28,22 @@ def me() -> dict[str, Any]:
     }
 
 
-def is_alive(record: dict[str, Any], *, silence: float = SILENCE) -> bool:
+def is_alive(record: dict[str, Any], *, silence: float = SILENCE, age: float | None = None) -> bool:
     """Whether the process of a record lives, as far as can be told from here.
 
     Args:
         record: as :func:`me` makes it.
         silence: seconds without a heartbeat after which a process of another machine counts as dead.
+        age: seconds since the record was written, by one clock; None compares that machine's clock with this one's.
     """
     if record.get("machine") == machine() and os.name == "posix":  # elsewhere signal 0 would stop it
         pid = record.get("pid")
         if not isinstance(pid, int) or not _exists(pid):
             return False
         return process_start(pid) == record.get("process_start")  # else the pid was given to another
-    return time.time() - float(record.get("heartbeat") or 0.0) < silence
+    heartbeat = float(record.get("heartbeat") or 0.0)
+    # A record without a heartbeat is none, however new.
+    return heartbeat > 0.0 and (time.time() - heartbeat if age is None else age) < silence
 
 
 def whose() -> str:

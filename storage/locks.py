@@ -33,8 +33,14 @@ class Holder:
     alive: bool
 
 
-def read_holder(files: LocalFiles | RemoteFiles, path: str) -> Holder | None:
-    """Who holds the lock at a path; None if nobody does."""
+def read_holder(files: LocalFiles | RemoteFiles, path: str, now: float | None = None) -> Holder | None:
+    """Who holds the lock at a path; None if nobody does.
+
+    Args:
+        files: the store's files.
+        path: of the lock.
+        now: the store's own time, from ``files.now()``; None takes this machine's clock for it, and writes nothing.
+    """
     record = _read(files, path)
     if record is None:
         return None
@@ -42,15 +48,22 @@ def read_holder(files: LocalFiles | RemoteFiles, path: str) -> Holder | None:
         int(record.get("pid") or 0),
         str(record.get("host") or "unknown"),
         float(record.get("heartbeat") or 0.0),
-        is_alive(record),
+        is_alive(record, age=_age(files, path, time.time() if now is None else now)),
     )
+
+
+def _age(files: LocalFiles | RemoteFiles, path: str, now: float) -> float | None:
+    """Seconds since the store took the last heartbeat in: clocks of hosts may be minutes apart."""
+    changed = files.modified(path)
+    return now - changed if changed > 0.0 else None
 
 
 class RunLock:
     """A lock file with a heartbeat; a context manager.
 
     A lock whose process is dead (same machine: the process table says so; elsewhere: silent for two
-    minutes) is taken over. Taking and giving are serialised by ``flock`` where the system has it.
+    minutes by the store's own time) is taken over. Taking and giving are serialised by ``flock`` where the
+    system has it.
 
     Attributes:
         lost: True when another process took the lock over while this one was suspended.
@@ -68,7 +81,7 @@ class RunLock:
     def __enter__(self) -> RunLock:
         with self._alone():
             record = _read(self._files, self._path)
-            if record is not None and not is_alive(record):
+            if record is not None and not is_alive(record, age=_age(self._files, self._path, self._files.now())):
                 self._files.remove(self._path)
             taken = self._files.write_new(self._path, self._record())
             record = _read(self._files, self._path)

@@ -5,10 +5,13 @@ What the acts promise is said in :class:`storage.files.Files`.
 
 import os
 import tempfile
+import time
+import uuid
 from pathlib import Path
 
 from storage.errors import StoreError
-from storage.local import LocalFiles
+from storage.liveness import whose
+from storage.local import TEMPORARY, LocalFiles
 
 
 class RemoteFiles:
@@ -88,6 +91,15 @@ class RemoteFiles:
             return self.fs.modified(self.path(path)).timestamp()
         except (FileNotFoundError, NotImplementedError, AttributeError):
             return 0.0
+
+    def now(self) -> float:
+        """See :class:`Files`."""
+        path = f"{TEMPORARY}/_write.{whose()}.{uuid.uuid4().hex[:12]}"
+        self.write(path, b".")
+        try:
+            return self.modified(path) or time.time()
+        finally:
+            self.remove(path)
 
     def remove(self, path: str) -> None:
         """See :class:`Files`. ``manifest.json`` goes first: without it nothing of an artifact is visible."""

@@ -109,9 +109,14 @@ class Run:
         """
         return RunLock(self.store.files, f"{self._folder}/lock", self.name)
 
-    def holder(self) -> Holder | None:
-        """The live process that holds the run; None if nobody does, or a dead one left its lock."""
-        holder = read_holder(self.store.files, f"{self._folder}/lock")
+    def holder(self, now: float | None = None) -> Holder | None:
+        """The live process that holds the run; None if nobody does, or a dead one left its lock.
+
+        Args:
+            now: the store's own time (``store.files.now()``) where something is decided by it; None takes this
+                machine's clock, which may be minutes off.
+        """
+        holder = read_holder(self.store.files, f"{self._folder}/lock", now)
         return holder if holder is not None and holder.alive else None
 
     def append_event(self, event: Mapping[str, Any]) -> None:

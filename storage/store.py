@@ -52,6 +52,11 @@ class Store:
             claim(self.files)
             self._claimed = True
 
+    def require(self) -> None:
+        """Refuse a place that no run has written to. Raises NotAStore."""
+        if not self._claimed:
+            require_store(self.files)
+
     # -- artifacts ----------------------------------------------------------------------------------------
 
     def has(self, key: str) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pipelines.engine.executor import ExecutorError
 from pipelines.engine.machine import cores, total_memory, visible_devices
 from pipelines.engine.plan import Node
 from pipelines.engine.task import Emit, Event
@@ -96,8 +97,7 @@ class DaskExecutor:
 
     def _count_slots(self) -> None:
         """Workers by resource. Where nobody declares ``CPU``, every worker takes CPU nodes."""
-        assert self._client is not None
-        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        workers = self._connected().scheduler_info(n_workers=-1).get("workers", {}).values()
         declared = [name for worker in workers for name in worker["resources"]]
         self._wants_cpu = "CPU" in declared
         self._slots = {
@@ -105,6 +105,20 @@ class DaskExecutor:
             "CPU": declared.count("CPU") if self._wants_cpu else len(workers),
         }
         self._counted = time.monotonic()
+
+    def _connected(self) -> Client:
+        """The client, while its scheduler answers.
+
+        Raises:
+            ExecutorError: the scheduler is gone.
+        """
+        assert self._client is not None
+        if self._client.status != "running":
+            where = self._scheduler or "this machine"
+            remedy = "What is finished is kept: start scheduler and workers again, and the same command goes on."
+            got = "a connection that was lost"
+            raise ExecutorError.worded("Dask scheduler", where, "there until the run ends", got, remedy)
+        return self._client
 
     def fits(self, node: Node, running: Sequence[Node]) -> bool:
         """One step per worker; on this machine also no more threads than cores, and memory for all."""
@@ -130,9 +144,8 @@ class DaskExecutor:
         self._send(task, priority)
 
     def _send(self, task: Mapping[str, Any], priority: float) -> None:
-        assert self._client is not None
         node_id, device = task["node"]["id"], task["node"]["device"]
-        future = self._client.submit(
+        future = self._connected().submit(
             self._execute,
             dict(task),
             self._topic,
@@ -158,7 +171,19 @@ class DaskExecutor:
         except queue.Empty:
             if self._awaiting_retry and not self._futures:
                 self._send(*self._tasks[self._awaiting_retry.pop(0)])
+            self._look_after_workers()
             return outcomes
+
+    def _look_after_workers(self) -> None:
+        """Say once that a cluster of somebody else has no worker any more: what is sent waits there without a word."""
+        if self._scheduler is None or time.monotonic() - self._counted <= RECOUNT or not self._futures:
+            return
+        had = sum(self._slots.values())
+        self._count_slots()
+        if had and not sum(self._slots.values()):
+            message = f"no worker is left at {self._scheduler}; waiting for one. Start workers, or stop this run"
+            node_id = next(iter(self._futures))
+            self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})
 
     def _settle(self, node_id: str, future: Future) -> Event | None:
         """A future's outcome; None where its worker died, and may have done so because of another step.
@@ -167,6 +192,8 @@ class DaskExecutor:
         alone: whoever dies then has itself to blame, and has all memory of the machine. A step has failed
         once its second worker died that it shared with none.
         """
+        if future.status in ("lost", "cancelled"):
+            self._connected()
         del self._futures[node_id]
         outcome = _outcome(node_id, future)
         if outcome.get("error_type") != "KilledWorker":
@@ -209,7 +236,7 @@ def _outcome(node_id: str, future: Future) -> Event:
         return future.result()
     error = future.exception() if future.status == "error" else None
     if error is None:
-        reason = "the connection to the Dask scheduler was lost. The same command goes on from here."
+        reason = "somebody cancelled it on the Dask scheduler. The same command goes on from here."
     elif type(error).__name__ == "KilledWorker":
         reason = (
             "the worker process died again in this step, with no other step of the run beside it, most "

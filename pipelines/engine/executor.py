@@ -10,7 +10,7 @@ from universality.errors import UniversalityError
 
 
 class ExecutorError(UniversalityError, RuntimeError):
-    """The workers could not be started; nothing was computed, and nothing is lost."""
+    """Workers could not be started, or are out of reach; what is finished is kept."""
 
 
 class Executor(Protocol):

@@ -21,6 +21,8 @@ from pipelines.engine.plan import Node, Plan, bottom_levels
 from pipelines.engine.task import Event, describe_task
 from storage import Run, Store
 
+#: Seconds after which an artifact that a worker has written must be seen here.
+LATE = 60.0
 EXIT_CODES = {"done": 0, "failed": 1, "partial": 3, "interrupted": 130}
 
 
@@ -90,7 +92,7 @@ def run_plan(
                 todo = {node_id: plan[node_id].estimate.seconds for node_id in schedule.waiting}
                 journal.begin(todo, schedule.n_reused, executor.name)
                 executor.start([plan[node_id] for node_id in todo], store, journal.emit)
-                _compute_missing(schedule, plan, store.url, executor, journal)
+                _compute_missing(schedule, plan, store, executor, journal)
         except KeyboardInterrupt:
             interrupted = True
             schedule.forget_running()
@@ -107,15 +109,35 @@ def run_plan(
     return RunOutcome(status, dict(schedule.status), schedule.n_computed, schedule.n_reused, journal.errors, wall_s)
 
 
-def _compute_missing(schedule: _Schedule, plan: Plan, store_url: str, executor: Executor, journal: Journal) -> None:
+def _compute_missing(schedule: _Schedule, plan: Plan, store: Store, executor: Executor, journal: Journal) -> None:
     while schedule.ready or schedule.running:
         while (node := schedule.first()) is not None and executor.fits(node, list(schedule.running.values())):
             schedule.start(node)
             journal.started(node)
-            executor.submit(describe_task(store_url, node, schedule.keys), schedule.priority[node.id])
-        for outcome in executor.wait():
+            executor.submit(describe_task(store.url, node, schedule.keys), schedule.priority[node.id])
+        for told in executor.wait():
+            outcome = _as_found(told, store, schedule.keys)
             changed = schedule.settle(outcome)
             journal.settled(outcome, changed)
+
+
+def _as_found(outcome: Event, store: Store, keys: Mapping[str, str]) -> Event:
+    """An outcome as the store bears it out: a worker may write elsewhere under the same address.
+
+    A file system of another machine may show a new folder late, so it is given a while.
+    """
+    if outcome["status"] != "done":
+        return outcome
+    key, deadline = keys[outcome["node"]], time.monotonic() + LATE
+    while not store.has(key):
+        if time.monotonic() > deadline:
+            error = (
+                f"its artifact {key} must be in the store {store.url} once it is done; a worker says that it is, and "
+                "it is not there. Does every worker reach the same store under this address?"
+            )
+            return {**outcome, "status": "failed", "error": error, "error_type": "ArtifactMissing", "traceback": error}
+        time.sleep(0.5)
+    return outcome
 
 
 def _name_nodes(run: Run, plan: Plan, keys: Mapping[str, str]) -> None:

@@ -89,6 +89,7 @@ def _compute(
     from storage import open_store
 
     store = store or open_store(task["store"])
+    store.require()  # a worker that reaches another place under this address must not begin a store there
     if store.has(task["key"]):  # another run finished it meanwhile
         return {}
     limit_threads(node.threads)

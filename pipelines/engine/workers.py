@@ -7,7 +7,9 @@ counts memory-mapped pages as used and would kill healthy workers; the executor 
 estimates instead.
 """
 
+import asyncio
 import logging
+import re
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +18,8 @@ from multiprocessing import resource_tracker
 from typing import Any, cast
 
 import dask.config
-from distributed import Client, Nanny, Scheduler, SpecCluster, get_worker
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster, get_worker
+from distributed.comm.core import connect as comm_connect
 
 from pipelines.engine.executor import ExecutorError
 from pipelines.engine.task import Event, execute
@@ -24,6 +27,8 @@ from storage import Store
 from universality.errors import refusal
 
 START_TIMEOUT = 120
+#: Seconds in which a scheduler must have answered.
+ANSWER = 10
 #: Training frees and asks again for the same megabytes thousands of times a minute. Dask's own setting (trim at 64 kB)
 #: hands them back to the system each time, and every page is then faulted in and cleared anew.
 KEEP_MEMORY = {
@@ -103,13 +108,44 @@ def connect(cluster: SpecCluster | str) -> Client:
         client = Client(cluster, set_as_default=False)
         client.wait_for_workers(len(cluster.worker_spec), timeout=START_TIMEOUT)
         return client
+    problem = _who_answers(cluster)
+    if not problem:
+        try:
+            return Client(cluster, timeout=20, set_as_default=False)
+        except (OSError, ValueError) as error:
+            problem = str(error)
+    constraint = "the address of a running Dask scheduler, for example tcp://host:8786"
+    remedy = "Start one with `dask scheduler`, or leave the option out."
+    raise refusal("--scheduler", "this command", constraint, f"{cluster!r} ({problem})", remedy)
+
+
+def _who_answers(address: str) -> str:
+    """Why an address is not that of a scheduler, in words; empty if it is.
+
+    Asked before Dask's client is made: that one waits long for an answer, and longer still when it is thrown away.
+    """
+    if not re.fullmatch(r"([a-z]+://)?(\[[^\]]+\]|[^:/\[\]]+):[0-9]{1,5}/?", address):
+        return "no address"
+
+    async def ask() -> Any:
+        comm = await comm_connect(address, timeout=ANSWER, **Security().get_connection_args("client"))
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            return await comm.read()
+        finally:
+            comm.abort()
+
+    async def within() -> Any:
+        return await asyncio.wait_for(ask(), 2 * ANSWER)
+
     try:
-        return Client(cluster, timeout=20, set_as_default=False)
-    except (OSError, ValueError) as error:
-        constraint = "the address of a running Dask scheduler"
-        got = f"{cluster} ({error})"
-        remedy = "Start one with `dask scheduler`, or leave the option out."
-        raise refusal("--scheduler", "this command", constraint, got, remedy) from None
+        identity = asyncio.run(within())
+    except TimeoutError:
+        return f"nobody there speaks to Dask within {ANSWER} s"
+    except Exception as error:  # whatever another program's answer makes of Dask's reader
+        return str(error).split("\n")[0][:200] or type(error).__name__
+    kind = identity.get("type") if isinstance(identity, Mapping) else None
+    return "" if kind == "Scheduler" else f"there is a {kind or 'stranger'}"
 
 
 def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: Store) -> None:
@@ -130,7 +166,12 @@ def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: S
         remedy = 'Start a worker for each GPU with --resources "GPU=1", as dask-cuda can.'
         raise refusal("resource GPU", where, "declared by a worker", "none", remedy)
     runs = sorted(run.name for run in store.runs({}))
-    answers = cast("dict[str, str]", client.run(_why_out_of_reach, store.url, runs))
+    try:
+        answers = cast("dict[str, str]", client.run(_why_out_of_reach, store.url, runs))
+    except Exception as error:  # a worker without this package cannot even read the question
+        remedy = "Install the same version of universality, in the same environment, on every worker."
+        got = f"{type(error).__name__}: {str(error)[:200]}"
+        raise refusal("package universality", where, "installed on every worker", got, remedy) from None
     for name, reason in answers.items():
         if reason:
             remedy = "Use a shared folder or an object store that every worker reaches by this address."
@@ -174,7 +215,9 @@ def _why_out_of_reach(store_url: str, runs: list[str]) -> str:
     from storage import open_store
 
     try:
-        reachable = {run.name for run in open_store(store_url).runs({})}
+        store = open_store(store_url)
+        store.require()
+        reachable = {run.name for run in store.runs({})}
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     missing = [name for name in runs if name not in reachable]

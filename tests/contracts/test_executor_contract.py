@@ -196,8 +196,8 @@ class TestDaskCluster(ExecutorContract):
         class Elsewhere:
             url = "/nowhere/at/all"
 
-            def runs(self):
-                return store.runs()
+            def runs(self, damaged):
+                return store.runs(damaged)
 
         plan = Plan([Node("a", "toy-draw", {"seed": 1, "n": 3})])
         toys.make_run(store, plan)
@@ -216,6 +216,8 @@ class TestDaskCluster(ExecutorContract):
 
 class Line:
     """A Dask client whose futures end as they are told to, each in its turn."""
+
+    status = "running"
 
     def __init__(self):
         self.asked = []

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.engine import Estimate, Node, Plan, step, task
 from pipelines.engine.runner import _signals_as_interrupt
+from storage import open_store
 from universality.errors import InputError
 
 
@@ -61,7 +62,8 @@ def _prints(ctx):
 @pytest.mark.parametrize("fails", [False, True])
 def test_what_libraries_print_in_a_step_is_no_output_of_the_program(tmp_path, capsys, fails):
     node, events = Node("n", "task-test-prints", {"fails": fails}), []
-    outcome = task.execute(task.describe_task(str(tmp_path / "store"), node, {"n": "k"}), events.append)
+    open_store(tmp_path).claim()
+    outcome = task.execute(task.describe_task(str(tmp_path), node, {"n": "k"}), events.append)
     assert outcome["status"] == ("failed" if fails else "done")
     assert capsys.readouterr().out == ""
     (printed,) = [event for event in events if event["event"] == "printed"]
@@ -78,10 +80,19 @@ def _writes(ctx):
 @pytest.mark.parametrize(("table", "status"), [("rows", "done"), ("features", "failed")])
 def test_a_step_writes_only_tables_of_its_own(tmp_path, table, status):
     node = Node("n", "task-test-writes", {"table": table})
+    open_store(tmp_path).claim()
     outcome = task.execute(task.describe_task(str(tmp_path), node, Plan([node]).keys()), lambda event: None)
     assert outcome["status"] == status
     said = "table of step 'task-test-writes' must be one that it declares (rows); got 'features'"
     assert (said in outcome.get("error", "")) == (status == "failed")
+
+
+def test_a_worker_that_reaches_another_place_under_the_address_writes_nothing_there(tmp_path):
+    node = Node("n", "task-test-writes", {"table": "rows"})
+    outcome = task.execute(task.describe_task(str(tmp_path), node, {"n": "k"}), lambda event: None)
+    assert outcome["status"] == "failed"
+    assert "must be a folder with universality-store.json" in outcome["error"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_peak_memory_follows_what_a_step_holds():

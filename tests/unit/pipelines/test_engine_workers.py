@@ -2,9 +2,10 @@
 
 import pytest
 
-from pipelines.engine import Estimate, Node
+from pipelines.engine import Estimate, Node, runner
 from pipelines.engine.cluster import DaskExecutor
 from pipelines.engine.workers import KEEP_MEMORY, connect, start_cluster, worker_specs
+from storage import open_store
 from universality.errors import InputError
 
 
@@ -94,3 +95,16 @@ def test_workers_keep_the_memory_they_will_ask_for_again():
     finally:
         cluster.close()
     assert list(seen.values()) == [{name: str(value) for name, value in KEEP_MEMORY.items()}]
+
+
+def test_a_step_that_is_done_elsewhere_has_failed(tmp_path, monkeypatch):
+    """A worker that writes into another store under the same address says done, and nothing is here."""
+    store = open_store(tmp_path)
+    monkeypatch.setattr(runner, "LATE", 0.0)
+    done = {"node": "n", "status": "done"}
+    found = runner._as_found(done, store, {"n": "k"})
+    assert found["status"] == "failed"
+    assert "Does every worker reach the same store" in found["error"]
+    with store.create("k", step="s", version=1, params={}, inputs={}) as out:
+        out.json("x", 1)
+    assert runner._as_found(done, store, {"n": "k"}) == done

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -22,8 +23,14 @@ def files(request, tmp_path):
     return LocalFiles(tmp_path) if request.param == "folder" else RemoteFiles(f"memory://{tmp_path.name}-locks")
 
 
-def leave(files, **changes) -> None:
+def leave(files, age: float = 0.0, **changes) -> None:
+    """A lock of somebody else, of which the store says that it was written so many seconds ago."""
     files.write("run/lock", json.dumps({**me(), "token": "theirs", **changes}).encode())
+    if age and files.is_local:
+        written = files.modified("run/lock") - age
+        os.utime(files.path("run/lock"), (written, written))
+    elif age:
+        files.fs.store[files.path("run/lock")].modified -= timedelta(seconds=age)
 
 
 def dead_pid() -> int:
@@ -44,7 +51,8 @@ def test_this_process_is_alive():
     "changes",
     [
         {"process_start": 1},  # the pid was given to another process
-        {"machine": "elsewhere", "heartbeat": time.time() - 200},
+        {"machine": "elsewhere", "age": 200},
+        {"machine": "elsewhere", "age": 200, "heartbeat": 4e9},  # a clock that is years ahead
         {"machine": "elsewhere", "heartbeat": None},
     ],
 )
@@ -73,7 +81,8 @@ def test_a_lock_that_is_none_is_stale(files, garbage):
     "changes",
     [
         {"heartbeat": 0},  # this machine: the process lives, though suspended
-        {"machine": "elsewhere", "host": "other", "heartbeat": 9e9},
+        {"machine": "elsewhere", "host": "other"},
+        {"machine": "elsewhere", "host": "other", "heartbeat": 1.0},  # a clock that is years behind
     ],
 )
 def test_live_locks_are_respected(files, changes):
@@ -81,6 +90,21 @@ def test_live_locks_are_respected(files, changes):
     with pytest.raises(RunLocked, match=changes.get("host", str(os.getpid()))), take(files):
         pass
     assert json.loads(files.read("run/lock"))["token"] == "theirs"
+
+
+@pytest.mark.parametrize("minutes", [-30, -3, 3, 30])
+def test_a_clock_that_is_off_neither_kills_a_living_lock_nor_keeps_a_dead_one(files, monkeypatch, minutes):
+    """This machine's clock and the other's are apart; what counts is the store's."""
+    true = time.time
+    monkeypatch.setattr("storage.locks.time.time", lambda: true() + 60 * minutes)
+    leave(files, machine="elsewhere", host="other", heartbeat=true() - 60 * minutes)
+    with pytest.raises(RunLocked, match="other"), take(files):
+        pass
+    assert read_holder(files, "run/lock", files.now()).alive
+    leave(files, machine="elsewhere", host="other", heartbeat=true() + 60 * minutes, age=200)
+    assert not read_holder(files, "run/lock", files.now()).alive
+    with take(files):
+        pass
 
 
 def test_a_killed_holder_is_replaced(tmp_path):
@@ -118,11 +142,11 @@ def test_a_stale_lock_is_taken_over_once(tmp_path, monkeypatch):
         except RunLocked:
             pass
 
-    def slowly(record: dict) -> bool:
+    def slowly(record: dict, age: float | None = None) -> bool:
         if threading.current_thread() is slow and not found_stale.is_set():
             found_stale.set()
             quick_holds.wait(0.5)
-        return is_alive(record)
+        return is_alive(record, age=age)
 
     monkeypatch.setattr("storage.locks.is_alive", slowly)
     slow, quick = (threading.Thread(target=hold, args=(name,)) for name in ("slow", "quick"))
