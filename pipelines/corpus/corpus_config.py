@@ -5,9 +5,19 @@ from __future__ import annotations
 import codecs
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from universality.config import Frozen
+
+
+def _relative(pattern: str) -> str:
+    parts = pattern.split("/")
+    if not pattern.strip() or pattern.startswith("/") or ".." in parts or "" in parts[:-1]:
+        raise ValueError(f"pattern must be relative to path, as '**/*.txt' is; got {pattern!r}")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_relative)]
 
 
 class DemoMix(Frozen):
@@ -52,7 +62,7 @@ class TextFolder(_Labelled):
 
     kind: Literal["text"] = "text"
     path: str = Field(description="A folder, or one file.")
-    pattern: str = Field(default="**/*.txt", description="Which files of the folder, as a glob.")
+    pattern: Pattern = Field(default="**/*.txt", description="Which files of the folder, as a glob.")
     encoding: str = Field(default="utf-8", description="Encoding of the files.")
     domain_by_folder: bool = Field(default=False, description="Label each file by the first folder below `path`.")
     group_by: Literal["file", "folder", "chapter"] = Field(
@@ -65,9 +75,10 @@ class TextFolder(_Labelled):
     @classmethod
     def _known(cls, encoding: str) -> str:
         try:
-            codecs.lookup(encoding)
-        except LookupError as error:
-            raise ValueError(f"no encoding {encoding!r}; use 'utf-8', 'latin-1', 'utf-16', …") from error
+            text = "a".encode(encoding)  # codecs that are none of text (hex, zlib, rot13) refuse
+            codecs.getincrementaldecoder(encoding)().decode(text, final=True)
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"no encoding {encoding!r} of text; use 'utf-8', 'latin-1', 'utf-16', …") from error
         return encoding
 
 
@@ -83,7 +94,7 @@ class JsonLines(_Columns):
 
     kind: Literal["jsonl"] = "jsonl"
     path: str = Field(description="A folder, or one file.")
-    pattern: str = Field(default="**/*.jsonl*", description="Which files of the folder, as a glob.")
+    pattern: Pattern = Field(default="**/*.jsonl*", description="Which files of the folder, as a glob.")
     group_by: Literal["row", "file", "folder", "chapter"] = _GROUP_ROWS
 
 
@@ -92,7 +103,7 @@ class ParquetFiles(_Columns):
 
     kind: Literal["parquet"] = "parquet"
     path: str = Field(description="A folder, or one file.")
-    pattern: str = Field(default="**/*.parquet", description="Which files of the folder, as a glob.")
+    pattern: Pattern = Field(default="**/*.parquet", description="Which files of the folder, as a glob.")
     group_by: Literal["row", "file", "folder", "chapter"] = _GROUP_ROWS
 
 

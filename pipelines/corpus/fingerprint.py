@@ -3,8 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, Source
-from pipelines.corpus.files import matching_files
+from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, Source, TextFolder
+from pipelines.corpus.listing import files_under, matching_files
+from pipelines.corpus.notes import printable
 from pipelines.corpus.packages import PACKAGES
 
 
@@ -22,13 +23,16 @@ def corpus_fingerprint(config: CorpusConfig) -> list[dict[str, str]]:
 def _identity(source: Source) -> dict[str, str]:
     if isinstance(source, DemoMix):
         return {package.name: package.version for package in PACKAGES}
+    # Classes are read by name and empty cells are no labels; earlier versions took them as they stood.
+    is_labelled = not isinstance(source, TextFolder) and (source.domain_column or source.group_column)
+    labels = {"labels": "names"} if is_labelled else {}
     if isinstance(source, HubDataset):
         folder = Path(source.name).expanduser()
         if not folder.is_dir():
-            return {"dataset": source.name, "revision": source.revision or "newest"}
-        files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file())
-        return {"files": _digest(files)}
-    return {"files": _digest(matching_files(source))}
+            return {"dataset": source.name, "revision": source.revision or "newest", **labels}
+        files = sorted((printable(name), path) for name, path in files_under(folder) if path.is_file())
+        return {"files": _digest(files), **labels}
+    return {"files": _digest(matching_files(source)), **labels}
 
 
 def _digest(files: list[tuple[str, Path]]) -> str:

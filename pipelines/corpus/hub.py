@@ -7,20 +7,28 @@ from typing import Any
 
 from pipelines.corpus.corpus_config import HubDataset
 from pipelines.corpus.documents import Unit
-from pipelines.corpus.files import row_unit
+from pipelines.corpus.files import reading
+from pipelines.corpus.notes import Notes
+from pipelines.corpus.rows import row_unit
 from pipelines.errors import SourceMissing, nearest
+from pipelines.no_processes import no_processes
 from universality.errors import refusal
 
 INSTALL = 'pip install -e ".[hub]"'
 
 
-def hub_units(config: HubDataset) -> Iterator[Unit]:
-    """Rows of a dataset, in its order.
+def hub_units(config: HubDataset, notes: Notes | None = None) -> Iterator[Unit]:
+    """Rows of a dataset, in its order; numbers of class labels become their names.
+
+    Args:
+        config: the source.
+        notes: takes what was passed over or mended.
 
     Raises:
         SourceMissing: the package ``datasets`` is not installed.
-        InputError: no such dataset, split or column.
+        InputError: no such dataset, split or column, or a row that cannot be read, with its number.
     """
+    notes = Notes() if notes is None else notes
     try:
         import datasets
     except ImportError as error:
@@ -31,12 +39,23 @@ def hub_units(config: HubDataset) -> Iterator[Unit]:
             "not installed",
             f"Run: {INSTALL}",
         ) from error
-    rows = _saved(config) if _is_saved(config) else _streamed(config, datasets)
-    for number, row in enumerate(islice(rows, config.max_units)):
-        source = f"{config.split}:{number}"
-        unit = row_unit(config, dict(row), source, f"{config.name}, {config.split} row {number}", config.name)
-        if unit is not None:
-            yield unit
+    with no_processes(config.name):
+        rows = _saved(config) if _is_saved(config) else _streamed(config, datasets)
+    names = _class_names(rows, config.domain_column)
+    with reading(Path(config.name)) as place:
+        place.row = f", {config.split} row 0"
+        for number, row in enumerate(islice(rows, config.max_units)):
+            source = f"{config.split}:{number}"
+            unit = row_unit(config, dict(row), source, str(place), config.name, None, notes, names)
+            place.row = f", {config.split} row {number + 1}"  # the one that is read next
+            if unit is not None:
+                yield unit
+
+
+def _class_names(rows: Any, column: str | None) -> list[str] | None:
+    """Names of a class label's numbers; None for other columns, and where a stream does not know its features."""
+    names = getattr((getattr(rows, "features", None) or {}).get(column), "names", None)
+    return None if names is None else [str(name) for name in names]
 
 
 def _is_saved(config: HubDataset) -> bool:
@@ -48,7 +67,8 @@ def _saved(config: HubDataset) -> Iterable[Any]:
     """A folder written by ``save_to_disk``: memory-mapped, so as good as streamed."""
     from datasets import DatasetDict, load_from_disk
 
-    dataset = load_from_disk(str(Path(config.name).expanduser()))
+    with reading(Path(config.name)):
+        dataset = load_from_disk(str(Path(config.name).expanduser()))
     if not isinstance(dataset, DatasetDict):
         return dataset
     if config.split not in dataset:
@@ -63,7 +83,7 @@ def _streamed(config: HubDataset, datasets: Any) -> Iterable[Any]:
         return datasets.load_dataset(
             config.name, config.config, split=config.split, revision=config.revision, streaming=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # of every kind, by dataset and file
         constraint = (
             "a dataset of the hub, a save_to_disk folder, or a folder of data files, with that config and split"
         )

@@ -10,6 +10,7 @@ import pandas as pd
 from pipelines.corpus import demo, pinned_digests
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, Source
 from pipelines.corpus.documents import CHAPTER_BYTES, Distinct, Document, Unit, cut, digest_of
+from pipelines.corpus.notes import Notes
 from pipelines.corpus.packages import PACKAGES
 from pipelines.corpus.scripts import majority_script
 from universality.errors import refusal
@@ -24,11 +25,13 @@ class Corpus:
             ``origin`` (package, path or dataset), ``unit`` (its number), ``source_group`` (number of what it shares
             a source with), ``n_bytes`` (UTF-8), ``digest``. No two texts are equal, white space aside.
         manifest: ``domains`` (n_documents, bytes, sha256 by domain), ``packages`` (package, version,
-            licence), ``dropped`` (documents left out as ``duplicate`` or ``short``).
+            licence), ``dropped`` (documents left out as ``duplicate`` or ``short``), and ``warnings`` if any.
+        warnings: what was passed over or mended, in sentences with counts.
     """
 
     documents: pd.DataFrame
     manifest: dict[str, object]
+    warnings: tuple[str, ...] = ()
 
 
 def read_corpus(config: CorpusConfig) -> Corpus:
@@ -51,6 +54,7 @@ def read_corpus(config: CorpusConfig) -> Corpus:
     dropped: Counter[str] = Counter()
     seen = Distinct()
     groups: dict[tuple[int, str], int] = {}
+    notes = Notes()
     for place, source in enumerate(config.sources):
         before = len(documents)
         first_unit = documents[-1].unit + 1 if documents else 0
@@ -58,7 +62,7 @@ def read_corpus(config: CorpusConfig) -> Corpus:
         def group_of(name: str, place: int = place) -> int:
             return groups.setdefault((place, name), len(groups))
 
-        documents.extend(_documents(source, config, seen, dropped, first_unit, group_of))
+        documents.extend(_documents(source, config, seen, dropped, first_unit, group_of, notes))
         if isinstance(source, DemoMix) and before == 0:
             pinned_digests.check(source, config, _domain_facts(documents))
     _check_enough(documents, config)
@@ -66,8 +70,9 @@ def read_corpus(config: CorpusConfig) -> Corpus:
         "domains": _domain_facts(documents),
         "packages": _package_facts(documents),
         "dropped": {reason: dropped[reason] for reason in ("duplicate", "short")},
+        **({"warnings": warnings} if (warnings := notes.sentences()) else {}),
     }
-    return Corpus(_frame(documents), manifest)
+    return Corpus(_frame(documents), manifest, tuple(warnings))
 
 
 class _Budget:
@@ -91,13 +96,14 @@ def _documents(
     dropped: Counter[str],
     first_unit: int,
     group_of: Callable[[str], int],
+    notes: Notes,
 ) -> Iterator[Document]:
     """Documents of one source, up to its limits; ``group_of`` numbers the names of source groups."""
     budget = _Budget(source)
     chapters = getattr(source, "group_by", None) == "chapter"
     start, name = 0, ""
     by_script = demo.script_domain if isinstance(source, DemoMix) else majority_script
-    for number, unit in enumerate(_units(source, budget), first_unit):
+    for number, unit in enumerate(_units(source, budget, notes), first_unit):
         # A long file is several units of one name: its chapters go on.
         start, name = start if unit.source == name else 0, unit.source
         for text in cut(unit.text, config.max_document_bytes):
@@ -116,7 +122,7 @@ def _documents(
                 yield Document(text, domain, name, unit.origin, number, group_of(group), digest_of(text))
 
 
-def _units(source: Source, budget: _Budget) -> Iterator[Unit]:
+def _units(source: Source, budget: _Budget, notes: Notes) -> Iterator[Unit]:
     """Units of one source, lazily: nothing is read once the budget is spent."""
     if isinstance(source, DemoMix):
         for reader in demo.READERS:
@@ -124,11 +130,11 @@ def _units(source: Source, budget: _Budget) -> Iterator[Unit]:
     elif isinstance(source, HubDataset):
         from pipelines.corpus.hub import hub_units
 
-        yield from _while_open(lambda: hub_units(source), ("",), budget)
+        yield from _while_open(lambda: hub_units(source, notes), ("",), budget)
     else:
         from pipelines.corpus.files import file_units
 
-        yield from _while_open(lambda: file_units(source), ("",), budget)
+        yield from _while_open(lambda: file_units(source, notes), ("",), budget)
 
 
 def _while_open(open_reader, domains: tuple[str, ...], budget: _Budget) -> Iterator[Unit]:

@@ -200,13 +200,14 @@ def _check_parts(part: pd.Series, frame: pd.DataFrame, config: SplitConfig) -> N
 
 
 class CorpusResult(NamedTuple):
-    """Documents with their parts, and the manifest to keep with the run.
+    """Documents with their parts, the manifest to keep with the run, and what to warn of.
 
     ``texts``: document, text, domain, source, origin, unit, source_group, n_bytes, digest, part, repeats.
     """
 
     texts: pd.DataFrame
     manifest: dict[str, object]
+    warnings: tuple[str, ...] = ()
 
 
 def build_corpus(config: CorpusConfig, split: SplitConfig, root_seed: int) -> CorpusResult:
@@ -220,4 +221,4 @@ def build_corpus(config: CorpusConfig, split: SplitConfig, root_seed: int) -> Co
         | {"repeats": int(repeats[domain])}
         for domain in sizes.index
     }
-    return CorpusResult(texts, {**corpus.manifest, "parts": facts})
+    return CorpusResult(texts, {**corpus.manifest, "parts": facts}, corpus.warnings)

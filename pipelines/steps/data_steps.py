@@ -33,6 +33,8 @@ def corpus(ctx: StepContext) -> None:
     write_table(ctx, "texts", result.texts)
     ctx.out.json("corpus", result.manifest)
     ctx.out.facts(**result.manifest)
+    for warning in result.warnings:
+        logger.warning("%s", warning)
 
 
 @step("tokenizer", version=1, cost=text_cost, tables=["vocabulary"])
