@@ -135,7 +135,7 @@ def spaces_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     return Estimate(seconds, 1_000_000, memory)
 
 
-@step("spaces", version=1, cost=spaces_cost, tables=["neuron_pairs", "space_means", "raw_indices"])
+@step("spaces", version=2, cost=spaces_cost, tables=["neuron_pairs", "space_means", "raw_indices"])
 def spaces(ctx: StepContext) -> None:
     """The baselines: the same estimator on other coordinates of what two dictionaries read."""
     from scipy import sparse
@@ -159,7 +159,7 @@ def spaces(ctx: StepContext) -> None:
 COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
-@step("comparison", version=13, cost=comparing_cost, tables=COMPARISON_TABLES)
+@step("comparison", version=14, cost=comparing_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data

@@ -167,6 +167,9 @@ def _spaces(baselines: pd.DataFrame, floor: bool) -> pd.DataFrame:
                     "space": space, "measure": measure, "n": 64, "n_pairs": 64,
                     "value": r * of, **ends, "median": r * of - 0.02,
                     "floor": r * of / 4 if floor else np.nan, "floor_median": r * of / 5 if floor else np.nan,
+                    "best": r + 0.05 if of == 1 else np.nan,
+                    "best_floor": r / 3 if floor and of == 1 else np.nan,
+                    "best_haar": 0.4 if of == 1 else np.nan,
                     **random, "above_haar": above, "above_haar_low": above - 0.02, "above_haar_high": above + 0.02,
                 }
             )  # fmt: skip

@@ -70,6 +70,15 @@ class SpaceCorrelations(NamedTuple):
             parts.append(self._assign(a, b, unmatched))
         return Assigned(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
+    def best(self, n_a: int, n_b: int) -> float:
+        """Median over coordinates of the highest held-out r to any of the other model, mean of both directions.
+
+        The first ``n_a`` and ``n_b`` coordinates alone: random ones, where that are not all.
+        """
+        r = self.score[:n_a, :n_b]
+        r = np.abs(r) if self.signed else r
+        return float(np.mean([np.median(r.max(axis=axis)) for axis in (0, 1)])) if r.size else 0.0
+
     def _assign(self, a: np.ndarray, b: np.ndarray, unmatched: float) -> Assigned:
         among = self.fit[np.ix_(a, b)]
         chosen = match(np.abs(among) if self.signed else among, unmatched=unmatched)

@@ -50,6 +50,9 @@ def space_table(stages: Stages) -> pd.DataFrame:
                 "median": trained.of(space, space, f"median_{of}"),
                 "floor": floor.of(space, space, f"mean_{of}"),
                 "floor_median": floor.of(space, space, f"median_{of}"),
+                "best": trained.of(space, space, "best_r") if place == 0 else np.nan,
+                "best_floor": floor.of(space, space, "best_r") if place == 0 else np.nan,
+                "best_haar": trained.of("haar", haar, "best_r") if place == 0 else np.nan,
                 "haar": random,
                 "haar_floor": floor.of("haar", haar, f"mean_{of}"),
                 "above_haar": value - random,
@@ -66,12 +69,12 @@ class _Means:
     def __init__(self, stages: Stages, pairs: Sequence[Pair]) -> None:
         parts: list[pd.DataFrame] = []
         for pair in pairs:
-            matched, n = stages.matchings[pair].pairs, min(stages.dictionaries[name].n_alive for name in pair)
-            r, joint = (matched[column].to_numpy(float) for column in MEASURES)
-            parts += [
-                pd.DataFrame([space_means("features", "features", n, r, joint)], columns=SPACE_MEANS.names),
-                stages.spaces[pair].means,
-            ]
+            matching, alive = stages.matchings[pair], [stages.dictionaries[name].alive for name in pair]
+            r, joint = (matching.pairs[column].to_numpy(float) for column in MEASURES)
+            sides = zip((matching.best_a.r, matching.best_b.r), alive, strict=True)
+            best = float(np.mean([np.median(of[here]) if here.any() else 0.0 for of, here in sides]))
+            own = space_means("features", "features", int(min(here.sum() for here in alive)), r, joint, best)
+            parts += [pd.DataFrame([own], columns=SPACE_MEANS.names), stages.spaces[pair].means]
         self._rows = dict(iter(pd.concat(parts).groupby(["space", "like"]))) if parts else {}
 
     def has(self, space: str) -> bool:

@@ -130,7 +130,10 @@ def _means(
     pair: DictionaryPair,
 ) -> pd.DataFrame:
     """The table ``space_means``."""
-    rows = [space_means(name, name, min(kinds[name][1]), of.score, of.joint) for name, of in assigned.items()]
+    rows = []
+    for name, of in assigned.items():
+        kind, n = kinds[name]
+        rows.append(space_means(name, name, min(n), of.score, of.joint, kind.best(*n)))
     if "haar" in kinds:
         haar, own = kinds["haar"]
         limit, as_many = haar.fit.shape, {own: assigned["haar"]}
@@ -140,7 +143,7 @@ def _means(
             n = min(n_a, limit[0]), min(n_b, limit[1])
             if n not in as_many:
                 as_many[n] = haar.assign(n, pair.config.unmatched, _random(pair, "haar", *n))
-            rows.append(space_means("haar", name, min(n), as_many[n].score, as_many[n].joint))
+            rows.append(space_means("haar", name, min(n), as_many[n].score, as_many[n].joint, haar.best(*n)))
     return pd.DataFrame(rows, columns=SPACE_MEANS.names)
 
 
@@ -173,10 +176,10 @@ def _kinds(
     return sized
 
 
-def space_means(space: str, like: str, n: int, r: np.ndarray, joint: np.ndarray) -> tuple[object, ...]:
+def space_means(space: str, like: str, n: int, r: np.ndarray, joint: np.ndarray, best: float) -> tuple[object, ...]:
     """A row of the table ``space_means`` from held-out r and r_joint (n_pairs,) of assigned pairs."""
     values = [float(of(x)) if x.size else 0.0 for x in (r, joint) for of in (np.mean, np.median)]
-    return space, like, n, r.size, *values
+    return space, like, n, r.size, *values, best
 
 
 def _resampled(

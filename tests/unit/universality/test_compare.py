@@ -202,8 +202,8 @@ COLUMNS = {
     "agreement": "kind pair n mean_r mean_r_low mean_r_high share_r share_r_low share_r_high mean_r_joint "
     "mean_r_joint_low mean_r_joint_high share_r_joint share_r_joint_low share_r_joint_high n_edges from_domain "
     "from_document from_token from_token_x_domain from_bigram from_rest",
-    "spaces": "space measure n n_pairs value low high median floor floor_median haar haar_floor above_haar "
-    "above_haar_low above_haar_high",
+    "spaces": "space measure n n_pairs value low high median floor floor_median best best_floor best_haar haar "
+    "haar_floor above_haar above_haar_low above_haar_high",
     "baselines": "kind model_a latent_a model_b latent_b r_held_out r_token",
     "null_quantiles": "pair kind quantile value",
     "null_rates": "left right n p05 p50 p95",
