@@ -183,12 +183,14 @@ def excess_correlation(
     For every neuron of x the highest r over the neurons of y, minus the mean of the same over Haar-random
     rotations of y's basis. ``neuron_excess`` is the mean over neurons, ``neuron_universal_fraction`` the share
     above ``threshold``. The chance of the excess is 0 by construction; low and high are its range over the
-    single rotations.
+    single rotations. Where no neuron of x varies there are no indices.
 
     Source: Gurnee et al. 2024, "Universal neurons in GPT2 language models".
     """
     scale = np.sqrt(np.maximum(np.diag(c.xx), 0.0))
     alive = scale > 0
+    if not alive.any():
+        return []
     highest = _highest(c.xy[alive], scale[alive], np.diag(c.yy))
     d = c.yy.shape[0]
     rotated = np.zeros((n_rotations, int(alive.sum())))

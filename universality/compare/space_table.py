@@ -35,8 +35,8 @@ def space_table(stages: Stages) -> pd.DataFrame:
             value, random = trained.of(space, space, f"mean_{of}"), trained.of("haar", haar, f"mean_{of}")
             if np.isnan(value):
                 continue
-            drawn, nothing = draws[space][place], np.full(1, np.nan)
-            above = drawn - draws["haar"][place] if "haar" in draws else nothing
+            drawn, of_random = (draws[name][place] if name in draws else np.full(1, np.nan) for name in (space, "haar"))
+            above = drawn - of_random
             intervals = [
                 centred_interval(value, drawn, confidence),
                 centred_interval(value - random, above, confidence),

@@ -120,7 +120,9 @@ def pair_spaces(
     draws = {"neurons": (resampled, joint)}
     for name in kinds.keys() - draws.keys():
         draws[name] = _resampled(kinds[name][0], assigned[name], evenly(assigned[name].ia.size, MAX_DRAWN), pair)
-    mean_draws = {name: np.stack([of_pairs.mean(axis=0) for of_pairs in draws[name]]) for name in kinds}
+    mean_draws = {
+        name: np.stack([of_pairs.mean(axis=0) for of_pairs in draws[name]]) for name in kinds if len(draws[name][0])
+    }
     return SpaceMatching(pairs, resampled, joint, means, mean_draws, indices)
 
 
@@ -173,7 +175,7 @@ def _kinds(
     if width < min(n_features) and max(n_features) <= MAX_DIRECTIONS:
         alive = (sparse.csr_matrix(side.acts[:, np.flatnonzero(side.alive)]) for side in (pair.a, pair.b))
         sized["features_subset"] = code_correlations((next(alive), next(alive)), nested), (width, width)
-    return sized
+    return {name: of for name, of in sized.items() if min(of[1]) or name == "neurons"}
 
 
 def space_means(space: str, like: str, n: int, r: np.ndarray, joint: np.ndarray, best: float) -> tuple[object, ...]:

@@ -223,6 +223,18 @@ def test_spaces_without_directions_have_neurons_and_codes_alone() -> None:
     assert set(matched.means["space"]) == {"neurons", *CODES, "features_subset"} == set(matched.mean_draws)
 
 
+def test_models_without_features_or_activations_have_what_is_left() -> None:
+    x, y = _turned(np.random.default_rng(0).laplace(size=(N, D)))
+    nothing = sparse.csr_matrix((N, 5), dtype=np.float32)
+    a, b = (Dictionary(name, nothing, _rows(), latent_statistics(nothing, _rows()), 10) for name in ("m0", "m1"))
+    for left, kinds in ((x, {"neurons", "pca", "ica", *CODES}), (0 * x, {"neurons"})):
+        made = model_coordinates(left, a, 0), model_coordinates(y, b, 0)
+        matched = pair_spaces((left, y), made, DictionaryPair(a, b, CONFIG, 0))
+        assert set(matched.means["space"]) == kinds
+        assert np.isfinite(matched.means.drop(columns=["space", "like"]).to_numpy(float)).all()
+        assert set(matched.mean_draws) == (kinds if left is x else set())
+
+
 # --- the table ----------------------------------------------------------------------------------------------
 
 
