@@ -1,4 +1,4 @@
-"""What a corpus is made of, so that changed text means a new artifact and not a stale one."""
+"""What a corpus and a tokenizer are made of, so that changed files mean a new artifact and not a stale one."""
 
 import hashlib
 from pathlib import Path
@@ -7,6 +7,11 @@ from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, So
 from pipelines.corpus.listing import files_under, matching_files
 from pipelines.corpus.notes import printable
 from pipelines.corpus.packages import PACKAGES
+from pipelines.tokens.tokenizer_config import TokenizerConfig
+from universality.errors import require
+
+#: Files beside a ``tokenizer.json`` that say how it is used.
+_TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json", "tokenizer.model")
 
 
 def corpus_fingerprint(config: CorpusConfig) -> list[dict[str, str]]:
@@ -18,6 +23,23 @@ def corpus_fingerprint(config: CorpusConfig) -> list[dict[str, str]]:
         is known without the network; set ``revision`` to be sure.
     """
     return [_identity(source) for source in config.sources]
+
+
+def tokenizer_fingerprint(config: TokenizerConfig) -> dict[str, str]:
+    """Digest of the files of a local tokenizer, by name; nothing for one that is trained or on the hub.
+
+    Raises:
+        InputError: the file of kind ``file`` is not there.
+    """
+    if config.kind == "train":
+        return {}
+    path = Path(config.path if config.kind == "file" else config.name).expanduser()
+    if config.kind == "file":
+        remedy = "Correct the path."
+        require(path.is_file(), "tokenizer file", str(path), "a readable tokenizer.json", "no such file", remedy)
+    folder = path.parent if config.kind == "file" else path
+    names = dict.fromkeys([path.name if config.kind == "file" else "tokenizer.json", *_TOKENIZER_FILES])
+    return {name: _digest([(name, folder / name)]) for name in names if (folder / name).is_file()}
 
 
 def _identity(source: Source) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.corpus.fingerprint import corpus_fingerprint
+from pipelines.corpus.fingerprint import corpus_fingerprint, tokenizer_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.hub import check_folder
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
@@ -39,7 +39,9 @@ def data_nodes(layout: Layout) -> list[Node]:
 def _tokenizer(recipe: Recipe) -> dict[str, Any]:
     """A tokenizer from elsewhere starts contexts with its own token; earlier versions went by a list of usual names."""
     params = {"tokenizer": as_json(recipe.tokenizer)}
-    return params if recipe.tokenizer.kind == "train" else {**params, "start": "own"}
+    if recipe.tokenizer.kind == "train":
+        return params
+    return {**params, "start": "own", "files": tokenizer_fingerprint(recipe.tokenizer)}
 
 
 def transformer_nodes(layout: Layout) -> list[Node]:

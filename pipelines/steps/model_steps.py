@@ -205,6 +205,7 @@ def activations(ctx: StepContext) -> None:
             counts = keep(start, batch)
             for batch_activations in harvest(model, batch, p["hook_points"], batch_contexts=size, device=ctx.device):
                 for hook_point, values in batch_activations.items():
+                    check_finite(values, hook_point, ctx.node_id)
                     if hook_point not in streams:
                         stream = ctx.out.stream(hook_point, dtype, values.shape[2:], shard_rows=p["shard_rows"])
                         streams[hook_point] = stack.enter_context(stream)
@@ -285,6 +286,15 @@ def special_tokens(tokenizer: Artifact) -> np.ndarray:
     """Ids of the special tokens."""
     vocabulary = tokenizer.table("vocabulary", columns=["token", "special"])
     return vocabulary.loc[vocabulary["special"], "token"].to_numpy()
+
+
+def check_finite(values: np.ndarray, hook_point: str, where: str) -> None:
+    """NaN would make latents silent instead of wrong to see."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        got = f"{finite.size - int(finite.sum())} NaN or infinite values at {hook_point}"
+        remedy = "Take another checkpoint: its weights overflow on this text."
+        raise refusal("every activation", where, "finite", got, remedy)
 
 
 def _as_dtype(values: np.ndarray, dtype: np.dtype, where: str) -> np.ndarray:

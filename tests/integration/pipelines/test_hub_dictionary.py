@@ -10,6 +10,7 @@ from pipelines.engine.plan import Plan
 from pipelines.engine.runner import run_plan
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
+from results.stored_comparison import step_warnings
 from storage import open_store
 from universality.sae import SparseAutoencoder
 from universality.sae.activations import TopK
@@ -32,6 +33,7 @@ def cached(tmp_path, monkeypatch):
         W_dec=weights.T.contiguous(),
         b_dec=torch.zeros(64),
         activation=TopK(4),
+        metadata={"model": "gpt2", "hook_point": "blocks.0.hook_mlp_out"},
     )
     folder = repo / "snapshots" / COMMIT / INSIDE
     save_sae(sae, folder)
@@ -42,9 +44,9 @@ def cached(tmp_path, monkeypatch):
     return folder
 
 
-def computed(store, name, entry):
+def computed(store, name, entry, more=()):
     plan = build_plan(load_recipe("tiny", ["models.training.tokens=2000", f"comparisons.0.saes=[{entry}]"]))
-    wanted = {"corpus", "tokenizer", "tokens", "transformer/m0", "activations/m0/eval", "sae/main/m0"}
+    wanted = {"corpus", "tokenizer", "tokens", "transformer/m0", "activations/m0/eval", "sae/main/m0", *more}
     plan = Plan([node for node in plan if node.id in wanted])
     nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
     run = store.create_run(name, recipe_name="tiny", recipe={}, nodes=nodes)
@@ -54,8 +56,13 @@ def computed(store, name, entry):
 
 def test_it_is_the_artifact_that_its_folder_gives(cached, tmp_path):
     store = open_store(str(tmp_path / "store"))
-    hub, outcome = computed(store, "hub", f"{{model: m0, hub: {REPO}, subfolder: {INSIDE}}}")
+    hub, outcome = computed(store, "hub", f"{{model: m0, hub: {REPO}, subfolder: {INSIDE}}}", ["latents/main/m0"])
     assert outcome.status == "done", outcome.errors
+    # What the file says of its hook point and model is held against the recipe, and kept with the run.
+    warned = {entry["node"]: entry["warning"] for entry in step_warnings(hub)}
+    assert "says it reads blocks.0.hook_mlp_out; here it reads blocks.0.mlp.hook_post" in warned["sae/main/m0"]
+    assert "says it was trained on gpt2; here it reads a transformer of this run" in warned["latents/main/m0"]
+    assert {event["message"] for event in hub.events() if event["event"] == "warning"} >= set(warned.values())
     folder, outcome = computed(store, "folder", f"{{model: m0, path: {cached}}}")
     assert outcome.status == "done", outcome.errors
     a, b = (run.artifact("sae/main/m0") for run in (hub, folder))

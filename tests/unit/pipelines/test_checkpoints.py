@@ -19,6 +19,7 @@ from pipelines.checkpoints import check_architecture, check_positions, text_conf
 from pipelines.errors import HubError
 from pipelines.hub import check_folder, describe_pretrained, load_pretrained
 from pipelines.no_processes import ProcessRefused, no_processes
+from pipelines.steps.model_steps import check_finite
 from universality.errors import InputError
 from universality.transformers.harvest import harvest, logit_weights
 
@@ -238,3 +239,11 @@ def test_the_gate_lets_decoders_through():
     for name in ("LlamaForCausalLM", "GPT2LMHeadModel", "BloomModel", "GPTNeoXForCausalLM", "OPTForCausalLM"):
         check_architecture("m", {"architectures": [name], "auto_map": {"AutoConfig": "x.y"}, "model_type": "llama"})
     assert checkpoints.positions({"max_position_embeddings": True}) == (None, False)
+
+
+def test_activations_that_overflow_are_refused_by_hook_point():
+    values = np.ones((2, 3, 4), np.float32)
+    check_finite(values, HOOK, "activations/m0/eval")
+    values[1, 2] = np.nan
+    with pytest.raises(InputError, match=r"eval must be finite; got 4 NaN .* at blocks\.1\.hook_resid_post"):
+        check_finite(values, HOOK, "activations/m0/eval")

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from pipelines.corpus.fingerprint import tokenizer_fingerprint
 from pipelines.tokens.build import build_tokenizer
 from pipelines.tokens.tokenizer import choose_tokenizer, compare_tokenizers, tokenizer_json
-from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
 from universality.errors import InputError
 from universality.transformers.tokenizer import load_tokenizer
 
@@ -76,6 +77,20 @@ def test_dropout_is_switched_off_and_said(tmp_path):
     assert "without its dropout" in chosen.notes[0]
     used = load_tokenizer(chosen.content)
     assert all(used.encode(text).ids == expected for _ in range(30))
+
+
+def test_another_file_under_the_same_path_is_another_tokenizer(tmp_path):
+    folder = saved(tmp_path, ["<s>", "</s>"], bos_token="<s>")
+    configs = [HubTokenizer(name=folder), TokenizerFile(path=f"{folder}/tokenizer.json")]
+    before = [tokenizer_fingerprint(config) for config in configs]
+    assert before == [tokenizer_fingerprint(config) for config in configs]
+    assert set(before[0]) == {"tokenizer.json", "tokenizer_config.json"}
+    config = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**config, "bos_token": "</s>"}))
+    assert all(tokenizer_fingerprint(config) != old for config, old in zip(configs, before, strict=True))
+    assert tokenizer_fingerprint(HubTokenizer(name="owner/name")) == tokenizer_fingerprint(TrainedTokenizer()) == {}
+    with pytest.raises(InputError, match="no such file"):
+        tokenizer_fingerprint(TokenizerFile(path=f"{folder}/nowhere.json"))
 
 
 def test_stand_ins_and_malformed_files_are_told(tmp_path, monkeypatch):
