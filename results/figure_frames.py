@@ -44,13 +44,13 @@ FEW_MARK = "†"
 
 
 def index_frame(indices: pd.DataFrame) -> pd.DataFrame:
-    """Every index of the table once: the value over all models where there is one, else the median over their pairs.
+    """Every index of the table once: the value over all models where there is one, else the mean over their pairs.
 
     Returns:
         name, pairs (how many; 0 for a value over all models), value, chance, low, high, ceiling, floor. Low and high
-        are the interval of a value over all models, else the range over pairs; ceiling is the median over pairs of
-        two dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of
-        the table.
+        are the interval of a value over all models, else the range over pairs; ceiling is the mean over pairs of two
+        dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of the
+        table.
     """
     rows = []
     for name, of_index in indices.groupby("name", sort=False):
@@ -63,13 +63,13 @@ def index_frame(indices: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_kind(rows: pd.DataFrame) -> pd.Series:
-    """pairs, value, chance, low, high: of all pairs of a kind together, or else medians and the range over them."""
+    """pairs, value, chance, low, high: of all pairs of a kind together, or else means and the range over them."""
     together = rows[~rows["pair"].str.contains("-")]
     if len(together):
         return pd.Series({"pairs": 0, **together.iloc[0][["value", "chance", "low", "high"]]})
     value = rows["value"]
     ends = {"low": value.min(), "high": value.max()}
-    return pd.Series({"pairs": len(rows), "value": value.median(), "chance": rows["chance"].median(), **ends})
+    return pd.Series({"pairs": len(rows), "value": value.mean(), "chance": rows["chance"].mean(), **ends})
 
 
 def verdict_frame(features: pd.DataFrame) -> pd.DataFrame:
