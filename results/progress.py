@@ -113,7 +113,7 @@ class RunProgress:
         estimates = event.get("todo")
         self.todo = None
         if isinstance(estimates, Mapping):
-            self.todo = {node: max(_number(seconds), LEAST_SECONDS) for node, seconds in estimates.items()}
+            self.todo = {str(node): max(_number(seconds), LEAST_SECONDS) for node, seconds in estimates.items()}
         self.started, self.status, self.n_reused = moment, "running", int(_number(event.get("n_reused")))
         self.running, self.failed, self.skipped = {}, {}, {}
         anew = self.todo or {}
@@ -161,6 +161,8 @@ class RunProgress:
         if self.status != "running" or not share or share < 0.02 or elapsed < 2.0:
             return None
         behind = self._seconds_behind()
+        if not behind:  # nothing was to be computed
+            return None
         given_up = sum((self.todo or {}).get(node, 0.0) for node in (*self.failed, *self.skipped))
         return elapsed * max(sum((self.todo or {}).values()) - behind - given_up, 0.0) / behind
 
@@ -172,13 +174,14 @@ def steps_frame(record: Mapping[str, Any], progress: RunProgress) -> pd.DataFram
     rows = []
     for node, fields in (record.get("nodes") or {}).items():
         cost = progress.done.get(node, {})
-        rows.append({"node": node, **fields, "wall_s": cost.get("wall_s"), "peak_memory": cost.get("peak_memory")})
+        spent = {name: _number(cost[name]) if name in cost else None for name in ("wall_s", "peak_memory")}
+        rows.append({"node": node, **fields, **spent})
     return pd.DataFrame(rows, columns=["node", "step", "status", "wall_s", "peak_memory", "key"])
 
 
 def _number(value: Any) -> float:
-    """A number of an event; 0 where it is none."""
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    """A number of an event; 0 where it is none that a clock, a counter or an estimate can show."""
+    return float(value) if isinstance(value, (int, float)) and abs(value) < 1e15 else 0.0
 
 
 def command(record: Mapping[str, Any], store: str) -> str:

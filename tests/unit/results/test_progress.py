@@ -4,6 +4,8 @@ import shlex
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from results.progress import RunProgress, command, recipe_yaml, steps_frame
 
@@ -111,3 +113,29 @@ def test_the_recipe_is_given_back_as_it_was():
     recipe = {"recipe": "mine", "corpus": {"sources": [{"kind": "demo", "max": None}]}, "note": "größer: ja"}
     assert yaml.safe_load(recipe_yaml({"recipe": recipe})) == recipe
     assert yaml.safe_load(recipe_yaml({})) == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+KINDS = ("run_started", "started", "progress", "done", "failed", "skipped", "warning", "run_finished", "printed", "new")
+FIELDS = ["time", "node", "done", "total", "todo", "n_reused", "wall_s", "peak_memory"]
+FIELDS += ["error", "because", "message", "status", "loss"]
+EVENTS_OF_ANY_KIND = st.fixed_dictionaries(
+    {"event": st.sampled_from(KINDS) | JSON}, optional=dict.fromkeys(FIELDS, JSON)
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(events=st.lists(EVENTS_OF_ANY_KIND, max_size=8))
+def test_a_diary_of_whatever_values_is_read_without_a_crash(events):
+    """Damage, other versions and other programs write such events; a run must be looked at all the same."""
+    progress = RunProgress.of(events)
+    assert progress.share is None or 0.0 <= progress.share <= 1.0
+    assert progress.seconds_left(1e9) is None or progress.seconds_left(1e9) >= 0.0
+    record = {"nodes": {"a": {"step": "s", "key": "k", "status": "done"}}}
+    assert len(steps_frame(record, progress)) == 1
+    for node, step in progress.running.items():
+        assert isinstance(f"{node} {step.share:.2f} {step.detail}", str)
