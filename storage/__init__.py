@@ -18,6 +18,7 @@ from storage.errors import (
     RunLocked,
     RunMissing,
     StoreError,
+    StoreUnreachable,
     TableMissing,
 )
 from storage.garbage import GcResult
@@ -31,6 +32,6 @@ from storage.writer import ArtifactWriter
 __all__ = [
     "Artifact", "ArtifactCorrupt", "ArtifactGone", "ArtifactMissing", "ArtifactWriter", "Checkpoint", "GcResult",
     "Holder", "InvalidName", "NotAStore", "Problem", "QueryError", "Run", "RunCorrupt", "RunExists", "RunLocked",
-    "RunMissing", "Store", "StoreError", "TableMissing",
+    "RunMissing", "Store", "StoreError", "StoreUnreachable", "TableMissing",
     "artifact_key", "canonical_json", "open_run", "open_store",
 ]  # fmt: skip

@@ -60,6 +60,10 @@ class NotAStore(StoreError, ValueError):
     """A place that is no store, where one is needed, or cannot become one."""
 
 
+class StoreUnreachable(StoreError, OSError):
+    """A file system elsewhere answers with an error of its own."""
+
+
 class RunExists(StoreError, FileExistsError):
     """A run of this name exists already."""
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-from storage.errors import StoreError
+from storage.errors import NotAStore
 from storage.local import TEMPORARY, LocalFiles, sync_file, sync_folder
 from storage.remote import RemoteFiles, cache_folder
 
@@ -76,6 +76,11 @@ def open_files(url: str | os.PathLike[str]) -> LocalFiles | RemoteFiles:
         text = text.split("://", 1)[1]
     if "://" in text:
         return RemoteFiles(text)
-    if not text:
-        raise StoreError.worded("store", "open_store", "a path or URL", text, "Name a folder.")
-    return LocalFiles(Path(text).expanduser().absolute())
+    if not text or "\0" in text:
+        raise NotAStore.worded("store", "open_store", "a path or URL", repr(text), "Name a folder.")
+    try:
+        return LocalFiles(Path(text).expanduser().absolute())
+    except RuntimeError as error:  # "~nobody"
+        raise NotAStore.worded(
+            "store", "open_store", "a path or URL", f"{text!r} ({error})", "Name a folder."
+        ) from error

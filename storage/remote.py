@@ -8,8 +8,9 @@ import tempfile
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
-from storage.errors import StoreError
+from storage.errors import NotAStore, StoreUnreachable
 from storage.liveness import whose
 from storage.local import TEMPORARY, LocalFiles
 
@@ -24,11 +25,12 @@ class RemoteFiles:
 
         self.url = url.rstrip("/")
         try:
-            self.fs, root = fsspec.url_to_fs(self.url, use_listings_cache=False)
+            fs, root = fsspec.url_to_fs(self.url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             constraint = "a folder or a URL of an installed fsspec file system"
             remedy = f"{error}. Install the package of that file system, for example s3fs for s3://."
-            raise StoreError.worded("store URL", "open_store", constraint, url, remedy) from error
+            raise NotAStore.worded("store URL", "open_store", constraint, url, remedy) from error
+        self.fs: Any = _Asked(fs, self.url)
         self.root = root.rstrip("/")
 
     def __repr__(self) -> str:
@@ -124,6 +126,30 @@ class RemoteFiles:
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+class _Asked:
+    """A file system whose own kinds of errors (no credentials, no network, another protocol) become sentences."""
+
+    def __init__(self, fs: Any, url: str) -> None:
+        self._fs, self._url = fs, url
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._fs, name)
+        if not callable(member):
+            return member
+
+        def ask(*arguments: Any, **options: Any) -> Any:
+            try:
+                return member(*arguments, **options)
+            except (OSError, TypeError, NotImplementedError, AttributeError):
+                raise  # what callers here know
+            except Exception as error:
+                got = f"{type(error).__name__}: {error}"
+                remedy = "Check its address, the network and your credentials."
+                raise StoreUnreachable.worded("store", self._url, "within reach", got, remedy) from error
+
+        return ask
 
 
 def cache_folder() -> Path:

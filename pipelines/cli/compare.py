@@ -111,14 +111,28 @@ def claim_folder(out: Path) -> None:
     """Make the folder of the results before anything is computed.
 
     Raises:
-        InputError: it is a file, or nothing can be written there.
+        InputError: it is a file, nothing can be written there, or files of other people have the names of results.
     """
+    outputs = [f"{name}{end}" for name in COMPARISON for end in (".parquet", ".csv")]
+    outputs += ["graph.graphml", "graph.json", "summary.json"]
+    taken = [name for name in outputs if (out / name).exists()]
+    if taken and not _is_earlier_result(out):
+        got = f"{out}, with {', '.join(taken[:3])} that no comparison wrote"
+        raise refusal("--out", "compare", "new, empty or an earlier result", got, "Give another --out.")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
     except OSError as error:
         raise refusal("--out", "compare", "a folder that can be written", str(error), "Give another --out.") from None
+
+
+def _is_earlier_result(out: Path) -> bool:
+    try:
+        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(summary, dict) and {"headline", "counts"} <= summary.keys()
 
 
 def what_was_read(arguments: dict[str, Any]) -> tuple[int, pd.DataFrame]:

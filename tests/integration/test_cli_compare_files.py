@@ -162,3 +162,24 @@ def test_documents_of_one_row_each_are_refused_and_scattered_ones_told(world, fo
     code, _, err = call(*models, "--out", tmp_path, "--documents", tmp_path / "scattered.npy", "--n-shifts", 10)
     assert code == 0
     assert "Warning: The rows of 90 documents lie in" in err
+
+
+def test_files_of_other_people_are_not_written_over(folder, tmp_path):
+    (tmp_path / "pairs.csv").write_text("mine")
+    (tmp_path / "summary.json").write_text('{"mine": 1}')
+    files = [folder / "m0.npz", folder / "m1.npz", "--documents", folder / "documents.npy"]
+    code, _, err = call(*files, "--out", tmp_path)
+    assert code == 2
+    assert "pairs.csv" in err
+    assert "Give another --out" in err
+    assert (tmp_path / "pairs.csv").read_text() == "mine"
+    (tmp_path / "file").write_text("")
+    code, _, err = call(*files, "--out", tmp_path / "file")
+    assert code == 2
+    assert "a folder that can be written" in err
+
+
+def test_an_earlier_result_is_replaced(folder, tmp_path):
+    files = [folder / "m0.npz", folder / "m1.npz", "--documents", folder / "documents.npy", "--n-shifts", 10]
+    assert call(*files, "--out", tmp_path)[0] == 0
+    assert call(*files, "--out", tmp_path)[0] == 0

@@ -17,12 +17,14 @@ from storage import (
     ArtifactCorrupt,
     ArtifactMissing,
     InvalidName,
+    NotAStore,
     QueryError,
     RunExists,
     RunLocked,
     RunMissing,
     Store,
     StoreError,
+    StoreUnreachable,
     TableMissing,
     artifact_key,
     open_run,
@@ -721,3 +723,24 @@ def test_remote_files_are_fetched_once_and_again_when_the_copy_is_bad(tmp_path, 
         store.get("k").array("x")
     np.testing.assert_array_equal(store.get("k").array("x"), np.arange(5))
     assert LocalFiles(cache_folder()).names("temporary") == []
+
+
+@pytest.mark.parametrize("address", ["", "~nobody-of-this-name/x", "a\0b", "nosuchthing://x"])
+def test_what_is_no_address_is_refused_as_such(address):
+    with pytest.raises(NotAStore):
+        open_store(address)
+
+
+def test_errors_of_a_file_system_elsewhere_are_worded(monkeypatch):
+    class NoCredentialsError(Exception):
+        pass
+
+    def fail(*arguments, **options):
+        raise NoCredentialsError("Unable to locate credentials")
+
+    store = open_store("memory://unreachable")
+    for act in ("ls", "cat_file", "isfile", "find", "pipe_file", "makedirs"):
+        monkeypatch.setattr(type(store.files.fs._fs), act, fail)
+    for call in (store.runs, store.keys, store.gc, lambda: store.has("k"), lambda: put(store, "k")):
+        with pytest.raises(StoreUnreachable, match="within reach; got NoCredentialsError: Unable to locate"):
+            call()
