@@ -1,12 +1,12 @@
-"""Transformers and dictionaries from the Hugging Face hub or from a local folder."""
+"""Transformers from the Hugging Face hub or from a local folder."""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,28 +62,49 @@ def load_pretrained(
     if digest is not None and Path(source).is_dir() and untrained_seed is None:
         _check_digest(name_or_folder, digest, _folder_digest(Path(source)))
     options: dict[str, Any] = {"revision": revision, "model_class": CheckedLoader(name_or_folder)}
+    with _opening(name_or_folder, revision):
+        _check_known(name_or_folder, source, revision)
+        if untrained_seed is None:
+            model = TransformerBridge.boot_transformers(source, device=device, **options)
+        else:
+            # transformers draws initial weights from the global stream; fork it so that nobody notices.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(untrained_seed)
+                model = TransformerBridge.boot_transformers(source, device="cpu", load_weights=False, **options)
+            model = model.to(torch.float32).to(device)
+    return model.eval()
+
+
+@contextmanager
+def _opening(name: str, revision: str | None) -> Iterator[None]:
+    """Nothing starts a process, and whatever a library raises (of every kind, by architecture) becomes one sentence."""
+    import torch
+
     try:
-        with no_processes(name_or_folder):
-            _check_known(name_or_folder, source, revision)
-            if untrained_seed is None:
-                model = TransformerBridge.boot_transformers(source, device=device, **options)
-            else:
-                # transformers draws initial weights from the global stream; fork it so that nobody notices.
-                with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(untrained_seed)
-                    model = TransformerBridge.boot_transformers(source, device="cpu", load_weights=False, **options)
-                model = model.to(torch.float32).to(device)
+        with no_processes(name):
+            yield
     except (UniversalityError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # of every kind, by architecture and file
-        raise _unreachable(name_or_folder, revision, error) from error
-    return model.eval()
+    except Exception as error:
+        raise _unreachable(name, revision, error) from error
 
 
 def _check_known(name: str, source: str, revision: str | None) -> None:
     from transformers import AutoConfig
 
     check_bridge(name, AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False))
+
+
+def check_weights(name_or_folder: str, revision: str | None = None) -> None:
+    """Read a model's weights as they lie on disk, and refuse those that do not fit, before anything is computed.
+
+    Raises:
+        HubError, ProcessRefused: as :func:`load_pretrained`.
+    """
+    with _opening(name_or_folder, revision):
+        source = _source(name_or_folder)
+        _check_known(name_or_folder, source, revision)
+        CheckedLoader(name_or_folder).from_pretrained(source, revision=revision, dtype="auto")
 
 
 def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
@@ -148,68 +169,6 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
         "architecture": (config.get("architectures") or [None])[0],
         "d_vocab": d_vocab,
     }
-
-
-def sae_files(path: str) -> dict[str, str]:
-    """sha256 of each file of a dictionary in a folder.
-
-    Raises:
-        InputError: no folder, or no dictionary of a known format in it.
-    """
-    from universality.sae.formats import recognise
-    from universality.sae.formats.files import digests
-
-    return digests(Path(path).expanduser(), recognise(path).files)
-
-
-def sae_commit(repo: str, revision: str | None) -> str:
-    """The commit that a revision of a hub repository means: now, or offline, when it was cached.
-
-    A full commit is its own answer and asks nobody.
-
-    Raises:
-        HubError: no such repository or revision, no access, or offline and never resolved on this machine.
-    """
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import RevisionResolutionError
-
-    offline = constants.HF_HUB_OFFLINE
-    try:
-        return HfApi().resolve_revision(repo, revision=revision, local_files_only=offline).resolved
-    except (OSError, ValueError, RevisionResolutionError) as error:
-        raise _no_sae(repo, revision, error) from error
-
-
-def fetch_sae(repo: str, subfolder: str | None, commit: str) -> Path:
-    """The folder of a hub repository's dictionary on this machine; of the repository only its files are fetched.
-
-    Args:
-        repo: hub id, ``owner/name``.
-        subfolder: folder inside the repository; None for its root.
-        commit: from :func:`sae_commit`.
-
-    Raises:
-        HubError: no such commit, no access, offline and not in the local cache, or no dictionary there.
-    """
-    from huggingface_hub import snapshot_download
-
-    from universality.sae.formats import FORMATS, recognise
-
-    inside = f"{glob.escape(subfolder)}/" if subfolder else ""
-    patterns = sorted({f"{inside}{name}" for form in FORMATS for name in form.files})
-    try:
-        folder = Path(snapshot_download(repo, revision=commit, allow_patterns=patterns)) / (subfolder or "")
-        recognise(folder)
-    except (OSError, ValueError) as error:
-        raise _no_sae(repo, commit, error, subfolder) from error
-    return folder
-
-
-def sae_source(params: Mapping[str, Any]) -> str:
-    """Where the dictionary of a ``sae`` or ``loaded_sae`` node comes from, in a word."""
-    if "hub" not in params:
-        return params.get("path", "trained")
-    return "/".join(filter(None, (params["hub"], params["subfolder"]))) + f"@{params['commit'][:12]}"
 
 
 def _source(name_or_folder: str) -> str:
@@ -290,11 +249,11 @@ def _commit(config_file: Path | None, revision: str | None) -> str | None:
 def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
     if isinstance(error, InputError):  # says already which file, and what to do
         return CheckpointRefused(str(error))
-    reason = _reason(error)
+    reason = reason_of(error)
     folder = Path(name).expanduser()
     if folder.is_dir():
         remedy = "Write the folder with save_pretrained (model and tokenizer), or correct the path."
-    elif _offline():
+    elif is_offline():
         remedy = "HF_HUB_OFFLINE is set and the model is not in the local cache: unset it, or give a folder."
     else:
         remedy = "Check the name, revision and network, or give a folder made by save_pretrained."
@@ -302,31 +261,11 @@ def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
     return HubError.worded(what, "models", "a reachable hub id or a folder with a model", reason, remedy)
 
 
-def _no_sae(repo: str, revision: str | None, error: Exception, subfolder: str | None = None) -> HubError:
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-
-    reason = _reason(error)
-    if isinstance(error, GatedRepoError):
-        remedy = "Accept its terms on the hub, then log in with `hf auth login` or set HF_TOKEN."
-    elif isinstance(error, RevisionNotFoundError):
-        remedy = "Correct the revision: a branch, a tag or a full commit."
-    elif isinstance(error, RepositoryNotFoundError):
-        remedy = "Correct the name, or log in with `hf auth login` if it is private."
-    elif _offline():
-        reason = "none in the local cache"
-        remedy = "HF_HUB_OFFLINE is set: unset it, or give a folder as path."
-    elif isinstance(error, InputError):
-        remedy = "Correct the subfolder: the one that holds the dictionary's own files."
-    else:
-        remedy = "Check the name, revision and network, or give a folder as path."
-    what = f"dictionary {'/'.join(filter(None, (repo, subfolder)))!r}"
-    what += f" at revision {revision!r}" if revision else ""
-    return HubError.worded(what, "saes", "in a reachable hub repository", reason, remedy)
-
-
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """The first line of what a library said, or the kind of its error."""
     return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__
 
 
-def _offline() -> bool:
+def is_offline() -> bool:
+    """Whether the hub is not to be asked (``HF_HUB_OFFLINE``)."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines.engine.step import StepContext
-from pipelines.hub import sae_source
+from pipelines.hub_dictionaries import sae_source
 from results.schema import DICTIONARY_DOMAINS, MODELS
 from results.stored_comparison import input_name
 from universality.sae.architectures import ARCHITECTURES

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from pipelines.engine.plan import Node
-from pipelines.hub import sae_commit, sae_files
+from pipelines.hub_dictionaries import sae_commit, sae_files
 from pipelines.loaded_dictionaries import check_dictionary
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens

@@ -77,7 +77,7 @@ def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:
 @step("loaded_sae", version=1, cost=loaded_sae_cost)
 def loaded_sae(ctx: StepContext) -> None:
     """Take over a dictionary that was trained elsewhere."""
-    from pipelines.hub import fetch_sae, sae_files, sae_source
+    from pipelines.hub_dictionaries import fetch_sae, sae_files, sae_source
     from universality.sae.formats import load_sae
 
     p, source = ctx.params, sae_source(ctx.params)
@@ -125,7 +125,7 @@ def latents(ctx: StepContext) -> None:
     """Sparse latents over the evaluation rows, their statistics, and the dictionary's quality on the score rows."""
     from scipy import sparse
 
-    from pipelines.hub import sae_source
+    from pipelines.hub_dictionaries import sae_source
     from universality.compare.statistics import latent_statistics
 
     dictionary = open_sae(ctx.inputs["sae"])

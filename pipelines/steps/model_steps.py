@@ -98,7 +98,7 @@ def transformer(ctx: StepContext) -> None:
 @step("pretrained", version=1, cost=transformer_cost)
 def pretrained(ctx: StepContext) -> None:
     """Pin a model from the hub or a folder: its resolved revision and the digest of its weights."""
-    from pipelines.hub import describe_pretrained
+    from pipelines.hub import check_weights, describe_pretrained
 
     p = ctx.params
     facts = describe_pretrained(p["name"], p["revision"])
@@ -107,6 +107,8 @@ def pretrained(ctx: StepContext) -> None:
         remedy = "Set tokenizer to {kind: hub, name: the model's own}."
         constraint = f"at most {facts['d_vocab']}"
         raise refusal("tokens", f"the tokenizer of {ctx.node_id}", constraint, d_vocab, remedy)
+    if p["untrained_seed"] is None:
+        check_weights(p["name"], p["revision"])
     ctx.out.json("pretrained", {**p, **facts})
     ctx.out.facts(**facts)
     _compare_tokenizers(ctx)

@@ -68,7 +68,7 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
     models = run.table("models")
     assert set(models["comparison_id"]) == {"resid", "mlp"}
     resid = models[models["comparison_id"] == "resid"].set_index("model")
-    assert list(resid.index) == ["m0", "m1", "m0r", "m1r", "u0", "u1"]
+    assert list(resid.index) == ["m0", "m1", "m0r", "m1r", "u0r", "u1r", "u0", "u1"]
     assert resid.loc["m0", "model_seed"] == str(paths[0])
     assert resid.loc["m0", "d_in"] == 32
     said = {"random": f"{paths[0]} (random weights 1)", "shuffled": f"{paths[1]} (shuffled weights)"}

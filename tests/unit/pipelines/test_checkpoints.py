@@ -17,7 +17,7 @@ from tiny_models import D_VOCAB, save_tokenizer
 from pipelines import checkpoints, hub
 from pipelines.checkpoints import check_architecture, check_positions, text_config
 from pipelines.errors import HubError
-from pipelines.hub import check_folder, describe_pretrained, load_pretrained
+from pipelines.hub import check_folder, check_weights, describe_pretrained, load_pretrained
 from pipelines.no_processes import ProcessRefused, no_processes
 from pipelines.steps.model_steps import check_finite
 from universality.errors import InputError
@@ -80,8 +80,10 @@ MISFITS = [
 
 @pytest.mark.parametrize(("change", "words"), MISFITS)
 def test_weights_that_do_not_fit_are_refused(llama, tmp_path, change, words):
-    with pytest.raises(HubError, match=words):
-        load_pretrained(str(changed(llama, tmp_path, change)))
+    folder = str(changed(llama, tmp_path, change))
+    for act in (load_pretrained, check_weights):
+        with pytest.raises(HubError, match=words):
+            act(folder)
 
 
 def test_tied_weights_and_old_buffers_are_no_misfits(tmp_path):

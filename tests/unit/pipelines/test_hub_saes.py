@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pipelines.errors import HubError
-from pipelines.hub import fetch_sae, sae_commit, sae_source
+from pipelines.hub_dictionaries import fetch_sae, sae_commit, sae_source
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from universality.errors import InputError
