@@ -77,7 +77,7 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             value = super().construct_object(node, deep)
-        except (ValueError, OverflowError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, OverflowError, TypeError, LookupError, AttributeError) as error:
             raise _Refused(f"{_short(node)} is no value that can be read ({error})", node.start_mark) from None
         if isinstance(node, yaml.ScalarNode):
             _refuse_misreading(node, value)
