@@ -115,7 +115,7 @@ def coordinates_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     return Estimate(seconds, 16 * sizes.rows * sizes.k, sizes.two_sides + 800_000 * sizes.d_in)
 
 
-@step("coordinates", version=1, cost=coordinates_cost)
+@step("coordinates", version=2, cost=coordinates_cost)
 def coordinates(ctx: StepContext) -> None:
     """Other coordinates of what a dictionary reads: principal and independent components, random directions, …"""
     from universality.compare.coordinates import model_coordinates

@@ -6,7 +6,7 @@ name                  coordinates of a row x
 ``neurons``           x itself
 ``pca``               principal components: the singular vectors of the centred rows
 ``ica``               independent components (FastICA) of the 64 largest of these
-``haar``              random rotations of x, as many directions as the dictionary has features: what the space shows
+``haar``              random rotations of x, as many directions as the dictionary has latents: what the space shows
                       from any side
 ``random_sae``        codes of a dictionary of random directions: per row the largest positive ones, as many as fire in
                       the dictionary itself
@@ -72,7 +72,7 @@ def model_coordinates(x: Any, dictionary: Dictionary, root_seed: int) -> Coordin
     sample = np.asarray(x[fit[:: -(-fit.size // MAX_ROWS)]], np.float64)
     directions = {}
     if d <= MAX_WIDTH:
-        turn, n = generator(root_seed, "haar", name), min(max(d, dictionary.n_alive), MAX_DIRECTIONS)
+        turn, n = generator(root_seed, "haar", name), min(max(d, dictionary.d_sae), MAX_DIRECTIONS)
         directions = {
             "pca": principal_components(sample)[0],
             "ica": independent_components(sample, MAX_ICA, generator(root_seed, "ica", name)),
