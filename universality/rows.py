@@ -62,8 +62,8 @@ class Rows:
         if self.sources is not None:
             _check_sources(documents, self.sources)
         _check_halves(self.groups, fit, "document" if self.sources is None else "source")
-        some = self.n_ctx is None or self.n_ctx >= 1
-        require(some, "n_ctx", "rows", "at least 1", self.n_ctx, "Leave it out if unknown.")
+        some = self.n_ctx is None or (isinstance(self.n_ctx, (int, np.integer)) and self.n_ctx >= 1)
+        require(some, "n_ctx", "rows", "a whole number, at least 1", self.n_ctx, "Leave it out if unknown.")
 
     def _set_domains(self, n_rows: int) -> None:
         if self.domains is None:
@@ -112,6 +112,7 @@ def encode_domains(domains: Any, names: Any = None) -> tuple[np.ndarray, tuple[s
     Raises:
         InputError: a code without a name, or labels that are neither strings nor integers.
     """
+    check_unmasked("domains", domains)
     labels = np.asarray(domains)
     if labels.ndim == 1 and labels.dtype.kind in "iu" and names is not None:
         names = tuple(str(name) for name in names)
@@ -202,7 +203,19 @@ def _deal(n_rows: np.ndarray, shuffler: Callable[[int], np.random.Generator]) ->
     return fit
 
 
+def check_unmasked(name: str, value: Any) -> None:
+    """Refuse an array with masked values, which numpy would read as if they were there.
+
+    Raises:
+        InputError: says how many there are.
+    """
+    n_masked = int(np.ma.count_masked(value)) if isinstance(value, np.ma.MaskedArray) else 0
+    remedy = "Replace them, or drop their rows everywhere."
+    require(n_masked == 0, name, "rows", "without masked values", f"{n_masked} masked", remedy)
+
+
 def _integers(name: str, value: Any, n_rows: int | None) -> np.ndarray:
+    check_unmasked(name, value)
     array = np.asarray(value)
     is_list = array.ndim == 1 and array.dtype.kind in "iu" and array.size
     got, remedy = f"shape {array.shape} of {array.dtype}", "Give one integer per row."

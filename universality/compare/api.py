@@ -11,6 +11,7 @@ from scipy import sparse
 from universality.compare.assembly import Comparison, assemble
 from universality.compare.compare_config import CompareConfig
 from universality.compare.inputs import (
+    by_id,
     checked_logits,
     checked_matrices,
     checked_models,
@@ -94,6 +95,13 @@ def compare(
             unknown or repeated ids, documents of one row each that are not said to be sources, documents whose
             rows are scattered.
     """
+    raw, replicates, untrained, untrained_raw, weights, logits = (
+        by_id(value, what)
+        for what, value in {
+            "raw": raw, "replicates": replicates, "untrained": untrained, "untrained_raw": untrained_raw,
+            "weights": weights, "logits": logits,
+        }.items()
+    )  # fmt: skip
     matrices = checked_models(acts)
     n_rows = next(iter(matrices.values())).shape[0]
     settings = _settings(config, tau, min_firings, n_shifts)
@@ -102,16 +110,16 @@ def compare(
     }  # fmt: skip
     rows = checked_rows(n_rows, documents, columns, fit, root_seed, n_ctx)
     models = tuple(matrices)
-    untrained_acts = checked_matrices(untrained or {}, "untrained", n_rows)
-    names = replicate_names(replicates or {}, (*models, *untrained_acts))
+    untrained_acts = checked_matrices(untrained, "untrained", n_rows)
+    names = replicate_names(replicates, (*models, *untrained_acts))
     replicate_acts = checked_matrices(
-        {names[key][0]: matrix for key, matrix in (replicates or {}).items()}, "replicates", n_rows
+        {names[key][0]: matrix for key, matrix in replicates.items()}, "replicates", n_rows
     )
     plan = PairPlan(models, dict(names.values()), tuple(untrained_acts))
     checked_names(models, tuple(name for name, _ in names.values()), plan.untrained)
     every = {**matrices, **replicate_acts, **untrained_acts}
     raw_of = checked_raw(raw, "raw", models, n_rows)
-    untrained_ids = plan.untrained or tuple(untrained_raw or {})
+    untrained_ids = plan.untrained or tuple(untrained_raw)
     weights_of = checked_weights(weights, every, raw_of)
     stages = Stages(
         plan=plan,

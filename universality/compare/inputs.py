@@ -13,7 +13,7 @@ from scipy import sparse
 from universality.compare.marks import ScatteredDocuments
 from universality.errors import require
 from universality.matrices import LARGEST, as_csr, as_dense
-from universality.rows import Rows, split_documents
+from universality.rows import Rows, check_unmasked, split_documents
 
 
 def checked_rows(
@@ -29,10 +29,14 @@ def checked_rows(
     Raises:
         InputError: another number of rows, documents of one row each without sources, or what :class:`Rows` refuses.
     """
+    check_unmasked("documents", documents)
     documents, sources = np.asarray(documents), columns["sources"]
     fits = documents.ndim == 1 and documents.size == n_rows
     remedy = "Give the document of each row of the activations."
     require(fits, "shape", "documents", f"({n_rows},)", documents.shape, remedy)
+    is_number = documents.dtype.kind in "iu"
+    remedy = "Number them: numpy.unique(documents, return_inverse=True)[1]."
+    require(is_number, "documents", "rows", "integers", str(documents.dtype), remedy)
     n_documents = np.unique(documents).size
     # Each row its own document would make every row independent of its neighbours: chance far too low, intervals far
     # too narrow, and no level that a document explains.
@@ -53,6 +57,19 @@ def checked_rows(
     if fit is None:
         fit = split_documents(documents, root_seed, columns["domains"], sources)
     return Rows(documents, np.asarray(fit), n_ctx=n_ctx, **columns)
+
+
+def by_id(value: Mapping[str, Any] | None, what: str) -> Mapping[str, Any]:
+    """An argument that is keyed by ids; empty where it is not given.
+
+    Raises:
+        InputError: no mapping, or an id that is no text.
+    """
+    remedy = "Give a dictionary: {id: matrix}."
+    require(value is None or isinstance(value, Mapping), what, "compare", "a mapping", type(value).__name__, remedy)
+    named = [key for key in value or {} if not isinstance(key, str)]
+    require(not named, f"ids of {what}", "compare", "text", named[:3], remedy)
+    return value or {}
 
 
 def checked_matrices(matrices: Mapping[str, Any], what: str, n_rows: int | None = None) -> dict[str, sparse.csr_matrix]:
@@ -155,7 +172,10 @@ def checked_weights(
         where = f"weights[{name!r}]"
         remedy = "Use the ids of the models and their replicates."
         require(name in acts, "names", "weights", f"among {', '.join(acts)}", name, remedy)
-        decoder, encoder = value if isinstance(value, tuple) else (value, None)
+        pair = value if isinstance(value, tuple) else (value, None)
+        remedy = "Give W_dec, or (W_dec, W_enc.T)."
+        require(len(pair) == 2, where, "compare", "a matrix or a pair of them", f"{len(pair)} of them", remedy)
+        decoder, encoder = pair
         decoder = _finite(as_dense(decoder, where), where)
         encoder = None if encoder is None else _finite(as_dense(encoder, where), where)
         width = raw[name].shape[1] if name in raw else "d_in"

@@ -233,6 +233,32 @@ def test_dense_matrices_of_a_comparison_are_finite(bad):
         compare(acts, documents=DOCUMENTS, logits={"b": np.full((D, 4), bad)})
 
 
+@pytest.mark.parametrize("name", ["documents", "sources", "domains", "tokens", "positions", "next_tokens"])
+def test_masked_rows_are_refused(name):
+    rows = {"documents": DOCUMENTS, name: np.ma.masked_equal(DOCUMENTS, 3)}
+    with pytest.raises(InputError, match=f"{name} of rows must be without masked values; got 12 masked"):
+        compare({"a": csr(), "b": csr(OTHER)}, **rows)
+
+
+@pytest.mark.parametrize("name", ["raw", "replicates", "untrained", "untrained_raw", "weights", "logits"])
+@pytest.mark.parametrize("given", [3, "x", [1], {3: DENSE}])
+def test_what_is_keyed_by_ids_is_a_mapping(name, given):
+    with pytest.raises(InputError, match=f"{name} of compare must be (a mapping|text)"):
+        compare({"a": csr(), "b": csr(OTHER)}, documents=DOCUMENTS, **{name: given})
+
+
+def test_odd_rows_are_refused_in_words():
+    acts = {"a": csr(), "b": csr(OTHER)}
+    labels = np.array(["law", None] * (N // 2), dtype=object)
+    for bad in (labels, DOCUMENTS.astype(float), DOCUMENTS.astype(str)):
+        with pytest.raises(InputError, match="documents of rows must be integers"):
+            compare(acts, documents=bad)
+    with pytest.raises(InputError, match="n_ctx of rows must be a whole number"):
+        compare(acts, documents=DOCUMENTS, n_ctx="x")
+    with pytest.raises(InputError, match="a matrix or a pair of them; got 3"):
+        compare(acts, documents=DOCUMENTS, weights={"a": (DENSE.T, DENSE.T, DENSE.T)})
+
+
 def test_a_row_without_a_domain_is_refused():
     labels = np.array(["law", None] * (N // 2), dtype=object)
     with pytest.raises(InputError, match="a label in each; got None"):

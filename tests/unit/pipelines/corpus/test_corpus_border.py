@@ -234,3 +234,21 @@ def test_labels_by_name_are_another_artifact():
 def test_what_is_in_order_is_not_warned_of(tmp_path):
     (tmp_path / "a.jsonl").write_text(lines(ROWS))
     assert set(read(JsonLines(path=str(tmp_path))).manifest) == {"domains", "packages", "dropped"}
+
+
+def test_a_stream_that_breaks_is_told_by_dataset_and_row(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+
+    class Broken:
+        features = None
+
+        def __iter__(self):
+            yield from ROWS[:12]
+            raise RuntimeError("connection lost\nand a page of traceback")
+
+    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **options: Broken())
+    with pytest.raises(
+        InputError, match=r"content of owner/name, train row 12 must be .*RuntimeError: connection lost\. "
+    ):
+        read(HubDataset(name="owner/name"))
