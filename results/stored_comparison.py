@@ -13,7 +13,7 @@ import numpy as np
 
 from results.older_runs import as_of_now
 from results.remembering import remembered
-from storage.errors import TableMissing
+from storage.errors import ArtifactCorrupt, ArtifactMissing, TableMissing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,11 +149,13 @@ class StoredComparison:
     @property
     @remembered()
     def settings(self) -> Mapping[str, Any]:
-        """What the comparison was made with (tau, alpha, …); before it is there, what the recipe says."""
+        """What the comparison was made with (tau, alpha, …); where that cannot be read, what the recipe says."""
         settings = (self.record.get("recipe") or {}).get("compare")
         said = settings if isinstance(settings, Mapping) else {}
-        key = ((self.record.get("nodes") or {}).get(comparison_node(self.comparison)) or {}).get("key")
-        made = self.run.store.get(key).manifest["params"].get("compare") if key and self.run.store.has(key) else None
+        try:
+            made = self.run.artifact(comparison_node(self.comparison)).manifest["params"].get("compare")
+        except (ArtifactMissing, ArtifactCorrupt):  # its tables say so themselves
+            made = None
         return {**said, **made} if isinstance(made, Mapping) else said
 
     @property
