@@ -270,9 +270,10 @@ def k_of_m_chart(frame: pd.DataFrame) -> Drawing:
     identical = base.mark_rule(color=KIND_COLOURS["ceiling"], size=3).encode(
         y=alt.Y("identical_low:Q", scale=heights), y2="identical_high:Q"
     )
-    floor = base.mark_point(shape="cross", color=KIND_COLOURS["untrained"], filled=True, size=90).encode(
-        y=alt.Y("untrained:Q", scale=heights)
-    )
+    # Beside the middle, where the share and the bounds are.
+    floor = base.mark_point(
+        shape="cross", color=KIND_COLOURS["untrained"], filled=True, opacity=1, size=90, xOffset=-34
+    ).encode(y=alt.Y("untrained:Q", scale=heights))  # fmt: skip
     return (bars + identical + alike + floor + texts).properties(height=HEIGHT)
 
 
