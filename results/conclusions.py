@@ -186,13 +186,17 @@ def _space(spaces: pd.DataFrame | None) -> str:
     best = others[nearest]
     beside = "the floor is not known" if np.isnan(floor) else f"between untrained models {words.number(floor)}"
     where = " beyond domain, document, token and position" if measure == "r_joint" else ""
+    nearer = (
+        f"Of other coordinates {best['n']:,} {words.SPACES[nearest]} gain most "
+        f"({words.number(best['value'])}, as many random directions {words.number(best['haar'])})."
+        if best["above_haar"] > 0 else "No other coordinates agree better than as many random directions."
+    )  # fmt: skip
     text = (
         f"The SAE {'beats' if beats else 'does not beat'} its space:{where} features of two models correlate at r = "
         f"{number['value']}, as many random directions of the same activations at r = {number['haar']} (difference "
-        f"{number['above_haar']}, interval {number['above_haar_low']} to {number['above_haar_high']}; {beside}). "
-        f"Of other coordinates {best['n']:,} {words.SPACES[nearest]} gain most "
-        f"({words.number(best['value'])}, as many random directions {words.number(best['haar'])})."
+        f"{number['above_haar']}, interval {number['above_haar_low']} to {number['above_haar_high']}; {beside})."
     )
+    text = f"{text} {nearer}"
     if measure == "r_held_out" or np.isnan(raw_floor):
         return text
     difference = f"As it is, the difference of r is {words.number(raw['above_haar'])}"

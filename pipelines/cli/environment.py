@@ -13,7 +13,8 @@ def environment() -> dict[str, Any]:
     return {
         "universality": found["universality"],
         "python": found["python"],
-        "platform": platform.platform(),
+        # Not platform.platform(): it starts a process to ask for the processor.
+        "platform": "-".join((platform.system(), platform.release(), platform.machine())),
         "cpu": _cpu_model(),
         "cores": cores(),
         "memory": total_memory(),
@@ -29,4 +30,4 @@ def _cpu_model() -> str:
             model_name = re.search(r"^model name\s*:\s*(.+)$", file.read(), flags=re.MULTILINE)
     except OSError:
         model_name = None
-    return model_name[1] if model_name else platform.processor()
+    return model_name[1] if model_name else platform.machine()

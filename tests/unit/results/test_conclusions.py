@@ -142,6 +142,8 @@ def test_what_was_not_measured_of_the_space_is_said_or_left_out() -> None:
     spaces = _spaces((0.2, 0.1, 0.3), (0.06, 0.02), *BOTH)
     assert _of_space(spaces.iloc[:0]) == ""
     assert _of_space(spaces.assign(haar=float("nan"))) == ""
+    others = spaces.assign(above_haar=spaces["above_haar"].where(spaces["space"] == "features", -0.1))
+    assert "No other coordinates agree better than as many random directions." in _of_space(others)
 
 
 @pytest.mark.parametrize("lacking", ["agreement", "indices", "features"])
