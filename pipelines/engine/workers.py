@@ -244,4 +244,6 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _silence() -> None:
     """Dask's own log speaks of every worker that ends; what matters comes back as an outcome."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Some of its loggers have a level of their own, which that of their parent does not touch.
+    for name in [name for name in logging.root.manager.loggerDict if name.partition(".")[0] == "distributed"]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
