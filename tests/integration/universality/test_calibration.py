@@ -119,7 +119,9 @@ def test_a_sure_class_is_that_of_other_text_too_and_an_unsure_one_often_is_not()
     ]  # fmt: skip
     one, other = tables[0].align(tables[1], join="inner", axis=0)
     same = one["class"] == other["class"]
-    assert same[one["class_probability"] >= 0.9].mean() > 0.85
+    # Without drawing sources within the halves .95 and .91: halves of one text differ by less than two texts do.
+    assert same[one["class_probability"] == 1].mean() > 0.98
+    assert same[one["class_probability"] >= 0.9].mean() > 0.94
     assert same[one["class_probability"] < 0.7].mean() < 0.6
     assert (one["class_probability"] < 0.7).sum() > 50
 
