@@ -50,13 +50,8 @@ def damaged(draw):
         *parents, last = draw(st.sampled_from(PLACES))
         node = settings
         for key in parents:
-            node = (
-                node[key]
-                if (isinstance(node, dict) and key in node) or (isinstance(node, list) and key < len(node))
-                else {}
-            )
-            if not isinstance(node, (dict, list)):
-                node = {}
+            inside = key in node if isinstance(node, dict) else isinstance(key, int) and key < len(node)
+            node = node[key] if inside and isinstance(node[key], (dict, list)) else {}
         if isinstance(node, dict):
             node[last] = draw(ANYTHING)
     if draw(st.booleans()):
