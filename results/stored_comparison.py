@@ -314,7 +314,7 @@ class StoredComparison:
 
     def has_weights(self) -> bool:
         """Whether the weights of every compared model lie in the store; public models are only named there."""
-        return not any(self._transformer(dictionary).has("pretrained") for dictionary in self.models())
+        return not any(self.transformer_artifact(dictionary).has("pretrained") for dictionary in self.models())
 
     def dictionary(self, model: str) -> SparseAutoencoder:
         """The dictionary of a model; imports torch."""
@@ -327,10 +327,11 @@ class StoredComparison:
         """The transformer that a dictionary reads, as a torch module, if the store has its weights; imports torch."""
         from universality.transformers.native import restored
 
-        stored = self._transformer(dictionary)
+        stored = self.transformer_artifact(dictionary)
         return restored(stored.json("config"), stored.tensors("weights"))
 
-    def _transformer(self, dictionary: str) -> Artifact:
+    def transformer_artifact(self, dictionary: str) -> Artifact:
+        """The artifact of the transformer that a dictionary reads: its weights, or the name of a public model."""
         # A model with several dictionaries has another id than each of them.
         key = self._latents(dictionary).manifest["inputs"].get("transformer")
         return self.run.artifact(transformer_node(dictionary)) if key is None else self.run.store.get(key)

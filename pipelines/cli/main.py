@@ -18,6 +18,7 @@ from pipelines.cli.outputs import dash, report
 from pipelines.cli.planning import plan
 from pipelines.cli.runs import ls, recipes, schema, show
 from pipelines.cli.status import status
+from pipelines.cli.steer import steer
 from pipelines.cli.streams import settle_streams
 from pipelines.cli.terminal import in_sentences
 
@@ -51,7 +52,8 @@ def options(
 
 
 for _command in (
-    run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, calibrate
+    run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, calibrate,
+    steer,
 ):  # fmt: skip
     app.command()(in_sentences(_command))
 

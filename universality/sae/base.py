@@ -161,6 +161,14 @@ class SparseAutoencoder:
         parts = [self._reconstruct_block(block) for block in self._blocks(x)]
         return _like(x, torch.cat(parts) if parts else self.b_dec.new_zeros((0, len(self.b_dec))))
 
+    def row_scale(self, x: torch.Tensor) -> torch.Tensor:
+        """By how much each row's latents are larger in x than in the decoder's space: (n, 1); 1 without normalisation.
+
+        A latent adds ``acts * row_scale(x) * W_dec[latent]`` to the reconstruction.
+        """
+        rows = self._rows(x)
+        return (rows.new_ones((len(rows), 1)) * self._normalise(rows)[2]).to(x)
+
     def to_tensors(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Config (JSON values) and weights, for storage; inverse of :meth:`from_tensors`."""
         config = {

@@ -67,6 +67,15 @@ def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
             raise refusal(*where, "one of its hook points", "an unknown name", remedy)
 
 
+def check_editable(model: TransformerBridge, hook_point: str) -> None:
+    """Refuse a hook point that ``model`` does not have, or whose edit would not be what it looks like."""
+    check_hook_points(model, [hook_point])
+    if hook_point.endswith("hook_resid_mid"):
+        # TransformerLens edits what the MLP reads there, not the stream itself.
+        remedy = "Take hook_attn_out or hook_resid_post."
+        raise refusal("hook_point", hook_point, "one whose edit reaches the stream", "not", remedy)
+
+
 def hook_dimension(model: TransformerBridge, hook_point: str) -> int:
     """Width ``d_in`` of the activations at a hook point, found by running two tokens."""
     check_hook_points(model, [hook_point])
@@ -97,13 +106,14 @@ def _capture(model: TransformerBridge, tokens: torch.Tensor, names: list[str]) -
 
         return hook
 
-    with torch.no_grad(), _hooks(model, [(name, keep(name)) for name in names]):
+    with torch.no_grad(), hooked(model, [(name, keep(name)) for name in names]):
         model.forward(tokens, return_type=None)
     return captured
 
 
 @contextmanager
-def _hooks(model: TransformerBridge, hooks: list[tuple[str, Callable]]) -> Iterator[None]:
+def hooked(model: TransformerBridge, hooks: list[tuple[str, Callable]]) -> Iterator[None]:
+    """The model with hooks, in their order; a hook that is switched off is refused."""
     with ExitStack() as stack:
         try:
             stack.enter_context(model.hooks(fwd_hooks=hooks))
@@ -225,11 +235,7 @@ def spliced_losses(
 
     Source: the splicing of Bricken et al. 2023 and Gao et al. 2024.
     """
-    check_hook_points(model, [hook_point])
-    if hook_point.endswith("hook_resid_mid"):
-        # TransformerLens edits what the MLP reads there, not the stream itself.
-        remedy = "Take hook_attn_out or hook_resid_post."
-        raise refusal("hook_point", hook_point, "one whose edit reaches the stream", "not", remedy)
+    check_editable(model, hook_point)
     if len(contexts) == 0:
         raise refusal("number", "contexts", "at least 1", 0, "Pass some evaluation contexts.")
     device = next(iter(model.parameters())).device
@@ -244,7 +250,7 @@ def spliced_losses(
         clean = None
         for i, change in enumerate((None, reconstruct, torch.zeros_like)):
             hooks = [] if change is None else [(hook_point, splice(change, rows))]
-            with torch.no_grad(), _hooks(model, hooks):
+            with torch.no_grad(), hooked(model, hooks):
                 logits = model.forward(tokens, return_type="logits")[:, :-1].flatten(0, 1)
                 predicted = functional.log_softmax(logits.float(), dim=-1)
                 totals[i] += float(functional.nll_loss(predicted, tokens[:, 1:].flatten())) * len(tokens)

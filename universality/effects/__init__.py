@@ -1,0 +1,36 @@
+"""What features do: a model with one of its features turned up, at any hook point that can be edited.
+
+Names are looked up when they are asked for: the judge of domains needs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from universality.effects.continuations import Continuations, continue_prompt
+    from universality.effects.domain_judge import DomainJudge, fit_judge
+    from universality.effects.push import Push, latent_push, push_along, random_push
+    from universality.effects.steering import SteeringEffect, steer
+
+_HOMES = {
+    "Continuations": "continuations",
+    "DomainJudge": "domain_judge",
+    "Push": "push",
+    "SteeringEffect": "steering",
+    "continue_prompt": "continuations",
+    "fit_judge": "domain_judge",
+    "latent_push": "push",
+    "push_along": "push",
+    "random_push": "push",
+    "steer": "steering",
+}
+__all__ = [
+    "Continuations", "DomainJudge", "Push", "SteeringEffect", "continue_prompt", "fit_judge", "latent_push",
+    "push_along", "random_push", "steer",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
