@@ -18,6 +18,7 @@ SCREENS: dict[str, Screen] = {
     "specific": Screen("Model-specific", "join_left"),
     "feature": Screen("Feature", "neurology"),
     "lens": Screen("Text lens", "search_insights"),
+    "steer": Screen("Steer", "swap_driving_apps_wheel"),
     "map": Screen("Map", "scatter_plot"),
     "graph": Screen("Graph", "graph_3"),
     "sweeps": Screen("Sweeps", "tune"),

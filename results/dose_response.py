@@ -74,7 +74,7 @@ def dose_response(
         read = np.concatenate([clean.read, clean.tokens], axis=1)[:, : steering.stored.text.n_ctx]
         for arm in _arms(steering, member, domain):
             for strength in multiples:
-                said = continue_prompt(transformer, prompts, arm.push, strength, **options)
+                said = clean if strength == 0 else continue_prompt(transformer, prompts, arm.push, strength, **options)
                 written = judged(steering, said.tokens, domain)
                 assert written.in_domain is not None
                 of_prompt = written.in_domain.mean(axis=1).reshape(len(prompts), -1).mean(axis=1)

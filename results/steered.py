@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from results import words
 from results.steering import Member, Sampling, Steering, strengths_text
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Tokens whose logits rise and fall most that are told.
 TOP_TOKENS = 10
+#: Norm of the residual stream over the usual one above which a model counts as broken, and share of the usual number of
+#: distinct tokens below which it does.
+BROKEN_NORM, BROKEN_DISTINCT = 2.0, 0.5
 
 
 @dataclass(frozen=True)
@@ -92,18 +96,31 @@ def steer_prompt(
     from universality.effects import continue_prompt, random_push, steer
 
     sampling = sampling or Sampling()
-    transformer, push = steering.model(member.model)[0], steering.push(member)
-    ids, options = steering.encode(prompt), steering.options(member.model, sampling)
-    pushes = (None, push, random_push(push, sampling.seed))
-    without, steered, random = (continue_prompt(transformer, ids, one, strength, **options) for one in pushes)
-    read = np.concatenate([without.read, without.tokens], axis=1)[:, : steering.stored.text.n_ctx]
-    effect = steer(transformer, push, read, strength)
+    ids = steering.encode(prompt)
+    with steering.lock:
+        transformer, push = steering.model(member.model)[0], steering.push(member)
+        options = steering.options(member.model, sampling)
+        pushes = (None, push, random_push(push, sampling.seed))
+        without, steered, random = (continue_prompt(transformer, ids, one, strength, **options) for one in pushes)
+        read = np.concatenate([without.read, without.tokens], axis=1)[:, : steering.stored.text.n_ctx]
+        effect = steer(transformer, push, read, strength)
     up, down = effect.top_tokens(TOP_TOKENS)
     texts = [judged(steering, part.tokens, domain) for part in (without, steered, random)]
     return Steered(
         member, float(strength), abs(strength) * push.norm, texts[0], texts[1], texts[2], effect, up.tolist(),
         down.tolist(), without.n_dropped,
     )  # fmt: skip
+
+
+def doubt(side: Steered) -> str:
+    """That a model is rather broken than steered, in words; empty where nothing says so."""
+    if side.effect.norm_ratio > BROKEN_NORM:
+        return (
+            f"The residual stream is {side.effect.norm_ratio:.1f} times as long as usual: rather broken than steered."
+        )
+    if side.steered.distinct < BROKEN_DISTINCT * side.without.distinct:
+        return "It writes few tokens again and again: rather broken than steered."
+    return ""
 
 
 def judged(steering: Steering, tokens: np.ndarray, domain: str | None) -> Written:
@@ -121,6 +138,27 @@ def judged(steering: Steering, tokens: np.ndarray, domain: str | None) -> Writte
     own_script = None if script is None else script_share([steering.spelled(row) for row in tokens], script)
     distinct = float(np.mean([len(np.unique(row)) / len(row) for row in tokens]))
     return Written(tokens, inside, share, own_script, distinct)
+
+
+def judge_values(steering: Steering, domain: str | None) -> dict[str, Any] | None:
+    """The domain, and how often its judge is right on held-out text; None without labels."""
+    if domain is None or steering.judge is None:
+        return None
+    code = steering.judge.code(domain)
+    hit, false_alarm = (finite(float(values[code])) for values in (steering.judge.hit, steering.judge.false_alarm))
+    return {"name": domain, "hit": hit, "false_alarm": false_alarm}
+
+
+def trust(steering: Steering, domain: str | None) -> str:
+    """How far shares of a domain can be trusted, in a sentence."""
+    said = judge_values(steering, domain)
+    if said is None:
+        return "The corpus has no labels of domains: no shares are told."
+    right, wrong = words.rate(said["hit"]), words.rate(said["false_alarm"]) if said["false_alarm"] else "none"
+    return (
+        f"Tokens of {domain} are told by a naive Bayes classifier of the run's fit rows: of held-out text it finds "
+        f"{right} of {domain}, and takes {wrong} of the rest for it."
+    )
 
 
 def document(steering: Steering, side: Steered) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The models, and torch with them, are loaded when somebody first steers them, nev
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,10 +63,12 @@ class Steering:
     Attributes:
         stored: the comparison.
         open_model: a model's id to its transformer; default those whose weights lie in the store.
+        lock: held while a model is run: what is added to one visitor's pass must not reach another's.
     """
 
     def __init__(self, stored: StoredComparison, open_model: Callable[[str], Any] | None = None) -> None:
         self.stored, self.open_model = stored, open_model or stored.transformer
+        self.lock = threading.RLock()
         self._models: dict[str, tuple[Any, Any, str]] = {}
 
     def model(self, name: str) -> tuple[Any, Any, str]:

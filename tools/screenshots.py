@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 1440, 900
 #: What the picture of the text lens reads.
 LENS_TEXT = "In the beginning God created the heaven and the earth.\nfor i in range(10): print(i)"
+#: What the picture of steering continues.
+STEERED_TEXT = "The question is"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -100,6 +102,7 @@ def screens(run: Run) -> dict[str, str]:
         "pairs": {"pair": pair},
         "specific": {"feature": telling_feature(run)},
         "lens": {"text": LENS_TEXT, "token": "4"},
+        "steer": {"subject": steered_cluster(run), "prompt": STEERED_TEXT, "go": "1", "samples": "3"},
         "map": {"feature": side_a(pair)},
         "graph": {},
         "runs": {},
@@ -164,6 +167,14 @@ def telling_feature(run: Run) -> str:
 def telling_cluster(run: Run) -> str:
     """The most cohesive cluster of the finest level, rather one that lacks a model: it shows both sides."""
     row = _best(run, "clusters", "class = 'shared' and level = 'context'", "cohesion") or _best(
+        run, "clusters", "n_models > 1", "cohesion"
+    )
+    return str(row["cluster"]) if row else ""
+
+
+def steered_cluster(run: Run) -> str:
+    """The most cohesive cluster of all models that stands for a domain: what it writes is told at a glance."""
+    row = _best(run, "clusters", "n_models > 1 and level = 'domain'", "n_models desc, cohesion") or _best(
         run, "clusters", "n_models > 1", "cohesion"
     )
     return str(row["cluster"]) if row else ""

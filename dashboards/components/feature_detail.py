@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.components.badges import badge_of, feature_badges
 from dashboards.components.columns import bar, number, text
 from dashboards.components.contexts import DrawnFeature, drawn_feature, show_contexts_panel
-from dashboards.components.links import cluster_link, feature_link, pair_link
+from dashboards.components.links import cluster_link, feature_link, pair_link, steer_link
 from dashboards.components.markup import Fact, facts, heading, legend, remark
 from dashboards.components.pair_charts import common_limits, shares_of_maximum
 from dashboards.components.panels import abreast, explain_older, nothing, panel
@@ -41,6 +41,7 @@ def show_feature(view: View, row: pd.Series) -> None:
     if pd.notna(row["cluster"]):
         cluster_link(view, int(row["cluster"]))
     if status != "dead":
+        steer_link(view, feature_id(model, latent))
         with panel(border=False):
             feature = drawn_feature(view, model, latent, colour)
             show_contexts_panel(view, [feature], key="latent")

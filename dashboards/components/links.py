@@ -52,6 +52,11 @@ def cluster_link(view: View, cluster: int) -> None:
     screen_link("clusters", f"Cluster {cluster}", **here(view, cluster=str(cluster)))
 
 
+def steer_link(view: View, subject: str) -> None:
+    """A link to the page that turns a cluster (its number) or a feature ("m0:12") up."""
+    screen_link("steer", "Turn it up", **here(view, subject=subject))
+
+
 def page_address(screen: str, view: View, **params: object) -> str:
     """A link from one screen to another, for tables: relative, so that it works wherever the window is mounted."""
     return f"{screen}?{urlencode({**here(view), **params}, safe=':')}"

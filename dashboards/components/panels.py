@@ -85,6 +85,12 @@ def explain_unreachable(url: str, error: Exception) -> None:
     st.code(f"{url}\n{type(error).__name__}: {error}", language=None, wrap_lines=True)
 
 
+def explain_refusal(error: Exception) -> None:
+    """Say why what was asked for cannot be done; the words may quote what was typed."""
+    st.warning("This cannot be done as it is asked for:", icon=":material/block:")
+    st.code(str(error), language=None, wrap_lines=True)
+
+
 def nothing(sentence: str, remedy: str = "") -> None:
     """An empty state in our own words."""
     st.info(f"{sentence} {remedy}".strip(), icon=":material/inbox:")

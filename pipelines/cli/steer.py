@@ -107,43 +107,23 @@ def _opener(stored: StoredComparison) -> Any:
 def _document(
     steering: Steering, subject: str, prompt: str, domain: str | None, sampling: Any, sides: list[Steered]
 ) -> dict[str, Any]:
-    from results.steered import document
+    from results.steered import document, judge_values
 
     stored = steering.stored
     return {
         "run": stored.name, "comparison": stored.comparison, "subject": subject, "prompt": prompt,
-        "domain": _judge_values(steering, domain), "tokens": sampling.tokens, "samples": sampling.samples,
+        "domain": judge_values(steering, domain), "tokens": sampling.tokens, "samples": sampling.samples,
         "temperature": sampling.temperature, "seed": sampling.seed,
         "models": [document(steering, side) for side in sides],
     }  # fmt: skip
 
 
-def _judge_values(steering: Steering, domain: str | None) -> dict[str, Any] | None:
-    """The domain, and how often its judge is right on held-out text; None without labels."""
-    from results.steered import finite
-
-    if domain is None or steering.judge is None:
-        return None
-    code = steering.judge.code(domain)
-    hit, false_alarm = (finite(float(values[code])) for values in (steering.judge.hit, steering.judge.false_alarm))
-    return {"name": domain, "hit": hit, "false_alarm": false_alarm}
-
-
-def judge_sentence(steering: Steering, domain: str | None) -> str:
-    """How far the shares can be trusted."""
-    said = _judge_values(steering, domain)
-    if said is None:
-        return "The corpus has no labels of domains: no shares are told."
-    return (
-        f"Tokens of {domain} are told by a naive Bayes classifier of the run's fit rows; on held-out text it finds "
-        f"{words.rate(said['hit'])} of them, and takes {words.rate(said['false_alarm'])} of all others for them."
-    )
-
-
 def print_sides(out: Console, steering: Steering, domain: str | None, sides: list[Steered]) -> None:
     """Print the continuations of every model below what is said of them."""
+    from results.steered import doubt, trust
+
     text = steering.stored.text
-    out.print(judge_sentence(steering, domain), markup=False)
+    out.print(trust(steering, domain), markup=False)
     for side in sides:
         effect = side.effect
         out.print(f"\n{side.member.id}, strength {side.strength:g} (adds a norm of {side.norm:.3g})", style="bold")
@@ -158,6 +138,8 @@ def print_sides(out: Console, steering: Steering, domain: str | None, sides: lis
             f"loss {effect.ce_clean:.2f} -> {effect.ce_steered:.2f}",
             markup=False,
         )
+        if said := doubt(side):
+            out.print(f"  {said}", markup=False)
         for name, ids in (("up", side.up), ("down", side.down)):
             out.print(f"  {name}: {' '.join(text.token(i) for i in ids)}", markup=False)
         for name, part in (("without", side.without), ("steered", side.steered)):
@@ -170,18 +152,25 @@ def _print_texts(out: Console, steering: Steering, name: str, part: Written) -> 
 
 
 def _doses(steering: Steering, members: list[Member], domain: str | None, sampling: Any, as_json: bool) -> None:
+    import pandas as pd
+
     from results.dose_response import dose_response
+    from results.steered import judge_values, trust
 
     remedy = "Give --domain, and a corpus with labels."
     where = f"run {steering.stored.name!r}"
     require(domain is not None, "domain", where, "the one whose share is measured", "none", remedy)
     assert domain is not None
-    frame = dose_response(steering, members, domain, sampling=sampling)
+    parts = []
+    for number, member in enumerate(members, 1):
+        parts.append(dose_response(steering, [member], domain, sampling=sampling))
+        say(f"[{number}/{len(members)}] {member.id}")
+    frame = pd.concat(parts, ignore_index=True)
     if as_json:
         rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        print_json({"run": steering.stored.name, "domain": _judge_values(steering, domain), "rows": rows})
+        print_json({"run": steering.stored.name, "domain": judge_values(steering, domain), "rows": rows})
         return
-    say(judge_sentence(steering, domain))
+    say(trust(steering, domain))
     print_doses(console(), frame, domain)
 
 

@@ -71,7 +71,7 @@ def test_a_latent_is_steered_in_its_model_alone_and_is_told_in_words(store, stor
     assert "m0:" not in done.stdout
     assert "norm of the residual stream x" in done.stdout
     assert done.stdout.count("without 1:") == done.stdout.count("steered 2:") == 1
-    assert "on held-out text it finds" in done.stdout
+    assert "of held-out text it finds" in done.stdout
 
 
 def test_the_command_of_a_screen_writes_the_same(store, stored, cluster):
