@@ -41,6 +41,10 @@ def steer(
     doses: Annotated[
         bool, typer.Option("--doses", help="Instead of a prompt: shares over strengths 0 to 8, beside controls.")
     ] = False,
+    transfer: Annotated[
+        bool,
+        typer.Option("--transfer", help="Instead of a prompt: each model by the other models' directions, mapped."),
+    ] = False,
     domain: Annotated[
         MaybeText, typer.Option("--domain", help="Whose share is told; default the feature's.", show_default=False)
     ] = None,
@@ -62,8 +66,8 @@ def steer(
     from results.steering import MAX_CHARACTERS, Sampling, Steering, domain_of, members_of, strengths_of
     from results.stored_comparison import StoredComparison, comparisons_of
 
-    legal, remedy = "either text to continue or, with --doses, none", "Give --prompt TEXT, or --doses."
-    require((prompt is None) == doses, "--prompt", "steer", legal, repr(prompt), remedy)
+    legal, remedy = "text to continue, unless --doses or --transfer is given", "Give one of --prompt TEXT and these."
+    require((prompt is not None) + doses + transfer == 1, "--prompt", "steer", legal, repr(prompt), remedy)
     run = open_named(run_name, store)
     ids = comparisons_of(run.observed)
     remedy = "Check its id."
@@ -76,6 +80,9 @@ def steer(
     if domain is not None and steering.judge is not None:
         steering.judge.code(domain)  # refused before any model is opened
     sampling = Sampling(tokens, samples, temperature, seed)
+    if transfer:
+        _transfer(steering, members, as_json)
+        return
     if doses:
         _doses(steering, members, domain, sampling, as_json)
         return
@@ -167,11 +174,52 @@ def _doses(steering: Steering, members: list[Member], domain: str | None, sampli
         say(f"[{number}/{len(members)}] {member.id}")
     frame = pd.concat(parts, ignore_index=True)
     if as_json:
-        rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
-        print_json({"run": steering.stored.name, "domain": judge_values(steering, domain), "rows": rows})
+        print_json({"run": steering.stored.name, "domain": judge_values(steering, domain), "rows": _records(frame)})
         return
     say(trust(steering, domain))
     print_doses(console(), frame, domain)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as JSON has them: what is missing is null."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # pyright: ignore[reportReturnType]
+
+
+def _transfer(steering: Steering, members: list[Member], as_json: bool) -> None:
+    import pandas as pd
+
+    from results.transfer import transfer_tables
+
+    parts = []
+    for part in transfer_tables(steering, members):
+        say("{other_model}:{other_latent} in {model}:{latent}".format(**part.iloc[0]))
+        parts.append(part)
+    frame = pd.concat(parts, ignore_index=True)
+    if as_json:
+        print_json({"run": steering.stored.name, "rows": _records(frame)})
+    else:
+        print_transfer(console(), frame)
+
+
+def print_transfer(out: Console, frame: pd.DataFrame) -> None:
+    """Cosines and ratios of every ordered pair: a row for each direction, random ones together as their mean."""
+    from universality.effects.transfer import N_TARGET
+
+    betas = sorted(frame["beta"].unique())
+    table = plain_table("into", "from", ">R²", "direction", *(f">T x {beta:g}" for beta in betas),
+                        *(f">ratio x {beta:g}" for beta in betas))  # fmt: skip
+    kind = frame["arm"].str.partition(" ")[0]
+    shown = frame[kind != "own"].assign(kind=kind)
+    keys = ["model", "latent", "other_model", "other_latent", "r2", "kind"]
+    for key, rows in shown.groupby(keys, sort=False):
+        model, latent, other_model, other_latent, r2, name = key  # pyright: ignore[reportGeneralTypeIssues]
+        mean = rows.groupby("beta")[["cosine", "ratio"]].mean()
+        numbers = [words.number(value) for column in ("cosine", "ratio") for value in mean[column]]
+        ids = f"{model}:{latent}", f"{other_model}:{other_latent}", words.number(r2)
+        table.add_row(*ids, str(name).replace("_", " "), *numbers)
+    said = f"T: cosine of the mean logit shifts with the own direction's. Ratio: rise of log P of its {N_TARGET} tokens"
+    out.print(f"{said} over the own direction's, at equal KL", style="bold")
+    out.print(table)
 
 
 def print_doses(out: Console, frame: pd.DataFrame, domain: str) -> None:

@@ -1,4 +1,4 @@
-"""Map, graph and text lens in a real browser: a click names a feature, an address restores it, text stays text."""
+"""Map, graph, text lens and steering in a real browser: an address restores what was chosen, text stays text."""
 
 from __future__ import annotations
 
@@ -157,4 +157,35 @@ def test_a_text_that_is_too_long_for_the_box_is_a_page_all_the_same(watched):
     assert "are left out" in watched.page.inner_text("body")
     watched.open(f"lens?text={'a' * 2_500}")
     assert watched.page.locator("[data-testid=stException]").count() == 0
+    watched.assert_clean()
+
+
+def test_the_button_steers_and_a_link_restores_it(watched, store):
+    features = open_run(None, store).table("features")
+    cluster = str(int(features.loc[features["n_models"] == 2, "cluster"].iloc[0]))
+    page = watched.page
+    watched.open(f"steer?subject={cluster}&tokens=10&samples=2")
+    page.get_by_role("textbox", name="Prompt").fill(TYPED)
+    page.keyboard.press("Control+Enter")
+    settle(page)
+    assert page.locator(".uv-narrow").count() == 0
+    page.get_by_role("button", name="Steer", exact=True).click()
+    page.wait_for_selector(".uv-narrow", timeout=60_000)
+    settle(page)
+    before = page.locator(".uv-narrow").all_inner_texts()
+    assert len(before) == 4  # two models, with and without
+    page.get_by_role("spinbutton", name="Strength in m1").fill("8")
+    page.keyboard.press("Enter")
+    settle(page)
+    after = page.locator(".uv-narrow").all_inner_texts()
+    assert (after[:2], after[3]) == (before[:2], before[3])
+    assert "--strength=m0=2,m1=8" in page.locator("[data-testid=stCode]").last.inner_text()
+    page.get_by_role("button", name="Link").click()
+    link = page.locator("[data-testid=stPopoverBody] code").inner_text()
+    assert parse_qs(urlsplit(link).query)["prompt"] == [TYPED]
+    watched.assert_clean()
+    page.goto(link)
+    page.wait_for_selector(".uv-narrow", timeout=60_000)
+    settle(page)
+    assert page.locator(".uv-narrow").all_inner_texts() == after
     watched.assert_clean()

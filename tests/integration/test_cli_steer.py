@@ -15,6 +15,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from results.steered import command, document, steer_prompt
 from results.steering import Sampling, Steering, domain_of, members_of, strengths_of
 from results.stored_comparison import StoredComparison
+from results.transfer import exchanged
 from storage import open_run
 
 SMALL = {"n_models": 2, "n_latents": 40, "n_documents": 60, "n_ctx": 32, "n_untrained": 0, "replicates": False}
@@ -102,6 +103,32 @@ def test_doses_go_beside_random_directions_and_another_latent(store, cluster):
     assert "random, norm" in table
 
 
+def test_transfer_goes_both_ways_beside_exchanged_and_random_directions(store, stored, cluster):
+    done = steer(store, cluster, "--transfer", "--json")
+    assert done.exit_code == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert {(row["model"], row["other_model"]) for row in rows} == {("m0", "m1"), ("m1", "m0")}
+    arms = {row["arm"] for row in rows}
+    assert arms >= {"own", "partner", "random 0", "random 2"}
+    assert {row["beta"] for row in rows} == {1, 2, 4}
+    for row in rows:
+        assert -1 <= row["cosine"] <= 1
+        assert row["r2"] <= 1
+        if row["arm"] == "own":
+            assert (row["cosine"], row["ratio"], row["matched_kl"]) == (1, 1, row["kl"])
+    # The exchanged latent is matched with the model too, of the same domain, and not the partner itself.
+    features = stored.table("features").set_index(["model", "latent"])
+    a, b = members_of(stored, cluster)
+    other = exchanged(Steering(stored), a, b)
+    assert ("hard_exchange" in arms) or other is None
+    if other is not None:
+        assert other != b
+        assert features.loc[(b.model, other.latent), "top_domain"] == features.loc[(b.model, b.latent), "top_domain"]
+    table = steer(store, cluster, "--transfer").stdout
+    assert "T: cosine of the mean logit shifts" in table
+    assert "partner" in table
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -110,8 +137,10 @@ def test_doses_go_beside_random_directions_and_another_latent(store, cluster):
         (["m7:1", *ASKED], "model of run 'synthetic' must be one of m0, m1"),
         (["m0:4000", *ASKED], "latent of model m0 must be below 40"),
         (["m0:1", "--prompt", ""], "prompt of steering must be of at least one token"),
-        (["m0:1"], "Give --prompt TEXT, or --doses"),
-        (["m0:1", "--doses", "--prompt", "x"], "Give --prompt TEXT, or --doses"),
+        (["m0:1"], "Give one of --prompt TEXT and these"),
+        (["m0:1", "--doses", "--prompt", "x"], "Give one of --prompt TEXT and these"),
+        (["m0:1", "--doses", "--transfer"], "Give one of --prompt TEXT and these"),
+        (["m0:1", "--transfer"], "features of steering transfer must be at least 2"),
         (["m0:1", "--prompt", "x" * 501], "501 characters"),
         (["m0:1", *ASKED, "--strength", "much"], "numbers from -100 to 100"),
         (["m0:1", *ASKED, "--strength", "nan"], "numbers from -100 to 100"),

@@ -11,22 +11,27 @@ if TYPE_CHECKING:
     from universality.effects.domain_judge import DomainJudge, fit_judge
     from universality.effects.push import Push, latent_push, push_along, random_push
     from universality.effects.steering import SteeringEffect, steer
+    from universality.effects.transfer import RidgeMap, Transferred, measure_transfer, ridge_map
 
 _HOMES = {
     "Continuations": "continuations",
     "DomainJudge": "domain_judge",
     "Push": "push",
+    "RidgeMap": "transfer",
     "SteeringEffect": "steering",
+    "Transferred": "transfer",
     "continue_prompt": "continuations",
     "fit_judge": "domain_judge",
     "latent_push": "push",
+    "measure_transfer": "transfer",
     "push_along": "push",
     "random_push": "push",
+    "ridge_map": "transfer",
     "steer": "steering",
 }
 __all__ = [
-    "Continuations", "DomainJudge", "Push", "SteeringEffect", "continue_prompt", "fit_judge", "latent_push",
-    "push_along", "random_push", "steer",
+    "Continuations", "DomainJudge", "Push", "RidgeMap", "SteeringEffect", "Transferred", "continue_prompt", "fit_judge",
+    "latent_push", "measure_transfer", "push_along", "random_push", "ridge_map", "steer",
 ]  # fmt: skip
 
 
