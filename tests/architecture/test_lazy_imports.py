@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy():
     assert not imported_by("-m", "pipelines.cli.main", "--help") & (HEAVY | {"pydantic", "rich", "storage"})
 
 
-@pytest.mark.parametrize("command", ["run", "compare", "status"])
+@pytest.mark.parametrize("command", ["run", "compare", "status", "steer"])
 def test_help_of_a_command_imports_nothing_heavy(command):
     assert not imported_by("-m", "pipelines.cli.main", command, "--help") & HEAVY
 
