@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ from universality.errors import InputError, UniversalityError, refusal
 if TYPE_CHECKING:
     from transformer_lens.model_bridge import TransformerBridge
 
+#: A file name and nothing else, on every system.
+_PLAIN_NAME = re.compile(r"(?!\.{1,2}$)[^/\\:\x00-\x1f]+")
 #: Where weights may lie, the first that exists counts (the order in which transformers looks).
 WEIGHT_FILES = (
     "model.safetensors",
@@ -122,7 +125,7 @@ def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, A
         config = json.loads(file.read_text("utf-8-sig"))
         if not isinstance(config, dict):
             raise ValueError(f"{file} holds {type(config).__name__}, no object")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreachable(name_or_folder, revision, error) from error
     return config
 
@@ -207,11 +210,14 @@ def _weight_files(source: str, revision: str | None) -> list[Path]:
 
 def _shards(index: Path) -> list[str]:
     """Files that an index names: of its own folder, nothing else."""
-    content = json.loads(index.read_text("utf-8-sig"))
+    remedy = "Download it again."
+    try:
+        content = json.loads(index.read_text("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise refusal("content", str(index), "JSON", str(error), remedy) from error
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
     names: list[Any] = list(weight_map.values()) if isinstance(weight_map, dict) and weight_map else [None]
-    if not all(isinstance(name, str) and name and name == Path(name).name for name in names):
-        remedy = "Download it again."
+    if not all(isinstance(name, str) and _PLAIN_NAME.fullmatch(name) for name in names):
         raise refusal("weight_map", str(index), "a file of the same folder for each weight", repr(weight_map), remedy)
     return sorted(set(names))
 

@@ -7,9 +7,10 @@ import math
 from itertools import product
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from universality.config import Frozen
+from universality.errors import InputError
 from universality.sae.sae_config import SAETrainingConfig
 
 #: Words of a point that has no settings of its own.
@@ -73,10 +74,7 @@ class SweepConfig(Frozen):
                 own = {**point, **dict(zip(self.vary, values, strict=True))}
                 name = ", ".join(f"{key} {value}" for key, value in own.items()) or BASE
                 try:
-                    configs.append((name, SAETrainingConfig.model_validate({**self.sae, **own})))
-                except ValidationError as error:
-                    first = error.errors()[0]
-                    where = ".".join(str(part) for part in first["loc"])
-                    said = f"{where}: {first['msg']}" if where else first["msg"]
-                    raise ValueError(f"sweep {self.id!r}, point {name!r}: {said}") from None
+                    configs.append((name, SAETrainingConfig(**{**self.sae, **own})))
+                except InputError as error:
+                    raise ValueError(f"sweep {self.id!r}, point {name!r}: {error}") from None
         return configs

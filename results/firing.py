@@ -10,11 +10,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from universality.errors import InputError
+
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
 #: Cells per side of the joint histogram, the cell of exact zeros not counted.
 N_BINS = 24
+
+
+class LatentMissing(InputError, LookupError):
+    """A dictionary has no latent of that number."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +60,12 @@ def firing(acts: sp.csc_array | sp.csc_matrix, latent: int) -> Firing:
     """The column of one latent, read from memory-mapped activations without touching the others.
 
     Raises:
-        LookupError: the matrix has no such latent.
+        LatentMissing: the matrix has no such latent.
     """
     n_rows, n_latents = acts.shape  # pyright: ignore[reportGeneralTypeIssues]
     if not 0 <= latent < n_latents:
-        raise LookupError(f"Latent {latent} is not among the {n_latents} latents of its dictionary.")
+        remedy = "Latents are numbered from 0."
+        raise LatentMissing.worded("latent", "the dictionary", f"in 0..{n_latents - 1}", latent, remedy)
     start, stop = int(acts.indptr[latent]), int(acts.indptr[latent + 1])
     rows, values = np.array(acts.indices[start:stop]), np.array(acts.data[start:stop], dtype=np.float64)
     order, positive = np.argsort(rows, kind="stable"), values > 0

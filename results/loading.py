@@ -48,7 +48,11 @@ class LoadedComparison(StoredComparison):
         Returns:
             The columns of the table ``contexts``, and the text around each row as ``before``, ``token`` and ``after``,
             with every character visible (a line feed as ⏎).
+
+        Raises:
+            LatentMissing: the model has no such latent.
         """
+        self.firing(model, latent)  # refuses a latent that there is not; one that never fires has no rows
         rows = self.of_latent("contexts", model, latent)
         windows = [self.text.window(int(row)) for row in rows["row"]]
         return rows.assign(

@@ -7,12 +7,11 @@ The science's tables are declared in ``universality/tables.toml``, those that on
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from universality import table_schemas as science
-from universality.errors import refusal
+from universality.arguments import one_of
 from universality.schema import Column, TableSchema, read_tables
 
 if TYPE_CHECKING:
@@ -61,8 +60,6 @@ def describe(name: str) -> DataFrame:
     """
     import pandas as pd
 
-    if name not in TABLES:
-        near = get_close_matches(name, TABLES) or list(TABLES)
-        raise refusal("table", "a run", f"one of {', '.join(TABLES)}", name, f"Try {near[0]!r}.")
+    one_of(*TABLES)(name, "table", "a run")
     names = ["column", "type", "unit", "range", "meaning", "missing"]
     return pd.DataFrame(TABLES[name].columns, columns=names)

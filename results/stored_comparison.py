@@ -14,6 +14,7 @@ import numpy as np
 from results.older_runs import as_of_now
 from results.remembering import remembered
 from storage.errors import ArtifactCorrupt, ArtifactMissing, TableMissing
+from universality import arguments
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,11 +242,12 @@ class StoredComparison:
     def _latents(self, model: str) -> Artifact:
         return self.run.artifact(latents_node(self.comparison, model))
 
+    @arguments.checked(model=arguments.text, latent=arguments.whole())
     def firing(self, model: str, latent: int) -> Firing:
         """Where a latent fires.
 
         Raises:
-            LookupError: the model has no such latent.
+            LatentMissing: the model has no such latent.
         """
         from results.firing import firing
 
@@ -253,9 +255,10 @@ class StoredComparison:
 
     # -- evidence of single latents -----------------------------------------------------------------------
 
+    @arguments.checked(name=arguments.text, model=arguments.text, latent=arguments.whole())
     def of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:
         """Rows of one latent in a table of its model's evidence (contexts, histograms, logits, latent_domains)."""
-        return self._of_latent(name, model, int(latent))
+        return self._of_latent(name, model, latent)
 
     @remembered(256)
     def _of_latent(self, name: str, model: str, latent: int) -> pd.DataFrame:

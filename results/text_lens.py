@@ -88,8 +88,14 @@ def open_lens(stored: StoredComparison) -> Lens:
         StoreError: weights, dictionaries or the tokenizer are missing or damaged.
     """
     hook_points, tokenizer = stored.table("models").set_index("model")["hook_point"], stored.tokenizer()
+    from universality.transformers.tokenizer import encoding
+
+    def encode_text(text: str) -> list[int]:
+        with encoding():
+            return tokenizer.encode(text, add_special_tokens=False).ids
+
     return Lens(
-        lambda text: tokenizer.encode(text, add_special_tokens=False).ids,
+        encode_text,
         {model: _encoder(stored, model, str(hook_points[model])) for model in stored.models()},
     )
 

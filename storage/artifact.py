@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.errors import ArtifactMissing, TableMissing
 from storage.files import LocalFiles, RemoteFiles, cache_folder
+from storage.keys import check_text
 from storage.manifest import Entry, corrupt, entries, file_digest
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class Artifact:
         return {stem: self.file(path) for stem, path in paths.items() if stem in needed}
 
     def _entry(self, kind: str, name: str) -> Entry:
-        entry = self._entries.get(name)
+        entry = self._entries.get(check_text(name, "name", f"artifact {self.key}"))
         if entry is None or entry.kind != kind:
             names = ", ".join(sorted(self.names(kind))) or f"nothing: it has no {kind}"
             error = TableMissing if kind == "tables" else ArtifactMissing

@@ -1,6 +1,9 @@
 """Errors of the memory room. Each also inherits a builtin, so that callers may catch either."""
 
+import re
 from typing import Self
+
+_LINES = re.compile(r"\s*[\r\n]+\s*")
 
 
 class StoreError(Exception):
@@ -12,7 +15,7 @@ class StoreError(Exception):
 
         The twin of the science room's; the rooms do not import each other.
         """
-        shown = got if isinstance(got, str) else repr(got)
+        shown = _LINES.sub(" ", got if isinstance(got, str) else repr(got))
         if len(shown) > 200:
             shown = f"{shown[:160]}… ({len(shown)} characters)"
         return cls(f"{what} of {where} must be {constraint}; got {shown}. {remedy}")

@@ -71,7 +71,9 @@ class Files(Protocol):
 
 def open_files(url: str | os.PathLike[str]) -> LocalFiles | RemoteFiles:
     """The files behind a path or URL. Nothing is created before the first write."""
-    text = os.fspath(url)
+    text = os.fspath(url) if isinstance(url, (str, os.PathLike)) else ""
+    if not isinstance(text, str) or not text:
+        raise NotAStore.worded("store", "open_store", "a path or URL", repr(url), "Name a folder.")
     if text.startswith(("file://", "local://")):
         text = text.split("://", 1)[1]
     if "://" in text:

@@ -127,6 +127,13 @@ def artifact_key(step: str, version: int, params: Mapping[str, Any], inputs: Map
     return digest(canonical_json(ancestry, f"step {step!r}").encode("ascii"))
 
 
+def check_text(value: str, what: str, where: str) -> str:
+    """Return what is asked for if it is text; a name that is none would be looked up in vain, or not at all."""
+    if not isinstance(value, str):
+        raise InvalidName.worded(what, where, "text", repr(value), "Give its name.")
+    return value
+
+
 def check_key(key: str, where: str = "an artifact") -> str:
     """Return the key if it can name a folder; refuse path separators, dots and the like."""
     if not isinstance(key, str) or not _KEY.fullmatch(key):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from storage.errors import ArtifactCorrupt, ArtifactGone, ArtifactMissing, InvalidName, RunMissing, TableMissing
 from storage.events import EventLog
-from storage.keys import plain
+from storage.keys import check_text, plain
 from storage.locks import Holder, RunLock, read_holder
 from storage.record import RUNS, STATUSES, decode_record, encode_record
 
@@ -147,7 +147,7 @@ class Run:
             ArtifactGone: it had finished.
         """
         nodes = self.record["nodes"]
-        if node_id not in nodes:
+        if check_text(node_id, "node", f"run {self.name!r}") not in nodes:
             room = node_id.partition("/")[0]
             near = [other for other in nodes if other.partition("/")[0] == room] or list(nodes)
             raise ArtifactMissing.worded(
@@ -187,7 +187,7 @@ class Run:
         """
         from storage.tables import load_tables
 
-        files = self._table_files([name]).get(name, [])
+        files = self._table_files([check_text(name, "table", f"run {self.name!r}")])[name]
         if not files:
             names = ", ".join(self.tables()) or "nothing: no finished step wrote one"
             raise TableMissing.worded("table", f"run {self.name!r}", f"one of {names}", repr(name), self._incomplete())
@@ -207,7 +207,7 @@ class Run:
         """
         from storage.tables import query as answer
 
-        words = {word.lower() for word in re.findall(r"\w+", query)}
+        words = {word.lower() for word in re.findall(r"\w+", check_text(query, "query", f"run {self.name!r}"))}
         named = [name for name in self.tables() if name.lower() in words]
         return answer(query, self._table_files(named), f"run {self.name!r} with tables {self.tables()}")
 

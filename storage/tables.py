@@ -35,6 +35,14 @@ def save_table(path: Path, table: Any) -> None:
         pq.write_table(table, file, compression="zstd")
 
 
+def _column_names(columns: Sequence[str], where: str) -> list[str]:
+    """A list of names; one text alone is a sequence of its letters."""
+    fits = isinstance(columns, Sequence) and not isinstance(columns, str)
+    if not fits or not all(isinstance(name, str) for name in columns):
+        raise InvalidName.worded("columns", where, "a list of names", repr(columns), "Write ['r', 'q'].")
+    return list(columns)
+
+
 def load_tables(paths: Sequence[Path], columns: Sequence[str] | None, where: str) -> pd.DataFrame:
     """The rows of one or several Parquet files, one after the other, as one frame.
 
@@ -53,7 +61,7 @@ def load_tables(paths: Sequence[Path], columns: Sequence[str] | None, where: str
     try:
         schemas = [pq.read_schema(path) for path in paths]
         names = list(dict.fromkeys(name for schema in schemas for name in schema.names))
-        chosen = names if columns is None else list(columns)
+        chosen = names if columns is None else _column_names(columns, where)
         unknown = [name for name in chosen if name not in names]
         if unknown:
             raise TableMissing.worded("column", where, f"one of {', '.join(names)}", unknown[0], "Check its name.")
@@ -133,12 +141,17 @@ def query(sql: str, tables: Mapping[str, Sequence[Path]], where: str) -> pd.Data
             relation = connection.sql(sql)
             answer = None if relation is None else relation.to_arrow_table()
         except duckdb.CatalogException as error:
-            raise TableMissing(f"{where} cannot answer: {error}") from error
+            raise TableMissing(f"{where} cannot answer: {_first_words(error)}") from error
         except duckdb.Error as error:
-            raise QueryError(f"{where} cannot answer: {error}") from error
+            raise QueryError(f"{where} cannot answer: {_first_words(error)}") from error
     if answer is None:
         raise QueryError.worded("query", where, "a SELECT", sql, "Ask for rows; nothing can be changed.")
     return to_frame(_without_decimals(answer))
+
+
+def _first_words(error: Exception) -> str:
+    """What DuckDB says, without the query drawn below it."""
+    return " ".join(str(error).partition("\nLINE ")[0].split())
 
 
 def _without_decimals(table: pa.Table) -> pa.Table:

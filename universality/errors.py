@@ -1,6 +1,9 @@
 """Errors of the science room. Each also inherits a builtin, so that callers may catch either."""
 
+import re
 from typing import Self
+
+_LINES = re.compile(r"\s*[\r\n]+\s*")
 
 
 class UniversalityError(Exception):
@@ -29,7 +32,7 @@ def must_be(what: str, where: str, constraint: str, got: object, remedy: str) ->
     Returns:
         One line, ``"<what> of <where> must be <constraint>; got <value>. <remedy>"``.
     """
-    shown = got if isinstance(got, str) else repr(got)
+    shown = _LINES.sub(" ", got if isinstance(got, str) else repr(got))
     if len(shown) > 200:
         shown = f"{shown[:160]}… ({len(shown)} characters)"
     return f"{what} of {where} must be {constraint}; got {shown}. {remedy}"

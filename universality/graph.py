@@ -14,6 +14,11 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from universality.arguments import SEEDED, checked, frame, instance, number, vector, whole
+from universality.errors import require
+
+_NODE_COLUMNS = ("model", "latent", "cluster", "class", "level")
+_EDGE_COLUMNS = ("model_a", "latent_a", "model_b", "latent_b", "r_held_out", "q", "level")
 #: Held-out r of pairs of nodes ``(u, v)``: any feature against any feature of another model.
 HeldOut = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -30,6 +35,22 @@ class Edges:
     u: np.ndarray
     v: np.ndarray
     weight: np.ndarray
+
+
+def _check_edges(model_of: np.ndarray, edges: Edges) -> None:
+    """Refuse edges to nodes that there are not, or within one model.
+
+    Raises:
+        InputError: says which.
+    """
+    n, remedy = len(model_of), "Number nodes as model_of lists them."
+    sizes = {name: len(part) for name, part in vars(edges).items()}
+    require(len(set(sizes.values())) == 1, "u, v and weight", "edges", "of one length", sizes, remedy)
+    for name, nodes in (("u", edges.u), ("v", edges.v)):
+        low, high = (int(nodes.min()), int(nodes.max())) if len(nodes) else (0, -1)
+        require(low >= 0 and high < n, name, "edges", f"in 0..{n - 1}", f"{low}..{high}", remedy)
+    within = np.flatnonzero(model_of[edges.u] == model_of[edges.v])
+    require(not within.size, "every edge", "edges", "of two models", f"{within.size} within one", remedy)
 
 
 @dataclass
@@ -55,6 +76,9 @@ class CrossSimilarity:
         self.learn(ordered[:, 0], ordered[:, 1], self.held_out(ordered[:, 0], ordered[:, 1]))
 
 
+@checked(
+    model_of=vector("iu"), edges=instance(Edges), similarity=instance(CrossSimilarity), tau=number()
+)  # fmt: skip
 def constrained_clusters(model_of: np.ndarray, edges: Edges, similarity: CrossSimilarity, tau: float) -> np.ndarray:
     """Join features into clusters that hold at most one feature of each model.
 
@@ -76,6 +100,7 @@ def constrained_clusters(model_of: np.ndarray, edges: Edges, similarity: CrossSi
 
     Source: ours.
     """
+    _check_edges(model_of, edges)
     similarity.learn(edges.u, edges.v, edges.weight)
     order = np.lexsort((edges.v, edges.u, -edges.weight))
     u, v = edges.u[order].tolist(), edges.v[order].tolist()
@@ -186,6 +211,10 @@ class CycleConsistency:
     n_paths: int
 
 
+@checked(
+    model_of=vector("iu"), edges=instance(Edges), generator=instance(np.random.Generator, remedy=SEEDED),
+    n_draws=whole(1),
+)  # fmt: skip
 def cycle_consistency(
     model_of: np.ndarray, edges: Edges, generator: np.random.Generator, n_draws: int = 100
 ) -> CycleConsistency:
@@ -202,6 +231,7 @@ def cycle_consistency(
 
     Source: ours; cycle consistency as in multi-way matching.
     """
+    _check_edges(model_of, edges)
     n_models = int(model_of.max(initial=-1)) + 1
     swap = model_of[edges.u] > model_of[edges.v]
     left, right = np.where(swap, edges.v, edges.u), np.where(swap, edges.u, edges.v)
@@ -236,6 +266,7 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
+@checked(features=frame(*_NODE_COLUMNS, "status"), pairs=frame(*_EDGE_COLUMNS))
 def build_graph(features: pd.DataFrame, pairs: pd.DataFrame) -> nx.Graph:
     """The graph for people: alive features as nodes ``(model, latent)``, edges with their evidence.
 
@@ -249,16 +280,16 @@ def build_graph(features: pd.DataFrame, pairs: pd.DataFrame) -> nx.Graph:
     """
     graph = nx.Graph()
     alive = features.loc[features["status"] == "alive"]
-    for row in alive[["model", "latent", "cluster", "class", "level"]].itertuples(index=False, name=None):
+    for row in alive[list(_NODE_COLUMNS)].itertuples(index=False, name=None):
         model, latent, cluster, kind, level = row
         attributes = {"model": model, "latent": int(latent), "cluster": int(cluster), "level": level}
         graph.add_node((model, int(latent)), **attributes, **{"class": kind})
-    names = ["model_a", "latent_a", "model_b", "latent_b", "r_held_out", "q", "level"]
-    for model_a, a, model_b, b, r, q, level in pairs[names].itertuples(index=False, name=None):
+    for model_a, a, model_b, b, r, q, level in pairs[list(_EDGE_COLUMNS)].itertuples(index=False, name=None):
         graph.add_edge((model_a, int(a)), (model_b, int(b)), weight=float(r), q=float(q), level=level)
     return graph
 
 
+@checked(graph=instance(nx.Graph, remedy="Make one with build_graph."))
 def is_m_partite(graph: nx.Graph) -> bool:
     """Whether no edge joins two features of one model."""
     return all(u[0] != v[0] for u, v in graph.edges)

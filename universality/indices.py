@@ -1,19 +1,17 @@
 """Published indices of similarity, each under the name of what it computes, each with its chance level.
 
 Indices of raw activations (CKA, SVCCA, RSA, mutual nearest neighbours, excess correlation) are context:
-they say how alike two models are before any dictionary. Indices of weights are legal only between
-dictionaries of one model, whose decoders share a basis.
+they say how alike two models are before any dictionary. Those of weights: :mod:`universality.weight_indices`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from universality.correlation.top import TopSimilarity, from_lists
-from universality.matching import match
+from universality.arguments import SEEDED, checked, instance, matrix, number, vector, whole
+from universality.errors import require
 
 #: Rows that pairwise-distance indices are computed on; they grow with the square.
 N_SAMPLED_ROWS = 512
@@ -22,6 +20,7 @@ MAX_ROWS = 32_768
 #: Coordinates up to which covariance indices are computed (dense d x d matrices).
 MAX_WIDTH = 4096
 _ROWS = 16_384
+_GENERATOR = instance(np.random.Generator, remedy=SEEDED)
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class Index:
     high_models: float = float("nan")
 
 
+@checked(partner_a=vector("iu"), partner_b=vector("iu"), n_a=whole(0), n_b=whole(0))
 def mutual_nearest(partner_a: np.ndarray, partner_b: np.ndarray, n_a: int, n_b: int) -> Index:
     """Share of the smaller side's latents whose best partner has them as its best partner.
 
@@ -71,8 +71,14 @@ class Covariances:
     n_rows: int
 
 
+@checked(x=matrix, y=matrix)
 def covariances(x: np.ndarray, y: np.ndarray) -> Covariances:
-    """Covariances of (n_rows, d_x) and (n_rows, d_y) in float64, by blocks of rows."""
+    """Covariances of (n_rows, d_x) and (n_rows, d_y) in float64, by blocks of rows.
+
+    Raises:
+        InputError: other rows, or values that are not finite.
+    """
+    _check_rows(x, y)
     step = -(-x.shape[0] // MAX_ROWS)
     x, y = x[::step], y[::step]
     n = x.shape[0]
@@ -86,9 +92,20 @@ def covariances(x: np.ndarray, y: np.ndarray) -> Covariances:
         yy += b.T @ b
         xy += a.T @ b
         unrelated += a.T @ (y[(index + n // 2) % n] - mean_y)
+    for moments, name in ((xx, "x"), (yy, "y")):
+        require(np.isfinite(moments).all(), "every value", name, "finite", "others", "Replace or drop them.")
     return Covariances(xx / n, yy / n, xy / n, unrelated / n, n)
 
 
+def _check_rows(x: np.ndarray, y: np.ndarray) -> None:
+    remedy = "Give activations of the same tokens in the same order."
+    require(len(x) == len(y), "number of rows", "y", f"{len(x)}, as in x", len(y), remedy)
+
+
+_COVARIANCES = instance(Covariances, remedy="Make them with covariances(x, y).")
+
+
+@checked(c=_COVARIANCES)
 def linear_cka(c: Covariances) -> Index:
     """Linear centred kernel alignment, ``|Cxy|² / (|Cxx| |Cyy|)`` in Frobenius norms, 0..1.
 
@@ -99,6 +116,7 @@ def linear_cka(c: Covariances) -> Index:
     return Index("raw_cka", value, chance, c.n_rows)
 
 
+@checked(c=_COVARIANCES, variance=number(0, 1))
 def svcca(c: Covariances, variance: float = 0.99) -> Index:
     """Mean canonical correlation of the principal components that hold ``variance`` of either side, 0..1.
 
@@ -122,6 +140,7 @@ def _whitener(covariance: np.ndarray, variance: float) -> np.ndarray:
     return vectors[:, chosen] / np.sqrt(values[chosen])
 
 
+@checked(x=matrix, y=matrix, generator=_GENERATOR, k=whole(1))
 def representational(x: np.ndarray, y: np.ndarray, generator: np.random.Generator, k: int = 10) -> list[Index]:
     """RSA and mutual nearest neighbours of a sample of rows.
 
@@ -131,6 +150,7 @@ def representational(x: np.ndarray, y: np.ndarray, generator: np.random.Generato
 
     Source: Kriegeskorte et al. 2008; Huh et al. 2024.
     """
+    _check_rows(x, y)
     n = min(N_SAMPLED_ROWS, x.shape[0])
     index = np.sort(generator.choice(x.shape[0], size=n, replace=False))
     sides = [_cosines(np.asarray(m[index], np.float64)) for m in (x, y)]
@@ -175,6 +195,7 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max(int(a.sum()), 1))
 
 
+@checked(c=_COVARIANCES, generator=_GENERATOR, n_rotations=whole(1), threshold=number())
 def excess_correlation(
     c: Covariances, generator: np.random.Generator, n_rotations: int, threshold: float = 0.5
 ) -> list[Index]:
@@ -207,6 +228,7 @@ def excess_correlation(
     ]
 
 
+@checked(d=whole(1), generator=_GENERATOR)
 def random_rotation(d: int, generator: np.random.Generator) -> np.ndarray:
     """A Haar-random rotation (d, d): the QR factor of a Gaussian matrix with the signs of R's diagonal fixed."""
     q, r = np.linalg.qr(generator.standard_normal((d, d)))
@@ -219,6 +241,7 @@ def _highest(cross: np.ndarray, scale_x: np.ndarray, variance_y: np.ndarray) -> 
     return r.max(axis=1, initial=0.0)
 
 
+@checked(x=matrix, y=matrix, generator=_GENERATOR, n_rotations=whole(1))
 def raw_indices(
     x: np.ndarray, y: np.ndarray, generator: np.random.Generator, n_rotations: int
 ) -> tuple[list[Index], list[Index], list[Index]]:
@@ -236,100 +259,7 @@ def raw_indices(
     return [linear_cka(c), svcca(c), *both], one_way[0], one_way[1]
 
 
-def cosine_similarity(a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: bool = False) -> TopSimilarity:
-    """Cosine of all rows of a with all rows of b, the best both ways, in blocks of rows.
-
-    Only meaningful where both live in one basis: dictionaries of the same model.
-
-    Args:
-        a: (n_a, d) directions. b: (n_b, d).
-        top: length of the lists.
-        absolute: whether to take ``|cos|``.
-    """
-    units = []
-    for side in (a, b):
-        norm = np.linalg.norm(side, axis=1, keepdims=True)
-        units.append(np.asarray(side, np.float64) / np.where(norm > 0, norm, 1.0))
-    alive = [np.any(unit != 0, axis=1) for unit in units]
-    lists = [_top_lists(units[0], units[1], alive[0], alive[1], top, absolute)]
-    lists.append(_top_lists(units[1], units[0], alive[1], alive[0], top, absolute))
-    return from_lists(lists[0], lists[1], alive[0], alive[1], a.shape[1], top)
-
-
-def _top_lists(
-    x: np.ndarray, y: np.ndarray, alive_x: np.ndarray, alive_y: np.ndarray, top: int, absolute: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    n, others = x.shape[0], np.flatnonzero(alive_y)
-    width = min(top, others.size)
-    partner, value = np.full((n, top), -1, np.int32), np.zeros((n, top))
-    chosen = np.flatnonzero(alive_x)
-    for first in range(0, chosen.size if width else 0, 1024):
-        part = chosen[first : first + 1024]
-        cosine = x[part] @ y[others].T
-        cosine = np.abs(cosine) if absolute else cosine
-        best = np.argsort(-cosine, axis=1, kind="stable")[:, :width]
-        partner[part, :width] = others[best]
-        value[part, :width] = np.take_along_axis(cosine, best, axis=1)
-    return partner, value
-
-
-def decoder_indices(
-    decoders: tuple[np.ndarray, np.ndarray],
-    encoders: tuple[np.ndarray, np.ndarray] | None,
-    alive: tuple[np.ndarray, np.ndarray],
-    generator: np.random.Generator,
-    threshold: float = 0.7,
-) -> list[Index]:
-    """Weight indices of two dictionaries of *one* model, on alive latents.
-
-    ``mmcs``: mean over a of the highest decoder cosine. ``mean_max_abs_cos``: the same of ``|cos|``.
-    ``mean_matched_signed_cos`` (Song's PW-MCC) and ``mean_matched_abs_cos``: mean cosine of the one-to-one
-    assignment. ``paulo_shared_fraction``: share of latents whose decoder and encoder assignments name the
-    same partner, both cosines at or above ``threshold``. Chance: the same with one side's basis rotated at
-    random.
-
-    Args:
-        decoders: (d_sae, d_in) of both. encoders: (d_sae, d_in) rows of both (transposed W_enc), or None.
-        alive: which latents of either side count.
-        generator: source of the rotation.
-        threshold: cosine of Paulo's definition.
-
-    Source: Sharkey et al. 2022 (MMCS); Song et al. 2025; Paulo and Belrose 2025.
-    """
-    left = [np.asarray(m[0], np.float64)[alive[0]] for m in (decoders, encoders) if m is not None]
-    right = [np.asarray(m[1], np.float64)[alive[1]] for m in (decoders, encoders) if m is not None]
-    q = random_rotation(left[0].shape[1], generator)
-    n = max(min(left[0].shape[0], right[0].shape[0]), 1)
-    value = _cosine_figures(left, right, n, threshold)
-    chance = _cosine_figures(left, [m @ q for m in right], n, threshold)
-    return [Index(name, value[name], chance[name], n) for name in value]
-
-
-def _cosine_figures(
-    left: Sequence[np.ndarray], right: Sequence[np.ndarray], n: int, threshold: float
-) -> dict[str, float]:
-    signed, absolute = (cosine_similarity(left[0], right[0], absolute=flag) for flag in (False, True))
-    chosen = match(signed)
-    figures = {
-        "mmcs": _mean(signed.top_a(1)[1][:, 0]),
-        "mean_max_abs_cos": _mean(absolute.top_a(1)[1][:, 0]),
-        "mean_matched_signed_cos": float(chosen.score.sum() / n),
-        "mean_matched_abs_cos": float(match(absolute).score.sum() / n),
-    }
-    if len(left) > 1:
-        by_encoder = match(cosine_similarity(left[1], right[1]))
-        partner, cosine = np.full(len(left[1]), -1), np.zeros(len(left[1]))
-        partner[by_encoder.indices_a], cosine[by_encoder.indices_a] = by_encoder.indices_b, by_encoder.score
-        same = partner[chosen.indices_a] == chosen.indices_b
-        both = np.minimum(cosine[chosen.indices_a], chosen.score) >= threshold
-        figures["paulo_shared_fraction"] = int((same & both).sum()) / n
-    return figures
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else 0.0
-
-
+@checked(k=vector(), y=vector())
 def offset_power_law(k: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Fit ``y = c k^-alpha + offset`` by least squares; the offset is what would be left at many models.
 

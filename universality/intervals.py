@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from universality.arguments import SEEDED, checked, instance, whole
 from universality.compiled import njit
 from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.pairs import check_pairs
@@ -43,6 +44,7 @@ def centred_interval(value: float, resampled: np.ndarray, level: float = 0.95) -
     return value + float(low), value + float(high)
 
 
+@checked(n_resamples=whole(1), generator=instance(np.random.Generator, remedy=SEEDED))
 def resampled_correlations(
     A: Matrix,
     B: Matrix,
@@ -74,7 +76,6 @@ def resampled_correlations(
 
     Source: Efron 1979, with the document as the unit (Davison & Hinkley 1997, section 3.8).
     """
-    require(n_resamples >= 1, "n_resamples", "the bootstrap", ">= 1", n_resamples, "200 are usual.")
     moments = GroupMoments(A, B, documents)
     n = moments.sizes.size
     weights = generator.multinomial(n, np.full(n, 1.0 / max(n, 1)), size=n_resamples)

@@ -42,12 +42,16 @@ def aligned(A: Any, B: Any) -> tuple[Any, Any, int]:
         InputError: not two-dimensional, not numbers, or different rows; both sides must hold the same tokens in the
             same order.
     """
-    a, b = (as_dense(matrix, where) if is_dense(matrix) else matrix for matrix, where in ((A, "A"), (B, "B")))
-    for matrix, where in ((a, "A"), (b, "B")):
-        _check_shape(matrix.shape, where)
+    a, b = (_two_dimensional(matrix, where) for matrix, where in ((A, "A"), (B, "B")))
     remedy = "Pass activations of the same tokens in the same order."
     require(a.shape[0] == b.shape[0], "number of rows", "B", f"{a.shape[0]}, as in A", b.shape[0], remedy)
     return a, b, int(a.shape[0])
+
+
+def _two_dimensional(matrix: Any, where: str) -> Any:
+    given = as_dense(matrix, where) if is_dense(matrix) else matrix
+    _check_shape(given.shape, where)
+    return given
 
 
 def as_dense(matrix: Any, where: str) -> np.ndarray:

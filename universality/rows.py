@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from universality.arguments import checked, whole
 from universality.errors import refusal, require
 from universality.seeds import generator
 
@@ -133,6 +134,7 @@ def encode_domains(domains: Any, names: Any = None) -> tuple[np.ndarray, tuple[s
     return codes.astype(np.int32), tuple(str(value) for value in values)
 
 
+@checked(root_seed=whole())
 def split_documents(documents: Any, root_seed: int, domains: Any = None, sources: Any = None) -> np.ndarray:
     """Split documents, by source where sources are given, into a fit half and a score half of about equal rows.
 

@@ -106,12 +106,24 @@ def _component(part: str) -> str:
     """One component of a glob; a bracket that is never closed is itself."""
     regex, rest = "", part
     while rest:
-        choice = re.match(r"\[([!^]?)(\]?[^\]/]*)\]", rest)
+        # A first bracket inside is one of the characters: no part of this gives anything back.
+        choice = re.match(r"\[([!^]?+)(\]?+[^\]/]*+)\]", rest)
         if choice is not None:
-            inner = choice[2].replace("\\", "\\\\").replace("[", "\\[").replace("^", "\\^")
-            regex += f"[{'^/' if choice[1] else ''}{inner}]"
+            inner = _characters(choice[2])
+            regex += f"[^/{inner}]" if choice[1] else f"[{inner}]" if inner else "(?!)"
             rest = rest[choice.end() :]
             continue
         regex += {"*": "[^/]*", "?": "[^/]"}.get(rest[0], re.escape(rest[0]))
         rest = rest[1:]
+    return regex
+
+
+def _characters(inner: str) -> str:
+    """The inside of a bracket as a regular expression knows it; ranges that fall (``z-a``) hold nothing."""
+    regex = ""
+    while inner:
+        is_range = len(inner) > 2 and inner[1] == "-"
+        first, last = inner[0], inner[2] if is_range else inner[0]
+        regex += f"{re.escape(first)}-{re.escape(last)}" if first <= last else ""
+        inner = inner[3:] if is_range else inner[1:]
     return regex

@@ -72,7 +72,7 @@ def class_names(metadata: Mapping[bytes, bytes] | None, column: str | None) -> l
     try:
         info = json.loads((metadata or {})[b"huggingface"])
         names = info["info"]["features"][column]["names"]
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         return None
     return [str(name) for name in names] if isinstance(names, list) else None
 

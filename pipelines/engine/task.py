@@ -77,7 +77,9 @@ def execute(
         emit({"event": "started", "node": node.id, "pid": os.getpid(), "host": socket.gethostname()})
         try:
             facts = _compute(task, node, emit, store, check)
-        except Exception as error:  # any step may fail in any way; the run goes on without it
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException as error:  # any step may fail in any way, also by a panic of Rust; the run goes on
             facts = {"status": "failed", **_failure(error)}
     return {"node": node.id, "status": "done", "wall_s": round(time.perf_counter() - started, 3), **facts}
 
@@ -142,7 +144,7 @@ def _matching_step(task: Mapping[str, Any], node: Node) -> Step:
     return step
 
 
-def _failure(error: Exception) -> Event:
+def _failure(error: BaseException) -> Event:
     text = str(error).strip() or "no message"
     named = text if _is_ours(error) else f"{type(error).__name__}: {text}"
     if isinstance(error, MemoryError):
@@ -154,7 +156,7 @@ def _failure(error: Exception) -> Event:
     }
 
 
-def _is_ours(error: Exception) -> bool:
+def _is_ours(error: BaseException) -> bool:
     """Whether the message was worded for people by one of our rooms."""
     from storage import StoreError
     from universality.errors import UniversalityError

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipelines.recipe.whole import Recipe
 from pipelines.recipe.yaml_text import MAX_BYTES, decoded, parsed
+from universality.config import Fault, faults
 from universality.errors import InputError, refusal
 
 #: Mistakes of one recipe that are told at once.
@@ -50,7 +51,7 @@ def validate_recipe(data: dict[str, Any], where: str) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise InputError(_explain(error, where)) from None
+        raise InputError(_explain(faults(error, data), where)) from None
 
 
 def _source(name_or_path: str) -> tuple[str, str]:
@@ -109,23 +110,20 @@ def _place(part: str, values: list[Any]) -> int | None:
     return place if place < len(values) else None
 
 
-def _explain(error: ValidationError, where: str) -> str:
+def _explain(wrong: list[Fault], where: str) -> str:
     lines = [f"{where} is not a legal recipe:"]
-    errors = error.errors()
-    for item in errors[:MOST_SAID]:
-        # Discriminator tags stand in pydantic's loc but not in the file.
-        loc = [str(part) for part in item["loc"] if part not in {"native", "pretrained"}]
-        path = ".".join(loc) or "(top level)"
-        if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(loc[-1][:80], _legal_keys(), 1, cutoff=0.6)
+    for fault in wrong[:MOST_SAID]:
+        path = fault.path[:200] or "(top level)"
+        if fault.kind == "extra_forbidden":
+            near = difflib.get_close_matches(fault.path.rpartition(".")[2][:80], _legal_keys(), 1, cutoff=0.6)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            lines.append(f"  {path[:200]}: unknown key.{hint}")
+            lines.append(f"  {path}: unknown key.{hint}")
         else:
-            value = repr(item.get("input"))
-            shown = f"; got {value}" if item["type"] != "missing" and len(value) < 80 else ""
-            lines.append(f"  {path[:200]}: {item['msg']}{shown}")
-    if len(errors) > MOST_SAID:
-        lines.append(f"  … and {len(errors) - MOST_SAID} more")
+            value = repr(fault.got)
+            shown = f"; got {value}" if fault.kind != "missing" and len(value) < 80 else ""
+            lines.append(f"  {path}: {fault.sentence or f'must be {fault.constraint}'}{shown}")
+    if len(wrong) > MOST_SAID:
+        lines.append(f"  … and {len(wrong) - MOST_SAID} more")
     lines.append("`universality schema` prints every key with its meaning.")
     return "\n".join(lines)
 

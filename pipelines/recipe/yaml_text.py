@@ -49,7 +49,6 @@ def parsed(text: str, where: str) -> Any:
         InputError: it is no YAML, too large or too deep, has a key twice, or holds a value that could be misread.
     """
     try:
-        _refuse_depth(text)
         loader = _Loader(text)
         try:
             root = loader.get_single_node()
@@ -72,7 +71,27 @@ class _Refused(yaml.MarkedYAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Values that cannot be read are told with their place."""
+    """Values that cannot be read are told with their place.
+
+    Events are looked at as they come: composing the values of one calls itself at each level.
+    """
+
+    depth = n_events = 0
+
+    def get_event(self) -> Any:
+        event = super().get_event()
+        self.n_events += 1
+        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+            self.depth += 1
+        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+            self.depth -= 1
+        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_DIGITS and _is_long_number(event):
+            raise _Refused(_wrong_number(event.value, False, True, 0), event.start_mark)
+        if self.depth > MAX_DEPTH:
+            raise _Refused(f"values must be nested at most {MAX_DEPTH} deep", event.start_mark)
+        if self.n_events > 2 * MAX_VALUES:
+            raise _Refused(f"there must be at most {MAX_VALUES:,} values", event.start_mark)
+        return event
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -103,22 +122,6 @@ def _wrong_number(written: str, odd: bool, beyond: bool, value: float) -> str:
     if beyond:
         return f"a number must be finite and have at most {MAX_DIGITS} digits; got {written[:40]}"
     return f"a number must be written in plain decimals; got {written[:40]}, which YAML reads as {value}" if odd else ""
-
-
-def _refuse_depth(text: str) -> None:
-    """Look at the events first: they come one by one, where composing values would call itself at each level."""
-    depth = 0
-    for n_events, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
-        if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-            depth += 1
-        elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-            depth -= 1
-        elif isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_DIGITS and _is_long_number(event):
-            raise _Refused(_wrong_number(event.value, False, True, 0), event.start_mark)
-        if depth > MAX_DEPTH:
-            raise _Refused(f"values must be nested at most {MAX_DEPTH} deep", event.start_mark)
-        if n_events > 2 * MAX_VALUES:
-            raise _Refused(f"there must be at most {MAX_VALUES:,} values", event.start_mark)
 
 
 def _is_long_number(event: yaml.ScalarEvent) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Tokenizer
 
+from universality.transformers.tokenizer import encoding
+
 _BATCH_BYTES = 2_000_000
 
 
@@ -42,6 +44,9 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenLists:
     Args:
         tokenizer: from :func:`universality.transformers.tokenizer.load_tokenizer`.
         texts: documents.
+
+    Raises:
+        InputError: the tokenizer cannot.
     """
     blocks: list[np.ndarray] = []
     lengths: list[int] = []
@@ -51,8 +56,10 @@ def encode_documents(tokenizer: Tokenizer, texts: Sequence[str]) -> TokenLists:
         batch.append(text)
         n_characters += len(text)
         if n_characters >= _BATCH_BYTES or i == len(texts) - 1:
-            for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                ids = np.asarray(encoding.ids, dtype=np.int32)
+            with encoding():
+                encoded = tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+            for document in encoded:
+                ids = np.asarray(document.ids, dtype=np.int32)
                 blocks.append(ids)
                 lengths.append(len(ids))
             batch, n_characters = [], 0

@@ -1,8 +1,7 @@
 """Get a tokenizer: train one, read a file, or take one from the hub."""
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from pipelines.no_processes import no_processes
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TokenizerFile, TrainedTokenizer
 from universality.downloads import check_download
-from universality.errors import UniversalityError, refusal
+from universality.errors import refusal
+from universality.transformers.tokenizer import said_of
 
 SEPARATOR = "<|endoftext|>"
 # What the field calls it; where a vocabulary holds several, its own config must say which.
@@ -114,25 +114,13 @@ def bos_id(tokenizer: Tokenizer, bos_token: str | None = None) -> int:
 
 def _from_file(path: Path) -> Chosen:
     remedy = "Give the path of a file saved by the tokenizers library."
-    with _said_of("tokenizer file", str(path), "a readable tokenizer.json", remedy):
+    with said_of("tokenizer file", str(path), "a readable tokenizer.json", remedy):
         check_download(path)
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
         Tokenizer.from_str(content.decode("utf-8")).encode(_PROBE)
         beside = path.parent / "tokenizer_config.json"
         config = json.loads(beside.read_text("utf-8-sig")) if beside.is_file() else {}
         return Chosen(content, _start_of(config if isinstance(config, dict) else {}))
-
-
-@contextmanager
-def _said_of(what: str, where: str, constraint: str, remedy: str) -> Iterator[None]:
-    """Whatever goes wrong becomes one sentence; the library raises bare Exception, and panics of Rust beside those."""
-    try:
-        yield
-    except (UniversalityError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:
-        got = str(error).split("\n", maxsplit=1)[0]
-        raise refusal(what, where, constraint, got, remedy) from error
 
 
 def _start_of(config: dict[str, Any]) -> str | None:
@@ -152,7 +140,7 @@ def _from_hub(config: HubTokenizer) -> Chosen:
     name = str(folder) if folder.is_dir() else config.name
     constraint = "a tokenizer of the hub, or a local folder with one"
     remedy = "Check the name, the network, or HF_HUB_OFFLINE; a folder needs tokenizer.json."
-    with _said_of("tokenizer", config.name, constraint, remedy):
+    with said_of("tokenizer", config.name, constraint, remedy):
         for file in (folder / "tokenizer.json", folder / "tokenizer_config.json"):
             if file.is_file():
                 check_download(file)

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
-from universality.errors import refusal
+from universality.errors import refusal, require
 
+#: Ids of a vocabulary, at most: the largest known have a quarter of a million.
+MOST_TOKENS = 10_000_000
 _BYTE_TOKEN = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -37,7 +39,9 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     settings = json.loads(tokenizer.to_str())
     added = {token["id"]: token["content"].encode("utf-8") for token in settings["added_tokens"]}
     read = _reader(settings)
-    size = max(tokenizer.get_vocab(with_added_tokens=True).values()) + 1
+    size = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+    remedy = "Number its tokens 0, 1, …"
+    require(size <= MOST_TOKENS, "largest id", "the tokenizer", f"below {MOST_TOKENS:,}", size - 1, remedy)
     table = []
     for token in range(size):
         text = tokenizer.id_to_token(token)

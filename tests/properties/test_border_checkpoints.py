@@ -108,10 +108,39 @@ def test_files_of_weights_are_whole_or_refused_at_length(tmp_path_factory, conte
     check_file(tmp_path_factory.getbasetemp(), content)
 
 
-@quick
-@given(st.fixed_dictionaries({}, optional={"weight_map": ANYTHING}) | ANYTHING)
-def test_an_index_names_plain_files_or_is_refused(tmp_path_factory, content):
-    path = tmp_path_factory.getbasetemp() / "index.json"
-    path.write_text(json.dumps(content))
+SHARDS = st.text(max_size=8) | st.sampled_from(
+    ["model-1.safetensors", "model-2.safetensors", "../x", "/etc/passwd", "a/b", "..", ".", "", "\0", "C:\\x", "~/x"]
+)
+INDEXES = st.fixed_dictionaries({}, optional={"weight_map": ANYTHING | st.dictionaries(st.text(max_size=4), SHARDS)})
+DAMAGE = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=3)
+
+
+def check_index(folder, content, damage):
+    path = folder / "model.safetensors.index.json"
+    data = bytearray(json.dumps(content).encode())
+    for place, byte in damage:
+        data[int(place * len(data))] = byte
+    path.write_bytes(data)
     names, sentence = outcome(lambda: _shards(path))
-    assert sentence is not None or all("/" not in name and name for name in names)
+    if sentence is not None:
+        assert path.name in sentence
+        return
+    content = json.loads(data)
+    assert names
+    assert set(names) == set(content["weight_map"].values())
+    for name in names:
+        assert (folder / name).parent == folder, name
+        assert name not in (".", "..")
+
+
+@quick
+@given(INDEXES | ANYTHING, DAMAGE)
+def test_an_index_names_plain_files_or_is_refused(tmp_path_factory, content, damage):
+    check_index(tmp_path_factory.getbasetemp(), content, damage)
+
+
+@pytest.mark.slow
+@at_length
+@given(INDEXES | ANYTHING, DAMAGE)
+def test_an_index_names_plain_files_or_is_refused_at_length(tmp_path_factory, content, damage):
+    check_index(tmp_path_factory.getbasetemp(), content, damage)

@@ -151,9 +151,7 @@ def test_parquet_is_read_or_told_at_length(case, damage):
 ENCODINGS = st.sampled_from(["utf-8", "utf-16-le", "utf-7", "latin-1", "cp1252", "shift_jis", "utf-8-sig", "utf-32-be"])
 
 
-@quick
-@given(st.binary(max_size=40), ENCODINGS)
-def test_bytes_are_text_of_their_encoding_or_told(data, encoding):
+def check_encoding(data, encoding):
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.txt").write_bytes(data)
         units, sentence = outcome(lambda: list(file_units(TextFolder(path=folder, encoding=encoding))))
@@ -167,15 +165,52 @@ def test_bytes_are_text_of_their_encoding_or_told(data, encoding):
     assert "".join(unit.text for unit in units) == text
 
 
+@quick
+@given(st.binary(max_size=40), ENCODINGS)
+def test_bytes_are_text_of_their_encoding_or_told(data, encoding):
+    check_encoding(data, encoding)
+
+
+@pytest.mark.slow
+@at_length
+@given(st.binary(max_size=40), ENCODINGS)
+def test_bytes_are_text_of_their_encoding_or_told_at_length(data, encoding):
+    check_encoding(data, encoding)
+
+
+NAMES_OF_CODECS = st.one_of(
+    st.text(max_size=8), st.sampled_from(["hex", "zlib", "rot13", "idna", "punycode", "utf-99", "undefined", "mbcs"]),
+    ENCODINGS, ENCODINGS.map(str.upper), st.text("uUtTfF-_816 \0\n", max_size=8),
+)  # fmt: skip
+
+
+def check_codec(name):
+    source, sentence = outcome(lambda: TextFolder(path="there", encoding=name))
+    assert source is not None or ("encoding" in sentence and "\n" not in sentence)
+    if source is not None:
+        assert isinstance(b"".decode(name), str)
+
+
+@quick
+@given(NAMES_OF_CODECS)
+def test_every_name_is_an_encoding_of_text_or_told(name):
+    check_codec(name)
+
+
+@pytest.mark.slow
+@at_length
+@given(NAMES_OF_CODECS)
+def test_every_name_is_an_encoding_of_text_or_told_at_length(name):
+    check_codec(name)
+
+
 PARTS = ["a", "b.txt", "c.jsonl", ".h", "x y", "[z]", "d.txt~", "e.lock"]
 GLOBS = ["**", "*", "*.txt", "?", "[ab]*", "[!a]*", "[z", "b.txt", ".h"]
 NAMES = st.lists(st.sampled_from(PARTS), min_size=1, max_size=3)
 PATTERNS = st.lists(st.sampled_from(GLOBS), min_size=1, max_size=3)
 
 
-@quick
-@given(st.lists(NAMES, min_size=1, max_size=6), PATTERNS)
-def test_a_pattern_finds_what_pathlib_finds(places, pattern):
+def check_pattern(places, pattern):
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for place in places:
@@ -193,3 +228,50 @@ def test_a_pattern_finds_what_pathlib_finds(places, pattern):
         and not fnmatchcase(name, "*~") and not fnmatchcase(name, "*.lock")
     }  # fmt: skip
     assert {name for name, _ in found or []} == expected
+
+
+@quick
+@given(st.lists(NAMES, min_size=1, max_size=6), PATTERNS)
+def test_a_pattern_finds_what_pathlib_finds(places, pattern):
+    check_pattern(places, pattern)
+
+
+@pytest.mark.slow
+@at_length
+@given(st.lists(NAMES, min_size=1, max_size=6), PATTERNS)
+def test_a_pattern_finds_what_pathlib_finds_at_length(places, pattern):
+    check_pattern(places, pattern)
+
+
+ODD_PATTERNS = st.lists(
+    st.sampled_from([*GLOBS, "..", ".", "", "a" * 300, "**x", "[]", "[", "[!]", "[a-", "\\", "\0", "\udcff", "~", "é"]),
+    max_size=4,
+).map("/".join) | st.text(max_size=6)  # fmt: skip
+
+
+def check_odd_pattern(pattern):
+    with tempfile.TemporaryDirectory() as folder:
+        outside = Path(folder, "outside.txt")
+        outside.write_text("x")
+        inside = Path(folder, "in")
+        inside.mkdir()
+        (inside / "b.txt").write_text("x")
+        found, sentence = outcome(lambda: matching_files(TextFolder(path=str(inside), pattern=pattern)))
+    if sentence is None:
+        assert {Path(path).name for _, path in found} <= {"b.txt"}
+    else:
+        assert "\n" not in sentence
+        assert "pattern" in sentence or "files" in sentence
+
+
+@quick
+@given(ODD_PATTERNS)
+def test_no_pattern_leads_out_of_its_folder_or_fails(pattern):
+    check_odd_pattern(pattern)
+
+
+@pytest.mark.slow
+@at_length
+@given(ODD_PATTERNS)
+def test_no_pattern_leads_out_of_its_folder_or_fails_at_length(pattern):
+    check_odd_pattern(pattern)

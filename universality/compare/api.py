@@ -8,6 +8,7 @@ from typing import Any
 
 from scipy import sparse
 
+from universality.arguments import checked, instance, whole
 from universality.compare.assembly import Comparison, assemble
 from universality.compare.compare_config import CompareConfig
 from universality.compare.inputs import (
@@ -29,6 +30,10 @@ from universality.compare.statistics import latent_statistics
 Sparse = sparse.spmatrix | sparse.sparray
 
 
+@checked(
+    root_seed=whole(), n_ctx=whole(1), threads=whole(1),
+    config=instance(CompareConfig, remedy="Write CompareConfig(tau=0.6), or leave it out."),
+)  # fmt: skip
 def compare(
     acts: Mapping[str, Sparse],
     *,
@@ -95,6 +100,7 @@ def compare(
             unknown or repeated ids, documents of one row each that are not said to be sources, documents whose
             rows are scattered.
     """
+    settings = _settings(config, tau, min_firings, n_shifts)
     raw, replicates, untrained, untrained_raw, weights, logits = (
         by_id(value, what)
         for what, value in {
@@ -104,7 +110,6 @@ def compare(
     )  # fmt: skip
     matrices = checked_models(acts)
     n_rows = next(iter(matrices.values())).shape[0]
-    settings = _settings(config, tau, min_firings, n_shifts)
     columns = {
         "sources": sources, "domains": domains, "tokens": tokens, "positions": positions, "next_tokens": next_tokens
     }  # fmt: skip
@@ -137,7 +142,7 @@ def compare(
     )
     comparison = assemble(stages.with_candidates().with_matchings().with_spaces())
     for name in flagged_pairs(comparison.indices):
-        warnings.warn(f"{name}: {SHARED_INIT_WORDS}", SharedInitialisation, stacklevel=2)
+        warnings.warn(f"{name}: {SHARED_INIT_WORDS}", SharedInitialisation, stacklevel=3)
     return comparison
 
 

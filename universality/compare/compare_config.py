@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from universality.config import Frozen
 
 #: How far below tau r on the fit rows, and r without its strongest source, may lie: both are noisier than the whole.
 EDGE_SLACK = 0.1
@@ -15,10 +17,8 @@ FAMILY_MARGIN = 0.05
 SHRINKAGE = 3.0
 
 
-class CompareConfig(BaseModel):
+class CompareConfig(Frozen):
     """Science settings of a comparison. Each of them may change a table; workers and threads may not."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tau: float = Field(0.5, gt=0, lt=1, description="held-out r from which two latents count as one feature, 0..1")
     min_firings: int = Field(

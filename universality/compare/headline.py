@@ -14,10 +14,11 @@ from universality.compare.shared_init import shared_initialisation
 from universality.compare.shares import over_models, share_indices
 from universality.compare.spaces import SpaceMatching, index_table
 from universality.compare.stages import Stages
-from universality.indices import Index, decoder_indices, mutual_nearest, offset_power_law
+from universality.indices import Index, mutual_nearest, offset_power_law
 from universality.intervals import centred_interval, percentile_interval
 from universality.seeds import generator
 from universality.table_schemas import BASELINES, HEADLINE, NULL_QUANTILES, NULL_RATES
+from universality.weight_indices import decoder_indices
 
 BINS_PER_DECADE = 4
 """Of the firing rate, in ``null_rates``."""

@@ -53,7 +53,7 @@ def checked_rows(
             "only: numbers that count something else (a position, a batch) make every split, chance level and interval "
             "wrong."
         )
-        warnings.warn(message, ScatteredDocuments, stacklevel=3)
+        warnings.warn(message, ScatteredDocuments, stacklevel=4)
     if fit is None:
         fit = split_documents(documents, root_seed, columns["domains"], sources)
     return Rows(documents, np.asarray(fit), n_ctx=n_ctx, **columns)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from universality.arguments import checked, whole
 from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.pairs import check_pairs, pair_products
 from universality.correlation.threads import blocks
@@ -84,6 +85,7 @@ def additive_effects(
     return _Groups(len(tokens), tokens, positions).effects
 
 
+@checked(threads=whole(1))
 def conditional_correlation(
     A: Matrix,
     B: Matrix,

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from universality.arguments import checked, whole
 from universality.correlation import top_lists as lists
 from universality.correlation.threads import blocks
 from universality.correlation.top import TopSimilarity, from_lists
-from universality.errors import require
 from universality.matrices import aligned, check_range
 
 _ROWS, _COLUMNS = 4096, 2048
@@ -70,6 +70,7 @@ def _correlations(
         yield left, np.clip(r * np.outer(mx.scale[left:right], my.scale), -1.0, 1.0)
 
 
+@checked(top=whole(1))
 def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimilarity:
     """Exact Pearson correlation of dense columns, the best ``top`` both ways; see :func:`correlate`.
 
@@ -84,7 +85,6 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
     Raises:
         InputError: different rows, not finite, or ``top < 1``.
     """
-    require(top >= 1, "top", "correlate_dense", ">= 1", top, "Ask for at least one candidate.")
     X, Y, n = aligned(X, Y)
     mx, my = dense_moments(X, "X"), dense_moments(Y, "Y")
     ids_x, ids_y = np.flatnonzero(mx.alive), np.flatnonzero(my.alive)

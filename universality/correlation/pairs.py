@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from universality.arguments import checked, vector, whole
 from universality.compiled import njit
 from universality.correlation.inputs import latent_moments, pivots, shifted
 from universality.correlation.threads import blocks, n_threads, over_blocks
@@ -11,6 +12,7 @@ from universality.errors import require
 from universality.matrices import Matrix, aligned, as_csr, is_dense
 
 _ROWS_PER_BLOCK = 8192
+_INDICES = vector("iu")
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,13 @@ def check_pairs(indices_a: np.ndarray, indices_b: np.ndarray, n_a: int, n_b: int
     """Validate two index arrays of pairs and return them as int64.
 
     Raises:
-        InputError: not one-dimensional of equal length, or out of range.
+        InputError: not whole numbers, not one-dimensional of equal length, or out of range.
     """
-    ia, ib = np.asarray(indices_a, dtype=np.int64), np.asarray(indices_b, dtype=np.int64)
-    lists, remedy = ia.ndim == 1 and ia.shape == ib.shape, "Give one index of each side per pair."
+    ia, ib = (
+        _INDICES(index, name, "the pairs").astype(np.int64, copy=False)
+        for index, name in ((indices_a, "indices_a"), (indices_b, "indices_b"))
+    )
+    lists, remedy = ia.shape == ib.shape, "Give one index of each side per pair."
     got = (ia.shape, ib.shape)
     require(lists, "indices_a and indices_b", "the pairs", "two lists of equal length", got, remedy)
     for index, n, name in ((ia, n_a, "indices_a"), (ib, n_b, "indices_b")):
@@ -103,6 +108,7 @@ def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = No
     return out, n_both
 
 
+@checked(threads=whole(1))
 def correlate_pairs(
     A: Matrix, B: Matrix, indices_a: np.ndarray, indices_b: np.ndarray, *, threads: int | None = None
 ) -> PairStatistics:

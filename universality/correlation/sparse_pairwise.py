@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from universality.arguments import checked, whole
 from universality.correlation import kernels
 from universality.correlation import top_lists as lists
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
@@ -12,7 +13,6 @@ from universality.correlation.operands import KernelOperand, operands, padding, 
 from universality.correlation.threads import n_threads, over_blocks
 from universality.correlation.top import TopSimilarity, from_lists
 from universality.correlation.top_lists import Lists
-from universality.errors import require
 from universality.matrices import Matrix, aligned, is_dense
 
 _PAIRS_AT_ONCE = 1 << 20
@@ -21,6 +21,7 @@ _PAIRS_KEPT = 1 << 24  # what a search remembers of the one before
 PairList = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
+@checked(top=whole(1), threads=whole(1))
 def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None) -> TopSimilarity:
     r"""Exact Pearson correlation of every latent of A with every latent of B; the best ``top`` both ways.
 
@@ -42,7 +43,6 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
 
     Source: definition in Bricken et al. 2023, section "Universality"; algorithm ours.
     """
-    require(top >= 1, "top", "correlate", ">= 1", top, "Ask for at least one candidate.")
     A, B, _ = aligned(A, B)
     if is_dense(A) and is_dense(B):
         from universality.correlation.neurons import correlate_dense
@@ -72,6 +72,7 @@ def _spread(best: Lists, side: KernelOperand) -> tuple[np.ndarray, np.ndarray]:
     return partner, r
 
 
+@checked(threads=whole(1))
 def correlation_maxima(
     A: Matrix, B: Matrix, *, threads: int | None = None
 ) -> Callable[[np.ndarray | None], tuple[np.ndarray, np.ndarray]]:
@@ -134,6 +135,7 @@ def _maxima(cols: ByLatent, rows: ByRow, threads: int) -> tuple[np.ndarray, np.n
     return max_a, np.maximum.reduce([state[2] for state in states])[:n_b]
 
 
+@checked(threads=whole(1))
 def pairs_above(A: Matrix, B: Matrix, *, threads: int | None = None) -> Callable[[np.ndarray, np.ndarray], PairList]:
     """A search for all pairs whose correlation is above a floor of their own.
 

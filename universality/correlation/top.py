@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from universality.arguments import checked, whole
+
 
 @dataclass(frozen=True)
 class TopSimilarity:
@@ -38,6 +40,7 @@ class TopSimilarity:
     cutoff_b: np.ndarray
     top: int
 
+    @checked(k=whole(1))
     def top_a(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Best k partners of each latent of a.
 
@@ -49,6 +52,7 @@ class TopSimilarity:
         """
         return best_of(self.indices_a, self.indices_b, self.r, self.n_a, k)
 
+    @checked(k=whole(1))
     def top_b(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Best k partners of each latent of b; see :meth:`top_a`."""
         return best_of(self.indices_b, self.indices_a, self.r, self.n_b, k)

@@ -44,10 +44,8 @@ def candidates(similarity: TopSimilarity | np.ndarray, unmatched: float) -> Cand
         unmatched: value of staying alone.
 
     Raises:
-        InputError: a matrix that is not two-dimensional or not finite, or ``unmatched`` not finite.
+        InputError: a matrix that is not two-dimensional or not finite.
     """
-    finite = np.isfinite(unmatched)
-    require(finite, "unmatched", "match", "finite", unmatched, "0 lets every r > 0 compete.")
     if isinstance(similarity, TopSimilarity):
         _check(similarity)
         n_a, n_b, top = similarity.n_a, similarity.n_b, similarity.top

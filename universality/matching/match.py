@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from universality.arguments import checked, function, number, one_of, whole
 from universality.compiled import njit
 from universality.correlation.top import TopSimilarity, with_pairs
-from universality.errors import require
 from universality.matching.assignment import Assignment, assign, certificate, matched_edges
 from universality.matching.candidates import Candidates, candidates
 from universality.matching.result import MatchResult
@@ -23,6 +23,7 @@ _WIDEN = 4
 _PRICE_ERROR = 1e-12
 
 
+@checked(method=one_of(*METHODS), unmatched=number(), widen=function, search=function, threads=whole(1))
 def match(
     similarity: TopSimilarity | np.ndarray,
     *,
@@ -60,8 +61,6 @@ def match(
 
     Source: exact assignment as in Jonker & Volgenant 1987, sparse; the certificate over missing pairs is ours.
     """
-    remedy = "Take the default if unsure."
-    require(method in METHODS, "method", "match", f"one of {METHODS}", method, remedy)
     graph = candidates(similarity, unmatched)
     if method == "assignment":
         similarity, graph, solved = _exact(similarity, graph, widen, search, threads)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from universality.arguments import SEEDED, checked, instance, whole
 from universality.correlation.sparse_pairwise import correlation_maxima
 from universality.errors import require
 from universality.matrices import Matrix, aligned
@@ -31,6 +32,7 @@ class ShiftNull:
     offsets: np.ndarray
 
 
+@checked(n_shifts=whole(1), generator=instance(np.random.Generator, remedy=SEEDED), n_ctx=whole(1), threads=whole(1))
 def shift_null(
     A: Matrix,
     B: Matrix,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from universality.arguments import checked, flag, function, instance, one_of, several, whole
 from universality.compare.compare_config import CompareConfig
 from universality.compare.pair import Dictionary
 from universality.compare.pair_plan import PairPlan
@@ -48,6 +49,17 @@ class Setting:
     n_rows: int = 30_000
     n_models: int = 3
 
+    def __post_init__(self) -> None:
+        PlantConfig(**self.changes)  # refuses what no world can be
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields of a world that it sets."""
+        return {
+            "noise": self.noise, "miss": self.miss, "spurious": self.miss, "n_rows": self.n_rows,
+            "n_models": self.n_models, "n_documents": max(int(self.n_rows) // DOCUMENT_LENGTH, 4),
+        }  # fmt: skip
+
 
 #: What is planted besides noise: the default world, with features that are easily taken for one another.
 WORLD = PlantConfig.model_validate({"n_twin": 15})
@@ -61,6 +73,10 @@ def settings_of(sizes: Sequence[tuple[int, int]] = SIZES) -> tuple[Setting, ...]
     return tuple(Setting(*noise, *size) for size, noise in product(sizes, NOISES))
 
 
+@checked(
+    settings=several(instance(Setting)), matchers=several(one_of(*MATCHERS)), n_seeds=whole(1), root_seed=whole(),
+    world=instance(PlantConfig), config=instance(CompareConfig), threads=whole(1), on_world=function, groups=flag,
+)  # fmt: skip
 def calibrate(
     settings: Iterable[Setting] | None = None,
     matchers: Sequence[str] = MATCHERS,
@@ -112,10 +128,7 @@ def _calibrate_world(
     groups: bool,
 ) -> pd.DataFrame:
     own = derive_seed(root_seed, "calibration", seed, str(setting))
-    changes = {
-        "noise": setting.noise, "miss": setting.miss, "spurious": setting.miss, "n_rows": setting.n_rows,
-        "n_models": setting.n_models, "n_documents": max(setting.n_rows // DOCUMENT_LENGTH, 4),
-    }  # fmt: skip
+    changes = setting.changes
     if not groups:
         changes |= {"n_untrained": 0, "d_in": 2}  # neither is looked at here
     planted = plant(world or WORLD, root_seed=own, **changes)

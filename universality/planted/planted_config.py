@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from universality.config import Frozen
 
 
-class PlantConfig(BaseModel):
+class PlantConfig(Frozen):
     """What is planted. Counts named ``per model`` are drawn anew for every model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_models: int = Field(3, ge=2, description="models m0, m1, …")
     n_untrained: int = Field(2, ge=0, description="untrained models u0, u1, …: token and position latents only")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from universality.arguments import checked, instance, whole
 from universality.indices import random_rotation
 from universality.planted.events import Events, mask_events, observe
 from universality.planted.features import plant_features
@@ -64,6 +65,10 @@ class Planted:
         return {name: getattr(self, name) for name in (*names, "untrained_raw", "n_ctx")}
 
 
+@checked(
+    config=instance(PlantConfig, remedy="Write PlantConfig(n_models=4), or give its fields themselves."),
+    root_seed=whole(),
+)
 def plant(config: PlantConfig | None = None, *, root_seed: int = 0, **changes: Any) -> Planted:
     """Plant a world with known truth.
 
@@ -76,7 +81,7 @@ def plant(config: PlantConfig | None = None, *, root_seed: int = 0, **changes: A
         A :class:`Planted` world; matrices have int32 indices, float32 positive values, sorted rows.
 
     Raises:
-        pydantic.ValidationError: an unknown or illegal field.
+        InputError: an unknown or illegal field.
 
     Source: ours.
     """

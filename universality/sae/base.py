@@ -15,6 +15,7 @@ import torch
 from scipy import sparse
 
 from universality.errors import refusal
+from universality.matrices import as_dense, is_dense
 from universality.sae import kernels
 from universality.sae.activations import Activation, GroupMax, TopK, activation_of
 from universality.sae.topk import runs_kernels, top_k
@@ -61,7 +62,12 @@ class SparseAutoencoder:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.activation, Activation):
+            got = type(self.activation).__name__
+            raise refusal("activation", "the dictionary", "an Activation", got, "See sae/activations.py.")
         for name, value in self.every_tensor().items():
+            if not isinstance(value, torch.Tensor):
+                raise refusal(name, "the dictionary", "a torch tensor", type(value).__name__, "torch.from_numpy(…)")
             if not value.is_floating_point():
                 raise refusal(name, "the dictionary", "of floating point", value.dtype, "Convert the weights first.")
         for name, n_axes in (("W_enc", 2), ("b_dec", 1)):
@@ -151,6 +157,7 @@ class SparseAutoencoder:
         Per-row normalisation and a skip connection need x: :meth:`reconstruct` applies them. CSR and numpy
         give numpy.
         """
+        acts = _checked_rows(acts, "acts", "d_sae", self.d_sae)
         if sparse.issparse(acts):
             return np.asarray(acts @ self.W_dec.cpu().numpy()) + self.b_dec.cpu().numpy()
         rows = acts if isinstance(acts, torch.Tensor) else _tensor(acts)
@@ -259,7 +266,7 @@ class SparseAutoencoder:
 
     def _blocks(self, x: np.ndarray | torch.Tensor) -> Iterator[torch.Tensor]:
         """x in blocks of rows whose pre-activations stay small."""
-        _check_rows(x, self.d_in)
+        x = _checked_rows(x, "x", "d_in", self.d_in)
         size = max(64, BLOCK_BYTES // (4 * self.d_sae))
         if isinstance(x, torch.Tensor):
             yield from (self._rows(block) for block in x.split(size) if len(block))
@@ -267,15 +274,25 @@ class SparseAutoencoder:
             yield from (self._rows(x[start : start + size]) for start in range(0, len(x), size))
 
     def _rows(self, x: np.ndarray | torch.Tensor) -> torch.Tensor:
-        _check_rows(x, self.d_in)
+        x = _checked_rows(x, "x", "d_in", self.d_in)
         rows = x if isinstance(x, torch.Tensor) else _tensor(x)
         return rows.to(device=self.device, dtype=torch.float32)
 
 
-def _check_rows(x: Any, d_in: int) -> None:
-    shape = tuple(x.shape)
-    if len(shape) != 2 or shape[1] != d_in:
-        raise refusal("shape", "x", f"(n, d_in={d_in})", shape, "Flatten contexts into rows.")
+def _checked_rows(rows: Any, name: str, axis: str, width: int) -> Any:
+    """Rows of real numbers once they have the width, lists as an array; sparse ones for ``acts`` alone."""
+    if isinstance(rows, torch.Tensor):
+        is_real = not rows.is_complex() and rows.layout == torch.strided
+        if not is_real:
+            raise refusal("values", name, "dense real numbers", f"{rows.dtype}, {rows.layout}", "Convert them.")
+    elif name != "acts" or is_dense(rows):
+        if not is_dense(rows):
+            raise refusal("values", name, "dense", type(rows).__name__, "Convert them with .toarray().")
+        rows = as_dense(rows, name)
+    shape = tuple(rows.shape)
+    if len(shape) != 2 or shape[1] != width:
+        raise refusal("shape", name, f"(n, {axis}={width})", shape, "Flatten contexts into rows.")
+    return rows
 
 
 def _tensor(x: Any, *, copy: bool = False) -> torch.Tensor:

@@ -6,7 +6,9 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 
+from universality.arguments import checked, flag, function, instance, matrix, maybe, several, whole
 from universality.denormals import flushed_denormals
 from universality.errors import refusal
 from universality.sae.autograd_step import AutogradStep, Rates
@@ -44,6 +46,35 @@ class TrainingOptions(TypedDict, total=False):
     compile: bool
 
 
+def _rows(value: Any, name: str, call: str) -> Any:
+    """Rows to train on: an array, or what has a shape and is read by slices."""
+    is_stream = hasattr(value, "shape") and not isinstance(value, (np.ndarray, torch.Tensor)) and not issparse(value)
+    return value if is_stream else matrix(value, name, call)
+
+
+def _device(value: Any, name: str, call: str) -> str:
+    try:
+        torch.device(value)
+    except (RuntimeError, TypeError) as error:
+        raise refusal(name, call, "a torch device", repr(value), "Write cpu, cuda or cuda:1.") from error
+    return str(value)
+
+
+def _state(value: Any, name: str, call: str) -> Any:
+    fits = isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, Mapping) for part in value)
+    if not fits:
+        raise refusal(name, call, "what on_state received, (arrays, meta)", type(value).__name__, "Leave it out.")
+    return value
+
+
+_OPTIONS = {
+    "state": maybe(_state), "on_state": maybe(function), "state_every": whole(1), "progress": maybe(function),
+    "device": _device, "compile": flag,
+}  # fmt: skip
+_CONFIG = instance(SAETrainingConfig, remedy="Write SAETrainingConfig(d_sae=1024, k=32, tokens=1_000_000).")
+
+
+@checked(activations=_rows, config=_CONFIG, sae_seed=whole(), order_seed=whole(), **_OPTIONS)
 def train_sae(
     activations: Any,
     config: SAETrainingConfig,
@@ -79,6 +110,7 @@ def train_sae(
     return _train(activations, config, [sae_seed], seed, identity, **options)[0]
 
 
+@checked(activations=_rows, config=_CONFIG, sae_seeds=several(whole()), order_seed=whole(), **_OPTIONS)
 def train_saes(
     activations: Any,
     config: SAETrainingConfig,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from universality.config import Frozen
 from universality.errors import must_be, refusal
 
 Precision = Literal["float32", "tf32", "bfloat16"]
@@ -19,10 +20,8 @@ def is_compiled(n_parameters: int, tokens: int) -> bool:
     return 6 * n_parameters * tokens > COMPILED_FROM
 
 
-class TransformerConfig(BaseModel):
+class TransformerConfig(Frozen):
     """Shape of a transformer; every field has the meaning it has in ``TransformerBridgeConfig``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     n_layers: int = Field(1, ge=1, description="Number of blocks.")
     d_model: int = Field(64, ge=1, description="Width of the residual stream.")
@@ -65,10 +64,8 @@ class TransformerConfig(BaseModel):
         return self
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Frozen):
     """How a transformer is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tokens: int = Field(1_000_000, ge=1, description="Training tokens, rounded up to whole batches.")
     batch_contexts: int = Field(16, ge=1, description="Contexts per optimiser step.")

@@ -137,3 +137,19 @@ def test_signals_are_given_back():
     with pytest.raises(KeyboardInterrupt), _signals_as_interrupt():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class Panic(BaseException):
+    """As pyo3 raises where Rust panics."""
+
+
+@step("task-test-panics", version=1, cost=lambda sizes, params: Estimate())
+def _panics(ctx):
+    raise Panic("index out of bounds")
+
+
+def test_a_step_that_panics_has_failed_and_the_run_goes_on(tmp_path):
+    open_store(tmp_path).claim()
+    node = Node("n", "task-test-panics", {})
+    outcome = task.execute(task.describe_task(str(tmp_path), node, {"n": "k"}), lambda event: None)
+    assert (outcome["status"], outcome["error"]) == ("failed", "Panic: index out of bounds")

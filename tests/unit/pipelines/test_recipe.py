@@ -33,7 +33,7 @@ def test_overrides_may_name_what_the_file_leaves_to_defaults():
     [
         ("compare.taau=0.5", ["compare.taau", "unknown key", "'tau'"]),
         ("comparisons.0.sae.tokns=5", ["comparisons.0.sae.tokns", "'tokens'"]),
-        ("compare.tau=2", ["compare.tau", "less than 1", "got 2"]),
+        ("compare.tau=2", ["compare.tau", "must be below 1", "got 2"]),
         ("comparisons.7.id=x", ["comparisons.7", "does not exist"]),
         ("no-sign", ["a.b=value"]),
         ("models.model_seeds=[1, 1]", ["model_seeds must differ"]),

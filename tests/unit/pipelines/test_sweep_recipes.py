@@ -42,7 +42,7 @@ def test_points_join_settings_that_belong_together():
         (f"{BASE}, vary: {{k: [4, 4]}}", r"points must differ; got 'k 4' twice"),
         (f"{BASE}, vary: {{k: [2]}}, points: [{{k: 3}}]", r"k must be in vary or in points"),
         (f"{BASE}, model: m7", r"model of sweep 's' must be one of m0, m1, u0, u1; got 'm7'"),
-        ("sae: {d_sae: 32, k: 4}", r"point 'base': tokens: Field required"),
+        ("sae: {d_sae: 32, k: 4}", r"point 'base': tokens of SAETrainingConfig must be given"),
         (f"{BASE}, n_seeds: 0", r"sweeps.0.n_seeds"),
     ],
 )

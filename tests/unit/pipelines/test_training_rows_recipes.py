@@ -72,7 +72,7 @@ def test_a_policy_moves_what_it_can_change():
     [
         ("activation_source=disk", "'stored' or 'live'"),
         ("training_rows.first_position=64", "below n_ctx (64); got 64"),
-        ("training_rows.max_norm=0.5", "greater than or equal to 1"),
+        ("training_rows.max_norm=0.5", "must be at least 1"),
         ("training_rows.max_nrm=5", "'max_norm'"),
     ],
 )

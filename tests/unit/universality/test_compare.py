@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 from scipy import sparse
 
 from universality.compare import (
@@ -432,7 +431,7 @@ def test_wrong_inputs_are_refused_in_words() -> None:
 
 
 def test_illegal_settings_are_refused() -> None:
-    with pytest.raises(ValidationError, match="tau"):
+    with pytest.raises(InputError, match="tau"):
         compare(world().acts, documents=world().documents, tau=1.5)
 
 

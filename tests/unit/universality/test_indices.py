@@ -3,9 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from universality.indices import (
-    cosine_similarity,
     covariances,
-    decoder_indices,
     excess_correlation,
     linear_cka,
     mutual_nearest,
@@ -14,6 +12,7 @@ from universality.indices import (
     representational,
     svcca,
 )
+from universality.weight_indices import cosine_similarity, decoder_indices
 
 
 def _rotation(d: int, seed: int) -> np.ndarray:

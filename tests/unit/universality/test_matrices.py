@@ -253,7 +253,7 @@ def test_odd_rows_are_refused_in_words():
     for bad in (labels, DOCUMENTS.astype(float), DOCUMENTS.astype(str)):
         with pytest.raises(InputError, match="documents of rows must be integers"):
             compare(acts, documents=bad)
-    with pytest.raises(InputError, match="n_ctx of rows must be a whole number"):
+    with pytest.raises(InputError, match="n_ctx of compare must be a whole number"):
         compare(acts, documents=DOCUMENTS, n_ctx="x")
     with pytest.raises(InputError, match="a matrix or a pair of them; got 3"):
         compare(acts, documents=DOCUMENTS, weights={"a": (DENSE.T, DENSE.T, DENSE.T)})

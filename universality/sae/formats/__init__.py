@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from universality.arguments import checked, instance, one_of
+from universality.arguments import path as a_path
 from universality.errors import refusal
 from universality.sae.base import SparseAutoencoder
 from universality.sae.formats import dictionary_learning, gemma_scope, ours, saelens, saelens_export, sparsify
@@ -39,6 +41,7 @@ FORMATS = (
 WRITERS = {"universality": ours.write, "saelens": saelens_export.write}
 
 
+@checked(sae=instance(SparseAutoencoder, remedy="Load or train one."), path=a_path, format=one_of(*WRITERS))
 def save_sae(sae: SparseAutoencoder, path: str | Path, format: str = "universality") -> None:  # noqa: A002 - promised name
     """Write a dictionary into a folder.
 
@@ -51,11 +54,14 @@ def save_sae(sae: SparseAutoencoder, path: str | Path, format: str = "universali
     Raises:
         InputError: an unknown format, or a dictionary that the format cannot hold.
     """
-    if format not in WRITERS:
-        raise refusal("format", "save_sae", f"one of {sorted(WRITERS)}", format, "Take the default.")
-    WRITERS[format](sae, Path(path).expanduser())
+    folder = Path(path).expanduser()
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    if there.exists() and not there.is_dir():
+        raise refusal("path", "save_sae", "a folder, or none yet", f"the file {there}", "Choose another.")
+    WRITERS[format](sae, folder)
 
 
+@checked(path=a_path)
 def recognise(path: str | Path) -> Format:
     """The format of a folder.
 
@@ -81,6 +87,7 @@ def _format_of(folder: Path) -> Format | None:
     return next((form for form in FORMATS if all((folder / name).is_file() for name in form.files)), None)
 
 
+@checked(path=a_path)
 def load_sae(path: str | Path) -> SparseAutoencoder:
     """Load a dictionary of any known format into the canonical form.
 

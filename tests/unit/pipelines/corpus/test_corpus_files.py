@@ -3,7 +3,6 @@ import json
 
 import pandas as pd
 import pytest
-from pydantic import ValidationError
 
 from pipelines.corpus import files as corpus_files
 from pipelines.corpus.corpus_config import CorpusConfig, JsonLines, ParquetFiles, SplitConfig, TextFolder
@@ -115,7 +114,7 @@ def test_other_encodings(tmp_path):
     text = "".join(PROSE.format(i=i) + "naïve café\n" for i in range(60))
     (tmp_path / "a.txt").write_bytes(text.encode("utf-16"))
     assert "".join(corpus_of(TextFolder(path=str(tmp_path), encoding="utf-16")).documents["text"]) == text
-    with pytest.raises(ValidationError, match="no encoding 'utf-99'"):
+    with pytest.raises(InputError, match="no encoding 'utf-99'"):
         TextFolder(path=str(tmp_path), encoding="utf-99")
 
 

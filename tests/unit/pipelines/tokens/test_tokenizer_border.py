@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from pipelines.corpus.fingerprint import tokenizer_fingerprint
 from pipelines.tokens.build import build_tokenizer
+from pipelines.tokens.encode import encode_documents
 from pipelines.tokens.tokenizer import choose_tokenizer, compare_tokenizers, tokenizer_json
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile, TrainedTokenizer
 from universality.errors import InputError
@@ -131,3 +132,34 @@ def test_the_tokenizer_is_the_one_that_the_model_was_trained_with():
     dropped = trained(["<s>"], 270)
     dropped.model.dropout = 0.1
     assert compare_tokenizers(dropped.to_str().encode(), own, "m") is None
+
+
+def panicking():
+    """A tokenizer whose normalizer leaves its table at any letter: Rust panics, which is no Exception of Python."""
+    settings = json.loads(trained(["<s>"]).to_str())
+    settings["normalizer"] = {"type": "Precompiled", "precompiled_charsmap": "BAAAAP////8="}
+    return settings
+
+
+def test_a_panic_of_rust_is_one_sentence(tmp_path, capfd):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(panicking()))
+    with pytest.raises(
+        InputError, match=r"^tokenizer file of \S+ must be a readable tokenizer.json; got index out of"
+    ) as one:
+        choose_tokenizer(TokenizerFile(path=str(path)), [])
+    with pytest.raises(
+        InputError, match=r"^text of the tokenizer must be one that it can encode; got index out of"
+    ) as two:
+        encode_documents(Tokenizer.from_str(path.read_text()), ["a b é"])
+    assert "\n" not in f"{one.value}{two.value}"
+    assert "panicked" in capfd.readouterr().err, "whether it was a panic at all"
+
+
+def test_ids_far_beyond_the_tokens_are_refused(tmp_path):
+    settings = json.loads(trained(["<s>"]).to_str())
+    settings["model"]["vocab"]["zz"] = 4_000_000_000
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="largest id of the tokenizer must be below 10,000,000; got 4000000000"):
+        build_tokenizer(NO_TEXT, TokenizerFile(path=str(path)))

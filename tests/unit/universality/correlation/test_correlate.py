@@ -203,5 +203,5 @@ class TestMisuse:
             correlation_maxima(x, x)(None)
 
     def test_top_of_nothing(self):
-        with pytest.raises(InputError, match="top of correlate must be >= 1; got 0"):
+        with pytest.raises(InputError, match="top of correlate must be a whole number of at least 1; got 0"):
             correlate(sparse.csr_matrix((4, 2)), sparse.csr_matrix((4, 2)), top=0)

@@ -175,7 +175,7 @@ def test_a_price_for_every_missing_pair_is_what_sorting_says():
 
 class TestMisuse:
     def test_unknown_method(self):
-        with pytest.raises(InputError, match=r"method of match must be one of.*got hungarian"):
+        with pytest.raises(InputError, match=r"method of match must be one of.*got 'hungarian'"):
             match(np.eye(2), method="hungarian")
 
     def test_not_finite(self):
@@ -183,5 +183,5 @@ class TestMisuse:
             match(np.array([[np.nan]]))
 
     def test_endless_price(self):
-        with pytest.raises(InputError, match="unmatched of match must be finite"):
+        with pytest.raises(InputError, match="unmatched of match must be a finite number"):
             match(np.eye(2), unmatched=-np.inf)

@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
+from universality.errors import InputError
 from universality.planted import PlantConfig, Planted, plant
 
 TINY = PlantConfig(
@@ -153,5 +153,5 @@ def test_two_models_have_no_shared_features() -> None:
 
 
 def test_unknown_fields_are_refused() -> None:
-    with pytest.raises(ValidationError, match="n_univresal"):
+    with pytest.raises(InputError, match="n_univresal"):
         plant(n_univresal=3)

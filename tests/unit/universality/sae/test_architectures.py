@@ -5,9 +5,9 @@ import pytest
 import torch
 from dense_architectures import LEAST, dense
 from dense_topk import planted_rows
-from pydantic import ValidationError
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from universality.errors import InputError
 from universality.sae.architectures.batch_topk import running_threshold
 from universality.sae.autograd_step import AutogradStep, Rates, observation_decay
 from universality.sae.sae_config import SAETrainingConfig
@@ -158,7 +158,7 @@ def test_steps_stay_on_their_device(name):
     ],
 )
 def test_numbers_of_another_architecture_are_refused(given, said):
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(InputError, match=said):
         SAETrainingConfig(d_sae=16, tokens=10, **given)
 
 

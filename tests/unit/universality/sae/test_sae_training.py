@@ -141,7 +141,7 @@ def test_a_dictionary_that_never_fires_is_a_status():
 
 
 def test_misuse_is_refused(trained):
-    with pytest.raises(InputError, match="shape of activations"):
+    with pytest.raises(InputError, match="activations of train_sae must be a two-dimensional array"):
         train_sae(ROWS[0], CONFIG, sae_seed=1)
     with pytest.raises(InputError, match="finite"):
         train_sae(np.full((20, 4), np.nan, np.float32), CONFIG, sae_seed=1)
