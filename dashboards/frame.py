@@ -1,5 +1,6 @@
 """The frame around every screen: which run and which comparison it shows."""
 
+import re
 import shlex
 
 import streamlit as st
@@ -7,11 +8,13 @@ import streamlit as st
 from dashboards.components.panels import explain_damage, explain_unreachable, nothing
 from dashboards.components.pin_panel import show_pins
 from dashboards.data import View, get_view, list_runs, open_cached_store
+from results.progress import gone_sentence, gone_steps
 from results.stored_comparison import comparisons_of
 from storage import Run, StoreError
 
 VIEW = "universality_view"
 _STORE = "universality_store"
+_LOST = "universality_lost_run"
 
 
 def choose_view(url: str, *, needs_run: bool) -> None:
@@ -45,8 +48,11 @@ def choose_view(url: str, *, needs_run: bool) -> None:
 
 def _choose(url: str, runs: list[Run]) -> View:
     names = [run.name for run in runs]
+    wanted = st.session_state.get("run") or st.query_params.get("run")
+    if wanted is not None and wanted not in names:
+        st.session_state[_LOST] = wanted
     with st.sidebar:
-        name = st.selectbox("Run", names, key="run", bind="query-params", help="Newest first")
+        name = st.selectbox("Run", names, key="run", bind="query-params", help="Newest first", on_change=_found)
         run = next((run for run in runs if run.name == name), runs[0])
         comparisons = comparisons_of(run.record)
         comparison = comparisons[0]
@@ -54,7 +60,18 @@ def _choose(url: str, runs: list[Run]) -> View:
             comparison = st.selectbox("Comparison", comparisons, key="comparison", bind="query-params")
         view = get_view(url, run, comparison)
         show_pins(view)
+    if lost := st.session_state.get(_LOST):
+        # Whatever stands in an address is no Markdown.
+        named = f"The run `{lost}`" if re.fullmatch(r"[\w.-]+", lost) else "The run that the address names"
+        st.warning(f"{named} is not in this store (any more). This is `{run.name}`.")
+    if gone := gone_steps(view.record):
+        st.warning(gone_sentence(gone), icon=":material/broken_image:")
     return view
+
+
+def _found() -> None:
+    """The visitor has chosen a run that is there."""
+    st.session_state[_LOST] = None
 
 
 def current_view() -> View:

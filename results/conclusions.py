@@ -5,6 +5,7 @@ One wording for the terminal, the overview and the report's first page.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from results.words import LEVELS
 TABLES = ("features", "agreement", "indices", "k_of_m", "spaces")
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
+#: Features below which a share is said as a count: one more or less would be another share.
+FEW = 20
 _LEVEL_WORDS = {
     "context": "beyond domain, document, token, position, pairs of tokens and tokens at a position (level context)",
     "bigram": "at the level of pairs of tokens, or of a token at a position",
@@ -26,6 +29,7 @@ _LEVEL_WORDS = {
     "document": "at the level of documents",
     "domain": "at the level of domains",
 }
+_ONE = {"have": "has", "are": "is"}
 _PARTS = (
     (("from_domain", "from_document"), "domain and document"),
     (("from_token",), "token and position"),
@@ -61,7 +65,10 @@ _Overall = dict[str, dict[Any, Any]]
 
 
 class _Share(NamedTuple):
-    """A share with its chance level, its interval over sources, and that over models where there are enough."""
+    """A share with its chance level, its interval over sources, and that over models where there are enough.
+
+    Behind it are ``hits`` of ``n`` features; ``n_features`` of them differ, as one counts for each other model.
+    """
 
     value: float
     chance: float
@@ -69,6 +76,21 @@ class _Share(NamedTuple):
     high: float
     low_models: float
     high_models: float
+    hits: int
+    n: int
+    n_features: int
+
+    @property
+    def is_few(self) -> bool:
+        """Whether so few features are behind it that it is said as a count."""
+        return 0 < self.n_features < FEW
+
+    def words(self, of: str = "") -> str:
+        """In percent ``of`` something, or as a count of so few features."""
+        if not self.is_few:
+            return f"{words.share(self.value)}{of}"
+        each = "" if self.n == self.n_features else ", each counted for every other model"
+        return f"{self.hits} of {self.n} features{each}"
 
 
 class _Shares:
@@ -81,13 +103,19 @@ class _Shares:
     def of(self, name: str, kind: str = "features") -> _Share:
         """NaN where there is no such index. In runs of before, and within one model, means over pairs, ends too."""
         rows = self._indices[(self._indices["kind"] == kind) & (self._indices["name"] == name)]
-        together = rows[~rows["pair"].str.contains("-")]
-        return _Share(*(together if len(together) else rows)[[*_Share._fields]].astype(float).mean())
+        of_pairs = rows["pair"].str.contains("-")
+        together, pairs = rows[~of_pairs], rows[of_pairs]
+        values = (together if len(together) else rows)[[*_Share._fields[:6]]].astype(float).mean()
+        counted = pairs if len(pairs) else together
+        hits = int((counted["value"] * counted["n"]).round().sum())
+        # Features of a model meet every other model: they are counted once for each, and are so many.
+        n_features = counted.groupby(counted["pair"].str.partition("-")[0])["n"].max().sum() if len(counted) else 0
+        return _Share._make([*values, hits, int(counted["n"].sum()), int(n_features)])
 
-    def floor(self, name: str) -> float:
+    def floor(self, name: str) -> _Share:
         """Of untrained models; 0 where these have nothing of the kind, NaN without such models."""
-        value = self.of(name, "untrained").value
-        return 0.0 if self.has_floor and np.isnan(value) else value
+        share = self.of(name, "untrained")
+        return share._replace(value=0.0) if self.has_floor and np.isnan(share.value) else share
 
 
 def _leading(shares: _Shares) -> str:
@@ -95,16 +123,16 @@ def _leading(shares: _Shares) -> str:
     if all(np.isnan(shares.of(f"shared_fraction_{level}").value) for level in _LEADING):
         return "No level could be tested, so what matches here may share no more than a token or a kind of text."
     for level in _LEADING:
-        floor, matched = shares.floor(f"shared_fraction_{level}"), shares.of(f"shared_fraction_{level}")
+        floor, matched = shares.floor(f"shared_fraction_{level}").value, shares.of(f"shared_fraction_{level}")
         if not matched.value > 0 or (shares.has_floor and not matched.low > floor):
             continue
         reproduced, where = shares.of(f"reproduced_{level}"), _LEVEL_WORDS[level]
-        of_all = f"{words.share(matched.value)} of all features{_controls(shares, level)}"
+        of_all = f"{matched.words(' of all features')}{_controls(shares, level)}"
         if np.isnan(reproduced.value):
             return f"A partner in another model {where} have {of_all}."
         return (
             f"Of the features that a second dictionary of the same model also has {where}, another model has "
-            f"{words.share(reproduced.value)} ({_intervals(reproduced)}{_reproduced_floor(shares, level)}). "
+            f"{reproduced.words()} ({_intervals(reproduced)}{_reproduced_floor(shares, level)}). "
             f"That is {of_all}."
         )
     if shares.has_floor:
@@ -115,12 +143,12 @@ def _leading(shares: _Shares) -> str:
 def _controls(shares: _Shares, level: str) -> str:
     """What a share of all features at a level stands beside: one model, untrained models, chance."""
     name = f"shared_fraction_{level}"
-    one, chance = shares.of(name, "ceiling").value, shares.of(name).chance
+    one, chance = shares.of(name, "ceiling"), shares.of(name).chance
     floor = (
-        f"{words.share(shares.floor(name))} between untrained models" if shares.has_floor
+        f"{shares.floor(name).words()} between untrained models" if shares.has_floor
         else "no untrained models, so the floor is not known"
     )  # fmt: skip
-    parts = [f"{words.share(one)} in a second dictionary of the same model"] if not np.isnan(one) else []
+    parts = [f"{one.words()} in a second dictionary of the same model"] if not np.isnan(one.value) else []
     return f"; beside it stand {', '.join([*parts, floor])} and {words.share(chance)} by chance"
 
 
@@ -135,8 +163,8 @@ def _reproduced_floor(shares: _Shares, level: str) -> str:
     """The same share of untrained models, where these have second dictionaries."""
     if np.isnan(shares.of("reproduced", "untrained").value):
         return ""
-    floor = shares.of(f"reproduced_{level}", "untrained").value
-    return f"; of untrained models {'none has such a feature' if np.isnan(floor) else words.share(floor)}"
+    floor = shares.of(f"reproduced_{level}", "untrained")
+    return f"; of untrained models {'none has such a feature' if np.isnan(floor.value) else floor.words()}"
 
 
 def _beyond(overall: _Overall) -> str:
@@ -211,8 +239,8 @@ def _grouped(features: pd.DataFrame, shares: _Shares, k_of_m: pd.DataFrame | Non
     resplit = "" if k_of_m is None or k_of_m["fraction_low"].isna().all() else _elsewhere(k_of_m)
     floor = ""
     if shares.has_floor:
-        pair, untrained = shares.of("shared_fraction").value, shares.floor("shared_fraction")
-        floor = f"in one other model {words.share(pair)}, between untrained models {words.share(untrained)}"
+        pair, untrained = shares.of("shared_fraction"), shares.floor("shared_fraction")
+        floor = f"in one other model {pair.words()}, between untrained models {untrained.words()}"
     beside = "; ".join(part for part in (resplit, floor) if part)
     said = {
         "partnered": "have a partner in some other model at some level" + (f" ({beside})" if beside else ""),
@@ -222,11 +250,17 @@ def _grouped(features: pd.DataFrame, shares: _Shares, k_of_m: pd.DataFrame | Non
         "untested": "cannot be judged",
     }
     parts = [
-        f"{words.share((groups == name).mean())} {text}"
+        f"{words.share((groups == name).mean())} {text}" if len(groups) >= FEW else _counted(groups == name, text)
         for name, text in said.items()
         if (groups == name).mean() >= 0.005
     ]
     return f"Of {len(groups):,} features {', '.join(parts)}."
+
+
+def _counted(are: pd.Series, text: str) -> str:
+    """How many are something, where a share of them would say more than is known."""
+    n = int(are.sum())
+    return f"{n} {re.sub('^(have|are)', lambda verb: _ONE[verb[0]], text) if n == 1 else text}"
 
 
 def _elsewhere(k_of_m: pd.DataFrame) -> str:

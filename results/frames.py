@@ -220,3 +220,14 @@ def _bins(kind: str, measure: str, edges: np.ndarray, count: np.ndarray | None, 
     counts = pd.array([pd.NA] * len(fraction) if count is None else count, dtype="Int64")
     ends = {"left": edges[:-1], "right": edges[1:]}
     return pd.DataFrame({"kind": kind, "measure": measure, **ends, "count": counts, "fraction": fraction})
+
+
+def dictionary_roles(models: pd.DataFrame) -> pd.Series:
+    """What each dictionary is there for, by row of the table ``models``: a key of :data:`results.words.ROLES`.
+
+    The table calls every second dictionary a replicate; that of an untrained model is a ceiling of untrained models.
+    """
+    of = models["replicate_of"] if "replicate_of" in models else models["model"].astype(str).str.removesuffix("r")
+    untrained = models.loc[models["role"] == "untrained", "model"].astype(str)
+    second = (models["role"] == "replicate") & of.astype(str).isin(set(untrained))
+    return models["role"].astype(str).mask(second, "untrained_replicate")

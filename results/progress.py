@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +182,17 @@ def steps_frame(record: Mapping[str, Any], progress: RunProgress) -> pd.DataFram
 def _number(value: Any) -> float:
     """A number of an event; 0 where it is none that a clock, a counter or an estimate can show."""
     return float(value) if isinstance(value, (int, float)) and abs(value) < 1e15 else 0.0
+
+
+def gone_steps(record: Mapping[str, Any]) -> list[str]:
+    """Steps that had finished and whose artifact is not there any more, of a record as the store bears it out."""
+    return [node for node, fields in (record.get("nodes") or {}).items() if fields.get("status") == "gone"]
+
+
+def gone_sentence(nodes: Sequence[str]) -> str:
+    """That artifacts of finished steps are not there any more, and what helps."""
+    named = ", ".join(nodes[:6]) + (" …" if len(nodes) > 6 else "")
+    return f"Gone from the store since it finished: {named}. Run the recipe again: it computes only these."
 
 
 def command(record: Mapping[str, Any], store: str) -> str:

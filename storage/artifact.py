@@ -160,7 +160,11 @@ class Artifact:
         checked = path in self._trusted if self._verify else mark in _checked
         if checked or not (self._verify or n_bytes <= CHECKED_BYTES or not self._files.is_local):
             return
-        if file_digest(place) != digest:
+        try:
+            same = file_digest(place) == digest
+        except FileNotFoundError as error:  # removed meanwhile
+            raise corrupt(self.key, path, "it is gone") from error
+        if not same:
             self._refuse(place, path, "its digest does not match")
         _checked.add(mark)
         self._trusted.add(path)
@@ -174,6 +178,8 @@ class Artifact:
         place = self.file(path)
         try:
             return read(place)
+        except FileNotFoundError as error:  # removed meanwhile
+            raise corrupt(self.key, path, "it is gone") from error
         except (ValueError, EOFError) as error:
             raise corrupt(self.key, path, str(error)) from error
 

@@ -14,6 +14,7 @@ from storage.checkpoint import CHECKPOINTS, is_checkpoint
 from storage.errors import ArtifactCorrupt, InvalidName, StoreError
 from storage.files import LocalFiles, cache_folder
 from storage.marker import require_store
+from storage.runs import Run
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -76,7 +77,7 @@ def _is_ours(store: Store, key: str) -> bool:
 def _needed_keys(store: Store) -> set[str]:
     """Keys of all runs' nodes and of all that those were made from."""
     needed: set[str] = set()
-    stack = [node["key"] for run in store.runs() for node in run.record["nodes"].values()]
+    stack = [node["key"] for record in store.records() for node in record["nodes"].values()]
     while stack:
         key = stack.pop()
         if key in needed:
@@ -91,7 +92,7 @@ def _needed_keys(store: Store) -> set[str]:
 
 def _leased(store: Store) -> set[str]:
     now = store.files.now()
-    records = [run.record for run in store.runs() if run.holder(now) is not None]
+    records = [record for record in store.records() if Run(store, record["name"]).holder(now) is not None]
     return {node["key"] for record in records for node in record["nodes"].values()}
 
 

@@ -220,6 +220,24 @@ class Store:
                 damaged[name] = error
         return [Run(self, name) for _, name in sorted(by_age)]
 
+    def records(self, damaged: dict[str, RunCorrupt] | None = None, *, observed: bool = False) -> list[dict[str, Any]]:
+        """The records of all runs as they are now, oldest first, without those of runs that are deleted meanwhile.
+
+        Args:
+            damaged: as :meth:`runs` takes it.
+            observed: as the store bears them out (:attr:`Run.observed`).
+
+        Raises:
+            RunCorrupt: as :meth:`runs`.
+        """
+        records = []
+        for run in self.runs(damaged):
+            try:
+                records.append(run.observed if observed else run.record)
+            except RunMissing:
+                continue
+        return records
+
     def latest_run(self) -> Run | None:
         """The run created last; None if there is none."""
         return next(reversed(self.runs()), None)

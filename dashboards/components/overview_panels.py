@@ -197,10 +197,10 @@ _HEADINGS = {
 
 def dictionaries(view: View) -> None:
     """Models, SAEs and their quality."""
-    note = "One row per dictionary: those compared, their second SAEs, and untrained models."
+    note = "One row per dictionary: those compared, untrained models, and the second SAEs of both."
     with panel("Models and their SAEs", note):
         models = view.table("models").copy()
-        models["role"] = models["role"].map(words.ROLES).fillna(models["role"])
+        models["role"] = frames.dictionary_roles(models).map(words.ROLES).fillna(models["role"])
         for title, columns in _DICTIONARIES.items():
             st.markdown(f"**{title}**")
             st.dataframe(models, hide_index=True, column_order=columns, column_config=_HEADINGS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,7 @@ from results.words import counted, size
 from universality.errors import refusal
 
 if TYPE_CHECKING:
-    from storage import Run, RunCorrupt
+    from storage import RunCorrupt
 
 
 def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:
@@ -28,19 +28,21 @@ def verify(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Js
     opened = open_store(store)
     damaged: dict[str, RunCorrupt] = {}
     if run_name is None:
-        runs = opened.runs(damaged)
+        records = opened.records(damaged, observed=True)
         keys = opened.keys()
-        if not keys and not runs and not damaged:
+        if not keys and not records and not damaged:
             say(f"There is no store at {opened.url}: it holds no run and no artifact. Check --store.")
             raise typer.Exit(EXIT_USAGE)
     else:
-        runs = [open_named(run_name, store)]
-        keys = list(opened.present(node["key"] for node in _nodes(runs[0])))
-    nodes = {fields["key"]: (node, fields) for run in runs for node, fields in run.observed["nodes"].items()}
+        records = [open_named(run_name, store).observed]
+        keys = list(opened.present(node["key"] for node in records[0]["nodes"].values()))
+    nodes = {fields["key"]: (node, fields) for record in records for node, fields in record["nodes"].items()}
     owner = {key: node for key, (node, _) in nodes.items()} if run_name else {}
     gone = [(node, key) for key, (node, fields) in nodes.items() if fields["status"] == "gone"]
     problems = [
-        {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason} for p in opened.verify(keys)
+        {"node": owner.get(p.key, ""), "key": p.key, "file": p.file, "reason": p.reason}
+        for p in opened.verify(None if run_name is None else keys)
+        if p.key not in {key for _, key in gone}
     ]
     problems += [{"node": node, "key": key, "file": "", "reason": "the artifact is gone"} for node, key in gone]
     records = {f"runs/{name}/run.json": str(error) for name, error in damaged.items()}
@@ -81,19 +83,16 @@ def delete(
     if not yes and not sys.stdin.isatty():
         got = "neither --yes nor a terminal"
         raise refusal("deletion", f"run {run.name!r}", "confirmed", got, "Give --yes.")
-    others = {node["key"] for other in run.store.runs() if other.name != run.name for node in _nodes(other)}
-    own = [key for key in {node["key"] for node in _nodes(run)} - others if run.store.has(key)]
-    n_bytes = sum(run.store.get(key).n_bytes for key in own)
+    records = run.store.records()
+    others = {node["key"] for record in records if record["name"] != run.name for node in record["nodes"].values()}
+    own = list(run.store.present({node["key"] for node in run.record["nodes"].values()} - others))
+    n_bytes = sum(sum(run.store.files.walk(f"artifacts/{key}").values()) for key in own)
     freed = f"{counted(len(own), 'artifact')} ({size(n_bytes)}) that no other run uses"
     if not yes and not typer.confirm(f"Delete run {run.name}? It leaves {freed} to gc.", err=True):
         say("Nothing was deleted.")
         raise typer.Exit(EXIT_FAILED)
     run.store.delete_run(run.name)
     say(f"Run {run.name} is deleted. `universality gc` frees {freed}.")
-
-
-def _nodes(run: Run) -> list[dict[str, Any]]:
-    return list(run.record["nodes"].values())
 
 
 def gc(

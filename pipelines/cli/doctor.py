@@ -149,19 +149,19 @@ def _store(store_url: str) -> Iterator[Finding]:
 
     try:
         store = open_store(store_url)
-        runs = store.runs()
+        records = store.records(observed=True)
         n_artifacts = len(store.keys())
     except (StoreError, OSError, ValueError, ImportError) as error:
         remedy = "Check --store and UNIVERSALITY_STORE, and the rights on that place."
         yield Finding("store", "failed", f"{store_url}: {error}", remedy)
         return
-    yield Finding("store", "ok", f"{store.url}: {len(runs)} runs, {n_artifacts} artifacts")
+    yield Finding("store", "ok", f"{store.url}: {len(records)} runs, {n_artifacts} artifacts")
     if "://" not in store_url:
         path = Path(store_url).absolute()
         place = next(place for place in (path, *path.parents) if place.exists())
         free = shutil.disk_usage(place).free
         yield _enough("disk", free, LEAST_DISK, "Run: universality gc, or use another --store.", f" free at {place}")
-    left = [run.name for run in runs if run.status == "interrupted"]
+    left = [record["name"] for record in records if record["status"] == "interrupted"]
     if left:
         remedy = "Run their recipes again: what is finished is reused."
         yield Finding("runs", "warning", f"interrupted: {', '.join(left)}", remedy)

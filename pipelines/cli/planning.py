@@ -91,7 +91,7 @@ def node_states(plan: Plan, store: Store, recipe_name: str) -> dict[str, tuple[s
 
 
 def _earlier_keys(store: Store, recipe_name: str) -> dict[str, str]:
-    records = [run.record for run in store.runs({})]
+    records = store.records({})
     ours = [record for record in records if record["recipe_name"] == recipe_name]
     return {node_id: node["key"] for node_id, node in ours[-1]["nodes"].items()} if ours else {}
 

@@ -10,6 +10,7 @@ import typer
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
+from results.progress import gone_sentence, gone_steps
 from results.words import duration
 from universality.errors import refusal
 
@@ -39,17 +40,17 @@ def open_named(run_name: str | None, store_url: str) -> Run:
     except RunMissing:
         if run_name is None:
             raise
-        runs = store.runs({})
-        of_recipe = [run for run in runs if run.record["recipe_name"] == run_name]
-        candidates = of_recipe[-1:] or [run for run in runs if run.name.startswith(run_name)]
+        records = store.records({})
+        of_recipe = [record["name"] for record in records if record["recipe_name"] == run_name]
+        candidates = of_recipe[-1:] or [record["name"] for record in records if record["name"].startswith(run_name)]
         if not candidates:
             raise
     if len(candidates) > 1:
-        names = ", ".join(run.name for run in candidates)
+        names = ", ".join(candidates)
         constraint = "the name of one run, of a recipe, or the start of one run's name"
         got = f"{run_name!r}, the start of {names}"
         raise refusal("RUN", "this command", constraint, got, "Write more of it.")
-    return candidates[0]
+    return store.run(candidates[0])
 
 
 def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
@@ -58,7 +59,7 @@ def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
 
     opened = open_store(store)
     damaged: dict[str, RunCorrupt] = {}
-    records = [run.observed for run in reversed(opened.runs(damaged))]
+    records = opened.records(damaged, observed=True)[::-1]
     rows = [(r["name"], r["status"], r["recipe_name"], moment(r["created"])) for r in records]
     for error in damaged.values():
         say(f"Left out: {error}")
@@ -117,7 +118,7 @@ def print_run(out: Console, run: Run) -> None:
     record = run.observed
     took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
     out.print(f"Run {run.name}: {record['status']}{took}, recipe {record['recipe_name']}", markup=False)
-    if gone := [node for node, fields in record["nodes"].items() if fields["status"] == "gone"]:
+    if gone := gone_steps(record):
         out.print(gone_sentence(gone), markup=False)
     recipe = record["recipe"] or {}
     if any(comparison.get("sae") for comparison in recipe.get("comparisons", ())):
@@ -134,12 +135,6 @@ def print_run(out: Console, run: Run) -> None:
         return
     ids = comparisons_of(record)
     print_summary(out, tables, {name: stored_cautions(StoredComparison(run, name, record)) for name in ids})
-
-
-def gone_sentence(nodes: list[str]) -> str:
-    """That artifacts of finished steps are not there any more, and what helps."""
-    named = ", ".join(nodes[:6]) + (" …" if len(nodes) > 6 else "")
-    return f"Gone from the store since it finished: {named}. Run the recipe again: it computes only these."
 
 
 def training_rows_sentence(recipe: dict[str, Any]) -> str:

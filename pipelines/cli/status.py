@@ -11,10 +11,10 @@ import typer
 
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.progress import ahead, draw, running_line, step_line
-from pipelines.cli.runs import gone_sentence, open_named
+from pipelines.cli.runs import open_named
 from pipelines.cli.streams import reader_has_left
 from pipelines.cli.terminal import console, print_json, say
-from results.progress import RunProgress
+from results.progress import RunProgress, gone_sentence, gone_steps
 from universality.errors import refusal
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def status_document(run: Run, now: float) -> dict[str, Any]:
         "running": running if status == "running" else {},
         "failed": progress.failed,
         "skipped": progress.skipped,
-        "gone": [node for node, fields in record["nodes"].items() if fields["status"] == "gone"],
+        "gone": gone_steps(record),
         "warnings": [{"node": node, "message": message} for node, message in progress.warnings],
         "wall_s": record["wall_s"],
     }

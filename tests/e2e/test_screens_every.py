@@ -9,9 +9,9 @@ import pytest
 from run_variants import add_sweep, write_silent_run
 from streamlit.testing.v1 import AppTest
 from synthetic_run import write_synthetic_run
-from visits import CONTEXT, TINY, damage, html, opened, sentences, turned
+from visits import CONTEXT, TINY, damage, html, links, opened, sentences, turned
 
-from storage import Run, open_run
+from storage import open_run
 
 #: What stands on the screen when there is something to show; a name in brackets is a kind of element.
 DRAWN = {
@@ -43,33 +43,6 @@ SILENT = {
     "beside": "Settings that differ",
     "sweeps": "has no finished sweep",
 }
-
-
-def links(run: Run) -> dict[str, dict[str, str]]:
-    """For every screen an address that shows the most of it."""
-    pairs, features, clusters = (run.table(name) for name in ("pairs", "features", "clusters"))
-    alone = features[(features["class"] == "specific") & (features["status"] == "alive")].head(1)
-    chosen = {"feature": "m0:1", "cluster": "0", "pair": "m0:1-m1:1"}
-    if len(pairs):
-        best = pairs.loc[pairs["r_held_out"].idxmax()]
-        chosen["feature"] = f"{best['model_a']}:{best['latent_a']}"
-        chosen["pair"] = f"{chosen['feature']}-{best['model_b']}:{best['latent_b']}"
-        chosen["cluster"] = str(clusters.loc[clusters["n_models"].idxmax(), "cluster"])
-    lonely = f"{alone['model'].iloc[0]}:{alone['latent'].iloc[0]}" if len(alone) else "m0:1"
-    return {
-        "overview": {},
-        "pairs": {"pair": chosen["pair"]},
-        "clusters": {"cluster": chosen["cluster"]},
-        "specific": {"feature": lonely},
-        "feature": {"feature": chosen["feature"]},
-        "lens": {"text": "hello", "token": "2"},
-        "steer": {"subject": chosen["cluster"], "prompt": "hello", "go": "1", "tokens": "10"},
-        "graph": {"cluster": chosen["cluster"]},
-        "map": {"feature": chosen["feature"]},
-        "runs": {},
-        "beside": {"a": "other", "b": "synthetic"},
-        "sweeps": {},
-    }
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 import dashboards
-from storage import open_run
+from storage import Run, open_run
 
 APP = Path(dashboards.__file__).with_name("window.py")
 CONTEXT = '<div class="uv-context">'
@@ -74,3 +74,30 @@ def damage(url: str, *steps: str, run: str | None = None) -> None:
                     data[len(data) // 2] ^= 0xFF
                     path.chmod(0o644)
                     path.write_bytes(data)
+
+
+def links(run: Run) -> dict[str, dict[str, str]]:
+    """For every screen an address that shows the most of it."""
+    pairs, features, clusters = (run.table(name) for name in ("pairs", "features", "clusters"))
+    alone = features[(features["class"] == "specific") & (features["status"] == "alive")].head(1)
+    chosen = {"feature": "m0:1", "cluster": "0", "pair": "m0:1-m1:1"}
+    if len(pairs):
+        best = pairs.loc[pairs["r_held_out"].idxmax()]
+        chosen["feature"] = f"{best['model_a']}:{best['latent_a']}"
+        chosen["pair"] = f"{chosen['feature']}-{best['model_b']}:{best['latent_b']}"
+        chosen["cluster"] = str(clusters.loc[clusters["n_models"].idxmax(), "cluster"])
+    lonely = f"{alone['model'].iloc[0]}:{alone['latent'].iloc[0]}" if len(alone) else "m0:1"
+    return {
+        "overview": {},
+        "pairs": {"pair": chosen["pair"]},
+        "clusters": {"cluster": chosen["cluster"]},
+        "specific": {"feature": lonely},
+        "feature": {"feature": chosen["feature"]},
+        "lens": {"text": "hello", "token": "2"},
+        "steer": {"subject": chosen["cluster"], "prompt": "hello", "go": "1", "tokens": "10"},
+        "graph": {"cluster": chosen["cluster"]},
+        "map": {"feature": chosen["feature"]},
+        "runs": {},
+        "beside": {"a": "other", "b": "synthetic"},
+        "sweeps": {},
+    }

@@ -22,6 +22,7 @@ from pipelines.report.figures.parts import (
     shortened,
 )
 from results.colours import model_colours
+from results.frames import dictionary_roles
 
 
 @styled
@@ -78,7 +79,10 @@ _QUALITIES = (
     _Quality("l0", "active latents per token", "L0", None),
     _Quality("dead_fraction", "dead latents", "dead", (0.0, 1.0)),
 )
-_ROLE_MARKS = {"primary": ("o", True), "replicate": ("o", False), "untrained": ("X", True)}
+#: Crosses are untrained models, open marks second dictionaries of the same model.
+_ROLE_MARKS = {
+    "primary": ("o", True), "replicate": ("o", False), "untrained": ("X", True), "untrained_replicate": ("X", False),
+}  # fmt: skip
 
 
 @styled
@@ -131,7 +135,7 @@ def _panel(axes: Axes, dictionaries: pd.DataFrame, quality: _Quality) -> None:
     if np.isnan(values).all():
         message(axes, "not measured")
     colours = model_colours(dictionaries.loc[dictionaries["role"] == "primary", "model"].astype(str).tolist())
-    for row, (role, name) in enumerate(zip(dictionaries["role"], dictionaries["model"], strict=True)):
+    for row, (role, name) in enumerate(zip(dictionary_roles(dictionaries), dictionaries["model"], strict=True)):
         marker, filled = _ROLE_MARKS.get(str(role), ("o", True))
         # A replicate has the colour of its model: m0r that of m0.
         model = str(name).removesuffix("r") if role == "replicate" else str(name)

@@ -19,6 +19,7 @@ from pipelines.report.prose.macros import (
 )
 from pipelines.report.prose.material import Material
 from results.conclusions import conclusions
+from results.frames import dictionary_roles
 from results.headline import QUANTITIES
 from results.stored_comparison import pair_node
 from results.words import CLASSES, GROUPS, LEVELS
@@ -122,9 +123,14 @@ def _dictionaries(macros: Macros, models: pd.DataFrame) -> None:
     if "architecture" not in primary:
         return
     macros.add("NumDictionaries", count(len(models)), "dictionaries, all roles; table models")
-    for role, name in {"primary": "Primary", "replicate": "Replicate", "untrained": "Untrained"}.items():
-        n = int((models["role"] == role).sum())
-        macros.add(f"Num{name}Dictionaries", count(n), f"{role} dictionaries; table models")
+    roles = dictionary_roles(models)
+    for role, what in {
+        "primary": "compared dictionaries", "replicate": "second dictionaries of compared models",
+        "untrained": "dictionaries of untrained models",
+        "untrained_replicate": "second dictionaries of untrained models",
+    }.items():  # fmt: skip
+        name = role.title().replace("_", "")
+        macros.add(f"Num{name}Dictionaries", count(int((roles == role).sum())), f"{what}; table models")
     sparsity = list(dict.fromkeys(primary["sparsity"].dropna().astype(str))) if "sparsity" in primary else []
     macros.add("Sparsity", series(words(s) for s in sparsity), f"sparsity; {where}")
     tokens, dead = primary["sae_tokens"].dropna(), 100 * primary["dead_fraction"]

@@ -8,7 +8,7 @@ from results.conclusions import conclusions
 from results.words import PARTS
 from universality.table_schemas import AGREEMENT, INDICES, SPACES
 
-FEATURES = pd.DataFrame({"model": ["m0", "m0", "m1", "m1"], "group": ["partnered", "missing", "partnered", None]})
+FEATURES = pd.DataFrame({"model": ["m0", "m1"] * 20, "group": ["partnered", "missing", "partnered", None] * 10})
 
 
 def _indices(**shares: tuple[float, float, float]) -> pd.DataFrame:
@@ -63,9 +63,46 @@ def test_the_first_sentence_is_of_the_finest_level_that_beats_its_floor() -> Non
     assert "between untrained models 40 %" in others[-1]
 
 
+def _of_few(name: str, kind: str, pairs: dict[str, tuple[int, int]]) -> list[tuple]:
+    """Rows of an index by pair (hits, features), and of all pairs together."""
+    together = {"features": "overall", "untrained": "untrained"}[kind]
+    mean = float(np.mean([hits / n for hits, n in pairs.values()]))
+    every = {**{pair: (hits / n, n) for pair, (hits, n) in pairs.items()}, together: (mean, 0)}
+    return [(name, kind, pair, value, 0.01, 0.1, 1.0, np.nan, np.nan, n) for pair, (value, n) in every.items()]
+
+
+def _lead_of(*rows: tuple) -> str:
+    few = pd.DataFrame(rows, columns=INDICES.names)
+    indices = _indices(all=(0.5, 0.4, 0.6), context=(0.2, 0.0, 0.7))
+    replaced = indices["name"].isin(few["name"]) & indices["kind"].isin(few["kind"])
+    return _said(pd.concat([indices[~replaced], few], ignore_index=True), *EVERY)[0]
+
+
+def test_a_share_of_few_features_is_said_as_a_count() -> None:
+    said = _lead_of(*_of_few("reproduced_context", "features", {"m0-m1": (1, 2), "m1-m0": (2, 2)}))
+    assert "another model has 3 of 4 features (interval over sources 10 % to 100 %)" in said
+    three = {"m0-m1": (1, 2), "m0-m2": (2, 2), "m1-m0": (0, 1), "m1-m2": (1, 1)}
+    said = _lead_of(*_of_few("reproduced_context", "features", three))
+    assert "another model has 4 of 6 features, each counted for every other model (interval" in said
+    said = _lead_of(*_of_few("reproduced_context", "features", {"m0-m1": (5, 10), "m1-m0": (8, 10)}))
+    assert "another model has 65 % (interval" in said, "twenty are no longer few"
+    said = _lead_of(*_of_few("shared_fraction_context", "features", {"m0-m1": (3, 12)}))
+    assert "That is 3 of 12 features; beside it stand 50 % in a second dictionary of the same model" in said
+    untrained = _of_few("reproduced", "untrained", {"u0-u1": (1, 30)})
+    said = _lead_of(*untrained, *_of_few("reproduced_context", "untrained", {"u0-u1": (1, 3)}))
+    assert "; of untrained models 1 of 3 features)" in said
+
+
+def test_few_features_are_counted_by_group() -> None:
+    tables = {"agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
+    said = conclusions({**tables, "features": FEATURES.iloc[:4]})[-1]
+    assert said.startswith("Of 3 features 2 have a partner in some other model at some level (")
+    assert said.endswith("1 is stable and in no other model.")
+
+
 def test_untrained_models_with_second_dictionaries_are_the_floor_of_what_is_reproduced() -> None:
     indices = _indices(all=(0.5, 0.4, 0.6), context=(0.2, 0.0, 0.7))
-    floor = pd.DataFrame([("reproduced", "untrained", "untrained", 0.9, *[0.0] * 5, 9)], columns=INDICES.names)
+    floor = pd.DataFrame([("reproduced", "untrained", "untrained", 0.9, *[0.0] * 5, 90)], columns=INDICES.names)
     together = pd.concat([indices, floor], ignore_index=True)
     assert "; of untrained models none has such a feature)" in _said(together, *EVERY)[0]
     at_level = floor.assign(name="reproduced_context", value=0.03)

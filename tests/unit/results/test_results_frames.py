@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from results import figure_frames, frames
+from results import figure_frames, frames, words
 from results.older_runs import as_of_now
 
 
@@ -287,3 +287,14 @@ def test_the_domain_of_a_cluster_is_that_of_most_members_then_of_the_best() -> N
     features = pd.DataFrame(rows, columns=["cluster", "top_domain", "best_r"]).astype({"cluster": "Int64"})
     assert frames.cluster_domains(features).to_dict() == {0: "b", 1: "b", 2: "a"}
     assert frames.cluster_domains(features.drop(columns="top_domain")).empty
+
+
+def test_a_second_dictionary_of_an_untrained_model_is_no_ceiling_of_trained_ones() -> None:
+    models = pd.DataFrame(
+        [("m0", "primary", None), ("m0r", "replicate", "m0"), ("u0", "untrained", None), ("u0r", "replicate", "u0")],
+        columns=["model", "role", "replicate_of"],
+    )
+    roles = ["primary", "replicate", "untrained", "untrained_replicate"]
+    assert frames.dictionary_roles(models).tolist() == roles
+    assert frames.dictionary_roles(models.drop(columns="replicate_of")).tolist() == roles, "runs of before"
+    assert words.ROLES["untrained_replicate"] == "second SAE of random weights (their ceiling)"
