@@ -244,11 +244,7 @@ class StoredComparison:
 
     @arguments.checked(model=arguments.text, latent=arguments.whole())
     def firing(self, model: str, latent: int) -> Firing:
-        """Where a latent fires.
-
-        Raises:
-            LatentMissing: the model has no such latent.
-        """
+        """Where a latent fires. Raises LatentMissing where the model has none of that number."""
         from results.firing import firing
 
         return firing(self.acts(model), latent)
