@@ -29,6 +29,7 @@ LONGEST = [
     "test_screens_every", "test_trained_sae_contract", "test_sweep_run", "test_report_figures",
     "test_cli_compare_files", "test_report_cases", "test_report_writer", "test_screens_clusters",
     "test_report_beside", "test_screens_pins", "test_sae_precision",
+    "test_screens_steer", "test_cli_steer", "test_steering",
     "test_shells", "test_damage_laws", "test_browser_gate", "test_dask_processes", "test_recipe_yaml",
 ]  # fmt: skip
 
