@@ -59,8 +59,18 @@ def coordinates_node(comparison: str, dictionary: str) -> str:
     return f"coordinates/{comparison}/{dictionary}"
 
 
+def fingerprints_node(comparison: str, dictionary: str) -> str:
+    """What ablating each latent of a dictionary does to the predictions."""
+    return f"fingerprints/{comparison}/{dictionary}"
+
+
+def effect_agreement_node(comparison: str) -> str:
+    """How much latents do the same, over all pairs of a comparison."""
+    return f"effect_agreement/{comparison}"
+
+
 def pair_node(step: str, comparison: str, pair: str = "") -> str:
-    """What one of the steps similarity, null, matching and spaces makes of a pair "m0-m1"; else their prefix."""
+    """What similarity, null, matching, spaces or effects makes of a pair "m0-m1"; else their prefix."""
     return f"{step}/{comparison}/{pair}"
 
 

@@ -67,6 +67,25 @@ def domain_counts(acts: sparse.csr_matrix, domains: np.ndarray, n_domains: int) 
     return DomainCounts(hits, hits.sum(axis=1), np.bincount(domains, minlength=n_domains), domains.size)
 
 
+def top_domains(acts: sparse.csr_matrix, rows: Rows) -> np.ndarray:
+    """(n_latents,) int, the domain with the largest share of each latent's activation mass; -1 where there is none.
+
+    Args:
+        acts: CSR (n_rows, n_latents).
+        rows: the rows of ``acts``.
+    """
+    if rows.domains is None or rows.domain_names is None:
+        return np.full(acts.shape[1], -1)
+    n_domains = len(rows.domain_names)
+    domain = np.repeat(rows.domains.astype(np.int64), np.diff(acts.indptr))
+    mass = np.bincount(
+        acts.indices.astype(np.int64) * n_domains + domain,
+        np.abs(acts.data, dtype=np.float64),
+        minlength=acts.shape[1] * n_domains,
+    ).reshape(acts.shape[1], n_domains)
+    return np.where(mass.sum(axis=1) > 0, mass.argmax(axis=1), -1)
+
+
 def auroc(acts: sparse.csc_matrix, domains: np.ndarray, n_domains: int) -> np.ndarray:
     r"""How well each latent's activation ranks the rows of a domain above all others, exactly and sparsely.
 

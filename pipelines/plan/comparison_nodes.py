@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.engine.plan import Node
 from pipelines.plan.dictionary_nodes import dictionary_nodes
+from pipelines.plan.effect_nodes import effect_nodes
 from pipelines.plan.layout_nodes import Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, dictionary_specs
 from results.stored_comparison import (
@@ -72,6 +73,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         "replicates": replicate_of,
         "untrained": untrained,
     }
+    nodes += effect_nodes(layout, comparison, plan, model_of)
     nodes.append(layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs))
     for dictionary in compared:
         nodes.append(_evidence_node(layout, comparison, specs[dictionary]))

@@ -19,6 +19,7 @@ from pipelines.sweep_config import SweepConfig
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
 from universality.compare.compare_config import CompareConfig
 from universality.config import Frozen
+from universality.effects.effects_config import EffectsConfig
 from universality.sae.sae_config import RESOLVED, SAETrainingConfig
 from universality.transformers.hook_points import slip_in
 
@@ -50,6 +51,10 @@ class Recipe(Frozen):
     )
     evidence: EvidenceConfig = Field(
         default_factory=lambda: EvidenceConfig.model_validate({}), description="contexts kept per latent"
+    )
+    effects: EffectsConfig | None = Field(
+        default_factory=lambda: EffectsConfig.model_validate({}),
+        description="what features do to predictions, ablated and in each other's place; null leaves it out",
     )
     activation_dtype: Literal["float32", "float16"] = Field(
         "float32", description="how training activations are stored; evaluation rows are always float32"

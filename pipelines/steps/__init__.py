@@ -3,8 +3,9 @@
 from pipelines.steps import comparison_steps as comparing
 from pipelines.steps import data_steps as data
 from pipelines.steps import dictionary_steps as dictionaries
+from pipelines.steps import effect_steps as effects
 from pipelines.steps import layout_steps as pictures
 from pipelines.steps import model_steps as models
 from pipelines.steps import sweep_steps as sweeping
 
-__all__ = ["comparing", "data", "dictionaries", "models", "pictures", "sweeping"]
+__all__ = ["comparing", "data", "dictionaries", "effects", "models", "pictures", "sweeping"]

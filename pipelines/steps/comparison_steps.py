@@ -34,7 +34,7 @@ def _dictionary(ctx: StepContext, source: str, name: str, rows: Rows) -> Diction
     return Dictionary(name, acts, rows, statistics, ctx.params["compare"]["min_firings"])
 
 
-def _pair(ctx: StepContext) -> DictionaryPair:
+def dictionary_pair(ctx: StepContext) -> DictionaryPair:
     """The two dictionaries of a pairwise step, inputs ``a`` and ``b``."""
     from universality.compare.compare_config import CompareConfig
     from universality.compare.pair import DictionaryPair
@@ -64,7 +64,7 @@ def similarity(ctx: StepContext) -> None:
     """Best candidates of both sides, on the fit rows."""
     from universality.compare.pairing import candidate_table, pair_similarity
 
-    pair = _pair(ctx)
+    pair = dictionary_pair(ctx)
     candidates = pair_similarity(pair)
     ctx.out.tensors("similarity", candidates.to_arrays())
     table = candidate_table(candidates, pair.names)
@@ -83,7 +83,7 @@ def null(ctx: StepContext) -> None:
     """Chance: every latent's maximum under shifts of whole documents, on the score rows."""
     from universality.compare.chance import pair_null
 
-    ctx.out.tensors("null", pair_null(_pair(ctx)).to_arrays())
+    ctx.out.tensors("null", pair_null(dictionary_pair(ctx)).to_arrays())
 
 
 def comparing_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
@@ -100,7 +100,7 @@ def matching(ctx: StepContext) -> None:
     from universality.correlation.top import TopSimilarity
 
     matched = pair_matching(
-        _pair(ctx),
+        dictionary_pair(ctx),
         TopSimilarity.from_arrays(ctx.inputs["similarity"].tensors("similarity")),
         PairNull.from_arrays(ctx.inputs["null"].tensors("null")),
     )
@@ -143,7 +143,7 @@ def spaces(ctx: StepContext) -> None:
     from universality.compare.coordinates import CODES, Coordinates
     from universality.compare.spaces import pair_spaces
 
-    pair, stored = _pair(ctx), [ctx.inputs[f"coordinates_{side}"] for side in "ab"]
+    pair, stored = dictionary_pair(ctx), [ctx.inputs[f"coordinates_{side}"] for side in "ab"]
     first, second = (
         Coordinates(artifact.tensors("directions"), {name: sparse.csr_matrix(artifact.csr(name)) for name in CODES})
         for artifact in stored

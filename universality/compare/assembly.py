@@ -38,7 +38,7 @@ from universality.compare.space_table import space_table
 from universality.compare.spaces import index_table
 from universality.compare.stages import Stages
 from universality.compare.verdict_inputs import Splits, dominant_wholes, verdict_table
-from universality.domains import best_latents, domain_table, nearest_neurons
+from universality.domains import best_latents, domain_table, nearest_neurons, top_domains
 from universality.graph import build_graph, cycle_consistency
 from universality.indices import Index
 from universality.seeds import generator
@@ -179,26 +179,13 @@ def feature_table(
         for column, values in zip(("class_probability", "group_probability"), sure, strict=True):
             table[column] = np.nan
             table.loc[alive, column] = values
-        table["top_domain"] = pd.Series(_top_domain(stages, model), dtype=object)
+        names = stages.rows.domain_names or ()
+        table["top_domain"] = pd.Series(
+            [names[code] if code >= 0 else None for code in top_domains(dictionary.acts, stages.rows)], dtype=object
+        )
         parts.append(table[FEATURES.names])
     types = {"model": object, "cluster": "Int64", "n_models": "int64"}
     return pd.concat(parts, ignore_index=True).astype(types)
-
-
-def _top_domain(stages: Stages, model: str) -> list[str | None]:
-    """The domain with the largest share of each latent's activation mass; None without labels or firings."""
-    rows, acts = stages.rows, stages.dictionaries[model].acts
-    if rows.domains is None or rows.domain_names is None:
-        return [None] * acts.shape[1]
-    n_domains = len(rows.domain_names)
-    domain = np.repeat(rows.domains.astype(np.int64), np.diff(acts.indptr))
-    mass = np.bincount(
-        acts.indices.astype(np.int64) * n_domains + domain,
-        np.abs(acts.data, dtype=np.float64),
-        minlength=acts.shape[1] * n_domains,
-    ).reshape(acts.shape[1], n_domains)
-    names, best = rows.domain_names, mass.argmax(axis=1)
-    return [names[place] if total > 0 else None for place, total in zip(best, mass.sum(axis=1), strict=True)]
 
 
 def _cycles(stages: Stages, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:

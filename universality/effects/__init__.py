@@ -1,4 +1,4 @@
-"""What features do: a model with one of its features turned up, at any hook point that can be edited.
+"""What features do: ablated, in each other's place, turned up.
 
 Names are looked up when they are asked for: the judge of domains needs no torch.
 """

@@ -1,0 +1,81 @@
+"""Nodes that say what features do to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipelines.engine.plan import Node
+from pipelines.plan.layout_nodes import Layout, as_json
+from pipelines.recipe import ComparisonConfig, NativeModels, Recipe
+from results.stored_comparison import (
+    TOKENS,
+    activations_node,
+    effect_agreement_node,
+    fingerprints_node,
+    input_name,
+    latents_node,
+    pair_node,
+    sae_node,
+    transformer_node,
+)
+from universality.compare.pair_plan import PairPlan, pair_name
+
+#: Hook points of a block after which nothing but additions come.
+_LAST = ("mlp.hook_post", "hook_mlp_out", "hook_resid_post")
+
+
+def effect_nodes(
+    layout: Layout, comparison: ComparisonConfig, plan: PairPlan, model_of: Mapping[str, str]
+) -> list[Node]:
+    """Fingerprints of dictionaries, effects of pairs (but for replicates of untrained models), and their table."""
+    recipe, c = layout.recipe, comparison.id
+    if recipe.effects is None:
+        return []
+    params = {
+        "comparison_id": c,
+        "effects": as_json(recipe.effects),
+        "hook_point": comparison.hook_point,
+        "root_seed": recipe.root_seed,
+        "rerun": _runs_again(recipe, comparison.hook_point),
+    }
+    make = layout.training_node if params["rerun"] else layout.node
+    kinds = {"features": plan.model_pairs, "ceiling": plan.replicate_pairs, "untrained": plan.untrained_pairs}
+    pairs = [(kind, pair) for kind, of_kind in kinds.items() for pair in of_kind]
+    nodes = []
+    for name in dict.fromkeys(name for _, pair in pairs for name in pair):
+        inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of)}
+        nodes.append(make(fingerprints_node(c, name), "fingerprints", {**params, "id": name}, inputs))
+    compare = as_json(recipe.compare)
+    params["compare"] = {name: compare[name] for name in ("tau", "min_firings", "n_resamples", "confidence")}
+    gathered = {}
+    for kind, pair in pairs:
+        name, inputs = pair_name(pair), {"tokens": TOKENS}
+        for side, dictionary in zip("ab", pair, strict=True):
+            inputs |= {side: latents_node(c, dictionary), f"fingerprints_{side}": fingerprints_node(c, dictionary)}
+            inputs |= {f"{what}_{side}": node for what, node in _model_of(c, dictionary, model_of).items()}
+        inputs |= {step: pair_node(step, c, name) for step in ("matching", "similarity")}
+        node = make(pair_node("effects", c, name), "effects", {**params, "ids": list(pair), "kind": kind}, inputs)
+        nodes.append(node)
+        gathered[input_name("effects", name)] = node.id
+    params["pairs"] = [list(pair) for _, pair in pairs]
+    nodes.append(layout.node(effect_agreement_node(c), "effect_agreement", params, {"tokens": TOKENS, **gathered}))
+    return nodes
+
+
+def _model_of(c: str, dictionary: str, model_of: Mapping[str, str]) -> dict[str, str]:
+    """A dictionary, the model that it reads, and what it reads there."""
+    model = model_of[dictionary]
+    return {
+        "sae": sae_node(c, dictionary),
+        "transformer": transformer_node(model),
+        "activations": activations_node(model, "eval"),
+    }
+
+
+def _runs_again(recipe: Recipe, hook_point: str) -> bool:
+    """Whether the model must run again for every firing, as far as can be told without opening it."""
+    if not isinstance(recipe.models, NativeModels):
+        return True
+    shape = recipe.models.architecture
+    layer, _, site = hook_point.removeprefix("blocks.").partition(".")
+    return not (layer == str(shape.n_layers - 1) and site in _LAST and shape.output_logits_soft_cap <= 0)

@@ -1,0 +1,148 @@
+"""The general way: the model runs again from the hooked block on, once for every entry."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformer_lens.model_bridge import TransformerBridge
+
+from universality.effects.predictions import TextRows
+from universality.errors import refusal, require
+from universality.transformers.harvest import check_hook_points, splice
+
+#: Tokens from the changed one on over which a change is summed: attention carries it on.
+HORIZON = 16
+_BATCH = 32
+
+
+class _Clean(NamedTuple):
+    """One context as it is: tokens (1, n_ctx), what a pass starts from, in which block, log-probabilities."""
+
+    tokens: torch.Tensor
+    source: torch.Tensor
+    layer: int | None
+    #: (n_ctx, d_vocab)
+    predicted: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class RerunPredictions:
+    """Predictions of any model at any hook point that can be edited, by a forward pass per entry.
+
+    A change at one token reaches later predictions through attention, so changes are sums over ``horizon`` predictions,
+    the first of them that of the changed token.
+
+    Attributes:
+        model: any bridge.
+        text: contexts and rows.
+        hook_point: where directions are added.
+        horizon: predictions that are summed, at least 1; fewer where the context ends.
+
+    Raises:
+        InputError: an unknown hook point, one whose edit does not reach the stream, or a horizon below 1.
+    """
+
+    model: TransformerBridge
+    text: TextRows
+    hook_point: str
+    horizon: int = HORIZON
+
+    def __post_init__(self) -> None:
+        check_hook_points(self.model, [self.hook_point])
+        if self.hook_point.endswith("hook_resid_mid"):
+            # TransformerLens edits what the MLP reads there, not the stream itself.
+            remedy = "Take hook_attn_out or hook_resid_post."
+            raise refusal("hook_point", self.hook_point, "one whose edit reaches the stream", "not", remedy)
+        require(self.horizon >= 1, "horizon", "effects", "at least 1", self.horizon, "16 is usual.")
+
+    def changes(
+        self, rows: np.ndarray, which: np.ndarray, amounts: np.ndarray, directions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See :meth:`universality.effects.predictions.Predictions.changes`; sums over the horizon."""
+        loss, divergence = np.zeros(rows.size), np.zeros(rows.size)
+        device = next(iter(self.model.parameters())).device
+        vectors = torch.from_numpy(np.asarray(directions, np.float32)).to(device)
+        order = np.lexsort((self.text.position[rows], self.text.context[rows]))
+        for entries in np.split(order, np.flatnonzero(np.diff(self.text.context[rows][order])) + 1):
+            if not entries.size:
+                continue
+            clean = self._clean(int(self.text.context[rows[entries[0]]]), device)
+            for start in range(0, entries.size, _BATCH):
+                batch = entries[start : start + _BATCH]
+                scaled = torch.from_numpy(amounts[batch].astype(np.float32)).to(device)
+                added = vectors[torch.from_numpy(which[batch].astype(np.int64)).to(device)] * scaled[:, None]
+                changed = self._changed(clean, self.text.position[rows[batch]], added)
+                loss[batch], divergence[batch] = changed
+        return loss, divergence
+
+    def losses(self, added: np.ndarray) -> np.ndarray:
+        """See :meth:`universality.effects.predictions.Predictions.losses`."""
+        device = next(iter(self.model.parameters())).device
+        lost, contexts = np.full(self.text.n_rows, np.nan), np.asarray(self.text.contexts)
+        for context in np.unique(self.text.context):
+            rows = np.flatnonzero(self.text.context == context)
+            position = torch.from_numpy(self.text.position[rows].astype(np.int64)).to(device)
+            change = splice(lambda x, rows=rows: x + torch.from_numpy(added[rows]).to(x), position)
+            tokens = torch.from_numpy(contexts[context : context + 1].astype(np.int64)).to(device)
+            both = []
+            for hooks in ([], [(self.hook_point, change)]):
+                with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
+                    logits = self.model.forward(tokens, return_type="logits")[0, :-1]
+                both.append(functional.cross_entropy(logits.float(), tokens[0, 1:], reduction="none").double())
+            told = self.text.position[rows] < contexts.shape[1] - 1
+            lost[rows[told]] = (both[1] - both[0]).cpu().numpy()[self.text.position[rows[told]]]
+        return lost
+
+    def _clean(self, context: int, device: torch.device) -> _Clean:
+        tokens = torch.from_numpy(np.asarray(self.text.contexts[context], np.int64))[None].to(device)
+        match = re.match(r"blocks\.(\d+)\.", self.hook_point)
+        layer = int(match[1]) if match else 0
+        read: list[torch.Tensor] = []
+
+        def keep(value: torch.Tensor, hook: object) -> None:
+            read.append(value.detach())
+
+        hooks = [(f"blocks.{layer}.hook_resid_pre", keep)] if layer else []
+        with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
+            logits = self.model.forward(tokens, return_type="logits")
+        clean = _Clean(tokens, tokens, None, functional.log_softmax(logits[0].float(), dim=-1))
+        later = clean._replace(source=read[0], layer=layer) if layer else clean
+        return later if later is clean or self._starts_there(later, logits) else clean
+
+    def _starts_there(self, clean: _Clean, logits: torch.Tensor) -> bool:
+        """Whether the blocks need nothing but the stream; some want masks or positions that only the tokens bring."""
+        try:
+            with torch.no_grad():
+                again = self.model.forward(clean.source, return_type="logits", start_at_layer=clean.layer)
+        except Exception:  # whatever a foreign block raises: it is then run from its tokens
+            return False
+        return bool(torch.allclose(again, logits, rtol=1e-4, atol=1e-4))
+
+    def _changed(self, clean: _Clean, positions: np.ndarray, added: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        n_ctx = clean.tokens.shape[1]
+        source = clean.source[:, : min(n_ctx, int(positions.max()) + self.horizon)]
+        batch, place = torch.arange(len(positions)), torch.from_numpy(positions.astype(np.int64))
+
+        def add(value: torch.Tensor, hook: object) -> torch.Tensor:
+            changed = value.clone()
+            changed[batch, place] += added.reshape(-1, *value.shape[2:]).to(value)
+            return changed
+
+        with torch.no_grad(), self.model.hooks(fwd_hooks=[(self.hook_point, add)]):
+            repeated = source.expand(len(positions), *source.shape[1:])
+            logits = self.model.forward(repeated, return_type="logits", start_at_layer=clean.layer)
+        loss, divergence = np.full(len(positions), np.nan), np.zeros(len(positions))
+        for entry, first in enumerate(positions.tolist()):
+            last = min(first + self.horizon, n_ctx)
+            old, new = clean.predicted[first:last], functional.log_softmax(logits[entry, first:last].float(), dim=-1)
+            divergence[entry] = max(0.0, float((old.exp() * (old - new)).double().sum()))
+            targets = clean.tokens[0, first + 1 : last + 1, None]
+            if len(targets):
+                lost = old[: len(targets)].gather(1, targets) - new[: len(targets)].gather(1, targets)
+                loss[entry] = float(lost.double().sum())
+        return loss, divergence
