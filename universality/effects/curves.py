@@ -13,6 +13,8 @@ from universality.table_schemas import TABLES
 
 #: Points of a curve.
 _POINTS = 12
+#: Rows on which a curve is measured: every point is a prediction of all of them.
+_ROWS = 4_096
 
 
 def substitution_curves(
@@ -68,9 +70,12 @@ def _curve(
     counts = np.unique(np.geomspace(1, i.size, _POINTS).round().astype(np.int64))
     fit = own.dictionary.rows.fit
     means = np.asarray(own.dictionary.acts[fit].mean(axis=0)).ravel()
+    some = np.arange(rows.size)[:: -(-rows.size // _ROWS)]
+    scale = None if own.scale is None else own.scale[some]
+    acts, partners = (side.dictionary.acts[rows[some]] for side in (own, other))
     recovered = substitution_curve(
-        own.predictions, own.dictionary.acts[rows], other.dictionary.acts[rows], own.directions, means, i, j,
-        scaling_factors(own.dictionary.fit, other.dictionary.fit, i, j), counts, scale=own.scale,
+        own.predictions, some, acts, partners, own.directions, means, i, j,
+        scaling_factors(own.dictionary.fit, other.dictionary.fit, i, j), counts, scale=scale,
     )  # fmt: skip
     named = {"model_a": names[0], "model_b": names[1], "kind": kind}
     return pd.DataFrame({**named, "n_replaced": counts, "share": counts / n_alive, "recovered": recovered})

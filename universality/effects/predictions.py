@@ -83,9 +83,8 @@ class Predictions(Protocol):
         """
         ...
 
-    def losses(self, added: np.ndarray) -> np.ndarray:
-        """(n_rows,) change of the log-loss at every row, with ``added`` float32 (n_rows, d_in) at all rows at once;
-        NaN where no token follows."""
+    def losses(self, rows: np.ndarray, added: np.ndarray | None) -> np.ndarray:
+        """(n,) log-loss at some rows, with ``added`` float32 (n, d_in) at all of them; NaN where no token follows."""
         ...
 
 
@@ -124,18 +123,17 @@ class ReadPredictions:
         loss[self.next_tokens[rows] < 0] = np.nan
         return loss, divergence
 
-    def losses(self, added: np.ndarray) -> np.ndarray:
+    def losses(self, rows: np.ndarray, added: np.ndarray | None) -> np.ndarray:
         """See :meth:`Predictions.losses`."""
-        lost = np.full(len(self.stream), np.nan)
-        for first in range(0, len(self.stream), 8 * _ROWS):
-            here = slice(first, first + 8 * _ROWS)
-            targets = self.next_tokens[here]
-            told = np.flatnonzero(targets >= 0)
-            stream = self.stream[here][told]
-            moved = stream + added[here][told] @ self.readout.to_stream
-            old, new = (_log_loss(self.readout.logits(x), targets[told]) for x in (stream, moved))
-            lost[first + told] = new - old
-        return lost
+        losses = np.full(rows.size, np.nan)
+        for first in range(0, rows.size, 8 * _ROWS):
+            here = rows[first : first + 8 * _ROWS]
+            told = np.flatnonzero(self.next_tokens[here] >= 0)
+            stream = self.stream[here[told]]
+            if added is not None:
+                stream = stream + added[first + told] @ self.readout.to_stream
+            losses[first + told] = _log_loss(self.readout.logits(stream), self.next_tokens[here[told]])
+        return losses
 
     def _over_rows(self, given, moved, effect: np.ndarray, out: tuple[np.ndarray, np.ndarray]) -> None:
         """Entries in rising order of their rows, a block of rows at a time."""

@@ -80,23 +80,25 @@ class RerunPredictions:
                 loss[batch], divergence[batch] = changed
         return loss, divergence
 
-    def losses(self, added: np.ndarray) -> np.ndarray:
-        """See :meth:`universality.effects.predictions.Predictions.losses`."""
+    def losses(self, rows: np.ndarray, added: np.ndarray | None) -> np.ndarray:
+        """See :meth:`universality.effects.predictions.Predictions.losses`; of the next token alone."""
         device = next(iter(self.model.parameters())).device
-        lost, contexts = np.full(self.text.n_rows, np.nan), np.asarray(self.text.contexts)
-        for context in np.unique(self.text.context):
-            rows = np.flatnonzero(self.text.context == context)
-            position = torch.from_numpy(self.text.position[rows].astype(np.int64)).to(device)
-            change = splice(lambda x, rows=rows: x + torch.from_numpy(added[rows]).to(x), position)
+        losses, contexts = np.full(rows.size, np.nan), np.asarray(self.text.contexts)
+        for context in np.unique(self.text.context[rows]):
+            here = np.flatnonzero(self.text.context[rows] == context)
+            position = self.text.position[rows[here]].astype(np.int64)
             tokens = torch.from_numpy(contexts[context : context + 1].astype(np.int64)).to(device)
-            both = []
-            for hooks in ([], [(self.hook_point, change)]):
-                with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
-                    logits = self.model.forward(tokens, return_type="logits")[0, :-1]
-                both.append(functional.cross_entropy(logits.float(), tokens[0, 1:], reduction="none").double())
-            told = self.text.position[rows] < contexts.shape[1] - 1
-            lost[rows[told]] = (both[1] - both[0]).cpu().numpy()[self.text.position[rows[told]]]
-        return lost
+            hooks = []
+            if added is not None:
+                change = torch.from_numpy(added[here]).to(device)
+                at = torch.from_numpy(position).to(device)
+                hooks = [(self.hook_point, splice(lambda x, change=change: x + change, at))]
+            with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
+                logits = self.model.forward(tokens, return_type="logits")[0, :-1]
+            lost = functional.cross_entropy(logits.float(), tokens[0, 1:], reduction="none").double().cpu().numpy()
+            told = position < contexts.shape[1] - 1
+            losses[here[told]] = lost[position[told]]
+        return losses
 
     def _clean(self, context: int, device: torch.device) -> _Clean:
         tokens = torch.from_numpy(np.asarray(self.text.contexts[context], np.int64))[None].to(device)

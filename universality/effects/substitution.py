@@ -121,6 +121,7 @@ def substituted_losses(
 
 def substitution_curve(
     predictions: Predictions,
+    rows: np.ndarray,
     acts: sparse.csr_matrix,
     partners: sparse.csr_matrix,
     directions: np.ndarray,
@@ -135,17 +136,22 @@ def substitution_curve(
     """Put the first n partners in the places of their latents at once, for several n.
 
     Args:
-        predictions, acts, partners, directions, factors, scale: as in :func:`substituted_losses`.
+        predictions: of the latents' model.
+        rows: (n_rows,) which rows of ``predictions`` are looked at.
+        acts, partners: CSR (n_rows, n) and (n_rows, m), activations at these rows.
+        directions, factors: as in :func:`substituted_losses`.
         means: (n,) mean activations, which ablation puts in the latents' place where they fire.
         indices, partner_indices: (n_pairs,) latents and partners, the best first.
         counts: (n_counts,) int, 1 to n_pairs, rising.
+        scale: (n_rows,) by which the latents' dictionary scales what it adds; 1 by default.
 
     Returns:
         (n_counts,) share of the loss of ablating the n latents at once that their partners make good; NaN where that
         costs nothing.
     """
     left, right, lost = acts.tocsc(), partners.tocsc(), np.zeros((counts.size, 2))
-    added = [np.zeros((acts.shape[0], directions.shape[1]), np.float32) for _ in range(2)]
+    added = [np.zeros((rows.size, directions.shape[1]), np.float32) for _ in range(2)]
+    clean = predictions.losses(rows, None)
     for step, (first, last) in enumerate(zip(np.concatenate([[0], counts[:-1]]), counts, strict=True)):
         ia, ib = indices[first:last], partner_indices[first:last]
         own = left[:, ia]
@@ -155,7 +161,7 @@ def substitution_curve(
         for number, change in enumerate((replaced, held)):
             moved = np.asarray(change.tocsr() @ directions[ia], np.float32)
             added[number] += moved if scale is None else moved * scale[:, None].astype(np.float32)
-        lost[step] = [np.nansum(predictions.losses(total)) for total in added]
+            lost[step, number] = np.nansum(predictions.losses(rows, added[number]) - clean)
     return _share(lost[:, 0], lost[:, 1])
 
 
