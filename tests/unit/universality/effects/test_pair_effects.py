@@ -22,7 +22,7 @@ from universality.rows import Rows
 from universality.schema import TableSchema
 from universality.table_schemas import TABLES
 
-N_ROWS, N_SOURCES, N_KIND, D_MODEL, D_VOCAB = 20_000, 60, 24, 128, 150
+N_ROWS, N_SOURCES, N_KIND, D_MODEL, D_VOCAB = 30_000, 100, 24, 128, 150
 #: Norm of a direction over that of the stream. A large one lowers every prediction's confidence, whatever it says.
 SMALL = 0.2
 KINDS = np.repeat(["same_effect", "other_effect", "other_firing"], N_KIND)
