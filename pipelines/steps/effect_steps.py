@@ -152,11 +152,13 @@ def _decoder(dictionary: Artifact) -> np.ndarray:
 
 def _scale(ctx: StepContext, sae: str, activations: str, numbers: np.ndarray) -> np.ndarray | None:
     """By which the dictionary scales what it adds at some rows; None where it does not normalise."""
+    import torch
+
     dictionary = open_sae(ctx.inputs[sae])
     if dictionary.normalisation == "none":
         return None
     raw = ctx.inputs[activations].array(ctx.params["hook_point"])
-    return dictionary.contribution_scale(np.asarray(raw[numbers], np.float32))
+    return dictionary.row_scale(torch.from_numpy(np.asarray(raw[numbers], np.float32))).numpy().ravel()
 
 
 @step("effect_agreement", version=1, cost=lambda sizes, params: Estimate(2.0, 200_000), tables=["effect_agreement"])

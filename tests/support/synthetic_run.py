@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,16 @@ import shared_folders
 import synthetic_text
 import synthetic_weights
 from networkx import node_link_data
-from synthetic_evidence import evidence_tables
+from synthetic_effects import agreement_of, curve_of, latent_effects_of, pair_effects_of
+from synthetic_evidence import evidence_tables, with_comparison
 from synthetic_layout import layout_tables
+from synthetic_pairs import TAU, pair_rows
 from synthetic_tables import comparison_tables
 from synthetic_text import Text, make_text
-from synthetic_world import Dictionary, Material, World, pair_up
+from synthetic_world import Dictionary, Material, Pairings, World, pair_up
 
 from storage import Run, artifact_key, open_store
+from universality.effects.pair_effects import PairEffects
 from universality.graph import build_graph
 from universality.seeds import generator
 
@@ -229,6 +232,7 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
         f"comparison/{comparison}", "comparison", {"comparison_id": comparison}, ["tokens", *inputs],
         table=tables, json={"graph": node_link_data(graph, edges="edges")},
     )  # fmt: skip
+    _write_effects(writer, material, pairings, plan)
     writer.put(
         f"layout/{comparison}", "layout", {}, [f"comparison/{comparison}"],
         table=layout_tables(material, tables["features"], tables["clusters"]),
@@ -239,6 +243,34 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
             f"evidence/{comparison}/{model}", "evidence", {}, [f"latents/{comparison}/{model}"],
             table=evidence_tables(material, model, n_top=10),
         )  # fmt: skip
+
+
+def _write_effects(writer: _Writer, m: Material, pairings: Pairings, plan: _Plan) -> None:
+    """Fingerprints, effects of all pairs, and how much latents do the same."""
+    # Drawn from a generator of its own, so that no other table changes with it.
+    rng, comparison = generator(writer.root_seed, "effects", m.comparison), m.comparison
+    m = replace(m, rng=rng)
+    for name, dictionary in m.dictionaries.items():
+        table = latent_effects_of(rng, dictionary.acts.shape[1])
+        table.insert(0, "model", name)
+        writer.put(
+            f"fingerprints/{comparison}/{name}", "fingerprints", {}, [f"latents/{comparison}/{name}"],
+            table={"latent_effects": with_comparison(table, comparison)}, facts={"n_rows": 500, "exact": True},
+        )  # fmt: skip
+    made: dict[tuple[str, str], PairEffects] = {}
+    for (a, b), pairing in pairings.items():
+        kind = "ceiling" if b == f"{a}r" else "matched" if a in plan.trained else "floor"
+        made[a, b] = pair_effects_of(rng, pair_rows(m, a, b, pairing), kind, TAU)
+        tables = {"effects": with_comparison(made[a, b].table, comparison)}
+        if kind == "matched":
+            curve = curve_of((a, b), int(m.dictionaries[a].alive.sum()))
+            tables["substitution_curve"] = with_comparison(curve, comparison)
+        sources = [f"fingerprints/{comparison}/{name}" for name in (a, b)]
+        writer.put(f"effects/{comparison}/{a}-{b}", "effects", {}, sources, table=tables)
+    sources = [f"effects/{comparison}/{a}-{b}" for a, b in made]
+    table = with_comparison(agreement_of(made, TAU), comparison)
+    node = f"effect_agreement/{comparison}"
+    writer.put(node, "effect_agreement", {}, sources, table={"effect_agreement": table})
 
 
 def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[World, dict[str, Dictionary]]:
