@@ -79,8 +79,12 @@ def _mean(values: np.ndarray, draws: np.ndarray, name: str, confidence: float) -
     defined = ~np.isnan(values)
     if not defined.any():
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    value = float(values[defined].mean())
-    low, high = centred_interval(value, np.nanmean(draws[defined], axis=0), confidence)
+    value, drawn = float(values[defined].mean()), draws[defined]
+    # In a small text a resample may leave a pair without spread, or all of them.
+    some = ~np.isnan(drawn).all(axis=0)
+    if not some.any():
+        return {name: value, f"{name}_low": np.nan, f"{name}_high": np.nan}
+    low, high = centred_interval(value, np.nanmean(drawn[:, some], axis=0), confidence)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 

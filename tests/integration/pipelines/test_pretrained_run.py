@@ -56,6 +56,7 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
              "replicates": False, "neurons": False},
         ],
         "compare": {"n_shifts": 10, "n_resamples": 20, "min_firings": 5},
+        "effects": {"rerun_rows": 200, "horizon": 4},
     }  # fmt: skip
     path = root / "family.yaml"
     path.write_text(yaml.safe_dump(recipe))
@@ -74,6 +75,13 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
     said = {"random": f"{paths[0]} (random weights 1)", "shuffled": f"{paths[1]} (shuffled weights)"}
     assert resid.loc["u1", "model_seed"] == said[floor]
     assert set(run.table("pairs")["comparison_id"]) == {"resid", "mlp"}
+    # In the first of two blocks the model runs again for every firing; at the end of the last the readout is enough.
+    effects = run.table("effects")
+    for comparison in ("resid", "mlp"):
+        of = effects[effects["comparison_id"] == comparison]
+        assert {"matched", "runner_up", "hard_exchange", "random", "random_direction", "floor"} <= set(of["kind"])
+        assert of["r_effect"].abs().max() <= 1
+    assert set(run.table("effect_agreement")["comparison_id"]) == {"resid", "mlp"}
     # The weights that were read are pinned: other bytes under the same name are refused.
     first = run.artifact("transformer/m0").json("pretrained")["digest"]
     assert first != run.artifact("transformer/m1").json("pretrained")["digest"]

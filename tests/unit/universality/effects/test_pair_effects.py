@@ -1,5 +1,7 @@
 """Effects of pairs: planted causal structure is found, controls and shuffled rows give chance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -187,6 +189,18 @@ def test_the_table_pools_pairs_and_its_intervals_hold_its_values(planted):
     for name in ("r_effect", "r_effect_both", "recovered", "same_effect"):
         assert edges[f"{name}_low"] <= edges[name] <= edges[f"{name}_high"], name
     assert set(table["level"]) == {"all_pairs", "edges", "context"}
+
+
+def test_resamples_without_spread_say_nothing(planted):
+    made = planted[3]
+    drawn = made.resampled_both.copy()
+    drawn[:, 3] = np.nan
+    for draws, ends in ((drawn, False), (np.full_like(drawn, np.nan), True)):
+        some: dict[Pair, PairEffects] = {("m0", "m1"): replace(made, resampled_both=draws)}
+        weights = source_draws(planted[0].rows, 50, 0, planted[4])
+        table = effect_agreement_table(some, weights, tau=0.5, confidence=0.95)
+        assert table["r_effect_both"].notna().all()
+        assert table["r_effect_both_low"].isna().all() == ends
 
 
 def test_a_curve_ends_where_all_partners_are_in_place(planted):
