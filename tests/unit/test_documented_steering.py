@@ -51,3 +51,22 @@ def test_the_text_quotes_the_table(doses):
         assert f"| {domain} | {model}:{rows['latent'].iloc[0]} | " + " | ".join(
             f"{100 * share:.0f}" for share in shares
         ) in text  # fmt: skip
+
+
+def test_the_text_quotes_the_table_of_transfer():
+    frame = pd.read_csv(DOCS / "steering_transfer.csv")
+    text = (DOCS / "STEERING.md").read_text("utf-8")
+    frame = frame[frame["beta"] == 2].assign(kind=frame["arm"].str.partition(" ")[0])
+    keys = ["domain", "model", "other_model"]
+    mean = {name: frame.groupby([*keys, "kind"])[name].mean().unstack() for name in ("cosine", "ratio")}
+    for domain in ("arabic", "dna", "base64"):
+        cells = [mean[name].loc[domain][kind] for name in mean for kind in ("partner", "hard_exchange", "random")]
+        said = " | ".join(
+            f"{cell.mean():.2f} ({cell.min():.2f} to {cell.max():.2f})".replace("-", "−") for cell in cells
+        )
+        assert f"| {domain} | {said} |" in text
+    above = [(table["partner"] > table["hard_exchange"]).sum() for table in mean.values()]
+    assert "in 15 of 18 ordered pairs, its ratio in 12" in text.replace("\n ", "")
+    assert above == [15, 12]
+    assert all((table["partner"] > table["random"]).all() for table in mean.values())
+    assert len(mean["cosine"]) == 18
