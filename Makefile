@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-slow check bench bench-gpu install dev screenshots clean
+.PHONY: demo test test-slow check bench bench-gpu install dev s3 screenshots clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,13 @@ install: $(VENV)/.base
 
 dev: $(VENV)/.dev
 
+# s3fs and a server for the tests of object stores; where they cannot be had, those tests are skipped and say so.
+$(VENV)/.s3: $(VENV)/.dev tests/s3.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --target $(VENV)/s3 --upgrade \
+		-r tests/s3.txt && touch $@ || echo "no s3fs: tests of object stores are skipped"
+
+s3: $(VENV)/.s3
+
 # Runs the quickstart on real text; ends with the summary and says where to look.
 demo: $(VENV)/.base
 	$(BIN)/universality run quickstart
@@ -29,8 +36,8 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# Kills, two executors over a whole run, many planted worlds.
-test-slow: $(VENV)/.dev
+# Kills, two executors over a whole run, object stores, many planted worlds.
+test-slow: $(VENV)/.dev $(VENV)/.s3
 	$(BIN)/python -m pytest -m slow
 
 # What CI and the pre-commit hooks run before the tests.

@@ -23,7 +23,7 @@ from storage.errors import (
 )
 from storage.garbage import GcResult
 from storage.keys import artifact_key, canonical_json
-from storage.locks import Holder
+from storage.locks import Holder, RunLock
 from storage.runs import Run
 from storage.store import Store, open_run, open_store
 from storage.verification import Problem
@@ -31,7 +31,7 @@ from storage.writer import ArtifactWriter
 
 __all__ = [
     "Artifact", "ArtifactCorrupt", "ArtifactGone", "ArtifactMissing", "ArtifactWriter", "Checkpoint", "GcResult",
-    "Holder", "InvalidName", "NotAStore", "Problem", "QueryError", "Run", "RunCorrupt", "RunExists", "RunLocked",
-    "RunMissing", "Store", "StoreError", "StoreUnreachable", "TableMissing",
+    "Holder", "InvalidName", "NotAStore", "Problem", "QueryError", "Run", "RunCorrupt", "RunExists", "RunLock",
+    "RunLocked", "RunMissing", "Store", "StoreError", "StoreUnreachable", "TableMissing",
     "artifact_key", "canonical_json", "open_run", "open_store",
 ]  # fmt: skip

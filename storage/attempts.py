@@ -56,10 +56,16 @@ def drop_dead_attempts(
         if folder is not None:
             removed.append((folder, sum(files.walk(folder).values())))
         if not dry_run:
-            if folder is not None:
-                files.remove(folder)
-            files.remove(f"{TEMPORARY}/{token}.json")
+            drop_attempt(files, token)
     return removed
+
+
+def drop_attempt(files: LocalFiles | RemoteFiles, token: str) -> None:
+    """Remove an attempt at an artifact, unless it became the artifact; what names its owner goes last."""
+    folder = _payload(files, token)
+    if folder is not None:
+        files.remove(folder)
+    files.remove(f"{TEMPORARY}/{token}.json")
 
 
 def live_attempts(files: LocalFiles | RemoteFiles) -> set[str]:

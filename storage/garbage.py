@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from storage.attempts import drop_dead_attempts, live_attempts
 from storage.checkpoint import CHECKPOINTS, is_checkpoint
-from storage.errors import ArtifactCorrupt, InvalidName, StoreError
+from storage.errors import ArtifactCorrupt, InvalidName, StoreError, StoreUnreachable
 from storage.files import LocalFiles, cache_folder
 from storage.marker import require_store
 from storage.runs import Run
@@ -85,6 +85,8 @@ def _needed_keys(store: Store) -> set[str]:
         needed.add(key)
         try:
             stack += store.get(key).manifest["inputs"].values()
+        except StoreUnreachable:  # it may be there, and name what it was made from
+            raise
         except StoreError:  # not computed yet, or damaged: verify tells
             continue
     return needed

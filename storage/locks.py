@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -66,7 +67,7 @@ class RunLock:
     system has it.
 
     Attributes:
-        lost: True when another process took the lock over while this one was suspended.
+        lost: True when another process took the lock over while this one was suspended or cut off.
     """
 
     def __init__(self, files: LocalFiles | RemoteFiles, path: str, name: str) -> None:
@@ -80,9 +81,7 @@ class RunLock:
 
     def __enter__(self) -> RunLock:
         with self._alone():
-            record = _read(self._files, self._path)
-            if record is not None and not is_alive(record, age=_age(self._files, self._path, self._files.now())):
-                self._files.remove(self._path)
+            self._remove_dead(self._path)
             taken = self._files.write_new(self._path, self._record())
             record = _read(self._files, self._path)
         if not taken or record is None or record.get("token") != self._token:
@@ -103,6 +102,36 @@ class RunLock:
         with self._alone():
             if self._is_ours():
                 self._files.remove(self._path)
+
+    def require(self) -> None:
+        """Refuse to go on once the lock is lost. Raises RunLocked."""
+        if self.lost:
+            constraint, got = "held by the process that computes it", "another process that took it over"
+            remedy = (
+                "This one was silent for too long and has stopped; what is finished is kept, and the other goes on."
+            )
+            raise RunLocked.worded("run", repr(self._name), constraint, got, remedy)
+
+    def _remove_dead(self, path: str) -> None:
+        """Remove the lock of a dead process.
+
+        Of many who find it dead one may, who creates a lock on that lock: else a slow one would remove the new lock
+        of a quick one.
+        """
+        record = _read(self._files, path)
+        if record is None or is_alive(record, age=_age(self._files, path, self._files.now())):
+            return
+        above = f"{path}.{hashlib.blake2b(json.dumps(record).encode(), digest_size=8).hexdigest()}"
+        if self._files.write_new(above, self._record()):
+            try:
+                if _read(self._files, path) == record:
+                    self._files.remove(path)
+            finally:
+                self._files.remove(above)
+        else:  # somebody is at it, or died at it
+            self._remove_dead(above)
+            if not self._files.exists(above):
+                self._remove_dead(path)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):

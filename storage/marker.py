@@ -10,7 +10,7 @@ from typing import Literal
 
 from storage.attempts import is_temporary_name
 from storage.checkpoint import CHECKPOINTS
-from storage.errors import ArtifactCorrupt, NotAStore, StoreError
+from storage.errors import ArtifactCorrupt, NotAStore, StoreError, StoreUnreachable
 from storage.files import TEMPORARY, LocalFiles, RemoteFiles
 from storage.manifest import MANIFEST, decode
 from storage.record import RUNS, decode_record
@@ -84,6 +84,8 @@ def _is_marked(files: LocalFiles | RemoteFiles) -> bool:
 def _is_artifact(files: LocalFiles | RemoteFiles, key: str) -> bool:
     try:
         decode(files.read(f"artifacts/{key}/{MANIFEST}"), key)
+    except StoreUnreachable:
+        raise
     except (OSError, ArtifactCorrupt):
         return False
     return True
@@ -92,6 +94,8 @@ def _is_artifact(files: LocalFiles | RemoteFiles, key: str) -> bool:
 def _is_run(files: LocalFiles | RemoteFiles, name: str) -> bool:
     try:
         decode_record(files.read(f"{RUNS}/{name}/run.json"), name)
+    except StoreUnreachable:
+        raise
     except (OSError, StoreError):
         return False
     return True

@@ -3,6 +3,7 @@
 What the acts promise is said in :class:`storage.files.Files`.
 """
 
+import errno
 import os
 import tempfile
 import time
@@ -13,6 +14,11 @@ from typing import Any
 from storage.errors import NotAStore, StoreUnreachable
 from storage.liveness import whose
 from storage.local import TEMPORARY, LocalFiles
+
+#: How often a creation is tried that was refused although nothing lies there.
+ATTEMPTS = 3
+_KNOWN = (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class RemoteFiles:
@@ -46,7 +52,10 @@ class RemoteFiles:
 
     def exists(self, path: str) -> bool:
         """See :class:`Files`."""
-        return self.fs.isfile(self.path(path))
+        try:  # fsspec's isfile says no as well where nobody answers
+            return self.fs.info(self.path(path))["type"] == "file"
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def write(self, path: str, data: bytes, *, durable: bool = True) -> None:
         """See :class:`Files`. One put of one object is atomic on object stores."""
@@ -54,17 +63,31 @@ class RemoteFiles:
         self.fs.pipe_file(self.path(path), data)
 
     def write_new(self, path: str, data: bytes) -> bool:
-        """See :class:`Files`. Exclusive where the file system offers it, else checked just before."""
+        """See :class:`Files`. Exclusive where the file system offers it, else checked just before.
+
+        A put whose answer was lost is sent again, and then refused because of what it has itself written; and object
+        stores refuse a second creator in several ways. So after any refusal what lies there decides.
+        """
         self._make_parent(path)
-        try:
-            self.fs.pipe_file(self.path(path), data, mode="create")
-        except FileExistsError:
-            return False
-        except (TypeError, NotImplementedError):
-            if self.exists(path):
-                return False
-            self.fs.pipe_file(self.path(path), data)
-        return True
+        left = ATTEMPTS
+        while True:
+            left -= 1
+            try:
+                self.fs.pipe_file(self.path(path), data, mode="create")
+                return True
+            except (FileExistsError, StoreUnreachable) as error:
+                try:
+                    return self.read(path) == data
+                except FileNotFoundError:
+                    if isinstance(error, FileExistsError):
+                        return False
+                    if not left:
+                        raise error from None
+            except (TypeError, NotImplementedError):
+                if self.exists(path):
+                    return False
+                self.fs.pipe_file(self.path(path), data)
+                return True
 
     def _make_parent(self, path: str) -> None:
         self.fs.makedirs(self.path(path).rsplit("/", 1)[0], exist_ok=True)
@@ -129,7 +152,7 @@ class RemoteFiles:
 
 
 class _Asked:
-    """A file system whose own kinds of errors (no credentials, no network, another protocol) become sentences."""
+    """A file system whose own errors (no credentials, no network, too many requests, …) become sentences."""
 
     def __init__(self, fs: Any, url: str) -> None:
         self._fs, self._url = fs, url
@@ -142,9 +165,11 @@ class _Asked:
         def ask(*arguments: Any, **options: Any) -> Any:
             try:
                 return member(*arguments, **options)
-            except (OSError, TypeError, NotImplementedError, AttributeError):
+            except (TypeError, NotImplementedError, AttributeError, *_KNOWN):
                 raise  # what callers here know
             except Exception as error:
+                if isinstance(error, OSError) and (error.filename or error.errno in _FULL):
+                    raise  # of a file on this machine
                 got = f"{type(error).__name__}: {error}"
                 remedy = "Check its address, the network and your credentials."
                 raise StoreUnreachable.worded("store", self._url, "within reach", got, remedy) from error

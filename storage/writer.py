@@ -8,13 +8,14 @@ import shutil
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from storage.attempts import drop_dead_attempts
+from storage.attempts import drop_attempt, drop_dead_attempts
 from storage.checkpoint import Checkpoint
-from storage.errors import InvalidName
+from storage.errors import InvalidName, StoreUnreachable
 from storage.files import TEMPORARY, LocalFiles, RemoteFiles, cache_folder, sync_file, sync_folder
 from storage.keys import check_key, check_name, plain
 from storage.liveness import me
@@ -152,7 +153,9 @@ class ArtifactWriter:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._staging.remove(self._owner)
-            self._files.remove(self._owner)
+            # What cannot be removed now stays with its owner's name, for gc.
+            with suppress(StoreUnreachable):
+                drop_attempt(self._files, self._token)
 
     def _commit(self) -> None:
         if self._open_streams:
@@ -168,7 +171,8 @@ class ArtifactWriter:
             self.committed = self._publish_folder(self._files, encode(fields))
         else:
             self.committed = self._upload(self._files, fields)
-        Checkpoint(self._files, self.key).clear()
+        with suppress(StoreUnreachable):  # else gc removes it
+            Checkpoint(self._files, self.key).clear()
 
     def _publish_folder(self, files: LocalFiles, manifest: bytes) -> bool:
         with open(self._folder / MANIFEST, "xb") as file:
@@ -199,10 +203,7 @@ class ArtifactWriter:
         home = f"artifacts/{self.key}"
         for path in fields["files"]:
             files.upload(self._folder / path, f"{home}/{payload}/{path}")
-        if files.write_new(f"{home}/{MANIFEST}", encode({**fields, "payload": payload})):
-            return True
-        files.remove(f"{home}/{payload}")
-        return False
+        return files.write_new(f"{home}/{MANIFEST}", encode({**fields, "payload": payload}))
 
     def _place(self, kind: str, name: str, folder: bool = False) -> Path:
         where = f"artifact {self.key}"

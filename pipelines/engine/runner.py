@@ -19,7 +19,7 @@ from pipelines.engine.executor import Executor, SerialExecutor
 from pipelines.engine.journal import Journal
 from pipelines.engine.plan import Node, Plan, bottom_levels
 from pipelines.engine.task import Event, describe_task
-from storage import Run, Store
+from storage import Run, RunLock, Store
 
 #: Seconds after which an artifact that a worker has written must be seen here.
 LATE = 60.0
@@ -76,12 +76,12 @@ def run_plan(
         The outcome; failures of steps are a status, not an exception.
 
     Raises:
-        RunLocked: another process is running this run.
+        RunLocked: another process is running this run, or took it over while this one was silent.
         InputError: the plan or the executor is misused (unknown step, no GPU worker, …).
     """
     started = time.monotonic()
     keys = plan.keys()
-    with run.lock(), _signals_as_interrupt():
+    with run.lock() as lock, _signals_as_interrupt():
         _name_nodes(run, plan, keys)
         schedule = _Schedule(plan, keys, present={key for key in set(keys.values()) if store.has(key)})
         journal = Journal(run, plan, keys, schedule.status, progress)
@@ -92,14 +92,15 @@ def run_plan(
                 todo = {node_id: plan[node_id].estimate.seconds for node_id in schedule.waiting}
                 journal.begin(todo, schedule.n_reused, executor.name)
                 executor.start([plan[node_id] for node_id in todo], store, journal.emit)
-                _compute_missing(schedule, plan, store, executor, journal)
+                _compute_missing(schedule, plan, store, executor, journal, lock)
         except KeyboardInterrupt:
             interrupted = True
             schedule.forget_running()
             journal.save("interrupted", time.monotonic() - started)
         except BaseException as error:
-            schedule.forget_running()
-            journal.finish("failed", time.monotonic() - started, message=str(error))
+            if not lock.lost:  # else the record is another's
+                schedule.forget_running()
+                journal.finish("failed", time.monotonic() - started, message=str(error))
             raise
         finally:
             executor.stop()
@@ -109,8 +110,11 @@ def run_plan(
     return RunOutcome(status, dict(schedule.status), schedule.n_computed, schedule.n_reused, journal.errors, wall_s)
 
 
-def _compute_missing(schedule: _Schedule, plan: Plan, store: Store, executor: Executor, journal: Journal) -> None:
+def _compute_missing(
+    schedule: _Schedule, plan: Plan, store: Store, executor: Executor, journal: Journal, lock: RunLock
+) -> None:
     while schedule.ready or schedule.running:
+        lock.require()
         while (node := schedule.first()) is not None and executor.fits(node, list(schedule.running.values())):
             schedule.start(node)
             journal.started(node)

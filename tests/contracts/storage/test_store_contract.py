@@ -739,7 +739,7 @@ def test_errors_of_a_file_system_elsewhere_are_worded(monkeypatch):
         raise NoCredentialsError("Unable to locate credentials")
 
     store = open_store("memory://unreachable")
-    for act in ("ls", "cat_file", "isfile", "find", "pipe_file", "makedirs"):
+    for act in ("ls", "cat_file", "info", "find", "pipe_file", "makedirs"):
         monkeypatch.setattr(type(store.files.fs._fs), act, fail)
     for call in (store.runs, store.keys, store.gc, lambda: store.has("k"), lambda: put(store, "k")):
         with pytest.raises(StoreUnreachable, match="within reach; got NoCredentialsError: Unable to locate"):

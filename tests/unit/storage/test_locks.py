@@ -126,9 +126,8 @@ def test_a_killed_holder_is_replaced(tmp_path):
         pass
 
 
-def test_a_stale_lock_is_taken_over_once(tmp_path, monkeypatch):
+def test_a_stale_lock_is_taken_over_once(files, monkeypatch):
     """The slow one has found the lock stale when the quick one comes: one of them must be refused."""
-    files = LocalFiles(tmp_path)
     leave(files, process_start=1)
     found_stale, quick_holds, let_go = threading.Event(), threading.Event(), threading.Event()
     holders = []
@@ -172,3 +171,20 @@ def test_the_heart_beats_and_a_lost_lock_is_noticed(files, monkeypatch):
         while not lock.lost:
             assert time.monotonic() < deadline
     assert json.loads(files.read("run/lock"))["token"] == "theirs"
+
+
+def test_who_dies_while_taking_a_lock_over_blocks_nobody(files, monkeypatch):
+    leave(files, process_start=1)
+    real = files.remove
+    monkeypatch.setattr(files, "remove", lambda path: 1 / 0 if path.startswith("run/") else real(path))
+    with pytest.raises(ZeroDivisionError), take(files):
+        pass
+    monkeypatch.undo()
+    (left,) = [name for name in files.names("run") if name not in ("lock", "lock.guard")]
+    with pytest.raises(RunLocked), take(files):  # it may still be at it
+        pass
+    record = json.loads(files.read(f"run/{left}"))
+    files.write(f"run/{left}", json.dumps({**record, "process_start": 1}).encode())
+    with take(files):
+        assert json.loads(files.read("run/lock"))["process_start"] != 1
+    assert [name for name in files.names("run") if name != "lock.guard"] == []
