@@ -97,7 +97,11 @@ class DaskExecutor:
 
     def _count_slots(self) -> None:
         """Workers by resource. Where nobody declares ``CPU``, every worker takes CPU nodes."""
-        workers = self._connected().scheduler_info(n_workers=-1).get("workers", {}).values()
+        client = self._connected()
+        try:
+            workers = client.scheduler_info(n_workers=-1).get("workers", {}).values()
+        except OSError as error:  # it went between the two lines
+            raise self._connection_lost() from error
         declared = [name for worker in workers for name in worker["resources"]]
         self._wants_cpu = "CPU" in declared
         self._slots = {
@@ -114,11 +118,14 @@ class DaskExecutor:
         """
         assert self._client is not None
         if self._client.status != "running":
-            where = self._scheduler or "this machine"
-            remedy = "What is finished is kept: start scheduler and workers again, and the same command goes on."
-            got = "a connection that was lost"
-            raise ExecutorError.worded("Dask scheduler", where, "there until the run ends", got, remedy)
+            raise self._connection_lost()
         return self._client
+
+    def _connection_lost(self) -> ExecutorError:
+        where = self._scheduler or "this machine"
+        remedy = "What is finished is kept: start scheduler and workers again, and the same command goes on."
+        got = "a connection that was lost"
+        return ExecutorError.worded("Dask scheduler", where, "there until the run ends", got, remedy)
 
     def fits(self, node: Node, running: Sequence[Node]) -> bool:
         """One step per worker; on this machine also no more threads than cores, and memory for all."""
@@ -194,6 +201,8 @@ class DaskExecutor:
         """
         if future.status in ("lost", "cancelled"):
             self._connected()
+            if _reason(future) == "scheduler-connection-lost":  # and found again since, without what was sent there
+                raise self._connection_lost()
         del self._futures[node_id]
         outcome = _outcome(node_id, future)
         if outcome.get("error_type") != "KilledWorker":
@@ -228,6 +237,15 @@ class DaskExecutor:
         if cluster is not None:
             with suppress(Exception):
                 cluster.close(timeout=10)
+
+
+def _reason(future: Future) -> str:
+    """Why a future was cancelled, in Dask's words; empty if it does not say."""
+    try:
+        future.result(timeout=1)
+    except Exception as error:
+        return getattr(error, "reason", None) or ""
+    return ""
 
 
 def _outcome(node_id: str, future: Future) -> Event:

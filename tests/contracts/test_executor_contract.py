@@ -7,9 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from distributed import KilledWorker
+from distributed.client import FutureCancelledError
+from distributed.comm import CommClosedError
 
 from pipelines.engine import Estimate, Node, Plan, SerialExecutor, run_plan
 from pipelines.engine.cluster import DaskExecutor
+from pipelines.engine.executor import ExecutorError
 from storage import ArtifactMissing, open_store
 from universality.errors import InputError
 
@@ -236,16 +239,56 @@ class Future:
         self.status, self.error = ("error" if error else "finished"), error
         self.callback(self)
 
-    def exception(self):
-        return self.error
+    def cancel(self, error):
+        self.status, self.error = "cancelled", error
+        self.callback(self)
 
-    def result(self):
+    def exception(self):
+        return self.error if self.status == "error" else None
+
+    def result(self, timeout=None):
+        if self.status == "cancelled":
+            raise self.error
         return {"status": "done"}
 
 
 def death(place):
     """What Dask tells of each step that a dead worker had, run or not."""
     return KilledWorker("key", SimpleNamespace(address=f"tcp://{place}"), 0)
+
+
+def waiting_for(node_id):
+    """An executor that has sent a step to an existing cluster, and what it has sent it on."""
+    executor, line = DaskExecutor(scheduler="tcp://far:1"), Line()
+    executor._client, executor._topic, executor._execute = line, "", None  # pyright: ignore
+    executor._emit, executor._wants_cpu, executor._slots, executor._counted = None, False, {"CPU": 2}, 0.0
+    executor.submit({"node": {"id": node_id, "device": "cpu"}}, 0.0)
+    return executor, line
+
+
+@pytest.mark.parametrize("reason", ["scheduler-connection-lost", None])
+def test_a_connection_that_was_lost_is_told_though_it_is_back(reason):
+    """Dask's client finds its scheduler again and has forgotten what it had sent there."""
+    executor, line = waiting_for("a")
+    executor._counted = float("inf")
+    line.asked[0][1].cancel(FutureCancelledError("a", reason))
+    if reason is None:
+        assert "somebody cancelled it" in executor.wait()[0]["error"]
+    else:
+        with pytest.raises(ExecutorError, match="tcp://far:1 must be there until the run ends; got a connection"):
+            executor.wait()
+
+
+def test_a_scheduler_that_dies_while_its_workers_are_counted(monkeypatch):
+    executor, line = waiting_for("a")
+
+    def closed(**options):
+        raise CommClosedError("in <TCP (closed)>: Stream is closed")
+
+    monkeypatch.setattr(line, "scheduler_info", closed, raising=False)
+    for act in (executor.wait, lambda: executor.fits(Node("b", "toy-sum", {}), [Node("a", "toy-sum", {})])):
+        with pytest.raises(ExecutorError, match="tcp://far:1 must be there until the run ends; got a connection"):
+            act()
 
 
 def test_what_a_dead_worker_held_is_tried_again_one_by_one():
