@@ -24,6 +24,7 @@ import shared_folders
 
 #: Test files that take longest, longest first: they start first, so that all workers end together.
 LONGEST = [
+    "test_kills", "test_network_namespaces", "test_object_store",
     "test_run_equals_compare", "test_executor_contract", "test_screens", "test_engine_resume", "test_browser",
     "test_browser_places", "test_report_prose", "test_controls", "test_calibration", "test_screens_lens",
     "test_screens_every", "test_trained_sae_contract", "test_sweep_run", "test_report_figures",

@@ -64,6 +64,7 @@ class DaskExecutor:
         self._tasks: dict[str, tuple[Mapping[str, Any], float]] = {}
         self._awaiting_retry: list[str] = []
         self._deaths: dict[str, list[str]] = {}
+        self._has_workers = True
 
     def start(self, nodes: Sequence[Node], store: Store, emit: Emit) -> None:
         """Start workers, or connect to those of the scheduler and look whether they can do the work."""
@@ -183,11 +184,12 @@ class DaskExecutor:
 
     def _look_after_workers(self) -> None:
         """Say once that a cluster of somebody else has no worker any more: what is sent waits there without a word."""
-        if self._scheduler is None or time.monotonic() - self._counted <= RECOUNT or not self._futures:
+        if self._scheduler is None or not self._futures:
             return
-        had = sum(self._slots.values())
-        self._count_slots()
-        if had and not sum(self._slots.values()):
+        if time.monotonic() - self._counted > RECOUNT:
+            self._count_slots()
+        had, self._has_workers = self._has_workers, sum(self._slots.values()) > 0
+        if had and not self._has_workers:
             message = f"no worker is left at {self._scheduler}; waiting for one. Start workers, or stop this run"
             node_id = next(iter(self._futures))
             self._emit({"event": "warning", "node": node_id, "message": message, "source": "engine"})

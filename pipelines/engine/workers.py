@@ -168,6 +168,9 @@ def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: S
     runs = sorted(run.name for run in store.runs({}))
     try:
         answers = cast("dict[str, str]", client.run(_why_out_of_reach, store.url, runs))
+    except OSError as error:  # one that ended while it was asked
+        constraint, got = "there while the run begins", f"{type(error).__name__}: {str(error)[:200]}"
+        raise ExecutorError.worded("workers", where, constraint, got, "Run the same command again.") from error
     except Exception as error:  # a worker without this package cannot even read the question
         remedy = "Install the same version of universality, in the same environment, on every worker."
         got = f"{type(error).__name__}: {str(error)[:200]}"

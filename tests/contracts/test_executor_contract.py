@@ -291,6 +291,37 @@ def test_a_scheduler_that_dies_while_its_workers_are_counted(monkeypatch):
             act()
 
 
+def test_it_is_said_once_that_no_worker_is_left_whoever_counts_them(monkeypatch):
+    executor, line = waiting_for("a")
+    told, here = [], {}
+    executor._emit = told.append
+    monkeypatch.setattr(line, "scheduler_info", lambda **options: {"workers": here}, raising=False)
+    for number, found in enumerate([{}, {"tcp://one:1": {"resources": {}}}, {}]):
+        here = found
+        for _ in range(2):
+            executor._counted = 0.0
+            executor.fits(Node("b", "toy-sum", {}), [Node("a", "toy-sum", {})])
+            executor.wait()
+        assert len(told) == 1 + number // 2
+        assert "no worker is left at tcp://far:1" in told[-1]["message"]
+
+
+def test_a_worker_that_ends_while_it_is_asked_is_told(tmp_path, monkeypatch):
+    from pipelines.engine import workers
+
+    line = Line()
+    monkeypatch.setattr(
+        line, "scheduler_info", lambda **options: {"workers": {"tcp://one:1": {"nthreads": 1}}}, raising=False
+    )
+
+    def closed(*arguments):
+        raise CommClosedError("in <TCP (closed)>: Stream is closed")
+
+    monkeypatch.setattr(line, "run", closed, raising=False)
+    with pytest.raises(ExecutorError, match="must be there while the run begins; got CommClosedError"):
+        workers.refuse_unfit_workers(line, "tcp://far:1", False, open_store(tmp_path))  # pyright: ignore
+
+
 def test_what_a_dead_worker_held_is_tried_again_one_by_one():
     """Nothing runs beside them, and a worker's death counts against a step only where it had that worker alone.
 
