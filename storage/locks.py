@@ -43,7 +43,7 @@ def read_holder(files: LocalFiles | RemoteFiles, path: str, now: float | None = 
         now: the store's own time, from ``files.now()``; None takes this machine's clock for it, and writes nothing.
     """
     record = _read(files, path)
-    if record is None:
+    if record is None or _is_given_back(files, path, record):
         return None
     return Holder(
         int(record.get("pid") or 0),
@@ -51,6 +51,20 @@ def read_holder(files: LocalFiles | RemoteFiles, path: str, now: float | None = 
         float(record.get("heartbeat") or 0.0),
         is_alive(record, age=_age(files, path, time.time() if now is None else now)),
     )
+
+
+def _is_over(files: LocalFiles | RemoteFiles, path: str, record: dict, now: float) -> bool:
+    """Whether a lock was given back, or its process is dead."""
+    return _is_given_back(files, path, record) or not is_alive(record, age=_age(files, path, now))
+
+
+def _is_given_back(files: LocalFiles | RemoteFiles, path: str, record: dict) -> bool:
+    return not files.is_local and files.exists(_beside(path, record.get("token")))
+
+
+def _beside(path: str, what: object) -> str:
+    """The path of what is said of a record of a lock, or of its token: of nothing else, whatever comes after it."""
+    return f"{path}.{hashlib.blake2b(json.dumps(what).encode(), digest_size=8).hexdigest()}"
 
 
 def _age(files: LocalFiles | RemoteFiles, path: str, now: float) -> float | None:
@@ -64,7 +78,7 @@ class RunLock:
 
     A lock whose process is dead (same machine: the process table says so; elsewhere: silent for two
     minutes by the store's own time) is taken over. Taking and giving are serialised by ``flock`` where the
-    system has it.
+    system has it. On object stores a lock that was given back stays, with a file beside it that says so.
 
     Attributes:
         lost: True when another process took the lock over while this one was suspended or cut off.
@@ -81,11 +95,9 @@ class RunLock:
 
     def __enter__(self) -> RunLock:
         with self._alone():
-            self._remove_dead(self._path)
-            taken = self._files.write_new(self._path, self._record())
-            record = _read(self._files, self._path)
-        if not taken or record is None or record.get("token") != self._token:
-            raise RunLocked(self._who(record or {}))
+            taken = self._take(self._path)
+        if not taken:
+            raise RunLocked(self._who(_read(self._files, self._path) or {}))
         self._stop.clear()
         self._thread = threading.Thread(target=self._beat, name=f"lock of {self._name}", daemon=True)
         self._thread.start()
@@ -97,11 +109,15 @@ class RunLock:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if not self._is_ours():  # lost, or the run was deleted: leave no trace of ours
+        if not self._holds(self._path):  # lost, or the run was deleted: leave no trace of ours
             return
         with self._alone():
-            if self._is_ours():
+            if not self._holds(self._path):
+                return
+            if self._files.is_local:
                 self._files.remove(self._path)
+            else:
+                self._files.write(_beside(self._path, self._token), b"given back")
 
     def require(self) -> None:
         """Refuse to go on once the lock is lost. Raises RunLocked."""
@@ -112,40 +128,39 @@ class RunLock:
             )
             raise RunLocked.worded("run", repr(self._name), constraint, got, remedy)
 
-    def _remove_dead(self, path: str) -> None:
-        """Remove the lock of a dead process.
+    def _take(self, path: str) -> bool:
+        """Make the lock at a path ours, unless a living process holds it; answers whether it is.
 
-        Of many who find it dead one may, who creates a lock on that lock: else a slow one would remove the new lock
-        of a quick one.
+        A lock that is over is written over by one of those who find it so: who holds a lock on that lock. It is not
+        removed: a removal that a network sends twice may arrive when it is another's.
         """
         record = _read(self._files, path)
-        if record is None or is_alive(record, age=_age(self._files, path, self._files.now())):
-            return
-        above = f"{path}.{hashlib.blake2b(json.dumps(record).encode(), digest_size=8).hexdigest()}"
-        if self._files.write_new(above, self._record()):
-            try:
-                if _read(self._files, path) == record:
-                    self._files.remove(path)
-            finally:
-                self._files.remove(above)
-        else:  # somebody is at it, or died at it
-            self._remove_dead(above)
-            if not self._files.exists(above):
-                self._remove_dead(path)
+        if record is None:
+            self._files.write_new(path, self._record())
+        elif _is_over(self._files, path, record, self._files.now()):
+            above = _beside(path, record)
+            if self._take(above):
+                try:
+                    if _read(self._files, path) == record:
+                        self._files.write(path, self._record(), durable=False)
+                finally:
+                    self._files.remove(above)
+                self._files.remove(_beside(path, record.get("token")))
+        return self._holds(path)
 
     def _beat(self) -> None:
         while not self._stop.wait(BEAT):
             try:
                 with self._alone():
-                    if not self._is_ours():
+                    if not self._holds(self._path):
                         self.lost = True
                         return
                     self._files.write(self._path, self._record(), durable=False)
             except OSError:  # the disk may be full or away for a while; the next beat tries again
                 continue
 
-    def _is_ours(self) -> bool:
-        return (_read(self._files, self._path) or {}).get("token") == self._token
+    def _holds(self, path: str) -> bool:
+        return (_read(self._files, path) or {}).get("token") == self._token
 
     def _record(self) -> bytes:
         return json.dumps({**me(), "token": self._token}).encode("ascii")

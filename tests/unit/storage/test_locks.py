@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -175,11 +176,12 @@ def test_the_heart_beats_and_a_lost_lock_is_noticed(files, monkeypatch):
 
 def test_who_dies_while_taking_a_lock_over_blocks_nobody(files, monkeypatch):
     leave(files, process_start=1)
-    real = files.remove
-    monkeypatch.setattr(files, "remove", lambda path: 1 / 0 if path.startswith("run/") else real(path))
-    with pytest.raises(ZeroDivisionError), take(files):
-        pass
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write", lambda *arguments, **options: 1 / 0)
+        patched.setattr(RemoteFiles, "now", lambda self: time.time())
+        patched.setattr(files, "remove", lambda path: None)
+        with pytest.raises(ZeroDivisionError), take(files):
+            pass
     (left,) = [name for name in files.names("run") if name not in ("lock", "lock.guard")]
     with pytest.raises(RunLocked), take(files):  # it may still be at it
         pass
@@ -187,4 +189,34 @@ def test_who_dies_while_taking_a_lock_over_blocks_nobody(files, monkeypatch):
     files.write(f"run/{left}", json.dumps({**record, "process_start": 1}).encode())
     with take(files):
         assert json.loads(files.read("run/lock"))["process_start"] != 1
-    assert [name for name in files.names("run") if name != "lock.guard"] == []
+        assert [name for name in files.names("run") if name != "lock.guard"] == ["lock"]
+    with take(files):
+        assert [name for name in files.names("run") if name != "lock.guard"] == ["lock"]
+
+
+@pytest.mark.parametrize("dead", [True, False])
+def test_a_removal_that_arrives_twice_takes_nobodys_lock_away(tmp_path, monkeypatch, dead):
+    """The network lost the first answer, so it is sent again; meanwhile another has come."""
+    files = RemoteFiles(f"memory://{tmp_path.name}-twice")
+    tried, holding, real = [], [], type(files.fs._fs).rm
+
+    def twice(fs, path, **options):
+        real(fs, path, **options)
+        if path.startswith(files.path("run/lock")) and not tried:
+            tried.append(take(files))
+            with suppress(RunLocked):
+                holding.append(tried[0].__enter__())
+        with suppress(FileNotFoundError):
+            real(fs, path, **options)
+
+    if dead:
+        leave(files, process_start=1)
+    monkeypatch.setattr(type(files.fs._fs), "rm", twice)
+    with take(files):
+        assert holding == []
+        with pytest.raises(RunLocked), take(files):
+            pass
+    holding = holding or [take(files).__enter__()]
+    with pytest.raises(RunLocked), take(files):
+        pass
+    holding[0].__exit__(None, None, None)
