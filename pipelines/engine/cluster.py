@@ -206,7 +206,10 @@ class DaskExecutor:
             if _reason(future) == "scheduler-connection-lost":  # and found again since, without what was sent there
                 raise self._connection_lost()
         del self._futures[node_id]
-        outcome = _outcome(node_id, future)
+        try:
+            outcome = _outcome(node_id, future)
+        except OSError as error:  # it went before the answer was fetched
+            raise self._connection_lost() from error
         if outcome.get("error_type") != "KilledWorker":
             return outcome
         death: Any = future.exception()

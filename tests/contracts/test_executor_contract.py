@@ -279,6 +279,19 @@ def test_a_connection_that_was_lost_is_told_though_it_is_back(reason):
             executor.wait()
 
 
+def test_a_scheduler_that_dies_before_an_answer_is_fetched(monkeypatch):
+    executor, line = waiting_for("a")
+    executor._counted = float("inf")
+
+    def closed(**options):
+        raise CommClosedError("in <TCP (closed) ConnectionPool.gather>: OSError: [Errno 113] No route to host")
+
+    monkeypatch.setattr(Future, "result", lambda future, timeout=None: closed())
+    line.asked[0][1].end()
+    with pytest.raises(ExecutorError, match="tcp://far:1 must be there until the run ends; got a connection"):
+        executor.wait()
+
+
 def test_a_scheduler_that_dies_while_its_workers_are_counted(monkeypatch):
     executor, line = waiting_for("a")
 
