@@ -89,11 +89,12 @@ class RunLock:
         self._files = files
         self._path = path
         self._name = name
-        self._token = uuid.uuid4().hex
+        self._token = ""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> RunLock:
+        self.lost, self._token = False, uuid.uuid4().hex  # what is said of an earlier time is none of this one
         with self._alone():
             taken = self._take(self._path)
         if not taken:

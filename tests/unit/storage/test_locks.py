@@ -220,3 +220,13 @@ def test_a_removal_that_arrives_twice_takes_nobodys_lock_away(tmp_path, monkeypa
     with pytest.raises(RunLocked), take(files):
         pass
     holding[0].__exit__(None, None, None)
+
+
+def test_one_lock_is_held_several_times_by_turns(files):
+    lock = take(files)
+    for _ in range(3):
+        with lock, pytest.raises(RunLocked), take(files):
+            pass
+        with take(files), pytest.raises(RunLocked), lock:
+            pass
+    assert read_holder(files, "run/lock") is None
