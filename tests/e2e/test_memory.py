@@ -16,7 +16,7 @@ from tools.server import serve
 
 pytestmark = pytest.mark.slow
 #: Rounds over all screens until every library is loaded and every cache in use, and rounds that are measured.
-WARM, MEASURED = 2, 6
+WARM, MEASURED = 2, 4
 #: Megabytes that the measured rounds may add. A session that Streamlit keeps for two minutes has about 0.1.
 MOST = 60
 
