@@ -40,6 +40,8 @@ def test_windows_end_where_their_text_ends():
     told = judge.judge(np.stack([one, other]))
     assert (told[0] == 0).all()
     assert (told[1] == 2).all()
+    short = judge.judge(np.array([[1, 1], [9, 9], [9, 9], [1, 1], [1, 1]]))
+    assert short.tolist() == [[0, 0], [2, 2], [2, 2], [0, 0], [0, 0]]
     # A single odd token is judged by its neighbours; the middle of a change by the majority of its window.
     odd = np.array([1] * 6 + [9] + [1] * 6)
     assert (judge.judge(odd[None]) == 0).all()

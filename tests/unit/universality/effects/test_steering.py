@@ -172,9 +172,14 @@ def test_continuations_differ_by_the_push_alone(planted):
 def test_sampling_follows_the_softmax(planted):
     with torch.no_grad():
         logits = planted.forward(torch.tensor([[0, 3, 5]]), return_type="logits")[0, -1].double().numpy()
-    expected = np.exp(log_softmax(logits / 0.7))
-    said = continue_prompt(planted, [0, 3, 5], n_tokens=1, n_samples=4000, temperature=0.7).tokens[:, 0]
-    np.testing.assert_allclose(np.bincount(said, minlength=D_VOCAB) / 4000, expected, atol=0.02)
+    shares = []
+    for temperature in (1.0, 0.2):
+        expected = np.exp(log_softmax(logits / temperature))
+        said = continue_prompt(planted, [0, 3, 5], n_tokens=1, n_samples=4000, temperature=temperature).tokens[:, 0]
+        np.testing.assert_allclose(np.bincount(said, minlength=D_VOCAB) / 4000, expected, atol=0.012)
+        shares.append(expected[OF_A].sum())
+        assert np.isin(said, OF_A).mean() == pytest.approx(shares[-1], abs=0.03)
+    assert abs(shares[0] - shares[1]) > 0.1
 
 
 def test_a_prompt_beyond_the_context_keeps_its_start_and_its_last_tokens(planted):
