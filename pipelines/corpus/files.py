@@ -104,7 +104,9 @@ def _opened(path: Path) -> IO[bytes]:
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
     """The text of a file in stretches that end at line ends, newlines and all; a byte-order mark is dropped."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+    # The mark is dropped below; Python's own codec for it also drops a file that is but the start of one.
+    plain = "utf-8" if codecs.lookup(encoding).name == "utf-8-sig" else encoding
+    decoder = codecs.getincrementaldecoder(plain)()
     rest, position = "", 0
     with _opened(path) as handle:
         block = handle.read(_BLOCK)

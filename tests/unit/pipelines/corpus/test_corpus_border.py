@@ -251,3 +251,12 @@ def test_a_stream_that_breaks_is_told_by_dataset_and_row(tmp_path, monkeypatch):
         InputError, match=r"content of owner/name, train row 12 must be .*RuntimeError: connection lost\. "
     ):
         read(HubDataset(name="owner/name"))
+
+
+@pytest.mark.parametrize("data", [b"\xef", b"\xef\xbb"])
+def test_the_start_of_a_byte_order_mark_is_no_text(tmp_path, data):
+    from pipelines.corpus.files import file_units
+
+    (tmp_path / "a.txt").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.txt"):
+        list(file_units(TextFolder(path=str(tmp_path), encoding="utf-8-sig")))
