@@ -61,6 +61,16 @@ KIND_COLOURS: dict[str, str] = {
     "chance": GREY,
     "null_p95": GREY,
 }
+#: Partners whose effects are compared; whether matched features do the same.
+EFFECT_COLOURS: dict[str, str] = {
+    "ceiling": KIND_COLOURS["ceiling"], "matched": KIND_COLOURS["features"], "runner_up": OKABE_ITO["sky"],
+    "hard_exchange": OKABE_ITO["orange"], "random": GREY, "random_direction": GREY, "floor": KIND_COLOURS["untrained"],
+}  # fmt: skip
+EFFECT_CLASS_COLOURS: dict[str, str] = {
+    "same_effect": OKABE_ITO["blue"],
+    "other_effect": OKABE_ITO["vermillion"],
+    "undecided": GREY,
+}
 #: Kinds of coordinates that stand out; the others are grey.
 SPACE_COLOURS: dict[str, str] = {
     "features": OKABE_ITO["blue"],

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 
 from results import words
+from results.effect_frames import effect_rows
 from results.words import LEVELS
 
-#: Tables that sentences are made from; the last is empty, or not there, where raw activations were not compared.
-TABLES = ("features", "agreement", "indices", "k_of_m", "spaces")
+#: Tables that sentences are made from; the last two are empty, or not there, where raw activations
+#: or effects were not compared.
+TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement")
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
 #: Features below which a share is said as a count: one more or less would be another share.
@@ -54,7 +56,8 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     shares = _Shares(tables["indices"])
     k_of_m = tables.get("k_of_m")
     sentences = [
-        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall), _space(tables.get("spaces")),
+        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall), _effects(tables.get("effect_agreement")),
+        _space(tables.get("spaces")),
         _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),
     ]  # fmt: skip
     return [sentence for sentence in sentences if sentence]
@@ -195,6 +198,36 @@ def _made_of(overall: _Overall) -> str:
 def _raw(overall: _Overall) -> str:
     value = words.number(overall["features"]["mean_r"])
     return f"As it is, r of assigned features is {value} on average{_beside(overall, 'mean_r')}."
+
+
+def _effects(effects: pd.DataFrame | None) -> str:
+    """Whether matched features do the same to the predictions, with every control beside it."""
+    if effects is None or effects.empty:
+        return ""
+    rows: _Overall = {row["kind"]: row for row in effect_rows(effects).to_dict("records")}
+    if "matched" not in rows or pd.isna(rows["matched"]["r_effect"]):
+        return ""
+    matched = rows["matched"]
+    names = {
+        "ceiling": "two dictionaries of one model", "runner_up": "with the next best candidate",
+        "hard_exchange": "with another feature of the domain",
+        "random_direction": "with a random direction in its place",
+        "floor": "untrained models",
+    }  # fmt: skip
+    known = {kind: name for kind, name in names.items() if kind in rows}
+    beside = "; ".join(f"{name} {words.number(rows[kind]['r_effect'])}" for kind, name in known.items())
+    text = (
+        "What matched features do: the changes in the loss that ablating either makes correlate over the same text at "
+        f"r = {words.number(matched['r_effect'])} ({words.number(matched['r_effect_low'])} to "
+        f"{words.number(matched['r_effect_high'])}; {beside})."
+    )
+    if pd.isna(matched["same_effect"]):
+        return text
+    shares = "; ".join(f"{name} {words.share(rows[kind]['same_effect'])}" for kind, name in known.items())
+    return (
+        f"{text} Judged where both fire, {words.share(matched['same_effect'])} of {matched['n']:,} matched pairs do "
+        f"the same ({shares}) and {words.share(matched['other_effect'])} do something else."
+    )
 
 
 def _space(spaces: pd.DataFrame | None) -> str:

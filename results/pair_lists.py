@@ -24,7 +24,11 @@ PAIR_ORDERS: dict[str, tuple[str, bool]] = {
     "Most unequal firing rates": ("rate_gap", False),
     "Rarest": ("firing_rate", True),
     "Most frequent": ("firing_rate", False),
+    "Most alike in what they do": ("r_effect_both", False),
+    "Least alike in what they do": ("r_effect_both", True),
 }
+#: What is said of a pair's effect on the predictions, from the table ``effects``.
+EFFECTS = ("r_effect", "r_effect_both", "r_effect_both_low", "r_effect_both_high", "recovered", "effect_class")
 
 
 @remembered()
@@ -33,7 +37,7 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
 
     Columns of ``pair_table``, and ``domain`` (of side a's strongest activations), ``margin`` (the smaller of
     the two), ``token_share`` (what r loses without token and position), ``firing_rate`` (the smaller) and
-    ``rate_gap`` (the larger rate over the smaller one).
+    ``rate_gap`` (the larger rate over the smaller one), and :data:`EFFECTS`, missing where they were not measured.
     """
     features = stored.table("features")
     frame = frames.pair_table(stored.table("pairs"), features)
@@ -42,6 +46,7 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
         frame = frame.merge(features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left")
     else:
         frame["domain"] = None
+    frame = frame.join(_effects(stored), on=["model_a", "latent_a", "model_b", "latent_b"])
     rates = frame[["firing_rate_a", "firing_rate_b"]].to_numpy(float, na_value=np.nan)
     low, high = rates.min(axis=1), rates.max(axis=1)
     return frame.assign(
@@ -50,6 +55,14 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
         firing_rate=low,
         rate_gap=np.divide(high, low, out=np.full(len(low), np.nan), where=low > 0),
     )
+
+
+def _effects(stored: StoredComparison) -> pd.DataFrame:
+    """:data:`EFFECTS` of matched pairs by both sides; no rows where the run did not measure them."""
+    sides, effects = ["model_a", "latent_a", "model_b", "latent_b"], stored.optional("effects")
+    if effects is None:
+        effects = pd.DataFrame(columns=[*sides, *EFFECTS, "kind"])
+    return effects[effects["kind"] == "matched"].set_index(sides)[list(EFFECTS)]
 
 
 def find_pair(stored: StoredComparison, pair: str) -> pd.Series | None:
@@ -73,6 +86,7 @@ class PairFilter:
         levels: levels of which the pair has one.
         classes: classes of which at least one side has one.
         domains: domains of which one is that of side a.
+        effects: effect classes of which the pair has one.
         search: what finds one of the sides, as :func:`results.feature_lists.features_matching` reads it.
     """
 
@@ -82,11 +96,12 @@ class PairFilter:
     levels: Sequence[str] = field(default=())
     classes: Sequence[str] = field(default=())
     domains: Sequence[str] = field(default=())
+    effects: Sequence[str] = field(default=())
     search: str = ""
 
     def rows(self, frame: pd.DataFrame, stored: StoredComparison, alpha: float) -> pd.DataFrame:
         """The rows of :func:`listed_pairs` that pass every condition, in the same order."""
-        keep = with_one_of(frame, {"level": self.levels, "domain": self.domains})
+        keep = with_one_of(frame, {"level": self.levels, "domain": self.domains, "effect_class": self.effects})
         if self.models:
             keep &= (frame["model_a"] + "-" + frame["model_b"]).to_numpy() == self.models
         if self.r:

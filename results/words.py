@@ -22,6 +22,8 @@ LATENTS = _WORDS["latents"]
 KINDS = _WORDS["kinds"]
 #: Kind of coordinates -> name.
 SPACES = _WORDS["spaces"]
+#: Kind of partner whose effect is measured -> name; whether two matched features do the same -> meaning.
+EFFECT_PARTNERS, EFFECT_CLASSES = _WORDS["effect_partners"], _WORDS["effect_classes"]
 
 
 def _missing(value: Any) -> bool:
@@ -36,7 +38,8 @@ def number(value: Any, digits: int = 2) -> str:
     """A number as people write it: fixed digits, a true minus sign, a dash where there is none."""
     if _missing(value):
         return "–"
-    return f"{value:.{digits}f}".replace("-", "−")
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.removeprefix("-")
 
 
 def probability(value: Any) -> str:

@@ -42,7 +42,7 @@ class PairsPage(TablePage):
         couples = ["-".join(couple) for couple in things[["model_a", "model_b"]].drop_duplicates().to_numpy()]
         models = one_of(first[1], "Models", [ALL, *couples], "models")
         order = one_of(first[2], "Order", PAIR_ORDERS, "order")
-        second = st.columns([2, 1.4, 2, 2, 2], vertical_alignment="bottom")
+        second = st.columns([2, 1.4, 2, 2, 2, 2], vertical_alignment="bottom")
         r = second[0].slider("Held-out r", *ANY_R, ANY_R, 0.05, key="r", bind="query-params")
         passing = PairFilter(
             models=None if models == ALL else models,
@@ -51,6 +51,7 @@ class PairsPage(TablePage):
             levels=several(second[2], "Level", words.LEVELS, "level"),
             classes=several(second[3], "Class", words.CLASSES, "class"),
             domains=several(second[4], "Domain", domains_in(things), "domain"),
+            effects=several(second[5], "Effect", words.EFFECT_CLASSES, "effect"),
             search=search,
         )
         with searching(search):
@@ -66,6 +67,9 @@ class PairsPage(TablePage):
                    number("beyond token", format="%.2f", help="held-out r, token and position means removed")),
             Column("q", "q", number("q", format="%.2g", width="small")),
             Column("level", "level", text("level")),
+            Column("r_effect_both", "r_effect_both",
+                   number("what they do", format="%.2f", width="small",
+                          help="r of the changes in the loss that ablating either makes, where both fire")),
             Column("class", "class_a", text("class", width="small", help="of A")),
             Column("domain", "domain", text("domain", help="of A's strongest activations")),
             Column("margin", "margin",

@@ -4,12 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.chart_frames import agreement_of, class_bars_of, matrix_of
+from dashboards.components import effect_charts
 from dashboards.components import overview_charts as charts
 from dashboards.components.columns import explained
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
-from results import figure_frames, frames, words
+from results import effect_frames, figure_frames, frames, words
 from results.cautions import FEW_DOMAIN_SOURCES
 from results.headline import overall_values
 from results.ids import feature_id
@@ -24,6 +25,7 @@ SPACE_MEASURES = {"r_held_out": "Raw", "r_joint": "Beyond document, token and po
 def draw(view: View) -> None:
     """All panels, from top to bottom."""
     made_of(view)
+    what_they_do(view)
     other_coordinates(view)
     classes(view)
     histograms(view)
@@ -45,6 +47,27 @@ def made_of(view: View) -> None:
             return
         st.altair_chart(charts.parts_chart(parts))
         st.html(charts.parts_legend())
+
+
+def what_they_do(view: View) -> None:
+    """Effects on the predictions: matched features beside partners that should do something else."""
+    note = (
+        "To fire together is not yet to do the same. Every feature is held at its mean, row by row, and the changes of "
+        "the loss are correlated with those of its partner in another model; beside it other partners, a second SAE of "
+        "the same model, and untrained models."
+    )
+    with panel("Do matched features do the same?", note):
+        table = view.optional("effect_agreement")
+        if table is None or (rows := effect_frames.effect_rows(table)).empty:
+            nothing("This run did not ablate its features, or is of a version that did not.")
+            return
+        pairs, (left, right) = effect_frames.effect_pairs(view.table("effects")), st.columns(2)
+        with left:
+            st.altair_chart(effect_charts.partners_chart(rows))
+            st.html(effect_charts.partners_legend())
+        with right:
+            st.altair_chart(effect_charts.quadrant_chart(pairs, view.tau))
+            st.html(effect_charts.quadrant_legend(pairs))
 
 
 def other_coordinates(view: View) -> None:

@@ -12,7 +12,7 @@ from dashboards.components.panels import panel
 from dashboards.components.profiles import show_joint, show_profiles
 from dashboards.data import View
 from results import words
-from results.colours import OKABE_ITO, SIDE_COLOURS
+from results.colours import EFFECT_CLASS_COLOURS, OKABE_ITO, SIDE_COLOURS
 from results.feature_lists import candidates_of, find_feature
 from results.ids import feature_id
 
@@ -51,6 +51,10 @@ def badges(row: pd.Series, alpha: float) -> list[str]:
     if pd.notna(row["q"]):
         text, colour = ("beyond chance", "green") if row["q"] < alpha else ("within chance", "vermillion")
         made.append(badge(text, OKABE_ITO[colour], hint=f"q {words.probability(row['q'])}"))
+    if pd.notna(row.get("effect_class")):
+        name = str(row["effect_class"])
+        text = name.replace("_", " ") if name != "undecided" else "effect undecided"
+        made.append(badge(text, EFFECT_CLASS_COLOURS[name], hint=words.EFFECT_CLASSES[name]))
     flags = sorted({flag for side in "ab" for flag in words.flags(row[f"flags_{side}"])})
     return [*made, *(badge_of("flag", flag) for flag in flags)]
 
@@ -68,6 +72,8 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
 
     interval = f"{n('r_low')} to {n('r_high')}" if pd.notna(row.get("r_low")) else ""
     joint = f"{n('r_joint_low')} to {n('r_joint_high')}" if pd.notna(row.get("r_joint_low")) else ""
+    low, high = (row.get(f"r_effect_both_{end}") for end in ("low", "high"))
+    both = f"{words.number(low)} to {words.number(high)}" if pd.notna(low) else "where both fire"
     margin = "Score minus the best alternative; negative where it was given up for a better whole."
     return [
         Fact(
@@ -106,7 +112,14 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
              "Rows where both fire over rows where at least one does."),
         Fact("B where A", words.share(row.get("p_b_given_a")), "P(B | A)", "How often B fires where A does."),
         Fact("A where B", words.share(row.get("p_a_given_b")), "P(A | B)", "How often A fires where B does."),
-        Fact("same effect", n("r_logits"), "r of logit weights",
+        Fact("what they do", n("r_effect_both"), both,
+             "Correlation of the changes in the loss that ablating either makes, on score rows where both fire, with its "
+             "95 % interval over sources. Random directions in B give about 0, with a wide spread."),
+        Fact("over all rows", n("r_effect"), "r of effects", "The same, 0 where a side does not fire."),
+        Fact("in its place", words.share(row.get("recovered")), "of ablation's loss recovered",
+             "The partner's activation in the feature's place, scaled on fit rows, both ways: what it makes good of "
+             "the loss that ablation costs. It says when they fire, more than what they do."),
+        Fact("same tokens", n("r_logits"), "r of logit weights",
              "Do both push the same tokens? Correlation over the vocabulary of what each writes to the logits."),
         Fact("same credit", n("r_attribution"), "r of attributions",
              "Held-out correlation of activation times effect on the token that came next."),

@@ -10,13 +10,14 @@ from pipelines.report.figures.agreement_figures import classes_figure, correlati
 from pipelines.report.figures.case_figures import CaseStudy, cases_figure, cases_frame, pages_of
 from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
+from pipelines.report.figures.effects_figure import effects_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
 from pipelines.report.figures.map_figures import MAX_LINES, map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
-from results import figure_frames, frames
+from results import effect_frames, figure_frames, frames
 from results.headline import overall_values
 
 
@@ -42,6 +43,15 @@ def _spaces(tables: Tables, context: ExhibitContext) -> Contents:
     if frame.empty:  # raw activations were not given, or not compared
         return {}
     return {"": partial(spaces_figure, frame, columns=context.spans(2)), ".csv": frame}
+
+
+def _effects(tables: Tables, context: ExhibitContext) -> Contents:
+    rows, pairs = effect_frames.effect_rows(tables["effect_agreement"]), effect_frames.effect_pairs(tables["effects"])
+    if rows.empty:
+        return {}
+    curve = effect_frames.effect_curve(tables["substitution_curve"])
+    figure = partial(effects_figure, rows, pairs, curve, context.tau, columns=context.spans(2))
+    return {"": figure, ".csv": rows, ".pairs.csv": pairs, ".curve.csv": curve}
 
 
 def _classes(tables: Tables, context: ExhibitContext) -> Contents:
@@ -126,6 +136,7 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/correlation", ("baselines", "null_quantiles", "headline"), _correlation),
     Exhibit("figures/agreement", ("agreement",), _agreement),
     Exhibit("figures/spaces", ("spaces",), _spaces),
+    Exhibit("figures/effects", ("effect_agreement", "effects", "substitution_curve"), _effects),
     Exhibit("figures/classes", ("tau_curve", "pairs", "models", "baselines", "headline"), _classes),
     Exhibit("figures/membership", ("k_of_m", "features"), _membership),
     Exhibit("figures/r_by_rate", ("pairs", "features", "null_rates"), _rates),
