@@ -113,8 +113,8 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
         Fact("B where A", words.share(row.get("p_b_given_a")), "P(B | A)", "How often B fires where A does."),
         Fact("A where B", words.share(row.get("p_a_given_b")), "P(A | B)", "How often A fires where B does."),
         Fact("what they do", n("r_effect_both"), both,
-             "Correlation of the changes in the loss that ablating either makes, on score rows where both fire, with its "
-             "95 % interval over sources. Random directions in B give about 0, with a wide spread."),
+             "Correlation of the changes in the loss that ablating either makes, on score rows where both fire, with "
+             "its 95 % interval over sources. Random directions in B give about 0, with a wide spread."),
         Fact("over all rows", n("r_effect"), "r of effects", "The same, 0 where a side does not fire."),
         Fact("in its place", words.share(row.get("recovered")), "of ablation's loss recovered",
              "The partner's activation in the feature's place, scaled on fit rows, both ways: what it makes good of "
