@@ -56,7 +56,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     shares = _Shares(tables["indices"])
     k_of_m = tables.get("k_of_m")
     sentences = [
-        _leading(shares), _beyond(overall), _made_of(overall), _raw(overall), _effects(tables.get("effect_agreement")),
+        _leading(shares), _beyond(overall), _effects(tables.get("effect_agreement")), _made_of(overall), _raw(overall),
         _space(tables.get("spaces")),
         _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),
     ]  # fmt: skip
