@@ -224,9 +224,13 @@ def _effects(effects: pd.DataFrame | None) -> str:
     if pd.isna(matched["same_effect"]):
         return text
     shares = "; ".join(f"{name} {words.share(rows[kind]['same_effect'])}" for kind, name in known.items())
+    n = int(matched["n"])
+    same, other = (
+        f"{round(matched[name] * n)}" if n < FEW else words.share(matched[name]) for name in ("same_effect", "other_effect")
+    )  # fmt: skip
     return (
-        f"{text} Judged where both fire, {words.share(matched['same_effect'])} of {matched['n']:,} matched pairs do "
-        f"the same ({shares}) and {words.share(matched['other_effect'])} do something else."
+        f"{text} Judged where both fire, {same} of {n:,} matched pairs do the same ({shares}) and {other} do something "
+        "else."
     )
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from universality.effects.api import Ablation, ablate, substitute
     from universality.effects.continuations import Continuations, continue_prompt
     from universality.effects.domain_judge import DomainJudge, fit_judge
     from universality.effects.push import Push, latent_push, push_along, random_push
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from universality.effects.transfer import RidgeMap, Transferred, measure_transfer, ridge_map
 
 _HOMES = {
+    "Ablation": "api",
     "Continuations": "continuations",
     "DomainJudge": "domain_judge",
     "Push": "push",
     "RidgeMap": "transfer",
     "SteeringEffect": "steering",
     "Transferred": "transfer",
+    "ablate": "api",
     "continue_prompt": "continuations",
     "fit_judge": "domain_judge",
     "latent_push": "push",
@@ -28,10 +31,12 @@ _HOMES = {
     "random_push": "push",
     "ridge_map": "transfer",
     "steer": "steering",
+    "substitute": "api",
 }
 __all__ = [
-    "Continuations", "DomainJudge", "Push", "RidgeMap", "SteeringEffect", "Transferred", "continue_prompt", "fit_judge",
-    "latent_push", "measure_transfer", "push_along", "random_push", "ridge_map", "steer",
+    "Ablation", "Continuations", "DomainJudge", "Push", "RidgeMap", "SteeringEffect", "Transferred", "ablate",
+    "continue_prompt", "fit_judge", "latent_push", "measure_transfer", "push_along", "random_push", "ridge_map",
+    "steer", "substitute",
 ]  # fmt: skip
 
 

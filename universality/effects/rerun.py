@@ -12,8 +12,8 @@ from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.effects.predictions import TextRows
-from universality.errors import refusal, require
-from universality.transformers.harvest import check_hook_points, splice
+from universality.errors import require
+from universality.transformers.harvest import check_editable, splice
 
 #: Tokens from the changed one on over which a change is summed: attention carries it on.
 HORIZON = 16
@@ -53,11 +53,7 @@ class RerunPredictions:
     horizon: int = HORIZON
 
     def __post_init__(self) -> None:
-        check_hook_points(self.model, [self.hook_point])
-        if self.hook_point.endswith("hook_resid_mid"):
-            # TransformerLens edits what the MLP reads there, not the stream itself.
-            remedy = "Take hook_attn_out or hook_resid_post."
-            raise refusal("hook_point", self.hook_point, "one whose edit reaches the stream", "not", remedy)
+        check_editable(self.model, self.hook_point)
         require(self.horizon >= 1, "horizon", "effects", "at least 1", self.horizon, "16 is usual.")
 
     def changes(

@@ -6,7 +6,7 @@ import pytest
 
 from results.conclusions import conclusions
 from results.words import PARTS
-from universality.table_schemas import AGREEMENT, INDICES, SPACES
+from universality.table_schemas import AGREEMENT, INDICES, SPACES, TABLES
 
 FEATURES = pd.DataFrame({"model": ["m0", "m1"] * 20, "group": ["partnered", "missing", "partnered", None] * 10})
 
@@ -188,3 +188,35 @@ def test_runs_of_before_have_no_sentences(lacking: str) -> None:
     tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
     assert conclusions(tables)
     assert conclusions({name: table for name, table in tables.items() if name != lacking}) == []
+
+
+def _effects(**r: float) -> pd.DataFrame:
+    """Rows of all edges of all pairs, by kind; matched pairs also by level and by pair of models."""
+    names = TABLES["effect_agreement"].names
+    rows = [
+        dict.fromkeys(names, np.nan)
+        | {"kind": kind, "pair": "overall", "level": "edges", "n": 40, "r_effect": value, "r_effect_low": value - 0.02,
+           "r_effect_high": value + 0.02, "same_effect": max(value, 0.0), "other_effect": 0.1}
+        for kind, value in r.items()
+    ]  # fmt: skip
+    elsewhere = [rows[0] | {"pair": "m0-m1", "r_effect": 0.9}, rows[0] | {"level": "context", "r_effect": 0.9}]
+    return pd.DataFrame([*rows, *elsewhere], columns=names)
+
+
+def test_what_features_do_stands_beside_every_control() -> None:
+    tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
+    effects = _effects(
+        matched=0.33, runner_up=0.23, hard_exchange=0.06, random_direction=-0.001, ceiling=0.45, floor=0.0
+    )
+    (said,) = (
+        s for s in conclusions({**tables, "effect_agreement": effects}) if s.startswith("What matched features do")
+    )
+    assert "at r = 0.33 (0.31 to 0.35; two dictionaries of one model 0.45; with the next best candidate 0.23" in said
+    assert "with a random direction in its place 0.00; untrained models 0.00)." in said
+    assert "33 % of 40 matched pairs do the same (two dictionaries of one model 45 %;" in said
+    assert said.endswith("untrained models 0 %) and 10 % do something else.")
+    assert "3 of 10 matched pairs do the same" in what_they_do(effects.assign(n=10))
+    unmeasured = (None, effects.iloc[:0], effects[effects["kind"] != "matched"])
+    for other in unmeasured:
+        given = tables if other is None else {**tables, "effect_agreement": other}
+        assert not [s for s in conclusions(given) if "What matched features do" in s]
