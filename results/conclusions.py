@@ -225,9 +225,8 @@ def _effects(effects: pd.DataFrame | None) -> str:
         return text
     shares = "; ".join(f"{name} {words.share(rows[kind]['same_effect'])}" for kind, name in known.items())
     n = int(matched["n"])
-    same, other = (
-        f"{round(matched[name] * n)}" if n < FEW else words.share(matched[name]) for name in ("same_effect", "other_effect")
-    )  # fmt: skip
+    said = [matched[name] for name in ("same_effect", "other_effect")]
+    same, other = (f"{round(share * n)}" if n < FEW else words.share(share) for share in said)
     return (
         f"{text} Judged where both fire, {same} of {n:,} matched pairs do the same ({shares}) and {other} do something "
         "else."

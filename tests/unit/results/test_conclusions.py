@@ -205,12 +205,14 @@ def _effects(**r: float) -> pd.DataFrame:
 
 def test_what_features_do_stands_beside_every_control() -> None:
     tables = {"features": FEATURES, "agreement": _agreement(*EVERY), "indices": _indices(all=(0.5, 0.4, 0.6))}
-    effects = _effects(
-        matched=0.33, runner_up=0.23, hard_exchange=0.06, random_direction=-0.001, ceiling=0.45, floor=0.0
-    )
-    (said,) = (
-        s for s in conclusions({**tables, "effect_agreement": effects}) if s.startswith("What matched features do")
-    )
+    others = {"runner_up": 0.23, "hard_exchange": 0.06, "random_direction": -0.001, "ceiling": 0.45, "floor": 0.0}
+    effects = _effects(matched=0.33, **others)
+
+    def what_they_do(given: pd.DataFrame) -> str:
+        every = conclusions({**tables, "effect_agreement": given})
+        return next(sentence for sentence in every if sentence.startswith("What matched features do"))
+
+    said = what_they_do(effects)
     assert "at r = 0.33 (0.31 to 0.35; two dictionaries of one model 0.45; with the next best candidate 0.23" in said
     assert "with a random direction in its place 0.00; untrained models 0.00)." in said
     assert "33 % of 40 matched pairs do the same (two dictionaries of one model 45 %;" in said
