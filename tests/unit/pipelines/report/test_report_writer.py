@@ -140,7 +140,9 @@ def test_latex_tables_are_ascii(report: tuple[Path, ReportResult]) -> None:
 
 
 def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> None:
-    run = write_synthetic_run(str(tmp_path / "store"), unfinished=("comparison/", "evidence/main/m1"), **SMALL)
+    run = write_synthetic_run(
+        str(tmp_path / "store"), unfinished=("comparison/", "effect", "evidence/main/m1"), **SMALL
+    )
     result = write_report(run, tmp_path / "report")
     with pytest.raises(TableMissing):
         run.table("pairs")
