@@ -19,6 +19,7 @@ from pipelines.report.prose.macros import (
 )
 from pipelines.report.prose.material import Material
 from results.conclusions import conclusions
+from results.effect_frames import effect_rows
 from results.frames import dictionary_roles
 from results.headline import QUANTITIES
 from results.stored_comparison import pair_node
@@ -89,6 +90,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         "features": _features,
         "clusters": _clusters,
         "headline": _headline,
+        "effect_agreement": _effects,
         "spaces": _spaces,
         "verdicts": _verdicts,
         "indices": _indices,
@@ -220,6 +222,20 @@ def _spaces(macros: Macros, spaces: pd.DataFrame) -> None:
             macros.add(f"{name}{suffix}", real(row[column]), where.format(column))
         if row["measure"] == "r_held_out":
             macros.add(f"N{letters(row['space'])}Candidates", count(row["n"]), where.format("n"))
+
+
+def _effects(macros: Macros, effects: pd.DataFrame) -> None:
+    """How alike the effects of features and each kind of partner are, over all edges."""
+    for row in effect_rows(effects).to_dict("records"):
+        name, where = (
+            letters(row["kind"]),
+            f"column {{}}, edges of kind {row['kind']}, all pairs; table effect_agreement",
+        )
+        for column in ("r_effect", "r_effect_low", "r_effect_high", "r_effect_both"):
+            macros.add(f"{letters(column)}{name}", real(row[column]), where.format(column))
+        for column in ("same_effect", "other_effect", "recovered"):
+            known = None if pd.isna(row[column]) else percent(row[column])
+            macros.add(f"Percent{letters(column)}{name}", known, f"percent; {where.format(column)}")
 
 
 def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from pipelines.report.prose.sweep_numbers import scope
 from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
 from pipelines.sweep_config import SweepConfig
 from results.conclusions import conclusions
+from results.effect_frames import effect_rows
 from results.headline import QUANTITIES
 from results.stored_comparison import CORPUS
 from results.words import LEVELS
@@ -87,6 +88,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         **_dictionary_facts(m.of(comparison, "models")),
         **_headline_facts(m.of(comparison, "headline")),
         **_space_facts(m.of(comparison, "spaces"), older=features is not None),
+        "effects": _effect_kinds(m.of(comparison, "effect_agreement")),
         **_verdict_facts(m.of(comparison, "verdicts")),
     }
 
@@ -137,6 +139,11 @@ def _space_facts(spaces: pd.DataFrame | None, older: bool) -> dict[str, Any]:
     joint = spaces[spaces["measure"] == "r_joint"]
     others = joint.loc[~joint["space"].isin(["features", "features_subset", "haar"]), "space"]
     return {**facts, "spaces": list(others), "spaces_floor": _has(joint, "floor")}
+
+
+def _effect_kinds(effects: pd.DataFrame | None) -> list[str]:
+    """Kinds of partners whose effects were measured."""
+    return [] if effects is None or effects.empty else [str(kind) for kind in effect_rows(effects)["kind"]]
 
 
 def _verdict_facts(verdicts: pd.DataFrame | None) -> dict[str, Any]:
