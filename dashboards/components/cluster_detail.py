@@ -21,6 +21,7 @@ from dashboards.data import View
 from results import words
 from results.cluster_lists import Absence, absences, cluster_members
 from results.colours import GREY, model_colours
+from results.effect_lists import effects_within
 from results.evaluation_text import EvaluationText
 from results.firing import consensus_rows, correlations
 from results.ids import feature_ids, pair_ids
@@ -65,7 +66,8 @@ def show_cluster(view: View, row: pd.Series) -> None:
             for model, latent in zip(members["model"], members["latent"], strict=True)
         ]
         r = correlations([feature.firing for feature in drawn], view.score_rows)
-        st.html(facts(_facts(row, len(members), len(colours), r)))
+        same = effects_within(view, members)
+        st.html(facts([*_facts(row, len(members), len(colours), r), *_effect_facts(same)]))
         features = drawn
     show_models(view, members, colours)
     if not features:
@@ -92,6 +94,17 @@ def _facts(row: pd.Series, n_members: int, n_models: int, r: np.ndarray) -> list
              "Assigned pairs beyond chance and above the threshold, over all pairs of members."),
         Fact("fires on", low if low == high else f"{low} to {high}", "of all rows", "Lowest and highest firing rate."),
         Fact("domain", str(row["domain"]) if pd.notna(row["domain"]) else "–", "most members are strongest there"),
+    ]  # fmt: skip
+
+
+def _effect_facts(same: pd.Series) -> list[Fact]:
+    """Whether its members do the same, where that was measured."""
+    if same.empty:
+        return []
+    pairs = words.counted(len(same), "matched pair")
+    return [
+        Fact("what they do", words.number(same.mean()), f"mean r of effects, {pairs}",
+             "Correlation of the changes in the loss that ablating either of two members makes, where both fire."),
     ]  # fmt: skip
 
 

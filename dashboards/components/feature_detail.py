@@ -18,6 +18,7 @@ from dashboards.components.verdicts import show_verdicts
 from dashboards.data import View
 from results import words
 from results.colours import GREY, model_colours
+from results.effect_lists import ablated
 from results.feature_lists import candidates_of, partners_of
 from results.feature_neighbours import neighbours
 from results.ids import feature_id, feature_ids
@@ -37,7 +38,7 @@ def show_feature(view: View, row: pd.Series) -> None:
     st.html(heading([(feature_id(model, latent), colour)], [*feature_badges(row), *level]))
     if status in words.LATENTS:
         st.caption(f":material/info: {words.LATENTS[status]}")
-    st.html(facts(_facts(row)))
+    st.html(facts([*_facts(row), *_effect_facts(ablated(view, model, latent))]))
     if pd.notna(row["cluster"]):
         cluster_link(view, int(row["cluster"]))
     if status != "dead":
@@ -70,6 +71,18 @@ def _facts(row: pd.Series) -> list[Fact]:
         "In how many other halves of the sources it is in the same group; partners are chosen anew in each.",
     )  # fmt: skip
     return [*numbers, best, Fact("found in", reached, "that its cluster reaches"), sure]
+
+
+def _effect_facts(effect: pd.Series | None) -> list[Fact]:
+    """What predictions lose without it."""
+    if effect is None or not effect["n_rows"]:
+        return []
+    return [
+        Fact("ablating it costs", f"{words.number(effect['loss_change'], 3)} nats", "per row on which it fires",
+             "Mean change of the log-loss of the next token with the latent at its mean, everything else as it is."),
+        Fact("it helps on", words.share(effect["helps"]), f"of {words.counted(int(effect['n_rows']), 'score row')}",
+             "Share of the rows on which it fires where the loss rises without it."),
+    ]  # fmt: skip
 
 
 def show_text_statistics(view: View, feature: DrawnFeature) -> None:

@@ -1,10 +1,12 @@
 """What features do, in lists and figures: one number per pair, controls kept apart."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
 from results.effect_frames import effect_curve, effect_pairs, effect_rows
+from results.effect_lists import ablated, effects_within
 from results.pair_lists import EFFECTS, PairFilter, listed_pairs, sort_pairs
 from results.stored_comparison import StoredComparison
 from results.words import EFFECT_PARTNERS
@@ -54,3 +56,15 @@ def test_frames_hold_edges_of_all_pairs_in_the_order_of_the_partners(stored: Sto
     curve = effect_curve(stored.table("substitution_curve"))
     own = stored.table("substitution_curve").query("kind == 'matched'").groupby(["model_a", "model_b"]).head(1)
     assert curve.query("kind == 'matched'")["recovered"].iloc[0] == pytest.approx(own["recovered"].mean())
+
+
+def test_features_and_clusters_have_the_effects_of_their_own(stored: StoredComparison) -> None:
+    table = stored.table("latent_effects")
+    row = table[(table["model"] == "m1") & (table["n_rows"] > 0)].iloc[3]
+    assert ablated(stored, "m1", int(row["latent"]))["loss_change"] == row["loss_change"]
+    assert ablated(stored, "m1", 10**6) is None
+    pair = listed_pairs(stored).query("edge").iloc[0]
+    members = pd.DataFrame([[pair[f"{what}_{side}"] for what in ("model", "latent")] for side in "ab"])
+    members = members.set_axis(["model", "latent"], axis=1)
+    assert effects_within(stored, members).tolist() == [pair["r_effect_both"]]
+    assert effects_within(stored, members.iloc[:1]).empty

@@ -61,6 +61,7 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
     alive, primary = features[features["status"] == "alive"], raw["models"].query("role == 'primary'")
     headline, spaces = raw["headline"].set_index(["quantity", "pair"]), raw["spaces"].set_index(["space", "measure"])
     kept = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= 0.5)]
+    effects = run.table("effect_agreement").query("pair == 'overall' and level == 'edges'").set_index("kind")
     expected = {
         "NumUniversal": str((alive["class"] == "universal").sum()),
         "NumShared": str((alive["class"] == "shared").sum()),
@@ -86,6 +87,8 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
         "NumScoreRows": str((~fit).sum()),
         "VocabSize": str(len(_raw(run, "tokenizer", "vocabulary"))),
         "MeanFeaturesJointAboveHaar": f"{spaces.loc[('features', 'r_joint'), 'above_haar']:.2f}",
+        "REffectMatched": f"{effects.loc['matched', 'r_effect']:.2f}",
+        "PercentSameEffectCeiling": f"{100 * effects.loc['ceiling', 'same_effect']:.1f}",
         "MeanPcaHaar": f"{spaces.loc[('pca', 'r_held_out'), 'haar']:.2f}",
         "NIcaCandidates": str(spaces.loc[("ica", "r_held_out"), "n"]),
         "NumShifts": "20",

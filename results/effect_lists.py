@@ -1,0 +1,35 @@
+"""What single features and clusters do to the predictions, for screens."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from results.pair_lists import listed_pairs
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
+
+
+@remembered()
+def _ablated(stored: StoredComparison) -> pd.DataFrame | None:
+    table = stored.optional("latent_effects")
+    return None if table is None else table.set_index(["model", "latent"])
+
+
+def ablated(stored: StoredComparison, model: str, latent: int) -> pd.Series | None:
+    """What ablating a latent does (columns of ``latent_effects``); None where it was not measured."""
+    table = _ablated(stored)
+    if table is None or (model, latent) not in table.index:
+        return None
+    return table.loc[[(model, latent)]].iloc[0]
+
+
+def effects_within(stored: StoredComparison, members: pd.DataFrame) -> pd.Series:
+    """r_effect_both of the assigned pairs inside a cluster; empty where none was measured.
+
+    Args:
+        members: columns model and latent.
+    """
+    inside, pairs = set(zip(members["model"], members["latent"], strict=True)), listed_pairs(stored)
+    ends = [zip(pairs[f"model_{side}"], pairs[f"latent_{side}"], strict=True) for side in "ab"]
+    within = [a in inside and b in inside for a, b in zip(*ends, strict=True)]
+    return pairs.loc[within, "r_effect_both"].dropna().astype(float)
