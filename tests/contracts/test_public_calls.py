@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from universality.correlation import (
     correlate_pairs,
     pairs_above,
 )
+from universality.effects import ablate, continue_prompt, push_along, steer, substitute
 from universality.errors import UniversalityError
 from universality.intervals import resampled_correlations
 from universality.matching import match
@@ -40,6 +42,7 @@ from universality.sae import SparseAutoencoder, load_sae, save_sae
 from universality.sae.activations import ReLU
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
+from universality.transformers.native import build
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 from universality.weight_indices import cosine_similarity, decoder_indices
 
@@ -62,6 +65,12 @@ def edges(u, v, n=1):
 
 
 EDGES = edges([0], [1])
+PUSH = push_along("blocks.0.hook_mlp_out", np.ones(3), 1.0)
+
+
+@cache
+def bridge():
+    return build(TransformerConfig(d_model=3, n_heads=1, d_vocab=5, n_ctx=4), 0)
 
 
 class Kind(NamedTuple):
@@ -167,6 +176,26 @@ CALLS: dict[tuple[str, str], tuple[Kind, Callable[[Any], Any]]] = {
     ("decode", "acts"): (MATRIX, lambda v: dictionary().decode(v)),
     ("SparseAutoencoder", "W_enc"): (OBJECT, lambda v: dictionary(W_enc=v)),
     ("SparseAutoencoder", "activation"): (OBJECT, lambda v: dictionary(activation=v)),
+    ("ablate", "model"): (OBJECT, lambda v: ablate(v, dictionary(), UNSEEN, "blocks.0.hook_mlp_out")),
+    ("ablate", "dictionary"): (OBJECT, lambda v: ablate(bridge(), v, UNSEEN, "blocks.0.hook_mlp_out")),
+    ("ablate", "hook_point"): (Kind((5, "", None, [])), lambda v: ablate(bridge(), dictionary(), UNSEEN, v)),
+    ("ablate", "horizon"): (COUNT, lambda v: ablate(bridge(), dictionary(), UNSEEN, "x", horizon=v)),
+    ("ablate", "latents"): (
+        WHOLES._replace(bad=WHOLES.bad[1:]),
+        lambda v: ablate(bridge(), dictionary(), UNSEEN, "x", latents=v),
+    ),
+    ("substitute", "threads"): (
+        COUNT,
+        lambda v: substitute(bridge(), dictionary(), UNSEEN, "x", UNSEEN, [0], [0], threads=v),
+    ),
+    ("substitute", "partner_latents"): (
+        WHOLES,
+        lambda v: substitute(bridge(), dictionary(), UNSEEN, "x", UNSEEN, [0], v),
+    ),
+    ("steer", "strength"): (NUMBER, lambda v: steer(bridge(), PUSH, UNSEEN, v)),
+    ("steer", "push"): (OBJECT, lambda v: steer(bridge(), v, UNSEEN, 1.0)),
+    ("continue_prompt", "n_tokens"): (COUNT, lambda v: continue_prompt(bridge(), [0], n_tokens=v)),
+    ("continue_prompt", "seed"): (WHOLE, lambda v: continue_prompt(bridge(), [0], seed=v)),
     ("train_sae", "activations"): (MATRIX, lambda v: train_sae(v, SAE_CONFIG, sae_seed=0)),
     ("train_sae", "config"): (OBJECT, lambda v: train_sae(np.eye(4), v, sae_seed=0)),
     ("train_sae", "sae_seed"): (WHOLE, lambda v: train_sae(np.eye(4), SAE_CONFIG, sae_seed=v, state=(1, 2))),

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from transformer_lens.model_bridge import TransformerBridge
 
+from universality.arguments import checked, instance, text, vector, whole
 from universality.correlation.pairs import check_pairs
 from universality.effects.ablation import Fingerprints, fingerprints
 from universality.effects.predictions import Predictions, TextRows, read_predictions
@@ -17,6 +18,15 @@ from universality.errors import require
 from universality.matrices import Matrix, as_csr
 from universality.sae import SparseAutoencoder
 from universality.transformers.harvest import check_editable, harvest
+
+#: What a dictionary and a model must be, and counts.
+_RULES = {
+    "model": instance(TransformerBridge, remedy="Build or load one with transformer_lens."),
+    "dictionary": instance(SparseAutoencoder, remedy="Load or train one."),
+    "hook_point": text,
+    "horizon": whole(1),
+    "threads": whole(1),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +46,7 @@ class Ablation:
     fingerprints: Fingerprints
 
 
+@checked(**_RULES, latents=vector("iu"))
 def ablate(
     model: TransformerBridge,
     dictionary: SparseAutoencoder,
@@ -64,15 +75,16 @@ def ablate(
     Raises:
         InputError: an unknown hook point or one that cannot be edited, contexts that are not, latents out of range.
     """
-    text, acts, scale, predictions = _opened(model, dictionary, contexts, hook_point, horizon, threads)
+    rows, acts, scale, predictions = _opened(model, dictionary, contexts, hook_point, horizon, threads)
     means = np.asarray(acts.mean(axis=0)).ravel()
     ablated = acts
     if latents is not None:
         ablated = _columns(acts, check_pairs(latents, latents, dictionary.d_sae, dictionary.d_sae)[0])
     made = fingerprints(predictions, ablated, _decoder(dictionary), means, scale=scale)
-    return Ablation(text, acts, means, made)
+    return Ablation(rows, acts, means, made)
 
 
+@checked(**_RULES, latents=vector("iu"), partner_latents=vector("iu"))
 def substitute(
     model: TransformerBridge,
     dictionary: SparseAutoencoder,
@@ -100,7 +112,7 @@ def substitute(
     Raises:
         InputError: as :func:`ablate`; rows that do not fit; a single context.
     """
-    text, acts, scale, predictions = _opened(model, dictionary, contexts, hook_point, horizon, threads)
+    rows, acts, scale, predictions = _opened(model, dictionary, contexts, hook_point, horizon, threads)
     others = as_csr(partners, "partners")
     fits, got = others.shape[0] == acts.shape[0], others.shape[0]
     remedy = "Leave out the first position of every context, and nothing else."
@@ -108,13 +120,13 @@ def substitute(
     n_contexts = len(np.asarray(contexts))
     require(n_contexts >= 2, "contexts", "substitution", "at least 2", n_contexts, "One half fits, the other measures.")
     ia, ib = check_pairs(latents, partner_latents, acts.shape[1], others.shape[1])
-    fit = text.context < n_contexts // 2
+    fit = rows.context < n_contexts // 2
     factors = scaling_factors(acts[fit], others[fit], ia, ib)
     means = np.asarray(acts[fit].mean(axis=0)).ravel()
     own, other = (_where(matrix, ~fit) for matrix in (acts, others))
     loss = fingerprints(predictions, _columns(own, ia), _decoder(dictionary), means, scale=scale).loss
     lost = substituted_losses(
-        predictions, own, other, loss, _decoder(dictionary), ia, ib, factors, text.context, scale=scale
+        predictions, own, other, loss, _decoder(dictionary), ia, ib, factors, rows.context, scale=scale
     )
     measured = np.arange(n_contexts) >= n_contexts // 2
     return SubstitutedLosses(lost.substituted[:, measured], lost.ablated[:, measured])
@@ -132,7 +144,7 @@ def _opened(
     constraint, got = "(n_contexts, n_ctx >= 2) token ids", f"{shape} of {tokens.dtype}"
     require(legal, "contexts", "ablation", constraint, got, "Cut the text into contexts of one length.")
     places = (part.ravel() for part in np.mgrid[: shape[0], 1 : shape[1]])
-    text = TextRows(tokens, *places)
+    rows = TextRows(tokens, *places)
     harvested = harvest(model, tokens, [hook_point])
     x = np.concatenate([batch[hook_point][:, 1:].reshape(-1, dictionary.d_in) for batch in harvested])
     scale = None
@@ -140,8 +152,8 @@ def _opened(
         import torch
 
         scale = dictionary.row_scale(torch.from_numpy(x)).numpy().ravel()
-    read = read_predictions(model, text, hook_point, threads=threads)
-    return text, dictionary.encode_sparse(x), scale, read or RerunPredictions(model, text, hook_point, horizon)
+    read = read_predictions(model, rows, hook_point, threads=threads)
+    return rows, dictionary.encode_sparse(x), scale, read or RerunPredictions(model, rows, hook_point, horizon)
 
 
 def _decoder(dictionary: SparseAutoencoder) -> np.ndarray:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from universality.arguments import checked, instance, number, whole
 from universality.effects.push import Push
 from universality.effects.steering import check_finite, device_of, steered
 from universality.errors import require
@@ -31,6 +32,16 @@ class Continuations:
     n_dropped: int
 
 
+@checked(
+    model=instance(TransformerBridge),
+    push=instance(Push),
+    strength=number(),
+    n_tokens=whole(1),
+    n_samples=whole(1),
+    temperature=number(),
+    seed=whole(),
+    n_ctx=whole(1),
+)
 def continue_prompt(
     model: TransformerBridge,
     prompt: Sequence[int] | np.ndarray,

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from universality.arguments import checked, instance, number, whole
 from universality.effects.push import Push
 from universality.errors import refusal, require
 from universality.transformers.harvest import USABLE, check_editable, hooked, splice
@@ -52,6 +53,7 @@ class SteeringEffect:
         return order[::-1][:n], order[:n]
 
 
+@checked(model=instance(TransformerBridge), push=instance(Push), strength=number(), batch_contexts=whole(1))
 def steer(
     model: TransformerBridge,
     push: Push,

@@ -207,7 +207,7 @@ PUSH = push_along(HOOK, np.ones(32), 1.0)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m: steer(m, PUSH, CONTEXTS, np.nan), "strength of steering must be a finite number"),
+        (lambda m: steer(m, PUSH, CONTEXTS, np.nan), "strength of steer must be a finite number"),
         (lambda m: steer(m, PUSH, CONTEXTS, 1e19), "whose square float32 still holds"),
         (lambda m: steer(m, PUSH, CONTEXTS[:0], 1), "shape of contexts"),
         (lambda m: steer(m, PUSH, np.zeros((1, N_CTX + 1)), 1), f"2 to {N_CTX} tokens"),
