@@ -140,7 +140,8 @@ def pair_effects(
         )  # fmt: skip
         draws.append((agreed.resampled, agreed.resampled_both, lost.substituted, lost.ablated))
     table = pd.concat(parts, ignore_index=True)
-    table["effect_class"] = effect_classes(table, pair.config.tau)
+    # As text even where no pair is an edge: a column of nothing has no type in Parquet.
+    table["effect_class"] = pd.Series(effect_classes(table, pair.config.tau), dtype="str")
     stacked = (np.concatenate(values).astype(np.float32) for values in zip(*draws, strict=True))
     return PairEffects(table[EFFECTS.names], *stacked)
 
