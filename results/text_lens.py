@@ -6,8 +6,9 @@ The models, and torch with them, are loaded when somebody first asks for a text,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from threading import RLock
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,13 +21,42 @@ from results.stored_comparison import StoredComparison
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
+    from universality.sae import SparseAutoencoder
+
 #: Longest text that is taken; it must fit an address, in which a character can take nine.
 MAX_CHARACTERS = 2_000
 #: Agreement over a text needs two members that fire somewhere in it; a cluster of one model has none.
 SHARED = 2
 
-Encoder = Callable[[np.ndarray], "sp.csr_matrix"]
-"""Token ids of one context ``(n_ctx,)`` to latent activations ``(n_ctx, d_sae)``."""
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model with its dictionary.
+
+    Attributes:
+        transformer: its bridge.
+        dictionary: what reads it.
+        hook_point: where.
+        means: mean activations over the evaluation text of some latents, (n,) by their numbers.
+    """
+
+    transformer: Any
+    dictionary: SparseAutoencoder
+    hook_point: str
+    means: Callable[[np.ndarray], np.ndarray]
+
+    def activations(self, context: np.ndarray) -> np.ndarray:
+        """(n_ctx, d_in) at the hook point, of token ids (n_ctx,)."""
+        from universality.transformers.harvest import harvest
+
+        (read,) = harvest(self.transformer, context[None], [self.hook_point])
+        return read[self.hook_point][0]
+
+    def scale(self, activations: np.ndarray) -> np.ndarray:
+        """(n_ctx, 1) by which the dictionary scales what it adds."""
+        import torch
+
+        return self.dictionary.row_scale(torch.from_numpy(activations)).numpy()
 
 
 @dataclass(frozen=True)
@@ -35,11 +65,21 @@ class Lens:
 
     Attributes:
         encode_text: text to token ids, no special tokens.
-        encoders: one per compared model, in the order of the run.
+        models: one per compared model, in the order of the run.
+        lock: held while a model is run with something added, which must not reach another visitor's pass.
     """
 
     encode_text: Callable[[str], list[int]]
-    encoders: dict[str, Encoder]
+    models: dict[str, OpenedModel]
+    lock: RLock = field(default_factory=RLock)
+
+    def tokens(self, text: str) -> list[int]:
+        """Ids of a typed text, halves of characters replaced."""
+        return self.encode_text(text.encode("utf-8", "replace").decode("utf-8"))
+
+    def context(self, evaluation: EvaluationText, text: str) -> np.ndarray:
+        """(n,) the text as one context: what every context starts with, then as many tokens as fit."""
+        return np.array([evaluation.contexts[0, 0], *self.tokens(text)[: evaluation.n_ctx - 1]])
 
 
 @dataclass(frozen=True)
@@ -65,10 +105,13 @@ def read_text(lens: Lens, evaluation: EvaluationText, text: str) -> Reading:
         evaluation: the text that the run evaluated on; its contexts say how many tokens fit and what starts them.
         text: what to read.
     """
-    ids = lens.encode_text(text.encode("utf-8", "replace").decode("utf-8"))
-    read_ids = ids[: evaluation.n_ctx - 1]
-    context = np.array([evaluation.contexts[0, 0], *read_ids])  # every context starts with the same token
-    parts = [_firings(model, encode(context)) for model, encode in lens.encoders.items() if read_ids]
+    ids, context = lens.tokens(text), lens.context(evaluation, text)
+    read_ids = context[1:].tolist()
+    parts = [
+        _firings(model, opened.dictionary.encode_sparse(opened.activations(context)))
+        for model, opened in lens.models.items()
+        if read_ids
+    ]
     columns = ["position", "model", "latent", "activation"]
     firings = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
     return Reading(evaluation.strings(read_ids), len(ids) - len(read_ids), firings)
@@ -94,22 +137,15 @@ def open_lens(stored: StoredComparison) -> Lens:
         with encoding():
             return tokenizer.encode(text, add_special_tokens=False).ids
 
-    return Lens(
-        encode_text,
-        {model: _encoder(stored, model, str(hook_points[model])) for model in stored.models()},
-    )
+    return Lens(encode_text, {model: _opened(stored, model, str(hook_points[model])) for model in stored.models()})
 
 
-def _encoder(stored: StoredComparison, model: str, hook_point: str) -> Encoder:
-    from universality.transformers.harvest import harvest
+def _opened(stored: StoredComparison, model: str, hook_point: str) -> OpenedModel:
+    def means(latents: np.ndarray) -> np.ndarray:
+        acts = stored.acts(model)
+        return np.asarray(acts[:, latents].sum(axis=0)).ravel() / acts.shape[0]
 
-    transformer, dictionary = stored.transformer(model), stored.dictionary(model)
-
-    def encode(context: np.ndarray) -> sp.csr_matrix:
-        (activations,) = harvest(transformer, context[None], [hook_point])
-        return dictionary.encode_sparse(activations[hook_point][0])
-
-    return encode
+    return OpenedModel(stored.transformer(model), stored.dictionary(model), hook_point, means)
 
 
 @remembered()

@@ -13,7 +13,7 @@ from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import fitting, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
-from dashboards.lens import read
+from dashboards.lens import read, without
 from results import text_lens, words
 from results.ids import feature_ids
 from results.text_lens import Agreement, Reading
@@ -143,6 +143,44 @@ def one_token(view: View, agreed: Agreement, position: int) -> None:
         cluster_table(view, clusters, agreed, [name for name in order if name in clusters.columns], 10)
 
 
+def cluster_out(view: View, typed_text: str, reading: Reading, agreed: Agreement) -> None:
+    """What the models predict less well with a cluster held at its mean."""
+    note = (
+        "All members of the cluster are held at their mean, each in its own model, on the tokens where they fire. "
+        "Above 0 the model needs the cluster to predict what comes next; below 0 it predicts better without."
+    )
+    with panel("Without a cluster", note):
+        if agreed.clusters.empty:
+            nothing("No feature that models share fires in this text.")
+            return
+        ids = [int(cluster) for cluster in agreed.clusters["cluster"]]
+        named = {cluster: letter for cluster, (letter, _) in labels(agreed).items()}
+        cluster = st.selectbox(
+            "Cluster to take out", ids, index=None, key="without", placeholder="Choose one of those that fire here",
+            format_func=lambda i: f"{i} ({named[i]} in the strip)" if i in named else str(i),
+        )  # fmt: skip
+        if cluster is None:
+            return
+        changes = without(view, typed_text, cluster)
+        if changes.empty:
+            nothing("It fires on the last token alone, and nothing follows that is predicted.")
+            return
+        wide = changes.pivot_table(index="position", columns="model", values="change").reset_index()
+        pieces = [piece.replace(" ", "·") for piece in reading.tokens]
+        wide.insert(1, "token", [pieces[i] for i in wide["position"]])
+        wide.insert(2, "next", [pieces[i + 1] for i in wide["position"]])
+        mean = changes.groupby("model")["change"].mean()
+        st.markdown(
+            "Mean change of the loss where it fires: "
+            + ", ".join(f"**{model}** {words.number(value)} nats" for model, value in mean.items())
+        )
+        columns = {model: number(f"{model}, nats", format="%.3f") for model in mean.index}
+        st.dataframe(
+            wide.assign(position=wide["position"] + 1), hide_index=True, height=fitting(wide, 10),
+            column_config={"position": number("#", width=40), "next": "predicts", **columns},
+        )  # fmt: skip
+
+
 def features_alone(view: View, reading: Reading, position: int | None) -> None:
     """Firings of features that no other model shares, on the selected token or the whole text."""
     note = "Model-specific features, and those too rare to be compared: no other model is known to have them."
@@ -224,6 +262,7 @@ def show(view: View, typed_text: str) -> None:
             st.caption(":material/touch_app: Select a token to see which clusters fire on it, in which models.")
         else:
             one_token(view, agreed, chosen)
+    cluster_out(view, typed_text, reading, agreed)
     features_alone(view, reading, chosen)
     all_clusters(view, agreed)
 

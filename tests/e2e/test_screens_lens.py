@@ -55,6 +55,16 @@ def test_a_text_is_read_by_every_model(store, at):
     assert html(at).count('"uv-piece uv-framed"') == 1
 
 
+def test_a_cluster_is_taken_out(at):
+    box = at.selectbox(key="without")
+    assert box.value is None
+    box.select_index(0).run()
+    assert any("Mean change of the loss where it fires" in element.value for element in at.markdown)
+    changes = next(frame.value for frame in at.dataframe if "next" in frame.value)
+    assert set(changes["next"]) <= set("hello")
+    assert changes.filter(regex=r"^m\d$").abs().max(axis=None) > 0
+
+
 def test_another_token_is_chosen_with_the_keys(at):
     at.button(key="token_next").click().run()
     assert at.query_params["token"] == "3"

@@ -106,6 +106,7 @@ def test_the_readout_gives_what_forward_passes_in_float64_give(changes, site):
         ({"n_layers": 2}, "blocks.0.mlp.hook_post"),
         ({"n_layers": 2}, "blocks.1.attn.hook_z"),
         ({"n_layers": 2}, "blocks.1.hook_attn_out"),
+        ({"n_layers": 2}, "blocks.1.hook_resid_pre"),
         ({"n_layers": 2, "output_logits_soft_cap": 5.0}, "blocks.1.hook_resid_post"),
         ({"n_layers": 2, "positional_embedding_type": "rotary"}, "hook_embed"),
     ],
