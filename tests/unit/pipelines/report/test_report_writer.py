@@ -139,6 +139,17 @@ def test_latex_tables_are_ascii(report: tuple[Path, ReportResult]) -> None:
     assert r"\emph{SAE features, by pair of models}" in (report[0] / "tables" / "headline.tex").read_text()
 
 
+def test_a_run_without_effects_is_complete_and_reports_none(tmp_path: Path) -> None:
+    run = write_synthetic_run(str(tmp_path / "store"), **SMALL)
+    made = run.record["nodes"]
+    nodes = {name: node for name, node in made.items() if "effect" not in name and "fingerprint" not in name}
+    plain = run.store.create_run("plain", recipe_name="plain", recipe=run.record["recipe"], nodes=nodes)
+    plain.update(status="done", nodes=nodes)
+    result = write_report(plain, tmp_path / "report", ReportOptions(formats=("svg",)))
+    assert result.missing == ()
+    assert not [name for name in result.files if "effect" in name]
+
+
 def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> None:
     run = write_synthetic_run(
         str(tmp_path / "store"), unfinished=("comparison/", "effect", "evidence/main/m1"), **SMALL
