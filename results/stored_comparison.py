@@ -54,19 +54,9 @@ def latents_node(comparison: str, dictionary: str) -> str:
     return f"latents/{comparison}/{dictionary}"
 
 
-def coordinates_node(comparison: str, dictionary: str) -> str:
-    """Other coordinates of the activations that a dictionary reads: principal components, random directions, …"""
-    return f"coordinates/{comparison}/{dictionary}"
-
-
-def fingerprints_node(comparison: str, dictionary: str) -> str:
-    """What ablating each latent of a dictionary does to the predictions."""
-    return f"fingerprints/{comparison}/{dictionary}"
-
-
-def effect_agreement_node(comparison: str) -> str:
-    """How much latents do the same, over all pairs of a comparison."""
-    return f"effect_agreement/{comparison}"
+def dictionary_node(step: str, comparison: str, dictionary: str) -> str:
+    """What coordinates (other ones of what it reads) or fingerprints (its latents ablated) makes of a dictionary."""
+    return f"{step}/{comparison}/{dictionary}"
 
 
 def pair_node(step: str, comparison: str, pair: str = "") -> str:
@@ -74,9 +64,9 @@ def pair_node(step: str, comparison: str, pair: str = "") -> str:
     return f"{step}/{comparison}/{pair}"
 
 
-def comparison_node(comparison: str) -> str:
-    """Tables and graph of a comparison, made from all its dictionaries and pairs."""
-    return f"comparison/{comparison}"
+def comparison_node(comparison: str, step: str = "comparison") -> str:
+    """Tables and graph of a comparison, made from all its dictionaries and pairs; or what effect_agreement makes."""
+    return f"{step}/{comparison}"
 
 
 def layout_node(comparison: str) -> str:

@@ -13,7 +13,7 @@ from results.stored_comparison import (
     TOKENS,
     activations_node,
     comparison_node,
-    coordinates_node,
+    dictionary_node,
     evidence_node,
     input_name,
     latents_node,
@@ -117,7 +117,9 @@ def _space_nodes(
     for name in dict.fromkeys(name for pair in pairs for name in pair):
         inputs = {"latents": latents_node(c, name), "activations": activations_node(model_of[name], "eval")}
         made = {**params, "compare": {"min_firings": compare["min_firings"]}, "id": name}
-        nodes.append(layout.node(coordinates_node(c, name), "coordinates", made, {"tokens": TOKENS, **inputs}))
+        nodes.append(
+            layout.node(dictionary_node("coordinates", c, name), "coordinates", made, {"tokens": TOKENS, **inputs})
+        )
     read = ("min_firings", "unmatched", "n_resamples", "n_rotations")
     params |= {"compare": {name: compare[name] for name in read}, "intervals": settings["intervals"]}
     for pair in pairs:
@@ -126,7 +128,7 @@ def _space_nodes(
             inputs |= {
                 side: latents_node(c, name),
                 f"activations_{side}": activations_node(model_of[name], "eval"),
-                f"coordinates_{side}": coordinates_node(c, name),
+                f"coordinates_{side}": dictionary_node("coordinates", c, name),
             }
         nodes.append(
             layout.node(pair_node("spaces", c, pair_name(pair)), "spaces", {**params, "ids": list(pair)}, inputs)

@@ -10,8 +10,8 @@ from pipelines.recipe import ComparisonConfig, NativeModels, Recipe
 from results.stored_comparison import (
     TOKENS,
     activations_node,
-    effect_agreement_node,
-    fingerprints_node,
+    comparison_node,
+    dictionary_node,
     input_name,
     latents_node,
     pair_node,
@@ -44,21 +44,26 @@ def effect_nodes(
     nodes = []
     for name in dict.fromkeys(name for _, pair in pairs for name in pair):
         inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of)}
-        nodes.append(make(fingerprints_node(c, name), "fingerprints", {**params, "id": name}, inputs))
+        nodes.append(make(dictionary_node("fingerprints", c, name), "fingerprints", {**params, "id": name}, inputs))
     compare = as_json(recipe.compare)
     params["compare"] = {name: compare[name] for name in ("tau", "min_firings", "n_resamples", "confidence")}
     gathered = {}
     for kind, pair in pairs:
         name, inputs = pair_name(pair), {"tokens": TOKENS}
         for side, dictionary in zip("ab", pair, strict=True):
-            inputs |= {side: latents_node(c, dictionary), f"fingerprints_{side}": fingerprints_node(c, dictionary)}
+            inputs |= {
+                side: latents_node(c, dictionary),
+                f"fingerprints_{side}": dictionary_node("fingerprints", c, dictionary),
+            }
             inputs |= {f"{what}_{side}": node for what, node in _model_of(c, dictionary, model_of).items()}
         inputs |= {step: pair_node(step, c, name) for step in ("matching", "similarity")}
         node = make(pair_node("effects", c, name), "effects", {**params, "ids": list(pair), "kind": kind}, inputs)
         nodes.append(node)
         gathered[input_name("effects", name)] = node.id
     params["pairs"] = [list(pair) for _, pair in pairs]
-    nodes.append(layout.node(effect_agreement_node(c), "effect_agreement", params, {"tokens": TOKENS, **gathered}))
+    nodes.append(
+        layout.node(comparison_node(c, "effect_agreement"), "effect_agreement", params, {"tokens": TOKENS, **gathered})
+    )
     return nodes
 
 
