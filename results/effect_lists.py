@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from results.firing import Firing, firing
 from results.pair_lists import listed_pairs
 from results.remembering import remembered
-from results.stored_comparison import StoredComparison
+from results.stored_comparison import StoredComparison, dictionary_node
+from storage.errors import ArtifactMissing
 
 
 @remembered()
@@ -21,6 +24,18 @@ def ablated(stored: StoredComparison, model: str, latent: int) -> pd.Series | No
     if table is None or (model, latent) not in table.index:
         return None
     return table.loc[[(model, latent)]].iloc[0]
+
+
+def loss_without(stored: StoredComparison, model: str, latent: int) -> Firing | None:
+    """Where the loss rises without a latent, and by how many nats; of score rows. None where it was not measured."""
+    try:
+        made = stored.run.artifact(dictionary_node("fingerprints", stored.comparison, model))
+    except ArtifactMissing:
+        return None
+    if not made.has("rows"):
+        return None
+    rises = firing(made.csc("loss"), latent)
+    return Firing(np.asarray(made.array("rows"))[rises.rows], rises.values, stored.text.n_rows)
 
 
 def effects_within(stored: StoredComparison, members: pd.DataFrame) -> pd.Series:

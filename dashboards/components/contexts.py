@@ -49,6 +49,15 @@ class DrawnFeature:
         return Channel(self.name, self.firing.at(rows).tolist(), self.firing.maximum or None, self.colour)
 
 
+class DrawnEffect(DrawnFeature):
+    """Where the loss rises without a feature."""
+
+    @property
+    def name(self) -> str:
+        """What the mark says."""
+        return "loss without it, nats, on score rows"
+
+
 def drawn_feature(view: View, model: str, latent: int, colour: str) -> DrawnFeature:
     """A feature with its activations."""
     return DrawnFeature(model, int(latent), view.firing(model, int(latent)), colour)
@@ -69,13 +78,16 @@ STORED = {"quantiles": "quantile", "random": "random"}
 
 
 @st.fragment
-def show_contexts_panel(view: View, features: Sequence[DrawnFeature], *, key: str) -> None:
+def show_contexts_panel(
+    view: View, features: Sequence[DrawnFeature], *, key: str, beneath: Sequence[DrawnFeature] = ()
+) -> None:
     """Contexts of a choice; a fragment, so that another choice redraws nothing else.
 
     Args:
         view: the comparison.
         features: one, or two, of which the first is the background and the second the underline.
         key: prefix of the keys of the widgets.
+        beneath: what is drawn below one feature, and chooses no contexts.
     """
     with panel("Contexts", "Each text stands once, with the activations of both features drawn on it."):
         choice, whose, more, stacked = _controls(len(features), key)
@@ -87,9 +99,10 @@ def show_contexts_panel(view: View, features: Sequence[DrawnFeature], *, key: st
         else:
             best = rows_of_choice(choice, features[0].firing, features[-1].firing)
             rows = [(row, "") for row in distinct_contexts(view.text, best, MORE if more else LIMIT)]
-        st.html(features_legend(features, stacked=stacked))
+        together = [*features, *beneath]
+        st.html(features_legend(together, stacked=stacked))
         if rows:
-            drawn = (_context(view.text, row, note, features, stacked=stacked) for row, note in rows)
+            drawn = (_context(view.text, row, note, together, stacked=stacked) for row, note in rows)
             st.html(context_rows(drawn))
         else:
             remedy = "The two features agree here, or one of them never fires on the evaluation text."

@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.components.badges import badge_of, feature_badges
 from dashboards.components.columns import bar, number, text
-from dashboards.components.contexts import DrawnFeature, drawn_feature, show_contexts_panel
+from dashboards.components.contexts import DrawnEffect, DrawnFeature, drawn_feature, show_contexts_panel
 from dashboards.components.links import cluster_link, feature_link, pair_link, steer_link
 from dashboards.components.markup import Fact, facts, heading, legend, remark
 from dashboards.components.pair_charts import common_limits, shares_of_maximum
@@ -17,8 +17,8 @@ from dashboards.components.selection import choosing_table
 from dashboards.components.verdicts import show_verdicts
 from dashboards.data import View
 from results import words
-from results.colours import GREY, model_colours
-from results.effect_lists import ablated
+from results.colours import GREY, OKABE_ITO, model_colours
+from results.effect_lists import ablated, loss_without
 from results.feature_lists import candidates_of, partners_of
 from results.feature_neighbours import neighbours
 from results.ids import feature_id, feature_ids
@@ -45,7 +45,9 @@ def show_feature(view: View, row: pd.Series) -> None:
         steer_link(view, feature_id(model, latent))
         with panel(border=False):
             feature = drawn_feature(view, model, latent, colour)
-            show_contexts_panel(view, [feature], key="latent")
+            rises = loss_without(view, model, latent)
+            beneath = [] if rises is None else [DrawnEffect(model, latent, rises, OKABE_ITO["vermillion"])]
+            show_contexts_panel(view, [feature], key="latent", beneath=beneath)
             show_text_statistics(view, feature)
     if status == "alive":
         if int(row["n_models"]) < len(view.models()):

@@ -66,6 +66,7 @@ def fingerprints(ctx: StepContext) -> None:
     own = fingerprints_of(predictions, ablated, directions, means, scale=scale)
     ctx.progress(1, 2)
     random = fingerprints_of(predictions, ablated, drawn, means, scale=scale)
+    ctx.out.array("rows", numbers)
     ctx.out.csr("loss", own.loss)
     ctx.out.csr("loss_random", random.loss)
     table = pd.DataFrame({"latent": np.arange(acts.shape[1]), **own.summary()})

@@ -15,7 +15,9 @@ from tiny_run import in_a_process, tiny_store
 from pipelines.recipe import load_recipe
 from pipelines.report.record_check import refuse_other_settings
 from pipelines.steps.dictionary_steps import open_sae
+from results.effect_lists import loss_without
 from results.schema import TABLES
+from results.stored_comparison import StoredComparison
 from storage import open_run
 from universality.compare import compare
 from universality.errors import InputError
@@ -197,7 +199,7 @@ def test_dask_gives_the_same_bytes(store, tmp_path):
         }
 
     serial, dask = digests(store), digests(tmp_path)
-    assert len(serial) == 63
+    assert len(serial) == 74
     assert serial == dask
 
 
@@ -300,3 +302,15 @@ def test_a_dictionary_of_another_width_is_refused(store, tmp_path):
     assert done.returncode == 3, "the rest of the run is done"
     assert "65 and 65" in done.stderr
     assert "the width of blocks.0.mlp.hook_post" in done.stderr
+
+
+def test_the_loss_without_a_latent_stands_on_rows_where_it_fires(run):
+    stored = StoredComparison(run, "main")
+    acts, made = stored.acts("m0"), run.artifact("fingerprints/main/m0")
+    latent = int(np.diff(acts.indptr).argmax())
+    rises = loss_without(stored, "m0", latent)
+    assert len(rises.rows) > 10
+    assert stored.score_rows[rises.rows].all()
+    assert (stored.firing("m0", latent).at(rises.rows) > 0).all()
+    column = made.csc("loss")[:, [latent]].toarray().ravel()
+    np.testing.assert_allclose(rises.values, column[column > 0])
