@@ -12,6 +12,7 @@ import typer
 from pipelines.cli.terminal import errors_as_sentences
 from pipelines.engine import Node, Plan, run_plan
 from storage import RunExists, RunLocked, open_store
+from storage.errors import StoreUnreachable
 from storage.liveness import me
 
 PLAN = Plan(
@@ -68,15 +69,17 @@ def claim(url):
 
 def hold(url, seconds):
     """Try to hold the lock of the run for so long; when it was held."""
-    held, run, end = [], open_store(url).run("mine"), time.time() + float(seconds)
+    held, run, end = [], None, time.time() + float(seconds)
     while time.time() < end:
         try:
+            run = run or open_store(url).run("mine")
             with run.lock() as lock:
                 began = time.time()
                 time.sleep(random.uniform(0.0, 0.2))
                 assert not lock.lost
                 held.append((began, time.time()))
-        except RunLocked:
+        # Faults may outlast the patience with which a store asks again; that too is said, and nothing is held.
+        except (RunLocked, StoreUnreachable):
             time.sleep(random.uniform(0.0, 0.05))
     return held
 

@@ -156,9 +156,10 @@ def test_a_lock_is_held_by_one(s3):
     removals = Rule("POST", r"\?delete", ("lost", "delay"), chance=0.3)
     s3.network.rules = [Rule("*", "/lock", FAULTS, chance=0.1), removals]
     processes = [s3.start("hold", "12") for _ in range(3)]
+    # All of them end before any is judged: one that runs on would be another test's fault.
+    said = [process.communicate(timeout=300) for process in processes]
     held = []
-    for process in processes:
-        out, err = process.communicate(timeout=300)
+    for process, (out, err) in zip(processes, said, strict=True):
         assert process.returncode == 0, err
         held += json.loads(out)
     assert len(held) >= 2
