@@ -58,10 +58,6 @@ class TextRows:
         after = np.minimum(self.position + 1, self.contexts.shape[1] - 1)
         return np.where(self.position + 1 < self.contexts.shape[1], np.asarray(self.contexts)[self.context, after], -1)
 
-    def some(self, rows: np.ndarray) -> TextRows:
-        """The rows of that number, or of that mask, over the same contexts."""
-        return TextRows(self.contexts, self.context[rows], self.position[rows])
-
 
 class Predictions(Protocol):
     """What a model predicts at some rows, and how that changes when directions are added to its activations there."""
