@@ -20,7 +20,7 @@ class Fingerprints:
 
     Attributes:
         loss: CSR float32 (n_rows, d_sae), nats: loss with the latent at its mean minus loss as it is, on rows where it
-            fires and a token follows; positive where the latent helped. A change of exactly 0 is kept here, and not on disk.
+            fires and a token follows; positive where the latent helped. Exact zeros are kept here, not on disk.
         divergence: the same of the Kullback–Leibler divergence of the ablated prediction from the model's own.
     """
 
