@@ -41,6 +41,11 @@ def repeatable_kernels() -> Iterator[None]:
             del os.environ["CUBLAS_WORKSPACE_CONFIG"]
 
 
+def device_memory(device: torch.device) -> int:
+    """Bytes of memory of a CUDA device; all of it, since what is free would change how sums are split."""
+    return int(torch.cuda.get_device_properties(device).total_memory)
+
+
 def compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
     """A compiled copy, for one shape at a time.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,8 @@ CHUNK_ROWS = 128
 BUFFER_MB = 256
 BUFFER_BYTES = BUFFER_MB * 1_000_000
 """Bytes of the shuffle buffer, as float32."""
+READERS = 4
+"""Threads that fill a buffer for a GPU: one copies about as fast as a small dictionary's steps take rows."""
 SAMPLE_ROWS = 8192
 """Rows that the scale and the initial bias of a dictionary are estimated on."""
 MEASURED_ROWS, MEASURED_BYTES = 1 << 16, 1 << 27
@@ -24,6 +27,20 @@ MEASURED_ROWS, MEASURED_BYTES = 1 << 16, 1 << 27
 their bytes."""
 MEASURED_BLOCK = 1024
 """Of them those whose losses are measured together: bounds the dense activations."""
+
+
+class Buffer(NamedTuple):
+    """What of a stream is shuffled together.
+
+    Attributes:
+        first: place in the stream of its first row.
+        chunks: numbers of its chunks, rising.
+        order: (n_rows,), which of the rows of these chunks comes when.
+    """
+
+    first: int
+    chunks: np.ndarray
+    order: np.ndarray
 
 
 class RowStream:
@@ -42,11 +59,13 @@ class RowStream:
 
     Attributes:
         starts: (n_chunks + 1,) where each chunk begins, and n.
+        width: d_in.
+        buffer_bytes: as given.
     """
 
     def __init__(self, rows: Any, batch_rows: int, seed: int, *, buffer_bytes: int = BUFFER_BYTES):
-        self._rows, self._seed = rows, seed
-        width = int(rows.shape[1])
+        self._rows, self._seed, self.buffer_bytes = rows, seed, buffer_bytes
+        self.width = width = int(rows.shape[1])
         self._own = hasattr(rows, "boundaries")
         self.starts = chunk_starts(rows)
         self._sizes = np.diff(self.starts)
@@ -77,14 +96,19 @@ class RowStream:
     def _pieces(self, start: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The chunks of each buffer that a stretch of the stream needs, and which of the buffer's rows."""
         while count > 0:
-            number, offset = divmod(start, int(self.starts[-1]))
-            begins = self._order_of(number)[1]
-            block = int(np.searchsorted(begins, offset, side="right")) - 1
-            within = offset - int(begins[block])
-            chosen, order = self._layout(number, block)
-            part = order[within : within + count]
-            yield chosen, part
+            buffer = self.buffer_at(start)
+            within = start - buffer.first
+            part = buffer.order[within : within + count]
+            yield buffer.chunks, part
             start, count = start + len(part), count - len(part)
+
+    def buffer_at(self, place: int) -> Buffer:
+        """The buffer that has a place of the endless stream; nothing is read."""
+        n_rows = int(self.starts[-1])
+        number, offset = divmod(place, n_rows)
+        begins = self._order_of(number)[1]
+        block = int(np.searchsorted(begins, offset, side="right")) - 1
+        return Buffer(number * n_rows + int(begins[block]), *self._layout(number, block))
 
     def _order_of(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """Order of the chunks in a pass, and the pass's row at which each buffer begins."""
@@ -116,11 +140,28 @@ class RowStream:
         n_rows = int(self._sizes[chosen].sum())
         if len(self._buffer) != n_rows:
             self._buffer = np.empty((n_rows, self._rows.shape[1]), np.float32)
-        at = 0
-        for part in read_chunks(self._rows, chosen):
-            self._buffer[at : at + len(part)] = part
-            at += len(part)
+        self.read(chosen, self._buffer)
         self._read_chunks = chosen
+
+    def read(self, chunks: np.ndarray, into: np.ndarray, helpers: Executor | None = None) -> None:
+        """Read the rows of some chunks, in this order, into float32 (n_rows, d_in).
+
+        Args:
+            chunks: numbers of chunks.
+            into: overwritten.
+            helpers: threads that share the reading; rows in chunks of their own are read by the caller alone.
+        """
+        if helpers is None or self._own:
+            at = 0
+            for part in read_chunks(self._rows, chunks):
+                into[at : at + len(part)] = part
+                at += len(part)
+            return
+        ends = np.cumsum(self._sizes[chunks])
+        shares = [share for share in np.array_split(np.arange(len(chunks)), READERS) if len(share)]
+        begins = [int(ends[share[0]] - self._sizes[chunks[share[0]]]) for share in shares]
+        parts = [into[begin : int(ends[share[-1]])] for begin, share in zip(begins, shares, strict=True)]
+        list(helpers.map(lambda share, part: self.read(chunks[share], part), shares, parts))
 
 
 def training_stream(rows: Any, config: SAETrainingConfig, order_seed: int) -> RowStream:

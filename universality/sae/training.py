@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -12,6 +13,7 @@ from universality.arguments import checked, flag, function, instance, matrix, ma
 from universality.denormals import flushed_denormals
 from universality.errors import refusal
 from universality.sae.autograd_step import AutogradStep, Rates
+from universality.sae.device_stream import batches
 from universality.sae.fused import FusedUpdate
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.seed_training import SAETrainingResult, SeedTraining, make_stepper
@@ -166,24 +168,25 @@ def _train(
     if state is not None:
         group.restore(state, identity)
     stream = training_stream(activations, config, order_seed)
-    with flushed_denormals():
+    rows = batches(stream, group.device, config.n_steps * config.batch_rows)
+    with closing(rows), closing(group), flushed_denormals():
         while group.done < config.n_steps and group.running:
-            group.step(stream.batch(group.done * config.batch_rows, config.batch_rows))
-            for training in group.running:
-                training.resample(activations)
+            group.step(rows.batch(group.done * config.batch_rows, config.batch_rows))
+            with rows.paused():
+                for training in group.running:
+                    training.resample(activations)
             if not group.running:
                 break
             if on_state is not None and group.done % state_every == 0 and group.done < config.n_steps:
                 on_state(group.arrays(), {"step": group.done, **identity})
             if progress is not None and (group.done % 10 == 0 or group.done == config.n_steps):
                 try:
-                    rows = config.batch_rows
-                    progress(group.done * rows, config.n_steps * rows, **group.facts())
+                    size = config.batch_rows
+                    progress(group.done * size, config.n_steps * size, **group.facts())
                 except (KeyboardInterrupt, InterruptedError):
                     if on_state is not None:
                         on_state(group.arrays(), {"step": group.done, **identity})
                     raise
-    group.close()
     return tuple(training.result(group.warnings) for training in group.trainings)
 
 
@@ -275,12 +278,12 @@ class _Group:
         dead = sum(len(training.dead()) for training in self.running)
         return {"fvu": round(sum(fvu) / len(fvu), 4), "dead": dead}
 
-    def step(self, batch: np.ndarray) -> None:
+    def step(self, batch: torch.Tensor) -> None:
         """One optimiser step of each that did not diverge."""
         config = self.config
         lr = config.peak_lr * schedule(self.done, config.n_steps, config)
         rates = Rates(lr, *config.betas, config.eps, self.done + 1)
-        x = torch.from_numpy(np.multiply(batch, self.scale, out=batch)).to(self.device)
+        x = batch.mul_(float(self.scale))
         if self._batched is not None and len(self.running) == len(self.trainings):
             outcomes = self._batched.steps(x, self._state.silent >= config.dead_after, rates)
             if all(math.isfinite(outcome.loss) for outcome in outcomes):

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
 
-from universality.gpu import compiled, repeatable_kernels, repeatable_options
+from universality.gpu import compiled, device_memory, repeatable_kernels, repeatable_options
 from universality.transformers.transformer_config import Precision
 from universality.transformers.twin import after_embedding, twin_of
 
@@ -27,11 +27,6 @@ def logits_at_once(device: torch.device) -> int:
     if device.type != "cuda":
         return CHUNK_ELEMENTS
     return device_memory(device) // DEVICE_SHARE // 8  # two arrays of float32
-
-
-def device_memory(device: torch.device) -> int:
-    """Bytes of memory of a CUDA device; all of it, since what is free would change how sums are split."""
-    return int(torch.cuda.get_device_properties(device).total_memory)
 
 
 def loss_and_gradients(
