@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from universality.effects.api import Ablation, ablate, substitute
+    from universality.effects.api import Ablation, Attribution, ablate, attribute, substitute
     from universality.effects.continuations import Continuations, continue_prompt
     from universality.effects.domain_judge import DomainJudge, fit_judge
     from universality.effects.push import Push, latent_push, push_along, random_push
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Ablation": "api",
+    "Attribution": "api",
     "Continuations": "continuations",
     "DomainJudge": "domain_judge",
     "Push": "push",
@@ -23,6 +24,7 @@ _HOMES = {
     "SteeringEffect": "steering",
     "Transferred": "transfer",
     "ablate": "api",
+    "attribute": "api",
     "continue_prompt": "continuations",
     "fit_judge": "domain_judge",
     "latent_push": "push",
@@ -34,9 +36,9 @@ _HOMES = {
     "substitute": "api",
 }
 __all__ = [
-    "Ablation", "Continuations", "DomainJudge", "Push", "RidgeMap", "SteeringEffect", "Transferred", "ablate",
-    "continue_prompt", "fit_judge", "latent_push", "measure_transfer", "push_along", "random_push", "ridge_map",
-    "steer", "substitute",
+    "Ablation", "Attribution", "Continuations", "DomainJudge", "Push", "RidgeMap", "SteeringEffect", "Transferred",
+    "ablate", "attribute", "continue_prompt", "fit_judge", "latent_push", "measure_transfer", "push_along",
+    "random_push", "ridge_map", "steer", "substitute",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Ablation and substitution on any bridge with any dictionary, in one call."""
+"""Ablation, attribution and substitution on any bridge with any dictionary, in one call."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from universality.arguments import checked, instance, text, vector, whole
 from universality.correlation.pairs import check_pairs
 from universality.effects.ablation import Fingerprints, fingerprints
+from universality.effects.attribution import attributed
 from universality.effects.predictions import Predictions, TextRows, read_predictions
 from universality.effects.rerun import HORIZON, RerunPredictions
 from universality.effects.substitution import SubstitutedLosses, scaling_factors, substituted_losses
@@ -46,6 +47,24 @@ class Ablation:
     fingerprints: Fingerprints
 
 
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What ablating each latent would do to the loss of a text, to first order.
+
+    Attributes:
+        text: the rows: every position of the contexts but the first, context after context.
+        acts: CSR (n_rows, d_sae) activations of the latents.
+        means: (d_sae,) their means, in whose place ablation would put them.
+        loss: CSR float32 (n_rows, d_sae), nats, first-order change of the summed loss of all later tokens of the
+            context, on rows where the latent fires and a token follows; positive where it helps.
+    """
+
+    text: TextRows
+    acts: sparse.csr_matrix
+    means: np.ndarray
+    loss: sparse.csr_matrix
+
+
 @checked(**_RULES, latents=vector("iu"))
 def ablate(
     model: TransformerBridge,
@@ -75,13 +94,40 @@ def ablate(
     Raises:
         InputError: an unknown hook point or one that cannot be edited, contexts that are not, latents out of range.
     """
-    rows, acts, scale, predictions = _opened(model, dictionary, contexts, hook_point, horizon, threads)
-    means = np.asarray(acts.mean(axis=0)).ravel()
-    ablated = acts
-    if latents is not None:
-        ablated = _columns(acts, check_pairs(latents, latents, dictionary.d_sae, dictionary.d_sae)[0])
-    made = fingerprints(predictions, ablated, _decoder(dictionary), means, scale=scale)
+    rows, acts, scale = _opened(model, dictionary, contexts, hook_point)
+    means, predictions = np.asarray(acts.mean(axis=0)).ravel(), _predicted(model, rows, hook_point, horizon, threads)
+    made = fingerprints(predictions, _of(acts, latents), _decoder(dictionary), means, scale=scale)
     return Ablation(rows, acts, means, made)
+
+
+@checked(**_RULES, latents=vector("iu"))
+def attribute(
+    model: TransformerBridge,
+    dictionary: SparseAutoencoder,
+    contexts: np.ndarray,
+    hook_point: str,
+    *,
+    latents: np.ndarray | None = None,
+) -> Attribution:
+    """Say of every firing, to first order, what ablating it would do: gradient times activation.
+
+    One backward pass per context tells all latents, where :func:`ablate` may run the model for every firing: look at
+    everything so, and ablate what stands out.
+
+    Args:
+        model, dictionary, contexts, hook_point: as in :func:`ablate`.
+        latents: numbers of the latents wanted; all by default.
+
+    Returns:
+        :class:`Attribution`. It is exact for small activations; nothing is cut off at a horizon.
+
+    Raises:
+        InputError: as :func:`ablate`; gradients that are not finite.
+    """
+    rows, acts, scale = _opened(model, dictionary, contexts, hook_point)
+    means, wanted = np.asarray(acts.mean(axis=0)).ravel(), _of(acts, latents)
+    (loss,) = attributed(model, rows, hook_point, wanted, [_decoder(dictionary)], means, scale=scale)
+    return Attribution(rows, acts, means, loss)
 
 
 @checked(**_RULES, latents=vector("iu"), partner_latents=vector("iu"))
@@ -112,7 +158,8 @@ def substitute(
     Raises:
         InputError: as :func:`ablate`; rows that do not fit; a single context.
     """
-    rows, acts, scale, predictions = _opened(model, dictionary, contexts, hook_point, horizon, threads)
+    rows, acts, scale = _opened(model, dictionary, contexts, hook_point)
+    predictions = _predicted(model, rows, hook_point, horizon, threads)
     others = as_csr(partners, "partners")
     fits, got = others.shape[0] == acts.shape[0], others.shape[0]
     remedy = "Leave out the first position of every context, and nothing else."
@@ -133,10 +180,9 @@ def substitute(
 
 
 def _opened(
-    model: TransformerBridge, dictionary: SparseAutoencoder, contexts: np.ndarray, hook_point: str, horizon: int,
-    threads: int | None,
-) -> tuple[TextRows, sparse.csr_matrix, np.ndarray | None, Predictions]:  # fmt: skip
-    """Rows, activations, scales and predictions."""
+    model: TransformerBridge, dictionary: SparseAutoencoder, contexts: np.ndarray, hook_point: str
+) -> tuple[TextRows, sparse.csr_matrix, np.ndarray | None]:
+    """Rows, activations and scales."""
     check_editable(model, hook_point)
     tokens = np.asarray(contexts)
     shape = tokens.shape
@@ -152,12 +198,25 @@ def _opened(
         import torch
 
         scale = dictionary.row_scale(torch.from_numpy(x)).numpy().ravel()
+    return rows, dictionary.encode_sparse(x), scale
+
+
+def _predicted(
+    model: TransformerBridge, rows: TextRows, hook_point: str, horizon: int, threads: int | None
+) -> Predictions:
     read = read_predictions(model, rows, hook_point, threads=threads)
-    return rows, dictionary.encode_sparse(x), scale, read or RerunPredictions(model, rows, hook_point, horizon)
+    return read or RerunPredictions(model, rows, hook_point, horizon)
 
 
 def _decoder(dictionary: SparseAutoencoder) -> np.ndarray:
     return dictionary.W_dec.detach().cpu().numpy()
+
+
+def _of(acts: sparse.csr_matrix, latents: np.ndarray | None) -> sparse.csr_matrix:
+    """The activations with latents that are not asked for silent."""
+    if latents is None:
+        return acts
+    return _columns(acts, check_pairs(latents, latents, acts.shape[1], acts.shape[1])[0])
 
 
 def _where(matrix: sparse.csr_matrix, rows: np.ndarray) -> sparse.csr_matrix:

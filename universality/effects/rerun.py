@@ -20,6 +20,11 @@ HORIZON = 16
 _BATCH = 32
 
 
+def wide(values: torch.Tensor) -> torch.Tensor:
+    """Numbers of which logarithms are taken: float64 as they are, all others as float32."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 class _Clean(NamedTuple):
     """One context as it is: tokens (1, n_ctx), what a pass starts from, in which block, log-probabilities."""
 
@@ -91,7 +96,7 @@ class RerunPredictions:
                 hooks = [(self.hook_point, splice(lambda x, change=change: x + change, at))]
             with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
                 logits = self.model.forward(tokens, return_type="logits")[0, :-1]
-            lost = functional.cross_entropy(logits.float(), tokens[0, 1:], reduction="none").double().cpu().numpy()
+            lost = functional.cross_entropy(wide(logits), tokens[0, 1:], reduction="none").double().cpu().numpy()
             told = position < contexts.shape[1] - 1
             losses[here[told]] = lost[position[told]]
         return losses
@@ -108,7 +113,7 @@ class RerunPredictions:
         hooks = [(f"blocks.{layer}.hook_resid_pre", keep)] if layer else []
         with torch.no_grad(), self.model.hooks(fwd_hooks=hooks):
             logits = self.model.forward(tokens, return_type="logits")
-        clean = _Clean(tokens, tokens, None, functional.log_softmax(logits[0].float(), dim=-1))
+        clean = _Clean(tokens, tokens, None, functional.log_softmax(wide(logits[0]), dim=-1))
         later = clean._replace(source=read[0], layer=layer) if layer else clean
         return later if later is clean or self._starts_there(later, logits) else clean
 
@@ -134,13 +139,20 @@ class RerunPredictions:
         with torch.no_grad(), self.model.hooks(fwd_hooks=[(self.hook_point, add)]):
             repeated = source.expand(len(positions), *source.shape[1:])
             logits = self.model.forward(repeated, return_type="logits", start_at_layer=clean.layer)
-        loss, divergence = np.full(len(positions), np.nan), np.zeros(len(positions))
-        for entry, first in enumerate(positions.tolist()):
-            last = min(first + self.horizon, n_ctx)
-            old, new = clean.predicted[first:last], functional.log_softmax(logits[entry, first:last].float(), dim=-1)
-            divergence[entry] = max(0.0, float((old.exp() * (old - new)).double().sum()))
-            targets = clean.tokens[0, first + 1 : last + 1, None]
-            if len(targets):
-                lost = old[: len(targets)].gather(1, targets) - new[: len(targets)].gather(1, targets)
-                loss[entry] = float(lost.double().sum())
-        return loss, divergence
+        return self._summed(clean, logits, place.to(logits.device))
+
+    def _summed(self, clean: _Clean, logits: torch.Tensor, first: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Changes from ``first`` (n_entries,) on; nothing is read back to the host until the whole batch is done."""
+        n_ctx = clean.tokens.shape[1]
+        at = first[:, None] + torch.arange(min(self.horizon, n_ctx), device=first.device)
+        inside, told = at < n_ctx, at < n_ctx - 1
+        old = clean.predicted[at.clamp(max=n_ctx - 1)]
+        seen = at.clamp(max=logits.shape[1] - 1)
+        new = functional.log_softmax(wide(logits[torch.arange(len(at), device=at.device)[:, None], seen]), dim=-1)
+        targets = clean.tokens[0, (at + 1).clamp(max=n_ctx - 1), None]
+        lost = (old.gather(2, targets) - new.gather(2, targets))[:, :, 0].double()
+        away = (old.exp() * (old - new)).sum(dim=-1, dtype=torch.float64)
+        loss = torch.where(told, lost, 0.0).sum(dim=1).masked_fill(~told[:, 0], torch.nan)
+        divergence = torch.where(inside, away, 0.0).sum(dim=1).clamp(min=0.0)
+        read = torch.stack([loss, divergence]).cpu().numpy()
+        return read[0], read[1]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from universality.effects import predictions as module
 from universality.effects.ablation import fingerprints
@@ -32,9 +33,15 @@ def case(d_in, seed=0):
     rng = np.random.default_rng(seed)
     contexts = rng.integers(0, BASE["d_vocab"], (3, BASE["n_ctx"])).astype(np.int32)
     context, position = (part.ravel() for part in np.mgrid[:3, 1 : BASE["n_ctx"]])
-    acts = sparse.random(context.size, N_LATENTS, 0.3, random_state=1, format="csr", dtype=np.float32)
+    acts = sparse.csr_matrix(sparse.random(context.size, N_LATENTS, 0.3, random_state=1, dtype=np.float32))
     directions = rng.normal(size=(N_LATENTS, d_in)).astype(np.float32)
-    return TextRows(contexts, context, position), acts, directions, acts.mean(axis=0).A1
+    return TextRows(contexts, context, position), acts, directions, np.asarray(acts.mean(axis=0)).ravel()
+
+
+def read(*args, **kwargs):
+    made = read_predictions(*args, **kwargs)
+    assert made is not None
+    return made
 
 
 def by_brute_force(model, hook_point, text, acts, directions, means, horizon):
@@ -91,7 +98,7 @@ def test_the_readout_gives_what_forward_passes_in_float64_give(changes, site):
     model = scrambled(**changes)
     hook_point = f"blocks.{model.cfg.n_layers - 1}.{site}"
     text, acts, directions, means = case(20 if site == "mlp.hook_post" else 12)
-    predictions = read_predictions(model, text, hook_point, threads=2)
+    predictions = read(model, text, hook_point, threads=2)
     assert predictions is not None
     made = fingerprints(predictions, acts, directions, means)
     exact = by_brute_force(model, hook_point, text, acts, directions, means, horizon=1)
@@ -123,10 +130,36 @@ def test_running_again_gives_what_forward_passes_in_float64_give(changes, hook_p
 def test_both_ways_agree_whatever_the_horizon_where_only_the_readout_follows():
     model = scrambled(n_layers=2)
     text, acts, directions, means = case(20)
-    read = fingerprints(read_predictions(model, text, "blocks.1.mlp.hook_post"), acts, directions, means)
+    once = fingerprints(read(model, text, "blocks.1.mlp.hook_post"), acts, directions, means)
     again = fingerprints(RerunPredictions(model, text, "blocks.1.mlp.hook_post"), acts, directions, means)
-    np.testing.assert_allclose(read.loss.toarray(), again.loss.toarray(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(read.divergence.toarray(), again.divergence.toarray(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(once.loss.toarray(), again.loss.toarray(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(once.divergence.toarray(), again.divergence.toarray(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_of_entries_is_read_back_once(monkeypatch):
+    model, hook_point = scrambled(n_layers=2), "blocks.1.attn.hook_z"
+    text, acts, directions, _ = case(12)
+    predictions, (rows, latents) = RerunPredictions(model, text, hook_point, 4), acts.nonzero()
+    entries = np.flatnonzero(text.context[rows] == 1)[:10]
+    monkeypatch.setattr("universality.effects.rerun._BATCH", 4)
+    reads: list[str] = []
+
+    class Counted(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func.name() in ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal"):
+                reads.append(func.name())
+            return func(*args, **(kwargs or {}))
+
+    def told(cpu=torch.Tensor.cpu):
+        return lambda tensor: reads.append("cpu") or cpu(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", told())
+    with Counted():
+        clean = predictions._clean(1, torch.device("cpu"))
+        reads.clear()  # a context is looked at once, whatever its entries
+        monkeypatch.setattr(RerunPredictions, "_clean", lambda self, context, device: clean)
+        predictions.changes(rows[entries], latents[entries], np.ones(entries.size), directions)
+    assert reads == ["cpu"] * 3
 
 
 @pytest.mark.parametrize(
@@ -145,7 +178,7 @@ def test_a_way_that_is_not_linear_has_no_readout(changes, site):
 def test_a_change_that_leaves_nothing_of_a_prediction_is_still_exact():
     model = scrambled(normalization_type=None)
     text, acts, directions, means = case(12)
-    predictions = read_predictions(model, text, "blocks.0.hook_mlp_out")
+    predictions = read(model, text, "blocks.0.hook_mlp_out")
     made = fingerprints(predictions, acts * 200, directions, means)
     exact = by_brute_force(model, "blocks.0.hook_mlp_out", text, acts * 200, directions, means, 1)
     told = made.loss.toarray()
@@ -157,7 +190,7 @@ def test_a_latent_that_fires_only_where_nothing_follows_has_no_fingerprint():
     model, last = scrambled(), BASE["n_ctx"] - 1
     text, acts, directions, means = case(12)
     only_last = acts.multiply((text.position == last)[:, None]).tocsr()
-    predictions = read_predictions(model, text, "blocks.0.hook_mlp_out")
+    predictions = read(model, text, "blocks.0.hook_mlp_out")
     summary = fingerprints(predictions, only_last, directions, means).summary()
     assert (summary["n_rows"] == 0).all()
     assert np.isnan(summary["loss_change"]).all()
@@ -166,17 +199,17 @@ def test_a_latent_that_fires_only_where_nothing_follows_has_no_fingerprint():
 def test_no_byte_depends_on_threads_and_no_digit_on_blocks(monkeypatch):
     text, acts, directions, means = case(12)
     model = scrambled()
-    one = fingerprints(read_predictions(model, text, "blocks.0.hook_mlp_out", threads=1), acts, directions, means)
-    two = fingerprints(read_predictions(model, text, "blocks.0.hook_mlp_out", threads=3), acts, directions, means)
+    one = fingerprints(read(model, text, "blocks.0.hook_mlp_out", threads=1), acts, directions, means)
+    two = fingerprints(read(model, text, "blocks.0.hook_mlp_out", threads=3), acts, directions, means)
     np.testing.assert_array_equal(one.loss.data, two.loss.data)
     monkeypatch.setattr(module, "_TABLE_BYTES", 4 * 31 * 2)
-    blocks = fingerprints(read_predictions(model, text, "blocks.0.hook_mlp_out", threads=1), acts, directions, means)
+    blocks = fingerprints(read(model, text, "blocks.0.hook_mlp_out", threads=1), acts, directions, means)
     np.testing.assert_allclose(one.loss.data, blocks.loss.data, rtol=1e-5, atol=1e-6)
 
 
 def test_values_that_are_not_finite_are_refused():
     text, acts, directions, means = case(12)
-    predictions = read_predictions(scrambled(), text, "blocks.0.hook_mlp_out")
+    predictions = read(scrambled(), text, "blocks.0.hook_mlp_out")
     with pytest.raises(InputError, match="must be finite"):
         fingerprints(predictions, acts, directions * np.nan, means)
     with pytest.raises(InputError, match="one per latent"):

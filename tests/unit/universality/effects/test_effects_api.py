@@ -8,14 +8,16 @@ from universality.effects import ablate, substitute
 from universality.errors import InputError
 from universality.sae import SparseAutoencoder
 from universality.sae.activations import TopK
+from universality.sae.base import Normalisation
 from universality.transformers.native import build
 from universality.transformers.transformer_config import TransformerConfig
 
+ZERO = np.zeros(1, int)
 CONTEXTS = np.random.default_rng(0).integers(0, 31, (6, 10))
 
 
-def opened(normalisation="none", n_layers=1):
-    shape = {"n_layers": n_layers, "d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 31, "n_ctx": 10}
+def opened(normalisation: Normalisation = "none", n_layers=1):
+    shape: dict = {"n_layers": n_layers, "d_model": 12, "n_heads": 3, "d_mlp": 20, "d_vocab": 31, "n_ctx": 10}
     model = build(TransformerConfig(**shape), 3)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -70,12 +72,12 @@ def test_a_latent_in_its_own_place_costs_nothing_and_a_silent_one_all_but_its_me
     acts = ablate(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post").acts
     fires = np.bincount(acts.indices, minlength=16)
     latent = int(fires.argmax())
-    silent = acts.copy()
+    silent, at = acts.copy(), np.array([latent])
     silent.data[silent.indices == latent] = 0.0
-    own = substitute(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", acts, [latent], [latent])
+    own = substitute(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", acts, at, at)
     assert own.substituted.shape == (1, 3)
-    assert np.abs(own.substituted).max() < 1e-6
-    gone = substitute(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", silent, [latent], [latent])
+    assert np.abs(own.substituted).max() < 1e-5
+    gone = substitute(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", silent, at, at)
     np.testing.assert_allclose(gone.ablated, own.ablated)
     assert np.abs(gone.substituted).sum() > 1e-3
 
@@ -98,6 +100,6 @@ def test_what_cannot_be_ablated_is_refused(contexts, hook_point, constraint):
 def test_partners_on_other_rows_are_refused():
     model, dictionary = opened()
     with pytest.raises(InputError, match="one per position but the first"):
-        substitute(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", np.zeros((3, 4)), [0], [0])
+        substitute(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", np.zeros((3, 4)), ZERO, ZERO)
     with pytest.raises(InputError, match="in \\[0, 16\\)"):
         ablate(model, dictionary, CONTEXTS, "blocks.0.mlp.hook_post", latents=np.array([16]))
