@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from universality.arguments import SEEDED, checked, flag, instance, matrix, maybe, number, several, vector, whole
-from universality.correlation.top import TopSimilarity, from_lists
+from universality.correlation.list_union import from_lists
+from universality.correlation.top import TopSimilarity
 from universality.errors import require
 from universality.indices import Index, random_rotation
 from universality.matching import match

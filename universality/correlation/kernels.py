@@ -12,40 +12,17 @@ any number of threads.
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from universality.compiled import njit
-from universality.correlation.top_lists import offer
+from universality.compiled import njit, prefetch
+from universality.correlation.top_lists import count, cut_to_best, floor_of
 
 SHIFT = 4
 BLOCK = 1 << SHIFT
 _UP = 1.0 + 1e-12  # bounds are formed in another order than the values they bound
 _SPANS_AHEAD, _ROWS_AHEAD, _LINES = 12, 4, 12
 _RUN = 32  # blocks whose similarities stay in the nearest cache
+_NO_FLOOR = -1.5  # below every r
 _U = np.uint64  # an unsigned index is not asked whether it counts from the end: a fifth of the time
-
-
-@intrinsic
-def prefetch(typing_context, array, index):
-    """``prefetch(array, index)`` inside compiled code asks for a cache line before it is needed; any index is harmless.
-
-    The kernel reads the rows in which a latent fires: far apart in memory, but known in advance. Asked for a few
-    rows ahead, they arrive while others are being added up: about three times faster than waiting for each.
-    """
-
-    def codegen(context, builder, signature, args):
-        struct = context.make_array(signature.args[0])(context, builder, args[0])
-        flag, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        address = builder.bitcast(builder.gep(struct.data, [args[1]]), byte)
-        function = builder.module.declare_intrinsic(
-            "llvm.prefetch", (byte,), ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-        )
-        builder.call(function, [address, flag(0), flag(3), flag(1)])  # read, keep in all levels, data
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), codegen
 
 
 class ByLatent(NamedTuple):
@@ -155,52 +132,115 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
         max_a[at] = best
 
 
-@njit(nogil=True)
-def top_block(left, right, first, last, products, touched, lists_a, lists_b):
-    """Best partners of latents ``first..last`` of a; lists of b are offered the pairs that co-fire.
+@njit(nogil=True, inline="always")
+def _offer_to_b(hits, size, latent, products, worst_b, low, high):
+    """Write down the pairs of blocks ``low..high`` that the lists of b might take; returns how many there are then."""
+    for block in range(low, high):
+        start, any_hit = _U(block << SHIFT), False
+        for b in range(start, start + _U(BLOCK)):
+            any_hit |= products[b] >= worst_b[b]
+        if any_hit:
+            for b in range(start, start + _U(BLOCK)):
+                # Written always, counted if it is one: one in many is, and a branch would be guessed wrongly.
+                hits.b[size], hits.a[size], hits.r[size] = b, latent, products[b]
+                size += products[b] >= worst_b[b]
+    return size
 
-    Rare latents come last and are walked first: their correlations are the noisiest, so the lists fill with
+
+@njit(nogil=True, inline="always")
+def _near(products, touched, n_blocks, ids, floor, near_b, near_r):
+    """Gather the pairs of touched blocks with ``r >= floor``, and leave zeros; returns how many there are."""
+    size = 0
+    for block in range(n_blocks):
+        if not touched[block]:
+            continue
+        start, any_hit = _U(block << SHIFT), False
+        for b in range(start, start + _U(BLOCK)):
+            any_hit |= products[b] >= floor
+        if any_hit:
+            for b in range(start, start + _U(BLOCK)):
+                near_b[size], near_r[size] = b, products[b]
+                size += products[b] >= floor
+        for b in range(start, start + _U(BLOCK)):
+            products[b] = 0.0
+    for k in range(size):
+        near_b[k] = ids[near_b[k]]
+    return size
+
+
+@njit(nogil=True)
+def top_block(left, right, first, last, products, touched, near_b, near_r, best_b, best_r, worst_b, hits, size):
+    """Best partners of latents ``first..last`` of a; co-firing pairs that lists of b might take are written down.
+
+    Rare latents come last and are walked first: their correlations are the noisiest, so the lists of b fill with
     high values early and refuse most of what follows.
 
     Args:
         left: side a. right: side b. first, last: range of places in ``left.ids``.
         products: (n_b padded,) zeros; scratch. touched: (n_blocks,) zeros; scratch.
-        lists_a: out, exact. lists_b: in and out, exact but for latents that never co-fire.
+        near_b, near_r: (n_b padded + BLOCK,) scratch.
+        best_b, best_r: (latents of the caller, top) out, exact; ids and r, -1 and 0 behind a list that is not full.
+        worst_b: (n_b padded,) what a list of b must be offered at least; +inf in the padding.
+        hits: out; room for at least ``n_b padded + BLOCK`` more. size: how many hits there are.
+
+    Returns:
+        The end of what is not done (``first`` if all is), and the number of hits.
     """
     per_row = 2.0 / right.spans.size
-    b_total, b_scale, n_b = right.total, right.scale, right.ids.size
-    lowest, highest = right.low.min(), right.high.max()
-    similarity = np.empty(BLOCK)
+    b_total, b_scale, n_b, top = right.total, right.scale, right.ids.size, best_b.shape[1]
+    n_blocks, lowest, highest = touched.size, right.low.min(), right.high.max()
+    # The best of each of 4 top groups of places: the top-th of those is a bound that few pairs beyond ``top`` reach.
+    peak = np.empty((max(4 * top >> SHIFT, 1), BLOCK))
+    peaks = peak.reshape(-1)
     for at in range(last - 1, first - 1, -1):
+        if size + products.size + BLOCK > hits.r.size:
+            return at + 1, size
         total, scale, latent = left.total[at], left.scale[at], left.ids[at]
         _accumulate(left, right, latent, products, touched)
-        for block in range(touched.size - 1, -1, -1):
+        peak[:] = -np.inf
+        block = n_met = 0
+        while block < n_blocks:
             if not touched[block]:
+                block += 1
                 continue
-            b = block << SHIFT
-            worst, hits = lists_a.worst[at], 0
-            for k in range(BLOCK):
-                r = (products[b + k] - total * b_total[b + k] * per_row) * (scale * b_scale[b + k])
-                products[b + k] = 0.0
-                similarity[k] = r
-                hits += (r >= worst) | (r >= lists_b.worst[b + k])
-            if hits:
-                for k in range(min(BLOCK, n_b - b)):
-                    r = similarity[k]
-                    if r >= lists_a.worst[at]:
-                        offer(lists_a, at, right.ids[b + k], r)
-                    if r >= lists_b.worst[b + k]:
-                        offer(lists_b, b + k, latent, r)
-        if lists_a.worst[at] <= _bound(total, scale, per_row, lowest, highest):
-            for block in range(touched.size - 1, -1, -1):
+            # Touched neighbours in one run, and one thing at a time: long plain loops become vector instructions.
+            first_block, stop = block, min(n_blocks, block + _RUN)
+            while block < stop and touched[block]:
+                block += 1
+            low, high = _U(first_block << SHIFT), _U(block << SHIFT)
+            for b in range(low, high):
+                products[b] = (products[b] - total * b_total[b] * per_row) * (scale * b_scale[b])
+            if high > n_b:
+                products[n_b:] = -np.inf
+            for row in range(first_block, block):
+                lane, start = peak[row % peak.shape[0]], _U(row << SHIFT)
+                for k in range(_U(BLOCK)):
+                    r = products[start + k]
+                    lane[k] = r if r > lane[k] else lane[k]
+            n_met += block - first_block
+            size = _offer_to_b(hits, size, latent, products, worst_b, first_block, block)
+        floor = _NO_FLOOR
+        if n_met << SHIFT > 2 * top and count(peaks, peaks.size, _NO_FLOOR) >= top:
+            floor = floor_of(peaks, peaks.size, top, top >> 3, _NO_FLOOR)
+        n_near = _near(products, touched, n_blocks, right.ids, floor, near_b, near_r)
+        n_near, worst = cut_to_best(near_r, near_b, n_near, top)
+        if worst <= _bound(total, scale, per_row, lowest, highest):
+            for block in range(n_blocks - 1, -1, -1):
                 bound = _bound(total, scale, per_row, right.low[block], right.high[block])
-                if touched[block] or lists_a.worst[at] > bound:
+                if touched[block] or worst > bound:
                     continue
                 for b in range(block << SHIFT, min(n_b, (block + 1) << SHIFT)):
                     r = (0.0 - total * b_total[b] * per_row) * (scale * b_scale[b])
-                    if r >= lists_a.worst[at]:
-                        offer(lists_a, at, right.ids[b], r)
+                    if r >= worst:
+                        near_b[n_near], near_r[n_near] = right.ids[b], r
+                        n_near += 1
+                if n_near >= 4 * top:
+                    n_near, worst = cut_to_best(near_r, near_b, n_near, top)
+            n_near, worst = cut_to_best(near_r, near_b, n_near, top)
         touched[:] = 0
+        best_b[latent, :n_near], best_r[latent, :n_near] = near_b[:n_near], near_r[:n_near]
+        best_b[latent, n_near:], best_r[latent, n_near:] = -1, 0.0
+    return first, size
 
 
 @njit(nogil=True)

@@ -7,8 +7,9 @@ import numpy as np
 
 from universality.arguments import checked, whole
 from universality.correlation import top_lists as lists
+from universality.correlation.list_union import from_lists
 from universality.correlation.threads import blocks
-from universality.correlation.top import TopSimilarity, from_lists
+from universality.correlation.top import TopSimilarity
 from universality.matrices import aligned, check_range
 
 _ROWS, _COLUMNS = 4096, 2048
@@ -92,9 +93,10 @@ def correlate_dense(X: np.ndarray, Y: np.ndarray, *, top: int = 64) -> TopSimila
     for first, r in _correlations(X, Y, mx, my):
         here = ids_x[(ids_x >= first) & (ids_x < first + r.shape[0])]
         lists.offer_dense(r, first, here, ids_y, lists_x, lists_y)
-    lists.finish(lists_x)
-    lists.finish(lists_y)
-    best_x, best_y = ((best.partner[:, :top], best.r[:, :top]) for best in (lists_x, lists_y))
+    best_x, best_y = (lists.no_partners(of.alive.size, top) for of in (mx, my))
+    for best, found in ((best_x, lists_x), (best_y, lists_y)):
+        n = found.length.size
+        lists.finish(found, 0, n, np.arange(n), *best)
     return from_lists(best_x, best_y, mx.alive, my.alive, n_rows=n, top=top)
 
 

@@ -6,13 +6,12 @@ import numpy as np
 
 from universality.arguments import checked, whole
 from universality.correlation import kernels
-from universality.correlation import top_lists as lists
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
-from universality.correlation.list_filling import exact_lists, fill_lists
+from universality.correlation.list_filling import best_lists
+from universality.correlation.list_union import from_lists
 from universality.correlation.operands import KernelOperand, operands, padding, scratch, work_ranges
 from universality.correlation.threads import n_threads, over_blocks
-from universality.correlation.top import TopSimilarity, from_lists
-from universality.correlation.top_lists import Lists
+from universality.correlation.top import TopSimilarity
 from universality.matrices import Matrix, aligned, is_dense
 
 _PAIRS_AT_ONCE = 1 << 20
@@ -49,27 +48,8 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
 
         return correlate_dense(A, B, top=top)
     left, right = operands(A, B)
-    lists_a = lists.empty_lists(left.ids.size, top)
-    lists_b = lists.empty_lists(right.ids.size, top, padding(right.ids.size))
-    if left.ids.size and right.ids.size:
-        fill_lists(left, right, lists_a, lists_b, n_threads(threads))
-        # Lists of b were offered co-firing pairs only. One whose worst entry a pair that never co-fires might beat is
-        # made again with b as the walked side.
-        short = np.flatnonzero(lists_b.worst[: right.ids.size] <= right.without_cofiring(left))
-        if short.size:
-            again = exact_lists(right, left, short, top, n_threads(threads))
-            lists_b.partner[short], lists_b.r[short] = again.partner, again.r
-    return from_lists(
-        _spread(lists_a, left), _spread(lists_b, right), left.alive, right.alive, n_rows=left.n_rows, top=top
-    )
-
-
-def _spread(best: Lists, side: KernelOperand) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of alive latents, put in the places of all latents."""
-    partner = np.full((side.n_latents, best.top), -1, dtype=np.int32)
-    r = np.zeros((side.n_latents, best.top))
-    partner[side.ids], r[side.ids] = best.partner[:, : best.top], best.r[:, : best.top]
-    return partner, r
+    best_a, best_b = best_lists(left, right, top, n_threads(threads))
+    return from_lists(best_a, best_b, left.alive, right.alive, n_rows=left.n_rows, top=top, threads=n_threads(threads))
 
 
 @checked(threads=whole(1))

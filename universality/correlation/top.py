@@ -96,48 +96,6 @@ def best_of(of: np.ndarray, partner: np.ndarray, r: np.ndarray, n: int, k: int) 
     return indices, values
 
 
-def from_lists(
-    lists_a: tuple[np.ndarray, np.ndarray],
-    lists_b: tuple[np.ndarray, np.ndarray],
-    alive_a: np.ndarray,
-    alive_b: np.ndarray,
-    n_rows: int,
-    top: int,
-) -> TopSimilarity:
-    """Join the lists of both sides into one similarity.
-
-    Args:
-        lists_a: ``(partners (n_a, top) int32 padded with -1, r (n_a, top))``, in any order within a row.
-        lists_b: the same for side b.
-        alive_a: (n_a,) which latents of a have a defined correlation.
-        alive_b: (n_b,) the same for b.
-        n_rows: rows behind the similarities.
-        top: length asked for.
-
-    Returns:
-        The union of both lists.
-    """
-    n_a, n_b = alive_a.size, alive_b.size
-    at_a, slot_a = np.nonzero(lists_a[0] >= 0)
-    at_b, slot_b = np.nonzero(lists_b[0] >= 0)
-    key = np.concatenate(
-        [at_a * np.int64(n_b) + lists_a[0][at_a, slot_a], lists_b[0][at_b, slot_b] * np.int64(n_b) + at_b]
-    )
-    r = np.concatenate([lists_a[1][at_a, slot_a], lists_b[1][at_b, slot_b]])
-    key, first = np.unique(key, return_index=True)
-    return TopSimilarity(
-        n_a=n_a,
-        n_b=n_b,
-        n_rows=n_rows,
-        indices_a=(key // max(n_b, 1)).astype(np.int32),
-        indices_b=(key % max(n_b, 1)).astype(np.int32),
-        r=np.clip(r[first], -1.0, 1.0),
-        cutoff_a=_cutoffs(lists_a, alive_a, alive_b),
-        cutoff_b=_cutoffs(lists_b, alive_b, alive_a),
-        top=top,
-    )
-
-
 def with_pairs(similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.ndarray, r: np.ndarray) -> TopSimilarity:
     """The same similarity with more pairs listed; pairs that are listed already stay as they are."""
     n_b = np.int64(max(similarity.n_b, 1))
@@ -149,14 +107,3 @@ def with_pairs(similarity: TopSimilarity, indices_a: np.ndarray, indices_b: np.n
         indices_b=(key % n_b).astype(np.int32),
         r=np.concatenate([similarity.r, r])[first],
     )
-
-
-def _cutoffs(lists: tuple[np.ndarray, np.ndarray], alive: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Upper bound of each latent's similarity with everything outside its own list."""
-    partners, r = lists
-    listed = (partners >= 0).sum(axis=1)
-    lowest = np.where(partners >= 0, r, np.inf).min(axis=1, initial=np.inf)
-    # Undefined similarities are 0 and never listed; with none of them, nothing is left out of a full list.
-    rest = 0.0 if not others.all() else -1.0
-    bound = np.where(listed >= others.sum(), rest, np.maximum(np.minimum(lowest, 1.0), rest))
-    return np.where(alive, bound, 0.0)

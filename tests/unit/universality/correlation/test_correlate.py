@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from random_latents import latents, pearson, varies, zipf_sparse
+from random_latents import latents, pearson, varies, zipf_sparse  # pyright: ignore[reportMissingImports]
 from scipy import sparse
 
-from universality.correlation import correlate
+from universality.correlation import correlate, list_filling
 from universality.correlation.neurons import correlate_dense
 from universality.correlation.sparse_pairwise import correlation_maxima, pairs_above
 from universality.correlation.top import TopSimilarity
@@ -103,6 +103,25 @@ def test_no_byte_depends_on_the_number_of_threads():
         assert value.tobytes() == many.to_arrays()[name].tobytes(), name
     for a, b in zip(correlation_maxima(x, y, threads=1)(None), correlation_maxima(x, y, threads=5)(None), strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_lists_are_the_same_however_often_threads_deliver_what_they_found(monkeypatch, threads):
+    x, y = zipf_sparse(3000, 200, 8, 1), zipf_sparse(3000, 150, 8, 2)
+    at_once = correlate(x, y, top=9, threads=1)
+    monkeypatch.setattr(list_filling, "_HITS", 1)
+    for name, value in correlate(x, y, top=9, threads=threads).to_arrays().items():
+        assert value.tobytes() == at_once.to_arrays()[name].tobytes(), name
+
+
+def test_of_equal_correlations_lists_keep_the_lowest_indices():
+    x = zipf_sparse(3000, 3, 2, 3)
+    copies = x[:, np.tile([2, 0, 1], 40)]  # 40 of each, so that a list of 16 ends within them
+    found = correlate(x, copies, top=16)
+    for a in range(3):
+        np.testing.assert_array_equal(found.top_a(16)[0][a], np.flatnonzero(np.tile([2, 0, 1], 40) == a)[:16])
+    mirrored = correlate(copies, x, top=16)
+    np.testing.assert_array_equal(mirrored.top_b(16)[0], found.top_a(16)[0])
 
 
 def test_swapped_sides_give_the_same_numbers():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from universality.correlation.top import TopSimilarity, from_lists
+from universality.correlation.list_union import from_lists
+from universality.correlation.top import TopSimilarity
 from universality.errors import InputError
 from universality.matching import MatchResult, is_matching, match
 from universality.matching.candidates import candidates
@@ -60,7 +61,7 @@ def check_duals(found: MatchResult, matrix: np.ndarray) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (30, 30), (25, 60), (60, 25)])
 @pytest.mark.parametrize("unmatched", [0.0, 0.3, -0.4])
 def test_objective_equals_the_dense_solver_and_duals_prove_it(kind, shape, unmatched):
-    matrix = random_matrix(np.random.default_rng(shape[0] * 7 + shape[1]), *shape, kind)
+    matrix = random_matrix(np.random.default_rng(shape[0] * 7 + shape[1]), *shape, kind)  # pyright: ignore
     found = match(matrix, unmatched=unmatched)
     assert is_matching(found)
     assert found.objective == pytest.approx(optimum(matrix, unmatched), abs=1e-9)
@@ -73,7 +74,7 @@ def test_objective_equals_the_dense_solver_and_duals_prove_it(kind, shape, unmat
 @pytest.mark.parametrize("kind", KINDS[:4])
 @pytest.mark.parametrize("shape", [(1000, 1000), (600, 1800)])
 def test_objective_equals_the_dense_solver_at_size(kind, shape):
-    matrix = random_matrix(np.random.default_rng(0), *shape, kind)
+    matrix = random_matrix(np.random.default_rng(0), *shape, kind)  # pyright: ignore
     found = match(matrix, unmatched=0.2, threads=2)
     assert found.objective == pytest.approx(optimum(matrix, 0.2), abs=1e-8)
     assert found.certificate <= 1e-9 * max(shape)
@@ -116,7 +117,7 @@ def test_searching_closes_the_certificate_with_few_pairs():
         added.append(at[0].size)
         return *at, matrix[at]
 
-    found = match(similarity(matrix, 2), search=search)
+    found = match(similarity(matrix, 2), search=search)  # pyright: ignore
     assert found.objective == pytest.approx(optimum(matrix, 0.0), abs=1e-9)
     assert found.certificate <= 1e-9 * 70
     assert added[-1] == 0
