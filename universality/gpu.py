@@ -67,10 +67,11 @@ def repeatable_options() -> dict[str, Any]:
     return {"options": {"deterministic": True}} if hasattr(inductor, "deterministic") else {}
 
 
-def captured(work: Callable[[], None], warm_ups: int = 3) -> Callable[[], None]:
+def captured(work: Callable[[], None], warm_ups: int = 3, pool: Any = None) -> Callable[[], None]:
     """Work on tensors that stay where they are, as one CUDA graph: what is returned does it once more.
 
     The work is done ``warm_ups`` times before, in a stream of its own, so that whatever is made on first use is there.
+    Graphs that are never replayed at once may share the memory of a ``pool``.
     """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -79,6 +80,6 @@ def captured(work: Callable[[], None], warm_ups: int = 3) -> Callable[[], None]:
             work()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    with torch.cuda.graph(graph, pool=pool, stream=stream):
         work()
     return graph.replay

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from universality.sae.architectures.architecture import Losses
+from universality.sae.sparse_code import Dead
 from universality.sae.training_state import TrainingState
 
 if TYPE_CHECKING:
@@ -82,25 +83,20 @@ class Batch:
         config: of the training.
         x: (n, d_in), scaled.
         dead: bool (..., d_sae), latents that the auxiliary loss may use; None for none.
-        t: number of the step, from 1. n_steps: of all.
+        penalty_weight: of the penalty in this step, a number or a scalar tensor.
+        dead_slots: latents that the auxiliary loss looks at, at least as many as are dead; None for all.
     """
 
     config: SAETrainingConfig
     x: torch.Tensor
     dead: torch.Tensor | None
-    t: int
-    n_steps: int
+    penalty_weight: float | torch.Tensor
+    dead_slots: int | None = None
 
     @cached_property
     def spread(self) -> torch.Tensor:
         """``sum ||x - mean||^2``, at least 1e-30."""
         return (self.x - self.x.mean(0)).square().sum().clamp_min(1e-30)
-
-    @property
-    def penalty_weight(self) -> float:
-        """Weight of the penalty in this step: it rises linearly over the first ``sparsity_warmup`` of the steps."""
-        warmup_steps = round(self.config.sparsity_warmup * self.n_steps)
-        return self.config.penalty_coefficient * min(1.0, self.t / max(1, warmup_steps))
 
     def affine(self, bias: torch.Tensor | None, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """``bias + rows @ weights``, (..., n, b), in the precision of the config.
@@ -120,31 +116,42 @@ class Batch:
             return torch.addmm(bias, rows, weights)
         return torch.baddbmm(bias.unsqueeze(-2), rows.expand(len(weights), -1, -1), weights)
 
-    def auxiliary_loss(self, W_dec: torch.Tensor, pre: torch.Tensor, error: torch.Tensor) -> torch.Tensor | float:
+    def encoded(self, w: Named, seen: torch.Tensor) -> torch.Tensor:
+        """``bias_of + seen @ W_enc_rows^T``, (..., n, d_sae), of rows (..., n, d_in) that need no gradient."""
+        return self.affine(bias_of(w), seen, w["W_enc_rows"].mT)
+
+    def dead_among(self, d_sae: int) -> Dead | None:
+        """The latents that the auxiliary loss looks at; None where there is no such loss or nothing is dead."""
+        aux_k = self.config.auxiliary_latents(self.x.shape[-1])
+        if self.dead is None or not aux_k or not self.config.aux_coefficient:
+            return None
+        return Dead.among(self.dead, min(self.dead_slots or d_sae, d_sae), aux_k)
+
+    def auxiliary_loss(self, unmodelled: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
         """``c * sum ||e - recon_aux||^2 / sum ||e||^2`` with e constant, by the ``aux_k`` largest dead latents.
 
         Args:
-            W_dec: (..., d_sae, d_in).
-            pre: (..., n, d_sae).
-            error: (..., n, d_in), what the active latents leave of the rows.
+            unmodelled: (...), the first sum.
+            error: (..., n, d_in), e, what the active latents leave of the rows.
 
         Returns:
-            (...); 0 where nothing is dead.
+            (...); 0 of seeds in which nothing is dead.
 
         Source: Gao et al. 2024, appendix A.2.
         """
-        aux_k, c = self.config.auxiliary_latents(W_dec.shape[-1]), self.config.aux_coefficient
-        if self.dead is None or not aux_k or not c:
-            return 0.0
-        # dead_acts (..., n, d_sae), slots and values (..., n, aux_k): one number of slots for all seeds, so that they
-        # stay one product, although each has dead latents of its own.
-        # Slots beyond a seed's dead latents hold zeros: they are free.
-        dead_acts = torch.where(self.dead.unsqueeze(-2), torch.relu(pre), 0.0)
-        values, slots = dead_acts.topk(min(aux_k, dead_acts.shape[-1]), dim=-1, sorted=False)
-        error = error.detach()
-        rest = error - decode_slots(slots, values, W_dec)
-        share = rest.square().sum(dim=(-2, -1)) / error.square().sum(dim=(-2, -1)).clamp_min(1e-30)
-        return c * share * self.dead.any(dim=-1)
+        assert self.dead is not None
+        share = unmodelled / error.detach().square().sum(dim=(-2, -1)).clamp_min(1e-30)
+        return self.config.aux_coefficient * share * self.dead.any(dim=-1)
+
+
+def bias_of(w: Named) -> torch.Tensor:
+    """``b_enc`` with the gradient that the encoder has by ``b_dec``, (..., d_sae).
+
+    Of ``pre = (x - b_dec) @ W^T + b_enc`` the gradient of b_dec is ``-W^T`` times that of b_enc: a product with one
+    vector, where following ``x - b_dec`` takes one with all rows. What is subtracted is zero.
+    """
+    shift = (w["b_dec"] - w["b_dec"].detach()).unsqueeze(-1)
+    return w["b_enc"] - (w["W_enc_rows"].detach() @ shift).squeeze(-1)
 
 
 class AutogradStep:
@@ -205,7 +212,7 @@ class AutogradStep:
 
     def batch(self, x: torch.Tensor, dead: torch.Tensor | None, t: int) -> Batch:
         """Rows (n, d_in) as the architecture's losses take them; ``dead`` bool (..., d_sae) or None."""
-        return Batch(self.config, x, dead, t, self.n_steps)
+        return Batch(self.config, x, dead, penalty_weight(self.config, t, self.n_steps))
 
     def losses(self, leaves: dict[str, torch.Tensor], x: torch.Tensor, dead: torch.Tensor | None, t: int = 1) -> Losses:
         """What the batch costs by weights of these values; ``dead`` bool (..., d_sae), None for none."""
@@ -225,6 +232,11 @@ class AutogradStep:
 
     def close(self) -> None:
         """Nothing to end."""
+
+
+def penalty_weight(config: SAETrainingConfig, t: int, n_steps: int) -> float:
+    """Weight of the penalty in step t, from 1: it rises linearly over the first ``sparsity_warmup`` of the steps."""
+    return config.penalty_coefficient * min(1.0, t / max(1, round(config.sparsity_warmup * n_steps)))
 
 
 OBSERVED_STEPS = 100
@@ -284,13 +296,3 @@ def advance(
         weight.addcdiv_(means[name], bound, value=step)  # pyright: ignore[reportArgumentType,reportCallIssue]
         if name == "W_dec" and unit:
             weight.div_(weight.norm(dim=-1, keepdim=True).clamp_min(1e-30))
-
-
-def decode_slots(indices: torch.Tensor, values: torch.Tensor, W_dec: torch.Tensor) -> torch.Tensor:
-    """Sums of decoder rows, (..., n, d_in), of indices and values (..., n, k), by W_dec (..., d_sae, d_in)."""
-    if W_dec.ndim > 2:  # the rows of all seeds as one table
-        indices = indices + torch.arange(len(W_dec), device=W_dec.device).view(-1, 1, 1) * W_dec.shape[1]
-    summed = torch.nn.functional.embedding_bag(
-        indices.flatten(0, -2), W_dec.flatten(0, -2), per_sample_weights=values.flatten(0, -2), mode="sum"
-    )
-    return summed.view(*indices.shape[:-1], -1)

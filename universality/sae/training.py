@@ -1,6 +1,5 @@
 """Training dictionaries of any architecture: exactly resumable, in bounded memory, several seeds at once."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, TypedDict, Unpack
@@ -12,17 +11,12 @@ from scipy.sparse import issparse
 from universality.arguments import checked, flag, function, instance, matrix, maybe, several, whole
 from universality.denormals import flushed_denormals
 from universality.errors import refusal
-from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.device_stream import batches
-from universality.sae.fused import FusedUpdate
 from universality.sae.sae_config import SAETrainingConfig
-from universality.sae.seed_training import SAETrainingResult, SeedTraining, make_stepper
-from universality.sae.stream import SAMPLE_ROWS, geometric_median, sample_rows, training_stream
-from universality.sae.training_state import Parameters, TrainingState
-from universality.seeds import derive_seed, generator
-
-State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
-"""Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""
+from universality.sae.seed_group import DeviceGroup, SeedGroup, State, steps_until
+from universality.sae.seed_training import SAETrainingResult
+from universality.sae.stream import SAMPLE_ROWS, sample_rows, training_stream
+from universality.seeds import derive_seed
 
 
 class TrainingOptions(TypedDict, total=False):
@@ -164,28 +158,40 @@ def _train(
     config.check_device(torch.device(device).type)
     sample = _sample(activations, order_seed)
     identity = {**identity, "rows": [int(size) for size in activations.shape]}
-    group = _Group(sample, config, sae_seeds, device, FusedUpdate() if compile else None)
+    kind = DeviceGroup if runs_batched(config, torch.device(device)) else SeedGroup
+    group = kind(
+        sample,
+        config,
+        sae_seeds,
+        device,
+        lambda step: config.peak_lr * schedule(step, config.n_steps, config),
+        compile_=compile,
+    )
     if state is not None:
         group.restore(state, identity)
+    fresh_starts = sorted(config.resampling(config.n_steps))
     stream = training_stream(activations, config, order_seed)
     rows = batches(stream, group.device, config.n_steps * config.batch_rows)
     with closing(rows), closing(group), flushed_denormals():
         while group.done < config.n_steps and group.running:
-            group.step(rows.batch(group.done * config.batch_rows, config.batch_rows))
+            before = group.done
+            group.advance(rows, steps_until(before, state_every if on_state else None, fresh_starts))
+            if group.done == before and group.running:
+                continue  # it has to be taken otherwise
             with rows.paused():
                 for training in group.running:
                     training.resample(activations)
             if not group.running:
                 break
             if on_state is not None and group.done % state_every == 0 and group.done < config.n_steps:
-                on_state(group.arrays(), {"step": group.done, **identity})
-            if progress is not None and (group.done % 10 == 0 or group.done == config.n_steps):
+                on_state(group.arrays(), {**group.meta(), **identity})
+            if progress is not None and group.reports:
                 try:
                     size = config.batch_rows
                     progress(group.done * size, config.n_steps * size, **group.facts())
                 except (KeyboardInterrupt, InterruptedError):
                     if on_state is not None:
-                        on_state(group.arrays(), {"step": group.done, **identity})
+                        on_state(group.arrays(), {**group.meta(), **identity})
                     raise
     return tuple(training.result(group.warnings) for training in group.trainings)
 
@@ -198,7 +204,7 @@ def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
 
 
 def runs_batched(config: SAETrainingConfig, device: torch.device) -> bool:
-    """Whether several seeds take their steps as one; on the CPU each keeps its own step and its bytes."""
+    """Whether the device takes steps on its own, of all seeds as one; on the CPU each keeps its step and its bytes."""
     return device.type != "cpu"
 
 
@@ -212,109 +218,3 @@ def _sample(activations: Any, seed: int) -> np.ndarray:
         remedy = "Harvest them again, in float32 if they overflow."
         raise refusal("values", "activations", "finite", "NaN or infinity", remedy)
     return sample
-
-
-def _initialise(centre: np.ndarray, d_sae: int, sae_seed: int) -> dict[str, np.ndarray]:
-    """Random unit decoder, encoder its transpose, decoder bias the centre."""
-    directions = generator(sae_seed, "sae-init").standard_normal((d_sae, len(centre)))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return {
-        "W_enc_rows": directions.astype(np.float32),
-        "W_dec": directions.astype(np.float32),
-        "b_enc": np.zeros(d_sae, dtype=np.float32),
-        "b_dec": centre,
-    }
-
-
-class _Group:
-    """Dictionaries of one config that see the same batches."""
-
-    def __init__(
-        self,
-        sample: np.ndarray,
-        config: SAETrainingConfig,
-        sae_seeds: Sequence[int],
-        device: str,
-        fused: FusedUpdate | None,
-    ):
-        self.config, self.device, self._fused = config, torch.device(device), fused
-        self.scale = np.float32(config.kind.scale(sample) if config.normalise else 1.0)
-        centre = geometric_median(sample * self.scale).astype(np.float32)
-        starts = [config.kind.start(_initialise(centre, config.d_sae, seed), config) for seed in sae_seeds]
-        # Weights of all seeds lie in one tensor per name, so that a batched step may take them as they are.
-        n = len(sae_seeds)
-        zeros = {name: torch.zeros((n, *v.shape), device=device) for name, v in starts[0].items()}
-        self._state = TrainingState.fresh(Parameters.of(zeros), config.kind.buffers)
-        as_one = n > 1 and runs_batched(config, self.device)
-        self._batched = AutogradStep(config, self._state, config.n_steps, fused) if as_one else None
-        self.trainings = [self._training(i, *own) for i, own in enumerate(zip(starts, sae_seeds, strict=True))]
-
-    def _training(self, number: int, start: dict[str, np.ndarray], sae_seed: int) -> SeedTraining:
-        state = self._state.of_seed(number)
-        if self._batched is None:
-            stepper = make_stepper(self.config, state, self.config.n_steps, self._fused)
-        else:
-            stepper = self._batched.of_seed(number)
-        return SeedTraining(self.config, start, state, stepper, sae_seed=sae_seed, scale=self.scale)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What did not go as asked."""
-        return () if self._fused is None or self._fused.warning is None else (self._fused.warning,)
-
-    @property
-    def running(self) -> list[SeedTraining]:
-        """Those that did not diverge."""
-        return [training for training in self.trainings if not training.diverged]
-
-    @property
-    def done(self) -> int:
-        """Steps taken."""
-        return max(training.done for training in self.trainings)
-
-    def facts(self) -> dict[str, float]:
-        """Mean fvu of the last batch, and dead latents of all."""
-        fvu = [training.history["fvu"][-1] for training in self.running]
-        dead = sum(len(training.dead()) for training in self.running)
-        return {"fvu": round(sum(fvu) / len(fvu), 4), "dead": dead}
-
-    def step(self, batch: torch.Tensor) -> None:
-        """One optimiser step of each that did not diverge."""
-        config = self.config
-        lr = config.peak_lr * schedule(self.done, config.n_steps, config)
-        rates = Rates(lr, *config.betas, config.eps, self.done + 1)
-        x = batch.mul_(float(self.scale))
-        if self._batched is not None and len(self.running) == len(self.trainings):
-            outcomes = self._batched.steps(x, self._state.silent >= config.dead_after, rates)
-            if all(math.isfinite(outcome.loss) for outcome in outcomes):
-                for training, outcome in zip(self.trainings, outcomes, strict=True):
-                    training.record(outcome)
-                return
-        # One by one: the step that diverges must change nothing, the others go on.
-        for training in self.running:
-            training.step(x, rates)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """All that a resumed training needs; of several seeds under their numbers."""
-        return {f"{at}{name}": v for at, training in self._named() for name, v in training.arrays().items()}
-
-    def restore(self, state: State, identity: dict[str, Any]) -> None:
-        """Take over a state, if it belongs to this training."""
-        arrays, meta = state
-        stored = {name: meta.get(name) for name in identity}
-        if stored != identity:
-            legal = f"of the same training ({identity})"
-            remedy = "Resume with the config, seeds and activations it was started with, or start afresh."
-            raise refusal("state", "a resumed training", legal, stored, remedy)
-        for at, training in self._named():
-            own = {name.removeprefix(at): value for name, value in arrays.items() if name.startswith(at)}
-            training.restore(own, meta["step"])
-
-    def close(self) -> None:
-        """End what the steps started."""
-        for training in self.trainings:
-            training.stepper.close()
-
-    def _named(self) -> list[tuple[str, SeedTraining]]:
-        several = len(self.trainings) > 1
-        return [(f"{i}/" if several else "", training) for i, training in enumerate(self.trainings)]

@@ -50,6 +50,7 @@ class SAEArchitecture:
         subtract_b_dec: whether the encoder sees ``x - b_dec``.
         buffers: shapes, by name, of what is not learned and yet belongs to the state of a training.
         named_in_metadata: whether the metadata of a saved dictionary say that it was trained so.
+        revives: whether dead latents have an auxiliary loss.
         sparse_on: types of devices on which a step forms no dense gradient of activations.
     """
 
@@ -66,6 +67,7 @@ class SAEArchitecture:
     usual_penalty: ClassVar[float] = 0.0
     buffers: ClassVar[dict[str, tuple[int, ...]]] = {}
     named_in_metadata: ClassVar[bool] = True
+    revives: ClassVar[bool] = False
     sparse_on: ClassVar[tuple[str, ...]] = ()
 
     def check(self, config: SAETrainingConfig) -> None:

@@ -37,8 +37,12 @@ class BatchTopKArchitecture(TopKArchitecture):
         """What a batch costs; values are (..., n * k)."""
         import torch
 
+        from universality.sae.autograd_step import bias_of
+        from universality.sae.sparse_code import DeadLoss, rows_at
+
         W_dec, error = w["W_dec"], batch.x - w["b_dec"].unsqueeze(-2)
-        pre = batch.affine(w["b_enc"], error, w["W_enc_rows"].mT).relu()
+        seen = error.detach()
+        pre = batch.encoded(w, seen).relu()
         positive = pre.flatten(-2)
         values, places = positive.topk(len(batch.x) * batch.config.active_per_row, dim=-1, sorted=False)
         acts = torch.zeros_like(positive).scatter(-1, places, values).view_as(pre)
@@ -48,7 +52,11 @@ class BatchTopKArchitecture(TopKArchitecture):
         for part, rows in zip(acts.split(sizes, dim=-1), W_dec.split(sizes, dim=-2), strict=True):
             error = error - batch.affine(None, part, rows)
             parts.append(error.square().sum(dim=(-2, -1)) / batch.spread)
-        loss = torch.stack(parts).mean(dim=0) + batch.auxiliary_loss(W_dec, pre, error)
+        loss = torch.stack(parts).mean(dim=0)
+        if (dead := batch.dead_among(pre.shape[-1])) is not None:
+            few = (rows_at(part, dead.order) for part in (w["W_enc_rows"], bias_of(w), W_dec))
+            bfloat16 = batch.config.precision == "bfloat16"
+            loss = loss + batch.auxiliary_loss(DeadLoss.apply(seen, error.detach(), *few, dead, bfloat16), error)
         return Losses(loss, parts[-1], (acts > 0).any(dim=-2), values)
 
     def observe(self, values: torch.Tensor, state: TrainingState, decay: float) -> None:

@@ -27,6 +27,7 @@ class TopKArchitecture(SAEArchitecture):
     settings = ("k", "aux_k")
     optimiser: ClassVar = {}
     named_in_metadata = False  # it was there before there were others
+    revives = True
     sparse_on = ("cpu", "cuda")
 
     def check(self, config: SAETrainingConfig) -> None:
@@ -39,16 +40,25 @@ class TopKArchitecture(SAEArchitecture):
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, k)."""
-        from universality.sae.autograd_step import decode_slots
+        import torch
 
-        seen = batch.x - w["b_dec"].unsqueeze(-2)
-        pre = batch.affine(w["b_enc"], seen, w["W_enc_rows"].mT).relu()
-        values, indices = pre.topk(batch.config.active_per_row, dim=-1, sorted=False)
-        error = seen - decode_slots(indices, values, w["W_dec"])
+        from universality.sae.autograd_step import bias_of
+        from universality.sae.sparse_code import sparse_code
+
+        rows = batch.x - w["b_dec"].unsqueeze(-2)
+        seen = rows.detach()
+        with torch.no_grad():
+            pre = batch.encoded(w, seen)
+        k, bfloat16 = batch.config.active_per_row, batch.config.precision == "bfloat16"
+        dead = batch.dead_among(pre.shape[-1])
+        code = sparse_code(seen, pre, w["W_enc_rows"], bias_of(w), w["W_dec"], k, dead, bfloat16=bfloat16)
+        error = rows - code.recon
         loss = fvu = error.square().sum(dim=(-2, -1)) / batch.spread
-        loss = loss + batch.auxiliary_loss(w["W_dec"], pre, error)
-        hits = indices.new_zeros(w["b_enc"].shape).scatter_add(-1, indices.flatten(-2), (values > 0).flatten(-2).long())
-        return Losses(loss, fvu, hits > 0, values)
+        if dead is not None:
+            loss = loss + batch.auxiliary_loss(code.unmodelled, error)
+        hits = torch.zeros_like(w["b_enc"], dtype=torch.int32)
+        hits = hits.scatter_add(-1, code.indices.flatten(-2), (code.values > 0).flatten(-2).int())
+        return Losses(loss, fvu, hits > 0, code.values)
 
     def kernel_step(self, config: SAETrainingConfig, state: TrainingState, n_steps: int) -> Stepper | None:
         """The same by sparse kernels."""

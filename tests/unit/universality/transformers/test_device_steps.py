@@ -1,4 +1,5 @@
 """Steps that a GPU takes on its own, on CPU and fake CUDA tensors: the same training, and nobody waits for a number."""
+# pyright: reportMissingImports=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
 import math
 from functools import partial
@@ -6,9 +7,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from fake_gpu import Unguarded
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from universality.errors import InputError
@@ -168,37 +169,6 @@ def test_losses_are_read_once_in_fifty_steps(monkeypatch):
     for first in (0, 50):
         steps.run(first, 50)
     assert read == ["tolist", "tolist"]
-
-
-class Unguarded(TorchFunctionMode):
-    """Operations on fake tensors for which torch would enter their device."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function is torch.Tensor.__getitem__:
-            return self.part(*args)
-        if function is torch.Tensor.__setitem__:
-            return torch.ops.aten.copy_(self.part(*args[:2]), args[2])
-        try:
-            return function(*args, **(kwargs or {}))
-        except RuntimeError as error:
-            if "not linked with support for cuda" not in str(error):
-                raise
-            return getattr(torch.ops.aten, function.__name__)(*args, **(kwargs or {}))
-
-    def part(self, value, key):
-        axis = 0
-        for at in key if isinstance(key, tuple) else (key,):
-            if isinstance(at, int):
-                value = value.select(axis, at)
-                continue
-            if at is None:
-                value = value.unsqueeze(axis)
-            elif at is Ellipsis:
-                axis = value.ndim - len(key) + key.index(at)
-            else:
-                value = torch.ops.aten.slice(value, axis, *at.indices(value.shape[axis]))
-            axis += 1
-        return value
 
 
 def on_gpu(model):
