@@ -39,6 +39,9 @@ def dose_response(
     domain: str,
     multiples: Sequence[float] = MULTIPLES,
     sampling: Sampling | None = None,
+    *,
+    n_prompts: int | None = None,
+    n_random: int = N_RANDOM,
 ) -> pd.DataFrame:
     """Steer every member over multiples, from prompts of all other domains.
 
@@ -51,6 +54,8 @@ def dose_response(
         domain: whose share is measured.
         multiples: strengths.
         sampling: ``samples`` counts continuations of each prompt.
+        n_prompts: prompts at most, of domains spread over all others; default one of each.
+        n_random: random directions of each member.
 
     Returns:
         One row per member, direction (``own``; ``random``, of equal norm; ``other``, the latent of another domain whose
@@ -61,25 +66,27 @@ def dose_response(
     Raises:
         InputError: no labels of domains, or no held-out document of another domain.
     """
-    from universality.effects import continue_prompt, steer
+    from universality.effects import continue_prompt
+    from universality.effects.steering import Unsteered
 
     remedy = "Steering is judged by the labels of the corpus."
     require(steering.judge is not None, "labels", f"run {steering.stored.name!r}", "those of domains", "none", remedy)
-    prompts = neutral_prompts(steering, domain)
+    prompts = spread(neutral_prompts(steering, domain), n_prompts)
     rows = []
     for member in members:
         transformer = steering.model(member.model)[0]
         options = steering.options(member.model, sampling or Sampling(samples=2))
         clean = continue_prompt(transformer, prompts, **options)
         read = np.concatenate([clean.read, clean.tokens], axis=1)[:, : steering.stored.text.n_ctx]
-        for arm in _arms(steering, member, domain):
+        unsteered = Unsteered(transformer, read)
+        for arm in _arms(steering, member, domain, n_random):
             for strength in multiples:
                 said = clean if strength == 0 else continue_prompt(transformer, prompts, arm.push, strength, **options)
                 written = judged(steering, said.tokens, domain)
                 assert written.in_domain is not None
                 of_prompt = written.in_domain.mean(axis=1).reshape(len(prompts), -1).mean(axis=1)
                 error = float(of_prompt.std(ddof=1) / np.sqrt(len(prompts))) if len(prompts) > 1 else np.nan
-                effect = steer(transformer, arm.push, read, strength)
+                effect = unsteered.steer(arm.push, strength)
                 direction = (member.model, member.latent, arm.kind, arm.draw, float(strength))
                 of_text = (written.share, error, written.script, written.distinct)
                 rise = effect.ce_steered - effect.ce_clean
@@ -105,9 +112,16 @@ def neutral_prompts(steering: Steering, domain: str) -> np.ndarray:
     return np.concatenate([start, np.stack(prompts)], axis=1)
 
 
-def _arms(steering: Steering, member: Member, domain: str) -> list[_Arm]:
+def spread(rows: np.ndarray, n: int | None) -> np.ndarray:
+    """At most ``n`` of the rows, evenly spaced over all of them."""
+    if n is None or n >= len(rows):
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, n).round().astype(int)]
+
+
+def _arms(steering: Steering, member: Member, domain: str, n_random: int) -> list[_Arm]:
     own = steering.push(member)
-    seeds = [(draw, random_push(own, draw)) for draw in range(N_RANDOM)]
+    seeds = [(draw, random_push(own, draw)) for draw in range(n_random)]
     arms = [_Arm("own", 0, own), *(_Arm("random", draw, push) for draw, push in seeds)]
     other = other_member(steering, member, domain)
     if other is not None:

@@ -34,7 +34,8 @@ def _stored(names: str, *labels: Column) -> dict[str, TableSchema]:
 TABLES: Mapping[str, TableSchema] = {
     **_stored(
         "headline models dictionary_domains features pairs clusters verdicts domains indices tau_curve k_of_m "
-        "agreement spaces baselines null_quantiles null_rates candidates effects effect_agreement substitution_curve",
+        "agreement spaces baselines null_quantiles null_rates candidates effects effect_agreement substitution_curve "
+        "steering_clusters steering_doses steering_transfer",
         COMPARISON_ID,
     ),
     **_stored("sweeps"),

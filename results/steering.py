@@ -69,7 +69,8 @@ class Steering:
     def __init__(self, stored: StoredComparison, open_model: Callable[[str], Any] | None = None) -> None:
         self.stored, self.open_model = stored, open_model or stored.transformer
         self.lock = threading.RLock()
-        self._models: dict[str, tuple[Any, Any, str]] = {}
+        self._models: dict[str, Any] = {}
+        self._dictionaries: dict[str, tuple[Any, str]] = {}
 
     def model(self, name: str) -> tuple[Any, Any, str]:
         """Transformer, dictionary and hook point of a model.
@@ -78,9 +79,15 @@ class Steering:
             StoreError: weights or dictionary are missing or damaged.
         """
         if name not in self._models:
+            self._models[name] = self.open_model(name)
+        return self._models[name], *self._dictionary(name)
+
+    def _dictionary(self, name: str) -> tuple[Any, str]:
+        """Dictionary and hook point of a model, for which its transformer need not be opened."""
+        if name not in self._dictionaries:
             hook_point = str(self.stored.table("models").set_index("model")["hook_point"][name])
-            self._models[name] = self.open_model(name), self.stored.dictionary(name), hook_point
-        return self._models[name]
+            self._dictionaries[name] = self.stored.dictionary(name), hook_point
+        return self._dictionaries[name]
 
     def push(self, member: Member) -> Push:
         """What strength 1 adds: the 95th percentile of the latent's activations on fit rows times its decoder row.
@@ -90,7 +97,7 @@ class Steering:
         """
         from universality.effects import latent_push
 
-        _, dictionary, hook_point = self.model(member.model)
+        dictionary, hook_point = self._dictionary(member.model)
         found = self.stored.firing(member.model, member.latent)
         of_fit = found.values[~self.stored.score_rows[found.rows]]
         return latent_push(dictionary, member.latent, hook_point, of_fit)

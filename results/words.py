@@ -23,6 +23,7 @@ KINDS = _WORDS["kinds"]
 #: Kind of coordinates -> name.
 SPACES = _WORDS["spaces"]
 #: Kind of partner whose effect is measured -> name; whether two matched features do the same -> meaning.
+STEERED_BY, NOT_STEERED = _WORDS["steered_by"], _WORDS["not_steered"]
 EFFECT_PARTNERS, EFFECT_CLASSES = _WORDS["effect_partners"], _WORDS["effect_classes"]
 
 

@@ -192,7 +192,7 @@ def _transfer(steering: Steering, members: list[Member], as_json: bool) -> None:
 
     parts = []
     for part in transfer_tables(steering, members):
-        say("{other_model}:{other_latent} in {model}:{latent}".format(**part.iloc[0]))
+        say("into {model}:{latent}".format(**part.iloc[0]))
         parts.append(part)
     frame = pd.concat(parts, ignore_index=True)
     if as_json:
@@ -202,21 +202,21 @@ def _transfer(steering: Steering, members: list[Member], as_json: bool) -> None:
 
 
 def print_transfer(out: Console, frame: pd.DataFrame) -> None:
-    """Cosines and ratios of every ordered pair: a row for each direction, random ones together as their mean."""
+    """Cosines and ratios of every direction in every model, random ones together as their mean."""
+    import pandas as pd
+
     from universality.effects.transfer import N_TARGET
 
-    betas = sorted(frame["beta"].unique())
-    table = plain_table("into", "from", ">R²", "direction", *(f">T x {beta:g}" for beta in betas),
+    betas = sorted(frame["beta"].dropna().unique())
+    table = plain_table("into", "direction", "from", ">R²", *(f">T x {beta:g}" for beta in betas),
                         *(f">ratio x {beta:g}" for beta in betas))  # fmt: skip
-    kind = frame["arm"].str.partition(" ")[0]
-    shown = frame[kind != "own"].assign(kind=kind)
-    keys = ["model", "latent", "other_model", "other_latent", "r2", "kind"]
-    for key, rows in shown.groupby(keys, sort=False):
-        model, latent, other_model, other_latent, r2, name = key  # pyright: ignore[reportGeneralTypeIssues]
-        mean = rows.groupby("beta")[["cosine", "ratio"]].mean()
+    keys = ["model", "latent", "arm", "other_model", "other_latent", "r2"]
+    for key, rows in frame[frame["arm"] != "own"].groupby(keys, sort=False, dropna=False):
+        model, latent, arm, other_model, other_latent, r2 = key  # pyright: ignore[reportGeneralTypeIssues]
+        mean = rows.groupby("beta")[["cosine", "ratio"]].mean().reindex(betas)
         numbers = [words.number(value) for column in ("cosine", "ratio") for value in mean[column]]
-        ids = f"{model}:{latent}", f"{other_model}:{other_latent}", words.number(r2)
-        table.add_row(*ids, str(name).replace("_", " "), *numbers)
+        other = ("", "") if pd.isna(other_latent) else (f"{other_model}:{other_latent}", words.number(r2))
+        table.add_row(f"{model}:{latent}", str(arm).replace("_", " "), *other, *numbers)
     said = f"T: cosine of the mean logit shifts with the own direction's. Ratio: rise of log P of its {N_TARGET} tokens"
     out.print(f"{said} over the own direction's, at equal KL", style="bold")
     out.print(table)

@@ -7,6 +7,7 @@ from pipelines.engine.plan import Node
 from pipelines.plan.dictionary_nodes import dictionary_nodes
 from pipelines.plan.effect_nodes import effect_nodes
 from pipelines.plan.layout_nodes import Layout, as_json
+from pipelines.plan.steering_nodes import steering_nodes
 from pipelines.recipe import ComparisonConfig, DictionarySpec, dictionary_specs
 from results.stored_comparison import (
     TOKENIZER,
@@ -75,6 +76,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     }
     nodes += effect_nodes(layout, comparison, plan, model_of)
     nodes.append(layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs))
+    nodes += steering_nodes(layout, comparison, compared, model_of)
     for dictionary in compared:
         nodes.append(_evidence_node(layout, comparison, specs[dictionary]))
     inputs = {input_name("latents", dictionary): latents_node(c, dictionary) for dictionary in compared}

@@ -33,7 +33,7 @@ def effect_nodes(
         return []
     params = {
         "comparison_id": c,
-        "effects": as_json(recipe.effects),
+        "effects": {name: value for name, value in as_json(recipe.effects).items() if name != "steering"},
         "hook_point": comparison.hook_point,
         "root_seed": recipe.root_seed,
         "rerun": _runs_again(recipe, comparison.hook_point),

@@ -17,7 +17,8 @@ from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
-from results import effect_frames, figure_frames, frames
+from pipelines.report.figures.steering_figure import steering_figure
+from results import effect_frames, figure_frames, frames, steering_frames
 from results.headline import overall_values
 
 
@@ -52,6 +53,15 @@ def _effects(tables: Tables, context: ExhibitContext) -> Contents:
     curve = effect_frames.effect_curve(tables["substitution_curve"])
     figure = partial(effects_figure, rows, pairs, curve, context.tau, columns=context.spans(2))
     return {"": figure, ".csv": rows, ".pairs.csv": pairs, ".curve.csv": curve}
+
+
+def _steering(tables: Tables, context: ExhibitContext) -> Contents:
+    doses = steering_frames.dose_rows(tables["steering_doses"])
+    if doses.empty:
+        return {}
+    transfer = steering_frames.transfer_rows(tables["steering_transfer"])
+    figure = partial(steering_figure, doses, transfer, columns=context.spans(2))
+    return {"": figure, ".csv": doses, ".transfer.csv": transfer}
 
 
 def _classes(tables: Tables, context: ExhibitContext) -> Contents:
@@ -137,6 +147,7 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/agreement", ("agreement",), _agreement),
     Exhibit("figures/spaces", ("spaces",), _spaces),
     Exhibit("figures/effects", ("effect_agreement", "effects", "substitution_curve"), _effects),
+    Exhibit("figures/steering", ("steering_doses", "steering_transfer"), _steering),
     Exhibit("figures/classes", ("tau_curve", "pairs", "models", "baselines", "headline"), _classes),
     Exhibit("figures/membership", ("k_of_m", "features"), _membership),
     Exhibit("figures/r_by_rate", ("pairs", "features", "null_rates"), _rates),

@@ -9,6 +9,7 @@ from results import figure_frames
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
+from results.steering_frames import steering_summary
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
@@ -87,11 +88,24 @@ def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(frame, columns("tables/pinned"))}
 
 
+def _steering(tables: Tables, context: ExhibitContext) -> Contents:
+    names = ("steering_clusters", "steering_doses", "steering_transfer")
+    frame = steering_summary(*(tables[name] for name in names))
+    if frame.empty:
+        return {}
+    for name in ("hit", "without", "steered", "random", "other"):
+        frame[name] = 100 * frame[name].astype(float)
+    low, high = 100 * frame["low"], 100 * frame["high"]
+    frame["span"] = [None if pd.isna(a) else f"{a:.0f} to {b:.0f}" for a, b in zip(low, high, strict=True)]
+    return {"": Listing(frame, columns("tables/steering"))}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
     Exhibit("tables/domains", ("domains",), _domains),
     Exhibit("tables/indices", ("indices", "features"), _indices),
+    Exhibit("tables/steering", ("steering_clusters", "steering_doses", "steering_transfer"), _steering),
     Exhibit("tables/clusters", ("clusters", "features"), _clusters),
     Exhibit("tables/verdicts", ("features",), _verdicts),
     Exhibit("tables/pinned", ("pinned",), _pinned),

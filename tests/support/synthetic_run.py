@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import shared_folders
 import synthetic_text
 import synthetic_weights
@@ -24,6 +25,7 @@ from synthetic_effects import agreement_of, curve_of, latent_effects_of, pair_ef
 from synthetic_evidence import evidence_tables, with_comparison
 from synthetic_layout import layout_tables
 from synthetic_pairs import TAU, pair_rows
+from synthetic_steering import choice_of, steered_of
 from synthetic_tables import comparison_tables
 from synthetic_text import Text, make_text
 from synthetic_world import Dictionary, Material, Pairings, World, pair_up
@@ -233,6 +235,7 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
         table=tables, json={"graph": node_link_data(graph, edges="edges")},
     )  # fmt: skip
     _write_effects(writer, material, pairings, plan)
+    _write_steering(writer, material, tables["features"], plan)
     writer.put(
         f"layout/{comparison}", "layout", {}, [f"comparison/{comparison}"],
         table=layout_tables(material, tables["features"], tables["clusters"]),
@@ -271,6 +274,18 @@ def _write_effects(writer: _Writer, m: Material, pairings: Pairings, plan: _Plan
     table = with_comparison(agreement_of(made, TAU), comparison)
     node = f"effect_agreement/{comparison}"
     writer.put(node, "effect_agreement", {}, sources, table={"effect_agreement": table})
+
+
+def _write_steering(writer: _Writer, m: Material, features: pd.DataFrame, plan: _Plan) -> None:
+    """Which clusters are steered, and what every model writes then."""
+    rng, c = generator(writer.root_seed, "steering", m.comparison), m.comparison
+    choice = choice_of(rng, features, m.text.domains)
+    node = f"steering_clusters/{c}"
+    writer.put(node, "steering_clusters", {}, [f"comparison/{c}"],
+               table={"steering_clusters": with_comparison(choice, c)})  # fmt: skip
+    for model in plan.trained:
+        tables = {name: with_comparison(table, c) for name, table in steered_of(rng, model, choice).items()}
+        writer.put(f"steering/{c}/{model}", "steering", {}, [node, f"sae/{c}/{model}"], table=tables)
 
 
 def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[World, dict[str, Dictionary]]:

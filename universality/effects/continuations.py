@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,7 +91,7 @@ def continue_prompt(
     written = read
     for _ in range(n_tokens):
         window = torch.from_numpy(_window(written, longest)).to(device)
-        with steered(model, push, strength, window.shape), torch.no_grad():
+        with steered(model, push, strength, window.shape), _last_alone(model), torch.no_grad():
             logits = model.forward(window, return_type="logits")[:, -1].double()
         if push is not None:
             check_finite(logits, strength, push)
@@ -100,6 +101,16 @@ def continue_prompt(
             scores = scores / temperature + np.stack([rng.gumbel(size=scores.shape[1]) for rng in noise])
         written = np.concatenate([written, scores.argmax(axis=1)[:, None]], axis=1)
     return Continuations(written[:, read.shape[1] :], read, ids.shape[1] - read.shape[1])
+
+
+@contextmanager
+def _last_alone(model: TransformerBridge) -> Iterator[None]:
+    """The model with logits of the last position only: of small models most of the time goes into those of the rest."""
+    handle = model.unembed.register_forward_pre_hook(lambda _, args: (args[0][:, -1:], *args[1:]))
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _window(tokens: np.ndarray, longest: int) -> np.ndarray:

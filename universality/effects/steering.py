@@ -16,6 +16,9 @@ from universality.effects.push import Push
 from universality.errors import refusal, require
 from universality.transformers.harvest import USABLE, check_editable, hooked, splice
 
+#: Predictions of up to so many bytes are kept for the next push on the same contexts.
+KEPT_BYTES = 2**28
+
 
 @dataclass(frozen=True, eq=False)
 class SteeringEffect:
@@ -77,29 +80,59 @@ def steer(
         InputError: no contexts, contexts longer than the model's or of less than two tokens, token ids that the model
             does not know, a hook point that is unknown or cannot be edited, a strength that overflows.
     """
-    contexts = _checked(model, contexts)
-    chosen = torch.as_tensor(np.asarray(tokens, dtype=np.int64))
-    sums = np.zeros(7)
-    shift: np.ndarray | float = 0.0
-    for start in range(0, len(contexts), batch_contexts):
-        batch = torch.from_numpy(contexts[start : start + batch_contexts]).to(device_of(model))
-        logits, norms = zip(*(_run(model, applied, strength, batch) for applied in (None, push)), strict=True)
-        check_finite(logits[1], strength, push)
-        clean, steered = (torch.log_softmax(values[:, 1:].double(), dim=-1) for values in logits)
-        moved = (logits[1] - logits[0])[:, 1:].double()
-        shift = shift + (moved - moved.mean(dim=-1, keepdim=True)).sum(dim=(0, 1)).cpu().numpy()
-        losses = [-part[:, :-1].gather(2, batch[:, 2:, None]).sum() for part in (clean, steered)]
-        sets = [part[..., chosen.to(part.device)].logsumexp(dim=-1).sum() for part in (clean, steered)]
-        kl = (clean.exp() * (clean - steered)).sum()
-        sums += [float(value) for value in (kl, *losses, *norms, *sets)]
-    n_contexts, n_ctx = contexts.shape
-    n = n_contexts * (n_ctx - 1)
-    n_next = n_contexts * (n_ctx - 2) or np.nan
-    sets_of = sums[5:] / n if len(chosen) else np.full(2, np.nan)
-    return SteeringEffect(
-        float(strength), n, shift / n, max(float(sums[0]) / n, 0.0), *(float(x) for x in sums[1:3] / n_next),
-        *(float(x) for x in sums[3:5] / n), *(float(x) for x in sets_of),
-    )  # fmt: skip
+    return Unsteered(model, contexts, batch_contexts).steer(push, strength, tokens)
+
+
+class Unsteered:
+    """A model as it is on some contexts: computed once for all pushes that are held against it.
+
+    Args:
+        model, contexts, batch_contexts: as of :func:`steer`, which see for what is refused.
+    """
+
+    def __init__(self, model: TransformerBridge, contexts: np.ndarray, batch_contexts: int = 16) -> None:
+        self.model, self.contexts, self.batch_contexts = model, _checked(model, contexts), batch_contexts
+        self._keeps = 12 * self.contexts.size * int(model.cfg.d_vocab) <= KEPT_BYTES
+        self._kept: dict[int, tuple[torch.Tensor, float, torch.Tensor]] = {}
+
+    def steer(self, push: Push, strength: float, tokens: Sequence[int] | np.ndarray = ()) -> SteeringEffect:
+        """As :func:`steer`, on these contexts."""
+        chosen = torch.as_tensor(np.asarray(tokens, dtype=np.int64))
+        sums = np.zeros(7)
+        shift: np.ndarray | float = 0.0
+        for start in range(0, len(self.contexts), self.batch_contexts):
+            batch = self._batch(start)
+            clean_logits, clean_norm, clean = self._clean(start)
+            logits, norm = _run(self.model, push, strength, batch)
+            check_finite(logits, strength, push)
+            steered = torch.log_softmax(logits[:, 1:].double(), dim=-1)
+            moved = (logits - clean_logits)[:, 1:].double()
+            shift = shift + (moved - moved.mean(dim=-1, keepdim=True)).sum(dim=(0, 1)).cpu().numpy()
+            losses = [-part[:, :-1].gather(2, batch[:, 2:, None]).sum() for part in (clean, steered)]
+            sets = [part[..., chosen.to(part.device)].logsumexp(dim=-1).sum() for part in (clean, steered)]
+            kl = (clean.exp() * (clean - steered)).sum()
+            sums += [float(value) for value in (kl, *losses, clean_norm, norm, *sets)]
+        n_contexts, n_ctx = self.contexts.shape
+        n = n_contexts * (n_ctx - 1)
+        n_next = n_contexts * (n_ctx - 2) or np.nan
+        sets_of = sums[5:] / n if len(chosen) else np.full(2, np.nan)
+        return SteeringEffect(
+            float(strength), n, shift / n, max(float(sums[0]) / n, 0.0), *(float(x) for x in sums[1:3] / n_next),
+            *(float(x) for x in sums[3:5] / n), *(float(x) for x in sets_of),
+        )  # fmt: skip
+
+    def _batch(self, start: int) -> torch.Tensor:
+        return torch.from_numpy(self.contexts[start : start + self.batch_contexts]).to(device_of(self.model))
+
+    def _clean(self, start: int) -> tuple[torch.Tensor, float, torch.Tensor]:
+        """Logits, summed norms, and log-probabilities of all positions but the first."""
+        if start in self._kept:
+            return self._kept[start]
+        logits, norm = _run(self.model, None, 0.0, self._batch(start))
+        made = logits, float(norm), torch.log_softmax(logits[:, 1:].double(), dim=-1)
+        if self._keeps:
+            self._kept[start] = made
+        return made
 
 
 def _checked(model: TransformerBridge, contexts: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.effects.push import Push
-from universality.effects.steering import SteeringEffect, steer
+from universality.effects.steering import SteeringEffect, Unsteered, steer
 from universality.errors import refusal, require
 
 #: Strengths of the own direction.
@@ -141,7 +141,8 @@ def measure_transfer(
     arms: Mapping[str, Push],
     contexts: Int[np.ndarray, "n_contexts n_ctx"],
     fit_contexts: Int[np.ndarray, "n_fit n_ctx"],
-    betas: tuple[float, ...] = BETAS,
+    betas: Sequence[float] = BETAS,
+    search_contexts: int = SEARCH_CONTEXTS,
 ) -> list[Transferred]:
     """Hold directions from elsewhere against the model's own.
 
@@ -153,6 +154,7 @@ def measure_transfer(
         fit_contexts: other text, on which the target set is chosen: the :data:`N_TARGET` tokens whose logits the own
             direction raises most.
         betas: strengths of the own direction.
+        search_contexts: of the contexts those on which the strength of equal divergence is looked for.
 
     Returns:
         The own direction, named ``own``, and then every arm, each at every strength.
@@ -161,27 +163,26 @@ def measure_transfer(
         InputError: as of :func:`universality.effects.steer`.
     """
     target = steer(model, own, fit_contexts, betas[0]).top_tokens(N_TARGET)[0].copy()
-    some = contexts[:: max(len(contexts) // SEARCH_CONTEXTS, 1)][:SEARCH_CONTEXTS]
-    of_own = {beta: steer(model, own, contexts, beta, tokens=target) for beta in betas}
+    some = Unsteered(model, contexts[:: max(len(contexts) // search_contexts, 1)][:search_contexts])
+    every = Unsteered(model, contexts)
+    of_own = {beta: every.steer(own, beta, target) for beta in betas}
     found = [Transferred("own", beta, 1.0, e.kl, e.norm_ratio, beta, e.kl, 1.0) for beta, e in of_own.items()]
     for name, push in arms.items():
-        curve = _divergences(model, push, some, max(betas))
+        curve = _divergences(some, push, max(betas))
         for beta, best in of_own.items():
-            here = steer(model, push, contexts, beta, tokens=target)
+            here = every.steer(push, beta, target)
             matched = _matching(curve, beta, here.kl, best.kl)
-            at_equal = steer(model, push, contexts, matched, tokens=target) if np.isfinite(matched) else None
+            at_equal = every.steer(push, matched, target) if np.isfinite(matched) else None
             kl = float("nan") if at_equal is None else at_equal.kl
             cosine = _cosine(here, best)
             found.append(Transferred(name, beta, cosine, here.kl, here.norm_ratio, matched, kl, _ratio(at_equal, best)))
     return found
 
 
-def _divergences(
-    model: TransformerBridge, push: Push, contexts: np.ndarray, most: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _divergences(some: Unsteered, push: Push, most: float) -> tuple[np.ndarray, np.ndarray]:
     """Log strengths and, rising with them, the logs of the divergences there; empty where the push does nothing."""
     strengths = np.array(SEARCH_SHARES) * most
-    kls = np.array([steer(model, push, contexts, strength).kl for strength in strengths])
+    kls = np.array([some.steer(push, strength).kl for strength in strengths])
     # A broken model may diverge less again: what lies beyond the largest divergence is left out.
     rising = (kls > 0) & (kls > np.concatenate([[0.0], np.maximum.accumulate(kls)[:-1]]))
     return np.log(strengths[rising]), np.log(kls[rising])

@@ -22,9 +22,11 @@ from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import dictionary_roles
 from results.headline import QUANTITIES
+from results.steering_frames import steering_summary
 from results.stored_comparison import pair_node
-from results.words import CLASSES, GROUPS, LEVELS
+from results.words import CLASSES, GROUPS, LEVELS, STEERED_BY
 from universality.compare.compare_config import EDGE_SLACK, SHRINKAGE, CompareConfig
+from universality.effects.push import UNIT_QUANTILE
 from universality.verdicts import VERDICTS
 
 #: Indices named in the text, with the digits of their macros.
@@ -37,6 +39,9 @@ INDICES = {
     "mppc": "Mppc",
     "mutual_nearest_fraction": "MutualNearest",
 }
+
+#: Tables of what models write with features turned up.
+STEERING = ("steering_clusters", "steering_doses", "steering_transfer")
 
 _DICTIONARY_SETTINGS = (
     Field("SaeLr", setting, "peak_lr", "peak learning rate of the dictionaries"),
@@ -99,6 +104,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         rows = m.of(comparison, table)
         if rows is not None:
             add(macros, rows)
+    _steering(macros, [m.of(comparison, name) for name in STEERING])
     pairs = m.of(comparison, "pairs")
     if pairs is not None and m.recipe is not None:
         _pairs(macros, pairs, m.recipe.compare)
@@ -236,6 +242,36 @@ def _effects(macros: Macros, effects: pd.DataFrame) -> None:
         for column in ("same_effect", "other_effect", "recovered"):
             known = None if pd.isna(row[column]) else percent(row[column])
             macros.add(f"Percent{letters(column)}{name}", known, f"percent; {where.format(column)}")
+
+
+def _steering(macros: Macros, tables: list[pd.DataFrame | None]) -> None:
+    """What models write with features turned up: means over clusters, and each cluster's domain."""
+    clusters, doses, transfer = tables
+    if clusters is None or doses is None or transfer is None:
+        return
+    rows, where = steering_summary(clusters, doses, transfer), "tables steering_clusters and steering_doses"
+    macros.add("NumSteered", count(len(rows)), f"clusters that are steered; {where}")
+    if rows["steered"].isna().all():
+        return
+    macros.add("SteeringUnit", whole_percent(UNIT_QUANTILE), "percentile of a feature's activation that strength 1 is")
+    macros.add("SteeringStrength", setting(float(rows["strength"].iloc[0])), f"strength of these numbers; {where}")
+    macros.add("SteeredDomains", series(words(domain) for domain in rows["domain"]), f"their domains; {where}")
+    said = {"without": "without steering", "steered": "with it", "low": "with it, of the model that writes least",
+            "random": "along random directions, the highest of any model, mean over clusters",
+            "other": "along latents of other domains, the highest of any model, mean over clusters"}  # fmt: skip
+    for name, what in said.items():
+        macros.add(
+            f"PercentSteering{letters(name)}", percent(rows[name].mean()), f"tokens of the domain {what}; {where}"
+        )
+    for domain, one in rows.set_index("domain").iterrows():
+        spread = span(100 * one[["low", "high"]].astype(float), 0)
+        macros.add(f"PercentSteered{letters(str(domain))}", spread, f"percent of {domain} with steering; {where}")
+    macros.add("SteeringNorm", real(rows["norm_ratio"].max()), f"highest norm ratio of these features; {where}")
+    macros.add("SteeringFound", percent(rows["hit"].min(), 0), f"least hit of these domains; {where}")
+    for arm in STEERED_BY:
+        for name, title in (("t", "Transfer"), ("ratio", "TransferRatio")):
+            value = real(float(rows[f"{name}_{arm}"].mean()))
+            macros.add(f"{title}{letters(arm)}", value, f"mean over clusters, arm {arm}; table steering_transfer")
 
 
 def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.recipe import NativeModels
+from pipelines.report.prose.comparison_numbers import STEERING
 from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.sweep_numbers import scope
@@ -14,8 +15,9 @@ from pipelines.sweep_config import SweepConfig
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.headline import QUANTITIES
+from results.steering_frames import steering_summary
 from results.stored_comparison import CORPUS
-from results.words import LEVELS
+from results.words import LEVELS, STEERED_BY
 from universality.sae.architectures import ARCHITECTURES
 from universality.verdicts import VERDICTS
 
@@ -89,8 +91,24 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         **_headline_facts(m.of(comparison, "headline")),
         **_space_facts(m.of(comparison, "spaces"), older=features is not None),
         "effects": _effect_kinds(m.of(comparison, "effect_agreement")),
+        **_steering_facts(m, comparison),
         **_verdict_facts(m.of(comparison, "verdicts")),
     }
+
+
+def _steering_facts(m: Material, comparison: str) -> dict[str, Any]:
+    """The clusters that were steered, and whose directions models were steered by; none before they are there."""
+    tables = [m.of(comparison, name) for name in STEERING]
+    clusters, doses, transfer = tables
+    if clusters is None or doses is None or transfer is None:
+        return {"steered": [], "steered_by": [], "not_steerable": 0}
+    rows = steering_summary(clusters, doses, transfer)
+    arms = [arm for arm in STEERED_BY if rows[f"t_{arm}"].notna().any()]
+    problems = int((rows["problem"] != "").sum())
+    return {
+        "steered": [] if rows["steered"].isna().all() else list(rows["domain"]), "steered_by": arms,
+        "not_steerable": problems,
+    }  # fmt: skip
 
 
 def _dictionary_facts(models: pd.DataFrame | None) -> dict[str, Any]:

@@ -25,12 +25,14 @@ from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
+from pipelines.report.figures.steering_figure import steering_figure
 from results import figure_frames, frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
 from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
+from results.schema_figures import FIGURES as FIGURE_TABLES
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
-from results.words import SPACES
+from results.words import SPACES, STEERED_BY
 
 Drawing = Callable[..., Figure]
 
@@ -174,6 +176,23 @@ def _spaces(n: int, *measures: str, floor: bool = True) -> Drawing:
     return partial(spaces_figure, pd.DataFrame(rows, columns=["space", "measure", "n", *ends]))
 
 
+def _steering(n_clusters: int, n_models: int, transfer: bool = True) -> Drawing:
+    models, rng = [f"m{i}" for i in range(n_models)], np.random.default_rng(n_clusters)
+    subjects = [{"cluster": c, "domain": "a long name of a domain" if c else "dna"} for c in range(n_clusters)]
+    labels = {"latent": 1, "draw": 0, "norm_ratio": 1.2}
+    doses = [
+        {**subject, **labels, "model": model, "kind": kind, "strength": x, "share": rng.random(), "share_se": 0.1}
+        for subject in subjects for model in models for kind in ("own", "random", "other") for x in (0, 0.5, 1, 2, 4, 8)
+    ]  # fmt: skip
+    moved = [
+        {**subject, **labels, "model": model, "arm": arm, "cosine": rng.uniform(-0.6, 1)}
+        for subject in subjects for model in models for arm in STEERED_BY
+    ]  # fmt: skip
+    names = FIGURE_TABLES["steering"].names, FIGURE_TABLES["steering.transfer"].names
+    frames_of = [pd.DataFrame(rows, columns=pd.Index(of)) for rows, of in zip((doses, moved), names, strict=True)]
+    return partial(steering_figure, frames_of[0], frames_of[1] if transfer else frames_of[1].iloc[:0])
+
+
 ALL = ("ceiling", "features", "neurons", "untrained")
 FIGURES = {
     "correlation": lambda: _correlation(ALL, 0.4, True, 0.1),
@@ -212,6 +231,10 @@ FIGURES = {
     "spaces": lambda: _spaces(512, "r_held_out", "r_joint"),
     "spaces, raw alone": lambda: _spaces(16384, "r_held_out", floor=False),
     "spaces, none": lambda: _spaces(1),
+    "steering": lambda: _steering(3, 3),
+    "steering, seven of twelve models": lambda: _steering(7, 12),
+    "steering, one, no transfer": lambda: _steering(1, 2, transfer=False),
+    "steering, none": lambda: _steering(0, 0),
     "domains, none": lambda: partial(domains_figure, _domains(["x"]).iloc[:0]),
 }
 

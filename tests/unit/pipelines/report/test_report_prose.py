@@ -62,6 +62,8 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
     headline, spaces = raw["headline"].set_index(["quantity", "pair"]), raw["spaces"].set_index(["space", "measure"])
     kept = pairs[(pairs["q"] < 0.05) & (pairs["r_held_out"] >= 0.5)]
     effects = run.table("effect_agreement").query("pair == 'overall' and level == 'edges'").set_index("kind")
+    doses, transfer = (run.table(f"steering_{name}") for name in ("doses", "transfer"))
+    two = dict(list(doses[doses["strength"] == 2].groupby("kind")))
     expected = {
         "NumUniversal": str((alive["class"] == "universal").sum()),
         "NumShared": str((alive["class"] == "shared").sum()),
@@ -89,6 +91,11 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
         "MeanFeaturesJointAboveHaar": f"{spaces.loc[('features', 'r_joint'), 'above_haar']:.2f}",
         "REffectMatched": f"{effects.loc['matched', 'r_effect']:.2f}",
         "PercentSameEffectCeiling": f"{100 * effects.loc['ceiling', 'same_effect']:.1f}",
+        "NumSteered": str(run.table("steering_clusters")["left_out"].isna().sum()),
+        "SteeringStrength": "2",
+        "PercentSteeringSteered": f"{100 * two['own'].groupby('cluster')['share'].mean().mean():.1f}",
+        "PercentSteeringRandom": f"{100 * two['random'].groupby('cluster')['share'].max().mean():.1f}",
+        "TransferPartner": f"{transfer[transfer['arm'] == 'partner'].groupby('cluster')['cosine'].mean().mean():.2f}",
         "MeanPcaHaar": f"{spaces.loc[('pca', 'r_held_out'), 'haar']:.2f}",
         "NIcaCandidates": str(spaces.loc[("ica", "r_held_out"), "n"]),
         "NumShifts": "20",

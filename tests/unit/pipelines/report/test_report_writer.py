@@ -142,17 +142,19 @@ def test_latex_tables_are_ascii(report: tuple[Path, ReportResult]) -> None:
 def test_a_run_without_effects_is_complete_and_reports_none(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), **SMALL)
     made = run.record["nodes"]
-    nodes = {name: node for name, node in made.items() if "effect" not in name and "fingerprint" not in name}
+    left_out = ("effect", "fingerprint", "steering")
+    nodes = {name: node for name, node in made.items() if not any(part in name for part in left_out)}
     plain = run.store.create_run("plain", recipe_name="plain", recipe=run.record["recipe"], nodes=nodes)
     plain.update(status="done", nodes=nodes)
     result = write_report(plain, tmp_path / "report", ReportOptions(formats=("svg",)))
     assert result.missing == ()
-    assert not [name for name in result.files if "effect" in name]
+    assert not [name for name in result.files if "effect" in name or "steering" in name]
+    assert "turned up" not in (tmp_path / "report" / "methods.md").read_text(encoding="utf-8")
 
 
 def test_unfinished_run_gives_a_partial_report_that_says_so(tmp_path: Path) -> None:
     run = write_synthetic_run(
-        str(tmp_path / "store"), unfinished=("comparison/", "effect", "evidence/main/m1"), **SMALL
+        str(tmp_path / "store"), unfinished=("comparison/", "effect", "steering", "evidence/main/m1"), **SMALL
     )
     result = write_report(run, tmp_path / "report")
     with pytest.raises(TableMissing):

@@ -1,0 +1,75 @@
+"""What the models of a synthetic run write with features turned up: shares that follow the strength, and noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from results.schema import MADE
+
+STRENGTHS = (0.0, 1.0, 2.0, 4.0)
+N_CLUSTERS = 2
+
+
+def choice_of(rng: np.random.Generator, features: pd.DataFrame, domains: Sequence[str]) -> pd.DataFrame:
+    """The table ``steering_clusters``: two domains are steered, the others are left out for every reason."""
+    rows = []
+    universal = features[features["class"] == "universal"].sort_values(["cluster", "model", "latent"])
+    for domain in domains:
+        own = universal[universal["top_domain"] == domain]
+        row = {"domain": domain, "hit": rng.uniform(0.85, 1), "false_alarm": rng.uniform(0, 0.02)}
+        if own.empty:
+            rows.append({**row, "left_out": "no_cluster"})
+            continue
+        members = universal[universal["cluster"] == own["cluster"].iloc[0]].drop_duplicates("model")
+        listed = ";".join(
+            f"{model}:{latent}" for model, latent in zip(members["model"], members["latent"], strict=True)
+        )
+        rows.append({**row, "cluster": own["cluster"].iloc[0], "mcc": rng.uniform(0.4, 0.9), "members": listed})
+    schema = MADE["steering_clusters"]
+    table = schema.typed(pd.DataFrame(rows, columns=pd.Index(schema.names)))
+    table = table.sort_values(["mcc", "domain"], ascending=[False, True], ignore_index=True)
+    fitting = np.flatnonzero(table["left_out"].isna())
+    table.loc[fitting[N_CLUSTERS : N_CLUSTERS + 1], ["left_out", "hit"]] = ["not_told", 0.5]
+    table.loc[fitting[N_CLUSTERS + 1 :], "left_out"] = "beyond"
+    return table
+
+
+def steered_of(rng: np.random.Generator, model: str, chosen: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The tables ``steering_doses`` and ``steering_transfer`` of one model; the last cluster of m1 has a problem."""
+    doses, transfer = [], []
+    chosen = chosen[chosen["left_out"].isna()].reset_index(drop=True)
+    for number, row in chosen.iterrows():
+        latents = {name: int(latent) for name, _, latent in (m.partition(":") for m in row["members"].split(";"))}
+        subject = {"cluster": row["cluster"], "domain": row["domain"], "model": model, "latent": latents[model]}
+        if model == "m1" and number == len(chosen) - 1:
+            problem = {**subject, "draw": 0, "problem": "norm of the direction must be above 1e-12; got 0."}
+            doses.append({**problem, "kind": "own"})
+            transfer.append({**problem, "arm": "own"})
+            continue
+        for kind, draw, top in (("own", 0, 0.8), ("random", 0, 0.04), ("random", 1, 0.1), ("other", 0, 0.03)):
+            for strength in STRENGTHS:
+                share = 0.01 + (top - 0.01) * strength / 4 * rng.uniform(0.8, 1)
+                doses.append({
+                    **subject, "kind": kind, "draw": draw, "strength": strength, "share": share,
+                    "share_se": 0.2 * share, "distinct": 0.9, "norm_ratio": 1 + 0.2 * strength, "kl": 0.3 * strength,
+                    "ce_rise": 0.25 * strength,
+                })  # fmt: skip
+        others = [(name, latent) for name, latent in latents.items() if name != model]
+        arms = [("own", 0, None, None, 1.0)]
+        arms += [("partner", 0, name, latent, 0.7) for name, latent in others]
+        arms += [("hard_exchange", 0, name, latent + 1, 0.4) for name, latent in others]
+        arms += [("random", 0, None, None, 0.0)]
+        for arm, draw, other_model, other_latent, mean in arms:
+            cosine = 1.0 if arm == "own" else float(np.clip(rng.normal(mean, 0.08), -1, 1))
+            transfer.append({
+                **subject, "arm": arm, "draw": draw, "other_model": other_model, "other_latent": other_latent,
+                "r2": 0.6 if other_model else None, "beta": 2.0, "cosine": cosine, "kl": 0.6, "norm_ratio": 1.2,
+                "matched_strength": 2.0, "matched_kl": 0.6, "ratio": 1.0 if arm == "own" else 0.2 + 0.8 * mean,
+            })  # fmt: skip
+    parts = {"steering_doses": doses, "steering_transfer": transfer}
+    return {
+        name: MADE[name].typed(pd.DataFrame(rows, columns=pd.Index(MADE[name].names))) for name, rows in parts.items()
+    }
