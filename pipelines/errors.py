@@ -10,14 +10,6 @@ class SourceMissing(UniversalityError, ImportError):
     """A text source is not installed, or not in the version that is pinned."""
 
 
-class HubError(UniversalityError, OSError):
-    """A model, tokenizer or dataset could not be loaded from the hub or a folder."""
-
-
-class CheckpointRefused(HubError, InputError):
-    """A model that is there, and is none that can be opened here as it was saved."""
-
-
 class TrainingDiverged(UniversalityError, ArithmeticError):
     """A training's numbers stopped being finite; the message says after how many tokens."""
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.errors import HubError
-from pipelines.hub import is_offline, reason_of
+from results.public.errors import HubError
+from results.public.hub import is_offline, reason_of
 from universality.errors import InputError
 
 

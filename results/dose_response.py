@@ -16,6 +16,8 @@ from universality.errors import require
 MULTIPLES = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 #: Tokens of each prompt, the start token not counted.
 PROMPT_TOKENS = 12
+#: Continuations that are written at once, at most: one pass has many at little more than the time of a few.
+MOST_ROWS = 512
 #: Random directions of each feature.
 N_RANDOM = 3
 COLUMNS = (
@@ -60,37 +62,44 @@ def dose_response(
     Returns:
         One row per member, direction (``own``; ``random``, of equal norm; ``other``, the latent of another domain whose
         firing rate is nearest, at equal norm) and strength: the domain's share and its standard error over prompts,
-        share of its script, share of distinct tokens, and over the prompts with their unsteered continuations: norm of
-        the residual stream over that without steering, KL and rise of the cross-entropy, nats.
+        share of its script, share of distinct tokens, and over the prompts, each with the first of its unsteered
+        continuations: norm of the residual stream over that without steering, KL and rise of the cross-entropy, nats.
 
     Raises:
         InputError: no labels of domains, or no held-out document of another domain.
     """
     from universality.effects import continue_prompt
+    from universality.effects.continuations import continue_along
     from universality.effects.steering import Unsteered
 
     remedy = "Steering is judged by the labels of the corpus."
     require(steering.judge is not None, "labels", f"run {steering.stored.name!r}", "those of domains", "none", remedy)
     prompts = spread(neutral_prompts(steering, domain), n_prompts)
+    how = sampling or Sampling(samples=2)
     rows = []
     for member in members:
         transformer = steering.model(member.model)[0]
-        options = steering.options(member.model, sampling or Sampling(samples=2))
+        options = steering.options(member.model, how)
+        directions = _arms(steering, member, domain, n_random)
+        arms = [(arm, float(strength)) for arm in directions for strength in multiples]
+        pushed = [(arm.push, strength) for arm, strength in arms if strength != 0]
         clean = continue_prompt(transformer, prompts, **options)
-        read = np.concatenate([clean.read, clean.tokens], axis=1)[:, : steering.stored.text.n_ctx]
+        most = max(MOST_ROWS // len(clean.tokens), 1)
+        said = [part for start in range(0, len(pushed), most)
+                for part in continue_along(transformer, prompts, pushed[start : start + most], **options)]  # fmt: skip
+        left = iter(said)
+        read = np.concatenate([clean.read, clean.tokens], axis=1)[:: how.samples, : steering.stored.text.n_ctx]
         unsteered = Unsteered(transformer, read)
-        for arm in _arms(steering, member, domain, n_random):
-            for strength in multiples:
-                said = clean if strength == 0 else continue_prompt(transformer, prompts, arm.push, strength, **options)
-                written = judged(steering, said.tokens, domain)
-                assert written.in_domain is not None
-                of_prompt = written.in_domain.mean(axis=1).reshape(len(prompts), -1).mean(axis=1)
-                error = float(of_prompt.std(ddof=1) / np.sqrt(len(prompts))) if len(prompts) > 1 else np.nan
-                effect = unsteered.steer(arm.push, strength)
-                direction = (member.model, member.latent, arm.kind, arm.draw, float(strength))
-                of_text = (written.share, error, written.script, written.distinct)
-                rise = effect.ce_steered - effect.ce_clean
-                rows.append((*direction, *of_text, effect.norm_ratio, effect.kl, rise))
+        for arm, strength in arms:
+            written = judged(steering, (clean if strength == 0 else next(left)).tokens, domain)
+            assert written.in_domain is not None
+            of_prompt = written.in_domain.mean(axis=1).reshape(len(prompts), -1).mean(axis=1)
+            error = float(of_prompt.std(ddof=1) / np.sqrt(len(prompts))) if len(prompts) > 1 else np.nan
+            effect = unsteered.steer(arm.push, strength)
+            direction = (member.model, member.latent, arm.kind, arm.draw, strength)
+            of_text = (written.share, error, written.script, written.distinct)
+            rise = effect.ce_steered - effect.ce_clean
+            rows.append((*direction, *of_text, effect.norm_ratio, effect.kl, rise))
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 

@@ -62,7 +62,7 @@ class Steering:
 
     Attributes:
         stored: the comparison.
-        open_model: a model's id to its transformer; default those whose weights lie in the store.
+        open_model: a model's id to its transformer; default from the store, public ones from where the run had them.
         lock: held while a model is run: what is added to one visitor's pass must not reach another's.
     """
 
@@ -70,6 +70,7 @@ class Steering:
         self.stored, self.open_model = stored, open_model or stored.transformer
         self.lock = threading.RLock()
         self._models: dict[str, Any] = {}
+        self._scripts: dict[str, str | None] = {}
         self._dictionaries: dict[str, tuple[Any, str]] = {}
 
     def model(self, name: str) -> tuple[Any, Any, str]:
@@ -125,11 +126,16 @@ class Steering:
         Raises:
             InputError: the run has no such domain.
         """
-        from universality.effects.domain_judge import script_of
-
         if domain is None or self.judge is None:
             return None
-        rows = ~self.stored.score_rows & (np.asarray(self.stored.text.row_domain) == self.judge.code(domain))
+        if domain not in self._scripts:
+            self._scripts[domain] = self._script(domain, self.judge)
+        return self._scripts[domain]
+
+    def _script(self, domain: str, judge: DomainJudge) -> str | None:
+        from universality.effects.domain_judge import script_of
+
+        rows = ~self.stored.score_rows & (np.asarray(self.stored.text.row_domain) == judge.code(domain))
         return script_of(self.spelled(self.row_tokens[rows]))
 
     def spelled(self, ids: Sequence[int] | np.ndarray) -> str:

@@ -323,11 +323,10 @@ class StoredComparison:
         return SparseAutoencoder.from_tensors(stored.json("sae_config"), stored.tensors("sae"))
 
     def transformer(self, dictionary: str) -> Any:
-        """The transformer that a dictionary reads, as a torch module, if the store has its weights; imports torch."""
-        from universality.transformers.native import restored
+        """The transformer that a dictionary reads, from the store or where the run had it; imports torch."""
+        from results.public.opening import open_transformer
 
-        stored = self.transformer_artifact(dictionary)
-        return restored(stored.json("config"), stored.tensors("weights"))
+        return open_transformer(self.transformer_artifact(dictionary))
 
     def transformer_artifact(self, dictionary: str) -> Artifact:
         """The artifact of the transformer that a dictionary reads: its weights, or the name of a public model."""

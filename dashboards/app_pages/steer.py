@@ -7,13 +7,15 @@ import streamlit as st
 
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import cluster_link, literal, view_popover
-from dashboards.components.panels import abreast, explain_refusal, nothing, panel
+from dashboards.components.panels import abreast, explain_refusal, panel
 from dashboards.components.steered_model import show_steered
+from dashboards.components.stored_steering import show_stored
 from dashboards.data import View
 from dashboards.frame import current_view
 from dashboards.steering import steering_of, written
 from results.cluster_lists import listed_clusters
 from results.colours import model_colours
+from results.public.errors import HubError
 from results.steered import Steered, command, trust
 from results.steering import MAX_CHARACTERS, MOST, Member, Sampling, domain_of, members_of
 from universality.errors import InputError
@@ -21,6 +23,8 @@ from universality.errors import InputError
 #: Models beside each other.
 ABREAST = 3
 PROMPT = "The first of them"
+#: The choice of the domain that the features stand for themselves.
+OWN = "its own"
 
 
 def choose(clusters: dict[str, str]) -> None:
@@ -61,6 +65,18 @@ def strengths_of_models(members: Sequence[Member]) -> dict[str, float]:
     return chosen
 
 
+def domain_of_choice(view: View, members: Sequence[Member]) -> str | None:
+    """The domain whose share is told: the features' own unless another is chosen; None for text without labels."""
+    own, names = domain_of(view, members), sorted(view.text.domains)
+    if own is None or len(names) < 2:
+        return own
+    chosen = st.selectbox(
+        "Domain", [OWN, *names], key="judged", bind="query-params",
+        help=f"Whose share of the continuations is told; its own is {literal(own)}, which the features fire most on.",
+    )  # fmt: skip
+    return own if chosen in (None, OWN) else str(chosen)
+
+
 def sampling_of() -> Sampling:
     """How it is sampled, in a popover."""
     usual = Sampling()
@@ -97,10 +113,15 @@ def table_of(view: View, sides: Sequence[Steered]) -> pd.DataFrame:
 
 
 def show(
-    view: View, subject: str, members: Sequence[Member], strengths: dict[str, float], prompt: str, how: Sampling
+    view: View,
+    subject: str,
+    members: Sequence[Member],
+    strengths: dict[str, float],
+    prompt: str,
+    how: Sampling,
+    domain: str | None,
 ) -> None:
     """The continuations of all models, and the command that writes the same."""
-    domain = domain_of(view, members)
     drawn = (how.tokens, how.samples, how.temperature, how.seed)
     sides = [
         written(view, (member.model, member.latent), strengths[member.model], prompt, domain, drawn)
@@ -111,13 +132,15 @@ def show(
     for side, column in abreast(sides, ABREAST):
         with column, panel():
             show_steered(view, side, domain, colours[side.member.model])
-    named = {"comparison": view.comparison, "store": view.url}
+    asked = None if domain == domain_of(view, members) else domain
+    named = {"comparison": view.comparison, "store": view.url, "domain": asked}
     st.markdown("**The same from the command line**")
     st.code(command(view.name, subject, prompt, strengths, how, named), language="bash", wrap_lines=True)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         settings = {f"strength_{model}": f"{strength:g}" for model, strength in strengths.items()}
         sampled = {"tokens": how.tokens, "samples": how.samples, "temperature": how.temperature, "seed": how.seed}
         settings |= {name: f"{value:g}" for name, value in sampled.items()}
+        settings |= {"judged": asked} if asked else {}
         view_popover(view, subject=subject, prompt=prompt, go="1", **settings)
         csv_button(lambda: table_of(view, sides), "steered.csv", key="steer_csv")
 
@@ -131,16 +154,19 @@ def ask(view: View) -> None:
     )  # fmt: skip
     if not subject:
         st.caption(":material/touch_app: Pick a cluster, or name a latent, and turn it up.")
+        show_stored(view)
         return
     members = members_of(view, subject)
     if subject.isdecimal():
         cluster_link(view, int(subject))
+        show_stored(view, int(subject))
     strengths = strengths_of_models(members)
+    domain = domain_of_choice(view, members)
     with st.container(horizontal=True, gap="small"):
         st.button("Steer", key="steer", type="primary", icon=":material/play_arrow:", on_click=press)
         how = sampling_of()
     if st.query_params.get("go") == "1":
-        show(view, subject, members, strengths, prompt or "", how)
+        show(view, subject, members, strengths, prompt or "", how, domain)
     else:
         st.caption("The first time waits some seconds for the models.")
 
@@ -151,14 +177,13 @@ def main() -> None:
     st.title("Steer", anchor=False)
     with panel(border=False):
         if not view.has_weights():
-            nothing(
-                "Models that were trained here can be steered on this page.",
-                "The models of this run are public ones: universality steer loads them from where the run had them.",
+            st.caption(
+                ":material/cloud_download: The models of this run are public ones, which the store only names. *Steer* "
+                "opens them from where the run had them, on this machine or the hub."
             )
-            return
         try:
             ask(view)
-        except InputError as error:
+        except (InputError, HubError) as error:  # a model that is not where the run had it
             explain_refusal(error)
 
 

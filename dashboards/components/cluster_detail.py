@@ -17,6 +17,7 @@ from dashboards.components.markup import Fact, escape, facts, heading, legend, r
 from dashboards.components.panels import abreast, nothing, panel
 from dashboards.components.pin_panel import pin_button
 from dashboards.components.profiles import show_profiles
+from dashboards.components.stored_steering import show_stored
 from dashboards.data import View
 from results import words
 from results.cluster_lists import Absence, absences, cluster_members
@@ -70,6 +71,7 @@ def show_cluster(view: View, row: pd.Series) -> None:
         st.html(facts([*_facts(row, len(members), len(colours), r), *_effect_facts(same)]))
         features = drawn
     show_models(view, members, colours)
+    show_stored(view, number)
     if not features:
         return
     with panel(border=False):

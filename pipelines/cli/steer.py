@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from results.steered import Steered, Written
     from results.steering import Member, Steering
-    from results.stored_comparison import StoredComparison
 
 
 def steer(
@@ -75,7 +74,7 @@ def steer(
     stored = StoredComparison(run, comparison or ids[0])
     members = members_of(stored, subject)
     strengths = strengths_of(members, strength)
-    steering = Steering(stored, _opener(stored))
+    steering = Steering(stored)
     domain = domain_of(stored, members) if domain is None else domain
     if domain is not None and steering.judge is not None:
         steering.judge.code(domain)  # refused before any model is opened
@@ -98,17 +97,6 @@ def steer(
         print_json(_document(steering, subject, prompt, domain, sampling, sides))
     else:
         print_sides(console(), steering, domain, sides)
-
-
-def _opener(stored: StoredComparison) -> Any:
-    """Opens the transformer that a dictionary reads; public models from where the run had them."""
-
-    def open_model(model: str) -> Any:
-        from pipelines.steps.model_steps import open_transformer
-
-        return open_transformer(stored.transformer_artifact(model), "cpu")
-
-    return open_model
 
 
 def _document(
@@ -203,8 +191,6 @@ def _transfer(steering: Steering, members: list[Member], as_json: bool) -> None:
 
 def print_transfer(out: Console, frame: pd.DataFrame) -> None:
     """Cosines and ratios of every direction in every model, random ones together as their mean."""
-    import pandas as pd
-
     from universality.effects.transfer import N_TARGET
 
     betas = sorted(frame["beta"].dropna().unique())
@@ -215,7 +201,7 @@ def print_transfer(out: Console, frame: pd.DataFrame) -> None:
         model, latent, arm, other_model, other_latent, r2 = key  # pyright: ignore[reportGeneralTypeIssues]
         mean = rows.groupby("beta")[["cosine", "ratio"]].mean().reindex(betas)
         numbers = [words.number(value) for column in ("cosine", "ratio") for value in mean[column]]
-        other = ("", "") if pd.isna(other_latent) else (f"{other_model}:{other_latent}", words.number(r2))
+        other = ("", "") if arm == "random" else (f"{other_model}:{other_latent}", words.number(r2))
         table.add_row(f"{model}:{latent}", str(arm).replace("_", " "), *other, *numbers)
     said = f"T: cosine of the mean logit shifts with the own direction's. Ratio: rise of log P of its {N_TARGET} tokens"
     out.print(f"{said} over the own direction's, at equal KL", style="bold")

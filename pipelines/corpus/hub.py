@@ -11,7 +11,7 @@ from pipelines.corpus.files import reading
 from pipelines.corpus.notes import Notes
 from pipelines.corpus.rows import row_unit
 from pipelines.errors import SourceMissing, nearest
-from pipelines.no_processes import no_processes
+from results.public.no_processes import no_processes
 from universality.errors import refusal
 
 INSTALL = 'pip install -e ".[hub]"'

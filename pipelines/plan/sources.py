@@ -4,9 +4,9 @@ from typing import Any
 
 from pipelines.corpus.fingerprint import corpus_fingerprint, tokenizer_fingerprint
 from pipelines.engine.plan import Node
-from pipelines.hub import check_folder
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, Recipe, dictionary_specs, training_tokens
+from results.public.hub import check_folder
 from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, transformer_node
 
 #: Rows per shard of stored activations.

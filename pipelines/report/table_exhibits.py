@@ -93,7 +93,7 @@ def _steering(tables: Tables, context: ExhibitContext) -> Contents:
     frame = steering_summary(*(tables[name] for name in names))
     if frame.empty:
         return {}
-    for name in ("hit", "without", "steered", "random", "other"):
+    for name in ("without", "steered", "random"):
         frame[name] = 100 * frame[name].astype(float)
     low, high = 100 * frame["low"], 100 * frame["high"]
     frame["span"] = [None if pd.isna(a) else f"{a:.0f} to {b:.0f}" for a, b in zip(low, high, strict=True)]

@@ -244,7 +244,7 @@ def evidence(ctx: StepContext) -> None:
     """What people read of each latent: contexts, histograms, logits, domains."""
     from scipy import sparse
 
-    from pipelines.steps.model_steps import open_transformer
+    from results.public.opening import open_transformer
     from universality.errors import InputError
     from universality.evidence import contexts_table, histogram_table, latent_domain_table, logit_table
     from universality.seeds import generator

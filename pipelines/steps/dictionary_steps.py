@@ -12,8 +12,9 @@ from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
 from pipelines.loaded_dictionaries import check_dictionary, hook_point_doubts, model_doubts
 from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
-from pipelines.steps.model_steps import open_transformer, special_tokens, training_rows
+from pipelines.steps.model_steps import special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
+from results.public.opening import open_transformer
 from storage import Artifact, ArtifactWriter
 from universality.errors import refusal
 from universality.sae.sae_config import SAETrainingConfig

@@ -11,9 +11,9 @@ from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
 from pipelines.steps.comparison_steps import dictionary_pair
 from pipelines.steps.dictionary_steps import open_sae
-from pipelines.steps.model_steps import open_transformer
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import shared_rows
+from results.public.opening import open_transformer
 from results.stored_comparison import input_name
 from storage import Artifact
 

@@ -19,6 +19,7 @@ from pipelines.estimates import (
     Sizes,
     flops,
 )
+from results.public.opening import open_transformer
 from storage import Artifact
 from universality.errors import InputError, refusal
 from universality.seeds import derive_seed
@@ -98,7 +99,7 @@ def transformer(ctx: StepContext) -> None:
 @step("pretrained", version=1, cost=transformer_cost)
 def pretrained(ctx: StepContext) -> None:
     """Pin a model from the hub or a folder: its resolved revision and the digest of its weights."""
-    from pipelines.hub import check_weights, describe_pretrained
+    from results.public.hub import check_weights, describe_pretrained
 
     p = ctx.params
     facts = describe_pretrained(p["name"], p["revision"])
@@ -152,24 +153,6 @@ def shuffled(ctx: StepContext) -> None:
     ctx.out.facts(**facts)
 
 
-def open_transformer(artifact: Artifact, device: str) -> Any:
-    """The transformer bridge of a ``transformer`` or ``pretrained`` artifact, in evaluation mode."""
-    if artifact.has("pretrained"):
-        from pipelines.hub import load_pretrained
-
-        spec = artifact.json("pretrained")
-        pinned = {name: spec[name] for name in ("revision", "untrained_seed", "digest")}
-        model = load_pretrained(spec["name"], device=device, **pinned)
-        if spec.get("shuffle_seed") is not None:
-            from universality.transformers.native import shuffle_weights
-
-            shuffle_weights(model, spec["shuffle_seed"])
-        return model
-    from universality.transformers.native import restored
-
-    return restored(artifact.json("config"), artifact.tensors("weights"), device=device)
-
-
 def activations_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """A forward pass over the part's tokens, and the writing of what is kept."""
     tokens = params["max_tokens"] or sizes.rows
@@ -221,8 +204,8 @@ def _check_positions(ctx: StepContext, n_ctx: int) -> None:
     """Contexts that a model from elsewhere has no positions for are refused; those beyond its training are told."""
     if not ctx.inputs["transformer"].has("pretrained"):
         return
-    from pipelines.checkpoints import check_positions
-    from pipelines.hub import read_config
+    from results.public.checkpoints import check_positions
+    from results.public.hub import read_config
 
     spec = ctx.inputs["transformer"].json("pretrained")
     warning = check_positions(spec["name"], read_config(spec["name"], spec["revision"]), n_ctx)

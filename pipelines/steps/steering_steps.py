@@ -10,8 +10,8 @@ import numpy as np
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
-from pipelines.steps.model_steps import open_transformer
 from pipelines.steps.run_tables import write_table
+from results.public.opening import open_transformer
 from results.schema import MADE
 from results.stored_comparison import (
     StoredComparison,
@@ -111,7 +111,7 @@ def steering(ctx: StepContext) -> None:
     chosen = ctx.inputs[comparison_node(p["comparison_id"], "steering_clusters")].table("steering_clusters")
     chosen = chosen[chosen["left_out"].isna()].reset_index(drop=True)
     settings = TransferSettings(
-        how["transfer_contexts"], max(how["transfer_contexts"] // 2, 1), 1, tuple(how["transfer_strengths"])
+        how["transfer_contexts"], max(how["transfer_contexts"] // 4, 1), 1, tuple(how["transfer_strengths"])
     )
     raw = {name: activations_node(model, "eval") for name, model in p["model_of"].items()}
     transfers = Transfers(opened, settings, lambda name: ctx.inputs[raw[name]].array(p["hook_point"]))

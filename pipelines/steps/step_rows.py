@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pipelines.engine.step import StepContext
-from pipelines.steps.model_steps import open_transformer, part_contexts, positions_that_count
+from pipelines.steps.model_steps import part_contexts, positions_that_count
+from results.public.opening import open_transformer
 from storage import Artifact
 from universality.sae.sae_config import SAETrainingConfig
 

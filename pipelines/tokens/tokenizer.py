@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from pipelines.no_processes import no_processes
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TokenizerFile, TrainedTokenizer
+from results.public.no_processes import no_processes
 from universality.downloads import check_download
 from universality.errors import refusal
 from universality.transformers.tokenizer import said_of

@@ -8,15 +8,30 @@ import re
 import shlex
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import torch
 from program import universality
 from synthetic_run import write_synthetic_run
+from tiny_models import save_tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel
 from visits import APP, checked, html, opened, sentences
 
+from dashboards.steering import steering_of
+from results.public.hub import describe_pretrained
+from results.steering import domain_of, members_of
+from results.stored_comparison import StoredComparison
 from storage import open_run
 
-SMALL = {"n_models": 2, "n_latents": 40, "n_documents": 60, "n_ctx": 32, "n_untrained": 0, "replicates": False}
+SMALL: dict[str, Any] = {
+    "n_models": 2,
+    "n_latents": 40,
+    "n_documents": 60,
+    "n_ctx": 32,
+    "n_untrained": 0,
+    "replicates": False,
+}
 PROMPT = "it's <b>\":red[x] $HOME"
 
 
@@ -101,15 +116,40 @@ def test_settings_that_are_out_of_range_are_dropped(store, monkeypatch, cluster)
     assert shown.number_input(key="strength_m0").value == 2
 
 
-def test_a_run_of_public_models_says_how_they_are_steered(tmp_path, monkeypatch):
-    run = write_synthetic_run(str(tmp_path), **SMALL)
-    node = run.record["nodes"]["transformer/m0"]
-    with run.store.create("f" * 32, step="pretrained", version=1, params={}, inputs={}) as out:
-        out.json("pretrained", {"name": "somebody/model"})
-    run.update(nodes={**run.record["nodes"], "transformer/m0": {**node, "key": "f" * 32}})
-    shown = opened(str(tmp_path), monkeypatch, "steer", subject="m0:1", go="1")
-    assert "public ones: universality steer loads them" in sentences(shown)
-    assert not shown.text_area
+def test_public_models_are_steered_from_where_the_run_had_them(tmp_path, monkeypatch):
+    """A GPT-2 folder in the place of m0; once it holds other weights, the page says so."""
+    run = write_synthetic_run(str(tmp_path / "store"), **SMALL, loadable=True)
+    d_vocab = len(StoredComparison(run, "main").text.token_bytes)
+    sizes: dict[str, Any] = {
+        "vocab_size": d_vocab,
+        "n_positions": 32,
+        "n_embd": 16,
+        "n_inner": 64,
+        "n_layer": 2,
+        "n_head": 2,
+    }
+    folder, node = tmp_path / "gpt2", run.record["nodes"]["transformer/m0"]
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(folder)
+        save_tokenizer(folder)
+        if seed == 0:
+            pins = {"revision": None, "untrained_seed": None, "digest": describe_pretrained(str(folder))["digest"]}
+            with run.store.create("e" * 32, step="pretrained", version=1, params={}, inputs={}) as out:
+                out.json("pretrained", {"name": str(folder), **pins})
+            run.update(nodes={**run.record["nodes"], "transformer/m0": {**node, "key": "e" * 32}})
+            first = StoredComparison(run, "main").transformer("m0")
+            assert first.cfg.n_layers == 2
+        asked = {"subject": f"m0:{1 + seed}", "go": "1", "tokens": "5", "samples": "1"}
+        shown = opened(str(tmp_path / "store"), monkeypatch, "steer", **asked)
+        assert "opens them from where the run had them" in sentences(shown)
+        if seed == 0:
+            assert html(shown).count('class="uv-context"') == 2
+            assert not shown.error
+            steering_of.clear()
+        else:
+            assert "weights of" in sentences(shown) + " ".join(code.value for code in shown.code)
+            assert 'class="uv-context"' not in html(shown)
 
 
 def test_pages_of_clusters_and_features_lead_here(store, monkeypatch, cluster):
@@ -138,3 +178,37 @@ assert not any(name.split(".")[0] == "pipelines" for name in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_what_the_run_stored_is_shown_before_any_model_is_opened(tmp_path, monkeypatch):
+    """A run without weights of its dictionaries: nothing could be steered here."""
+    run = write_synthetic_run(str(tmp_path), n_models=2, n_latents=60, n_documents=96)
+    clusters = run.table("steering_clusters")
+    steered = clusters[clusters["left_out"].isna()]
+    shown = opened(str(tmp_path), monkeypatch, "steer")
+    assert not shown.error
+    for _, row in steered.iterrows():
+        assert f"**{row['domain']}**, cluster {row['cluster']}" in sentences(shown)
+    # A chart of doses and one of transfer for each; the last of m1 has a problem and says so.
+    assert len(shown.get("vega_lite_chart")) == 2 * len(steered)
+    assert "norm of the direction must be" in sentences(shown)
+    assert "its tokens do not tell it: " in sentences(shown)
+    chosen = steered.iloc[0]
+    for page in ({"steer": "subject"}, {"clusters": "cluster"}):
+        (name, key), *_ = page.items()
+        shown = opened(str(tmp_path), monkeypatch, name, **{key: str(chosen["cluster"])})
+        assert f"**{chosen['domain']}**, cluster {chosen['cluster']}" in sentences(shown)
+        assert f"**{steered.iloc[1]['domain']}**, cluster" not in sentences(shown)
+
+
+def test_the_domain_that_is_judged_can_be_chosen(at, store, cluster):
+    stored = StoredComparison(open_run(None, store), "main")
+    own = domain_of(stored, members_of(stored, cluster))
+    other = next(name for name in sorted(stored.text.domains) if name != own)
+    assert f"Tokens of {own} are told" in sentences(at)
+    at.selectbox(key="judged").select(other).run()
+    assert f"Tokens of {other} are told" in sentences(checked(at))
+    (code,) = [element.value for element in at.code if element.value.startswith("universality steer")]
+    assert f"--domain={other}" in code
+    said = json.loads(universality(*shlex.split(code)[1:], "--json").stdout)
+    assert said["domain"]["name"] == other

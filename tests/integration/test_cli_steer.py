@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,14 @@ from results.stored_comparison import StoredComparison
 from results.transfer import exchanged
 from storage import open_run
 
-SMALL = {"n_models": 2, "n_latents": 40, "n_documents": 60, "n_ctx": 32, "n_untrained": 0, "replicates": False}
+SMALL: dict[str, Any] = {
+    "n_models": 2,
+    "n_latents": 40,
+    "n_documents": 60,
+    "n_ctx": 32,
+    "n_untrained": 0,
+    "replicates": False,
+}
 ASKED = ("--prompt", "hello", "--tokens", "6", "--samples", "2")
 
 

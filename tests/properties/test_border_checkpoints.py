@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save
 
-from pipelines.checkpoints import check_architecture, check_positions, positions, text_config
-from pipelines.hub import _shards
+from results.public.checkpoints import check_architecture, check_positions, positions, text_config
+from results.public.hub import _shards
 from universality.downloads import check_download
 
 ANYTHING = st.recursive(
@@ -44,7 +44,8 @@ CONFIGS = st.fixed_dictionaries(
 def check_config(config):
     _, sentence = outcome(lambda: check_architecture("m", config))
     names = config.get("architectures")
-    if sentence is None and isinstance(names, list) and names and names[0] in NAMES.elements:
+    usual = NAMES.elements  # pyright: ignore[reportAttributeAccessIssue]
+    if sentence is None and isinstance(names, list) and names and names[0] in usual:
         assert names[0] in DECODERS
         assert not config.get("vision_config")
         assert not config.get("quantization_config")

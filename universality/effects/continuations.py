@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -81,26 +81,73 @@ def continue_prompt(
         InputError: an empty prompt, numbers out of their range, a hook point that cannot be edited, a strength that
             overflows.
     """
+    arms = [] if push is None else [(push, strength)]
+    options = {"n_tokens": n_tokens, "n_samples": n_samples, "temperature": temperature, "seed": seed}
+    return continue_along(model, prompt, arms, **options, n_ctx=n_ctx, never=never)[0]
+
+
+def continue_along(
+    model: TransformerBridge,
+    prompt: Sequence[int] | np.ndarray,
+    arms: Sequence[tuple[Push, float]],
+    *,
+    n_tokens: int = 40,
+    n_samples: int = 8,
+    temperature: float = 1.0,
+    seed: int = 0,
+    n_ctx: int | None = None,
+    never: Sequence[int] | np.ndarray = (),
+) -> list[Continuations]:
+    """As :func:`continue_prompt`, along several pushes at once: as many passes as for one.
+
+    Args:
+        arms: pushes at one hook point of a model, each with its strength; none for the model as it is.
+        model, prompt, n_tokens, n_samples, temperature, seed, n_ctx, never: as of :func:`continue_prompt`.
+
+    Returns:
+        The continuations of every arm, all from the same noise; of the model as it is where there is none.
+    """
     ids = np.atleast_2d(np.asarray(prompt, dtype=np.int64))
     longest = int(model.cfg.n_ctx) if n_ctx is None else min(int(n_ctx), int(model.cfg.n_ctx))
     _check(ids, int(model.cfg.d_vocab), longest, n_tokens, n_samples, temperature)
     read = np.repeat(_window(ids, longest), n_samples, axis=0)
+    joint, n_arms = (_Joint(arms) if arms else None), max(len(arms), 1)
     device = device_of(model)
     banned = torch.as_tensor(np.asarray(never, dtype=np.int64), device=device)
     noise = [generator(seed, "continuation", i, sample) for i in range(len(ids)) for sample in range(n_samples)]
-    written = read
+    written = np.tile(read, (n_arms, 1))
     for _ in range(n_tokens):
         window = torch.from_numpy(_window(written, longest)).to(device)
-        with steered(model, push, strength, window.shape), _last_alone(model), torch.no_grad():
+        with steered(model, joint, 1.0, window.shape), _last_alone(model), torch.no_grad():
             logits = model.forward(window, return_type="logits")[:, -1].double()
-        if push is not None:
-            check_finite(logits, strength, push)
+        for part, (push, strength) in zip(logits.chunk(n_arms), arms, strict=False):
+            check_finite(part, strength, push)
         logits[:, banned] = -np.inf
         scores = logits.cpu().numpy()
         if temperature > 0:
-            scores = scores / temperature + np.stack([rng.gumbel(size=scores.shape[1]) for rng in noise])
+            drawn = np.stack([rng.gumbel(size=scores.shape[1]) for rng in noise])
+            scores = scores / temperature + np.tile(drawn, (n_arms, 1))
         written = np.concatenate([written, scores.argmax(axis=1)[:, None]], axis=1)
-    return Continuations(written[:, read.shape[1] :], read, ids.shape[1] - read.shape[1])
+    n_dropped = ids.shape[1] - read.shape[1]
+    return [Continuations(part[:, read.shape[1] :], read, n_dropped) for part in np.split(written, n_arms)]
+
+
+class _Joint:
+    """Several pushes at one hook point, each on its part of the batch."""
+
+    def __init__(self, arms: Sequence[tuple[Push, float]]) -> None:
+        self.hook_point = arms[0][0].hook_point
+        self._edits = arms
+
+    def edit(self, times: float) -> Callable[[torch.Tensor], torch.Tensor]:
+        """As of a push; of the rows, which come by context, every arm has an equal share."""
+        edits = [push.edit(times * strength) for push, strength in self._edits]
+
+        def push(rows: torch.Tensor) -> torch.Tensor:
+            parts = rows.chunk(len(edits))
+            return torch.cat([edit(part) for edit, part in zip(edits, parts, strict=True)])
+
+        return push
 
 
 @contextmanager

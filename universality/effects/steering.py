@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -163,10 +164,23 @@ def _run(
     return logits.float(), norms[0]
 
 
+class Edit(Protocol):
+    """What changes the activations at a hook point: a push, or several side by side."""
+
+    @property
+    def hook_point(self) -> str:
+        """Where."""
+        ...
+
+    def edit(self, strength: float, /) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Activations ``(n, d_in)`` to what they are then."""
+        ...
+
+
 @contextmanager
 def steered(
     model: TransformerBridge,
-    push: Push | None,
+    push: Edit | None,
     strength: float,
     shape: torch.Size,
     more: Sequence[tuple[str, Callable]] = (),

@@ -132,7 +132,7 @@ def test_stored_transfer_is_that_through_the_models_themselves(of_m0, choice, st
     TABLES["steering_transfer"].check(table)
     assert not table.duplicated(list(TABLES["steering_transfer"].key)).any()
     # Raw activations are read through both transformers here, and out of their artifacts by the step.
-    transfers = Transfers(steering, TransferSettings(4, 2, 1, (2.0,)))
+    transfers = Transfers(steering, TransferSettings(4, 1, 1, (2.0,)))
     for row, members in members_of(choice):
         found = table[table["cluster"] == row["cluster"]].reset_index(drop=True)
         expected = transfers.into(members[0], members[1:])

@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 
-from pipelines.errors import HubError
 from pipelines.hub_dictionaries import fetch_sae, sae_commit, sae_source
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
+from results.public.errors import HubError
 from universality.errors import InputError
 from universality.sae import SparseAutoencoder, load_sae
 from universality.sae.activations import TopK

@@ -10,6 +10,7 @@ import subprocess
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,7 @@ from universality.sae.architectures import ARCHITECTURES
 #: A report without pictures, which take long to draw.
 TEXT = ReportOptions(formats=())
 
-SMALL = {"n_latents": 60, "n_documents": 96}
+SMALL: dict[str, Any] = {"n_latents": 60, "n_documents": 96}
 
 
 def _macros(folder: Path) -> dict[str, str]:
@@ -81,7 +82,7 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
         "NChance": str(headline.loc[("null_p95", "overall"), "n"]),
         "NumClusters": str((raw["clusters"]["n_models"] > 1).sum()),
         "NumVerdictSplit": str((raw["verdicts"]["verdict"] == "split").sum()),
-        "PercentModelsThree": f"{100 * raw['k_of_m'].set_index('k')['fraction'][3]:.1f}",
+        "PercentModelsThree": f"{100 * raw['k_of_m'].set_index('k')['fraction'].to_numpy()[2]:.1f}",
         "Fvu": rf"\mbox{{{primary['fvu'].min():.3f}--{primary['fvu'].max():.3f}}}",
         "NumDocuments": str(len(documents)),
         "NumTokensScore": str(documents.loc[documents["part"] == "score", "n_tokens"].sum()),
@@ -90,11 +91,11 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
         "VocabSize": str(len(_raw(run, "tokenizer", "vocabulary"))),
         "MeanFeaturesJointAboveHaar": f"{spaces.loc[('features', 'r_joint'), 'above_haar']:.2f}",
         "REffectMatched": f"{effects.loc['matched', 'r_effect']:.2f}",
-        "PercentSameEffectCeiling": f"{100 * effects.loc['ceiling', 'same_effect']:.1f}",
+        "PercentSameEffectCeiling": f"{100 * effects['same_effect'].to_dict()['ceiling']:.1f}",
         "NumSteered": str(run.table("steering_clusters")["left_out"].isna().sum()),
         "SteeringStrength": "2",
-        "PercentSteeringSteered": f"{100 * two['own'].groupby('cluster')['share'].mean().mean():.1f}",
-        "PercentSteeringRandom": f"{100 * two['random'].groupby('cluster')['share'].max().mean():.1f}",
+        "PercentSteeringSteered": f"{100 * np.mean(two['own'].groupby('cluster')['share'].mean()):.1f}",
+        "PercentSteeringRandom": f"{100 * np.mean(two['random'].groupby('cluster')['share'].max()):.1f}",
         "TransferPartner": f"{transfer[transfer['arm'] == 'partner'].groupby('cluster')['cosine'].mean().mean():.2f}",
         "MeanPcaHaar": f"{spaces.loc[('pca', 'r_held_out'), 'haar']:.2f}",
         "NIcaCandidates": str(spaces.loc[("ica", "r_held_out"), "n"]),

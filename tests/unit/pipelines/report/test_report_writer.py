@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,7 +17,7 @@ from pipelines.report.report_writer import ReportOptions, ReportResult, write_re
 from storage import Run, TableMissing
 from universality.errors import InputError
 
-SMALL = {"n_latents": 60, "n_documents": 96}
+SMALL: dict[str, Any] = {"n_latents": 60, "n_documents": 96}
 
 
 @pytest.fixture(scope="module")

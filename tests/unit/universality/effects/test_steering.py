@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.effects import continue_prompt, latent_push, push_along, random_push, steer
+from universality.effects.continuations import continue_along
 from universality.errors import InputError
 from universality.sae import SparseAutoencoder
 from universality.transformers.harvest import hook_dimension
@@ -157,7 +160,7 @@ def test_the_planted_direction_moves_the_share_and_random_ones_of_equal_norm_do_
 
 def test_continuations_differ_by_the_push_alone(planted):
     push = push_along("blocks.0.hook_resid_post", np.eye(32)[0], 1.0)
-    options = {"n_samples": 3, "n_tokens": 12}
+    options: dict[str, Any] = {"n_samples": 3, "n_tokens": 12}
     without = continue_prompt(planted, [0, 3, 5], **options).tokens
     assert (continue_prompt(planted, [0, 3, 5], push, 0.0, **options).tokens == without).all()
     assert (continue_prompt(planted, [0, 3, 5], push, 3.0, **options).tokens != without).any()
@@ -254,3 +257,22 @@ def test_half_precision_that_overflows_is_refused():
         steer(model, PUSH, CONTEXTS, 1e6)
     with pytest.raises(InputError, match="NaN or infinite logits"):
         continue_prompt(model, [0, 1], PUSH, 1e6)
+
+
+@pytest.mark.parametrize("kind", ["native", "gpt2"])
+def test_several_pushes_at_once_write_what_each_writes_alone(kind, request):
+    model = native() if kind == "native" else request.getfixturevalue("gpt2")
+    width, hook_point = (48, 128)[kind == "gpt2"], "blocks.0.mlp.hook_post"
+    pushes = [push_along(hook_point, np.random.default_rng(i).standard_normal(width), 2.0) for i in range(3)]
+    arms = [(pushes[0], 1.0), (pushes[1], -4.0), (pushes[0], 6.0), (pushes[2], 6.0)]
+    prompts = CONTEXTS[:3, :5]
+    options: dict[str, Any] = {"n_tokens": 25, "n_samples": 2, "seed": 4}
+    together = continue_along(model, prompts, arms, **options)
+    assert len(together) == len(arms)
+    alone = [continue_prompt(model, prompts, push, strength, **options) for push, strength in arms]
+    for found, expected in zip(together, alone, strict=True):
+        assert (found.tokens == expected.tokens).all()
+        assert (found.read == expected.read).all()
+    assert len({found.tokens.tobytes() for found in together}) == len(arms)
+    (without,) = continue_along(model, prompts, [], **options)
+    assert (without.tokens == continue_prompt(model, prompts, **options).tokens).all()

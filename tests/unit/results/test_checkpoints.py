@@ -14,12 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_models import D_VOCAB, save_tokenizer
 
-from pipelines import checkpoints, hub
-from pipelines.checkpoints import check_architecture, check_positions, text_config
-from pipelines.errors import HubError
-from pipelines.hub import check_folder, check_weights, describe_pretrained, load_pretrained
-from pipelines.no_processes import ProcessRefused, no_processes
 from pipelines.steps.model_steps import check_finite
+from results.public import checkpoints, hub
+from results.public.checkpoints import check_architecture, check_positions, text_config
+from results.public.errors import HubError
+from results.public.hub import check_folder, check_weights, describe_pretrained, load_pretrained
+from results.public.no_processes import ProcessRefused, no_processes
 from universality.errors import InputError
 from universality.transformers.harvest import harvest, logit_weights
 
@@ -214,7 +214,7 @@ def test_contexts_are_no_longer_than_the_positions(tmp_path):
         check_folder(str(tmp_path), 32)
     rotary = {"model_type": "llama", "max_position_embeddings": 24}
     assert check_positions("m", rotary, 24) is None
-    assert "longer than the 24 positions" in check_positions("m", rotary, 32)
+    assert "longer than the 24 positions" in str(check_positions("m", rotary, 32))
     opt = {"text_config": {"model_type": "opt", "max_position_embeddings": 24}}
     with pytest.raises(HubError, match="at most 24"):
         check_positions("m", opt, 32)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.checkpoints import CheckedLoader, check_architecture, check_bridge, check_positions, text_config
-from pipelines.errors import CheckpointRefused, HubError
-from pipelines.no_processes import no_processes
+from results.public.checkpoints import CheckedLoader, check_architecture, check_bridge, check_positions, text_config
+from results.public.errors import CheckpointRefused, HubError
+from results.public.no_processes import no_processes
 from universality.downloads import check_download
 from universality.errors import InputError, UniversalityError, refusal
 

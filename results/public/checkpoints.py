@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipelines.errors import CheckpointRefused
+from results.public.errors import CheckpointRefused
 
 #: Prefixes that wrappers of training put before every name: DDP, torch.compile, FSDP, activation checkpointing.
 PREFIXES = r"(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."

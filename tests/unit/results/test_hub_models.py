@@ -1,12 +1,14 @@
 """Models from folders (and the refusals), on tiny GPT-2 and GPT-NeoX checkpoints made on the spot."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from tiny_models import D_VOCAB, save_tokenizer
 
-from pipelines.errors import HubError
-from pipelines.hub import describe_pretrained, load_pretrained
+from results.public.errors import HubError
+from results.public.hub import describe_pretrained, load_pretrained
 from universality.transformers.harvest import harvest, hook_dimension, logit_weights, spliced_losses
 
 N_CTX = 16
@@ -15,7 +17,7 @@ N_CTX = 16
 def save_model(folder, kind):
     from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM
 
-    ids = {"bos_token_id": 0, "eos_token_id": 0}
+    ids: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         if kind == "gpt2":
