@@ -17,7 +17,7 @@ from results.words import NOT_STEERED, STEERED_BY
 
 _KINDS = {"own": "the feature", "random": "a random direction", "other": "a latent of another domain"}
 #: Charts beside each other; pixels of the two.
-_ABREAST, _HEIGHT, _LOWER = 3, 190, 100
+_ABREAST, _HEIGHT, _LOWER = 3, 200, 130
 
 
 def show_stored(view: View, cluster: int | None = None) -> None:
@@ -94,7 +94,7 @@ def transfer_chart(rows: pd.DataFrame, colours: dict[str, str]) -> Drawing:
         x=alt.X(
             "cosine:Q", title="T: cosine of the shifts of the logits", scale=alt.Scale(domain=[-0.5, 1], clamp=True)
         ),
-        y=alt.Y("what:N", sort=names, title=None, axis=alt.Axis(grid=True, labelLimit=130)),
+        y=alt.Y("what:N", sort=names, title=None, axis=alt.Axis(grid=True, labelLimit=130, labelOverlap=False)),
         color=coloured("model:N", colours),
         tooltip=tooltip,
     ).properties(height=_LOWER, padding=PADDING)

@@ -8,6 +8,7 @@ from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import Layout, as_json
 from pipelines.recipe import ComparisonConfig, NativeModels, Recipe
 from results.stored_comparison import (
+    TOKENIZER,
     TOKENS,
     activations_node,
     comparison_node,
@@ -20,6 +21,10 @@ from results.stored_comparison import (
 )
 from universality.compare.pair_plan import PairPlan, pair_name
 
+#: Settings that steps of their own read, and no other.
+_OWN = ("probes", "steering")
+#: What the partners of a kind of pair are called.
+_KINDS = {"features": "matched", "ceiling": "ceiling", "untrained": "floor"}
 #: Hook points of a block after which nothing but additions come.
 _LAST = ("mlp.hook_post", "hook_mlp_out", "hook_resid_post")
 
@@ -33,7 +38,7 @@ def effect_nodes(
         return []
     params = {
         "comparison_id": c,
-        "effects": {name: value for name, value in as_json(recipe.effects).items() if name != "steering"},
+        "effects": {name: value for name, value in as_json(recipe.effects).items() if name not in _OWN},
         "hook_point": comparison.hook_point,
         "root_seed": recipe.root_seed,
         "rerun": _runs_again(recipe, comparison.hook_point),
@@ -61,10 +66,23 @@ def effect_nodes(
         nodes.append(node)
         gathered[input_name("effects", name)] = node.id
     params["pairs"] = [list(pair) for _, pair in pairs]
+    if recipe.effects.probes:
+        nodes.append(_probe_node(layout, c, params, pairs))
     nodes.append(
         layout.node(comparison_node(c, "effect_agreement"), "effect_agreement", params, {"tokens": TOKENS, **gathered})
     )
     return nodes
+
+
+def _probe_node(layout: Layout, c: str, params: dict, pairs: list) -> Node:
+    """Labels told from the text, and whether assigned partners tell them too."""
+    made = {name: params[name] for name in ("comparison_id", "root_seed", "compare", "pairs")}
+    inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
+    for _, pair in pairs:
+        inputs |= {input_name("latents", name): latents_node(c, name) for name in pair}
+        inputs[input_name("matching", pair_name(pair))] = pair_node("matching", c, pair_name(pair))
+    made["kinds"] = [_KINDS[kind] for kind, _ in pairs]
+    return layout.node(comparison_node(c, "probes"), "probes", made, inputs)
 
 
 def _model_of(c: str, dictionary: str, model_of: Mapping[str, str]) -> dict[str, str]:

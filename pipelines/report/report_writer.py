@@ -32,7 +32,7 @@ from storage import ArtifactCorrupt, ArtifactGone, Run, TableMissing
 OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "pinned": "(no step)"}
 OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreement": "effect_agreement"}
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
-OWNERS |= {"steering_doses": "steering", "steering_transfer": "steering"}
+OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer": "steering"}
 OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout")
 
 

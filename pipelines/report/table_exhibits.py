@@ -9,6 +9,7 @@ from results import figure_frames
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
+from results.probe_frames import probe_summary
 from results.steering_frames import steering_summary
 
 #: Models with a column of their own, at most; clusters listed.
@@ -100,11 +101,20 @@ def _steering(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(frame, columns("tables/steering"))}
 
 
+def _probes(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = probe_summary(tables["probes"])
+    if frame["matched"].isna().all():
+        return {}
+    frame["span"] = intervals(frame["low"], frame["high"])
+    return {"": Listing(frame, columns("tables/probes"))}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
     Exhibit("tables/domains", ("domains",), _domains),
     Exhibit("tables/indices", ("indices", "features"), _indices),
+    Exhibit("tables/probes", ("probes",), _probes),
     Exhibit("tables/steering", ("steering_clusters", "steering_doses", "steering_transfer"), _steering),
     Exhibit("tables/clusters", ("clusters", "features"), _clusters),
     Exhibit("tables/verdicts", ("features",), _verdicts),

@@ -6,7 +6,8 @@ from pipelines.steps import dictionary_steps as dictionaries
 from pipelines.steps import effect_steps as effects
 from pipelines.steps import layout_steps as pictures
 from pipelines.steps import model_steps as models
+from pipelines.steps import probe_steps as probing
 from pipelines.steps import steering_steps as steering
 from pipelines.steps import sweep_steps as sweeping
 
-__all__ = ["comparing", "data", "dictionaries", "effects", "models", "pictures", "steering", "sweeping"]
+__all__ = ["comparing", "data", "dictionaries", "effects", "models", "pictures", "probing", "steering", "sweeping"]

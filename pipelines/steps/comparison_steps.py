@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from universality.rows import Rows
 
 
-def _dictionary(ctx: StepContext, source: str, name: str, rows: Rows) -> Dictionary:
+def stored_dictionary(ctx: StepContext, source: str, name: str, rows: Rows) -> Dictionary:
     """A dictionary's latents over the evaluation rows and their statistics, as the step ``latents`` stored them."""
     from scipy import sparse
 
@@ -41,7 +41,7 @@ def dictionary_pair(ctx: StepContext) -> DictionaryPair:
 
     _same_ancestry(ctx)
     p, rows = ctx.params, shared_rows(ctx.inputs["tokens"])
-    a, b = (_dictionary(ctx, side, name, rows) for side, name in zip("ab", p["ids"], strict=True))
+    a, b = (stored_dictionary(ctx, side, name, rows) for side, name in zip("ab", p["ids"], strict=True))
     return DictionaryPair(a, b, CompareConfig(**p["compare"]), p["root_seed"], ctx.threads)
 
 
@@ -121,7 +121,7 @@ def coordinates(ctx: StepContext) -> None:
     from universality.compare.coordinates import model_coordinates
 
     activations = ctx.inputs["activations"].array(ctx.params["hook_point"])
-    dictionary = _dictionary(ctx, "latents", ctx.params["id"], shared_rows(ctx.inputs["tokens"]))
+    dictionary = stored_dictionary(ctx, "latents", ctx.params["id"], shared_rows(ctx.inputs["tokens"]))
     made = model_coordinates(activations, dictionary, ctx.params["root_seed"])
     ctx.out.tensors("directions", dict(made.directions))
     for name, codes in made.codes.items():
@@ -214,7 +214,9 @@ def _stages(ctx: StepContext) -> Stages:
 
     return Stages(
         plan=plan,
-        dictionaries={name: _dictionary(ctx, input_name("latents", name), name, rows) for name in plan.dictionaries},
+        dictionaries={
+            name: stored_dictionary(ctx, input_name("latents", name), name, rows) for name in plan.dictionaries
+        },
         config=CompareConfig(**p["compare"]),
         root_seed=p["root_seed"],
         raw={name: activations(name).array(p["hook_point"]) for name in plan.models},

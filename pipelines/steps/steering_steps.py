@@ -32,16 +32,18 @@ if TYPE_CHECKING:
 PASS_SECONDS, LOGIT_SECONDS = 8e-3, 4e-8
 
 
-class _RunOfInputs:
+class RunOfInputs:
     """The artifacts that a step was given, under the ids of their nodes, as a run has them."""
 
     def __init__(self, ctx: StepContext, comparison: str) -> None:
         self.name, self.inputs, self.comparison = "this run", ctx.inputs, comparison
 
     def artifact(self, node: str) -> Artifact:
+        """What a node made."""
         return self.inputs[node]
 
     def table(self, name: str) -> pd.DataFrame:
+        """A table of the comparison."""
         return self.inputs[comparison_node(self.comparison)].table(name)
 
 
@@ -49,7 +51,7 @@ def _opened(ctx: StepContext) -> Steering:
     from results.steering import Steering
 
     c, model_of = ctx.params["comparison_id"], ctx.params.get("model_of", {})
-    stored = StoredComparison(_RunOfInputs(ctx, c), c, record={})  # pyright: ignore[reportArgumentType]
+    stored = StoredComparison(RunOfInputs(ctx, c), c, record={})  # pyright: ignore[reportArgumentType]
     return Steering(stored, lambda name: open_transformer(ctx.inputs[transformer_node(model_of[name])], ctx.device))
 
 

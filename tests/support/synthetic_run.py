@@ -25,7 +25,7 @@ from synthetic_effects import agreement_of, curve_of, latent_effects_of, pair_ef
 from synthetic_evidence import evidence_tables, with_comparison
 from synthetic_layout import layout_tables
 from synthetic_pairs import TAU, pair_rows
-from synthetic_steering import choice_of, steered_of
+from synthetic_steering import choice_of, probes_of, steered_of
 from synthetic_tables import comparison_tables
 from synthetic_text import Text, make_text
 from synthetic_world import Dictionary, Material, Pairings, World, pair_up
@@ -286,6 +286,9 @@ def _write_steering(writer: _Writer, m: Material, features: pd.DataFrame, plan: 
     for model in plan.trained:
         tables = {name: with_comparison(table, c) for name, table in steered_of(rng, model, choice).items()}
         writer.put(f"steering/{c}/{model}", "steering", {}, [node, f"sae/{c}/{model}"], table=tables)
+    kinds = [("ceiling" if b == f"{a}r" else "matched" if a in plan.trained else "floor", a, b) for a, b in plan.pairs]
+    table = probes_of(rng, kinds, plan.n_latents)
+    writer.put(f"probes/{c}", "probes", {}, ["tokens"], table={"probes": with_comparison(table, c)})
 
 
 def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[World, dict[str, Dictionary]]:

@@ -37,6 +37,26 @@ def choice_of(rng: np.random.Generator, features: pd.DataFrame, domains: Sequenc
     return table
 
 
+def probes_of(rng: np.random.Generator, pairs: Sequence[tuple[str, str, str]], n_latents: int) -> pd.DataFrame:
+    """The table ``probes`` for pairs of dictionaries (kind, a, b): partners tell as much as their kind lets them."""
+    told = {"matched": 0.7, "hard_exchange": 0.2, "ceiling": 0.9, "floor": 0.4}
+    rows = []
+    for kind, a, b in pairs:
+        kinds = (kind, "hard_exchange") if kind == "matched" else (kind,)
+        for name in ("digit", "line_start"):
+            for of, (one, other) in ((of, sides) for of in kinds for sides in ((a, b), (b, a))):
+                transfer = told[of] + rng.normal(0, 0.05)
+                own, partner, best = rng.integers(0, n_latents, 3)
+                rows.append({
+                    "label": name, "kind": of, "model_a": one, "latent_a": own, "model_b": other, "latent_b": partner,
+                    "best_latent": best, "n_rows": 400, "mcc": 0.6, "auc": 0.9, "auc_best": 0.9,
+                    "auc_partner": 0.5 + 0.4 * transfer, "transfer": transfer, "low": transfer - 0.1,
+                    "high": transfer + 0.1,
+                })  # fmt: skip
+    rows[0] |= dict.fromkeys(("latent_b", "auc_partner", "transfer", "low", "high"))
+    return MADE["probes"].typed(pd.DataFrame(rows, columns=pd.Index(MADE["probes"].names)))
+
+
 def steered_of(rng: np.random.Generator, model: str, chosen: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables ``steering_doses`` and ``steering_transfer`` of one model; the last cluster of m1 has a problem."""
     doses, transfer = [], []

@@ -60,6 +60,10 @@ class EffectsConfig(Frozen):
         ge=1,
         description="predictions over which a change is summed where attention carries it on",
     )
+    probes: bool = Field(
+        True,
+        description="labels told from the text alone (digits, quotes, …): do partners of the best latents know them",
+    )
     steering: SteeringConfig | None = Field(
         default_factory=lambda: SteeringConfig.model_validate({}),
         description="what the models write with a feature turned up; null leaves it out",
