@@ -14,6 +14,13 @@ from universality.sae.stream import MEASURED_BLOCK, SAMPLE_ROWS, rows_to_measure
 
 Params = Mapping[str, Any]
 
+#: On a GPU: what every step takes however small it is, what every dictionary in it adds for what is bound by memory and
+#: launches, and the rate of its three products. Within 1.35 times the steps of one H200, 4,096 rows each, as they were
+#: before they became graphs that are looked at once in 50 (docs/PERFORMANCE.md): upper bounds since.
+STEP_SECONDS, DICTIONARY_SECONDS = 1.3e-3, 0.7e-3
+PRODUCT_FLOPS = {"float32": 3.3e13, "bfloat16": 1.17e14}
+#: Times that dense activations and their gradients are read or written more (counted), and bytes per second of a GPU.
+DENSE_PASSES, GPU_BANDWIDTH = 10, 2e12
 #: A step of a dictionary under autograd against one of TopK's kernels, measured at d_in 256, d_sae 4096: 5.5 to 9.7.
 DENSE_FACTOR = 7.5
 
@@ -24,7 +31,9 @@ def sae_cost(sizes: Sizes, params: Params) -> Estimate:
     weights = 8 * d_in * config.d_sae
     seconds = 5 * 2 * d_in * config.d_sae * config.tokens / (2 * flops(params))
     memory = BASE_MEMORY + 4 * weights + min(config.buffer_bytes, 4 * d_in * training_tokens(sizes.recipe))
-    if _dense(config, params):
+    if params.get("device") == "cuda":
+        seconds = gpu_seconds(config, d_in)
+    elif _dense(config, params):
         seconds *= DENSE_FACTOR
     times, rows = _fresh_starts(sizes, config)
     seconds += times * 2 * 2 * d_in * config.d_sae * rows / flops(params)
@@ -34,6 +43,15 @@ def sae_cost(sizes: Sizes, params: Params) -> Estimate:
         batch = params["live"]["batch_contexts"] * sizes.recipe.n_ctx
         memory += 4 * sizes.parameters + 4 * batch * (4 * sizes.d_model + sizes.d_mlp)
     return Estimate(IMPORT_SECONDS + seconds, weights, memory)
+
+
+def gpu_seconds(config: SAETrainingConfig, d_in: int, n_seeds: int = 1) -> float:
+    """What the steps of so many dictionaries take on a GPU, all as one."""
+    latents = config.batch_rows * config.d_sae
+    each = DICTIONARY_SECONDS + 3 * 2 * d_in * latents / PRODUCT_FLOPS[config.precision]
+    if "cuda" not in config.kind.sparse_on:
+        each += DENSE_PASSES * 4 * latents / GPU_BANDWIDTH
+    return config.n_steps * (STEP_SECONDS + n_seeds * each)
 
 
 def _dense(config: SAETrainingConfig, params: Params) -> bool:
@@ -73,10 +91,14 @@ def sweep_sae_cost(sizes: Sizes, params: Params) -> Estimate:
     """The trainings of one point of a sweep, one per seed, in one process."""
     one, n_seeds = sae_cost(sizes, params), params["n_seeds"]
     own = 4 * one.bytes  # with gradients and moments, of the other seeds
+    seconds = n_seeds * (one.seconds - IMPORT_SECONDS)
     if params.get("device") == "cuda":  # where all take their step as one
-        own += _step_bytes(SAETrainingConfig.model_validate(params["config"]), params)
+        config = SAETrainingConfig.model_validate(params["config"])
+        own += _step_bytes(config, params)
+        together, alone = (gpu_seconds(config, sizes.d_in, n) for n in (n_seeds, 1))
+        seconds = one.seconds - IMPORT_SECONDS + together - alone
     memory = one.memory + (n_seeds - 1) * own
-    return Estimate(IMPORT_SECONDS + n_seeds * (one.seconds - IMPORT_SECONDS), n_seeds * one.bytes, memory)
+    return Estimate(IMPORT_SECONDS + seconds, n_seeds * one.bytes, memory)
 
 
 def sweep_quality_cost(sizes: Sizes, params: Params) -> Estimate:

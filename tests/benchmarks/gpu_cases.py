@@ -64,6 +64,6 @@ PARTS: dict[str, tuple[Callable[[bool], Iterator[Figure]], int]] = {
     "card": (card, 30),
     "transformers": (transformers, 170),
     "dictionaries": (dictionaries, 130),
-    "stored_rows": (stored_rows, 40),
+    "stored_rows": (stored_rows, 50),
     "tiny": (tiny, 100),
 }

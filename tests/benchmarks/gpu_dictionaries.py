@@ -2,20 +2,20 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from gpu_timing import Figure, device, seconds, tried
 from torch.nn import functional
 
-from universality.sae.autograd_step import AutogradStep, Rates
-from universality.sae.fused import FusedUpdate
+from universality.sae.device_steps import EVERY, DeviceSteps
 from universality.sae.sae_config import SAETrainingConfig
-from universality.sae.seed_training import make_stepper
 from universality.sae.training import train_saes
 from universality.sae.training_state import Parameters, TrainingState
 
 BATCH_ROWS, K = 4096, 32
+NEVER = 10**12
 SIZES = ((512, 4096), (512, 16_384), (768, 24_576), (2048, 65_536))
 
 
@@ -33,7 +33,7 @@ def dictionaries(small: bool) -> Iterator[Figure]:
         last = precisions[-1]
         if d_sae <= 24_576:
             yield tried(f"{size}: {last}, 8 seeds", lambda: ours(small, rows, d_sae, last, seeds=8))  # noqa: B023
-        if d_sae <= 4096:
+        if d_sae <= 16_384:
             dead = f"{size}: {last}, a tenth dead"
             yield tried(dead, lambda: ours(small, rows, d_sae, last, dead=0.1))  # noqa: B023
         yield tried(f"{size}: plain dense, autocast", lambda: dense(small, rows, d_sae, compile_=False))  # noqa: B023
@@ -62,6 +62,22 @@ def endless(batches: list[torch.Tensor]) -> Callable[[], torch.Tensor]:
     return lambda: batches[next(numbers) % len(batches)]
 
 
+class Given:
+    """Batches that lie on the device already, one after the other."""
+
+    def __init__(self, rows: list[torch.Tensor]):
+        self._next = endless(rows)
+
+    def batch(self, start: int, count: int) -> torch.Tensor:
+        return self._next()
+
+    def paused(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        pass
+
+
 def ours(
     small: bool,
     rows: list[torch.Tensor],
@@ -72,31 +88,41 @@ def ours(
     dead: float = 0.0,
     compile_: bool = False,
 ) -> Figure:
-    """Thousand rows per second, of all seeds together."""
+    """Thousand rows per second, of all seeds together, between two looks of the host."""
     n, d_in = rows[0].shape
     where = rows[0].device
     config = SAETrainingConfig.model_validate(
-        {"d_sae": d_sae, "k": min(K, d_sae // 4), "tokens": 10**9, "batch_rows": n, "precision": precision}
+        {
+            "d_sae": d_sae,
+            "k": min(K, d_sae // 4),
+            "tokens": 10**9,
+            "batch_rows": n,
+            "precision": precision,
+            "dead_after": NEVER,
+        }
     )
-    rates = Rates(3e-4, *config.betas, config.eps, 100)
     W_dec = functional.normalize(torch.randn(seeds, d_sae, d_in, device=where), dim=-1)
     held = {"W_enc_rows": W_dec.clone(), "W_dec": W_dec}
     held |= {
         "b_enc": torch.zeros(seeds, d_sae, device=where),
         "b_dec": torch.zeros(seeds, d_in, device=where),
     }
-    state = TrainingState.fresh(Parameters.of(held), config.kind.buffers)
-    mask = torch.zeros(seeds, d_sae, dtype=torch.bool, device=where)
-    mask[:, : int(dead * d_sae)] = True
-    fused, batch = FusedUpdate() if compile_ else None, endless(rows)
-    if seeds > 1:
-        together = AutogradStep(config, state, config.n_steps, fused)
-        one = seconds(lambda: together.steps(batch(), mask, rates), small)
-    else:
-        alone = make_stepper(config, state.of_seed(0), config.n_steps, fused)
-        slots = mask[0].nonzero().flatten()
-        one = seconds(lambda: alone.step(batch(), slots, rates), small)
-    return {"thousand_per_s": seeds * n / one / 1e3, "ms": one * 1e3}
+    whole = TrainingState.fresh(Parameters.of(held), config.kind.buffers)
+    state = whole if seeds > 1 else whole.of_seed(0)
+    steps = DeviceSteps(config, state, lambda step: 3e-4, compile_=compile_)
+    n_dead, count = int(dead * d_sae), 2 if small else EVERY if d_sae <= 16_384 else 10
+
+    def look() -> None:
+        # As many are dead in every round: none dies unasked, none stays alive that fired again.
+        state.silent.zero_()
+        state.silent[..., :n_dead] = NEVER
+        seen = steps.run(Given(rows), 100, count, 1.0)
+        assert len(seen.loss) == count
+
+    steps.fit_slots([n_dead])
+    one = seconds(look, small) / count
+    warned = {"warnings": " ".join(steps.warnings)} if steps.warnings else {}
+    return {"thousand_per_s": seeds * n / one / 1e3, "ms": one * 1e3, **warned}
 
 
 def dense(small: bool, rows: list[torch.Tensor], d_sae: int, *, compile_: bool) -> Figure:
@@ -132,21 +158,36 @@ def dense(small: bool, rows: list[torch.Tensor], d_sae: int, *, compile_: bool) 
 
 
 def stored_rows(small: bool) -> Iterator[Figure]:
-    """The trainer with its reading: dictionaries of 4,096 latents from rows in the host's memory."""
-    d_in, n, batch = (16, 2000, 100) if small else (512, 400_000, BATCH_ROWS)
-    rows = np.random.default_rng(0).standard_normal((n, d_in), dtype=np.float32)
-    for seeds in (1, 4):
-        config = SAETrainingConfig.model_validate(
-            {"d_sae": 8 * d_in, "k": min(K, d_in), "tokens": 2 * n, "batch_rows": batch, "lr": 1e-3}
-        )
-        told: list[tuple[float, float]] = []
+    """The trainer with its reading: dictionaries of 4,096 latents from rows of the host, and its step alone."""
+    d_in, batch = (16, 100) if small else (512, BATCH_ROWS)
+    many, few = (2000, 1000) if small else (400_000, 100_000)
+    for n, what, buffer_mb in ((many, "several buffers", 1 if small else 256), (few, "one buffer", 256)):
+        rows = np.random.default_rng(0).standard_normal((n, d_in), dtype=np.float32)
+        for seeds in (1, 4):
+            config = SAETrainingConfig.model_validate(
+                {
+                    "d_sae": 8 * d_in,
+                    "k": min(K, d_in),
+                    "tokens": 2 * n if small else 1_600_000,
+                    "batch_rows": batch,
+                    "lr": 1e-3,
+                    "buffer_mb": buffer_mb,
+                }
+            )
+            told: list[tuple[float, float]] = []
 
-        def progress(done: float, total: float, told: list = told, **facts: object) -> None:
-            told.append((time.perf_counter(), done))
+            def progress(done: float, total: float, told: list = told, **facts: object) -> None:
+                told.append((time.perf_counter(), done))
 
-        def measure(config=config, seeds=seeds, told=told, progress=progress) -> Figure:
-            train_saes(rows, config, sae_seeds=range(seeds), order_seed=0, device=device(small), progress=progress)
-            (start, done), (end, all_done) = told[0], told[-1]
-            return {"thousand_per_s": seeds * (all_done - done) / (end - start) / 1e3}
+            def measure(rows=rows, config=config, seeds=seeds, told=told, progress=progress) -> Figure:
+                options = {"device": device(small), "progress": progress}
+                train_saes(rows, config, sae_seeds=range(seeds), order_seed=0, **options)
+                (start, done), (end, all_done) = told[0], told[-1]
+                rate = seeds * (all_done - done) / (end - start) / 1e3
+                given = [torch.from_numpy(rows[i * batch : (i + 1) * batch]).to(device(small)) for i in range(4)]
+                alone = ours(small, given, config.d_sae, "float32", seeds=seeds)["thousand_per_s"]
+                assert isinstance(alone, float)
+                return {"thousand_per_s": rate, "of_step_alone": rate / alone}
 
-        yield tried(f"{seeds} seed{'s' * (seeds > 1)}, {d_in} x {config.d_sae:,}, float32", measure)
+            what_ = f"{what}: {seeds} seed{'s' * (seeds > 1)}, {d_in} x {config.d_sae:,}, float32"
+            yield tried(what_, measure)

@@ -10,7 +10,7 @@ import torch
 class DenseTopK(torch.nn.Module):
     """Dense activations, dense gradients, torch's Adam."""
 
-    def __init__(self, d_in, d_sae, k, seed=0):
+    def __init__(self, d_in, d_sae, k, seed=0, root=False):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         directions = torch.randn(d_sae, d_in, generator=generator)
@@ -19,7 +19,7 @@ class DenseTopK(torch.nn.Module):
         self.W_dec = torch.nn.Parameter(directions.clone())
         self.b_enc = torch.nn.Parameter(torch.zeros(d_sae))
         self.b_dec = torch.nn.Parameter(torch.zeros(d_in))
-        self.k = k
+        self.k, self.root = k, root
 
     def encode(self, x):
         pre = torch.relu((x - self.b_dec) @ self.W_enc + self.b_enc)
@@ -33,7 +33,8 @@ class DenseTopK(torch.nn.Module):
     def loss(self, x, dead=None, aux_k=0, coefficient=0.0):
         pre, acts = self.encode(x)
         error = x - (acts @ self.W_dec + self.b_dec)
-        loss = error.pow(2).sum() / (x - x.mean(0)).pow(2).sum()
+        fvu = error.pow(2).sum() / (x - x.mean(0)).pow(2).sum()
+        loss = 2 * fvu.sqrt() if self.root else fvu
         if dead is not None and len(dead) and aux_k and coefficient:
             only_dead = torch.zeros_like(pre)
             only_dead[:, dead] = pre[:, dead]

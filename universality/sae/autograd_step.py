@@ -75,6 +75,10 @@ class Stepper(Protocol):
         ...
 
 
+LEAST_FVU = 1e-12
+"""An fvu below which its root counts as flat: less than float32 tells of a reconstruction."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """Rows to train on and all that a loss depends on beside the weights.
@@ -126,6 +130,11 @@ class Batch:
         if self.dead is None or not aux_k or not self.config.aux_coefficient:
             return None
         return Dead.among(self.dead, min(self.dead_slots or d_sae, d_sae), aux_k)
+
+    def error_loss(self, fvu: torch.Tensor) -> torch.Tensor:
+        """What an fvu (...), or the mean of several, costs: itself or twice its root, as the config says."""
+        # Where nothing is left the root has no gradient; that of the clamp is 0.
+        return fvu if self.config.loss == "fvu" else 2 * fvu.clamp_min(LEAST_FVU).sqrt()
 
     def auxiliary_loss(self, unmodelled: torch.Tensor, error: torch.Tensor) -> torch.Tensor:
         """``c * sum ||e - recon_aux||^2 / sum ||e||^2`` with e constant, by the ``aux_k`` largest dead latents.

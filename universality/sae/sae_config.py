@@ -15,7 +15,13 @@ from universality.sae.stream import BUFFER_MB
 
 #: Settings that came after the first dictionaries were stored: written only where they differ from these, so that
 #: older keys stay.
-NEWER_SETTINGS = {"architecture": "topk", "precision": "float32", "buffer_mb": BUFFER_MB}
+NEWER_SETTINGS = {
+    "architecture": "topk",
+    "precision": "float32",
+    "buffer_mb": BUFFER_MB,
+    "encoder_norm": 1.0,
+    "loss": "fvu",
+}
 #: Context of ``model_dump`` for readers, who want these too.
 RESOLVED = {"resolved": True}
 
@@ -91,6 +97,17 @@ class SAETrainingConfig(Frozen):
         None,
         description="matryoshka: rising numbers of first latents that must explain the data alone, the last d_sae; "
         "default d_sae / 16, / 8, / 4, / 2 and d_sae.",
+    )
+    encoder_norm: float = Field(
+        0.3,
+        gt=0,
+        description="topk, batch_topk, matryoshka: norm of the encoder's rows at the start, which point along the "
+        "decoder's unit rows; smaller ones learn faster.",
+    )
+    loss: Literal["root_fvu", "fvu"] = Field(
+        "root_fvu",
+        description="topk, batch_topk, matryoshka: what is minimised, 2 sqrt(fvu) or the papers' fvu. The root's "
+        "gradient does not fade with the error, so that Adam's steps stay long in short trainings.",
     )
     l1_coefficient: float | None = Field(
         None, ge=0, description="relu, relu_2023 (default 5) and gated (required): weight of the L1 penalty."

@@ -2,7 +2,7 @@
 
 The loss is that of :class:`~universality.sae.architectures.topk.TopKArchitecture` and of
 :meth:`~universality.sae.autograd_step.Batch.auxiliary_loss`. With e the errors of a batch of n rows and V its spread
-``sum ||x - mean||^2``, the gradients are, before Adam,
+``sum ||x - mean||^2``, the gradients are, before Adam (by fvu; its root divides them by ``sqrt(fvu)``),
 
 ``dW_dec[l] = -2/V sum_i acts[i, l] e[i]``, ``dacts[i, l] = -2/V e[i] . W_dec[l]``,
 ``dW_enc_rows[l] = sum_i dacts[i, l] (x[i] - b_dec)``, ``db_enc[l] = sum_i dacts[i, l]``,
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from universality.sae import kernels
-from universality.sae.autograd_step import Rates, StepOutcome
+from universality.sae.autograd_step import LEAST_FVU, Rates, StepOutcome
 from universality.sae.auxiliary import DENSE_DEAD, DenseAuxiliary
 from universality.sae.topk import top_k
 from universality.sae.training_state import TrainingState
@@ -154,14 +154,17 @@ class TopKKernelStep:
         aux_squared = dense.squared + float(aux.squared.sum(dtype=np.float64))
         has_auxiliary = (dense.k or aux.indices.shape[1]) and squares[-1] > 0
         aux_scale = self.c / squares[-1] if has_auxiliary else 0.0
+        mean_fvu = sum(squares) / (len(squares) * variance)
+        # The root's derivative by fvu is its inverse: all gradients of the error are divided by it.
+        root = None if self.config.loss == "fvu" else math.sqrt(max(mean_fvu, LEAST_FVU))
         outcome = StepOutcome(
-            loss=sum(squares) / (len(squares) * variance) + aux_scale * aux_squared,
+            loss=(mean_fvu if root is None else 2 * root) + aux_scale * aux_squared,
             fvu=squares[-1] / variance,
             l0=float(np.count_nonzero(main.values)) / n,
         )
         if math.isfinite(outcome.loss):
             # d loss / d recon = scale * error; the mean over levels gives each the same share.
-            scale = -2 / (len(squares) * variance)
+            scale = -2 / (len(squares) * variance * (root or 1.0))
             groups, aux_groups = main.groups(self.d_sae, scale), aux.groups(self.d_sae, -2 * aux_scale)
             levels = list(zip(main.ends, groups, strict=True))
             extra = dense.extra(self.d_sae, -2 * aux_scale)

@@ -99,7 +99,7 @@ class TestArchitectureContract:
         assert all(fields[name].description for name in kind.settings)
         own, written = config(kind), config(kind).model_dump(mode="json")
         assert SAETrainingConfig(**written) == own
-        values = {"resample_at": [0.5], "matryoshka_prefixes": [D_SAE]}
+        values = {"resample_at": [0.5], "matryoshka_prefixes": [D_SAE], "sparsity_warmup": 0.5, "loss": "fvu"}
         for name, having in owners.items():
             if kind.name in having:
                 continue
@@ -107,7 +107,7 @@ class TestArchitectureContract:
             if fields[name].default is None:
                 assert SAETrainingConfig(**written, **{name: None}) == own
             with pytest.raises(InputError, match=f"{name} must be absent from {kind.name}"):
-                config(kind, **{name: values.get(name, 0.5 if name == "sparsity_warmup" else 1)})
+                config(kind, **{name: values.get(name, 1)})
 
     def test_its_defaults_are_legal(self, kind):
         own = config(kind, lr=None)

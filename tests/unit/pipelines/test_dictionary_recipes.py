@@ -1,12 +1,15 @@
 """Recipes with every trained architecture: planned, keyed, estimated, and told where a target was missed."""
+# pyright: reportCallIssue=false, reportOperatorIssue=false
 
 import numpy as np
 import pytest
 
 from pipelines.engine.step import StepContext, find_step
 from pipelines.errors import TrainingDiverged
+from pipelines.estimates import Sizes
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe, validate_recipe
+from pipelines.steps.dictionary_costs import gpu_seconds
 from pipelines.steps.dictionary_steps import missed_target
 from storage import artifact_key, open_store
 from universality.errors import InputError
@@ -44,6 +47,33 @@ def test_every_architecture_is_planned_with_keys_and_costs_of_its_own(name):
         usual = planned(device="cuda")["sae/main/m0"].estimate
     assert cost.seconds > usual.seconds
     assert cost.memory > usual.memory
+
+
+@pytest.mark.parametrize(
+    ("d_sae", "precision", "n_seeds", "measured_ms"),
+    [
+        (4096, "float32", 1, 3.03),
+        (4096, "bfloat16", 1, 2.86),
+        (4096, "bfloat16", 8, 10.6),
+        (16_384, "float32", 1, 7.69),
+        (16_384, "bfloat16", 1, 4.18),
+    ],
+)
+def test_plans_of_a_gpu_follow_what_was_measured(d_sae, precision, n_seeds, measured_ms):
+    settings = {"d_sae": d_sae, "k": 32, "tokens": 4096 * 1000, "batch_rows": 4096, "precision": precision}
+    seconds = gpu_seconds(SAETrainingConfig.model_validate(settings), 512, n_seeds)
+    assert measured_ms / 1.35 < seconds < measured_ms * 1.35  # of a thousand steps
+
+
+def test_small_steps_of_a_gpu_cost_their_launches():
+    few = [f"{SAE}.batch_rows=32", f"{SAE}.tokens=320000"]
+    assert planned(few, "cuda")["sae/main/m0"].estimate.seconds > 10_000 * 1e-3
+    sweep = load_recipe("sweep-demo")
+    nodes = [node for node in build_plan(sweep, device="cuda") if node.step == "sweep_sae"]
+    for node in nodes:
+        alone = find_step("sweep_sae").cost(Sizes(sweep), {**node.params, "n_seeds": 1}).seconds
+        together = find_step("sweep_sae").cost(Sizes(sweep), {**node.params, "n_seeds": 8}).seconds
+        assert alone < together < 8 * alone
 
 
 def test_naming_the_default_architecture_changes_no_key():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class BatchTopKArchitecture(TopKArchitecture):
-    """``acts`` = the ``n * k`` largest of ``relu(pre)`` (n, d_sae); loss = mean over prefixes p of ``fvu_p`` + aux.
+    """``acts`` = the ``n * k`` largest of ``relu(pre)`` (n, d_sae); loss of the mean over prefixes of ``fvu_p``, + aux.
 
     ``fvu_p`` is that of the reconstruction by the first p latents; here there is one prefix, the whole dictionary.
     At inference rows must not depend on each other: the running mean of the smallest active pre-activation of a
@@ -52,7 +52,7 @@ class BatchTopKArchitecture(TopKArchitecture):
         for part, rows in zip(acts.split(sizes, dim=-1), W_dec.split(sizes, dim=-2), strict=True):
             error = error - batch.affine(None, part, rows)
             parts.append(error.square().sum(dim=(-2, -1)) / batch.spread)
-        loss = torch.stack(parts).mean(dim=0)
+        loss = batch.error_loss(torch.stack(parts).mean(dim=0))
         if (dead := batch.dead_among(pre.shape[-1])) is not None:
             few = (rows_at(part, dead.order) for part in (w["W_enc_rows"], bias_of(w), W_dec))
             bfloat16 = batch.config.precision == "bfloat16"

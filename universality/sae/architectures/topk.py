@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from universality.sae.architectures.architecture import Losses, SAEArchitecture
 
 if TYPE_CHECKING:
@@ -15,16 +17,19 @@ if TYPE_CHECKING:
 
 
 class TopKArchitecture(SAEArchitecture):
-    """``sum ||x - recon||^2 / sum ||x - mean||^2``, and an auxiliary loss by which dead latents model the residual.
+    """``fvu = sum ||x - recon||^2 / sum ||x - mean||^2`` or its root, and a loss of dead latents on the residual.
 
-    Dividing by the batch's own variance makes the learning rate independent of the scale of the data.
+    Dividing by the batch's own variance makes the learning rate independent of the scale of the data. Of the root,
+    ``2 sqrt(fvu)``, gradients are those of fvu divided by the size of the error. That of fvu fades as the error falls,
+    and Adam, which remembers about ``1 / (1 - beta2)`` steps, goes on dividing by the large first ones; this and the
+    short rows of the encoder at the start are ours (``docs/DICTIONARIES.md`` has what they gain).
 
     Source: Gao et al. 2024, "Scaling and evaluating sparse autoencoders": section 2.3, and appendix A.2 for the
         auxiliary loss; lr ``2e-4 * sqrt(16384 / d_sae)`` and epsilon are the paper's.
     """
 
     name, label, citation = "topk", "TopK", "gao2024"
-    settings = ("k", "aux_k")
+    settings = ("k", "aux_k", "encoder_norm", "loss")
     optimiser: ClassVar = {}
     named_in_metadata = False  # it was there before there were others
     revives = True
@@ -37,6 +42,10 @@ class TopKArchitecture(SAEArchitecture):
             raise ValueError(f"k must be given for {self.name}; got nothing. {remedy}")
         if config.k > config.d_sae:
             raise ValueError(f"k must be at most d_sae ({config.d_sae}); got {config.k}. Lower k.")
+
+    def start(self, shared: dict[str, np.ndarray], config: SAETrainingConfig) -> dict[str, np.ndarray]:
+        """The encoder's rows are the decoder's, shortened."""
+        return {**shared, "W_enc_rows": shared["W_enc_rows"] * np.float32(config.encoder_norm)}
 
     def losses(self, w: dict[str, torch.Tensor], batch: Batch) -> Losses:
         """What a batch costs; values are (..., n, k)."""
@@ -53,7 +62,8 @@ class TopKArchitecture(SAEArchitecture):
         dead = batch.dead_among(pre.shape[-1])
         code = sparse_code(seen, pre, w["W_enc_rows"], bias_of(w), w["W_dec"], k, dead, bfloat16=bfloat16)
         error = rows - code.recon
-        loss = fvu = error.square().sum(dim=(-2, -1)) / batch.spread
+        fvu = error.square().sum(dim=(-2, -1)) / batch.spread
+        loss = batch.error_loss(fvu)
         if dead is not None:
             loss = loss + batch.auxiliary_loss(code.unmodelled, error)
         hits = torch.zeros_like(w["b_enc"], dtype=torch.int32)

@@ -101,8 +101,8 @@ def nothing_active():
 WORLDS = [plain, ties, few_positive, empty_rows, nothing_active]
 
 
-def stepper(kind, p, prefixes=(D_SAE,), aux_k=0, coefficient=0.0, **more):
-    options = {"k": K, "aux_k": aux_k, "aux_coefficient": coefficient, "matryoshka_prefixes": prefixes}
+def stepper(kind, p, prefixes=(D_SAE,), aux_k=0, coefficient=0.0, loss="root_fvu", **more):
+    options = {"loss": loss, "k": K, "aux_k": aux_k, "aux_coefficient": coefficient, "matryoshka_prefixes": prefixes}
     config = SAETrainingConfig(architecture="matryoshka", d_sae=D_SAE, tokens=100, **options)
     state = TrainingState.fresh(p, config.kind.buffers)
     state.silent.fill_(7)
@@ -113,7 +113,7 @@ def copied(p, dtype=torch.float32):
     return Parameters.of({name: value.clone().to(dtype) for name, value in p.named().items()})
 
 
-def by_formula(p, x, prefixes, dead, aux_k, c):
+def by_formula(p, x, prefixes, dead, aux_k, c, root):
     """Loss, fvu, active entries and gradients in float64, by masks."""
     w = {name: value.double().requires_grad_() for name, value in p.named().items()}
     x = x.double()
@@ -123,6 +123,7 @@ def by_formula(p, x, prefixes, dead, aux_k, c):
     spread = (x - x.mean(0)).square().sum()
     errors = [x - w["b_dec"] - acts[:, :end] @ w["W_dec"][:end] for end in prefixes]
     loss = torch.stack([error.square().sum() for error in errors]).mean() / spread
+    loss = 2 * loss.sqrt() if root else loss
     if len(dead) and aux_k and c:
         own = pre[:, dead]
         kept = np.stack([first_of_equal(row, aux_k) for row in own.detach().numpy()])
@@ -148,11 +149,12 @@ def by_formula(p, x, prefixes, dead, aux_k, c):
 )
 @pytest.mark.parametrize("prefixes", PREFIXES, ids=len)
 @pytest.mark.parametrize("world", WORLDS)
-def test_one_step_is_that_of_the_formula(monkeypatch, world, prefixes, dead, aux_k, coefficient):
+@pytest.mark.parametrize("minimised", ["fvu", "root_fvu"])
+def test_one_step_is_that_of_the_formula(monkeypatch, minimised, world, prefixes, dead, aux_k, coefficient):
     monkeypatch.setattr(step, "TILE_BYTES", 1)  # tiles of 64 rows, which N is no multiple of
     p, x = world()
-    loss, fvu, values, active, grads = by_formula(p, x, prefixes, dead, aux_k, coefficient)
-    run = stepper(BatchKernelStep, p, prefixes, aux_k, coefficient)
+    loss, fvu, values, active, grads = by_formula(p, x, prefixes, dead, aux_k, coefficient, minimised == "root_fvu")
+    run = stepper(BatchKernelStep, p, prefixes, aux_k, coefficient, minimised)
     outcome = run.step(x, dead, RATES)
     assert outcome.loss == pytest.approx(loss, rel=1e-5)
     assert outcome.fvu == pytest.approx(fvu, rel=1e-5)

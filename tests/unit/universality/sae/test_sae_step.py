@@ -27,13 +27,14 @@ def parameters(seed, device="cpu"):
     return Parameters(**{name: torch.from_numpy(value).to(device) for name, value in held.items()})
 
 
-def stepper(kind, p, aux_k=0, coefficient=0.0, **more):
-    config = SAETrainingConfig(d_sae=D_SAE, k=K, aux_k=aux_k, aux_coefficient=coefficient, tokens=100)
+def stepper(kind, p, aux_k=0, coefficient=0.0, loss="root_fvu", **more):
+    options = {"aux_k": aux_k, "aux_coefficient": coefficient, "loss": loss}
+    config = SAETrainingConfig(d_sae=D_SAE, k=K, tokens=100, **options)
     return kind(config, TrainingState.fresh(p, config.kind.buffers), n_steps=100, **more)
 
 
-def reference(p):
-    dense = DenseTopK(D_IN, D_SAE, K)
+def reference(p, loss="root_fvu"):
+    dense = DenseTopK(D_IN, D_SAE, K, root=loss == "root_fvu")
     with torch.no_grad():
         dense.W_enc.copy_(p.W_enc_rows.T)
         for name in ("W_dec", "b_enc", "b_dec"):
@@ -41,8 +42,8 @@ def reference(p):
     return dense
 
 
-def reference_gradients(p, x, dead, aux_k, coefficient):
-    dense = reference(p)
+def reference_gradients(p, x, dead, aux_k, coefficient, minimised):
+    dense = reference(p, minimised)
     loss = dense.loss(x, dead=dead, aux_k=aux_k, coefficient=coefficient)
     loss.backward()
     grads = {
@@ -58,6 +59,7 @@ DEAD = torch.tensor([0, 3, 4, 17, 40, 69])
 
 
 @pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
+@pytest.mark.parametrize("minimised", ["fvu", "root_fvu"])
 @pytest.mark.parametrize(
     ("dead", "aux_k", "coefficient"),
     [
@@ -69,11 +71,11 @@ DEAD = torch.tensor([0, 3, 4, 17, 40, 69])
         (DEAD[:0], 3, 0.5),
     ],
 )
-def test_gradients_equal_the_dense_reference(kind, dead, aux_k, coefficient):
+def test_gradients_equal_the_dense_reference(kind, minimised, dead, aux_k, coefficient):
     p = parameters(1)
     x = torch.from_numpy(planted_rows(200, D_IN, 50, 4, seed=2))
-    loss, grads = reference_gradients(p, x, dead, aux_k, coefficient)
-    run = stepper(kind, p, aux_k, coefficient)
+    loss, grads = reference_gradients(p, x, dead, aux_k, coefficient, minimised)
+    run = stepper(kind, p, aux_k, coefficient, minimised)
     # Adam's first moment after one step from zero is (1 - beta1) times the gradient.
     outcome = run.step(x, dead, Rates(lr=1e-3, beta1=0.5, beta2=0.9, eps=1e-8, t=1))
     assert outcome.loss == pytest.approx(loss, rel=1e-5)
@@ -81,6 +83,23 @@ def test_gradients_equal_the_dense_reference(kind, dead, aux_k, coefficient):
         found = run.state.m.named()[name] * 2
         scale = float(expected.abs().max())
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * scale, msg=name)
+
+
+@pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_rows_that_are_explained_to_the_last_digit_move_nothing(kind, spread):
+    p = parameters(1)
+    p.b_dec.zero_()
+    p.b_enc.fill_(-1e3)  # nothing fires, so rows of zeros are all that is explained
+    before = p.W_dec.clone()
+    x = torch.zeros(64, D_IN)
+    x[0, 0] = spread
+    run = stepper(kind, p, 3, 0.5)
+    outcome = run.step(x, DEAD[:0], Rates(1e-3, 0.9, 0.99, 1e-8, 1))
+    assert np.isfinite(outcome.loss)
+    torch.testing.assert_close(p.W_dec, before)
+    assert all(bool(value.isfinite().all()) for value in p.named().values())
+    assert bool((p.b_dec != 0).any()) == bool(spread)
 
 
 @pytest.mark.parametrize("kind", [TopKKernelStep, AutogradStep])
