@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from scipy import sparse
 
+from universality.correlation.threads import blocks, over_blocks
 from universality.errors import refusal, require
 
 # A canonical scipy CSR array; scipy ships no types.
@@ -18,7 +19,7 @@ Csr = Any
 #: float64, and pivots (float32) far from those of float32.
 LARGEST = 1e30
 _COMPRESSED = {"csr": 0, "csc": 1, "bsr": 0}
-_ROWS = 4096
+_ENTRIES = 1 << 18
 
 
 class Matrix(Protocol):
@@ -84,12 +85,13 @@ def as_dense(matrix: Any, where: str) -> np.ndarray:
     return matrix
 
 
-def as_csr(matrix: Any, where: str) -> Csr:
+def as_csr(matrix: Any, where: str, threads: int = 1) -> Csr:
     """Validate a matrix and return it as canonical CSR without stored zeros; the input stays as it is.
 
     Args:
         matrix: scipy sparse of any format or dense, shape (n_rows, n_latents), real and finite.
         where: how to call it in an error.
+        threads: threads that look at it.
 
     Returns:
         CSR with float32 values (float64 if the input has them), sorted indices, no duplicates, no zeros, native byte
@@ -108,16 +110,23 @@ def as_csr(matrix: Any, where: str) -> Csr:
         if is_dense(content):
             csr: Csr = sparse.csr_array(np.asarray(content, dtype))
         else:
-            _check_structure(content, where)
+            _check_structure(content, where, threads)
             made = (content if content.dtype == dtype else content.astype(dtype)).tocsr()
             # Lists of lists and the like are only arrays now; flags that a matrix keeps of itself may be out of date.
-            _check_compressed(made, where)
+            if made.indices is not getattr(content, "indices", None):
+                _check_compressed(made, where, threads)
             csr = sparse.csr_array((made.data, made.indices, made.indptr), shape=made.shape)
-        if not csr.has_canonical_format or (csr.nnz and not csr.data.all()):
+        if _rises(csr, threads):
+            csr.has_canonical_format = True
+        else:
             csr = csr.copy()
             csr.sum_duplicates()
+        low, high, is_full = _extremes(csr.data, threads)
+        if not is_full:
+            csr = csr.copy()
             csr.eliminate_zeros()
-    _check_values(csr, where)
+    if csr.nnz:
+        _check_values(csr, low, high, where)
     return csr
 
 
@@ -150,19 +159,19 @@ def _check_shape(shape: tuple[Any, ...], where: str) -> None:
     require(max(shape) < 2**31, "shape", where, "below 2**31 each way", tuple(shape), remedy)
 
 
-def _check_structure(matrix: Any, where: str) -> None:
+def _check_structure(matrix: Any, where: str, threads: int) -> None:
     """What a conversion to CSR would follow without looking."""
     if matrix.format in _COMPRESSED:
-        _check_compressed(matrix, where)
+        _check_compressed(matrix, where, threads)
     elif matrix.format == "coo":
         remedy = "Save it again, from scipy or with check_format()."
         sizes = {len(part) for part in (*matrix.coords, matrix.data)}
         require(len(sizes) == 1, "row, column and value arrays", where, "of one length", sorted(sizes), remedy)
         for name, index, size in zip(("row", "column"), matrix.coords, matrix.shape, strict=True):
-            _check_index(name, index, size, where)
+            _check_index(name, index, size, where, threads)
 
 
-def _check_compressed(matrix: Any, where: str) -> None:
+def _check_compressed(matrix: Any, where: str, threads: int) -> None:
     """Index pointers rise from 0 to the number of values, and indices point inside the shape."""
     axis = _COMPRESSED[matrix.format]
     block = matrix.blocksize if matrix.format == "bsr" else (1, 1)
@@ -179,31 +188,62 @@ def _check_compressed(matrix: Any, where: str) -> None:
     ends = int(indptr[-1]) == len(matrix.indices) == n_stored
     got = f"{indptr[-1]}, of {len(matrix.indices)} indices and {n_stored} values"
     require(ends, "last index pointer (indptr[-1])", where, "the number of indices and of values", got, remedy)
-    _check_index("row" if axis else "column", matrix.indices, n_minor, where)
+    _check_index("row" if axis else "column", matrix.indices, n_minor, where, threads)
 
 
-def _check_index(name: str, index: Any, size: int, where: str) -> None:
+def _check_index(name: str, index: Any, size: int, where: str, threads: int) -> None:
     index = np.asarray(index)
     is_list = index.ndim == 1 and index.dtype.kind in "iu"
     remedy = "Save it again, from scipy or with check_format()."
     require(is_list, f"{name} indices", where, "a list of integers", f"shape {index.shape} of {index.dtype}", remedy)
     if index.size == 0:
         return
-    low, high = int(index.min()), int(index.max())
+    low, high, _ = _extremes(index, threads)
+    low, high = int(low), int(high)
     remedy = f"Correct the shape, or the {name} numbers (they start at 0; those of Julia, R and Matlab at 1)."
     fits = low >= 0 and high < size
     require(fits, f"{name} index", where, f"below {size}, and not negative", low if low < 0 else high, remedy)
 
 
-def _check_values(csr: Csr, where: str) -> None:
-    if csr.nnz == 0:
-        return
-    bad = int(np.count_nonzero(~np.isfinite(csr.data)))
-    require(not bad, "every value", where, "finite", f"{bad} NaN or infinite values", "Replace or drop them.")
-    low, high = float(csr.data.min()), float(csr.data.max())
-    least = low if low > 0 else float(np.abs(csr.data).min())
+def _check_values(csr: Csr, low: Any, high: Any, where: str) -> None:
+    """Values from ``low`` to ``high`` (not finite if any is not) are finite, and their squares stay numbers."""
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = int(np.count_nonzero(~np.isfinite(csr.data)))
+        got = f"{bad} NaN or infinite values"
+        raise refusal("every value", where, "finite", got, "Replace or drop them.")
+    least = float(low) if low > 0 else float(np.abs(csr.data).min())
     if least < 1 / LARGEST or max(-low, high) > LARGEST:
-        low, high = np.zeros(csr.shape[1]), np.zeros(csr.shape[1])
-        np.minimum.at(low, csr.indices, csr.data)
-        np.maximum.at(high, csr.indices, csr.data)
-        check_range(low, high, where)
+        lowest, highest = np.zeros(csr.shape[1]), np.zeros(csr.shape[1])
+        np.minimum.at(lowest, csr.indices, csr.data)
+        np.maximum.at(highest, csr.indices, csr.data)
+        check_range(lowest, highest, where)
+
+
+def _extremes(values: np.ndarray, threads: int) -> tuple[Any, Any, bool]:
+    """Least and greatest of some numbers (NaN if there is one), and whether none is 0; (0, 0, True) of none."""
+    parts: list[tuple[Any, Any, bool]] = []
+
+    def work(_: None, first: int, last: int) -> None:
+        here = values[first:last]
+        parts.append((here.min(), here.max(), bool(here.all())))
+
+    over_blocks(work, blocks(len(values), _ENTRIES), [None] * threads)
+    if not parts:
+        return 0, 0, True
+    lows, highs, full = zip(*parts, strict=True)
+    return np.min(lows), np.max(highs), all(full)
+
+
+def _rises(csr: Csr, threads: int) -> bool:
+    """Whether indices rise within every row: sorted, and none twice."""
+    indices, indptr = csr.indices, csr.indptr
+    falls: list[int] = []
+
+    def work(_: None, first: int, last: int) -> None:
+        # Entry s may stand at or below the one before it only where it is the first of a row.
+        at = np.flatnonzero(indices[first + 1 : last + 1] <= indices[first : min(last, len(indices) - 1)]) + first + 1
+        if not (indptr[np.searchsorted(indptr, at.astype(indptr.dtype))] == at).all():
+            falls.append(first)
+
+    over_blocks(work, blocks(max(len(indices) - 1, 0), _ENTRIES), [None] * threads)
+    return not falls

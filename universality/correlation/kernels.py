@@ -133,13 +133,37 @@ def max_block(left, right, first, last, products, touched, max_a, max_b):
 
 
 @njit(nogil=True, inline="always")
-def _offer_to_b(hits, size, latent, products, worst_b, low, high):
-    """Write down the pairs of blocks ``low..high`` that the lists of b might take; returns how many there are then."""
-    for block in range(low, high):
-        start, any_hit = _U(block << SHIFT), False
+def _touched_blocks(touched, met):
+    """Write down which blocks are touched, and forget it; returns how many.
+
+    Without a branch: which of many blocks a latent touches, no processor guesses.
+    """
+    n = 0
+    for block in range(touched.size):
+        met[n] = block
+        n += touched[block]
+        touched[block] = 0
+    return n
+
+
+@njit(nogil=True, inline="always")
+def _similarities(met, n_met, right, total, scale, latent, products, peak, worst_b, hits, size):
+    """Turn the products of touched blocks into r, raise ``peak`` by them, and write down what lists of b might take."""
+    per_row, n_b, rows = 2.0 / right.spans.size, right.ids.size, _U(peak.shape[0])
+    b_total, b_scale = right.total, right.scale
+    for k in range(n_met):
+        block = _U(met[k])
+        start, lane, n_hits = block << _U(SHIFT), peak[block % rows], 0
         for b in range(start, start + _U(BLOCK)):
-            any_hit |= products[b] >= worst_b[b]
-        if any_hit:
+            products[b] = (products[b] - total * b_total[b] * per_row) * (scale * b_scale[b])
+        if start + _U(BLOCK) > n_b:
+            products[n_b:] = -np.inf
+        for i in range(_U(BLOCK)):
+            r = products[start + i]
+            lane[i] = r if r > lane[i] else lane[i]
+        for b in range(start, start + _U(BLOCK)):
+            n_hits += products[b] >= worst_b[b]
+        if n_hits:
             for b in range(start, start + _U(BLOCK)):
                 # Written always, counted if it is one: one in many is, and a branch would be guessed wrongly.
                 hits.b[size], hits.a[size], hits.r[size] = b, latent, products[b]
@@ -148,16 +172,14 @@ def _offer_to_b(hits, size, latent, products, worst_b, low, high):
 
 
 @njit(nogil=True, inline="always")
-def _near(products, touched, n_blocks, ids, floor, near_b, near_r):
+def _near(met, n_met, products, ids, floor, near_b, near_r):
     """Gather the pairs of touched blocks with ``r >= floor``, and leave zeros; returns how many there are."""
     size = 0
-    for block in range(n_blocks):
-        if not touched[block]:
-            continue
-        start, any_hit = _U(block << SHIFT), False
+    for k in range(n_met):
+        start, n_hits = _U(met[k]) << _U(SHIFT), 0
         for b in range(start, start + _U(BLOCK)):
-            any_hit |= products[b] >= floor
-        if any_hit:
+            n_hits += products[b] >= floor
+        if n_hits:
             for b in range(start, start + _U(BLOCK)):
                 near_b[size], near_r[size] = b, products[b]
                 size += products[b] >= floor
@@ -191,40 +213,23 @@ def top_block(left, right, first, last, products, touched, near_b, near_r, best_
     n_blocks, lowest, highest = touched.size, right.low.min(), right.high.max()
     # The best of each of 4 top groups of places: the top-th of those is a bound that few pairs beyond ``top`` reach.
     peak = np.empty((max(4 * top >> SHIFT, 1), BLOCK))
-    peaks = peak.reshape(-1)
+    peaks, met = peak.reshape(-1), np.empty(n_blocks + 1, np.int32)
     for at in range(last - 1, first - 1, -1):
         if size + products.size + BLOCK > hits.r.size:
             return at + 1, size
         total, scale, latent = left.total[at], left.scale[at], left.ids[at]
         _accumulate(left, right, latent, products, touched)
+        n_met = _touched_blocks(touched, met)
         peak[:] = -np.inf
-        block = n_met = 0
-        while block < n_blocks:
-            if not touched[block]:
-                block += 1
-                continue
-            # Touched neighbours in one run, and one thing at a time: long plain loops become vector instructions.
-            first_block, stop = block, min(n_blocks, block + _RUN)
-            while block < stop and touched[block]:
-                block += 1
-            low, high = _U(first_block << SHIFT), _U(block << SHIFT)
-            for b in range(low, high):
-                products[b] = (products[b] - total * b_total[b] * per_row) * (scale * b_scale[b])
-            if high > n_b:
-                products[n_b:] = -np.inf
-            for row in range(first_block, block):
-                lane, start = peak[row % peak.shape[0]], _U(row << SHIFT)
-                for k in range(_U(BLOCK)):
-                    r = products[start + k]
-                    lane[k] = r if r > lane[k] else lane[k]
-            n_met += block - first_block
-            size = _offer_to_b(hits, size, latent, products, worst_b, first_block, block)
+        size = _similarities(met, n_met, right, total, scale, latent, products, peak, worst_b, hits, size)
         floor = _NO_FLOOR
         if n_met << SHIFT > 2 * top and count(peaks, peaks.size, _NO_FLOOR) >= top:
             floor = floor_of(peaks, peaks.size, top, top >> 3, _NO_FLOOR)
-        n_near = _near(products, touched, n_blocks, right.ids, floor, near_b, near_r)
+        n_near = _near(met, n_met, products, right.ids, floor, near_b, near_r)
         n_near, worst = cut_to_best(near_r, near_b, n_near, top)
         if worst <= _bound(total, scale, per_row, lowest, highest):
+            for k in range(n_met):
+                touched[met[k]] = 1
             for block in range(n_blocks - 1, -1, -1):
                 bound = _bound(total, scale, per_row, right.low[block], right.high[block])
                 if touched[block] or worst > bound:
@@ -237,7 +242,7 @@ def top_block(left, right, first, last, products, touched, near_b, near_r, best_
                 if n_near >= 4 * top:
                     n_near, worst = cut_to_best(near_r, near_b, n_near, top)
             n_near, worst = cut_to_best(near_r, near_b, n_near, top)
-        touched[:] = 0
+            touched[:] = 0
         best_b[latent, :n_near], best_r[latent, :n_near] = near_b[:n_near], near_r[:n_near]
         best_b[latent, n_near:], best_r[latent, n_near:] = -1, 0.0
     return first, size

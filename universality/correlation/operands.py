@@ -6,9 +6,11 @@ from functools import cached_property
 
 import numpy as np
 
-from universality.correlation.inputs import latent_moments, pivots, shifted
+from universality.compiled import njit
+from universality.correlation.inputs import like_blocks, moments_by_latent, pivots, shifted
 from universality.correlation.kernels import BLOCK, ByLatent, ByRow
-from universality.matrices import Matrix, aligned, as_csr
+from universality.correlation.threads import blocks, over_blocks
+from universality.matrices import Csr, Matrix, aligned, as_csr
 
 _RANGES = 512
 
@@ -23,14 +25,18 @@ class KernelOperand:
         total, scale: (n_alive,) sums and reciprocal centred norms, in the order of ``ids``.
     """
 
-    def __init__(self, matrix: Matrix, where: str) -> None:
-        csr = as_csr(matrix, where)
-        moments = latent_moments(csr)
+    def __init__(self, matrix: Matrix, where: str, threads: int, by_latent: bool) -> None:
+        """Check and measure a matrix; ``by_latent``: keep its columns, which are made for that anyway."""
+        csr = as_csr(matrix, where, threads)
+        self.n_rows, self.n_latents = csr.shape
+        self._threads = threads
+        columns = by_column(csr, threads)
+        moments = moments_by_latent(self.n_rows, columns[0], columns[2], threads)
         pivot = pivots(csr, moments)
         if pivot.any():
             csr = shifted(csr, pivot)
-            moments = latent_moments(csr)
-        self.n_rows, self.n_latents = csr.shape
+            columns = by_column(csr, threads)
+            moments = moments_by_latent(self.n_rows, columns[0], columns[2], threads)
         self.alive = moments.alive
         # Frequent latents first: what co-fires often then lies in the same blocks, and big work starts early.
         alive = np.flatnonzero(moments.alive)
@@ -38,36 +44,43 @@ class KernelOperand:
         self.total = moments.total[self.ids]
         self.scale = moments.scale[self.ids]
         self.csr = csr
+        if by_latent:
+            self.by_latent = ByLatent(*columns, self.ids, self.total, self.scale)
 
     @cached_property
     def by_latent(self) -> ByLatent:
         """This side as the kernel's left operand."""
-        csc = self.csr.tocsc()
-        return ByLatent(
-            csc.indptr.astype(np.int64), csc.indices.astype(np.int32, copy=False), csc.data,
-            self.ids, self.total, self.scale,
-        )  # fmt: skip
+        return ByLatent(*by_column(self.csr, self._threads), self.ids, self.total, self.scale)
 
     @cached_property
     def by_row(self) -> ByRow:
         """This side as the kernel's right operand, rows in their own order."""
         place = np.full(self.n_latents, -1, dtype=np.int32)
         place[self.ids] = np.arange(self.ids.size, dtype=np.int32)
-        indices, values, indptr = place[self.csr.indices], self.csr.data, self.csr.indptr.astype(np.int64)
-        keep = indices >= 0  # -1: constant latents have entries, but no correlation
-        if not keep.all():
-            indptr = np.concatenate([[0], np.cumsum(keep)])[indptr]
-            indices, values = indices[keep], values[keep]
+        indptr, everywhere = self.csr.indptr.astype(np.int64), [None] * self._threads
+        ranges, starts = like_blocks(indptr, self._threads), indptr
+        if not self.alive.all():  # constant latents have entries, but no correlation
+            n_kept = np.zeros(self.n_rows + 1, np.int64)
+            over_blocks(
+                lambda _, first, last: _count_kept(indptr, self.csr.indices, place, first, last, n_kept),
+                ranges, everywhere,
+            )  # fmt: skip
+            starts = np.cumsum(n_kept)
         # Column and value of an entry side by side, so that one cache line brings both: integers as wide as the values,
         # and the same memory seen as floats.
-        entries = np.empty(2 * indices.size, dtype=np.int32 if values.dtype == np.float32 else np.int64)
-        as_values = entries.view(values.dtype)
-        entries[0::2], as_values[1::2] = indices, values
-        spans = 2 * np.stack([indptr[:-1], indptr[1:]], axis=1).ravel()
+        dtype = self.csr.data.dtype
+        entries = np.empty(2 * int(starts[-1]), dtype=np.int32 if dtype == np.float32 else np.int64)
+        as_values = entries.view(dtype)
+
+        def interleave(_: None, first: int, last: int) -> None:
+            _interleave(indptr, self.csr.indices, self.csr.data, place, starts, first, last, entries, as_values)
+
+        over_blocks(interleave, ranges, everywhere)
+        spans = 2 * np.stack([starts[:-1], starts[1:]], axis=1).ravel()
         # r of a pair that never co-fires is -mass_a mass_b / n: the extremes of a block bound all its r from above.
         mass = self.total * self.scale
-        starts = np.arange(0, mass.size, BLOCK)
-        low, high = (edge.reduceat(mass, starts) if mass.size else mass for edge in (np.minimum, np.maximum))
+        firsts = np.arange(0, mass.size, BLOCK)
+        low, high = (edge.reduceat(mass, firsts) if mass.size else mass for edge in (np.minimum, np.maximum))
         total, scale = (np.pad(x, (0, padding(x.size))) for x in (self.total, self.scale))
         return ByRow(spans, entries, as_values, self.ids, total, scale, low, high)
 
@@ -89,10 +102,68 @@ class KernelOperand:
         return bound + 1e-12 * np.abs(bound)
 
 
-def operands(a: Matrix, b: Matrix) -> tuple[KernelOperand, KernelOperand]:
+def operands(a: Matrix, b: Matrix, threads: int) -> tuple[KernelOperand, KernelOperand]:
     """Validate and lay out both sides; see :class:`KernelOperand`."""
     a, b, _ = aligned(a, b)
-    return KernelOperand(a, "A"), KernelOperand(b, "B")
+    return KernelOperand(a, "A", threads, by_latent=True), KernelOperand(b, "B", threads, by_latent=False)
+
+
+def by_column(csr: Csr, threads: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A canonical CSR column by column: ``(indptr int64, rows int32, values)``, rows rising within a column.
+
+    Every thread turns rows of its own: all count first, and then know where theirs go.
+    """
+    n = csr.shape[1]
+    indptr = csr.indptr.astype(np.int64)
+    ends = np.searchsorted(indptr, np.linspace(0, indptr[-1], threads + 1)[1:-1])
+    edges = np.concatenate([[0], np.minimum(ends, csr.shape[0]), [csr.shape[0]]])
+    at = np.zeros((threads + 1, n), np.int64)
+    rows, values = np.empty(csr.nnz, np.int32), np.empty_like(csr.data)
+
+    def count(_: None, part: int, __: int) -> None:
+        _count_columns(csr.indices, indptr[edges[part]], indptr[edges[part + 1]], at[part + 1])
+
+    def turn(_: None, part: int, __: int) -> None:
+        _turn(indptr, csr.indices, csr.data, edges[part], edges[part + 1], at[part], rows, values)
+
+    over_blocks(count, blocks(threads, 1), [None] * threads)
+    starts = np.concatenate([[0], np.cumsum(at.sum(axis=0))])
+    at[0] = starts[:-1]
+    np.cumsum(at, axis=0, out=at)
+    over_blocks(turn, blocks(threads, 1), [None] * threads)
+    return starts, rows, values
+
+
+@njit(nogil=True)
+def _count_columns(indices, first, last, counts):
+    for s in range(first, last):
+        counts[indices[s]] += 1
+
+
+@njit(nogil=True)
+def _turn(indptr, indices, data, first, last, at, rows, values):
+    for row in range(first, last):
+        for s in range(indptr[row], indptr[row + 1]):
+            t = at[indices[s]]
+            rows[t], values[t] = row, data[s]
+            at[indices[s]] = t + 1
+
+
+@njit(nogil=True)
+def _count_kept(indptr, indices, place, first, last, n_kept):
+    for row in range(first, last):
+        for s in range(indptr[row], indptr[row + 1]):
+            n_kept[row + 1] += place[indices[s]] >= 0
+
+
+@njit(nogil=True)
+def _interleave(indptr, indices, data, place, starts, first, last, entries, as_values):
+    for row in range(first, last):
+        t = 2 * starts[row]
+        for s in range(indptr[row], indptr[row + 1]):
+            if place[indices[s]] >= 0:
+                entries[t], as_values[t + 1] = place[indices[s]], data[s]
+                t += 2
 
 
 def padding(n: int) -> int:

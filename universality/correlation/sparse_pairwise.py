@@ -47,7 +47,7 @@ def correlate(A: Matrix, B: Matrix, *, top: int = 64, threads: int | None = None
         from universality.correlation.neurons import correlate_dense
 
         return correlate_dense(A, B, top=top)
-    left, right = operands(A, B)
+    left, right = operands(A, B, n_threads(threads))
     best_a, best_b = best_lists(left, right, top, n_threads(threads))
     return from_lists(best_a, best_b, left.alive, right.alive, n_rows=left.n_rows, top=top, threads=n_threads(threads))
 
@@ -78,7 +78,7 @@ def correlation_maxima(
 
         moments = dense_moments(A, "A"), dense_moments(B, "B")
         return lambda rows: maxima_dense(A, B, *moments, rows)
-    left, right = operands(A, B)
+    left, right = operands(A, B, n_threads(threads))
     return lambda rows: _maxima_between(left, right, rows, n_threads(threads))
 
 
@@ -135,7 +135,7 @@ def pairs_above(A: Matrix, B: Matrix, *, threads: int | None = None) -> Callable
     Raises:
         InputError: different rows, or not finite.
     """
-    left, right = operands(A, B)
+    left, right = operands(A, B, n_threads(threads))
     # Floors and pairs of the last search, so that the next one walks only latents whose floor fell.
     before: list[tuple[np.ndarray, np.ndarray, PairList]] = []
 
