@@ -84,6 +84,53 @@ def correlate(folder: str, d: int, rows: int, threads: int) -> dict:
     return {**clock.figures(), "pairs": int(found.r.size)}
 
 
+def beside_rival(folder: str, d: int, rows: int, threads: int, rounds: int = 3) -> dict:
+    """correlate and the public ``sparse_dot_topn`` in turn, in one process: medians of processor seconds.
+
+    The rival does less: products of both directions without centring or scaling, the best 64 of each. Its transposes
+    are timed, as ours are.
+    """
+    from sparse_dot_topn import sp_matmul_topn
+
+    from universality.correlation import correlate as work
+
+    a, b = _read(folder, d, rows)
+    rows_a, rows_b = sparse.csr_matrix(a), sparse.csr_matrix(b)
+
+    def rival() -> None:
+        for left, right in ((rows_a, rows_b), (rows_b, rows_a)):
+            sp_matmul_topn(left.T.tocsr(), right, TOP, n_threads=threads)
+
+    work(a[:64], b[:64], top=TOP, threads=threads)
+    seconds: dict[str, list[float]] = {"correlate": [], "rival": []}
+    for _ in range(rounds):
+        for name, call in (("correlate", lambda: work(a, b, top=TOP, threads=threads)), ("rival", rival)):
+            with Clock() as clock:
+                call()
+            seconds[name].append(clock.cpu)
+    return {name: float(np.median(times)) for name, times in seconds.items()}
+
+
+def scaling(folder: str, d: int, rows: int) -> dict:
+    """What one thread, two and sixteen need, and how much of it the calling thread does (with one: all).
+
+    ``allowed`` is how many times faster sixteen cores can be by this: the processor seconds of sixteen threads, divided
+    by sixteen but for those of the calling thread. What threads take from each other's memory it does not know.
+    """
+    from universality.correlation import correlate as work
+
+    a, b = _read(folder, d, rows)
+    figures: dict = {}
+    for threads in (1, 2, 16):
+        work(a[:64], b[:64], top=TOP, threads=threads)
+        before = time.thread_time()
+        with Clock() as clock:
+            work(a, b, top=TOP, threads=threads)
+        figures[str(threads)] = {"wall": clock.wall, "cpu": clock.cpu, "alone": time.thread_time() - before}
+    alone, cpu = figures["16"]["alone"], figures["16"]["cpu"]
+    return {**figures, "allowed": figures["1"]["cpu"] / (alone + (cpu - alone) / 16)}
+
+
 def maxima(folder: str, d: int, rows: int, threads: int) -> dict:
     """One shift of the null: sides laid out before, as for many shifts."""
     from universality.correlation.sparse_pairwise import correlation_maxima
@@ -195,7 +242,9 @@ def sae(d_in: int, d_sae: int, k: int, threads: int, rounds: int = 10) -> dict:
     return {**figures, "peak_gb": clock.peak_gb}
 
 
-CASES = {f.__name__: f for f in (prepare, correlate, maxima, dense_product, assign, scipy_dense, sae)}
+CASES = {
+    f.__name__: f for f in (prepare, correlate, beside_rival, scaling, maxima, dense_product, assign, scipy_dense, sae)
+}
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])

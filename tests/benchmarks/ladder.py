@@ -2,7 +2,8 @@
 
 ``python tests/benchmarks/ladder.py [--sizes 1024 4096] [--rows 100000] [--threads 1] [--json FILE]`` prints
 Markdown tables and growth exponents. Every case runs in a process of its own. Trimmed by default: 1,000,000 rows at
-16,384 latents only; scipy's dense solver up to 4,096 (``UNIVERSALITY_BENCH_SCIPY=16384`` goes further).
+16,384 latents only; scipy's dense solver up to 4,096 (``UNIVERSALITY_BENCH_SCIPY=16384`` goes further). The public
+rival of the correlation takes part where it is installed (``pip install sparse_dot_topn==1.2.0``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -47,6 +49,9 @@ def rung(d: int, rows: int, threads: int, assignment: bool) -> Figures:
         out = {"d": d, "rows": rows, **made}
         for case in ("correlate", "maxima", "dense_product"):
             out[case] = run(case, **size)
+        out["scaling"] = run("scaling", **{name: x for name, x in size.items() if name != "threads"})
+        if find_spec("sparse_dot_topn"):
+            out["beside"] = run("beside_rival", **size, rounds=3 if d * rows <= 2**31 else 1)
         if assignment:
             out |= run("assign", **size)
             if d <= SCIPY_UP_TO:
@@ -103,6 +108,25 @@ def correlation_table(rungs: list[Figures]) -> str:
             f"{at['d']:,}", f"{at['rows']:,}", seconds(found["cpu"]), seconds(found["wall"]),
             f"{found['peak_gb']:.2f}", seconds(shift["cpu"]), f"{shift['peak_gb']:.2f}",
             seconds(plain["cpu"]), f"{plain['gflops_per_cpu_s']:.0f}", f"{plain['cpu'] / found['cpu']:.0f}",
+        ])  # fmt: skip
+    return table(header, lines)
+
+
+def rival_table(rungs: list[Figures]) -> str:
+    """correlate and sparse_dot_topn in one process, and what more threads change."""
+    header = ["latents", "rows", "correlate", "sparse_dot_topn", "rival / correlate", "caller alone, of 16 threads",
+              "processor s, 16 threads / 1", "16 cores allow", "wall s, 2 threads / 1"]  # fmt: skip
+    lines = []
+    for at in rungs:
+        scaling, beside = at["scaling"], at.get("beside")
+        one, two, many = (scaling[threads] for threads in ("1", "2", "16"))
+        rival = ["–"] * 3
+        if beside:
+            ratio = f"{beside['rival'] / beside['correlate']:.1f}"
+            rival = [seconds(beside["correlate"]), seconds(beside["rival"]), ratio]
+        lines.append([
+            f"{at['d']:,}", f"{at['rows']:,}", *rival, f"{100 * many['alone'] / many['cpu']:.1f} %",
+            f"{many['cpu'] / one['cpu']:.2f}", f"{scaling['allowed']:.1f}", f"{two['wall'] / one['wall']:.2f}",
         ])  # fmt: skip
     return table(header, lines)
 
@@ -164,6 +188,10 @@ def tables(figures: Figures) -> str:
         f"peaks hold the inputs. {figures['took']:.0f} s in all, load at the end {os.getloadavg()[0]:.1f}.\n",
         "Correlation, top 64 both ways; dense float32 is timed on 1,024 rows (and some latents) and taken as linear.\n",
         correlation_table(rungs),
+        "The public rival (uncentred products, both directions) in the same process; sixteen threads are counted in "
+        "processor time, whatever cores there are.\n",
+        "" if "beside" in rungs[0] else "sparse_dot_topn is not installed here: left out.\n",
+        rival_table(rungs),
         "Assignment at unmatched = 0; all pairs: with its passes over the activations.\n",
         assignment_table(rungs),
         "Growth exponents.\n",

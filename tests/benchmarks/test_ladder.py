@@ -19,6 +19,7 @@ def rung(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("pair"))
     made = cases.prepare(folder, SMALL["d"], SMALL["rows"])
     timed = {name: cases.CASES[name](folder, **SMALL) for name in ("correlate", "maxima", "dense_product")}
+    timed["scaling"] = cases.scaling(folder, SMALL["d"], SMALL["rows"])
     plain = cases.scipy_dense(folder, **SMALL)
     return {**SMALL, **made, **timed, **cases.assign(folder, **SMALL), "scipy": plain}
 
@@ -41,6 +42,16 @@ def test_every_figure_reaches_the_tables(rung):
     ):
         assert words in text
     assert "nan" not in text
+
+
+def test_the_rival_is_named_where_it_ran_and_where_it_did_not(rung):
+    given = {"threads": 1, "took": 1.0, "sae": [], "start_up": {}}
+    without = ladder.tables({**given, "rungs": [rung]})
+    assert "sparse_dot_topn is not installed" in without
+    beside = {**rung, "beside": {"correlate": 2.0, "rival": 5.0}}
+    with_it = ladder.tables({**given, "rungs": [beside]})
+    assert "not installed" not in with_it
+    assert "| 60 | 700 | 2.00 | 5.00 | 2.5 |" in with_it
 
 
 def test_the_exponent_of_a_power_is_its_power():
