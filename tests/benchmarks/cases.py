@@ -90,7 +90,7 @@ def beside_rival(folder: str, d: int, rows: int, threads: int, rounds: int = 3) 
     The rival does less: products of both directions without centring or scaling, the best 64 of each. Its transposes
     are timed, as ours are.
     """
-    from sparse_dot_topn import sp_matmul_topn
+    from sparse_dot_topn import sp_matmul_topn  # pyright: ignore[reportMissingImports]
 
     from universality.correlation import correlate as work
 

@@ -224,7 +224,7 @@ def main() -> None:
     ]
     figures["rungs"] = [rung(d, given.rows, given.threads, True) for d in given.sizes]
     if all(given.long):
-        figures["rungs"].append(rung(*given.long, given.threads, False))
+        figures["rungs"].append(rung(*given.long, given.threads, False))  # pyright: ignore[reportCallIssue]
     figures["took"] = time.perf_counter() - start
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1))

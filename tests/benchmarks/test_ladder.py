@@ -18,10 +18,10 @@ SMALL = {"d": 60, "rows": 700, "threads": 1}
 def rung(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("pair"))
     made = cases.prepare(folder, SMALL["d"], SMALL["rows"])
-    timed = {name: cases.CASES[name](folder, **SMALL) for name in ("correlate", "maxima", "dense_product")}
+    timed = {name: cases.CASES[name](folder, **SMALL) for name in ("correlate", "maxima", "dense_product")}  # pyright: ignore
     timed["scaling"] = cases.scaling(folder, SMALL["d"], SMALL["rows"])
     plain = cases.scipy_dense(folder, **SMALL)
-    return {**SMALL, **made, **timed, **cases.assign(folder, **SMALL), "scipy": plain}
+    return {**SMALL, **made, **timed, **cases.assign(folder, **SMALL), "scipy": plain}  # pyright: ignore
 
 
 def test_both_solvers_find_the_same_optimum(rung):

@@ -1,9 +1,9 @@
 """Blocks of latents on plain threads: the kernels release the interpreter lock and share nothing."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
 from typing import TypeVar
 
 State = TypeVar("State")
@@ -30,24 +30,31 @@ def over_blocks(
 
     Args:
         work: writes its result in place; a state is never in two calls at once.
-        ranges: what to work on; handed out in order.
+        ranges: what to work on; handed out in order, to whichever thread is free. An error ends it for all.
         states: scratch memory; as many threads run as there are states.
     """
+    todo = deque(ranges)
+
+    def drain(state: State) -> None:
+        while True:
+            try:
+                span = todo.popleft()
+            except IndexError:
+                return
+            try:
+                work(state, *span)
+            except BaseException:
+                todo.clear()
+                raise
+
     if len(states) == 1:
-        for first, last in ranges:
-            work(states[0], first, last)
+        drain(states[0])
         return
-    free: SimpleQueue[State] = SimpleQueue()
-    for state in states:
-        free.put(state)
-
-    def call(span: tuple[int, int]) -> None:
-        state = free.get()
-        try:
-            work(state, *span)
-        finally:
-            free.put(state)
-
+    # One task a thread, which fetches its ranges itself: a task for every range would be the caller's time alone.
     with ThreadPoolExecutor(len(states)) as pool:
-        for _ in pool.map(call, ranges):
-            pass
+        tasks = [pool.submit(drain, state) for state in states]
+        try:
+            for task in tasks:
+                task.result()
+        finally:
+            todo.clear()

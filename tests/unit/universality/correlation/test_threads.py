@@ -23,7 +23,7 @@ MODULES = (inputs, kernels, list_filling, list_union, operands, top_lists, pairw
 def world():
     """Enough latents and entries for every phase to be cut into pieces; a constant latent, as layouts drop those."""
     x, y = zipf_sparse(12_000, 2500, 24, 1), zipf_sparse(12_000, 2300, 24, 2)
-    return x, sparse.hstack([y, np.ones((12_000, 1), np.float32)]).tocsr()
+    return x, sparse.hstack([y, np.ones((12_000, 1), np.float32)]).tocsr()  # pyright: ignore
 
 
 @pytest.fixture
