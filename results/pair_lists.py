@@ -27,6 +27,8 @@ PAIR_ORDERS: dict[str, tuple[str, bool]] = {
     "Most alike in what they do": ("r_effect_both", False),
     "Least alike in what they do": ("r_effect_both", True),
 }
+#: To first order, from the table ``attribution``, which runs have whose models run again for every ablation.
+ATTRIBUTION = ("r_gradient_both", "r_gradient_both_low", "r_gradient_both_high", "r_exact_a", "r_exact_b")
 #: What is said of a pair's effect on the predictions, from the table ``effects``.
 EFFECTS = ("r_effect", "r_effect_both", "r_effect_both_low", "r_effect_both_high", "recovered", "effect_class")
 
@@ -37,7 +39,8 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
 
     Columns of ``pair_table``, and ``domain`` (of side a's strongest activations), ``margin`` (the smaller of
     the two), ``token_share`` (what r loses without token and position), ``firing_rate`` (the smaller) and
-    ``rate_gap`` (the larger rate over the smaller one), and :data:`EFFECTS`, missing where they were not measured.
+    ``rate_gap`` (the larger rate over the smaller one), and :data:`EFFECTS` and :data:`ATTRIBUTION`, missing where they
+    were not measured.
     """
     features = stored.table("features")
     frame = frames.pair_table(stored.table("pairs"), features)
@@ -46,7 +49,8 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
         frame = frame.merge(features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left")
     else:
         frame["domain"] = None
-    frame = frame.join(_effects(stored), on=["model_a", "latent_a", "model_b", "latent_b"])
+    for table, columns in (("effects", EFFECTS), ("attribution", ATTRIBUTION)):
+        frame = frame.join(_of_matched(stored, table, columns), on=["model_a", "latent_a", "model_b", "latent_b"])
     rates = frame[["firing_rate_a", "firing_rate_b"]].to_numpy(float, na_value=np.nan)
     low, high = rates.min(axis=1), rates.max(axis=1)
     return frame.assign(
@@ -57,12 +61,12 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
     )
 
 
-def _effects(stored: StoredComparison) -> pd.DataFrame:
-    """:data:`EFFECTS` of matched pairs by both sides; no rows where the run did not measure them."""
-    sides, effects = ["model_a", "latent_a", "model_b", "latent_b"], stored.optional("effects")
+def _of_matched(stored: StoredComparison, table: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns of a table of effects of matched pairs by both sides; no rows where the run did not measure them."""
+    sides, effects = ["model_a", "latent_a", "model_b", "latent_b"], stored.optional(table)
     if effects is None:
-        effects = pd.DataFrame(columns=[*sides, *EFFECTS, "kind"])
-    return effects[effects["kind"] == "matched"].set_index(sides)[list(EFFECTS)]
+        effects = pd.DataFrame(columns=[*sides, *columns, "kind"])
+    return effects[effects["kind"] == "matched"].set_index(sides)[list(columns)]
 
 
 def find_pair(stored: StoredComparison, pair: str) -> pd.Series | None:

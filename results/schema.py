@@ -35,12 +35,16 @@ TABLES: Mapping[str, TableSchema] = {
     **_stored(
         "headline models dictionary_domains features pairs clusters verdicts domains indices tau_curve k_of_m "
         "agreement spaces baselines null_quantiles null_rates candidates effects effect_agreement substitution_curve "
-        "steering_clusters steering_doses steering_transfer probes",
+        "attribution steering_clusters steering_doses steering_transfer probes",
         COMPARISON_ID,
     ),
     **_stored("sweeps"),
     **_stored("positions cluster_positions cluster_links", COMPARISON_ID),
-    **_stored("latent_domains contexts histograms logits latent_effects", COMPARISON_ID, MADE["shared"]["model"]),
+    **_stored(
+        "latent_domains contexts histograms logits latent_effects latent_attribution",
+        COMPARISON_ID,
+        MADE["shared"]["model"],
+    ),
     **_stored("documents vocabulary texts matched neuron_pairs space_means raw_indices"),
 }
 #: Those among them that one step hands to another, and no report holds.

@@ -32,6 +32,7 @@ LONGEST = [
     "test_report_beside", "test_screens_pins", "test_sae_precision",
     "test_screens_steer", "test_cli_steer", "test_steering",
     "test_shells", "test_damage_laws", "test_browser_gate", "test_dask_processes", "test_recipe_yaml",
+    "test_rerun_effects", "test_pair_effects",
 ]  # fmt: skip
 
 

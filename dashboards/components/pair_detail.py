@@ -116,6 +116,7 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
              "Correlation of the changes in the loss that ablating either makes, on score rows where both fire, with "
              "its 95 % interval over sources. Random directions in B give about 0, with a wide spread."),
         Fact("over all rows", n("r_effect"), "r of effects", "The same, 0 where a side does not fire."),
+        *_first_order(row),
         Fact("in its place", words.share(row.get("recovered")), "of ablation's loss recovered",
              "The partner's activation in the feature's place, scaled on fit rows, both ways: what it makes good of "
              "the loss that ablation costs. It says when they fire, more than what they do."),
@@ -125,6 +126,19 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
              "Held-out correlation of activation times effect on the token that came next."),
         Fact("same direction", n("cos_procrustes"), "after a rotation",
              "Cosine of both decoder directions after the rotation that best maps A's activations to B's."),
+    ]  # fmt: skip
+
+
+def _first_order(row: pd.Series) -> list[Fact]:
+    """What they do by gradients, of runs that have it, and what that is worth."""
+    if pd.isna(row.get("r_gradient_both")):
+        return []
+    exact = f"exact: A {words.number(row['r_exact_a'])}, B {words.number(row['r_exact_b'])}"
+    ends = f"{words.number(row['r_gradient_both_low'])} to {words.number(row['r_gradient_both_high'])}"
+    return [
+        Fact("to first order", words.number(row["r_gradient_both"]), exact,
+             f"The same ({ends}) by gradient times activation, on many more rows; beside it, how well that foretells "
+             "exact ablation of either (correlation where both are known).")
     ]  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from results.stored_comparison import (
 from universality.compare.pair_plan import PairPlan, pair_name
 
 #: Settings that steps of their own read, and no other.
-_OWN = ("probes", "steering")
+_OWN = {"probes", "steering"}
 #: What the partners of a kind of pair are called.
 _KINDS = {"features": "matched", "ceiling": "ceiling", "untrained": "floor"}
 #: Hook points of a block after which nothing but additions come.
@@ -36,14 +36,16 @@ def effect_nodes(
     recipe, c = layout.recipe, comparison.id
     if recipe.effects is None:
         return []
+    rerun = _runs_again(recipe, comparison.hook_point)
+    unread = _OWN if rerun else _OWN | {"per_latent"}
     params = {
         "comparison_id": c,
-        "effects": {name: value for name, value in as_json(recipe.effects).items() if name not in _OWN},
+        "effects": recipe.effects.model_dump(mode="json", exclude=unread),
         "hook_point": comparison.hook_point,
         "root_seed": recipe.root_seed,
-        "rerun": _runs_again(recipe, comparison.hook_point),
+        "rerun": rerun,
     }
-    make = layout.training_node if params["rerun"] else layout.node
+    make = layout.training_node if rerun else layout.node
     kinds = {"features": plan.model_pairs, "ceiling": plan.replicate_pairs, "untrained": plan.untrained_pairs}
     pairs = [(kind, pair) for kind, of_kind in kinds.items() for pair in of_kind]
     nodes = []

@@ -33,6 +33,8 @@ OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "
 OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreement": "effect_agreement"}
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
 OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer": "steering"}
+# Steps of effects make these of some hook points only: nothing is missing where they are not.
+OWNERS |= dict.fromkeys(["attribution", "latent_attribution"], "(no step)")
 OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout")
 
 

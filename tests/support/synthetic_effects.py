@@ -45,6 +45,18 @@ def pair_effects_of(rng: np.random.Generator, pairs: pd.DataFrame, kind: str, ta
     return PairEffects(table, *draws, ablated * (1 - table["recovered"].to_numpy()[:, None]), ablated)
 
 
+def attribution_of(rng: np.random.Generator, effects: pd.DataFrame) -> pd.DataFrame:
+    """First-order effects of the same pairs: near the exact ones, on more rows."""
+    both = np.clip(effects["r_effect_both"] + rng.normal(0, 0.05, len(effects)), -1, 1)
+    random = effects["kind"] == "random_direction"
+    return effects.assign(
+        r_gradient=np.clip(effects["r_effect"] + rng.normal(0, 0.05, len(effects)), -1, 1), r_gradient_both=both,
+        r_gradient_both_low=np.clip(both - 0.05, -1, 1), r_gradient_both_high=np.clip(both + 0.05, -1, 1),
+        r_exact_a=rng.uniform(0.8, 1.0, len(effects)),
+        r_exact_b=np.where(random, np.nan, rng.uniform(0.8, 1.0, len(effects))),
+    )[TABLES["attribution"].names]  # fmt: skip
+
+
 def agreement_of(effects: dict[Pair, PairEffects], tau: float) -> pd.DataFrame:
     """The table ``effect_agreement`` of these pairs."""
     weights = np.ones((N_RESAMPLES, N_SOURCES))
@@ -65,6 +77,15 @@ def curve_of(pair: Pair, n_alive: int) -> pd.DataFrame:
                 )
             )  # fmt: skip
     return pd.concat(parts, ignore_index=True)
+
+
+def latent_attribution_of(rng: np.random.Generator, latent_effects: pd.DataFrame) -> pd.DataFrame:
+    """What ablating each of these latents would do to first order."""
+    n = latent_effects["n_rows"]
+    return pd.DataFrame(
+        {"latent": latent_effects["latent"], "n_rows": 10 * n, "loss_change": 1.1 * latent_effects["loss_change"],
+         "r_exact": np.where(n >= 20, rng.uniform(0.8, 1.0, len(n)), np.nan), "n_exact": n}
+    )  # fmt: skip
 
 
 def latent_effects_of(rng: np.random.Generator, n_latents: int) -> pd.DataFrame:

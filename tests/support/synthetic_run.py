@@ -21,7 +21,14 @@ import shared_folders
 import synthetic_text
 import synthetic_weights
 from networkx import node_link_data
-from synthetic_effects import agreement_of, curve_of, latent_effects_of, pair_effects_of
+from synthetic_effects import (
+    agreement_of,
+    attribution_of,
+    curve_of,
+    latent_attribution_of,
+    latent_effects_of,
+    pair_effects_of,
+)
 from synthetic_evidence import evidence_tables, with_comparison
 from synthetic_layout import layout_tables
 from synthetic_pairs import TAU, pair_rows
@@ -252,19 +259,27 @@ def _write_effects(writer: _Writer, m: Material, pairings: Pairings, plan: _Plan
     """Fingerprints, effects of all pairs, and how much latents do the same."""
     # Drawn from a generator of its own, so that no other table changes with it.
     rng, comparison = generator(writer.root_seed, "effects", m.comparison), m.comparison
+    first_order = generator(writer.root_seed, "attribution", comparison)
     m = replace(m, rng=rng)
     for name, dictionary in m.dictionaries.items():
         table = latent_effects_of(rng, dictionary.acts.shape[1])
-        table.insert(0, "model", name)
+        latents = {"latent_effects": table, "latent_attribution": latent_attribution_of(first_order, table)}
+        for table in latents.values():
+            table.insert(0, "model", name)
         writer.put(
             f"fingerprints/{comparison}/{name}", "fingerprints", {}, [f"latents/{comparison}/{name}"],
-            table={"latent_effects": with_comparison(table, comparison)}, facts={"n_rows": 500, "exact": True},
+            table={which: with_comparison(table, comparison) for which, table in latents.items()},
+            facts={"n_rows": 500, "exact": False},
         )  # fmt: skip
     made: dict[tuple[str, str], PairEffects] = {}
     for (a, b), pairing in pairings.items():
         kind = "ceiling" if b == f"{a}r" else "matched" if a in plan.trained else "floor"
         made[a, b] = pair_effects_of(rng, pair_rows(m, a, b, pairing), kind, TAU)
-        tables = {"effects": with_comparison(made[a, b].table, comparison)}
+        attribution = attribution_of(first_order, made[a, b].table)
+        tables = {
+            "effects": with_comparison(made[a, b].table, comparison),
+            "attribution": with_comparison(attribution, comparison),
+        }
         if kind == "matched":
             curve = curve_of((a, b), int(m.dictionaries[a].alive.sum()))
             tables["substitution_curve"] = with_comparison(curve, comparison)

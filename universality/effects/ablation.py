@@ -27,14 +27,21 @@ class Fingerprints:
     loss: sparse.csr_matrix
     divergence: sparse.csr_matrix
 
-    def summary(self) -> dict[str, np.ndarray]:
+    def summary(self, chances: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """``n_rows, loss_change, divergence, helps`` of each latent (d_sae,): counts, means over its rows, and the
-        share of them on which it lowers the loss; NaN where it never fires."""
+        share of them on which it lowers the loss; NaN where it never fires.
+
+        Args:
+            chances: (nnz,) of each entry, where they are a sample (:class:`universality.effects.sampling.EntrySample`):
+                means are then estimates of those over all firings.
+        """
         n = np.bincount(self.loss.indices, minlength=self.loss.shape[1])
-        defined = np.where(n > 0, n, np.nan)
+        weights = np.ones(self.loss.nnz) if chances is None else 1.0 / chances
+        total = np.bincount(self.loss.indices, weights, minlength=self.loss.shape[1])
+        defined = np.where(n > 0, total, np.nan)
 
         def mean(values: np.ndarray) -> np.ndarray:
-            return np.bincount(self.loss.indices, values, minlength=self.loss.shape[1]) / defined
+            return np.bincount(self.loss.indices, values * weights, minlength=self.loss.shape[1]) / defined
 
         means = {"loss_change": self.loss.data, "divergence": self.divergence.data, "helps": self.loss.data > 0}
         return {"n_rows": n, **{name: mean(values.astype(np.float64)) for name, values in means.items()}}

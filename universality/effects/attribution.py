@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse
 from torch.nn import functional
@@ -157,6 +158,23 @@ def _frozen(model: TransformerBridge) -> Iterator[None]:
     finally:
         for weight in wanting:
             weight.requires_grad_(True)
+
+
+def latent_attribution(
+    first_order: sparse.csr_matrix, common: sparse.csr_matrix, exact: sparse.csr_matrix
+) -> pd.DataFrame:
+    """The table ``latent_attribution``.
+
+    Args:
+        first_order: CSR (n_rows, d_sae), one of :func:`attributed`.
+        common: of it the rows that ``exact`` has.
+        exact: CSR (n_common_rows, d_sae), fingerprints of exact ablation, not of all firings perhaps.
+    """
+    n = np.bincount(first_order.indices, minlength=first_order.shape[1])
+    total = np.bincount(first_order.indices, first_order.data, minlength=n.size)
+    r, n_exact = screen_agreement(common, exact)
+    columns = {"n_rows": n, "loss_change": total / np.where(n > 0, n, np.nan), "r_exact": r, "n_exact": n_exact}
+    return pd.DataFrame({"latent": np.arange(n.size), **columns})
 
 
 def screen_agreement(first_order: sparse.csr_matrix, exact: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray]:

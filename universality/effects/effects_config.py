@@ -52,6 +52,12 @@ class EffectsConfig(Frozen):
         ge=100,
         description="the same where the model must run again for every firing: before the end of the last block",
     )
+    per_latent: int = Field(
+        64,
+        ge=0,
+        description="there, firings of each latent that are ablated at least, on other rows if need be: a third among "
+        "its strongest tenth, a third from there to its median, a third below",
+    )
     substitution_rows: int = Field(
         32_768, ge=100, description="of these rows those on which partners take each other's place, at most"
     )

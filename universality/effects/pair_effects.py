@@ -14,6 +14,8 @@ from universality.correlation import TopSimilarity
 from universality.effects.agreement import effect_agreement
 from universality.effects.controls import hard_exchange, random_partner, runner_up
 from universality.effects.predictions import Predictions
+from universality.effects.sampled_agreement import SampledLoss, sampled_agreement
+from universality.effects.sampling import EntrySample
 from universality.effects.substitution import SubstitutedLosses, scaling_factors, substituted_losses
 from universality.intervals import percentile_interval
 from universality.rows import Rows
@@ -39,6 +41,7 @@ class EffectSide:
         directions: (d_sae, d_in), rows of the decoder.
         predictions: of the model at the rows of the substitution; None leaves substitution out.
         scale: by which the dictionary scales what it adds at these rows; 1 by default.
+        sample: which firings of the rows were measured; all by default. With the same lots on both sides.
     """
 
     dictionary: Dictionary
@@ -47,6 +50,7 @@ class EffectSide:
     directions: np.ndarray
     predictions: Predictions | None = None
     scale: np.ndarray | None = None
+    sample: EntrySample | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,11 +124,15 @@ def pair_effects(
     for name, (chosen, indices_b) in partners.items():
         indices_a = matched["latent_a"].to_numpy(np.int64)[chosen]
         loss_b = b.loss_random if name == "random_direction" else b.loss
-        agreed = effect_agreement(a.loss, loss_b, indices_a, indices_b, sources, weights, threads=pair.threads)
+        if a.sample is None or b.sample is None:
+            agreed = effect_agreement(a.loss, loss_b, indices_a, indices_b, sources, weights, threads=pair.threads)
+        else:
+            measured = SampledLoss(a.sample, a.loss), SampledLoss(b.sample, loss_b)
+            agreed = sampled_agreement(*measured, indices_a, indices_b, sources, weights)
         lost = _substituted((a, b), (indices_a, indices_b), rows, substituted, sources, name)
         ends = {}
         for column, drawn in (("r_effect", agreed.resampled), ("r_effect_both", agreed.resampled_both)):
-            low, high = _interval(drawn, pair.config.confidence)
+            low, high = drawn_interval(drawn, pair.config.confidence)
             ends |= {f"{column}_low": low, f"{column}_high": high}
         of = matched.iloc[chosen]
         parts.append(
@@ -187,7 +195,7 @@ def _substituted(
     return SubstitutedLosses(*sums)
 
 
-def _interval(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+def drawn_interval(draws: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
     """Percentiles over the last axis; NaN where any draw is."""
     low, high = percentile_interval(np.nan_to_num(draws), confidence)
     undefined = np.isnan(draws).any(axis=-1)

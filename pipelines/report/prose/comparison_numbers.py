@@ -1,5 +1,6 @@
 """Macros of one comparison: its dictionaries, settings and results."""
 
+import numpy as np
 import pandas as pd
 
 from pipelines.report.prose.macros import (
@@ -96,6 +97,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         "clusters": _clusters,
         "headline": _headline,
         "effect_agreement": _effects,
+        "attribution": _attribution,
         "spaces": _spaces,
         "verdicts": _verdicts,
         "indices": _indices,
@@ -272,6 +274,20 @@ def _steering(macros: Macros, tables: list[pd.DataFrame | None]) -> None:
         for name, title in (("t", "Transfer"), ("ratio", "TransferRatio")):
             value = real(float(rows[f"{name}_{arm}"].mean()))
             macros.add(f"{title}{letters(arm)}", value, f"mean over clusters, arm {arm}; table steering_transfer")
+
+
+def _attribution(macros: Macros, attribution: pd.DataFrame) -> None:
+    """The same to first order, and what that is worth."""
+    edges = attribution[attribution["edge"]]
+    for kind, of in edges.groupby("kind"):
+        for column in ("r_gradient", "r_gradient_both"):
+            known = of[column].dropna()
+            where = f"mean of column {column}, edges of kind {kind}, all pairs; table attribution"
+            macros.add(f"{letters(column)}{letters(str(kind))}", real(known.mean()) if len(known) else None, where)
+    known = edges.loc[edges["kind"] == "matched", ["r_exact_a", "r_exact_b"]].to_numpy(float)
+    known = known[~np.isnan(known)]
+    where = "median of columns r_exact_a and r_exact_b, matched edges; table attribution"
+    macros.add("MedianRExact", real(float(np.median(known))) if len(known) else None, where)
 
 
 def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:

@@ -72,7 +72,8 @@ class Material:
 #: Tables that belong to comparisons and are read here.
 COMPARED = (
     "models", "features", "pairs", "clusters", "verdicts", "headline", "indices", "k_of_m", "domains", "baselines",
-    "agreement", "spaces", "effect_agreement", "steering_clusters", "steering_doses", "steering_transfer",
+    "agreement", "spaces", "effect_agreement", "attribution", "steering_clusters", "steering_doses",
+    "steering_transfer",
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from results.effect_frames import effect_rows
 from results.headline import QUANTITIES
 from results.steering_frames import steering_summary
 from results.stored_comparison import CORPUS
-from results.words import LEVELS, STEERED_BY
+from results.words import EFFECT_PARTNERS, LEVELS, STEERED_BY
 from universality.sae.architectures import ARCHITECTURES
 from universality.verdicts import VERDICTS
 
@@ -91,6 +91,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         **_headline_facts(m.of(comparison, "headline")),
         **_space_facts(m.of(comparison, "spaces"), older=features is not None),
         "effects": _effect_kinds(m.of(comparison, "effect_agreement")),
+        "attributed": _attributed_kinds(m.of(comparison, "attribution")),
         **_steering_facts(m, comparison),
         **_verdict_facts(m.of(comparison, "verdicts")),
     }
@@ -157,6 +158,14 @@ def _space_facts(spaces: pd.DataFrame | None, older: bool) -> dict[str, Any]:
     joint = spaces[spaces["measure"] == "r_joint"]
     others = joint.loc[~joint["space"].isin(["features", "features_subset", "haar"]), "space"]
     return {**facts, "spaces": list(others), "spaces_floor": _has(joint, "floor")}
+
+
+def _attributed_kinds(attribution: pd.DataFrame | None) -> list[str]:
+    """Kinds of partners whose first-order effects are known where both fire."""
+    if attribution is None:
+        return []
+    known = attribution[attribution["edge"] & attribution["r_gradient_both"].notna()]
+    return [kind for kind in EFFECT_PARTNERS if (known["kind"] == kind).any()]
 
 
 def _effect_kinds(effects: pd.DataFrame | None) -> list[str]:

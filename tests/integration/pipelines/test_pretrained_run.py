@@ -56,7 +56,7 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
              "replicates": False, "neurons": False},
         ],
         "compare": {"n_shifts": 10, "n_resamples": 20, "min_firings": 5},
-        "effects": {"rerun_rows": 200, "horizon": 4},
+        "effects": {"rerun_rows": 100, "per_latent": 12, "horizon": 4},
     }  # fmt: skip
     path = root / "family.yaml"
     path.write_text(yaml.safe_dump(recipe))
@@ -82,6 +82,9 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
         assert {"matched", "runner_up", "hard_exchange", "random", "random_direction", "floor"} <= set(of["kind"])
         assert of["r_effect"].abs().max() <= 1
     assert set(run.table("effect_agreement")["comparison_id"]) == {"resid", "mlp"}
+    attribution = run.table("attribution")
+    assert len(attribution) == len(effects)
+    assert attribution["r_gradient"].abs().max() <= 1
     # The weights that were read are pinned: other bytes under the same name are refused.
     first = run.artifact("transformer/m0").json("pretrained")["digest"]
     assert first != run.artifact("transformer/m1").json("pretrained")["digest"]

@@ -73,7 +73,8 @@ def test_it_is_the_derivative_of_the_loss_in_float64(n_layers, hook_point, d_in)
     scale = np.linspace(0.5, 2.0, text.n_rows)
     (made,) = attributed(model, text, hook_point, acts, [directions], means, scale=scale)
     told = 0
-    for row, latent in zip(*acts.nonzero(), strict=True):
+    assert made.nnz == (text.position[acts.nonzero()[0]] < N_CTX - 1).sum() > 100
+    for row, latent in list(zip(*acts.nonzero(), strict=True))[::4]:
         context, position = int(text.context[row]), int(text.position[row])
         if position == N_CTX - 1:
             assert made[row, latent] == 0
@@ -83,7 +84,7 @@ def test_it_is_the_derivative_of_the_loss_in_float64(n_layers, hook_point, d_in)
         amount = (means[latent] - acts.toarray()[row, latent]) * scale[row]
         assert made[row, latent] == pytest.approx(amount * (up - down) / 2e-5, rel=1e-5, abs=1e-7)
         told += 1
-    assert told == made.nnz > 100
+    assert told > 25
     assert np.abs(made.data).mean() > 0.05  # something was at stake
 
 

@@ -17,9 +17,11 @@ from universality.effects.agreement import effect_agreement
 from universality.effects.controls import hard_exchange, random_directions, random_partner, runner_up
 from universality.effects.curves import substitution_curves
 from universality.effects.effect_table import effect_agreement_table
+from universality.effects.pair_attribution import AttributionSide, pair_attribution
 from universality.effects.pair_effects import EffectSide, PairEffects, pair_effects, source_draws
 from universality.effects.predictions import ReadPredictions
 from universality.effects.readout import Readout
+from universality.effects.sampling import sample_entries
 from universality.rows import Rows
 from universality.schema import TableSchema
 from universality.table_schemas import TABLES
@@ -85,7 +87,8 @@ def measured(seed=0, shuffled=False):
                 loss.data[at] = rng.permutation(loss.data[at])
         at_some = ReadPredictions(readout, stream[numbers[some]], targets[numbers[some]], threads=1)
         sides.append(EffectSide(dictionary, loss, loss_random, directions, at_some))
-    pair = DictionaryPair(made[0][0], made[1][0], CompareConfig(n_resamples=50), 0, 1)
+    settings: dict = {"n_resamples": 50}
+    pair = DictionaryPair(made[0][0], made[1][0], CompareConfig(**settings), 0, 1)
     similarity = correlate(*pair.fit, top=5, threads=1)
     latents = np.arange(KINDS.size)
     r = correlate_pairs(*pair.score, latents, latents, threads=1).r
@@ -225,6 +228,44 @@ def test_partners_of_controls_are_never_the_assigned_one(planted):
     assert not np.array_equal(drawn, random_partner(pair.b, ib, np.random.default_rng(1)))
     alone = hard_exchange(pair.b, ib[:1])
     assert alone.tolist() == [-1]
+
+
+def test_first_order_effects_are_correlated_as_exact_ones_are(planted):
+    """With exact changes in the place of first-order ones, the two tables are one."""
+    pair, (a, b), _, made, numbers, _ = planted
+    known = np.linspace(0.5, 0.9, KINDS.size)
+    sides = [AttributionSide(numbers, side.loss, side.loss_random, r) for side, r in ((a, known), (b, known[::-1]))]
+    table = pair_attribution(pair, sides, made.table)
+    schema: TableSchema = TABLES["attribution"]
+    schema.check(table)
+    for ours, theirs in (("r_gradient", "r_effect"), ("r_gradient_both", "r_effect_both")):
+        np.testing.assert_allclose(table[ours], made.table[theirs], atol=1e-9)
+    for end in ("low", "high"):
+        np.testing.assert_allclose(table[f"r_gradient_both_{end}"], made.table[f"r_effect_both_{end}"], atol=1e-9)
+    row = table.query("kind == 'runner_up'").iloc[3]
+    assert (row["r_exact_a"], row["r_exact_b"]) == (known[row["latent_a"]], known[::-1][row["latent_b"]])
+    assert table.loc[table["kind"] == "random_direction", "r_exact_b"].isna().all()
+
+
+def test_a_sample_of_firings_finds_what_all_of_them_find(planted):
+    pair, sides, matched, made, numbers, some = planted
+    lots, sampled = np.random.default_rng(0).random(numbers.size), []
+    for side in sides:
+        acts = side.dictionary.acts[numbers]
+        sample = sample_entries(acts, 300, 0, lots)
+        losses = {name: sample.only(getattr(side, name)) for name in ("loss", "loss_random")}
+        assert losses["loss"].nnz < 0.5 * side.loss.nnz
+        sampled.append(replace(side, **losses, sample=sample, predictions=None))
+    similarity = correlate(*pair.fit, top=5, threads=1)
+    table = pair_effects(pair, sampled[0], sampled[1], matched, similarity, numbers, some, kind="features").table
+    own, whole = (t[t["kind"] == "matched"].set_index("latent_a") for t in (table, made.table))
+    away = (own["r_effect_both"] - whole["r_effect_both"])[KINDS != "other_firing"]
+    assert 0.001 < away.abs().mean() < 0.08
+    assert abs(away.mean()) < 0.02
+    same = np.equal(KINDS, "same_effect") & whole["edge"].to_numpy(bool)
+    assert (own["effect_class"] == "same_effect").to_numpy()[same].mean() >= 0.9
+    random = table.loc[table["kind"] == "random_direction", "r_effect_both"].mean()
+    assert abs(random) < 0.15
 
 
 def test_random_directions_have_the_norms_of_those_they_replace():

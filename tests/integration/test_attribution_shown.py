@@ -1,0 +1,64 @@
+"""First-order effects, where a run has them: in the report, in lists, on the page of a pair."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_run import write_synthetic_run
+
+from dashboards.components.pair_detail import evidence_facts
+from pipelines.report.report_writer import ReportOptions, _is_planned, write_report
+from results import words
+from results.pair_lists import ATTRIBUTION, listed_pairs
+from results.stored_comparison import StoredComparison
+from storage import Run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return write_synthetic_run(str(tmp_path_factory.mktemp("store")), n_latents=60, n_documents=96)
+
+
+def test_the_report_has_their_numbers_and_what_they_are_worth(run: Run, tmp_path: Path) -> None:
+    result = write_report(run, tmp_path, ReportOptions(formats=()))
+    assert result.missing == ()
+    edges = run.table("attribution").query("edge")
+    said = {
+        f"RGradientBoth{name}": edges.loc[edges["kind"] == kind, "r_gradient_both"].mean()
+        for kind, name in (("matched", "Matched"), ("random_direction", "RandomDirection"))
+    }
+    said["MedianRExact"] = np.nanmedian(edges.loc[edges["kind"] == "matched", ["r_exact_a", "r_exact_b"]])
+    macros = (tmp_path / "macros.tex").read_text().replace(r"\ensuremath{-}", "-")
+    for name, value in said.items():
+        assert re.search(rf"\\uf{name}}}{{(.*)}}", macros)[1] == f"{value:.2f}", name  # pyright: ignore
+    assert f"correlate at {said['RGradientBothMatched']:.2f} on average" in (tmp_path / "methods.md").read_text()
+    assert {"attribution.csv", "latent_attribution.csv"} <= {path.name for path in (tmp_path / "tables").iterdir()}
+
+
+def test_they_are_missed_nowhere_and_exact_effects_where_they_were_planned() -> None:
+    planned = {"effects/main/m0-m1": {"step": "effects"}, "fingerprints/main/m0": {"step": "fingerprints"}}
+    assert [_is_planned(name, planned) for name in ("attribution", "latent_attribution")] == [False, False]
+    assert [_is_planned(name, planned) for name in ("effects", "latent_effects")] == [True, True]
+
+
+def test_a_pair_has_those_of_its_assigned_partner(run: Run) -> None:
+    stored = StoredComparison(run, "main")
+    row = listed_pairs(stored).iloc[5]
+    table = stored.table("attribution").query("kind == 'matched'")
+    sides = ["model_a", "latent_a", "model_b", "latent_b"]
+    of = table[(table[sides] == row[sides]).all(axis=1)]
+    assert len(of) == 1
+    assert of[list(ATTRIBUTION)].iloc[0].tolist() == row[list(ATTRIBUTION)].tolist()
+
+
+def test_the_page_of_a_pair_says_them_only_where_they_were_measured() -> None:
+    bare = dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5)
+    measured = {"r_gradient_both": 0.41, "r_gradient_both_low": 0.32, "r_gradient_both_high": 0.53}
+    measured |= {"r_exact_a": 0.91, "r_exact_b": np.nan}
+    facts = {fact.label: fact for fact in evidence_facts(pd.Series(bare | measured), 0.05)}
+    said = facts["to first order"]
+    assert (said.value, said.below) == (words.number(0.41), f"exact: A {words.number(0.91)}, B {words.number(np.nan)}")
+    assert f"{words.number(0.32)} to {words.number(0.53)}" in said.hint
+    assert "to first order" not in {fact.label for fact in evidence_facts(pd.Series(bare), 0.05)}
