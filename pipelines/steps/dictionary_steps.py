@@ -158,13 +158,14 @@ def measured(ctx: StepContext, dictionary: SparseAutoencoder, blocks: list[Any] 
     tokens, raw = ctx.inputs["tokens"], ctx.inputs["activations"].array(ctx.params["hook_point"])
     score, codes = ~tokens.array("row_fit"), tokens.array("row_domain")
     quality = Quality(dictionary.d_in, dictionary.d_sae, n_domains=len(tokens.json("domains")))
+    encoder = dictionary.to(ctx.device)
     for start in range(0, len(raw), ENCODE_ROWS):
         x = np.asarray(raw[start : start + ENCODE_ROWS], dtype=np.float32)
         held_out = score[start : start + len(x)]
         if blocks is None:
-            acts = dictionary.encode_sparse(x[held_out])
+            acts = encoder.encode_sparse(x[held_out])
         else:
-            blocks.append(dictionary.encode_sparse(x))
+            blocks.append(encoder.encode_sparse(x))
             acts = blocks[-1][held_out]
         if held_out.any():
             here = codes[start : start + len(x)][held_out]
@@ -183,6 +184,7 @@ def spliced(ctx: StepContext, dictionary: SparseAutoencoder) -> dict[str, float]
     model = open_transformer(ctx.inputs["transformer"], ctx.device)
     replaced = training_rows(special_tokens(ctx.inputs["tokenizer"]))(0, contexts)
     hook_point = ctx.params["hook_point"]
-    losses = spliced_losses(model, contexts, hook_point, dictionary.reconstruct, replaced=replaced)
+    there = dictionary.to(ctx.device)
+    losses = spliced_losses(model, contexts, hook_point, there.reconstruct, replaced=replaced)
     recovered = {"ce_recovered": losses.ce_recovered, "kl_recovered": losses.kl_recovered}
     return {**losses._asdict(), **recovered}

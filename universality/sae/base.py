@@ -229,9 +229,11 @@ class SparseAutoencoder:
             indices, values = (part.numpy() for part in top_k(pre, self.activation.k))
             filled = indices >= 0
             return filled.sum(axis=1), indices[filled], values[filled]
-        acts = self.activation(pre).cpu().numpy()
-        row, column = np.nonzero(acts)
-        return np.bincount(row, minlength=len(acts)), column.astype(np.int32), acts[row, column]
+        if pre.device.type == "cpu":
+            acts = self.activation(pre).numpy()
+            row, column = np.nonzero(acts)
+            return np.bincount(row, minlength=len(acts)), column.astype(np.int32), acts[row, column]
+        return sparse_block(self.activation, pre)
 
     def _reconstruct_block(self, rows: torch.Tensor) -> torch.Tensor:
         seen, mean, scale = self._normalise(rows)
@@ -277,6 +279,21 @@ class SparseAutoencoder:
         x = _checked_rows(x, "x", "d_in", self.d_in)
         rows = x if isinstance(x, torch.Tensor) else _tensor(x)
         return rows.to(device=self.device, dtype=torch.float32)
+
+
+def sparse_block(activation: Activation, pre: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Entries per row, all indices and all values, of pre-activations elsewhere: only what fires comes to the host."""
+    if isinstance(activation, TopK):
+        indices, values = top_k(pre, activation.k)
+        indices, order = indices.sort(dim=-1)
+        values = values.gather(-1, order)
+        columns, held = (part.cpu().numpy() for part in (indices, values))
+        filled = held > 0
+        return filled.sum(axis=1), columns[filled].astype(np.int32), held[filled]
+    acts = activation(pre)
+    row, column = acts.nonzero(as_tuple=True)
+    counts = np.bincount(row.cpu().numpy(), minlength=len(acts))
+    return counts, column.cpu().numpy().astype(np.int32), acts[row, column].cpu().numpy()
 
 
 def _checked_rows(rows: Any, name: str, axis: str, width: int) -> Any:

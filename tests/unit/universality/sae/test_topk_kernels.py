@@ -6,9 +6,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import sparse
 
-from universality.sae import kernels, selection
-from universality.sae.activations import TopK
+from universality.sae import kernels, selection, topk
+from universality.sae.activations import JumpReLU, ReLU, TopK
+from universality.sae.base import sparse_block
 from universality.sae.topk import lane_maxima, runs_kernels, top_k
 
 
@@ -153,3 +155,29 @@ def test_topk_activation_passes_gradients_to_the_kept_entries_only():
     assert acts.tolist() == [[3.0, 0.0, 2.0, 0.0]]
     assert pre.grad is not None
     assert pre.grad.tolist() == [[1.0, 0.0, 1.0, 0.0]]
+
+
+def test_threads_select_what_one_selects(monkeypatch):
+    pre = torch.randn(301, 4000, generator=torch.Generator().manual_seed(0))
+    one = [part.numpy().tobytes() for part in topk.top_k(pre, 32)]
+    shares, select = [], selection.select_top
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(selection, "select_top", lambda *given: shares.append(len(given[0])) or select(*given))
+    assert [part.numpy().tobytes() for part in topk.top_k(pre, 32)] == one
+    assert sorted(shares) == [100, 100, 101]
+    topk.top_k(pre[:9], 32)
+    assert shares[-1] == 9, "too few to share"
+
+
+@pytest.mark.parametrize("activation", [TopK(5), ReLU(), JumpReLU(torch.tensor(0.3))])
+def test_what_fires_on_a_device_is_what_fires_on_the_cpu(monkeypatch, activation):
+    """By the operations of a device, on the CPU; rows with no and with few active latents among them."""
+    pre = torch.randn(40, 70, generator=torch.Generator().manual_seed(1))
+    pre[3], pre[4, 2:] = -1.0, -1.0
+    monkeypatch.setattr(topk, "runs_kernels", lambda tensor: False)
+    counts, columns, values = sparse_block(activation, pre)
+    expected = sparse.csr_matrix(activation(pre).numpy())
+    np.testing.assert_array_equal(counts, np.diff(expected.indptr))
+    np.testing.assert_array_equal(columns, expected.indices)
+    np.testing.assert_array_equal(values, expected.data)
+    assert columns.dtype == np.int32
