@@ -207,11 +207,12 @@ def _check_index(name: str, index: Any, size: int, where: str, threads: int) -> 
 
 def _check_values(csr: Csr, low: Any, high: Any, where: str) -> None:
     """Values from ``low`` to ``high`` (not finite if any is not) are finite, and their squares stay numbers."""
+    low, high = float(low), float(high)  # a float32 of 1e30 is beyond it
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int(np.count_nonzero(~np.isfinite(csr.data)))
         got = f"{bad} NaN or infinite values"
         raise refusal("every value", where, "finite", got, "Replace or drop them.")
-    least = float(low) if low > 0 else float(np.abs(csr.data).min())
+    least = low if low > 0 else float(np.abs(csr.data).min())
     if least < 1 / LARGEST or max(-low, high) > LARGEST:
         lowest, highest = np.zeros(csr.shape[1]), np.zeros(csr.shape[1])
         np.minimum.at(lowest, csr.indices, csr.data)

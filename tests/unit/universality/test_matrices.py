@@ -139,6 +139,13 @@ def test_bfloat16_and_booleans_are_numbers():
     np.testing.assert_array_equal(as_csr(DENSE > 0, "A").toarray(), DENSE > 0)
 
 
+def test_the_largest_magnitude_is_one_for_every_width_of_numbers():
+    for dtype in (np.float32, np.float64):
+        beyond = sparse.csr_array(np.array([[np.float32(1e30)], [0.0]], dtype))  # 1.00000002e30
+        with pytest.raises(InputError, match="largest magnitude"):
+            as_csr(beyond, "A")
+
+
 def test_flags_that_are_out_of_date_are_not_believed():
     twice = sparse.csr_array((np.array([1.0, 2.0, 4.0]), np.array([1, 0, 1]), np.array([0, 3, 3])), shape=(2, 2))
     twice.has_canonical_format = True
