@@ -14,14 +14,8 @@ from universality.sae.architectures import ARCHITECTURES, SAEArchitecture
 from universality.sae.stream import BUFFER_MB
 
 #: Settings that came after the first dictionaries were stored: written only where they differ from these, so that
-#: older keys stay.
-NEWER_SETTINGS = {
-    "architecture": "topk",
-    "precision": "float32",
-    "buffer_mb": BUFFER_MB,
-    "encoder_norm": 1.0,
-    "loss": "fvu",
-}
+#: older keys stay. They must be the defaults, for what is left out is read as its default.
+NEWER_SETTINGS = {"architecture": "topk", "precision": "float32", "buffer_mb": BUFFER_MB}
 #: Context of ``model_dump`` for readers, who want these too.
 RESOLVED = {"resolved": True}
 

@@ -86,6 +86,9 @@ def state(kind, own, seeds=()):
     return TrainingState.fresh(Parameters.of(tensors), kind.buffers)
 
 
+FOREIGN = owners_of_settings()
+
+
 class TestArchitectureContract:
     def test_it_says_what_it_is_and_where_it_comes_from(self, kind):
         assert ARCHITECTURES[kind.name] is kind
@@ -108,6 +111,12 @@ class TestArchitectureContract:
                 assert SAETrainingConfig(**written, **{name: None}) == own
             with pytest.raises(InputError, match=f"{name} must be absent from {kind.name}"):
                 config(kind, **{name: values.get(name, 1)})
+
+    def test_what_is_written_is_read_as_it_was(self, kind):
+        # A step trains by what was written, so a setting that is left out there must be its default.
+        values = {"encoder_norm": 1.0, "loss": "fvu", "lr": 0.01, "buffer_mb": 7, "precision": "bfloat16"}
+        own = config(kind, **{name: v for name, v in values.items() if name in kind.settings or name not in FOREIGN})
+        assert SAETrainingConfig(**own.model_dump(mode="json")) == own
 
     def test_its_defaults_are_legal(self, kind):
         own = config(kind, lr=None)
