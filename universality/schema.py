@@ -77,12 +77,13 @@ class TableSchema:
     def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
         """A frame of these columns, each converted to its type.
 
-        Whole numbers that may be missing become pandas' ``Int64``, text that may be missing Python objects.
+        Whole numbers that may be missing become pandas' ``Int64``. Text is ``str`` even where all of it is missing: of
+        objects that are all None a file would say no type.
         """
-        missing = {"text": "object", "int64": "Int64", "bool": "boolean"}
+        missing = {"int64": "Int64", "bool": "boolean"}
         return frame.astype(
             {
-                of.name: missing.get(of.dtype, of.dtype) if of.nullable else of.dtype.replace("text", "str")
+                of.name: "str" if of.dtype == "text" else missing.get(of.dtype, of.dtype) if of.nullable else of.dtype
                 for of in self.columns
             }
         )

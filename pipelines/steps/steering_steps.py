@@ -167,4 +167,4 @@ def _told(measure: Callable[[], pd.DataFrame], member: Member, **named: str) -> 
 def _empty(name: str) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(columns=pd.Index(MADE[name].names))
+    return MADE[name].typed(pd.DataFrame(columns=pd.Index(MADE[name].names)))

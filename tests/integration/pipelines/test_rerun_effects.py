@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stored_types import assert_files_hold_the_declared_types
 
 from pipelines.engine.plan import Plan
 from pipelines.engine.runner import run_plan
@@ -78,6 +79,11 @@ def test_pairs_have_effects_exact_and_to_first_order(run):
     # First order and exact ablation see the same: not one latent by chance, but most of them.
     assert latents["r_exact"].median() > 0.7
     assert run.table("effect_agreement")["r_effect"].notna().all()
+
+
+@pytest.mark.parametrize("name", ["attribution", "latent_attribution", "effects"])
+def test_files_hold_the_types_that_the_schema_declares(run, name):
+    assert_files_hold_the_declared_types(run, name)
 
 
 def test_what_is_measured_decides_the_key_only_where_the_model_runs_again():

@@ -60,7 +60,7 @@ def test_values_are_converted_to_the_types_declared() -> None:
     typed = TableSchema("things", "a thing", ("name",), (NAME, note, N, part)).typed(
         pd.DataFrame({"name": [1, 2], "note": [None, "a"], "n": [None, 3.0], "of": [None, None]})
     )
-    assert [str(dtype) for dtype in typed.dtypes] == ["str", "object", "Int64", "float64"]
+    assert [str(dtype) for dtype in typed.dtypes] == ["str", "str", "Int64", "float64"]
     assert typed["name"].tolist() == ["1", "2"]
     assert typed["n"].isna().tolist() == [True, False]
     assert typed["note"].isna().tolist() == [True, False]
