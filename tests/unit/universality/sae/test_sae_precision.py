@@ -85,10 +85,10 @@ def test_training_in_bfloat16_ends_as_good(monkeypatch, name):
     monkeypatch.setattr(training, "runs_batched", lambda config, device: True)
     monkeypatch.setattr(SAETrainingConfig, "check_device", lambda self, device: None)
     exact, rounded = (
-        train_saes(ROWS, config(name, precision=precision), sae_seeds=[1, 2], order_seed=0)
+        train_saes(ROWS, config(name, precision=precision, lr=4e-3), sae_seeds=[1, 2], order_seed=0)
         for precision in ("float32", "bfloat16")
     )
-    # Means over seeds: which latents die is another of them after rounding, and moves a dictionary by some percent.
+    # A rate at which few latents die: which ones, rounding decides, and each moves a dictionary by some percent.
     for measure in ("fvu", "l0"):
         a, b = (np.mean([getattr(result, measure) for result in found]) for found in (exact, rounded))
         assert b == pytest.approx(a, rel=0.05)
