@@ -145,7 +145,7 @@ def test_every_step_has_the_gradient_of_all_its_dead_latents(monkeypatch, on_its
         return look
 
     monkeypatch.setattr(DeviceSteps, "run", noted)
-    own, found = config(steps=120, dead_after=100, lr=1e-2), {}
+    own, found = config(steps=120, dead_after=100, lr=1e-2, encoder_norm=1.0, loss="fvu"), {}  # many die
     for share in (10**6, 1):
         monkeypatch.setattr(device_steps, "SLOT_SHARE", share)  # pieces of one slot, or all latents at once
         looks.clear()
@@ -355,7 +355,7 @@ def dense_gradients(x, p, k):
 def test_gradients_by_latent_are_those_of_the_dense_formula_and_never_dense(seeds):
     x, p = torch.from_numpy(ROWS[:SIZE].copy()), parameters("topk", seeds)
     p.b_enc.sub_(1.5)  # many rows have fewer than k active latents, some latents none
-    own = config(aux_k=0)
+    own = config(aux_k=0, loss="fvu")
     leaves = {name: value.requires_grad_() for name, value in p.named().items()}
     loss = own.kind.losses(leaves, Batch(own, x, None, 0.0))
     assert (loss.values == 0).any()
@@ -411,7 +411,7 @@ def test_few_slots_have_the_auxiliary_gradient_of_all(name, seeds):
 def cost(d_sae, precision, dead, d_in=512, rows=4096):
     """Counts of a step of k 32 at full size, of which nothing is computed; float operations of its products."""
     with FakeTensorMode():
-        changes = {"k": 32, "aux_k": None, "aux_coefficient": 1 / 32}
+        changes = {"k": 32, "aux_k": None, "aux_coefficient": 1 / 32, "loss": "fvu"}
         steps = fake_steps("topk", precision, None, "cpu", d_in, d_sae, rows, **changes)
         steps.fit_slots([dead])
         with Counted() as counted, FlopCounterMode(display=False) as flops:
