@@ -24,10 +24,12 @@ from storage import StoreError, open_run, open_store
 from universality import graph, indices
 from universality.compare import CompareConfig, compare
 from universality.correlation import (
+    PairSums,
     conditional_correlation,
     correlate,
     correlate_dense,
     correlate_pairs,
+    correlate_stream,
     pairs_above,
 )
 from universality.effects import ablate, continue_prompt, push_along, steer, substitute
@@ -136,6 +138,16 @@ CALLS: dict[tuple[str, str], tuple[Kind, Callable[[Any], Any]]] = {
         lambda v: conditional_correlation(UNSEEN, UNSEEN, UNSEEN, UNSEEN, tokens=UNSEEN, threads=v),
     ),
     ("pairs_above", "threads"): (COUNT, lambda v: pairs_above(UNSEEN, UNSEEN, threads=v)),
+    ("PairSums", "n_a"): (COUNT, lambda v: PairSums(v, 1, UNSEEN, UNSEEN)),
+    ("PairSums", "indices_b"): (WHOLES, lambda v: PairSums(1, 1, [0], v)),
+    ("PairSums.add", "threads"): (COUNT, lambda v: PairSums(1, 1, [0], [0]).add(UNSEEN, UNSEEN, threads=v)),
+    ("correlate_stream", "top"): (COUNT, lambda v: correlate_stream(UNSEEN, top=v)),
+    ("correlate_stream", "candidate_rows"): (
+        Kind((*COUNT.bad, 1), lambda value: is_whole(value, 2)),
+        lambda v: correlate_stream(UNSEEN, candidate_rows=v),
+    ),
+    ("correlate_stream", "threads"): (COUNT, lambda v: correlate_stream(UNSEEN, threads=v)),
+    ("correlate_stream", "shards"): (Kind(([],)), correlate_stream),
     ("top_a", "k"): (COUNT, lambda v: correlate(np.eye(3), np.eye(3)).top_a(v)),
     ("match", "method"): (WORD, lambda v: match(UNSEEN, method=v)),
     ("match", "unmatched"): (NUMBER, lambda v: match(UNSEEN, unmatched=v)),

@@ -11,18 +11,22 @@ if TYPE_CHECKING:
     from universality.correlation.neurons import correlate_dense
     from universality.correlation.pairs import correlate_pairs
     from universality.correlation.sparse_pairwise import correlate, pairs_above
+    from universality.correlation.stream import PairSums, correlate_stream
     from universality.correlation.top import TopSimilarity
 
 _HOMES = {
+    "PairSums": "stream",
     "TopSimilarity": "top",
     "conditional_correlation": "conditional",
     "correlate": "sparse_pairwise",
     "correlate_dense": "neurons",
     "correlate_pairs": "pairs",
+    "correlate_stream": "stream",
     "pairs_above": "sparse_pairwise",
 }
 __all__ = [
-    "TopSimilarity", "conditional_correlation", "correlate", "correlate_dense", "correlate_pairs", "pairs_above",
+    "PairSums", "TopSimilarity", "conditional_correlation", "correlate", "correlate_dense", "correlate_pairs",
+    "correlate_stream", "pairs_above",
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class KernelOperand:
     Attributes:
         csr: (n_rows, n_latents) activations, latents that hardly rest measured from their mean.
         alive: (n_latents,) whether a correlation is defined.
+        mean, square: (n_latents,) means as given, and centred sums of squares, 0 for latents that are not alive.
         ids: (n_alive,) int32 alive latents, frequent ones first; kernels number latents by their place here.
         total, scale: (n_alive,) sums and reciprocal centred norms, in the order of ``ids``.
     """
@@ -38,6 +39,8 @@ class KernelOperand:
             columns = by_column(csr, threads)
             moments = moments_by_latent(self.n_rows, columns[0], columns[2], threads)
         self.alive = moments.alive
+        self.mean = pivot + moments.total / max(self.n_rows, 1)
+        self.square = np.where(moments.alive, moments.square, 0.0)
         # Frequent latents first: what co-fires often then lies in the same blocks, and big work starts early.
         alive = np.flatnonzero(moments.alive)
         self.ids = alive[np.argsort(-moments.count[alive], kind="stable")].astype(np.int32)
