@@ -11,6 +11,7 @@ from pipelines.cli import planning
 from pipelines.cli.options import (
     STORE,
     DeviceOption,
+    GpuSlotsOption,
     JsonOption,
     MaybeText,
     NameOption,
@@ -47,6 +48,7 @@ def run(
     ] = None,
     serial: Annotated[bool, typer.Option("--serial", help="One step after another in this process.")] = False,
     device: DeviceOption = "auto",
+    gpu_slots: GpuSlotsOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -56,10 +58,10 @@ def run(
 
     Run it again to resume after any stop. A finished run computes nothing.
     """
-    executor = choose_executor(workers, scheduler, serial)
+    executor = choose_executor(workers, scheduler, serial, gpu_slots)
     if dry_run:
         common = {"name": name, "store": store, "device": device, "as_json": as_json}
-        planning.plan(recipe, overrides=overrides, workers=workers, **common)
+        planning.plan(recipe, overrides=overrides, workers=workers, gpu_slots=gpu_slots, **common)
         return
     read, plan = planning.recipe_and_plan(recipe, overrides or [], device)
 
@@ -84,24 +86,27 @@ def run(
         raise typer.Exit(outcome.exit_code)
 
 
-def choose_executor(workers: int | None, scheduler: str | None, serial: bool) -> Executor:
+def choose_executor(workers: int | None, scheduler: str | None, serial: bool, gpu_slots: int | None = None) -> Executor:
     """The executor that the options ask for; Dask on this machine by default.
 
     Raises:
-        InputError: more than one of the three is set.
+        InputError: more than one of the three is set, or slots of a GPU for one of the last two.
     """
     given = {"--workers": workers is not None, "--scheduler": scheduler is not None, "--serial": serial}
     chosen = [option for option, is_set in given.items() if is_set]
     if len(chosen) > 1:
         constraint = "at most one of --workers, --scheduler, --serial"
         raise refusal("options", "run", constraint, chosen, "Drop all but one.")
+    if gpu_slots is not None and (serial or scheduler is not None):
+        remedy = "Drop one of them." if serial else 'Start that many workers for each GPU, with --resources "GPU=1".'
+        raise refusal("--gpu-slots", "run", f"absent beside {chosen[0]}", gpu_slots, remedy)
     if serial:
         from pipelines.engine.executor import SerialExecutor
 
         return SerialExecutor()
     from pipelines.engine.cluster import DaskExecutor
 
-    return DaskExecutor(workers, scheduler)
+    return DaskExecutor(workers, scheduler, gpu_slots=gpu_slots)
 
 
 def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -> Run:

@@ -38,6 +38,10 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda."
 WorkersOption = Annotated[
     MaybeInt, typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core.")
 ]
+GpuSlotsOption = Annotated[
+    MaybeInt,
+    typer.Option("--gpu-slots", min=1, help="Steps that share a GPU of this machine; default by its memory, 1 to 4."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; errors only.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tracebacks, memory of every step.")]

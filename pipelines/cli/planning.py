@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.cli.options import (
     STORE,
     DeviceOption,
+    GpuSlotsOption,
     JsonOption,
     NameOption,
     RecipeArgument,
@@ -15,7 +16,7 @@ from pipelines.cli.options import (
     WorkersOption,
 )
 from pipelines.cli.terminal import console, plain_table, print_json, titled
-from results.words import duration, size
+from results.words import counted, duration, size
 from universality.errors import refusal
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def plan(
     overrides: SetOption = None,
     workers: WorkersOption = None,
     device: DeviceOption = "auto",
+    gpu_slots: GpuSlotsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a run would compute.
@@ -47,7 +49,8 @@ def plan(
     opened = open_store(store)
     states = node_states(nodes, opened, read.recipe)
     head = {"name": name or default_name(read, nodes), "recipe": read.recipe, "store": opened.url}
-    document = head | plan_document(nodes, states, workers or cores())
+    shared = gpu_slots_here(nodes, gpu_slots)
+    document = head | plan_document(nodes, states, workers or cores(), shared)
     if as_json:
         print_json(document)
     else:
@@ -181,7 +184,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:50]}…"
 
 
-def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) -> dict[str, Any]:
+def gpu_slots_here(plan: Plan, wish: int | None) -> int:
+    """Steps that may run at once on all GPUs of this machine; 0 where the plan needs none."""
+    from pipelines.engine.machine import device_memory, visible_devices
+    from pipelines.engine.slots import default_slots
+
+    if all(node.device == "cpu" for node in plan):
+        return 0
+    devices = visible_devices()
+    return max(1, len(devices)) * (wish or default_slots(plan.nodes, device_memory(devices)))
+
+
+def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int, gpu_slots: int = 1) -> dict[str, Any]:
     """The plan as JSON values: nodes in order, totals of what is to be computed, critical path."""
     from pipelines.engine import critical_path
     from pipelines.engine.plan import makespan
@@ -206,8 +220,9 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int) 
         "nodes": len(plan),
         "to_do": len(todo),
         "seconds": sum(node.estimate.seconds for node in todo),
-        "makespan": makespan(plan, cost, workers),
+        "makespan": makespan(plan, cost, workers, gpu_slots),
         "workers": workers,
+        "gpu_slots": gpu_slots,
         "bytes": sum(node.estimate.bytes for node in todo),
         "memory": max((node.estimate.memory for node in todo), default=0),
     }
@@ -242,9 +257,10 @@ def _print(document: dict[str, Any]) -> None:
     if not totals["to_do"]:
         out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")
         return
+    slots = f" and {counted(totals['gpu_slots'], 'GPU slot')}" if totals["gpu_slots"] else ""
     out.print(
         f"{totals['to_do']} of {totals['nodes']} steps to compute: about {duration(totals['makespan'])} "
-        f"on {totals['workers']} workers ({duration(totals['seconds'])} in all), "
+        f"on {totals['workers']} workers{slots} ({duration(totals['seconds'])} in all), "
         f"{size(totals['bytes'])} of disk, up to {size(totals['memory'])} of memory in one process."
     )
     out.print(f"Critical path, {duration(path['seconds'])}: {' -> '.join(path['nodes'])}")

@@ -3,7 +3,7 @@
 Dask itself is imported by :meth:`DaskExecutor.start`, which the runner calls only when something is to be
 computed. An existing cluster (``--scheduler tcp://…``) keeps its own workers: they must reach the store by
 the same address and run one thread each (``--nthreads 1``), and those meant for GPU nodes must declare
-``--resources "GPU=1"``.
+``--resources "GPU=1"``; several of them may see one GPU, and share it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pipelines.engine.executor import ExecutorError
-from pipelines.engine.machine import cores, total_memory, visible_devices
+from pipelines.engine.machine import cores, device_memory, total_memory, visible_devices
 from pipelines.engine.plan import Node
+from pipelines.engine.slots import default_slots
 from pipelines.engine.task import Emit, Event
 from universality.errors import refusal
 
@@ -40,23 +41,38 @@ class DaskExecutor:
         workers: CPU worker processes of the embedded cluster; default one per core.
         scheduler: address of an existing cluster; then ``workers`` must be None.
         devices: CUDA devices of the embedded cluster; default all visible ones.
+        gpu_slots: steps that share one of them; default as many as their memory surely holds, at most four.
 
     Raises:
-        InputError: workers below 1, or together with a scheduler.
+        InputError: workers or gpu_slots below 1, or together with a scheduler.
     """
 
     def __init__(
-        self, workers: int | None = None, scheduler: str | None = None, devices: Sequence[str] | None = None
+        self,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        devices: Sequence[str] | None = None,
+        gpu_slots: int | None = None,
     ) -> None:
-        if workers is not None and (workers < 1 or scheduler is not None):
-            constraint = "absent beside a scheduler" if scheduler else "at least 1"
-            raise refusal("workers", "the Dask executor", constraint, workers, "Change or drop it.")
+        remedies = {
+            "workers": (workers, "Change or drop it."),
+            "gpu_slots": (
+                gpu_slots,
+                'On a cluster start that many workers for each GPU, each with --resources "GPU=1".',
+            ),
+        }
+        for name, (value, remedy) in remedies.items():
+            if value is not None and scheduler is not None:
+                raise refusal(name, "the Dask executor", "absent beside a scheduler", value, remedy)
+            if value is not None and value < 1:
+                raise refusal(name, "the Dask executor", "at least 1", value, "Change or drop it.")
         self.name = f"dask at {scheduler}" if scheduler else "dask"
         self._scheduler = scheduler
         self._n_workers = workers or cores()
         self._cores = max(cores(), self._n_workers)
         self._memory = 0.9 * total_memory()
         self._devices = list(devices) if devices is not None else None
+        self._gpu_slots = gpu_slots
         self._cluster: SpecCluster | None = None
         self._client: Client | None = None
         self._inbox: queue.Queue[tuple[str, Any]] = queue.Queue()
@@ -80,21 +96,23 @@ class DaskExecutor:
         n_cuda = sum(node.device == "cuda" for node in nodes)
         if self._scheduler is None:
             n_cpu = min(self._n_workers, len(nodes) - n_cuda)
-            self._cluster = workers.start_cluster(n_cpu, self._pick_devices(n_cuda))
+            self._cluster = workers.start_cluster(n_cpu, self._pick_devices(nodes, n_cuda))
         self._client = workers.connect(self._cluster or self._scheduler or "")
         if self._scheduler is not None:
             workers.refuse_unfit_workers(self._client, self._scheduler, n_cuda > 0, store)
         self._client.subscribe_topic(self._topic, lambda stamped: self._inbox.put(("", stamped[1]["payload"])))
         self._count_slots()
 
-    def _pick_devices(self, n_cuda: int) -> list[str]:
+    def _pick_devices(self, nodes: Sequence[Node], n_cuda: int) -> list[str]:
+        """The device of each GPU worker: all devices once, then all once more, as often as they are shared."""
         if not n_cuda:
             return []
         devices = visible_devices() if self._devices is None else self._devices
         if not devices:
             remedy = "Use --device cpu, or a machine with a GPU."
             raise refusal("CUDA devices", "this machine", "at least one", "none", remedy)
-        return devices[:n_cuda]
+        slots = self._gpu_slots or default_slots(nodes, device_memory(devices))
+        return (devices * slots)[:n_cuda]
 
     def _count_slots(self) -> None:
         """Workers by resource. Where nobody declares ``CPU``, every worker takes CPU nodes."""

@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
@@ -89,6 +90,35 @@ def visible_devices() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return parse_devices(listing)
+
+
+def parse_memory(listing: str, devices: Sequence[str]) -> int | None:
+    """Bytes of the smallest of some devices; None if one of them is not listed, as instances of a split GPU are not.
+
+    Args:
+        listing: text of ``nvidia-smi --query-gpu=index,uuid,memory.total --format=csv,noheader,nounits``, in MiB.
+        devices: ids as :func:`visible_devices` gives them.
+    """
+    sizes: dict[str, int] = {}
+    for line in listing.splitlines():
+        index, uuid, mebibytes = [*(part.strip() for part in line.split(",")), "", ""][:3]
+        if mebibytes.isdigit():
+            sizes |= dict.fromkeys((index, uuid), int(mebibytes) << 20)
+    found = [sizes.get(device) for device in devices]
+    return min(found, default=None) if None not in found else None  # pyright: ignore[reportArgumentType]
+
+
+def device_memory(devices: Sequence[str]) -> int | None:
+    """Bytes of the smallest of these CUDA devices; None if that cannot be told."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=index,uuid,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        listing = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return parse_memory(listing, devices)
 
 
 def torch_cuda_version() -> str | None:

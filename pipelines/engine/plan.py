@@ -207,13 +207,14 @@ def critical_path(plan: Plan, seconds: Callable[[Node], float] | None = None) ->
     return path
 
 
-def makespan(plan: Plan, seconds: Callable[[Node], float], workers: int) -> float:
-    """Wall time of the plan under the runner's rule: ready nodes by falling bottom level.
+def makespan(plan: Plan, seconds: Callable[[Node], float], workers: int, gpu_slots: int = 1) -> float:
+    """Wall time of the plan under the runner's rule: of each device the ready nodes by falling bottom level.
 
     Args:
         plan: the plan.
         seconds: cost of a node; 0 for those in the store.
-        workers: steps that may run at once, at least 1; a step with several threads takes as many.
+        workers: steps of the CPU that may run at once, at least 1; a step with several threads takes as many.
+        gpu_slots: steps of a GPU that may run at once beside them, at least 1.
 
     Returns:
         Seconds; at least the critical path and at least the summed cost over the workers (for nodes of
@@ -223,19 +224,30 @@ def makespan(plan: Plan, seconds: Callable[[Node], float], workers: int) -> floa
     order = {node.id: place for place, node in enumerate(plan)}
     readers = plan.dependants()
     waiting = {node.id: len(set(node.inputs.values())) for node in plan}
-    ready = [(-levels[node.id], order[node.id], node) for node in plan if not waiting[node.id]]
-    heapq.heapify(ready)
-    running: list[tuple[float, int, Node]] = []
-    now, free = 0.0, workers
-    while ready or running:
-        while ready and (not running or free >= ready[0][2].threads):
-            node = heapq.heappop(ready)[2]
-            free -= node.threads
-            heapq.heappush(running, (now + seconds(node), order[node.id], node))
-        now, _, finished = heapq.heappop(running)
-        free += finished.threads
+    free = {"cpu": workers, "cuda": gpu_slots}
+    ready: dict[str, list[tuple[float, int]]] = {device: [] for device in free}
+    nodes, running, now = plan.nodes, [], 0.0
+
+    def queue(node: Node) -> None:
+        heapq.heappush(ready[node.device], (-levels[node.id], order[node.id]))
+
+    def takes(node: Node) -> int:
+        return min(node.threads, workers) if node.device == "cpu" else 1
+
+    for node in nodes:
+        if not waiting[node.id]:
+            queue(node)
+    while running or any(ready.values()):
+        for device, heap in ready.items():
+            while heap and free[device] >= takes(nodes[heap[0][1]]):
+                node = nodes[heapq.heappop(heap)[1]]
+                free[device] -= takes(node)
+                heapq.heappush(running, (now + seconds(node), order[node.id]))
+        now, place = heapq.heappop(running)
+        finished = nodes[place]
+        free[finished.device] += takes(finished)
         for reader in readers[finished.id]:
             waiting[reader] -= 1
             if not waiting[reader]:
-                heapq.heappush(ready, (-levels[reader], order[reader], plan[reader]))
+                queue(plan[reader])
     return now

@@ -17,7 +17,7 @@ from typing import Any
 
 from pipelines.engine.executor import Executor, SerialExecutor
 from pipelines.engine.journal import Journal
-from pipelines.engine.plan import Node, Plan, bottom_levels
+from pipelines.engine.plan import DEVICES, Node, Plan, bottom_levels
 from pipelines.engine.task import Event, describe_task
 from storage import Run, RunLock, Store
 
@@ -113,9 +113,10 @@ def run_plan(
 def _compute_missing(
     schedule: _Schedule, plan: Plan, store: Store, executor: Executor, journal: Journal, lock: RunLock
 ) -> None:
-    while schedule.ready or schedule.running:
+    while schedule.firsts() or schedule.running:
         lock.require()
-        while (node := schedule.first()) is not None and executor.fits(node, list(schedule.running.values())):
+        running = schedule.running
+        while node := next((each for each in schedule.firsts() if executor.fits(each, list(running.values()))), None):
             schedule.start(node)
             journal.started(node)
             executor.submit(describe_task(store.url, node, schedule.keys), schedule.priority[node.id])
@@ -169,19 +170,22 @@ class _Schedule:
             if self.status[node.id] == "planned":
                 self._twins.setdefault(keys[node.id], []).append(node.id)
         self.waiting = [twins[0] for twins in self._twins.values()]
-        self.ready: list[tuple[float, int, str]] = []
+        self._ready: dict[str, list[tuple[float, int, str]]] = {device: [] for device in DEVICES}
         self._queued: set[str] = set()
         self.running: dict[str, Node] = {}
         for node_id in self.waiting:
             self._queue_if_ready(node_id)
 
-    def first(self) -> Node | None:
-        """The ready node with the longest chain after it. Strictly first: a wide node is never starved."""
-        return self.plan[self.ready[0][2]] if self.ready else None
+    def firsts(self) -> list[Node]:
+        """Of each device the ready node with the longest chain after it, the longest first.
+
+        Strictly first, so that a wide node is never starved; but one that waits for a GPU holds up no other device.
+        """
+        return [self.plan[ready[2]] for ready in sorted(heap[0] for heap in self._ready.values() if heap)]
 
     def start(self, node: Node) -> None:
-        """Take :meth:`first` as running."""
-        heapq.heappop(self.ready)
+        """Take one of :meth:`firsts` as running."""
+        heapq.heappop(self._ready[node.device])
         self.running[node.id] = node
         self._mark(node.id, "running")
 
@@ -223,7 +227,7 @@ class _Schedule:
             return
         if all(self.status[source] == "done" for source in self.plan[first].inputs.values()):
             self._queued.add(first)
-            heapq.heappush(self.ready, (-self.priority[first], self._order[first], first))
+            heapq.heappush(self._ready[self.plan[first].device], (-self.priority[first], self._order[first], first))
 
     def _skip_readers(self, failed: list[str]) -> list[str]:
         skipped: list[str] = []

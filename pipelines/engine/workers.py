@@ -1,7 +1,7 @@
 """Dask workers: those started here, those found on a cluster, and what runs inside them.
 
-Embedded, each worker is a process with one Dask thread. There is one worker per CUDA device that the
-plan wants, which sees that device only and declares the resource ``GPU``; the others see no device and
+Embedded, each worker is a process with one Dask thread. For each CUDA device that the plan wants there are
+as many workers as share it, which see that device only and declare the resource ``GPU``; the others see no device and
 declare ``CPU``. Without this, every process would take ``cuda:0``. Dask's memory limits are off: it
 counts memory-mapped pages as used and would kill healthy workers; the executor packs by the nodes' own
 estimates instead.
@@ -46,7 +46,7 @@ def worker_specs(n_cpu: int, devices: Sequence[str]) -> dict[str, dict[str, Any]
 
     Args:
         n_cpu: number of CPU workers.
-        devices: CUDA device ids (index or UUID); one worker for each.
+        devices: CUDA device ids (index or UUID); one worker for each entry, so one that stands twice is shared.
 
     Returns:
         One spec per worker: one thread, one unit of its resource, and the devices that its process sees.

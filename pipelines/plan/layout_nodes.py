@@ -52,9 +52,11 @@ class Layout:
         """What the cost rules of steps read."""
         return Sizes(self.recipe)
 
-    def training_node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:
-        """A node whose bytes depend on device and threads."""
-        compute = {"threads": self.recipe.threads, "device": self.device}
+    def training_node(
+        self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], *, holds: bool = True
+    ) -> Node:
+        """A node whose bytes depend on device and threads; ``holds`` says whether it computes there itself."""
+        compute = {"threads": self.recipe.threads, "device": self.device if holds else "cpu"}
         return self._priced(node_id, step, {**params, **self.compute}, inputs, **compute)
 
     def node(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str]) -> Node:

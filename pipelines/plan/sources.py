@@ -71,7 +71,8 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             source = _shuffled_from(layout, index)
             params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
             inputs = {"transformer": transformer_node(source), "tokens": TOKENS}
-            nodes.append(layout.training_node(transformer_node(model), "shuffled", params, inputs))
+            own = isinstance(models, NativeModels)  # public weights are shuffled where they are opened, not here
+            nodes.append(layout.training_node(transformer_node(model), "shuffled", params, inputs, holds=own))
         elif isinstance(models, NativeModels):
             nodes.append(_native(layout, model, models, f"untrained-{index}", None))
         else:

@@ -100,6 +100,19 @@ def report(ctx):
     )
 
 
+@step("toy-meet", version=1, cost=free)
+def meet(ctx):
+    """Wait until as many steps as are expected run at the same time, each in a process of its own."""
+    place = Path(ctx.params["place"])
+    (place / str(os.getpid())).touch()
+    deadline = time.monotonic() + 60
+    while len(list(place.iterdir())) < ctx.params["expected"]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(list(place.iterdir()))} came")
+        time.sleep(0.05)
+    ctx.out.json("devices", os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
 @step("toy-die", version=1, cost=free)
 def die(ctx):
     """Take the process down, as the kernel does for lack of memory, until the file has enough letters."""

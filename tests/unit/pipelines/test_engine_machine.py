@@ -30,6 +30,15 @@ def test_lent_devices_are_respected(monkeypatch, lent, devices):
     assert machine.visible_devices() == devices
 
 
+@pytest.mark.parametrize(
+    ("devices", "mebibytes"),
+    [(["0"], 81559), (["0", "1"], 24576), (["GPU-b"], 24576), (["MIG-7"], None), (["0", "7"], None), ([], None)],
+)
+def test_memory_of_the_smallest_device(devices, mebibytes):
+    listing = "0, GPU-a, 81559\n1, GPU-b, 24576\n2, GPU-c, [N/A]\nbroken\n"
+    assert machine.parse_memory(listing, devices) == (mebibytes and mebibytes << 20)
+
+
 def test_without_nvidia_smi_there_is_no_device(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)

@@ -169,3 +169,9 @@ def test_wide_steps_take_their_threads():
     assert makespan(plan, lambda each: 1.0, workers=2) == 3.0
     assert makespan(plan, lambda each: 1.0, workers=4) == 2.0
     assert makespan(plan, lambda each: 1.0, workers=5) == 1.0
+
+
+def test_steps_of_a_gpu_take_slots_of_their_own():
+    plan = Plan([*(node(f"g{n}", device="cuda") for n in range(4)), node("c")])
+    for slots, span in ((1, 4.0), (2, 2.0), (4, 1.0)):
+        assert makespan(plan, lambda each: 1.0, workers=1, gpu_slots=slots) == span

@@ -2,8 +2,9 @@
 
 import pytest
 
-from pipelines.engine import Estimate, Node, runner
+from pipelines.engine import Estimate, Node, cluster, runner
 from pipelines.engine.cluster import DaskExecutor
+from pipelines.engine.slots import default_slots
 from pipelines.engine.workers import KEEP_MEMORY, connect, start_cluster, worker_specs
 from storage import open_store
 from universality.errors import InputError
@@ -16,6 +17,38 @@ def test_each_gpu_worker_sees_its_own_device_only():
     resources = {name: spec["options"]["resources"] for name, spec in specs.items()}
     assert resources == {"cpu-0": {"CPU": 1}, "cpu-1": {"CPU": 1}, "gpu-0": {"GPU": 1}, "gpu-1": {"GPU": 1}}
     assert {spec["options"]["nthreads"] for spec in specs.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    ("slots", "n_cuda", "seen"),
+    [(None, 9, "0 1 0 1 0 1 0 1"), (1, 9, "0 1"), (3, 9, "0 1 0 1 0 1"), (3, 4, "0 1 0 1"), (2, 1, "0")],
+)
+def test_devices_are_shared_evenly_and_by_no_more_workers_than_steps(monkeypatch, slots, n_cuda, seen):
+    monkeypatch.setattr(cluster, "device_memory", lambda devices: 80 << 30)
+    nodes = [Node(f"g{n}", "s", device="cuda", estimate=Estimate(memory=1 << 30)) for n in range(n_cuda)]
+    chosen = DaskExecutor(devices=["0", "1"], gpu_slots=slots)._pick_devices(nodes, n_cuda)
+    assert chosen == seen.split()
+    env = [spec["options"]["env"]["CUDA_VISIBLE_DEVICES"] for spec in worker_specs(0, chosen).values()]
+    assert env == seen.split()
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "memory", "slots"),
+    [
+        ([1] * 9, 80, 4), ([1] * 2, 80, 2), ([], 80, 1), ([1] * 9, None, 1),
+        ([1] * 9, 16, 2),  # 3 of 16 for the step and 2 for logits: three times that is beyond nine tenths
+        ([20, 1], 80, 1), ([20, 1], 100, 2), ([99], 80, 1),
+    ],
+)  # fmt: skip
+def test_as_many_steps_share_a_device_as_surely_fit(gigabytes, memory, slots):
+    nodes = [Node(f"g{n}", "s", device="cuda", estimate=Estimate(memory=size)) for n, size in enumerate(gigabytes)]
+    assert default_slots([*nodes, cpu(memory=1000)], memory) == slots
+
+
+@pytest.mark.parametrize("bad", [{"gpu_slots": 0}, {"gpu_slots": 2, "scheduler": "tcp://127.0.0.1:1"}])
+def test_slots_of_nothing_and_of_a_foreign_cluster_are_refused(bad):
+    with pytest.raises(InputError, match=r"gpu_slots of the Dask executor must be (at least 1|absent beside .*GPU=1)"):
+        DaskExecutor(**bad)
 
 
 def executor(workers=3, cores=4, memory=10_000, gpus=1):
@@ -57,9 +90,9 @@ def test_memory_is_packed_by_estimates():
 
 def test_gpu_nodes_without_a_device_are_refused():
     with pytest.raises(InputError, match="CUDA devices"):
-        DaskExecutor(devices=[])._pick_devices(n_cuda=1)
-    assert DaskExecutor(devices=["0", "1", "2"])._pick_devices(n_cuda=2) == ["0", "1"]
-    assert DaskExecutor(devices=["0"])._pick_devices(n_cuda=0) == []
+        DaskExecutor(devices=[])._pick_devices([GPU], n_cuda=1)
+    assert DaskExecutor(devices=["0", "1", "2"])._pick_devices([GPU] * 2, 2) == ["0", "1"]
+    assert DaskExecutor(devices=["0"])._pick_devices([], 0) == []
 
 
 def test_workers_that_do_not_start_are_told_in_words(monkeypatch):
