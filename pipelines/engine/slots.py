@@ -25,9 +25,11 @@ def default_slots(nodes: Sequence[Node], memory: int | None) -> int:
     Returns:
         1 to :data:`MOST_SLOTS`; 1 where the memory is unknown.
     """
+    if memory is None:
+        return 1
     largest = sorted((node.estimate.memory for node in nodes if node.device == "cuda"), reverse=True)
     slots, taken = 1, 0.0
-    for number, estimate in enumerate(largest[:MOST_SLOTS] if memory else [], start=1):
+    for number, estimate in enumerate(largest[:MOST_SLOTS], start=1):
         taken += DEVICE_FACTOR * estimate + memory / OWN_SHARE
         if taken <= USABLE * memory:
             slots = number
