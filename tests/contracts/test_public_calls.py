@@ -334,7 +334,7 @@ def test_an_argument_is_refused_where_it_is_illegal_and_nowhere_else(name, value
 
 
 @pytest.mark.slow
-@at_length
+@at_length()
 @given(st.sampled_from(JUDGED), ANYTHING)
 def test_an_argument_is_refused_where_it_is_illegal_and_nowhere_else_at_length(name, value):
     check_refused_where_illegal(name, value)

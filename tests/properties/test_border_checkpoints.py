@@ -64,7 +64,7 @@ def test_every_config_is_judged(config):
 
 
 @pytest.mark.slow
-@at_length
+@at_length(3)
 @given(CONFIGS)
 def test_every_config_is_judged_at_length(config):
     check_config(config)
@@ -103,7 +103,7 @@ def test_files_of_weights_are_whole_or_refused(tmp_path_factory, content):
 
 
 @pytest.mark.slow
-@at_length
+@at_length(3)
 @given(damaged())
 def test_files_of_weights_are_whole_or_refused_at_length(tmp_path_factory, content):
     check_file(tmp_path_factory.getbasetemp(), content)
@@ -141,7 +141,7 @@ def test_an_index_names_plain_files_or_is_refused(tmp_path_factory, content, dam
 
 
 @pytest.mark.slow
-@at_length
+@at_length(3)
 @given(INDEXES | ANYTHING, DAMAGE)
 def test_an_index_names_plain_files_or_is_refused_at_length(tmp_path_factory, content, damage):
     check_index(tmp_path_factory.getbasetemp(), content, damage)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,13 +88,24 @@ def saelens(draw):
     return architecture, config, tensors, wrong
 
 
-def check_saelens(case):
+@pytest.fixture
+def place(tmp_path_factory):
+    """One folder for all inputs of a test, each of which takes the place of the one before."""
+    return tmp_path_factory.mktemp("border")
+
+
+def write_anew(path, content):
+    """In a file of its own, since weights that were loaded from the one before may still be mapped."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+
+
+def check_saelens(place, case):
     architecture, config, tensors, wrong = case
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "cfg.json").write_text(json.dumps(config))
-        save(tensors, folder / "sae_weights.safetensors")
-        sae, sentence = outcome(lambda: load_sae(folder))
+    (place / "cfg.json").write_text(json.dumps(config))
+    (place / "sae_weights.safetensors").unlink(missing_ok=True)  # as in write_anew
+    save(tensors, place / "sae_weights.safetensors")
+    sae, sentence = outcome(lambda: load_sae(place))
     if sentence is not None:
         assert wrong, sentence
         assert " must be " in sentence
@@ -112,15 +121,15 @@ def check_saelens(case):
 
 @quick
 @given(saelens())
-def test_saelens_folders_compute_what_they_say_or_are_refused(case):
-    check_saelens(case)
+def test_saelens_folders_compute_what_they_say_or_are_refused(place, case):
+    check_saelens(place, case)
 
 
 @pytest.mark.slow
-@at_length
+@at_length(2)
 @given(saelens())
-def test_saelens_folders_compute_what_they_say_or_are_refused_at_length(case):
-    check_saelens(case)
+def test_saelens_folders_compute_what_they_say_or_are_refused_at_length(place, case):
+    check_saelens(place, case)
 
 
 def whole_folders(folder):
@@ -157,18 +166,18 @@ def damages(draw):
     return name, draw(st.booleans()), places, draw(st.sampled_from([1.0, draw(st.floats(0, 1))]))
 
 
-def check_damaged(folders, damage):
+def check_damaged(place, folders, damage):
     name, first, places, share = damage
     files = dict(folders[name])
     hit = sorted(files)[0 if first else -1]
     content = bytearray(files[hit])
-    for place, byte in places:
-        content[int(place * len(content))] = byte
+    for spot, byte in places:
+        content[int(spot * len(content))] = byte
     files[hit] = bytes(content[: int(share * len(content))])
-    with tempfile.TemporaryDirectory() as folder:
-        for file, held in files.items():
-            (Path(folder) / file).write_bytes(held)
-        sae, sentence = outcome(lambda: load_sae(folder))
+    (place / name).mkdir(exist_ok=True)
+    for file, held in files.items():
+        write_anew(place / name / file, held)
+    sae, sentence = outcome(lambda: load_sae(place / name))
     if sae is not None:
         assert np.isfinite(sae.encode(X)).all()
     elif files == folders[name]:
@@ -177,12 +186,12 @@ def check_damaged(folders, damage):
 
 @quick
 @given(damages())
-def test_damaged_folders_are_read_or_refused(folders, damage):
-    check_damaged(folders, damage)
+def test_damaged_folders_are_read_or_refused(place, folders, damage):
+    check_damaged(place, folders, damage)
 
 
 @pytest.mark.slow
-@at_length
+@at_length(2)
 @given(damages())
-def test_damaged_folders_are_read_or_refused_at_length(folders, damage):
-    check_damaged(folders, damage)
+def test_damaged_folders_are_read_or_refused_at_length(place, folders, damage):
+    check_damaged(place, folders, damage)

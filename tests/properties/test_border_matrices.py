@@ -81,7 +81,7 @@ def check_understood_or_refused(made):
     np.testing.assert_allclose(found.toarray(), truth, rtol=1e-6, atol=1e-44)
     assert found.has_canonical_format
     assert found.data.all()
-    result = correlate(made, truth, top=8)
+    result = correlate(made, truth, top=8, threads=1)
     expected = pearson(truth, truth)
     alive = varies(truth)
     for a, b, r in zip(result.indices_a, result.indices_b, result.r, strict=True):
@@ -96,7 +96,7 @@ def test_sparse_matrices_are_understood_exactly_or_refused(made):
 
 
 @pytest.mark.slow
-@at_length
+@at_length(2)
 @given(damaged())
 def test_sparse_matrices_are_understood_exactly_or_refused_at_length(made):
     check_understood_or_refused(made)
@@ -135,7 +135,7 @@ def test_damaged_files_are_read_or_refused(tmp_path_factory, content):
 
 
 @pytest.mark.slow
-@at_length
+@at_length(2)
 @given(damaged_files())
 def test_damaged_files_are_read_or_refused_at_length(tmp_path_factory, content):
     check_file(content, tmp_path_factory.getbasetemp())

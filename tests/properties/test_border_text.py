@@ -52,13 +52,18 @@ def expected_of(line):
     return None if text is None else mended(text)
 
 
-def check_lines(lines):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "a.jsonl")
-        path.write_bytes(b"\n".join(lines))
-        notes = Notes()
-        source = JsonLines(path=folder, domain_column="kind", domain="none")
-        units, sentence = outcome(lambda: list(file_units(source, notes)))
+@pytest.fixture
+def place(tmp_path_factory):
+    """One folder for all inputs of a test, each of which takes the place of the one before."""
+    return tmp_path_factory.mktemp("border")
+
+
+def check_lines(place, lines):
+    path = place / "a.jsonl"
+    path.write_bytes(b"\n".join(lines))
+    notes = Notes()
+    source = JsonLines(path=str(place), domain_column="kind", domain="none")
+    units, sentence = outcome(lambda: list(file_units(source, notes)))
     wanted = [expected_of(line) for line in lines if line.strip()]
     if sentence is not None:
         assert "a.jsonl" in sentence
@@ -77,15 +82,15 @@ def check_lines(lines):
 
 @quick
 @given(st.lists(LINES, max_size=4))
-def test_json_lines_are_read_or_told(lines):
-    check_lines(lines)
+def test_json_lines_are_read_or_told(place, lines):
+    check_lines(place, lines)
 
 
 @pytest.mark.slow
-@at_length
+@at_length(6)
 @given(st.lists(LINES, max_size=4))
-def test_json_lines_are_read_or_told_at_length(lines):
-    check_lines(lines)
+def test_json_lines_are_read_or_told_at_length(place, lines):
+    check_lines(place, lines)
 
 
 @st.composite
@@ -105,17 +110,16 @@ def parquet_files(draw):
     return values, labels, pa.table({"text": column, "kind": pa.array(labels, pa.float64())})
 
 
-def check_parquet(case, damage):
+def check_parquet(place, case, damage):
     values, labels, table = case
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "a.parquet")
-        pq.write_table(table, path)
-        content = bytearray(path.read_bytes())
-        for place, byte in damage:
-            content[int(place * len(content))] = byte
-        path.write_bytes(bytes(content))
-        source = ParquetFiles(path=folder, domain_column="kind", domain="none")
-        units, sentence = outcome(lambda: list(file_units(source)))
+    path = place / "a.parquet"
+    pq.write_table(table, path)
+    content = bytearray(path.read_bytes())
+    for share, byte in damage:
+        content[int(share * len(content))] = byte
+    path.write_bytes(bytes(content))
+    source = ParquetFiles(path=str(place), domain_column="kind", domain="none")
+    units, sentence = outcome(lambda: list(file_units(source)))
     if damage:
         assert sentence is None or "a.parquet" in sentence
         return
@@ -137,24 +141,23 @@ DAMAGE = st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=
 
 @quick
 @given(parquet_files(), DAMAGE)
-def test_parquet_is_read_or_told(case, damage):
-    check_parquet(case, damage)
+def test_parquet_is_read_or_told(place, case, damage):
+    check_parquet(place, case, damage)
 
 
 @pytest.mark.slow
-@at_length
+@at_length(6)
 @given(parquet_files(), DAMAGE)
-def test_parquet_is_read_or_told_at_length(case, damage):
-    check_parquet(case, damage)
+def test_parquet_is_read_or_told_at_length(place, case, damage):
+    check_parquet(place, case, damage)
 
 
 ENCODINGS = st.sampled_from(["utf-8", "utf-16-le", "utf-7", "latin-1", "cp1252", "shift_jis", "utf-8-sig", "utf-32-be"])
 
 
-def check_encoding(data, encoding):
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "a.txt").write_bytes(data)
-        units, sentence = outcome(lambda: list(file_units(TextFolder(path=folder, encoding=encoding))))
+def check_encoding(place, data, encoding):
+    (place / "a.txt").write_bytes(data)
+    units, sentence = outcome(lambda: list(file_units(TextFolder(path=str(place), encoding=encoding))))
     try:
         text = mended(data.decode("utf-8" if encoding == "utf-8-sig" else encoding)).removeprefix("\ufeff")
     except UnicodeError:
@@ -167,15 +170,15 @@ def check_encoding(data, encoding):
 
 @quick
 @given(st.binary(max_size=40), ENCODINGS)
-def test_bytes_are_text_of_their_encoding_or_told(data, encoding):
-    check_encoding(data, encoding)
+def test_bytes_are_text_of_their_encoding_or_told(place, data, encoding):
+    check_encoding(place, data, encoding)
 
 
 @pytest.mark.slow
-@at_length
+@at_length(6)
 @given(st.binary(max_size=40), ENCODINGS)
-def test_bytes_are_text_of_their_encoding_or_told_at_length(data, encoding):
-    check_encoding(data, encoding)
+def test_bytes_are_text_of_their_encoding_or_told_at_length(place, data, encoding):
+    check_encoding(place, data, encoding)
 
 
 NAMES_OF_CODECS = st.one_of(
@@ -198,7 +201,7 @@ def test_every_name_is_an_encoding_of_text_or_told(name):
 
 
 @pytest.mark.slow
-@at_length
+@at_length(6)
 @given(NAMES_OF_CODECS)
 def test_every_name_is_an_encoding_of_text_or_told_at_length(name):
     check_codec(name)
@@ -237,7 +240,7 @@ def test_a_pattern_finds_what_pathlib_finds(places, pattern):
 
 
 @pytest.mark.slow
-@at_length
+@at_length(6)
 @given(st.lists(NAMES, min_size=1, max_size=6), PATTERNS)
 def test_a_pattern_finds_what_pathlib_finds_at_length(places, pattern):
     check_pattern(places, pattern)
@@ -249,14 +252,18 @@ ODD_PATTERNS = st.lists(
 ).map("/".join) | st.text(max_size=6)  # fmt: skip
 
 
-def check_odd_pattern(pattern):
-    with tempfile.TemporaryDirectory() as folder:
-        outside = Path(folder, "outside.txt")
-        outside.write_text("x")
-        inside = Path(folder, "in")
-        inside.mkdir()
-        (inside / "b.txt").write_text("x")
-        found, sentence = outcome(lambda: matching_files(TextFolder(path=str(inside), pattern=pattern)))
+@pytest.fixture(scope="module")
+def inside(tmp_path_factory):
+    """A folder with one file, beside another file."""
+    folder = tmp_path_factory.mktemp("patterns")
+    for file in (folder / "outside.txt", folder / "in" / "b.txt"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("x")
+    return str(folder / "in")
+
+
+def check_odd_pattern(inside, pattern):
+    found, sentence = outcome(lambda: matching_files(TextFolder(path=inside, pattern=pattern)))
     if sentence is None:
         assert {Path(path).name for _, path in found} <= {"b.txt"}
     else:
@@ -266,12 +273,12 @@ def check_odd_pattern(pattern):
 
 @quick
 @given(ODD_PATTERNS)
-def test_no_pattern_leads_out_of_its_folder_or_fails(pattern):
-    check_odd_pattern(pattern)
+def test_no_pattern_leads_out_of_its_folder_or_fails(inside, pattern):
+    check_odd_pattern(inside, pattern)
 
 
 @pytest.mark.slow
-@at_length
+@at_length(6)
 @given(ODD_PATTERNS)
-def test_no_pattern_leads_out_of_its_folder_or_fails_at_length(pattern):
-    check_odd_pattern(pattern)
+def test_no_pattern_leads_out_of_its_folder_or_fails_at_length(inside, pattern):
+    check_odd_pattern(inside, pattern)

@@ -85,7 +85,7 @@ def test_any_tokenizer_is_steady_or_refused(tmp_path_factory, text):
 
 
 @pytest.mark.slow
-@at_length
+@at_length()
 @given(damaged())
 def test_any_tokenizer_is_steady_or_refused_at_length(tmp_path_factory, text):
     check(tmp_path_factory.getbasetemp(), text)

@@ -9,9 +9,13 @@ from hypothesis import HealthCheck, settings
 
 from universality.errors import UniversalityError
 
-#: Inputs of `make test`, and of `make test-slow`.
+#: Inputs of `make test`.
 quick = settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
-at_length = settings(deadline=None, max_examples=10_000, suppress_health_check=list(HealthCheck))
+
+
+def at_length(n_tests: int = 1) -> settings:
+    """Inputs of `make test-slow`: at least 10,000 for a border, in equal parts for the tests that hold it."""
+    return settings(deadline=None, max_examples=-(-10_000 // n_tests), suppress_health_check=list(HealthCheck))
 
 
 def outcome(act: Callable[[], Any]) -> tuple[Any, str | None]:

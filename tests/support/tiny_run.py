@@ -1,4 +1,4 @@
-"""Recipe tiny, computed once in a session by the command line."""
+"""Recipe tiny, computed once in a session by the command line, in one process and by two workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from guard import guarded
 from shared_folders import made_once
 
 
@@ -16,11 +17,30 @@ def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def tiny_store() -> Path:
-    """A store with the finished run ``tiny``; tests may compute in it what is there already, and nothing else."""
-    return made_once("tiny", _compute)
+    """A store with the finished run ``tiny``; tests may compute in it what is there already, and nothing else.
+
+    The process that computed it could start no other and reach no other machine.
+    """
+    return made_once("tiny", lambda folder: _compute(folder, "--serial"))
 
 
-def _compute(folder: Path) -> None:
-    done = in_a_process("run", "tiny", "--store", str(folder), "--serial", "--name", "tiny")
-    assert done.returncode == 0, done.stderr
+def tiny_store_of_workers() -> Path:
+    """The same run in another store, by two workers."""
+    return made_once("tiny-of-workers", lambda folder: _compute(folder, "--workers", "2"))
+
+
+def asked_for(store: Path) -> str:
+    """What the process that computed a store asked for, though it is forbidden."""
+    log = _log(store)
+    return log.read_text() if log.exists() else ""
+
+
+def _log(store: Path) -> Path:
+    return store.with_name(f"{store.name}.forbidden")
+
+
+def _compute(folder: Path, *how: str) -> None:
+    words = ["run", "tiny", "--store", str(folder), "--name", "tiny", *how]
+    done = guarded(_log(folder), words, workers="--workers" in how)
+    assert done.returncode == 0, done.stderr + asked_for(folder)
     assert "Comparison main" in done.stdout
