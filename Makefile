@@ -5,16 +5,19 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-slow check bench bench-gpu install dev s3 screenshots clean
+.PHONY: demo test test-slow test-all check bench bench-gpu install dev s3 screenshots clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e ".[demo]"
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.base
-	$(PIP) -e ".[demo,hub,dev]"
-	touch $@
+# All at once, with what .base wants; bytecode is written afterwards, on all cores.
+$(VENV)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --no-compile -e ".[demo,hub,dev]"
+	-$(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib
+	touch $(VENV)/.base $@
 
 install: $(VENV)/.base
 
@@ -33,12 +36,17 @@ demo: $(VENV)/.base
 
 # WORKERS processes share the test files out among them, the longest first (tests/conftest.py lists them); a file's
 # tests stay together with what they set up.
+SHARED = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(SHARED) -m "not slow"
 
 # Kills, two executors over a whole run, object stores, many planted worlds.
 test-slow: $(VENV)/.dev $(VENV)/.s3
-	$(BIN)/python -m pytest -m slow
+	$(SHARED) -m slow
+
+# Both in one session, which computes once what both read.
+test-all: $(VENV)/.dev $(VENV)/.s3
+	$(SHARED)
 
 # What CI and the pre-commit hooks run before the tests.
 check: $(VENV)/.dev

@@ -24,15 +24,16 @@ import shared_folders
 
 #: Test files that take longest, longest first: they start first, so that all workers end together.
 LONGEST = [
-    "test_kills", "test_network_namespaces", "test_object_store",
-    "test_run_equals_compare", "test_executor_contract", "test_screens", "test_engine_resume", "test_browser",
-    "test_browser_places", "test_report_prose", "test_controls", "test_calibration", "test_screens_lens",
-    "test_screens_every", "test_trained_sae_contract", "test_sweep_run", "test_report_figures",
-    "test_cli_compare_files", "test_report_cases", "test_report_writer", "test_screens_clusters",
-    "test_report_beside", "test_screens_pins", "test_sae_precision",
-    "test_screens_steer", "test_cli_steer", "test_steering",
-    "test_shells", "test_damage_laws", "test_browser_gate", "test_dask_processes", "test_recipe_yaml",
-    "test_rerun_effects", "test_pair_effects",
+    "test_kills", "test_network_namespaces", "test_run_equals_compare", "test_interrupted_training",
+    "test_object_store", "test_killed_dictionaries", "test_calibration", "test_damage_laws", "test_executor_contract",
+    "test_live_dictionaries", "test_pretrained_run", "test_screens", "test_border_matrices", "test_beside_a_run",
+    "test_guarded_run", "test_border_text", "test_recipe_yaml", "test_public_calls", "test_border_checkpoints",
+    "test_artifacts", "test_sae_seeds", "test_memory", "test_engine_resume", "test_browser", "test_browser_places",
+    "test_report_prose", "test_controls", "test_screens_lens", "test_screens_every", "test_trained_sae_contract",
+    "test_sweep_run", "test_report_figures", "test_cli_compare_files", "test_report_cases", "test_report_writer",
+    "test_screens_clusters", "test_report_beside", "test_screens_pins", "test_sae_precision", "test_screens_steer",
+    "test_cli_steer", "test_steering", "test_shells", "test_browser_gate", "test_dask_processes", "test_rerun_effects",
+    "test_pair_effects",
 ]  # fmt: skip
 
 

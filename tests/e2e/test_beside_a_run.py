@@ -34,7 +34,7 @@ def test_commands_beside_a_run_change_nothing_and_are_not_disturbed(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as live:
         try:
             beside = commands_beside(live, store, tmp_path)
-            _, errors = live.communicate(timeout=300)
+            _, errors = live.communicate(timeout=900)
         finally:
             live.kill()
     assert live.returncode == 0, errors

@@ -43,7 +43,7 @@ def guarded(log: Path, words: list[str], *, workers: bool) -> subprocess.Complet
         [sys.executable, "-W", "error::ResourceWarning", "-c", script],
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         env=environment,
         check=False,
     )

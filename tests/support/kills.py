@@ -91,7 +91,7 @@ class KilledRun(DaskProcesses):
         taken = set()
         while process.poll() is None:
             if self.n_kills() >= kills:
-                process.wait(300)
+                process.wait(900)
                 break
             try:
                 process.wait(self.rng.uniform(0, seconds))

@@ -13,11 +13,11 @@ from shared_folders import made_once
 def in_a_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own; files that nobody closed are errors."""
     command = [sys.executable, "-W", "error::ResourceWarning", "-m", "pipelines.cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1200, check=False)
 
 
 def tiny_store() -> Path:
-    """A store with the finished run ``tiny``; tests may compute in it what is there already, and nothing else.
+    """A store with the finished run ``tiny``, for reading only: what computes in it takes a copy.
 
     The process that computed it could start no other and reach no other machine.
     """

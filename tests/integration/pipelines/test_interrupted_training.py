@@ -49,7 +49,7 @@ def training_is_under_way(url):
 
 
 def finish(process, code):
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=900)
     assert process.returncode == code, out + err
 
 
@@ -63,7 +63,7 @@ def undisturbed(tmp_path_factory):
 @pytest.mark.parametrize("executor", [["--serial"], ["--workers", "2"]], ids=["serial", "dask"])
 def test_an_interrupted_training_saves_its_state_and_goes_on_from_there(tmp_path, undisturbed, executor):
     process = begin(tmp_path, executor)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not training_is_under_way(tmp_path):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -1,6 +1,7 @@
 """The tiny recipe, computed step by step through the store, gives the tables that compare() gives in memory."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -31,6 +32,12 @@ HOOK = "blocks.0.mlp.hook_post"
 @pytest.fixture(scope="module")
 def store():
     return tiny_store()
+
+
+@pytest.fixture
+def copied(store, tmp_path):
+    """The store in a folder of its own, for other runs than the one that all read."""
+    return shutil.copytree(store, tmp_path / "store")
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +173,8 @@ def test_dictionary_domains_say_where_a_dictionary_explains_little(run):
         assert row["fvu"] == pytest.approx((error**2).sum() / ((x - x.mean(0)) ** 2).sum(), rel=1e-5)
 
 
-def test_a_second_run_computes_nothing(store):
-    again = universality("run", "tiny", "--store", str(store), "--name", "tiny")
+def test_a_second_run_computes_nothing(copied):
+    again = universality("run", "tiny", "--store", str(copied), "--name", "tiny")
     assert again.exit_code == 0, again.stderr
     assert "0 steps" in again.stderr or "nothing" in again.stderr.lower()
 
@@ -250,16 +257,16 @@ def test_killed_at_any_moment_the_next_run_completes(store, tmp_path):
 
 
 @pytest.mark.slow
-def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_path):
+def test_dictionaries_from_elsewhere_give_the_same_comparison(run, copied, tmp_path):
     for name in ("m0", "m0r", "u1"):
         artifact = run.artifact(f"sae/main/{name}")
         sae = SparseAutoencoder.from_tensors(artifact.json("sae_config"), artifact.tensors("sae"))
         save_sae(sae, tmp_path / name)
     saes = ", ".join(f"{{model: {name}, path: {tmp_path / name}}}" for name in ("m0", "m0r", "u1"))
-    command = ["run", "tiny", "--store", str(store), "--serial", "--name", "mixed"]
+    command = ["run", "tiny", "--store", str(copied), "--serial", "--name", "mixed"]
     done = in_a_process(*command, "--set", f"comparisons.0.saes=[{saes}]")
     assert done.returncode == 0, done.stderr
-    mixed = open_run("mixed", store=str(store))
+    mixed = open_run("mixed", store=str(copied))
     for name in ("features", "pairs", "verdicts", "headline", "domains"):
         pd.testing.assert_frame_equal(mixed.table(name), run.table(name), check_exact=True, obj=name)
     models = mixed.table("models").set_index("model")
@@ -273,7 +280,7 @@ def test_dictionaries_from_elsewhere_give_the_same_comparison(run, store, tmp_pa
 
 
 @pytest.mark.slow
-def test_a_dictionary_of_another_width_is_refused(store, tmp_path):
+def test_a_dictionary_of_another_width_is_refused(copied, tmp_path):
     wide = SparseAutoencoder(
         W_enc=torch.ones(65, 4),
         b_enc=torch.zeros(4),
@@ -283,7 +290,7 @@ def test_a_dictionary_of_another_width_is_refused(store, tmp_path):
     )
     save_sae(wide, tmp_path / "wide")
     override = f"comparisons.0.saes=[{{model: m1, path: {tmp_path / 'wide'}}}]"
-    done = in_a_process("run", "tiny", "--store", str(store), "--serial", "--name", "wide", "--set", override)
+    done = in_a_process("run", "tiny", "--store", str(copied), "--serial", "--name", "wide", "--set", override)
     assert done.returncode == 3, "the rest of the run is done"
     assert "65 and 65" in done.stderr
     assert "the width of blocks.0.mlp.hook_post" in done.stderr
