@@ -17,19 +17,22 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
-def resumable(ctx: StepContext) -> Iterator[dict[str, Any]]:
-    """The options ``state``, ``on_state`` and ``progress`` of a training that goes on from the step's checkpoint.
+def resumable(*contexts: StepContext) -> Iterator[list[dict[str, Any]]]:
+    """The options ``state``, ``on_state`` and ``progress`` of trainings that go on from their steps' checkpoints.
 
-    Within the block, in the main thread, the first interrupt is raised by the next call of ``progress``, after which
+    Within the block, in the main thread, the first interrupt is raised by the next call of a ``progress``, after which
     the training saves its state; a second one acts at once. A worker of Dask raises there by itself.
     """
     with _held_until_asked() as ask:
 
-        def progress(done: float, total: float, **facts: Any) -> None:
-            ask()
-            ctx.progress(done, total, **facts)
+        def options(ctx: StepContext) -> dict[str, Any]:
+            def progress(done: float, total: float, **facts: Any) -> None:
+                ask()
+                ctx.progress(done, total, **facts)
 
-        yield {"state": ctx.checkpoint.load(), "on_state": ctx.checkpoint.save, "progress": progress}
+            return {"state": ctx.checkpoint.load(), "on_state": ctx.checkpoint.save, "progress": progress}
+
+        yield [options(ctx) for ctx in contexts]
 
 
 @contextmanager

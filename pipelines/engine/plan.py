@@ -28,6 +28,8 @@ class Node:
         threads: threads the step runs with. Where it changes bytes, the step's params hold it too.
         device: ``"cpu"`` or ``"cuda"``.
         estimate: expected cost.
+        beside: nodes of one step with the same word may be computed side by side in one process, because they read
+            the same rows in the same order; empty for none. In no key.
     """
 
     id: str
@@ -37,6 +39,7 @@ class Node:
     threads: int = 1
     device: str = "cpu"
     estimate: Estimate = field(default_factory=Estimate)
+    beside: str = ""
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -103,7 +106,7 @@ class Plan:
     def keys(self) -> dict[str, str]:
         """Artifact key by node id: step version, params and input keys, hashed.
 
-        Local input names are part of the key; node ids, threads, device and estimates are not.
+        Local input names are part of the key; node ids, threads, device, estimates and neighbours are not.
 
         Raises:
             InputError: a step that is not registered, or a table that two steps of the plan would write.

@@ -10,14 +10,15 @@ import heapq
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.engine.executor import Executor, SerialExecutor
 from pipelines.engine.journal import Journal
 from pipelines.engine.plan import DEVICES, Node, Plan, bottom_levels
+from pipelines.engine.step import Estimate
 from pipelines.engine.task import Event, describe_task
 from storage import Run, RunLock, Store
 
@@ -117,13 +118,38 @@ def _compute_missing(
         lock.require()
         running = schedule.running
         while node := next((each for each in schedule.firsts() if executor.fits(each, list(running.values()))), None):
-            schedule.start(node)
-            journal.started(node)
-            executor.submit(describe_task(store.url, node, schedule.keys), schedule.priority[node.id])
+            beside = _neighbours(node, schedule.alike(node), list(running.values()), executor)
+            schedule.start(node, beside)
+            for each in (node, *beside):
+                journal.started(each)
+            executor.submit(describe_task(store.url, node, schedule.keys, beside), schedule.priority[node.id])
         for told in executor.wait():
-            outcome = _as_found(told, store, schedule.keys)
-            changed = schedule.settle(outcome)
-            journal.settled(outcome, changed)
+            if told["status"] == "failed" and schedule.apart(told["node"]):
+                message = "failed beside others of its kind; each is computed by itself"
+                journal.emit({"event": "warning", "node": told["node"], "message": message, "source": "engine"})
+                continue
+            for outcome in [_as_found(each, store, schedule.keys) for each in schedule.outcomes(told)]:
+                journal.settled(outcome, schedule.settle(outcome))
+
+
+def _neighbours(node: Node, alike: list[Node], running: list[Node], executor: Executor) -> list[Node]:
+    """Ready nodes to compute beside a node: a fair share where places are free for others, as far as memory goes."""
+    places: list[Node] = []
+    while len(places) <= len(alike) and executor.fits(node, [*running, *places]):
+        places.append(node)
+    beside: list[Node] = []
+    for other in alike[: -(-(1 + len(alike)) // max(1, len(places))) - 1]:
+        if not executor.fits(_as_one(node, [*beside, other]), running):
+            break
+        beside.append(other)
+    return beside
+
+
+def _as_one(node: Node, beside: Sequence[Node]) -> Node:
+    """What a node costs with those beside it."""
+    costs = [each.estimate for each in (node, *beside)]
+    total = Estimate(*(sum(getattr(cost, name) for cost in costs) for name in ("seconds", "bytes", "memory")))
+    return replace(node, estimate=total)
 
 
 def _as_found(outcome: Event, store: Store, keys: Mapping[str, str]) -> Event:
@@ -172,6 +198,8 @@ class _Schedule:
         self.waiting = [twins[0] for twins in self._twins.values()]
         self._ready: dict[str, list[tuple[float, int, str]]] = {device: [] for device in DEVICES}
         self._queued: set[str] = set()
+        self._beside: dict[str, list[str]] = {}
+        self._alone: set[str] = set()
         self.running: dict[str, Node] = {}
         for node_id in self.waiting:
             self._queue_if_ready(node_id)
@@ -183,16 +211,43 @@ class _Schedule:
         """
         return [self.plan[ready[2]] for ready in sorted(heap[0] for heap in self._ready.values() if heap)]
 
-    def start(self, node: Node) -> None:
-        """Take one of :meth:`firsts` as running."""
-        heapq.heappop(self._ready[node.device])
-        self.running[node.id] = node
-        self._mark(node.id, "running")
+    def alike(self, node: Node) -> list[Node]:
+        """Ready nodes that may be computed beside one of :meth:`firsts`, in order."""
+        if not node.beside or node.id in self._alone:
+            return []
+        others = [self.plan[ready[2]] for ready in sorted(self._ready[node.device]) if ready[2] != node.id]
+        same = (node.step, node.beside)
+        return [each for each in others if (each.step, each.beside) == same and each.id not in self._alone]
+
+    def start(self, node: Node, beside: Sequence[Node] = ()) -> None:
+        """Take one of :meth:`firsts` as running, and those computed beside it."""
+        taken = {each.id for each in (node, *beside)}
+        self._ready[node.device] = [ready for ready in self._ready[node.device] if ready[2] not in taken]
+        heapq.heapify(self._ready[node.device])
+        self.running[node.id] = _as_one(node, beside)
+        self._beside[node.id] = [each.id for each in beside]
+        for name in taken:
+            self._mark(name, "running")
+
+    def outcomes(self, told: Event) -> list[Event]:
+        """The outcome of every node of a task that ended."""
+        return [{**told, "node": name} for name in (told["node"], *self._beside.pop(told["node"], []))]
+
+    def apart(self, node_id: str) -> bool:
+        """Whether others were computed with a node that failed; then each of them is ready again, to be alone."""
+        others = self._beside[node_id]
+        if others:
+            self.forget_running([node_id])
+            for name in (node_id, *others):
+                self._alone.add(name)
+                self._queued.discard(name)
+                self._queue_if_ready(name)
+        return bool(others)
 
     def settle(self, outcome: Event) -> list[str]:
         """Take an outcome in; answers with the nodes whose status changed by it, itself first."""
         node_id = outcome["node"]
-        del self.running[node_id]
+        self.running.pop(node_id, None)
         changed = self._mark(node_id, outcome["status"])
         if outcome["status"] == "done":
             self.n_computed += 1
@@ -203,11 +258,12 @@ class _Schedule:
             changed += self._skip_readers(changed)
         return changed
 
-    def forget_running(self) -> None:
-        """What runs is dropped: it goes back to planned."""
-        for node_id in list(self.running):
-            self._mark(node_id, "planned")
-        self.running.clear()
+    def forget_running(self, nodes: Sequence[str] | None = None) -> None:
+        """What runs, or some of it, is dropped: it goes back to planned."""
+        for node_id in list(self.running if nodes is None else nodes):
+            for name in (node_id, *self._beside.pop(node_id)):
+                self._mark(name, "planned")
+            del self.running[node_id]
 
     def outcome(self) -> str:
         """``done``, ``partial`` or ``failed``, by the results of the plan that exist."""

@@ -83,6 +83,7 @@ class Step:
         function: computes one artifact.
         cost: expected cost of one node, asked when a run is planned.
         tables: names of the run tables whose rows the step writes; no other step of the run may write them.
+        together: computes several nodes side by side, each to the bytes that ``function`` gives; None if it cannot.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Step:
     function: StepFunction
     cost: CostRule
     tables: tuple[str, ...] = ()
+    together: Callable[[Sequence[StepContext]], None] | None = None
 
     @property
     def module(self) -> str:
@@ -101,7 +103,12 @@ _STEPS: dict[str, Step] = {}
 
 
 def step(
-    name: str, version: int, *, cost: CostRule, tables: Sequence[str] = ()
+    name: str,
+    version: int,
+    *,
+    cost: CostRule,
+    tables: Sequence[str] = (),
+    together: Callable[[Sequence[StepContext]], None] | None = None,
 ) -> Callable[[StepFunction], StepFunction]:
     """Register a function as the step ``name``.
 
@@ -111,6 +118,7 @@ def step(
         cost: ``cost(sizes, params)``; must not import what is heavy, because planning calls it.
         tables: the run tables that the step writes. A run joins the rows of all its nodes' tables of one name, so
             a table has one step: writing another one, or planning two steps that share one, is an error.
+        together: see :class:`Step`; called for nodes with one ``Node.beside``.
 
     Returns:
         A decorator that registers its function and returns it unchanged.
@@ -126,7 +134,7 @@ def step(
         if namesake is not None and _place(namesake.function) != _place(function):
             taken = f"{name!r}, the name of {_place(namesake.function)}"
             raise refusal("name", f"step {_place(function)}", "unique", taken, "Rename one of them.")
-        _STEPS[name] = Step(name, version, function, cost, tuple(tables))
+        _STEPS[name] = Step(name, version, function, cost, tuple(tables), together)
         return function
 
     return register

@@ -5,6 +5,8 @@ travels and both executors run the very same code. It answers with JSON values t
 reported as text, because not every exception survives a journey between processes.
 """
 
+from __future__ import annotations
+
 import io
 import logging
 import os
@@ -16,8 +18,8 @@ import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +39,14 @@ PRINTED_LINES, PRINTED_LENGTH = 50, 500
 _ONE_STEP = threading.Lock()
 
 
-def describe_task(store_url: str, node: Node, keys: Mapping[str, str]) -> dict[str, Any]:
+def describe_task(store_url: str, node: Node, keys: Mapping[str, str], beside: Sequence[Node] = ()) -> dict[str, Any]:
     """The JSON values from which :func:`execute` computes a node.
 
     Args:
         store_url: address of the store, as the computing process reaches it.
         node: the node.
-        keys: artifact key by node id, for the node and its inputs.
+        keys: artifact key by node id, for the nodes and their inputs.
+        beside: nodes of the same step that are computed with it.
     """
     step = find_step(node.step)
     return {
@@ -53,6 +56,7 @@ def describe_task(store_url: str, node: Node, keys: Mapping[str, str]) -> dict[s
         "inputs": {local: keys[source] for local, source in node.inputs.items()},
         "step_module": step.module,
         "step_version": step.version,
+        "beside": [describe_task(store_url, other, keys) for other in beside],
     }
 
 
@@ -69,66 +73,79 @@ def execute(
 
     Returns:
         ``{"node", "status": "done"|"failed", "wall_s", …}``; of a failure also ``error`` (one
-        paragraph), ``error_type`` and ``traceback``.
+        paragraph), ``error_type`` and ``traceback``. All nodes of a task are done, or none is known to be.
     """
-    node = Node.from_dict(task["node"])
+    tasks = [task, *task["beside"]]
+    nodes = [Node.from_dict(each["node"]) for each in tasks]
     started = time.perf_counter()
     with _ONE_STEP:
-        emit({"event": "started", "node": node.id, "pid": os.getpid(), "host": socket.gethostname()})
+        for node in nodes:
+            emit({"event": "started", "node": node.id, "pid": os.getpid(), "host": socket.gethostname()})
         try:
-            facts = _compute(task, node, emit, store, check)
+            facts = _compute(tasks, nodes, emit, store, check)
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
         except BaseException as error:  # any step may fail in any way, also by a panic of Rust; the run goes on
             facts = {"status": "failed", **_failure(error)}
-    return {"node": node.id, "status": "done", "wall_s": round(time.perf_counter() - started, 3), **facts}
+    return {"node": nodes[0].id, "status": "done", "wall_s": round(time.perf_counter() - started, 3), **facts}
 
 
 def _compute(
-    task: Mapping[str, Any], node: Node, emit: Emit, store: Store | None, check: Callable[[], None] | None
+    tasks: Sequence[Mapping[str, Any]],
+    nodes: Sequence[Node],
+    emit: Emit,
+    store: Store | None,
+    check: Callable[[], None] | None,
 ) -> Event:
-    step = _matching_step(task, node)
+    first, node = tasks[0], nodes[0]
+    step = _matching_step(first, node)
     from storage import open_store
 
-    store = store or open_store(task["store"])
+    store = store or open_store(first["store"])
     store.require()  # a worker that reaches another place under this address must not begin a store there
-    if store.has(task["key"]):  # another run finished it meanwhile
+    # Another run may have finished some meanwhile.
+    missing = [(task, each) for task, each in zip(tasks, nodes, strict=True) if not store.has(task["key"])]
+    if not missing:
         return {}
     limit_threads(node.threads)
     started = time.perf_counter()
     _reset_peak_memory()
-    with (
-        _warnings_as_events(node.id, emit),
-        _printed_as_event(node.id, emit),
-        store.create(
-            task["key"],
-            step=step.name,
-            version=step.version,
-            params=node.params,
-            inputs=task["inputs"],
-            tables=step.tables,
-        ) as out,
-    ):
-        step.function(
-            StepContext(
-                node_id=node.id,
-                params=node.params,
-                inputs={local: store.get(key) for local, key in task["inputs"].items()},
-                out=out,
-                checkpoint=store.checkpoint(task["key"]),
-                threads=node.threads,
-                device=node.device,
-                _report=_Throttle(node.id, emit, check),
-            )
-        )
+    with ExitStack() as stack:
+        stack.enter_context(_warnings_as_events(node.id, emit))
+        stack.enter_context(_printed_as_event(node.id, emit))
+        contexts = [_opened(stack, store, step, task, each, _Throttle(each.id, emit, check)) for task, each in missing]
+        if len(contexts) == 1 or step.together is None:
+            for ctx in contexts:
+                step.function(ctx)
+        else:
+            step.together(contexts)
         facts = {
             "wall_s": round(time.perf_counter() - started, 3),
             "peak_memory": _peak_memory(),
             "threads": node.threads,
             "device": node.device,
         }
-        out.facts(**facts, made_with=versions())
+        for ctx in contexts:
+            ctx.out.facts(**facts, made_with=versions())
     return {"peak_memory": facts["peak_memory"]}
+
+
+def _opened(
+    stack: ExitStack, store: Store, step: Step, task: Mapping[str, Any], node: Node, report: _Throttle
+) -> StepContext:
+    """What a step may touch for one node; its artifact is complete once the stack is closed without an error."""
+    made = {"step": step.name, "version": step.version, "params": node.params, "inputs": task["inputs"]}
+    out = stack.enter_context(store.create(task["key"], **made, tables=step.tables))
+    return StepContext(
+        node_id=node.id,
+        params=node.params,
+        inputs={local: store.get(key) for local, key in task["inputs"].items()},
+        out=out,
+        checkpoint=store.checkpoint(task["key"]),
+        threads=node.threads,
+        device=node.device,
+        _report=report,
+    )
 
 
 def _matching_step(task: Mapping[str, Any], node: Node) -> Step:

@@ -1,5 +1,6 @@
 """Nodes of dictionaries: trained or loaded, and those of sweeps."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,9 @@ from results.stored_comparison import (
     sweep_node,
     transformer_node,
 )
+
+#: Points that are trained side by side, from one read of their rows, take about so much memory at most, by estimate.
+SIDE_BY_SIDE_BYTES = 8_000_000_000
 
 
 def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> list[Node]:
@@ -89,6 +93,7 @@ def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
     more, sources = _training_source(recipe, model, "sae_a")
     nodes: list[Node] = []
     inputs: dict[str, str] = {}
+    memory: dict[Any, int] = {}
     for number, (_, config) in enumerate(points):
         params = {
             **shared,
@@ -99,6 +104,9 @@ def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
             **layout.fused,
         }
         sae = layout.training_node(sweep_node("sweep_sae", sweep.id, number), "sweep_sae", params, sources)
+        batches = (config.tokens, config.batch_rows, config.buffer_mb)
+        memory[batches] = memory.get(batches, 0) + sae.estimate.memory
+        sae = replace(sae, beside=f"{sweep.id}/{batches}/{memory[batches] // SIDE_BY_SIDE_BYTES}")
         judged = {
             "sae": sae.id,
             "activations": activations_node(model, "eval"),

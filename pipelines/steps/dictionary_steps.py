@@ -41,7 +41,7 @@ def sae(ctx: StepContext) -> None:
     p = ctx.params
     recipe, seed = SAETrainingConfig(**p["config"]), derive_seed(p["root_seed"], "sae", *p["sae_seed"])
     source = training_source(ctx)
-    with resumable(ctx) as options:
+    with resumable(ctx) as (options,):
         options |= {"device": ctx.device, "compile": p.get("compile", False)}
         result = train_sae(source.rows, recipe, sae_seed=seed, **options)
     if result.status != "ok":

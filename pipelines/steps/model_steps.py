@@ -69,7 +69,7 @@ def transformer(ctx: StepContext) -> None:
         facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
         losses = np.zeros(0, np.float32)
     else:
-        with resumable(ctx) as options:
+        with resumable(ctx) as (options,):
             result = train(
                 model,
                 tokens.array("train_contexts"),

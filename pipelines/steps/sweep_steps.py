@@ -1,7 +1,10 @@
 """Steps that train and judge the dictionaries of a sweep."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,29 +21,33 @@ from results.stored_comparison import input_name
 from storage import Artifact
 from universality.seeds import derive_seed
 
+if TYPE_CHECKING:
+    from universality.sae.seed_training import SAETrainingResult
+
 #: What is known of a dictionary whose training ended well.
 MEASURED = ("l0", "fvu", "dead_fraction", "n_dense", "ce_recovered", "kl_recovered")
 
 
-@step("sweep_sae", version=1, cost=sweep_sae_cost)
-def sweep_sae(ctx: StepContext) -> None:
-    """Train the dictionaries of one point, one per seed; all points see the same batches."""
+def sweep_saes(contexts: Sequence[StepContext]) -> None:
+    """The dictionaries of several points side by side, over one read of the rows that all of them see."""
     from universality.sae.sae_config import SAETrainingConfig
-    from universality.sae.training import train_saes
+    from universality.sae.training import TrainingOptions, train_points
 
-    p = ctx.params
+    ctx, p = contexts[0], contexts[0].params
     seeds = [derive_seed(p["root_seed"], "sweep-sae", p["sweep"], number) for number in range(p["n_seeds"])]
-    order = derive_seed(p["root_seed"], "sweep-order", p["sweep"])
-    with resumable(ctx) as options:
-        results = train_saes(
+    with resumable(*contexts) as options:
+        points = train_points(
             training_source(ctx).rows,
-            SAETrainingConfig(**p["config"]),
+            [SAETrainingConfig(**each.params["config"]) for each in contexts],
             sae_seeds=seeds,
-            order_seed=order,
-            device=ctx.device,
-            compile=p.get("compile", False),
-            **options,
+            order_seed=derive_seed(p["root_seed"], "sweep-order", p["sweep"]),
+            options=[TrainingOptions(device=ctx.device, compile=p.get("compile", False), **each) for each in options],
         )
+    for each, results in zip(contexts, points, strict=True):
+        _write_point(each, results)
+
+
+def _write_point(ctx: StepContext, results: Sequence[SAETrainingResult]) -> None:
     for number, result in enumerate(results):
         write_sae(ctx.out, result.sae, str(number))
     # One point that diverges is a finding of the sweep, not its end.
@@ -49,6 +56,12 @@ def sweep_sae(ctx: StepContext) -> None:
     failures = [f"Training ended as {' and '.join(sorted(failed))}. Lower lr for this point."] if failed else []
     if warnings := [*failures, *results[0].warnings]:
         ctx.out.facts(warnings=warnings)
+
+
+@step("sweep_sae", version=1, cost=sweep_sae_cost, together=sweep_saes)
+def sweep_sae(ctx: StepContext) -> None:
+    """Train the dictionaries of one point, one per seed; all points see the same batches."""
+    sweep_saes([ctx])
 
 
 @step("sweep_quality", version=1, cost=sweep_quality_cost)

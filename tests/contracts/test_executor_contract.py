@@ -159,8 +159,31 @@ class ExecutorContract:
         assert outcome.nodes["b"] == "failed"
         assert plan.keys()["a"][:8] in outcome.errors["b"]["error"]
 
+    def test_nodes_beside_each_other_are_one_task_and_the_same_bytes(self, executor, store, tmp_path):
+        def nodes(beside, **params):
+            return [Node(f"{beside}{n}", "toy-side", {"seed": n, **params}, beside=beside) for n in range(4)]
+
+        plan, events = Plan([*nodes("a"), *nodes("b", alone=True)]), []
+        outcome = run_plan(plan, store, toys.make_run(store, plan), executor=executor(), progress=events.append)
+        assert (outcome.status, outcome.n_computed) == ("done", 8), outcome.errors
+        facts = {name: store.get(key).manifest["facts"]["together"] for name, key in plan.keys().items()}
+        assert all(name in names for name, names in facts.items())
+        a = {frozenset(facts[name]) for name in ("a0", "a1", "a2", "a3")}
+        assert sorted(map(len, a)) == list(self.shares), "as many tasks as there are places"
+        assert [facts[f"b{n}"] for n in range(4)] == [[f"b{n}"] for n in range(4)], "who fails together is tried alone"
+        for kind in ("started", "done"):
+            told = [event["node"] for event in events if event["event"] == kind]
+            assert set(told) == set(facts)
+            assert kind == "started" or len(told) == 8
+        alone = open_store(str(tmp_path / "alone"))
+        single = Plan([Node(name, "toy-side", plan[name].params) for name in facts])
+        run_plan(single, alone, toys.make_run(alone, single))
+        assert toys.digests(alone, single) == toys.digests(store, plan)
+
 
 class TestSerial(ExecutorContract):
+    shares = (4,)
+
     @pytest.fixture
     def executor(self):
         return SerialExecutor
@@ -174,6 +197,8 @@ class TestSerial(ExecutorContract):
 
 class TestDaskCluster(ExecutorContract):
     """Against workers that run already, by address."""
+
+    shares = (2, 2)
 
     @pytest.fixture
     def executor(self, cluster):

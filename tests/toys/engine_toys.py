@@ -100,6 +100,20 @@ def report(ctx):
     )
 
 
+def sides(contexts):
+    if any(ctx.params.get("alone") for ctx in contexts) and len(contexts) > 1:
+        raise RuntimeError("not with others")
+    for ctx in contexts:
+        ctx.out.array("x", np.random.default_rng(ctx.params["seed"]).normal(size=3))
+        ctx.out.facts(together=[other.node_id for other in contexts])
+        ctx.progress(1, 1)
+
+
+@step("toy-side", version=1, cost=free, together=sides)
+def side(ctx):
+    sides([ctx])
+
+
 @step("toy-meet", version=1, cost=free)
 def meet(ctx):
     """Wait until as many steps as are expected run at the same time, each in a process of its own."""

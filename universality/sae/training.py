@@ -1,7 +1,6 @@
 """Training dictionaries of any architecture: exactly resumable, in bounded memory, several seeds at once."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
@@ -9,13 +8,12 @@ import torch
 from scipy.sparse import issparse
 
 from universality.arguments import checked, flag, function, instance, matrix, maybe, several, whole
-from universality.denormals import flushed_denormals
 from universality.errors import refusal
-from universality.sae.device_stream import batches
 from universality.sae.sae_config import SAETrainingConfig
-from universality.sae.seed_group import DeviceGroup, SeedGroup, State, steps_until
+from universality.sae.seed_group import State
 from universality.sae.seed_training import SAETrainingResult
-from universality.sae.stream import SAMPLE_ROWS, sample_rows, training_stream
+from universality.sae.stream import SAMPLE_ROWS, sample_rows
+from universality.sae.training_loop import TrainingLoop, run_loops
 from universality.seeds import derive_seed
 
 
@@ -103,7 +101,10 @@ def train_sae(
     order = {} if order_seed is None else {"order_seed": int(order_seed)}
     identity = {"config": config.model_dump(mode="json"), "sae_seed": int(sae_seed), **order}
     seed = sae_seed if order_seed is None else order_seed
-    return _train(activations, config, [sae_seed], seed, identity, **options)[0]
+    config.check_device(torch.device(options.get("device", "cpu")).type)
+    loop = TrainingLoop(activations, _sample(activations, seed), config, [sae_seed], identity, **options)
+    run_loops([loop], activations, seed, options.get("device", "cpu"))
+    return loop.results()[0]
 
 
 @checked(activations=_rows, config=_CONFIG, sae_seeds=several(whole()), order_seed=whole(), **_OPTIONS)
@@ -134,78 +135,56 @@ def train_saes(
     Raises:
         InputError: no or equal seeds, and as :func:`train_sae`.
     """
+    return train_points(activations, [config], sae_seeds=sae_seeds, order_seed=order_seed, options=[options])[0]
+
+
+def train_points(
+    activations: Any,
+    configs: Sequence[SAETrainingConfig],
+    *,
+    sae_seeds: Sequence[int],
+    order_seed: int,
+    options: Sequence[TrainingOptions],
+) -> list[tuple[SAETrainingResult, ...]]:
+    """:func:`train_saes` of several configs side by side: every shuffle buffer is read once for all of them.
+
+    Each ends in the bytes of its own call, on every device.
+
+    Args:
+        activations: as :func:`train_sae` takes them.
+        configs: with equal ``tokens``, ``batch_rows`` and ``buffer_mb``.
+        sae_seeds: seeds of initialisation, the same for all, all different.
+        order_seed: as of :func:`train_saes`.
+        options: of each, with one device. Where one is interrupted, all save their state.
+
+    Raises:
+        InputError: configs whose batches differ, and as :func:`train_saes`.
+    """
+    batches = [(config.tokens, config.batch_rows, config.buffer_mb) for config in configs]
+    if len(set(batches)) != 1:
+        remedy = "Train those that differ by themselves."
+        raise refusal("tokens, batch_rows and buffer_mb", "train_points", "equal in all configs", batches, remedy)
+    seeds, order_seed, device = _seeds(sae_seeds), int(order_seed), options[0].get("device", "cpu")
+    for config in configs:
+        config.check_device(torch.device(device).type)
+    sample = _sample(activations, order_seed)
+    loops = [
+        TrainingLoop(activations, sample, config, seeds, _identity(config, seeds, order_seed), **each)
+        for config, each in zip(configs, options, strict=True)
+    ]
+    run_loops(loops, activations, order_seed, device)
+    return [loop.results() for loop in loops]
+
+
+def _seeds(sae_seeds: Sequence[int]) -> list[int]:
     seeds = [int(seed) for seed in sae_seeds]
     if not seeds or len(set(seeds)) != len(seeds):
         raise refusal("sae_seeds", "train_saes", "at least one, all different", seeds, "Drop equals.")
-    identity = {"config": config.model_dump(mode="json"), "sae_seeds": seeds, "order_seed": int(order_seed)}
-    return _train(activations, config, seeds, order_seed, identity, **options)
+    return seeds
 
 
-def _train(
-    activations: Any,
-    config: SAETrainingConfig,
-    sae_seeds: Sequence[int],
-    order_seed: int,
-    identity: dict[str, Any],
-    *,
-    state: State | None = None,
-    on_state: Callable[[dict[str, np.ndarray], dict[str, Any]], None] | None = None,
-    state_every: int = 200,
-    progress: Callable[..., None] | None = None,
-    device: str = "cpu",
-    compile: bool = False,  # noqa: A002 - the name that torch has for it
-) -> tuple[SAETrainingResult, ...]:
-    config.check_device(torch.device(device).type)
-    sample = _sample(activations, order_seed)
-    identity = {**identity, "rows": [int(size) for size in activations.shape]}
-    kind = DeviceGroup if runs_batched(config, torch.device(device)) else SeedGroup
-    group = kind(
-        sample,
-        config,
-        sae_seeds,
-        device,
-        lambda step: config.peak_lr * schedule(step, config.n_steps, config),
-        compile_=compile,
-    )
-    if state is not None:
-        group.restore(state, identity)
-    fresh_starts = sorted(config.resampling(config.n_steps))
-    stream = training_stream(activations, config, order_seed)
-    rows = batches(stream, group.device, config.n_steps * config.batch_rows)
-    with closing(rows), closing(group), flushed_denormals():
-        while group.done < config.n_steps and group.running:
-            before = group.done
-            group.advance(rows, steps_until(before, state_every if on_state else None, fresh_starts))
-            if group.done == before and group.running:
-                continue  # it has to be taken otherwise
-            with rows.paused():
-                for training in group.running:
-                    training.resample(activations)
-            if not group.running:
-                break
-            if on_state is not None and group.done % state_every == 0 and group.done < config.n_steps:
-                on_state(group.arrays(), {**group.meta(), **identity})
-            if progress is not None and group.reports:
-                try:
-                    size = config.batch_rows
-                    progress(group.done * size, config.n_steps * size, **group.facts())
-                except (KeyboardInterrupt, InterruptedError):
-                    if on_state is not None:
-                        on_state(group.arrays(), {**group.meta(), **identity})
-                    raise
-    return tuple(training.result(group.warnings) for training in group.trainings)
-
-
-def schedule(step: int, n_steps: int, config: SAETrainingConfig) -> float:
-    """Learning rate of a step as a share of the peak: linear rise, plateau, linear fall to 0."""
-    warmup, decay = round(config.warmup * n_steps), round(config.decay * n_steps)
-    rise = (step + 1) / warmup if step < warmup else 1.0
-    return min(rise, (n_steps - step) / decay if decay else 1.0, 1.0)
-
-
-def runs_batched(config: SAETrainingConfig, device: torch.device) -> bool:
-    """Whether the device takes steps on its own, of all seeds as one; on the CPU each keeps its step and its bytes."""
-    return device.type != "cpu"
+def _identity(config: SAETrainingConfig, seeds: list[int], order_seed: int) -> dict[str, Any]:
+    return {"config": config.model_dump(mode="json"), "sae_seeds": seeds, "order_seed": order_seed}
 
 
 def _sample(activations: Any, seed: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A sweep alone, through the command line: its table is what the artifacts say, and everyone can read it."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -79,6 +80,20 @@ def test_points_share_their_seeds_and_seeds_differ(run):
     # From one start they stay near each other; dictionaries of different starts do not.
     near, far = (np.abs((a * b).sum(1)).mean() for a, b in (firsts, starts))
     assert near > far + 0.1
+
+
+def test_points_are_trained_side_by_side_to_the_bytes_of_one_alone(folder, run, tmp_path):
+    """They are one task; the second point alone, in a store that has all but it, ends in the same artifact."""
+    told = [(event["event"], event["node"]) for event in run.events() if event.get("node", "").startswith("sweep_sae")]
+    assert [kind for kind, _ in told if kind in ("started", "done")] == ["started"] * 5 + ["done"] * 5
+    recipe, store, node = str(folder / "kinds.yaml"), str(tmp_path / "store"), "sweep_sae/kinds/1"
+    shutil.copytree(folder / "store", store)
+    shutil.rmtree(tmp_path / "store" / "artifacts" / run.record["nodes"][node]["key"])
+    done = universality("run", recipe, "--name", "kinds", "--serial", "--store", store)
+    assert "1 step computed" in done.stderr
+    alone = open_run("kinds", store=store).artifact(node)
+    assert alone.key == run.artifact(node).key
+    assert alone.manifest["files"] == run.artifact(node).manifest["files"]
 
 
 def test_a_second_run_computes_nothing_and_the_table_is_shown(folder, run):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from universality.sae import device_stream, training
+from universality.errors import InputError
+from universality.sae import device_stream, training_loop
 from universality.sae.device_stream import DeviceStream, HostBatches, batches
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.stream import RowStream
-from universality.sae.training import train_sae, train_saes
+from universality.sae.training import train_points, train_sae, train_saes
 
 CPU = torch.device("cpu")
 ROWS = np.random.default_rng(0).standard_normal((6000, 24), dtype=np.float32)
@@ -62,7 +63,7 @@ def streams(rows: Any = ROWS, buffer_bytes=SMALL, end=10**9):
 @pytest.fixture
 def ahead(monkeypatch):
     """Trainings read ahead."""
-    monkeypatch.setattr(training, "batches", DeviceStream)
+    monkeypatch.setattr(training_loop, "batches", DeviceStream)
 
 
 @pytest.mark.parametrize("rows", [ROWS, ROWS.astype(np.float16), InChunks(ROWS)])
@@ -134,7 +135,7 @@ def test_trainings_that_read_ahead_end_in_the_same_bytes(monkeypatch, buffer_mb)
     config = CONFIG.model_copy(update={"buffer_mb": buffer_mb, "tokens": 100 * 128})
     rows = np.tile(ROWS, (3, 1))  # 1.7 MB
     expected = train_sae(rows, config, sae_seed=1)
-    monkeypatch.setattr(training, "batches", DeviceStream)
+    monkeypatch.setattr(training_loop, "batches", DeviceStream)
     found = train_sae(rows, config, sae_seed=1)
     assert weights(found) == weights(expected)
     assert found.history["loss"].tobytes() == expected.history["loss"].tobytes()
@@ -180,6 +181,68 @@ def test_seeds_of_one_config_read_their_rows_once(ahead):
     rows = Watched(ROWS)
     train_saes(rows, CONFIG, sae_seeds=[1, 2, 3], order_seed=0)
     assert rows.read == 47 * 128
+
+
+POINTS = [CONFIG.model_copy(update={"buffer_mb": 1, "tokens": 100 * 128, **own}) for own in (
+    {}, {"d_sae": 40}, {"k": 3, "lr": 1e-3}, {"architecture": "relu", "k": None, "l1_coefficient": 0.01},
+)]  # fmt: skip
+
+
+class Unlike(Watched):
+    """Rows of which no buffer ends with a batch."""
+
+    def __init__(self, rows):
+        super().__init__(rows[:-50])
+        self.shape = (len(self), rows.shape[1])
+
+    def __len__(self):
+        return len(self._rows)
+
+
+def points(rows, configs, options=None):
+    options = options or [{} for _ in configs]
+    return train_points(rows, configs, sae_seeds=[4, 5], order_seed=2, options=options)
+
+
+@pytest.mark.parametrize("stream", [lambda rows, device, end: HostBatches(rows, device), DeviceStream])
+def test_points_side_by_side_read_each_buffer_once_and_end_as_alone(monkeypatch, stream):
+    monkeypatch.setattr(training_loop, "batches", stream)
+    rows = Unlike(np.tile(ROWS, (4, 1)))
+    alone = [train_saes(rows, config, sae_seeds=[4, 5], order_seed=2) for config in POINTS]
+    each, rows.read = rows.read // len(POINTS), 0
+    found = points(rows, POINTS)
+    assert rows.read == each
+    for seeds, expected in zip(found, alone, strict=True):
+        assert [weights(one) for one in seeds] == [weights(one) for one in expected]
+        assert seeds[1].history["fvu"].tobytes() == expected[1].history["fvu"].tobytes()
+    assert not threads()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, InterruptedError])
+def test_points_that_are_interrupted_all_save_and_go_on_from_wherever_they_are(error):
+    rows = Watched(np.tile(ROWS, (4, 1)))
+    whole, states = points(rows, POINTS), [[] for _ in POINTS]
+
+    def progress(done, total, **facts):
+        if done == 90 * 128:
+            raise error
+
+    options = [{"on_state": lambda *state, own=own: own.append(state)} for own in states]
+    options[2]["progress"] = progress
+    with pytest.raises(error):
+        points(rows, POINTS, options)
+    assert [[meta["step"] for _, meta in own] for own in states] == [[100], [100], [90], [81]]
+    resumed = points(rows, POINTS, [{}, *({"state": own[-1]} for own in states[1:])])
+    assert [[weights(one) for one in seeds] for seeds in resumed] == [
+        [weights(one) for one in seeds] for seeds in whole
+    ]
+
+
+def test_points_whose_batches_differ_are_refused():
+    with pytest.raises(
+        InputError, match="tokens, batch_rows and buffer_mb of train_points must be equal in all configs"
+    ):
+        points(ROWS, [CONFIG, CONFIG.model_copy(update={"batch_rows": 64})])
 
 
 def test_a_device_takes_the_buffer_where_it_has_room(monkeypatch):

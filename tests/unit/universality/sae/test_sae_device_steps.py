@@ -15,7 +15,7 @@ from fake_gpu import Unguarded
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from universality.sae import device_steps, seed_group, training
+from universality.sae import device_steps, seed_group, training_loop
 from universality.sae.autograd_step import AutogradStep, Batch, Rates, update
 from universality.sae.device_steps import DeviceSteps
 from universality.sae.device_stream import DeviceStream, HostBatches
@@ -67,8 +67,8 @@ def batches(own):
 @pytest.fixture
 def on_its_own(monkeypatch):
     """Trainings take the steps of a GPU, and its rows."""
-    monkeypatch.setattr(training, "runs_batched", lambda config, device: True)
-    monkeypatch.setattr(training, "batches", DeviceStream)
+    monkeypatch.setattr(training_loop, "runs_batched", lambda config, device: True)
+    monkeypatch.setattr(training_loop, "batches", DeviceStream)
 
 
 def everything(result):

@@ -8,7 +8,7 @@ from dense_architectures import LEAST
 from dense_topk import planted_rows
 
 from universality.errors import InputError
-from universality.sae import training
+from universality.sae import training_loop
 from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae, train_saes
@@ -82,7 +82,7 @@ def test_losses_gradients_weights_and_moments_are_float32(monkeypatch, name):
 
 @pytest.mark.parametrize("name", OWN)
 def test_training_in_bfloat16_ends_as_good(monkeypatch, name):
-    monkeypatch.setattr(training, "runs_batched", lambda config, device: True)
+    monkeypatch.setattr(training_loop, "runs_batched", lambda config, device: True)
     monkeypatch.setattr(SAETrainingConfig, "check_device", lambda self, device: None)
     exact, rounded = (
         train_saes(ROWS, config(name, precision=precision, lr=4e-3), sae_seeds=[1, 2], order_seed=0)

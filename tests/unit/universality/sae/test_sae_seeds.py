@@ -11,7 +11,7 @@ from dense_topk import planted_rows
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from universality.errors import InputError
-from universality.sae import training
+from universality.sae import training_loop
 from universality.sae.autograd_step import AutogradStep, Rates
 from universality.sae.device_steps import DeviceSteps
 from universality.sae.sae_config import SAETrainingConfig
@@ -151,13 +151,13 @@ def test_batched_steps_stay_on_their_device(name, precision):
 
 def test_seeds_take_their_steps_as_one_wherever_they_are_not_on_the_cpu():
     for name in OWN:
-        assert not training.runs_batched(config(name), torch.device("cpu"))
-        assert training.runs_batched(config(name), torch.device("cuda"))
+        assert not training_loop.runs_batched(config(name), torch.device("cpu"))
+        assert training_loop.runs_batched(config(name), torch.device("cuda"))
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_batched_training_ends_where_the_seeds_end_alone(monkeypatch, name):
-    monkeypatch.setattr(training, "runs_batched", lambda config, device: True)
+    monkeypatch.setattr(training_loop, "runs_batched", lambda config, device: True)
     steps, step = [], DeviceSteps.step
     monkeypatch.setattr(DeviceSteps, "step", lambda self: steps.append(1) or step(self))
     own = config(name, **({"resample_at": [0.4]} if name == "relu_2023" else {}))
@@ -178,7 +178,7 @@ def test_batched_training_ends_where_the_seeds_end_alone(monkeypatch, name):
     ("name", "as_one"), [("topk", False), *((name, True) for name in ("topk", "batch_topk", "relu"))]
 )
 def test_who_diverges_stops_alone(monkeypatch, name, as_one):
-    monkeypatch.setattr(training, "runs_batched", lambda config, device: as_one)
+    monkeypatch.setattr(training_loop, "runs_batched", lambda config, device: as_one)
     seeds, states = [5, 6, 7], []
     options, own = {"sae_seeds": seeds, "order_seed": 2}, config(name)
     whole = train_saes(ROWS, own, **options, on_state=lambda *state: states.append(state), state_every=20)

@@ -7,7 +7,8 @@ from dense_topk import DenseTopK, planted_rows
 
 from universality.errors import InputError
 from universality.sae.sae_config import SAETrainingConfig
-from universality.sae.training import schedule, train_sae
+from universality.sae.training import train_sae
+from universality.sae.training_loop import schedule
 
 D_IN, D_SAE, K = 32, 128, 4
 ROWS = planted_rows(6000, D_IN, 64, 4, seed=0)
