@@ -138,6 +138,7 @@ def train_saes(
     return train_points(activations, [config], sae_seeds=sae_seeds, order_seed=order_seed, options=[options])[0]
 
 
+@checked(activations=_rows, configs=several(_CONFIG), sae_seeds=several(whole()), order_seed=whole())
 def train_points(
     activations: Any,
     configs: Sequence[SAETrainingConfig],
