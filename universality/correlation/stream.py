@@ -28,7 +28,7 @@ class PairSums:
 
     For each latent its mean and centred sum of squares, for each pair the centred sum of products: shards are joined
     by the parallel update of Chan et al. 1983, so nothing large cancels however far a latent lies from 0. Memory is
-    16 bytes a latent and 12 a pair, whatever the number of rows.
+    16 bytes a latent and 16 a pair, whatever the number of rows.
 
     Bytes depend on which shards were added in which order, not on threads: workers that each take a share of the
     shards, merged in the order of the shares, give the same bytes wherever they run. Other shares give another order
