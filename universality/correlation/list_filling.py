@@ -1,14 +1,14 @@
-"""The kernel :func:`~universality.correlation.kernels.top_block` at work on many threads: lists of best partners."""
+"""Lists of best partners: :func:`~universality.correlation.top_kernels.top_block` at work on many threads."""
 
 from threading import Lock
 
 import numpy as np
 
-from universality.correlation import kernels
 from universality.correlation import top_lists as lists
-from universality.correlation.kernels import ByLatent, ByRow
+from universality.correlation.kernels import BLOCK, ByLatent, ByRow
 from universality.correlation.operands import KernelOperand, padding, scratch, work_ranges
 from universality.correlation.threads import blocks, over_blocks
+from universality.correlation.top_kernels import top_block
 
 _HITS = 1 << 17
 _PARTS = 64
@@ -22,7 +22,8 @@ class _Walker:
 
     def __init__(self, n_b: int) -> None:
         self.products, self.touched = scratch(n_b)
-        room = self.products.size + kernels.BLOCK
+        self.place = np.zeros(self.products.size, np.int32)
+        room = self.products.size + BLOCK
         self.near = np.empty(room, np.int32), np.empty(room)
         self.hits, self.sorted = (lists.empty_hits(room + _HITS) for _ in range(2))
         self.size = 0
@@ -30,9 +31,10 @@ class _Walker:
     def walk(
         self, cols: ByLatent, rows: ByRow, first: int, last: int, best: Best, worst_b: np.ndarray
     ) -> tuple[int, int]:
-        return kernels.top_block(
-            cols, rows, first, last, self.products, self.touched, *self.near, *best, worst_b, self.hits, self.size
-        )
+        return top_block(
+            cols, rows, first, last, self.products, self.touched, self.place, *self.near, *best, worst_b,
+            self.hits, self.size,
+        )  # fmt: skip
 
 
 def best_lists(left: KernelOperand, right: KernelOperand, top: int, threads: int) -> tuple[Best, Best]:

@@ -85,7 +85,8 @@ class KernelOperand:
         firsts = np.arange(0, mass.size, BLOCK)
         low, high = (edge.reduceat(mass, firsts) if mass.size else mass for edge in (np.minimum, np.maximum))
         total, scale = (np.pad(x, (0, padding(x.size))) for x in (self.total, self.scale))
-        return ByRow(spans, entries, as_values, self.ids, total, scale, low, high)
+        by_mass = np.argsort(mass, kind="stable").astype(np.int32)
+        return ByRow(spans, entries, as_values, self.ids, total, scale, low, high, by_mass)
 
     def rolled(self, rows: np.ndarray | None) -> ByRow:
         """The right operand with row ``rows[i]`` in the place of row i (marginals stay as they are)."""

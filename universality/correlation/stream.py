@@ -7,8 +7,9 @@ import numpy as np
 from scipy import sparse
 
 from universality.arguments import checked, whole
-from universality.compiled import njit, prefetch
+from universality.compiled import njit
 from universality.correlation.inputs import like_blocks
+from universality.correlation.kernels import ask_ahead
 from universality.correlation.operands import operands
 from universality.correlation.pairs import check_pairs
 from universality.correlation.sparse_pairwise import correlate
@@ -16,7 +17,6 @@ from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.errors import require
 from universality.matrices import Matrix, aligned, as_csr
 
-_SPANS_AHEAD, _ROWS_AHEAD, _LINES = 12, 4, 4
 _PAIRS_AT_ONCE = 1 << 20
 # Of a constant's square rounding is left, far less than this share of its raw one: that is no variance.
 _ROUNDING = 1e-20
@@ -230,15 +230,10 @@ def _add_products(left, right, alive, place, starts, partners, totals, n_rows, f
             at = place[partners[begin + k]]
             if at >= 0:
                 slot[at] = k + 1
-        # As in the kernel of all pairs rows are asked for ahead, but only partners are added up.
+        # As in the kernel of all pairs, but only partners are added up.
         end = left.indptr[a + 1]
         for t in range(left.indptr[a], end):
-            if t + _SPANS_AHEAD < end:
-                prefetch(spans, 2 * np.int64(left.rows[t + _SPANS_AHEAD]))  # pyright: ignore[reportCallIssue]
-            if t + _ROWS_AHEAD < end:
-                start = spans[2 * left.rows[t + _ROWS_AHEAD]]
-                for line in range(start, start + 16 * _LINES, 16):
-                    prefetch(entries, line)  # pyright: ignore[reportCallIssue]
+            ask_ahead(left.rows, t, end, spans, entries)
             row, x = 2 * left.rows[t], np.float64(left.values[t])
             for s in range(spans[row], spans[row + 1], 2):
                 k = slot[entries[s]]

@@ -3,7 +3,7 @@
 An entry is appended if it can be among the best; a full list is cut back to its best ``top`` by selection.
 The order is total (falling r, then rising index), so what remains does not depend on the order of arrival.
 
-numba keeps compiled code by the file of the caller: after a change here, touch ``kernels.py`` too.
+numba keeps compiled code by the file of the caller: after a change here, touch ``top_kernels.py`` too.
 """
 
 from typing import NamedTuple
@@ -88,6 +88,18 @@ def floor_of(values, size, top, slack, low):
     return low
 
 
+@njit(nogil=True, inline="always")
+def keep_above(r, partner, length, floor):
+    """Move the entries with ``r >= floor`` to the front, in their order; returns how many there are."""
+    kept = 0
+    for k in range(length):
+        # Written always, counted if it stays: a branch would be guessed wrongly.
+        x, other = r[k], partner[k]
+        r[kept], partner[kept] = x, other
+        kept += x >= floor
+    return kept
+
+
 @njit(nogil=True)
 def cut_to_best(r, partner, length, top):
     """Move the best ``top`` of ``length`` entries to the front (quickselect).
@@ -137,11 +149,7 @@ def _shorten(lists, at):
     """Make room in a full list: drop what is surely not among the best, or more slowly all but those."""
     r, partner, size, top = lists.r[at], lists.partner[at], lists.length[at], lists.top
     floor = floor_of(r, size, top, (size - top) // 4, max(lists.worst[at], -1.5))
-    kept = 0
-    for k in range(size):
-        x, other = r[k], partner[k]
-        r[kept], partner[kept] = x, other
-        kept += x >= floor
+    kept = keep_above(r, partner, size, floor)
     if kept > top + (size - top) // 2:
         kept, floor = cut_to_best(r, partner, kept, top)
     lists.length[at], lists.worst[at] = kept, floor

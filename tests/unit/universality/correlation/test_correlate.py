@@ -224,3 +224,20 @@ class TestMisuse:
     def test_top_of_nothing(self):
         with pytest.raises(InputError, match="top of correlate must be a whole number of at least 1; got 0"):
             correlate(sparse.csr_matrix((4, 2)), sparse.csr_matrix((4, 2)), top=0)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_latents_that_meet_few_others_have_the_lists_of_numpy(signed):
+    # Rare latents against wide dictionaries are walked one by one, frequent ones block by block; lists of the rarest
+    # are completed by latents that never co-fire with them.
+    rng = np.random.default_rng(8)
+    rates = np.minimum(0.6, 8.0 / np.arange(1, 1_501))
+    x, y = (rng.exponential(size=(300, 1_500)) * (rng.random((300, 1_500)) < rng.permutation(rates)) for _ in range(2))
+    if signed:
+        x, y = (np.round(m * rng.choice([-2, 2], size=m.shape)) for m in (x, y))
+    found = correlate(sparse.csr_matrix(x), sparse.csr_matrix(y), top=20, threads=2)
+    truth = pearson(x, y)
+    alive = truth[np.ix_(varies(x), varies(y))]
+    for (_, r), matrix, rows in ((found.top_a(20), alive, varies(x)), (found.top_b(20), alive.T, varies(y))):
+        np.testing.assert_allclose(r[rows], -np.sort(-matrix, axis=1)[:, :20], atol=1e-9)
+    np.testing.assert_allclose(found.r, truth[found.indices_a, found.indices_b], atol=1e-9)
