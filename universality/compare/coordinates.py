@@ -42,6 +42,7 @@ MAX_DIRECTIONS = 2048
 DIRECTIONS = ("pca", "ica", "haar")
 CODES = ("random_sae", "initial_sae")
 _ROWS, _CENTRE_ROWS = 4096, 8192
+_BLOCK_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +92,11 @@ def _random_codes(
     offsets = dict(zip(CODES, (np.float32(0.0), (centre @ directions).astype(np.float32)), strict=True))
     weights = directions.astype(np.float32)
     parts: dict[str, list[sparse.csr_matrix]] = {name: [] for name in offsets}
-    for first, last in blocks(x.shape[0], _ROWS):
+    # Wide dictionaries in fewer rows at once: a few dense blocks of (rows, d_sae) are held.
+    for first, last in blocks(x.shape[0], max(64, min(_ROWS, _BLOCK_BYTES // (4 * dictionary.d_sae)))):
         product = np.asarray(x[first:last], np.float32) @ weights
         for name, offset in offsets.items():
-            code = product - offset
-            least = np.partition(code, -active, axis=1)[:, -active, None]
-            parts[name].append(sparse.csr_matrix(np.where(code >= least, np.maximum(code, 0.0), 0.0)))
+            parts[name].append(_largest(product - offset, active))
     fit = dictionary.rows.fit
     codes = {}
     for name, of_rows in parts.items():
@@ -105,3 +105,16 @@ def _random_codes(
         alive = np.flatnonzero(np.minimum(*firings) >= dictionary.min_firings)[:MAX_DIRECTIONS]
         codes[name] = sparse.csr_matrix(acts[:, alive])
     return codes
+
+
+def _largest(code: np.ndarray, active: int) -> sparse.csr_matrix:
+    """The ``active`` largest positive values of each row of code (n, d_sae) float32, and all that equal the least."""
+    import torch  # selects many times faster than numpy
+
+    from universality.sae.topk import top_k
+
+    # The least is 0 where fewer are positive.
+    least = top_k(torch.from_numpy(code), min(active, code.shape[1]))[1].numpy().min(axis=1)
+    row, column = np.nonzero((code >= least[:, None]) & (code > 0))
+    starts = np.searchsorted(row, np.arange(len(code) + 1))
+    return sparse.csr_matrix((code[row, column], column.astype(np.int32), starts), shape=code.shape)

@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from universality.compare import CompareConfig, Dictionary, DictionaryPair, compare, model_coordinates, pair_spaces
+from universality.compare import coordinates as made_here
 from universality.compare.coordinates import CODES, Coordinates
 from universality.compare.levels import nested_rows
 from universality.compare.space_correlations import N_SUBSETS, RawMoments, SpaceCorrelations, code_correlations
@@ -278,3 +279,27 @@ def test_without_token_ids_nothing_is_said_beyond_them_and_without_raw_activatio
     without_floor = _table("untrained", "untrained_raw")
     assert without_floor[["floor", "haar_floor"]].isna().all().all()
     assert without_floor["haar"].notna().all()
+
+
+def test_codes_of_wide_dictionaries_are_made_in_blocks_and_hold_the_largest_of_each_row(monkeypatch) -> None:
+    x, dictionary = np.random.default_rng(2).standard_normal((N, D)), _dictionary("m0", 1_024)
+    whole = model_coordinates(x, dictionary, 0).codes
+    sizes = []
+
+    def watched(code: np.ndarray, active: int) -> sparse.csr_matrix:
+        sizes.append(code.nbytes)
+        got = largest(code, active)
+        least = np.partition(code, -active, axis=1)[:, -active, None]
+        np.testing.assert_array_equal(got.toarray(), np.where(code >= least, np.maximum(code, 0.0), 0.0))
+        return got
+
+    largest = made_here._largest
+    monkeypatch.setattr(made_here, "_largest", watched)
+    monkeypatch.setattr(made_here, "_BLOCK_BYTES", 1 << 20)
+    narrow = model_coordinates(x, dictionary, 0).codes
+    assert max(sizes) <= 1 << 20
+    for name in CODES:
+        assert narrow[name].data.tobytes() == whole[name].data.tobytes()
+        assert narrow[name].indices.tobytes() == whole[name].indices.tobytes()
+    tied = np.array([[2, 1, 1, 0], [-1, -2, 3, -4], [-1, -1, -1, -1]], np.float32)
+    np.testing.assert_array_equal(largest(tied, 2).toarray(), [[2, 1, 1, 0], [0, 0, 3, 0], [0, 0, 0, 0]])
