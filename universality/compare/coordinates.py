@@ -113,8 +113,14 @@ def _largest(code: np.ndarray, active: int) -> sparse.csr_matrix:
 
     from universality.sae.topk import top_k
 
-    # The least is 0 where fewer are positive.
-    least = top_k(torch.from_numpy(code), min(active, code.shape[1]))[1].numpy().min(axis=1)
-    row, column = np.nonzero((code >= least[:, None]) & (code > 0))
-    starts = np.searchsorted(row, np.arange(len(code) + 1))
-    return sparse.csr_matrix((code[row, column], column.astype(np.int32), starts), shape=code.shape)
+    if active >= code.shape[1]:
+        return sparse.csr_matrix(np.maximum(code, 0.0))
+    # One more than asked: where that equals the least, more may, and the row is looked at once more.
+    columns, values = (part.numpy() for part in top_k(torch.from_numpy(code), active + 1))
+    beyond, least = np.partition(values, 1, axis=1)[:, :2].T
+    tied = np.flatnonzero((beyond == least) & (least > 0))
+    keep = (values >= least[:, None]) & (values > 0)
+    keep[tied] = False
+    (row, slot), (tied_row, tied_column) = np.nonzero(keep), np.nonzero(code[tied] >= least[tied, None])
+    rows, places = np.concatenate([row, tied[tied_row]]), np.concatenate([columns[row, slot], tied_column])
+    return sparse.csr_matrix((code[rows, places], (rows, places)), shape=code.shape)
