@@ -224,12 +224,13 @@ def _effects(effects: pd.DataFrame | None) -> str:
     if pd.isna(matched["same_effect"]):
         return text
     shares = "; ".join(f"{name} {words.share(rows[kind]['same_effect'])}" for kind, name in known.items())
-    n = int(matched["n"])
+    n, n_all = int(matched["n"]), int(matched["n_all"])
+    some = f" ({n_all - n:,} more were not measured; the shares are of all)" if n < n_all else ""
     said = [matched[name] for name in ("same_effect", "other_effect")]
-    same, other = (f"{round(share * n)}" if n < FEW else words.share(share) for share in said)
+    same, other = (f"{round(share * n)}" if n == n_all < FEW else words.share(share) for share in said)
     return (
-        f"{text} Judged where both fire, {same} of {n:,} matched pairs do the same ({shares}) and {other} do something "
-        "else."
+        f"{text} Judged where both fire, {same} of {n:,} matched pairs{some} do the same ({shares}) and {other} do "
+        "something else."
     )
 
 

@@ -19,7 +19,7 @@ def _ablated(stored: StoredComparison) -> pd.DataFrame | None:
 
 
 def ablated(stored: StoredComparison, model: str, latent: int) -> pd.Series | None:
-    """What ablating a latent does (columns of ``latent_effects``); None where it was not measured."""
+    """What ablating a latent does (columns of ``latent_effects``); None in a run that ablated none."""
     table = _ablated(stored)
     if table is None or (model, latent) not in table.index:
         return None

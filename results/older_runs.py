@@ -10,10 +10,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: Columns that tell what was ablated, by table: everything.
+_ABLATED = {
+    "effects": ("weight", 1.0),
+    "effect_agreement": ("n_all", lambda frame: frame["n"]),
+    "latent_effects": ("measured", True),
+}
+
+
 def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.DataFrame:
     """A run's table with the columns that runs of before lack and readers ask for.
 
-    Their features are in no group that could be told; their edges were those beyond chance at tau, whoever made them.
+    Their features are in no group that could be told; their edges were those beyond chance at tau, whoever made them;
+    all of their latents were ablated.
     """
     if name == "features" and "group" not in frame:
         return frame.assign(group=frame["status"].map({"alive": "untested"}).astype(object))
@@ -23,7 +32,8 @@ def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.D
         return frame.assign(edge=beyond, few_sources=False)
     if name == "indices" and "kind" not in frame:
         return frame.assign(kind=[_kind_of_pair(str(pair)) for pair in frame["pair"]], low_models=nan, high_models=nan)
-    return frame
+    column, value = _ABLATED.get(name, ("", None))
+    return frame if not column or column in frame else frame.assign(**{column: value})
 
 
 def _kind_of_pair(pair: str) -> str:

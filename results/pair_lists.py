@@ -30,7 +30,15 @@ PAIR_ORDERS: dict[str, tuple[str, bool]] = {
 #: To first order, from the table ``attribution``, which runs have whose models run again for every ablation.
 ATTRIBUTION = ("r_gradient_both", "r_gradient_both_low", "r_gradient_both_high", "r_exact_a", "r_exact_b")
 #: What is said of a pair's effect on the predictions, from the table ``effects``.
-EFFECTS = ("r_effect", "r_effect_both", "r_effect_both_low", "r_effect_both_high", "recovered", "effect_class")
+EFFECTS = (
+    "r_effect",
+    "r_effect_both",
+    "r_effect_both_low",
+    "r_effect_both_high",
+    "recovered",
+    "effect_class",
+    "weight",
+)
 
 
 @remembered()

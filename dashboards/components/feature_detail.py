@@ -77,6 +77,9 @@ def _facts(row: pd.Series) -> list[Fact]:
 
 def _effect_facts(effect: pd.Series | None) -> list[Fact]:
     """What predictions lose without it."""
+    if effect is not None and not effect["measured"]:
+        why = "Its model must run again for every ablation, and the budget of the run (effects.latents) went to others."
+        return [Fact("ablating it costs", words.number(None), "not measured", why)]
     if effect is None or not effect["n_rows"]:
         return []
     return [

@@ -68,6 +68,13 @@ def what_they_do(view: View) -> None:
         with right:
             st.altair_chart(effect_charts.quadrant_chart(pairs, view.tau))
             st.html(effect_charts.quadrant_legend(pairs))
+        matched = rows[rows["kind"] == "matched"]
+        if (matched["n"] < matched["n_all"]).any():
+            n, n_all = matched[["n", "n_all"]].iloc[0]
+            st.caption(
+                f"{n:,} of {n_all:,} matched pairs were measured: those that do most to first order, and some of every "
+                "level drawn from the rest. Means count each for as many as it stands for; points are those measured."
+            )
 
 
 def other_coordinates(view: View) -> None:

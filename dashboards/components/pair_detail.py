@@ -74,6 +74,8 @@ def evidence_facts(row: pd.Series, alpha: float) -> list[Fact]:
     joint = f"{n('r_joint_low')} to {n('r_joint_high')}" if pd.notna(row.get("r_joint_low")) else ""
     low, high = (row.get(f"r_effect_both_{end}") for end in ("low", "high"))
     both = f"{words.number(low)} to {words.number(high)}" if pd.notna(low) else "where both fire"
+    if pd.isna(row.get("weight", 1.0)):
+        both = "not measured"
     margin = "Score minus the best alternative; negative where it was given up for a better whole."
     return [
         Fact(

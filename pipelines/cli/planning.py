@@ -210,6 +210,7 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int, 
             "id": node.id, "step": node.step, "key": keys[node.id],
             "state": states[node.id][0], "because": states[node.id][1],
             "seconds": node.estimate.seconds, "bytes": node.estimate.bytes, "memory": node.estimate.memory,
+            "passes": node.estimate.passes,
             "threads": node.threads, "device": node.device, "inputs": list(node.inputs.values()),
         }
         for node in plan
@@ -225,6 +226,7 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int, 
         "gpu_slots": gpu_slots,
         "bytes": sum(node.estimate.bytes for node in todo),
         "memory": max((node.estimate.memory for node in todo), default=0),
+        "passes": sum(node.estimate.passes for node in todo),
     }
     seconds = sum(plan[node_id].estimate.seconds for node_id in path)
     roles = ("trained", "replicates", "untrained")
@@ -263,4 +265,9 @@ def _print(document: dict[str, Any]) -> None:
         f"on {totals['workers']} workers{slots} ({duration(totals['seconds'])} in all), "
         f"{size(totals['bytes'])} of disk, up to {size(totals['memory'])} of memory in one process."
     )
+    if totals["passes"]:
+        out.print(
+            f"Models run again to ablate latents one by one: at most {totals['passes']:,} forward passes "
+            "(effects.latents, effects.per_latent and effects.rerun_rows say how many)."
+        )
     out.print(f"Critical path, {duration(path['seconds'])}: {' -> '.join(path['nodes'])}")

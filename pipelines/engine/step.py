@@ -61,11 +61,13 @@ class Estimate:
         seconds: wall time on the node's own threads and device.
         bytes: size of the output artifact.
         memory: peak resident memory of the process in bytes.
+        passes: forward passes of a model for single ablations, at most.
     """
 
     seconds: float = 0.0
     bytes: int = 0
     memory: int = 0
+    passes: int = 0
 
 
 StepFunction = Callable[[StepContext], None]

@@ -37,7 +37,7 @@ def effect_nodes(
     if recipe.effects is None:
         return []
     rerun = _runs_again(recipe, comparison.hook_point)
-    unread = _OWN if rerun else _OWN | {"per_latent"}
+    unread = _OWN if rerun else _OWN | {"per_latent", "latents"}
     params = {
         "comparison_id": c,
         "effects": recipe.effects.model_dump(mode="json", exclude=unread),
@@ -48,20 +48,25 @@ def effect_nodes(
     make = layout.training_node if rerun else layout.node
     kinds = {"features": plan.model_pairs, "ceiling": plan.replicate_pairs, "untrained": plan.untrained_pairs}
     pairs = [(kind, pair) for kind, of_kind in kinds.items() for pair in of_kind]
-    nodes = []
-    for name in dict.fromkeys(name for _, pair in pairs for name in pair):
-        inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of)}
+    nodes = _choice_nodes(layout, c, params, pairs, model_of) if rerun else []
+    choice = {"choice": comparison_node(c, "ablation_choice")} if rerun else {}
+    for name in _names(pairs):
+        inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of), **choice}
+        if rerun:
+            inputs["attributions"] = dictionary_node("attributions", c, name)
         nodes.append(make(dictionary_node("fingerprints", c, name), "fingerprints", {**params, "id": name}, inputs))
     compare = as_json(recipe.compare)
     params["compare"] = {name: compare[name] for name in ("tau", "min_firings", "n_resamples", "confidence")}
     gathered = {}
     for kind, pair in pairs:
-        name, inputs = pair_name(pair), {"tokens": TOKENS}
+        name, inputs = pair_name(pair), {"tokens": TOKENS, **choice}
         for side, dictionary in zip("ab", pair, strict=True):
             inputs |= {
                 side: latents_node(c, dictionary),
                 f"fingerprints_{side}": dictionary_node("fingerprints", c, dictionary),
             }
+            if rerun:
+                inputs[f"attributions_{side}"] = dictionary_node("attributions", c, dictionary)
             inputs |= {f"{what}_{side}": node for what, node in _model_of(c, dictionary, model_of).items()}
         inputs |= {step: pair_node(step, c, name) for step in ("matching", "similarity")}
         node = make(pair_node("effects", c, name), "effects", {**params, "ids": list(pair), "kind": kind}, inputs)
@@ -73,6 +78,29 @@ def effect_nodes(
     nodes.append(
         layout.node(comparison_node(c, "effect_agreement"), "effect_agreement", params, {"tokens": TOKENS, **gathered})
     )
+    return nodes
+
+
+def _names(pairs: list) -> list[str]:
+    """Dictionaries of some pairs, each once."""
+    return list(dict.fromkeys(name for _, pair in pairs for name in pair))
+
+
+def _choice_nodes(layout: Layout, c: str, params: dict, pairs: list, model_of: Mapping[str, str]) -> list[Node]:
+    """First-order effects of every dictionary, and the latents that are ablated by them."""
+    nodes, gathered = [], {}
+    for name in _names(pairs):
+        inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of)}
+        screen = {**params, "id": name, "effects": {"rows": params["effects"]["rows"]}}
+        nodes.append(layout.training_node(dictionary_node("attributions", c, name), "attributions", screen, inputs))
+        gathered[input_name("attributions", name)] = nodes[-1].id
+    for _, pair in pairs:
+        for step in ("matching", "similarity"):
+            gathered[input_name(step, pair_name(pair))] = pair_node(step, c, pair_name(pair))
+    chosen = {name: params[name] for name in ("comparison_id", "root_seed")}
+    chosen |= {"effects": {"latents": params["effects"]["latents"]}, "pairs": [list(pair) for _, pair in pairs]}
+    chosen["kinds"] = [kind for kind, _ in pairs]
+    nodes.append(layout.node(comparison_node(c, "ablation_choice"), "ablation_choice", chosen, gathered))
     return nodes
 
 

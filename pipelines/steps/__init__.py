@@ -1,5 +1,6 @@
 """The steps of a comparison. Importing this package registers them; their heavy imports wait until they run."""
 
+from pipelines.steps import attribution_steps as attributing
 from pipelines.steps import comparison_steps as comparing
 from pipelines.steps import data_steps as data
 from pipelines.steps import dictionary_steps as dictionaries
@@ -10,4 +11,7 @@ from pipelines.steps import probe_steps as probing
 from pipelines.steps import steering_steps as steering
 from pipelines.steps import sweep_steps as sweeping
 
-__all__ = ["comparing", "data", "dictionaries", "effects", "models", "pictures", "probing", "steering", "sweeping"]
+__all__ = [
+    "attributing", "comparing", "data", "dictionaries", "effects", "models", "pictures", "probing", "steering",
+    "sweeping",
+]  # fmt: skip

@@ -33,7 +33,7 @@ def pair_effects_of(rng: np.random.Generator, pairs: pd.DataFrame, kind: str, ta
                 kind=name, r_effect=r, r_effect_low=np.clip(r - 0.1, -1, 1), r_effect_high=np.clip(r + 0.1, -1, 1),
                 r_effect_both=both, r_effect_both_low=np.clip(both - 0.15, -1, 1),
                 r_effect_both_high=np.clip(both + 0.15, -1, 1),
-                recovered=np.clip(1.3 * r, -1, 1) if substituted else np.nan,
+                recovered=np.clip(1.3 * r, -1, 1) if substituted else np.nan, weight=1.0,
             )
         )  # fmt: skip
     table = pd.concat(parts, ignore_index=True)
@@ -93,6 +93,7 @@ def latent_effects_of(rng: np.random.Generator, n_latents: int) -> pd.DataFrame:
     fires = rng.integers(0, 200, n_latents)
     loss = np.where(fires > 0, rng.exponential(0.02, n_latents), np.nan)
     return pd.DataFrame(
-        {"latent": np.arange(n_latents), "n_rows": fires, "loss_change": loss, "divergence": 0.9 * loss,
+        {"latent": np.arange(n_latents), "measured": True, "n_rows": fires, "loss_change": loss,
+         "divergence": 0.9 * loss,
          "helps": np.where(fires > 0, rng.uniform(0.4, 0.7, n_latents), np.nan)}
     )  # fmt: skip

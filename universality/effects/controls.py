@@ -37,9 +37,16 @@ def hard_exchange(b: Dictionary, indices_b: np.ndarray) -> np.ndarray:
     return np.where(found, indices_b[nearest], -1)
 
 
-def random_partner(b: Dictionary, indices_b: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random alive latent of b that fires about as often as the partner, and is not it; -1 where there is none."""
-    alive = np.flatnonzero(b.alive)
+def random_partner(
+    b: Dictionary, indices_b: np.ndarray, rng: np.random.Generator, among: np.ndarray | None = None
+) -> np.ndarray:
+    """A random alive latent of b that fires about as often as the partner, and is not it; -1 where there is none.
+
+    Args:
+        b: the partners' dictionary. indices_b: (n_pairs,) partners. rng: draws them.
+        among: (d_sae,) bool, latents that may be drawn, the partners among them; all by default.
+    """
+    alive = np.flatnonzero(b.alive if among is None else b.alive & among)
     order = alive[np.argsort(b.statistics.firing_rate[alive], kind="stable")]
     stratum = np.empty(b.d_sae, dtype=np.int64)
     strata = np.array_split(order, min(_STRATA, max(1, order.size // 2)))

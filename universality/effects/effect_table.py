@@ -52,43 +52,57 @@ def effect_agreement_table(
 def _rows(
     kind: str, name: str, parts: Sequence[PairEffects], weights: np.ndarray, tau: float, confidence: float
 ) -> list[dict[str, object]]:
-    here = [(part.table["kind"] == kind).to_numpy() for part in parts]
+    every = pd.concat([part.table[part.table["kind"] == kind] for part in parts], ignore_index=True)
+    here = [((part.table["kind"] == kind) & part.table["weight"].notna()).to_numpy() for part in parts]
     table = pd.concat([part.table[mask] for part, mask in zip(parts, here, strict=True)], ignore_index=True)
     drawn = {
         column: np.concatenate([getattr(part, column)[mask] for part, mask in zip(parts, here, strict=True)])
         for column in ("resampled", "resampled_both", "substituted", "ablated")
     }
-    lost = SubstitutedLosses(drawn["substituted"], drawn["ablated"])
-    edge = table["edge"].to_numpy(bool)
-    groups = {ALL_PAIRS: np.ones(len(table), bool), ALL_EDGES: edge}
-    groups |= {level: edge & (table["level"] == level).to_numpy() for level in LEVELS}
+    groups, counts = _groups(table), {level: int(mask.sum()) for level, mask in _groups(every).items()}
+    stand_for = table["weight"].to_numpy(float)
+    lost = SubstitutedLosses(drawn["substituted"] * stand_for[:, None], drawn["ablated"] * stand_for[:, None])
     rows = []
     for level, mask in groups.items():
-        if mask.any():
+        if counts[level]:
             row: dict[str, object] = {"kind": kind, "pair": name, "level": level, "n": int(mask.sum())}
+            row["n_all"] = counts[level]
             for column, draws in (("r_effect", "resampled"), ("r_effect_both", "resampled_both")):
-                row |= _mean(table.loc[mask, column].to_numpy(float), drawn[draws][mask], column, confidence)
+                values = table.loc[mask, column].to_numpy(float)
+                row |= _mean(values, drawn[draws][mask], stand_for[mask], column, confidence)
             row |= _recovered(lost, mask, weights, confidence)
             row |= _shares(table[mask], drawn["resampled_both"][mask], tau, confidence)
             rows.append(row)
     return rows
 
 
-def _mean(values: np.ndarray, draws: np.ndarray, name: str, confidence: float) -> dict[str, float]:
-    """Mean over the pairs that have a value, and its interval over sources."""
+def _groups(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Which pairs belong to each row of ``level``."""
+    edge = table["edge"].to_numpy(bool)
+    groups = {ALL_PAIRS: np.ones(len(table), bool), ALL_EDGES: edge}
+    return groups | {level: edge & (table["level"] == level).to_numpy() for level in LEVELS}
+
+
+def _mean(values: np.ndarray, draws: np.ndarray, weights: np.ndarray, name: str, confidence: float) -> dict[str, float]:
+    """Mean over the pairs that have a value, each for as many as it stands for, and its interval over sources."""
     defined = ~np.isnan(values)
     if not defined.any():
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    value, drawn = float(values[defined].mean()), draws[defined]
+    value, drawn, of = float(np.average(values[defined], weights=weights[defined])), draws[defined], weights[defined]
     # In a small text a resample may leave a pair without spread, or all of them.
     some = ~np.isnan(drawn).all(axis=0)
     if not some.any():
         return {name: value, f"{name}_low": np.nan, f"{name}_high": np.nan}
-    low, high = centred_interval(value, np.nanmean(drawn[:, some], axis=0), confidence)
+    drawn = drawn[:, some]
+    known = ~np.isnan(drawn)
+    means = (np.where(known, drawn, 0.0) * of[:, None]).sum(axis=0) / (known * of[:, None]).sum(axis=0)
+    low, high = centred_interval(value, means, confidence)
     return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 def _recovered(lost: SubstitutedLosses, mask: np.ndarray, weights: np.ndarray, confidence: float) -> dict[str, float]:
+    if not mask.any():
+        return dict.fromkeys(("recovered", "recovered_low", "recovered_high"), np.nan)
     value = float(lost.pooled(mask, np.ones((1, weights.shape[1])))[0])
     low = high = np.nan
     if not np.isnan(value):
@@ -102,8 +116,10 @@ def _shares(table: pd.DataFrame, draws: np.ndarray, tau: float, confidence: floa
     if not table["edge"].any():
         return dict.fromkeys(("same_effect", "same_effect_low", "same_effect_high", "other_effect"), np.nan)
     edge = table["edge"].to_numpy(bool)
-    same, other = (float((table.loc[edge, "effect_class"] == name).mean()) for name in ("same_effect", "other_effect"))
+    of = table.loc[edge, "weight"].to_numpy(float)
+    classes = table.loc[edge, "effect_class"]
+    same, other = (float(np.average(classes == name, weights=of)) for name in ("same_effect", "other_effect"))
     r, bound = (table.loc[edge, column].to_numpy(float) for column in ("r_effect_both", "r_effect_both_low"))
     moved = bound[:, None] + draws[edge] - r[:, None]
-    low, high = centred_interval(same, (moved >= tau / 2).mean(axis=0), confidence)
+    low, high = centred_interval(same, np.average(moved >= tau / 2, axis=0, weights=of), confidence)
     return {"same_effect": same, "same_effect_low": low, "same_effect_high": high, "other_effect": other}

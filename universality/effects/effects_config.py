@@ -52,6 +52,12 @@ class EffectsConfig(Frozen):
         ge=100,
         description="the same where the model must run again for every firing: before the end of the last block",
     )
+    latents: int = Field(
+        1_024,
+        ge=16,
+        description="there, latents of a dictionary that are ablated at most: those of assigned pairs first, half of "
+        "these the pairs that do most to first order and half drawn from all levels alike",
+    )
     per_latent: int = Field(
         64,
         ge=0,

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.correlation import TopSimilarity
-from universality.effects.agreement import effect_agreement
+from universality.effects.agreement import EffectAgreement, effect_agreement
 from universality.effects.controls import hard_exchange, random_partner, runner_up
 from universality.effects.predictions import Predictions
 from universality.effects.sampled_agreement import SampledLoss, sampled_agreement
@@ -42,6 +42,7 @@ class EffectSide:
         predictions: of the model at the rows of the substitution; None leaves substitution out.
         scale: by which the dictionary scales what it adds at these rows; 1 by default.
         sample: which firings of the rows were measured; all by default. With the same lots on both sides.
+        ablated: (d_sae,) bool, latents that were ablated; all by default.
     """
 
     dictionary: Dictionary
@@ -51,6 +52,7 @@ class EffectSide:
     predictions: Predictions | None = None
     scale: np.ndarray | None = None
     sample: EntrySample | None = None
+    ablated: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +104,7 @@ def pair_effects(
     substituted: np.ndarray,
     *,
     kind: str,
+    weights: np.ndarray | None = None,
 ) -> PairEffects:
     """Measure every assigned pair, and between trained models its latents with other partners too.
 
@@ -113,23 +116,29 @@ def pair_effects(
         rows: (n_rows,) int, score rows (numbers of evaluation rows) that the fingerprints are of.
         substituted: int, which of these (places in ``rows``) the substitution is measured on.
         kind: features, ceiling or untrained: what the two dictionaries are to each other.
+        weights: (n_pairs,) how many assigned pairs each one stands for where only some were chosen to be measured
+            (:func:`universality.effects.choice.choose_ablated`), 0 for the others; 1 by default.
 
     Returns:
-        :class:`PairEffects`.
+        :class:`PairEffects`; pairs that were not chosen are in it, with nothing measured.
     """
-    partners = _partners(pair, matched, similarity, kind)
+    weights = np.ones(len(matched)) if weights is None else weights
+    partners = _partners(pair, matched, similarity, kind, weights > 0, b.ablated)
     sources = pair.rows.groups[rows]
-    weights = source_draws(pair.rows, pair.config.n_resamples, pair.root_seed, rows)
+    resamples = source_draws(pair.rows, pair.config.n_resamples, pair.root_seed, rows)
     parts, draws = [], []
     for name, (chosen, indices_b) in partners.items():
-        indices_a = matched["latent_a"].to_numpy(np.int64)[chosen]
+        indices_a, on = matched["latent_a"].to_numpy(np.int64)[chosen], weights[chosen] > 0
         loss_b = b.loss_random if name == "random_direction" else b.loss
+        some = indices_a[on], indices_b[on]
         if a.sample is None or b.sample is None:
-            agreed = effect_agreement(a.loss, loss_b, indices_a, indices_b, sources, weights, threads=pair.threads)
+            agreed = effect_agreement(a.loss, loss_b, *some, sources, resamples, threads=pair.threads)
         else:
             measured = SampledLoss(a.sample, a.loss), SampledLoss(b.sample, loss_b)
-            agreed = sampled_agreement(*measured, indices_a, indices_b, sources, weights)
-        lost = _substituted((a, b), (indices_a, indices_b), rows, substituted, sources, name)
+            agreed = sampled_agreement(*measured, *some, sources, resamples)
+        agreed = EffectAgreement(**{of: _scattered(value, on) for of, value in vars(agreed).items()})
+        lost = _substituted((a, b), some, rows, substituted, sources, name)
+        lost = SubstitutedLosses(_scattered(lost.substituted, on), _scattered(lost.ablated, on))
         ends = {}
         for column, drawn in (("r_effect", agreed.resampled), ("r_effect_both", agreed.resampled_both)):
             low, high = drawn_interval(drawn, pair.config.confidence)
@@ -142,22 +151,36 @@ def pair_effects(
                     "kind": name, "level": of["level"].to_numpy(), "edge": of["edge"].to_numpy(),
                     "r_held_out": of["r_held_out"].to_numpy(),
                     "r_effect": agreed.r_effect, "r_effect_both": agreed.r_effect_both, **ends,
-                    "recovered": lost.recovered(),
+                    "recovered": lost.recovered(), "weight": np.where(on, weights[chosen], np.nan),
                 }
             )
         )  # fmt: skip
         draws.append((agreed.resampled, agreed.resampled_both, lost.substituted, lost.ablated))
     table = pd.concat(parts, ignore_index=True)
     # As text even where no pair is an edge: a column of nothing has no type in Parquet.
-    table["effect_class"] = pd.Series(effect_classes(table, pair.config.tau), dtype="str")
+    classes = np.where(table["weight"].isna(), None, effect_classes(table, pair.config.tau))
+    table["effect_class"] = pd.Series(classes, dtype="str")
     stacked = (np.concatenate(values).astype(np.float32) for values in zip(*draws, strict=True))
     return PairEffects(table[EFFECTS.names], *stacked)
 
 
+def _scattered(values: np.ndarray, on: np.ndarray) -> np.ndarray:
+    """Values (n_measured, …) of the pairs that were measured in the places of all of them, NaN elsewhere."""
+    if on.all():
+        return values
+    out = np.full((on.size, *values.shape[1:]), np.nan)
+    out[on] = values
+    return out
+
+
 def _partners(
-    pair: DictionaryPair, matched: pd.DataFrame, similarity: TopSimilarity, kind: str
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """By kind: which assigned pairs have such a partner (numbers), and the partner in b."""
+    pair: DictionaryPair, matched: pd.DataFrame, similarity: TopSimilarity, kind: str, on: np.ndarray,
+    ablated: np.ndarray | None,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+    """By kind: which assigned pairs have such a partner (numbers), and the partner in b.
+
+    Pairs that are measured (``on``) have one that was ablated too.
+    """
     ia, ib = (matched[column].to_numpy(np.int64) for column in ("latent_a", "latent_b"))
     everyone = np.arange(ia.size)
     partners = {MATCHED_KINDS[kind]: ib}
@@ -168,6 +191,9 @@ def _partners(
             "hard_exchange": hard_exchange(pair.b, ib),
             "random": random_partner(pair.b, ib, rng),
         }
+        if not on.all():
+            partners["hard_exchange"][on] = hard_exchange(pair.b, ib[on])
+            partners["random"][on] = random_partner(pair.b, ib[on], rng, ablated)
     partners["random_direction"] = ib
     return {name: (everyone[indices >= 0], indices[indices >= 0]) for name, indices in partners.items()}
 

@@ -239,6 +239,8 @@ def _effects(macros: Macros, effects: pd.DataFrame) -> None:
             letters(row["kind"]),
             f"column {{}}, edges of kind {row['kind']}, all pairs; table effect_agreement",
         )
+        for column, macro in (("n", "NumEffect"), ("n_all", "NumEffectAll")):
+            macros.add(f"{macro}{name}", count(row[column]), where.format(column))
         for column in ("r_effect", "r_effect_low", "r_effect_high", "r_effect_both"):
             macros.add(f"{letters(column)}{name}", real(row[column]), where.format(column))
         for column in ("same_effect", "other_effect", "recovered"):

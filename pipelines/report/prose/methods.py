@@ -91,6 +91,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         **_headline_facts(m.of(comparison, "headline")),
         **_space_facts(m.of(comparison, "spaces"), older=features is not None),
         "effects": _effect_kinds(m.of(comparison, "effect_agreement")),
+        "effects_chosen": _chosen_kinds(m.of(comparison, "effect_agreement")),
         "attributed": _attributed_kinds(m.of(comparison, "attribution")),
         **_steering_facts(m, comparison),
         **_verdict_facts(m.of(comparison, "verdicts")),
@@ -166,6 +167,14 @@ def _attributed_kinds(attribution: pd.DataFrame | None) -> list[str]:
         return []
     known = attribution[attribution["edge"] & attribution["r_gradient_both"].notna()]
     return [kind for kind in EFFECT_PARTNERS if (known["kind"] == kind).any()]
+
+
+def _chosen_kinds(effects: pd.DataFrame | None) -> list[str]:
+    """Kinds of partners of which only some were measured."""
+    if effects is None or effects.empty:
+        return []
+    rows = effect_rows(effects)
+    return [str(kind) for kind in rows.loc[rows["n"] < rows["n_all"], "kind"]]
 
 
 def _effect_kinds(effects: pd.DataFrame | None) -> list[str]:
