@@ -20,13 +20,12 @@ from results.stored_comparison import (
     transformer_node,
 )
 from universality.compare.pair_plan import PairPlan, pair_name
+from universality.transformers.hook_points import AFTER_MLP
 
 #: Settings that steps of their own read, and no other.
 _OWN = {"probes", "steering"}
 #: What the partners of a kind of pair are called.
 _KINDS = {"features": "matched", "ceiling": "ceiling", "untrained": "floor"}
-#: Hook points of a block after which nothing but additions come.
-_LAST = ("mlp.hook_post", "hook_mlp_out", "hook_resid_post")
 
 
 def effect_nodes(
@@ -48,8 +47,10 @@ def effect_nodes(
     make = layout.training_node if rerun else layout.node
     kinds = {"features": plan.model_pairs, "ceiling": plan.replicate_pairs, "untrained": plan.untrained_pairs}
     pairs = [(kind, pair) for kind, of_kind in kinds.items() for pair in of_kind]
-    nodes = _choice_nodes(layout, c, params, pairs, model_of) if rerun else []
-    choice = {"choice": comparison_node(c, "ablation_choice")} if rerun else {}
+    nodes = _readouts(layout, comparison, sorted({model_of[name] for name in _names(pairs)})) if rerun else []
+    tried = {"readouts": nodes[0].id} if nodes else {}
+    nodes += _choice_nodes(layout, c, params, pairs, model_of, tried) if rerun else []
+    choice = {"choice": comparison_node(c, "ablation_choice"), **tried} if rerun else {}
     for name in _names(pairs):
         inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of), **choice}
         if rerun:
@@ -76,7 +77,9 @@ def effect_nodes(
     if recipe.effects.probes:
         nodes.append(_probe_node(layout, c, params, pairs))
     nodes.append(
-        layout.node(comparison_node(c, "effect_agreement"), "effect_agreement", params, {"tokens": TOKENS, **gathered})
+        layout.node(
+            comparison_node(c, "effect_agreement"), "effect_agreement", params, {"tokens": TOKENS, **tried, **gathered}
+        )
     )
     return nodes
 
@@ -86,11 +89,13 @@ def _names(pairs: list) -> list[str]:
     return list(dict.fromkeys(name for _, pair in pairs for name in pair))
 
 
-def _choice_nodes(layout: Layout, c: str, params: dict, pairs: list, model_of: Mapping[str, str]) -> list[Node]:
+def _choice_nodes(
+    layout: Layout, c: str, params: dict, pairs: list, model_of: Mapping[str, str], tried: Mapping[str, str]
+) -> list[Node]:
     """First-order effects of every dictionary, and the latents that are ablated by them."""
-    nodes, gathered = [], {}
+    nodes, gathered = [], {**tried}
     for name in _names(pairs):
-        inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of)}
+        inputs = {"tokens": TOKENS, "latents": latents_node(c, name), **_model_of(c, name, model_of), **tried}
         screen = {**params, "id": name, "effects": {"rows": params["effects"]["rows"]}}
         nodes.append(layout.training_node(dictionary_node("attributions", c, name), "attributions", screen, inputs))
         gathered[input_name("attributions", name)] = nodes[-1].id
@@ -131,4 +136,14 @@ def _runs_again(recipe: Recipe, hook_point: str) -> bool:
         return True
     shape = recipe.models.architecture
     layer, _, site = hook_point.removeprefix("blocks.").partition(".")
-    return not (layer == str(shape.n_layers - 1) and site in _LAST and shape.output_logits_soft_cap <= 0)
+    return not (layer == str(shape.n_layers - 1) and site in AFTER_MLP and shape.output_logits_soft_cap <= 0)
+
+
+def _readouts(layout: Layout, comparison: ComparisonConfig, models: list[str]) -> list[Node]:
+    """Of public models, the step that tries whether they must: none where that is known."""
+    layer, _, site = comparison.hook_point.removeprefix("blocks.").partition(".")
+    if isinstance(layout.recipe.models, NativeModels) or not layer.isdigit() or site not in AFTER_MLP:
+        return []
+    inputs = {node: node for node in map(transformer_node, models)}
+    node = comparison_node(comparison.id, "readouts")
+    return [layout.node(node, "readouts", {"hook_point": comparison.hook_point}, inputs)]

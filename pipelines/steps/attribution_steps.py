@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from universality.effects.predictions import TextRows
     from universality.rows import Rows
 
-#: Input that says which latents are ablated; of nodes that ablate all of them there is none.
-CHOICE = "choice"
-
 
 def attributions_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """A forward and a backward pass for every token of the contexts that are attributed."""
@@ -35,13 +32,37 @@ def attributions_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     return Estimate(seconds, 16 * tokens * sizes.k, BASE_MEMORY + 48 * sizes.rows * sizes.k)
 
 
+@step("readouts", version=1, cost=lambda sizes, params: Estimate(IMPORT_SECONDS + 5, 1000, BASE_MEMORY))
+def readouts(ctx: StepContext) -> None:
+    """Whether the models' logits follow from the hook point by a readout alone: all of them, or all run again."""
+    from universality.effects.readout import readout_of
+
+    p = ctx.params
+    read = {
+        node: readout_of(open_transformer(model, ctx.device), p["hook_point"]) is not None
+        for node, model in ctx.inputs.items()
+    }
+    ctx.out.facts(readouts=read, reruns=not all(read.values()))
+
+
+def reruns(ctx: StepContext) -> bool:
+    """Whether the model runs again for every ablation: as planned, unless trying found that it need not."""
+    tried = ctx.inputs.get("readouts")
+    return ctx.params["rerun"] if tried is None else bool(tried.manifest["facts"]["reruns"])
+
+
 @step("attributions", version=1, cost=attributions_cost)
 def attributions(ctx: StepContext) -> None:
-    """First-order effects of every firing on the rows of whole contexts; and of a random direction in its place."""
+    """First-order effects of every firing on the rows of whole contexts; and of a random direction in its place.
+
+    Nothing where the model need not run again after all.
+    """
     from universality.effects.attribution import attributed
     from universality.effects.sampling import context_rows, usable_rows
     from universality.seeds import generator
 
+    if not reruns(ctx):
+        return
     p, tokens = ctx.params, ctx.inputs["tokens"]
     rows = shared_rows(tokens)
     acts, directions, drawn, means = ablated_sides(ctx, rows)
@@ -66,6 +87,8 @@ def ablation_choice(ctx: StepContext) -> None:
     from universality.effects.choice import choose_ablated
     from universality.effects.controls import runner_up
 
+    if not reruns(ctx):
+        return
     p, pairs, sizes = ctx.params, {}, {}
     for kind, names in zip(p["kinds"], p["pairs"], strict=True):
         pair = tuple(names)
@@ -88,16 +111,16 @@ def ablation_choice(ctx: StepContext) -> None:
 
 def chosen_latents(ctx: StepContext, dictionary: str, d_sae: int) -> np.ndarray:
     """(d_sae,) bool, latents of a dictionary that are ablated."""
-    if CHOICE not in ctx.inputs:
+    if not reruns(ctx):
         return np.ones(d_sae, bool)
-    return np.asarray(ctx.inputs[CHOICE].tensors("ablated")[dictionary])
+    return np.asarray(ctx.inputs["choice"].tensors("ablated")[dictionary])
 
 
 def chosen_pairs(ctx: StepContext, pair: tuple[str, str]) -> np.ndarray | None:
     """How many assigned pairs each one of two dictionaries stands for, 0 where it is not measured; None: 1 each."""
-    if CHOICE not in ctx.inputs:
+    if not reruns(ctx):
         return None
-    return np.asarray(ctx.inputs[CHOICE].tensors("weights")[pair_name(pair)])
+    return np.asarray(ctx.inputs["choice"].tensors("weights")[pair_name(pair)])
 
 
 def ablated_sides(ctx: StepContext, rows: Rows) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray, np.ndarray]:

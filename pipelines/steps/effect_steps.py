@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
-from pipelines.steps.attribution_steps import ablated_sides, chosen_latents, chosen_pairs, rows_text, sae_scale
+from pipelines.steps.attribution_steps import ablated_sides, chosen_latents, chosen_pairs, reruns, rows_text, sae_scale
 from pipelines.steps.comparison_steps import dictionary_pair
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import shared_rows
@@ -55,7 +55,7 @@ def _n_entries(sizes: Sizes, params: Mapping[str, Any]) -> int:
 
 
 def _n_rows(sizes: Sizes, params: Mapping[str, Any]) -> int:
-    return min(_asked_rows(params), sizes.recipe.split.score_tokens)
+    return min(_asked_rows(params, params["rerun"]), sizes.recipe.split.score_tokens)
 
 
 @step("fingerprints", version=2, cost=fingerprints_cost, tables=["latent_effects", "latent_attribution"])
@@ -72,7 +72,7 @@ def fingerprints(ctx: StepContext) -> None:
     p, rows = ctx.params, shared_rows(ctx.inputs["tokens"])
     acts, directions, drawn, means = ablated_sides(ctx, rows)
     chosen = chosen_latents(ctx, p["id"], acts.shape[1])
-    numbers, sample = _measured(p, rows, acts, chosen)
+    numbers, sample = _measured(ctx, rows, acts, chosen)
     ablated, chances = acts[numbers], None
     if sample is not None:
         chances, ablated = sample.chances.data[sample.measured], sample.only(ablated)
@@ -87,8 +87,8 @@ def fingerprints(ctx: StepContext) -> None:
     ctx.out.csr("loss_random", random.loss)
     table = pd.DataFrame({"latent": np.arange(acts.shape[1]), "measured": chosen, **own.summary(chances)})
     write_table(ctx, "latent_effects", table, comparison_id=p["comparison_id"], model=p["id"])
-    ctx.out.facts(n_rows=int(numbers.size), exact=not p["rerun"])
-    if p["rerun"]:
+    ctx.out.facts(n_rows=int(numbers.size), exact=not reruns(ctx))
+    if reruns(ctx):
         from universality.effects.attribution import latent_attribution
 
         screen = ctx.inputs["attributions"]
@@ -99,7 +99,7 @@ def fingerprints(ctx: StepContext) -> None:
 
 
 def _measured(
-    p: Mapping[str, Any], rows: Rows, acts: sparse.csr_matrix, chosen: np.ndarray
+    ctx: StepContext, rows: Rows, acts: sparse.csr_matrix, chosen: np.ndarray
 ) -> tuple[np.ndarray, EntrySample | None]:
     """Numbers of the rows that effects are over, and which firings of chosen latents are measured; None where all."""
     from scipy import sparse
@@ -107,24 +107,28 @@ def _measured(
     from universality.effects.sampling import effect_rows, sample_entries, usable_rows
     from universality.seeds import generator
 
-    if not p["rerun"]:
-        return effect_rows(rows, _asked_rows(p), p["root_seed"]), None
+    p, again = ctx.params, reruns(ctx)
+    if not again:
+        return effect_rows(rows, _asked_rows(p, again), p["root_seed"]), None
     usable = usable_rows(rows)
     lots = generator(p["root_seed"], "effect-lots").random(usable.size)
     of_chosen = acts[usable] @ sparse.diags(chosen.astype(acts.dtype))
-    return usable, sample_entries(of_chosen.tocsr(), p["effects"]["per_latent"], _asked_rows(p), lots)
+    return usable, sample_entries(of_chosen.tocsr(), p["effects"]["per_latent"], _asked_rows(p, again), lots)
 
 
 def effects_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """Partners in each other's place, both ways, for up to three kinds of partners; correlations of all of them."""
-    kinds, rows = 3 if params["kind"] == "features" else 1, _substituted_rows(_n_rows(sizes, params), params)
+    kinds, rows = (
+        3 if params["kind"] == "features" else 1,
+        _substituted_rows(_n_rows(sizes, params), params, params["rerun"]),
+    )
     seconds = 3.0 + 5e-7 * kinds * sizes.rows * sizes.k + _entry_seconds(sizes, params, 4 * kinds * rows * sizes.k)
     return Estimate(IMPORT_SECONDS + seconds, 8000 * sizes.d_sae, sizes.two_sides + 48 * sizes.rows * sizes.k)
 
 
-def _substituted_rows(n_rows: int, params: Mapping[str, Any]) -> int:
+def _substituted_rows(n_rows: int, params: Mapping[str, Any], rerun: bool) -> int:
     """Rows of the substitution: where every entry is a forward pass, an eighth of those of the fingerprints."""
-    return min(params["effects"]["substitution_rows"], n_rows // 8 if params["rerun"] else n_rows)
+    return min(params["effects"]["substitution_rows"], n_rows // 8 if rerun else n_rows)
 
 
 @step("effects", version=2, cost=effects_cost, tables=["effects", "substitution_curve", "attribution"])
@@ -138,10 +142,10 @@ def effects(ctx: StepContext) -> None:
     p, pair = ctx.params, dictionary_pair(ctx)
     chosen = [chosen_latents(ctx, side.name, side.d_sae) for side in (pair.a, pair.b)]
     (rows, sample), (_, sample_b) = (
-        _measured(p, pair.rows, side.acts, some) for side, some in zip((pair.a, pair.b), chosen, strict=True)
+        _measured(ctx, pair.rows, side.acts, some) for side, some in zip((pair.a, pair.b), chosen, strict=True)
     )
     whole = np.arange(rows.size) if sample is None else np.flatnonzero(sample.core)
-    n = _substituted_rows(whole.size, p)
+    n = _substituted_rows(whole.size, p, reruns(ctx))
     substituted = some_of(whole, n, generator(p["root_seed"], "substitution-rows"))
     first = replace(_side(ctx, "a", pair.a, sample, rows, substituted), ablated=chosen[0])
     second = replace(_side(ctx, "b", pair.b, sample_b, rows, substituted), ablated=chosen[1])
@@ -152,7 +156,7 @@ def effects(ctx: StepContext) -> None:
     write_table(ctx, "effects", made.table, comparison_id=p["comparison_id"])
     ctx.out.tensors("draws", made.to_arrays())
     ctx.progress(1, 2)
-    if p["rerun"]:
+    if reruns(ctx):
         from universality.effects.pair_attribution import pair_attribution
 
         sides = [_attributed(ctx, side) for side in "ab"]
@@ -164,8 +168,8 @@ def effects(ctx: StepContext) -> None:
         write_table(ctx, "substitution_curve", curves, comparison_id=p["comparison_id"])
 
 
-def _asked_rows(params: Mapping[str, Any]) -> int:
-    return params["effects"]["rerun_rows" if params["rerun"] else "rows"]
+def _asked_rows(params: Mapping[str, Any], rerun: bool) -> int:
+    return params["effects"]["rerun_rows" if rerun else "rows"]
 
 
 def _side(
@@ -212,7 +216,7 @@ def _predictions(ctx: StepContext, transformer: str, numbers: np.ndarray) -> Pre
 
     p, text = ctx.params, rows_text(ctx, numbers)
     model = open_transformer(ctx.inputs[transformer], ctx.device)
-    if not p["rerun"]:
+    if not reruns(ctx):
         read = read_predictions(model, text, p["hook_point"], threads=ctx.threads)
         if read is not None:
             return read
@@ -235,7 +239,8 @@ def effect_agreement(ctx: StepContext) -> None:
         pair: PairEffects.from_stored(artifact.table("effects"), artifact.tensors("draws"))
         for pair, artifact in stored.items()
     }
-    numbers = usable_rows(rows) if p["rerun"] else effect_rows(rows, _asked_rows(p), p["root_seed"])
+    asked = _asked_rows(p, reruns(ctx))
+    numbers = usable_rows(rows) if reruns(ctx) else effect_rows(rows, asked, p["root_seed"])
     weights = source_draws(rows, config.n_resamples, p["root_seed"], numbers)
     table = effect_agreement_table(made, weights, tau=config.tau, confidence=config.confidence)
     write_table(ctx, "effect_agreement", table, comparison_id=p["comparison_id"])

@@ -9,6 +9,7 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.transformers.harvest import check_hook_points, splice
+from universality.transformers.hook_points import AFTER_MLP
 
 #: Largest difference from the model's own logits, relative to their spread, with which a readout is believed.
 _TOLERANCE = 1e-3
@@ -64,6 +65,7 @@ def readout_of(model: TransformerBridge, hook_point: str) -> Readout | None:
 
     It is None before the last block, before its MLP, and for any model whose logits under a random change at the hook
     point are not those that the readout gives (soft caps, norms after the MLP, experts): this is tried, not looked up.
+    So is whether a normalisation multiplies by its weights or, as Gemma's, by one more than these.
 
     Raises:
         InputError: a hook point that the model does not have.
@@ -77,24 +79,26 @@ def readout_of(model: TransformerBridge, hook_point: str) -> Readout | None:
         return None
     kind = str(model.cfg.normalization_type or "")
     scale, shift = (getattr(model.ln_final, name, None) for name in ("weight", "bias"))
-    unembedding = model.W_U.detach().double()
+    unembedding = model.W_U.detach().double().cpu()
     bias = getattr(model, "b_U", None)
-    bias = torch.zeros(unembedding.shape[1]).to(unembedding) if bias is None else bias.detach().double()
+    bias = torch.zeros(unembedding.shape[1]).to(unembedding) if bias is None else bias.detach().double().cpu()
     if isinstance(shift, torch.Tensor):
-        bias = bias + shift.detach().double() @ unembedding
-    if isinstance(scale, torch.Tensor):
-        unembedding = scale.detach().double()[:, None] * unembedding
+        bias = bias + shift.detach().double().cpu() @ unembedding
+    scale = scale.detach().double().cpu() if isinstance(scale, torch.Tensor) else torch.ones(()).double()
     rms = kind.startswith("RMS") or bool(getattr(model.cfg, "final_rms", False))
-    readout = Readout(
-        to_stream=to_stream.detach().float().cpu().numpy(),
-        weights=unembedding.float().cpu().numpy(),
-        bias=bias.float().cpu().numpy(),
-        centres=bool(kind) and not rms,
-        normalises=bool(kind),
-        eps=float(getattr(model.cfg, "eps", 0.0)),
-        stream=f"{last}hook_resid_post",
-    )
-    return readout if _holds(model, readout, hook_point) else None
+    for factors in (scale, 1 + scale):
+        readout = Readout(
+            to_stream=to_stream.detach().float().cpu().numpy(),
+            weights=(factors[..., None] * unembedding).float().numpy(),
+            bias=bias.float().numpy(),
+            centres=bool(kind) and not rms,
+            normalises=bool(kind),
+            eps=float(getattr(model.cfg, "eps", 0.0)),
+            stream=f"{last}hook_resid_post",
+        )
+        if _holds(model, readout, hook_point):
+            return readout
+    return None
 
 
 def _to_stream(model: TransformerBridge, site: str) -> torch.Tensor | None:
@@ -102,7 +106,7 @@ def _to_stream(model: TransformerBridge, site: str) -> torch.Tensor | None:
     if site in ("mlp.hook_post", "mlp.out.hook_in"):
         weights = getattr(getattr(block, "mlp", None), "W_out", None)
         return weights if weights is not None and weights.ndim == 2 else None
-    after = {"hook_resid_post", "hook_out", "hook_mlp_out", "mlp.hook_out", "mlp.out.hook_out"}
+    after = set(AFTER_MLP)
     if model.cfg.attn_only:
         if site in ("attn.hook_z", "attn.o.hook_in"):
             return block.attn.W_O.reshape(-1, model.cfg.d_model)

@@ -28,6 +28,13 @@ OUTSIDE = (
 )  # fmt: skip
 
 
+#: Below ``blocks.<layer>.``, points after which the block only adds: what its MLP puts out, and the stream behind it.
+AFTER_MLP = (
+    "hook_mlp_out", "hook_out", "hook_resid_post", "mlp.hook_out", "mlp.hook_post", "mlp.out.hook_in",
+    "mlp.out.hook_out",
+)  # fmt: skip
+
+
 def slip_in(name: str, n_layers: int) -> str | None:
     """What is wrong with the name of a hook point, or None: no native model of so many layers has it.
 
