@@ -102,7 +102,7 @@ def _choice_nodes(
     for _, pair in pairs:
         for step in ("matching", "similarity"):
             gathered[input_name(step, pair_name(pair))] = pair_node(step, c, pair_name(pair))
-    chosen = {name: params[name] for name in ("comparison_id", "root_seed")}
+    chosen = {name: params[name] for name in ("comparison_id", "root_seed", "rerun")}
     chosen |= {"effects": {"latents": params["effects"]["latents"]}, "pairs": [list(pair) for _, pair in pairs]}
     chosen["kinds"] = [kind for kind, _ in pairs]
     nodes.append(layout.node(comparison_node(c, "ablation_choice"), "ablation_choice", chosen, gathered))

@@ -51,9 +51,15 @@ VARIANTS = {
          "vary: {k: [4, 8]}, n_seeds: 2}]"],
         ["sweep/s"],
     ),
+    "rerun": (
+        ["comparisons=[{id: z, hook_point: blocks.0.attn.hook_z, replicates: false, neurons: false, "
+         "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}}]", "models.n_untrained=0",
+         "effects={rows: 1500, rerun_rows: 100, per_latent: 6, latents: 24, horizon: 4}"],
+        ["effects/z/m0-m1"],
+    ),
 }  # fmt: skip
-#: Steps whose bytes are files from elsewhere; tests/unit/pipelines/test_hub_*.py hold them.
-FROM_ELSEWHERE = {"pretrained", "loaded_sae"}
+#: Steps of files from elsewhere, which tests/unit/pipelines/test_hub_*.py and test_pretrained_run.py hold.
+FROM_ELSEWHERE = {"pretrained", "loaded_sae", "readouts"}
 #: Steps that look at a few chosen features, and places on a map, whose axes mean nothing: numbers need not be alike.
 OF_CHOSEN = {"steering_clusters", "steering", "layout"}
 #: Packages whose version may move bytes.

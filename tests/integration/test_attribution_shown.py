@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from run_variants import exchange
 from synthetic_run import write_synthetic_run
 
+from dashboards.components.feature_detail import _effect_facts
 from dashboards.components.pair_detail import evidence_facts
 from pipelines.report.report_writer import ReportOptions, _is_planned, write_report
 from results import words
+from results.conclusions import conclusions
 from results.pair_lists import ATTRIBUTION, listed_pairs
 from results.stored_comparison import StoredComparison
 from storage import Run
@@ -62,3 +65,29 @@ def test_the_page_of_a_pair_says_them_only_where_they_were_measured() -> None:
     assert (said.value, said.below) == (words.number(0.41), f"exact: A {words.number(0.91)}, B {words.number(np.nan)}")
     assert f"{words.number(0.32)} to {words.number(0.53)}" in said.hint
     assert "to first order" not in {fact.label for fact in evidence_facts(pd.Series(bare), 0.05)}
+
+
+def test_what_the_budget_left_out_is_said_to_be_unmeasured_and_what_a_mean_is_of(tmp_path: Path) -> None:
+    run = write_synthetic_run(str(tmp_path / "store"), n_latents=60, n_documents=96)
+    bare = dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5)
+    facts = {fact.label: fact for fact in evidence_facts(pd.Series(bare | {"weight": np.nan}), 0.05)}
+    assert (facts["what they do"].value, facts["what they do"].below) == (words.number(np.nan), "not measured")
+    effect = pd.Series({"measured": False, "n_rows": 0, "loss_change": np.nan, "helps": np.nan})
+    (fact,) = _effect_facts(effect)
+    assert (fact.value, fact.below) == (words.number(np.nan), "not measured")
+    assert _effect_facts(effect.replace({False: True})) == []  # it never fires
+    table = run.artifact("effect_agreement/main").table("effect_agreement")
+    said = {name: conclusions({**_needed(run), "effect_agreement": given}) for name, given in (
+        ("all", table), ("some", table.assign(n_all=table["n"] + 500)),
+    )}  # fmt: skip
+    assert "not measured" not in " ".join(said["all"])
+    assert "(500 more were not measured; the shares are of all)" in " ".join(said["some"])
+    exchange(run, "effect_agreement/main", tables={"effect_agreement": table.assign(n_all=table["n"] + 500)})
+    write_report(run, tmp_path / "report", ReportOptions(formats=()))
+    edges = int(table.query("kind == 'matched' and pair == 'overall' and level == 'edges'")["n"].iloc[0])
+    methods = (tmp_path / "report" / "methods.md").read_text()
+    assert f"Not all of them could be ablated: {edges} of {edges + 500} edges were" in " ".join(methods.split())
+
+
+def _needed(run: Run) -> dict[str, pd.DataFrame]:
+    return {name: run.table(name) for name in ("features", "agreement", "indices")}

@@ -37,9 +37,9 @@ def write_silent_run(url: str, **content: bool) -> Run:
             tables["models"] = tables["models"].assign(n_alive=0, n_rare=0, n_dead=silent.shape[1], dead_fraction=1.0)
         else:
             tables = {name: table[:0] for name, table in tables.items()}
-        _exchange(run, node, tables=tables)
+        exchange(run, node, tables=tables)
     for model in models:
-        _exchange(run, f"latents/main/{model}", acts=silent)
+        exchange(run, f"latents/main/{model}", acts=silent)
     return run
 
 
@@ -68,9 +68,7 @@ def add_sweep(run: Run, name: str = "size") -> None:
     run.update(nodes={**run.record["nodes"], "sweep/size": {"step": "sweep", "key": key, "status": "done"}})
 
 
-def _exchange(
-    run: Run, node: str, *, tables: Mapping[str, pd.DataFrame] = {}, acts: sp.csr_array | None = None
-) -> None:
+def exchange(run: Run, node: str, *, tables: Mapping[str, pd.DataFrame] = {}, acts: sp.csr_array | None = None) -> None:
     """Put a new artifact in the place of a node's."""
     old = run.record["nodes"][node]
     key = hashlib.blake2b(old["key"].encode(), digest_size=16).hexdigest()

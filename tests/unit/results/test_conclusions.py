@@ -195,8 +195,8 @@ def _effects(**r: float) -> pd.DataFrame:
     names = TABLES["effect_agreement"].names
     rows = [
         dict.fromkeys(names, np.nan)
-        | {"kind": kind, "pair": "overall", "level": "edges", "n": 40, "r_effect": value, "r_effect_low": value - 0.02,
-           "r_effect_high": value + 0.02, "same_effect": max(value, 0.0), "other_effect": 0.1}
+        | {"kind": kind, "pair": "overall", "level": "edges", "n": 40, "n_all": 40, "r_effect": value,
+           "r_effect_low": value - 0.02, "r_effect_high": value + 0.02, "same_effect": max(value, 0.0), "other_effect": 0.1}
         for kind, value in r.items()
     ]  # fmt: skip
     elsewhere = [rows[0] | {"pair": "m0-m1", "r_effect": 0.9}, rows[0] | {"level": "context", "r_effect": 0.9}]
@@ -217,7 +217,7 @@ def test_what_features_do_stands_beside_every_control() -> None:
     assert "with a random direction in its place 0.00; untrained models 0.00)." in said
     assert "33 % of 40 matched pairs do the same (two dictionaries of one model 45 %;" in said
     assert said.endswith("untrained models 0 %) and 10 % do something else.")
-    assert "3 of 10 matched pairs do the same" in what_they_do(effects.assign(n=10))
+    assert "3 of 10 matched pairs do the same" in what_they_do(effects.assign(n=10, n_all=10))
     unmeasured = (None, effects.iloc[:0], effects[effects["kind"] != "matched"])
     for other in unmeasured:
         given = tables if other is None else {**tables, "effect_agreement": other}
