@@ -75,7 +75,7 @@ def test_what_the_budget_left_out_is_said_to_be_unmeasured_and_what_a_mean_is_of
     effect = pd.Series({"measured": False, "n_rows": 0, "loss_change": np.nan, "helps": np.nan})
     (fact,) = _effect_facts(effect)
     assert (fact.value, fact.below) == (words.number(np.nan), "not measured")
-    assert _effect_facts(effect.replace({False: True})) == []  # it never fires
+    assert _effect_facts(pd.Series({**effect, "measured": True})) == []  # it never fires
     table = run.artifact("effect_agreement/main").table("effect_agreement")
     said = {name: conclusions({**_needed(run), "effect_agreement": given}) for name, given in (
         ("all", table), ("some", table.assign(n_all=table["n"] + 500)),

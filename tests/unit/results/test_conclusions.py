@@ -196,7 +196,8 @@ def _effects(**r: float) -> pd.DataFrame:
     rows = [
         dict.fromkeys(names, np.nan)
         | {"kind": kind, "pair": "overall", "level": "edges", "n": 40, "n_all": 40, "r_effect": value,
-           "r_effect_low": value - 0.02, "r_effect_high": value + 0.02, "same_effect": max(value, 0.0), "other_effect": 0.1}
+           "r_effect_low": value - 0.02, "r_effect_high": value + 0.02, "same_effect": max(value, 0.0),
+           "other_effect": 0.1}
         for kind, value in r.items()
     ]  # fmt: skip
     elsewhere = [rows[0] | {"pair": "m0-m1", "r_effect": 0.9}, rows[0] | {"level": "context", "r_effect": 0.9}]
