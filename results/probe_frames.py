@@ -1,8 +1,10 @@
-"""Labels told from the text alone, and how much of them partners tell: one row per label."""
+"""What partners know: labels told from the text alone, one row per label, and what explanations of features say."""
 
 from __future__ import annotations
 
 import pandas as pd
+
+from results.words import EFFECT_PARTNERS, LEVELS
 
 #: Kinds of partners, as columns of the summary.
 KINDS = ("matched", "hard_exchange", "ceiling", "floor")
@@ -29,3 +31,19 @@ def probe_summary(probes: pd.DataFrame) -> pd.DataFrame:
         rows.append({**row, **means, **spread})
     frame = pd.DataFrame(rows, columns=pd.Index(["label", "n_rows", "auc", *KINDS, "low", "high"]))
     return frame.sort_values("auc", ascending=False, ignore_index=True)
+
+
+def explanation_summary(explanation_transfer: pd.DataFrame) -> pd.DataFrame:
+    """How far explanations hold: over edges by kind of partner, then of matched partners by level, context first.
+
+    Args:
+        explanation_transfer: the run's table.
+
+    Returns:
+        ``partner`` (in words), ``kind``, ``level``, and the columns of the table.
+    """
+    edges = explanation_transfer[explanation_transfer["level"] == "edges"]
+    own = explanation_transfer[explanation_transfer["kind"] == "matched"]
+    parts = [edges[edges["kind"] == kind].assign(partner=EFFECT_PARTNERS[kind]) for kind in KINDS]
+    parts += [own[own["level"] == level].assign(partner=f"matched, level {level}") for level in LEVELS]
+    return pd.concat(parts, ignore_index=True)

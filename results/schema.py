@@ -35,7 +35,8 @@ TABLES: Mapping[str, TableSchema] = {
     **_stored(
         "headline models dictionary_domains features pairs clusters verdicts domains indices tau_curve k_of_m "
         "agreement spaces baselines null_quantiles null_rates candidates effects effect_agreement substitution_curve "
-        "attribution steering_clusters steering_doses steering_transfer probes",
+        "attribution steering_clusters steering_doses steering_transfer probes explanations "
+        "explanation_transfer",
         COMPARISON_ID,
     ),
     **_stored("sweeps"),

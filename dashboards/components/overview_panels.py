@@ -6,7 +6,7 @@ import streamlit as st
 from dashboards.chart_frames import agreement_of, class_bars_of, matrix_of
 from dashboards.components import effect_charts
 from dashboards.components import overview_charts as charts
-from dashboards.components.columns import explained
+from dashboards.components.columns import explained, number
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
@@ -14,8 +14,11 @@ from results import effect_frames, figure_frames, frames, words
 from results.cautions import FEW_DOMAIN_SOURCES
 from results.headline import overall_values
 from results.ids import feature_id
+from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.schema import MODELS
-from universality.table_schemas import DOMAINS
+from universality.table_schemas import DOMAINS, TABLES
+
+EXPLAINED = TABLES["explanation_transfer"]
 
 #: Measures of agreement beside each other, and their headings.
 MEASURES = {"r_held_out": "Raw", "r_token": "Beyond token and position"}
@@ -26,6 +29,7 @@ def draw(view: View) -> None:
     """All panels, from top to bottom."""
     made_of(view)
     what_they_do(view)
+    what_they_know(view)
     other_coordinates(view)
     classes(view)
     histograms(view)
@@ -75,6 +79,47 @@ def what_they_do(view: View) -> None:
                 f"{n:,} of {n_all:,} matched pairs were measured: those that do most to first order, and some of every "
                 "level drawn from the rest. Means count each for as many as it stands for; points are those measured."
             )
+
+
+def what_they_know(view: View) -> None:
+    """Labels that nothing was trained on, and explanations: how much of either partners have."""
+    left, right = st.columns(2)
+    note = (
+        "Labels told from the text alone. AUC is that of each model's best latent for a label; the others are what the "
+        "assigned partner of that latent tells of what the best latent there tells beyond chance (1: as much): in "
+        "another model, another feature of its domain, within one model (the ceiling), in untrained models (the "
+        "floor). Labels that untrained models pass on as well are tokens."
+    )
+    with left, panel("Do partners know the same labels?", note):
+        probes = view.optional("probes")
+        if probes is None or (rows := probe_summary(probes)).empty:
+            nothing("No label has 50 rows in either half, or the run is of a version that asked for none.")
+        else:
+            names = {kind: words.EFFECT_PARTNERS[kind] for kind in KINDS}
+            st.dataframe(
+                rows[["label", "n_rows", "auc", *KINDS]], hide_index=True,
+                column_config={
+                    "n_rows": number("rows", format="localized"), "auc": number("AUC", format="%.2f"),
+                    **{kind: number(name, format="%.2f") for kind, name in names.items()},
+                },
+            )  # fmt: skip
+    note = (
+        "A linear explanation of each feature from the last nine tokens, fitted on other text. Its rank correlation "
+        "with the feature's own activation says how far it explains, that with the partner's how far it explains the "
+        "partner; transfer is the second over the first, with its 95 % interval over sources."
+    )
+    with right, panel("Does what explains a feature explain its partner?", note):
+        table = view.optional("explanation_transfer")
+        if table is None or (rows := explanation_summary(table)).empty:
+            nothing("No feature could be explained, or the run is of a version that did not try.")
+            return
+        st.dataframe(
+            rows[["partner", "n", "own", "score", "transfer", "transfer_low", "transfer_high"]], hide_index=True,
+            column_config={"partner": "of its partner", **explained(EXPLAINED, {
+                "n": ("pairs", "localized"), "own": ("own", "%.2f"), "score": ("partner's", "%.2f"),
+                "transfer": ("transfer", "%.2f"), "transfer_low": ("from", "%.2f"), "transfer_high": ("to", "%.2f"),
+            })},
+        )  # fmt: skip
 
 
 def other_coordinates(view: View) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import Layout, as_json
@@ -23,7 +24,7 @@ from universality.compare.pair_plan import PairPlan, pair_name
 from universality.transformers.hook_points import AFTER_MLP
 
 #: Settings that steps of their own read, and no other.
-_OWN = {"probes", "steering"}
+_OWN = {"probes", "explanations", "steering"}
 #: What the partners of a kind of pair are called.
 _KINDS = {"features": "matched", "ceiling": "ceiling", "untrained": "floor"}
 
@@ -75,7 +76,9 @@ def effect_nodes(
         gathered[input_name("effects", name)] = node.id
     params["pairs"] = [list(pair) for _, pair in pairs]
     if recipe.effects.probes:
-        nodes.append(_probe_node(layout, c, params, pairs))
+        nodes.append(_pairs_node(layout, c, "probes", params, pairs, {"tokenizer": TOKENIZER}))
+    if recipe.effects.explanations:
+        nodes.append(_pairs_node(layout, c, "explanations", params, pairs))
     nodes.append(
         layout.node(
             comparison_node(c, "effect_agreement"), "effect_agreement", params, {"tokens": TOKENS, **tried, **gathered}
@@ -109,15 +112,17 @@ def _choice_nodes(
     return nodes
 
 
-def _probe_node(layout: Layout, c: str, params: dict, pairs: list) -> Node:
-    """Labels told from the text, and whether assigned partners tell them too."""
+def _pairs_node(
+    layout: Layout, c: str, step: str, params: dict, pairs: list, more: Mapping[str, str] = MappingProxyType({})
+) -> Node:
+    """What is asked of the text and of assigned partners alone: probes, explanations."""
     made = {name: params[name] for name in ("comparison_id", "root_seed", "compare", "pairs")}
-    inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
+    inputs = {"tokens": TOKENS, **more}
     for _, pair in pairs:
         inputs |= {input_name("latents", name): latents_node(c, name) for name in pair}
         inputs[input_name("matching", pair_name(pair))] = pair_node("matching", c, pair_name(pair))
     made["kinds"] = [_KINDS[kind] for kind, _ in pairs]
-    return layout.node(comparison_node(c, "probes"), "probes", made, inputs)
+    return layout.node(comparison_node(c, step), step, made, inputs)
 
 
 def _model_of(c: str, dictionary: str, model_of: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,7 @@ from storage import ArtifactCorrupt, ArtifactGone, Run, TableMissing
 OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "pinned": "(no step)"}
 OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreement": "effect_agreement"}
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
+OWNERS |= dict.fromkeys(["explanations", "explanation_transfer"], "explanations")
 OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer": "steering"}
 # Steps of effects make these of some hook points only: nothing is missing where they are not.
 OWNERS |= dict.fromkeys(["attribution", "latent_attribution"], "(no step)")

@@ -9,7 +9,7 @@ from results import figure_frames
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
-from results.probe_frames import probe_summary
+from results.probe_frames import explanation_summary, probe_summary
 from results.steering_frames import steering_summary
 
 #: Models with a column of their own, at most; clusters listed.
@@ -109,12 +109,21 @@ def _probes(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(frame, columns("tables/probes"))}
 
 
+def _explanations(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = explanation_summary(tables["explanation_transfer"])
+    if frame.empty:
+        return {}
+    frame["interval"] = intervals(frame["transfer_low"], frame["transfer_high"])
+    return {"": Listing(frame, columns("tables/explanations"))}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
     Exhibit("tables/domains", ("domains",), _domains),
     Exhibit("tables/indices", ("indices", "features"), _indices),
     Exhibit("tables/probes", ("probes",), _probes),
+    Exhibit("tables/explanations", ("explanation_transfer",), _explanations),
     Exhibit("tables/steering", ("steering_clusters", "steering_doses", "steering_transfer"), _steering),
     Exhibit("tables/clusters", ("clusters", "features"), _clusters),
     Exhibit("tables/verdicts", ("features",), _verdicts),

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from run_variants import exchange
 from synthetic_run import write_synthetic_run
+from visits import opened
 
 from dashboards.components.feature_detail import _effect_facts
 from dashboards.components.pair_detail import evidence_facts
@@ -87,6 +88,34 @@ def test_what_the_budget_left_out_is_said_to_be_unmeasured_and_what_a_mean_is_of
     edges = int(table.query("kind == 'matched' and pair == 'overall' and level == 'edges'")["n"].iloc[0])
     methods = (tmp_path / "report" / "methods.md").read_text()
     assert f"Not all of them could be ablated: {edges} of {edges + 500} edges were" in " ".join(methods.split())
+
+
+def test_the_report_says_what_partners_know_and_how_far_explanations_hold(run: Run, tmp_path: Path) -> None:
+    write_report(run, tmp_path, ReportOptions(formats=()))
+    macros = (tmp_path / "macros.tex").read_text().replace(r"\ensuremath{-}", "-")
+    said = dict(re.findall(r"\\uf(\w+)}{(.*)}", macros))
+    probes = run.table("probes").query("label == 'digit'")
+    for kind in ("matched", "hard_exchange", "ceiling", "floor"):
+        name = f"ProbeTransfer{kind.title().replace('_', '')}Digit"
+        assert said[name] == f"{probes.loc[probes['kind'] == kind, 'transfer'].mean():.2f}", name
+    transfer = run.table("explanation_transfer").query("level == 'edges'").set_index("kind")["transfer"]
+    assert {kind: said[f"ExplanationTransfer{name}"] for kind, name in (
+        ("matched", "Matched"), ("hard_exchange", "HardExchange"), ("ceiling", "Ceiling"), ("floor", "Floor"))
+    } == {kind: f"{value:.2f}" for kind, value in transfer.items()}  # fmt: skip
+    methods = " ".join((tmp_path / "methods.md").read_text().split())
+    assert f"{said['ProbeTransferMatchedDigit']} of *digit* (" in methods
+    assert f"{said['ExplanationTransferMatched']} of it (" in methods
+
+
+def test_the_overview_has_both_beside_their_floors(run: Run, monkeypatch) -> None:
+    page = opened(run.store.url, monkeypatch, run=run.name)
+    shown = [frame.value for frame in page.dataframe]
+    probed = next(frame for frame in shown if "auc" in frame and "hard_exchange" in frame)
+    assert set(probed["label"]) == {"digit", "line start"}
+    assert probed[["matched", "hard_exchange", "ceiling", "floor"]].notna().all(axis=None)
+    explained = next(frame for frame in shown if "partner" in frame and "transfer" in frame)
+    partners = [words.EFFECT_PARTNERS[kind] for kind in ("matched", "hard_exchange", "ceiling", "floor")]
+    assert explained["partner"].tolist()[:4] == partners
 
 
 def _needed(run: Run) -> dict[str, pd.DataFrame]:

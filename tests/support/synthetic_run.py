@@ -32,7 +32,7 @@ from synthetic_effects import (
 from synthetic_evidence import evidence_tables, with_comparison
 from synthetic_layout import layout_tables
 from synthetic_pairs import TAU, pair_rows
-from synthetic_steering import choice_of, probes_of, steered_of
+from synthetic_steering import choice_of, explanations_of, probes_of, steered_of
 from synthetic_tables import comparison_tables
 from synthetic_text import Text, make_text
 from synthetic_world import Dictionary, Material, Pairings, World, pair_up
@@ -304,6 +304,8 @@ def _write_steering(writer: _Writer, m: Material, features: pd.DataFrame, plan: 
     kinds = [("ceiling" if b == f"{a}r" else "matched" if a in plan.trained else "floor", a, b) for a, b in plan.pairs]
     table = probes_of(rng, kinds, plan.n_latents)
     writer.put(f"probes/{c}", "probes", {}, ["tokens"], table={"probes": with_comparison(table, c)})
+    tables = {name: with_comparison(made, c) for name, made in explanations_of(rng, kinds, plan.n_latents).items()}
+    writer.put(f"explanations/{c}", "explanations", {}, ["tokens"], table=tables)
 
 
 def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[World, dict[str, Dictionary]]:

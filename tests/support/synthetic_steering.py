@@ -57,6 +57,33 @@ def probes_of(rng: np.random.Generator, pairs: Sequence[tuple[str, str, str]], n
     return MADE["probes"].typed(pd.DataFrame(rows, columns=pd.Index(MADE["probes"].names)))
 
 
+def explanations_of(
+    rng: np.random.Generator, pairs: Sequence[tuple[str, str, str]], n_latents: int
+) -> dict[str, pd.DataFrame]:
+    """The tables ``explanations`` and ``explanation_transfer``: what carries over is what the kind of partner lets."""
+    carried = {"matched": 0.75, "hard_exchange": 0.5, "ceiling": 0.8, "floor": 0.3}
+    rows, means, n = [], [], n_latents // 2
+    for kind, a, b in pairs:
+        for of in (kind, "hard_exchange") if kind == "matched" else (kind,):
+            for one, other in ((a, b), (b, a)):
+                own = rng.uniform(0.1, 0.5, n)
+                rows.append(pd.DataFrame({
+                    "model_a": one, "latent_a": rng.permutation(n_latents)[:n], "model_b": other,
+                    "latent_b": rng.permutation(n_latents)[:n], "kind": of, "level": "token",
+                    "edge": np.arange(n) % 3 > 0,
+                    "own": own, "score": own * carried[of] + rng.normal(0, 0.02, n),
+                }))  # fmt: skip
+    for kind, share in carried.items():
+        for level, fewer in (("all_pairs", 1), ("edges", 2), ("context", 10), ("token", 3)):
+            means.append({
+                "kind": kind, "level": level, "n": n // fewer, "own": 0.3, "score": 0.3 * share,
+                "score_low": 0.3 * share - 0.02, "score_high": 0.3 * share + 0.02, "transfer": share,
+                "transfer_low": share - 0.05, "transfer_high": share + 0.05,
+            })  # fmt: skip
+    made = {"explanations": pd.concat(rows, ignore_index=True), "explanation_transfer": pd.DataFrame(means)}
+    return {name: MADE[name].typed(table[MADE[name].names]) for name, table in made.items()}
+
+
 def steered_of(rng: np.random.Generator, model: str, chosen: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The tables ``steering_doses`` and ``steering_transfer`` of one model; the last cluster of m1 has a problem."""
     doses, transfer = [], []

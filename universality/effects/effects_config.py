@@ -76,6 +76,10 @@ class EffectsConfig(Frozen):
         True,
         description="labels told from the text alone (digits, quotes, …): do partners of the best latents know them",
     )
+    explanations: bool = Field(
+        True,
+        description="linear explanations of features from the last tokens: do they hold for the features' partners",
+    )
     steering: SteeringConfig | None = Field(
         default_factory=lambda: SteeringConfig.model_validate({}),
         description="what the models write with a feature turned up; null leaves it out",

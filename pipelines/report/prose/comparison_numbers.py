@@ -23,6 +23,7 @@ from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import dictionary_roles
 from results.headline import QUANTITIES
+from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.steering_frames import steering_summary
 from results.stored_comparison import pair_node
 from results.words import CLASSES, GROUPS, LEVELS, STEERED_BY
@@ -98,6 +99,8 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         "headline": _headline,
         "effect_agreement": _effects,
         "attribution": _attribution,
+        "probes": _probes,
+        "explanation_transfer": _explanations,
         "spaces": _spaces,
         "verdicts": _verdicts,
         "indices": _indices,
@@ -290,6 +293,28 @@ def _attribution(macros: Macros, attribution: pd.DataFrame) -> None:
     known = known[~np.isnan(known)]
     where = "median of columns r_exact_a and r_exact_b, matched edges; table attribution"
     macros.add("MedianRExact", real(float(np.median(known))) if len(known) else None, where)
+
+
+def _probes(macros: Macros, probes: pd.DataFrame) -> None:
+    """How well the best latents tell labels that nothing was trained on, and how much of that partners tell."""
+    for row in probe_summary(probes).to_dict("records"):
+        label, where = letters(str(row["label"]).replace(" ", "_")), f"of label {row['label']}; table probes"
+        macros.add(f"ProbeAuc{label}", real(row["auc"]), f"mean area of the models' best latents, {where}")
+        for kind in KINDS:
+            known = None if pd.isna(row[kind]) else real(row[kind])
+            macros.add(
+                f"ProbeTransfer{letters(kind)}{label}", known, f"mean transfer to partners of kind {kind}, {where}"
+            )
+
+
+def _explanations(macros: Macros, transfer: pd.DataFrame) -> None:
+    """How far explanations of features hold for partners, over all edges, and for matched ones by level."""
+    for row in explanation_summary(transfer).to_dict("records"):
+        level = "" if row["level"] == "edges" else letters(row["level"])
+        where = f"kind {row['kind']}, level {row['level']}; table explanation_transfer"
+        for column in ("own", "score", "transfer", "transfer_low", "transfer_high"):
+            name = f"Explanation{letters(column)}{letters(row['kind'])}{level}"
+            macros.add(name, None if pd.isna(row[column]) else real(row[column]), f"column {column}, {where}")
 
 
 def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from pipelines.sweep_config import SweepConfig
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.headline import QUANTITIES
+from results.probe_frames import KINDS, probe_summary
 from results.steering_frames import steering_summary
 from results.stored_comparison import CORPUS
 from results.words import EFFECT_PARTNERS, LEVELS, STEERED_BY
@@ -93,9 +94,24 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "effects": _effect_kinds(m.of(comparison, "effect_agreement")),
         "effects_chosen": _chosen_kinds(m.of(comparison, "effect_agreement")),
         "attributed": _attributed_kinds(m.of(comparison, "attribution")),
+        **_known_facts(m.of(comparison, "probes"), m.of(comparison, "explanation_transfer")),
         **_steering_facts(m, comparison),
         **_verdict_facts(m.of(comparison, "verdicts")),
     }
+
+
+def _known_facts(probes: pd.DataFrame | None, explained: pd.DataFrame | None) -> dict[str, Any]:
+    """Labels whose partners were asked, kinds of these partners; kinds of partners that were explained."""
+    facts: dict[str, Any] = {"probed": [], "probed_kinds": [], "explained": []}
+    if probes is not None and not probes.empty:
+        rows = probe_summary(probes)
+        rows = rows[rows["matched"].notna()]
+        facts["probed"] = [str(label) for label in rows["label"]]
+        facts["probed_kinds"] = [kind for kind in KINDS[1:] if len(rows) and rows[kind].notna().all()]
+    if explained is not None:
+        edges = explained[explained["level"] == "edges"]
+        facts["explained"] = [kind for kind in KINDS if (edges["kind"] == kind).any()]
+    return facts
 
 
 def _steering_facts(m: Material, comparison: str) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def test_dask_gives_the_same_bytes(store):
         }
 
     serial, dask = digests(store), digests(tiny_store_of_workers())
-    assert len(serial) == 78
+    assert len(serial) == 79
     assert serial == dask
 
 

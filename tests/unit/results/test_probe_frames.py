@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from results.probe_frames import probe_summary
+from results.probe_frames import explanation_summary, probe_summary
 from results.schema import MADE
 
 
@@ -28,3 +28,17 @@ def test_a_label_has_the_means_of_its_kinds_over_both_directions():
     assert (row["hard_exchange"], row["floor"]) == pytest.approx((0.1, 0.3))
     assert pd.isna(row["ceiling"])
     assert probe_summary(table.iloc[:0]).empty
+
+
+def test_explanations_stand_by_partner_over_edges_and_then_by_level():
+    rows = [
+        {"kind": kind, "level": level, "n": 9, "own": 0.4, "score": 0.3, "transfer": 0.75}
+        for kind in ("floor", "matched", "hard_exchange") for level in ("all_pairs", "edges", "token", "context")
+    ]  # fmt: skip
+    names = MADE["explanation_transfer"].names
+    found = explanation_summary(MADE["explanation_transfer"].typed(pd.DataFrame(rows, columns=pd.Index(names))))
+    assert list(zip(found["kind"], found["level"], strict=True)) == [
+        ("matched", "edges"), ("hard_exchange", "edges"), ("floor", "edges"),
+        ("matched", "context"), ("matched", "token"),
+    ]  # fmt: skip
+    assert found["partner"].iloc[3] == "matched, level context"
