@@ -214,3 +214,29 @@ def test_values_that_are_not_finite_are_refused():
         fingerprints(predictions, acts, directions * np.nan, means)
     with pytest.raises(InputError, match="one per latent"):
         fingerprints(predictions, acts, directions[:2], means)
+
+
+def test_directions_that_vanish_change_nothing_and_streams_that_vanish_stay_finite():
+    model = scrambled(n_layers=2)
+    text, acts, directions, means = case(12)
+    directions[2] = 0
+    hook_point = "blocks.1.hook_resid_post"
+    predictions = read(model, text, hook_point)
+    for ways in (predictions, RerunPredictions(model, text, hook_point, 2)):
+        made = fingerprints(ways, acts, directions, means)
+        assert np.abs(made.loss[:, [2]].data).max(initial=0.0) < 1e-6
+        assert np.isfinite(made.loss.data).all()
+        assert (made.divergence.data >= 0).all()
+    predictions.stream[:5] = 0
+    made = fingerprints(predictions, acts, directions, means)
+    assert np.isfinite(made.loss.data).all()
+    assert np.isfinite(made.divergence.data).all()
+
+
+def test_where_models_run_again_a_latent_that_fires_only_where_nothing_follows_has_no_fingerprint():
+    model, last = scrambled(n_layers=2), BASE["n_ctx"] - 1
+    text, acts, directions, means = case(12)
+    only_last = acts.multiply((text.position == last)[:, None]).tocsr()
+    made = fingerprints(RerunPredictions(model, text, "blocks.0.hook_resid_post", 4), only_last, directions, means)
+    assert made.loss.nnz == 0
+    assert np.isnan(made.summary()["loss_change"]).all()
