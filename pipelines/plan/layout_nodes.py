@@ -1,12 +1,12 @@
 """What every node of a plan is made with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from pipelines.engine.plan import Node
 from pipelines.engine.step import find_step
-from pipelines.estimates import Sizes
+from pipelines.estimates import USUAL, Sizes
 from pipelines.recipe import Recipe
 
 #: Contexts per forward pass when activations are read.
@@ -65,6 +65,8 @@ class Layout:
 
     def _priced(self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], **compute: Any) -> Node:
         estimate = find_step(step).cost(self.sizes, params)
+        if compute.get("device", "cpu") == "cpu":
+            estimate = replace(estimate, seconds=USUAL * estimate.seconds)
         return Node(node_id, step, params, inputs, estimate=estimate, **compute)
 
 

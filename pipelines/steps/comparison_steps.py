@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -86,13 +87,34 @@ def null(ctx: StepContext) -> None:
     ctx.out.tensors("null", pair_null(dictionary_pair(ctx)).to_arrays())
 
 
-def comparing_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
-    """A few passes over the latents of two dictionaries."""
-    return Estimate(2.0 + sizes.rows * sizes.k / 3e6, 100 * sizes.d_sae, sizes.two_sides)
+def matching_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Twenty other halves of the sources, and every row of every assigned pair for the parts of r."""
+    seconds = 3.0 + _firings_seconds(sizes) + 4.5e-8 * sizes.rows * sizes.d_sae
+    return Estimate(seconds, 100 * sizes.d_sae, sizes.two_sides)
+
+
+def _firings_seconds(sizes: Sizes) -> float:
+    """What passes over all firings of a pair take."""
+    return sizes.rows * sizes.k / 1.5e6
+
+
+def comparison_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Clusters of all pairs of models, the parts of their r, and second moments of all raw activations for probes."""
+    n_pairs, n_read = (math.comb(len(params["trained"]), 2), len(params["trained"]) + len(params["untrained"]))
+    seconds = 3.0 + n_pairs * (_firings_seconds(sizes) + 2e-8 * sizes.rows * sizes.d_sae)
+    seconds += n_read * 2 * sizes.rows * sizes.d_in**2 / CPU_FLOPS
+    return Estimate(seconds, 100 * sizes.d_sae, sizes.two_sides)
+
+
+def evidence_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Contexts latent by latent, and the order of the vocabulary for each of them, twice."""
+    product = 2 * sizes.d_in * sizes.d_sae * sizes.vocabulary / CPU_FLOPS
+    seconds = 2.0 + _firings_seconds(sizes) + 4e-3 * sizes.d_sae + 4e-7 * sizes.d_sae * sizes.vocabulary + product
+    return Estimate(seconds, 100 * sizes.d_sae, sizes.two_sides)
 
 
 # Not named "pairs": replicate and untrained pairs are no rows of the run's table of pairs.
-@step("matching", version=7, cost=comparing_cost, tables=["matched"])
+@step("matching", version=7, cost=matching_cost, tables=["matched"])
 def matching(ctx: StepContext) -> None:
     """Assign on the fit rows, measure every assigned pair on the score rows."""
     from universality.compare.chance import PairNull
@@ -130,7 +152,7 @@ def coordinates(ctx: StepContext) -> None:
 
 def spaces_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """Second moments of two models on both halves, and columns of assigned pairs for the intervals."""
-    seconds = 3.0 + 6 * sizes.rows * sizes.d_in**2 / CPU_FLOPS + 6.0 * params["intervals"] * sizes.rows / 2e5
+    seconds = 6.0 + 6 * sizes.rows * sizes.d_in**2 / CPU_FLOPS + 6.0 * params["intervals"] * sizes.rows / 2e5
     memory = sizes.two_sides + 8 * sizes.rows * sizes.d_in + 6 * 8 * sizes.d_in**2 + 8 * 1024 * sizes.rows
     return Estimate(seconds, 1_000_000, memory)
 
@@ -159,7 +181,7 @@ def spaces(ctx: StepContext) -> None:
 COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
-@step("comparison", version=14, cost=comparing_cost, tables=COMPARISON_TABLES)
+@step("comparison", version=14, cost=comparison_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
@@ -241,7 +263,7 @@ def _weights(dictionary: Artifact) -> tuple[np.ndarray, np.ndarray]:
 EVIDENCE_TABLES = ("contexts", "histograms", "latent_domains", "logits")
 
 
-@step("evidence", version=1, cost=comparing_cost, tables=EVIDENCE_TABLES)
+@step("evidence", version=1, cost=evidence_cost, tables=EVIDENCE_TABLES)
 def evidence(ctx: StepContext) -> None:
     """What people read of each latent: contexts, histograms, logits, domains."""
     from scipy import sparse

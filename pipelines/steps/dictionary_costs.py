@@ -116,5 +116,5 @@ def loaded_sae_cost(sizes: Sizes, params: Params) -> Estimate:
 
 def latents_cost(sizes: Sizes, params: Params) -> Estimate:
     """One encoding of all evaluation rows."""
-    seconds = IMPORT_SECONDS + 4 * sizes.d_in * sizes.d_sae * sizes.rows / flops(params)
+    seconds = IMPORT_SECONDS + 2 * sizes.d_in * sizes.d_sae * sizes.rows / flops(params)
     return Estimate(seconds, 16 * sizes.rows * sizes.k, BASE_MEMORY + 24 * sizes.rows * sizes.k)

@@ -12,7 +12,7 @@ from universality.compare.levels import is_complete, is_edge, levels_of
 from universality.compare.nodes import Nodes, number_nodes
 from universality.compare.pair_plan import PairPlan
 from universality.compare.stages import Stages
-from universality.correlation import correlate_pairs
+from universality.correlation.pairs import prepared_pairs
 from universality.graph import CrossSimilarity, Edges, cluster_table, constrained_clusters
 from universality.table_schemas import CLUSTERS
 
@@ -37,9 +37,9 @@ def cross_similarity(stages: Stages, nodes: Nodes) -> CrossSimilarity:
         for pair in np.unique(key):
             here = key == pair
             # Both models of this group of pairs, by number.
-            a, b = (stages.dictionaries[nodes.models[m]].score for m in divmod(int(pair), len(nodes.models)))
+            a, b = (stages.dictionaries[nodes.models[m]].score_side for m in divmod(int(pair), len(nodes.models)))
             indices = nodes.latent[u[here]], nodes.latent[v[here]]
-            out[here] = correlate_pairs(a, b, *indices, threads=stages.threads).r
+            out[here] = prepared_pairs(a, b, *indices, threads=stages.threads).r
         return out
 
     return CrossSimilarity(held_out)

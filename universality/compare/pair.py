@@ -11,6 +11,8 @@ from scipy import sparse
 from universality.compare.compare_config import CompareConfig
 from universality.compare.pair_plan import Pair
 from universality.compare.statistics import LatentStatistics
+from universality.correlation.pairs import Prepared
+from universality.matrices import as_csr
 from universality.rows import Rows
 
 
@@ -63,6 +65,11 @@ class Dictionary:
     def score(self) -> sparse.csr_matrix:
         """(n_score_rows, d_sae) activations on which every figure is measured, as :attr:`fit`."""
         return alive_rows(self.acts, self.alive, self.rows.score)
+
+    @cached_property
+    def score_side(self) -> Prepared:
+        """The same, for correlations that are asked for pair by pair."""
+        return Prepared(as_csr(self.score, self.name))
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from universality.compare.compare_config import CompareConfig
 from universality.compare.nodes import Nodes
 from universality.compare.pair_plan import Pair
 from universality.compare.stages import Stages
-from universality.correlation import correlate_pairs
+from universality.correlation.pairs import prepared_pairs
 from universality.matching import Gram, KToOne, gram_of, k_to_1
 from universality.table_schemas import VERDICTS
 from universality.verdicts import (
@@ -100,8 +100,9 @@ def dominant_wholes(splits: Splits, nodes: Nodes, clustering: Clustering) -> np.
         best_r, config = stages.partners(model, other).best.r, stages.config
         holds = splits_hold(split.r2, best_r, config.tau, config.split_gain)[latents] & _has_pieces(split)[latents]
         at, slot = np.nonzero(holds[:, None] & (split.pieces[latents] >= 0))
-        a, b = stages.dictionaries[model].score, stages.dictionaries[other].score
-        inside = correlate_pairs(a, b, latents[at], split.pieces[latents[at], slot], threads=stages.threads).p_a_given_b
+        a, b = stages.dictionaries[model].score_side, stages.dictionaries[other].score_side
+        pieces = split.pieces[latents[at], slot]
+        inside = prepared_pairs(a, b, latents[at], pieces, threads=stages.threads).p_a_given_b
         holds[at[inside < _PIECE_INSIDE]] = False
         whole[own[~holds]] = False
     return whole

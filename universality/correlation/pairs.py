@@ -1,15 +1,18 @@
 """Statistics of given pairs of latents: what a held-out score is made of."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from universality.arguments import checked, vector, whole
 from universality.compiled import njit
-from universality.correlation.inputs import latent_moments, pivots, shifted
+from universality.correlation.inputs import LatentMoments, latent_moments, pivots, shifted
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.errors import require
-from universality.matrices import Matrix, aligned, as_csr, is_dense
+from universality.matrices import Csr, Matrix, aligned, as_csr, is_dense
 
 _ROWS_PER_BLOCK = 8192
 _INDICES = vector("iu")
@@ -83,6 +86,14 @@ def _products(a_indptr, a_rows, a_values, b_indptr, b_rows, b_values, ia, ib, or
             column[a_rows[s]] = 0.0
 
 
+Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _columns(matrix) -> Columns:
+    m = matrix.tocsc()
+    return m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data
+
+
 def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """``sum_i a_i b_i`` and the number of common rows of each pair, from two canonical sparse matrices.
 
@@ -94,18 +105,69 @@ def pair_products(a, b, ia: np.ndarray, ib: np.ndarray, threads: int | None = No
     Returns:
         ``(products (n_pairs,) float64, n_both (n_pairs,) int64)``.
     """
-    left, right = (
-        (m.indptr.astype(np.int64), m.indices.astype(np.int32, copy=False), m.data) for m in (a.tocsc(), b.tocsc())
-    )
+    return _column_products(_columns(a), _columns(b), a.shape[0], ia, ib, threads)
+
+
+def _column_products(
+    left: Columns, right: Columns, n_rows: int, ia: np.ndarray, ib: np.ndarray, threads: int | None
+) -> tuple[np.ndarray, np.ndarray]:
     order = np.lexsort((ib, ia))
     out, n_both = np.zeros(ia.size), np.zeros(ia.size, dtype=np.int64)
-    states = [np.zeros(a.shape[0]) for _ in range(min(n_threads(threads), 1 + ia.size // 256))]
+    states = [np.zeros(n_rows) for _ in range(min(n_threads(threads), 1 + ia.size // 256))]
 
     def work(column: np.ndarray, first: int, last: int) -> None:
         _products(*left, *right, ia, ib, order, first, last, column, out, n_both)
 
     over_blocks(work, blocks(ia.size, 256), states)
     return out, n_both
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One side of many calls of :func:`prepared_pairs`: checked, with its moments, by columns.
+
+    Attributes:
+        csr: (n_rows, n), canonical, see :func:`as_csr`.
+    """
+
+    csr: Csr
+
+    @cached_property
+    def moments(self) -> LatentMoments:
+        """Of every latent."""
+        return latent_moments(self.csr)
+
+    @cached_property
+    def pivot(self) -> np.ndarray:
+        """What every latent is best measured from."""
+        return pivots(self.csr, self.moments)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Pointers, rows and values by latent."""
+        return _columns(self.csr)
+
+    @cached_property
+    def shifted(self) -> Prepared:
+        """The same, measured from the pivots."""
+        return Prepared(shifted(self.csr, self.pivot)) if self.pivot.any() else self
+
+
+def prepared_pairs(
+    a: Prepared, b: Prepared, indices_a: np.ndarray, indices_b: np.ndarray, *, threads: int | None = None
+) -> PairStatistics:
+    """:func:`correlate_pairs` of two sides over the same rows, for which everything but the pairs is known."""
+    n = a.csr.shape[0]
+    ia, ib = check_pairs(indices_a, indices_b, a.csr.shape[1], b.csr.shape[1])
+    # "Fires" is counted on the values as given; r may be taken from shifted ones, where pivots save digits.
+    count_a, count_b = a.moments.count[ia], b.moments.count[ib]
+    products, n_both = _column_products(a.columns, b.columns, n, ia, ib, threads)
+    a, b, given = a.shifted, b.shifted, (a, b)
+    if (a, b) != given:
+        products, _ = _column_products(a.columns, b.columns, n, ia, ib, threads)
+    ma, mb = a.moments, b.moments
+    r = (products - ma.total[ia] * mb.total[ib] / max(n, 1)) * (ma.scale[ia] * mb.scale[ib])
+    return _statistics(r, n_both, count_a, count_b, n)
 
 
 @checked(threads=whole(1))
@@ -127,22 +189,11 @@ def correlate_pairs(
     Raises:
         InputError: different rows, or indices out of range.
     """
-    A, B, n = aligned(A, B)
+    A, B, _ = aligned(A, B)
     ia, ib = check_pairs(indices_a, indices_b, A.shape[1], B.shape[1])
     if is_dense(A) and is_dense(B):
         return _dense_pairs(A, B, ia, ib)
-    a, b = as_csr(A, "A"), as_csr(B, "B")
-    ma, mb = latent_moments(a), latent_moments(b)
-    pivot_a, pivot_b = pivots(a, ma), pivots(b, mb)
-    # "Fires" is counted on the values as given; r may be taken from shifted ones, where pivots save digits.
-    products, n_both = pair_products(a, b, ia, ib, threads)
-    count_a, count_b = ma.count[ia], mb.count[ib]
-    if pivot_a.any() or pivot_b.any():
-        a, b = shifted(a, pivot_a), shifted(b, pivot_b)
-        ma, mb = latent_moments(a), latent_moments(b)
-        products, _ = pair_products(a, b, ia, ib, threads)
-    r = (products - ma.total[ia] * mb.total[ib] / max(n, 1)) * (ma.scale[ia] * mb.scale[ib])
-    return _statistics(r, n_both, count_a, count_b, n)
+    return prepared_pairs(Prepared(as_csr(A, "A")), Prepared(as_csr(B, "B")), ia, ib, threads=threads)
 
 
 def _statistics(r: np.ndarray, n_both: np.ndarray, count_a: np.ndarray, count_b: np.ndarray, n: int) -> PairStatistics:

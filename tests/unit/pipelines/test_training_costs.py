@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipelines.estimates import USUAL
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 
@@ -41,5 +42,17 @@ def test_small_steps_on_a_gpu_cost_their_kernels_and_long_trainings_their_compil
 
 
 def test_on_the_cpu_precision_aside_nothing_but_arithmetic_counts():
-    short, long = (seconds(n, device="cpu") - 1 for n in (1000, 2000))
+    short, long = (seconds(n, device="cpu") / USUAL - 1 for n in (1000, 2000))
     assert long == pytest.approx(2 * short)
+
+
+def test_a_step_s_seconds_beside_another_s_are_what_a_quickstart_showed():
+    """Seconds of one core, as a run and profiles gave them: by their ratios steps are ordered."""
+    measured = {
+        "transformer/m0": 65, "activations/m0/sae_a": 5, "sae/main/m0": 11, "latents/main/m0": 2.4,
+        "null/main/m0-m1": 3, "matching/main/m0-m1": 10, "comparison/main": 24, "evidence/main/m0": 6.5,
+        "coordinates/main/m0": 3.9, "spaces/main/u0-u1": 10, "steering/main/m0": 36,
+    }  # fmt: skip
+    plan = build_plan(load_recipe("quickstart"))
+    ratios = {name: plan[name].estimate.seconds / USUAL / was for name, was in measured.items()}
+    assert all(0.6 < ratio < 1.6 for ratio in ratios.values()), ratios

@@ -7,8 +7,9 @@ import pytest
 from random_latents import latents, pearson
 from scipy import sparse
 
+from universality.correlation import pairs as pair_statistics
 from universality.correlation.conditional import conditional_correlation
-from universality.correlation.pairs import correlate_pairs
+from universality.correlation.pairs import Prepared, correlate_pairs, prepared_pairs
 from universality.errors import InputError
 
 N, N_A, N_B = 400, 12, 15
@@ -104,3 +105,19 @@ def test_indices_that_name_no_latent(world, ia, ib):
     _, _, a, b, _ = world
     with pytest.raises(InputError, match="the pairs must be"):
         correlate_pairs(a, b, ia, ib)
+
+
+def test_prepared_sides_are_turned_to_columns_once_and_give_the_same_bytes(monkeypatch):
+    rng = np.random.default_rng(3)
+    dense = rng.random((300, 12)) * (rng.random((300, 12)) < 0.3)
+    dense[:, 2] = 50.0 + rng.random(300)  # measured from a pivot
+    a, b = sparse.csr_array(dense[:, :6].astype(np.float32)), sparse.csr_array(dense[:, 6:].astype(np.float32))
+    asked = [(rng.integers(0, 6, 20), rng.integers(0, 6, 20)) for _ in range(3)]
+    expected = [correlate_pairs(*sides, *pairs) for pairs in asked for sides in ((a, b), (b, a), (b, b))]
+    turned, turn = [], pair_statistics._columns
+    monkeypatch.setattr(pair_statistics, "_columns", lambda matrix: turned.append(matrix) or turn(matrix))
+    left, right = Prepared(a), Prepared(b)
+    found = [prepared_pairs(*s, *pairs) for pairs in asked for s in ((left, right), (right, left), (right, right))]
+    assert len(turned) == 3, "both as they are, and one from its pivots"
+    for one, other in zip(found, expected, strict=True):
+        assert all(getattr(one, name).tobytes() == getattr(other, name).tobytes() for name in vars(one))
