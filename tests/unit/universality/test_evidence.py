@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from universality import evidence
 from universality.evidence import contexts_table, histogram_table, latent_domain_table, logit_table
 
 N_CONTEXTS, N_CTX, N_LATENTS = 300, 16, 5
@@ -104,3 +105,12 @@ def test_logit_tables_name_what_the_decoder_promotes() -> None:
     assert first[first["side"] == "top"]["token"].tolist() == [1, 3]
     assert first[first["side"] == "bottom"]["token"].tolist() == [2, 0]
     np.testing.assert_allclose(first[first["side"] == "top"]["value"].iloc[0], 3.0 - 0.5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 10, 40])
+def test_the_smallest_are_those_of_a_stable_sort_with_ties(n):
+    rng = np.random.default_rng(0)
+    values = np.concatenate([rng.integers(0, 6, (30, 40)).astype(float), rng.standard_normal((30, 40))])
+    values[0], values[1, ::2] = 0.0, -0.0
+    expected = np.argsort(values, axis=1, kind="stable")[:, :n]
+    assert evidence._smallest(values, n).tolist() == expected.tolist()
