@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from universality.rows import Rows
 
 #: Logits per second that one thread changes and sums.
-LOGITS_PER_SECOND = 2e9
+LOGITS_PER_SECOND = 1.2e9
 
 
 def _entry_seconds(sizes: Sizes, params: Mapping[str, Any], entries: float) -> float:

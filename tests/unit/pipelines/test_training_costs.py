@@ -51,7 +51,7 @@ def test_a_step_s_seconds_beside_another_s_are_what_a_quickstart_showed():
     measured = {
         "transformer/m0": 65, "activations/m0/sae_a": 5, "sae/main/m0": 11, "latents/main/m0": 2.4,
         "null/main/m0-m1": 3, "matching/main/m0-m1": 10, "comparison/main": 24, "evidence/main/m0": 6.5,
-        "coordinates/main/m0": 3.9, "spaces/main/u0-u1": 10, "steering/main/m0": 36,
+        "coordinates/main/m0": 3.9, "spaces/main/u0-u1": 10, "steering/main/m0": 36, "effects/main/m0-m1": 19,
     }  # fmt: skip
     plan = build_plan(load_recipe("quickstart"))
     ratios = {name: plan[name].estimate.seconds / USUAL / was for name, was in measured.items()}
