@@ -35,12 +35,13 @@ def test_the_steps_that_hold_a_device_are_those_that_use_it():
     assert held("tiny") == shipped
     everywhere = held("tiny") | held("tiny", SWEEP) | held("tiny", "models.floor=shuffled")
     everywhere |= held("tiny", "comparisons.0.hook_point=blocks.0.hook_resid_pre")
-    assert everywhere == shipped | {"sweep_sae", "sweep_quality", "shuffled", "fingerprints", "effects"}
+    assert everywhere >= shipped | {"sweep_sae", "sweep_quality", "shuffled", "fingerprints", "effects"}
     ours = {name: step for name, step in registered_steps().items() if step.module.startswith("pipelines.steps")}
     using = {name for name, step in ours.items() if uses_device(step.function, set())}
     # It shares what opens a model with ``steering``, and has none among its inputs.
     assert not any("transformer" in name for name in build_plan(load_recipe("tiny"))["steering_clusters/main"].inputs)
-    assert everywhere == using - {"steering_clusters"}
+    # Trying what follows from a hook point takes one short pass, on the CPU.
+    assert everywhere == using - {"steering_clusters", "readouts"}
 
 
 def test_shuffling_public_weights_holds_none():
