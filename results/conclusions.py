@@ -14,11 +14,12 @@ import pandas as pd
 
 from results import words
 from results.effect_frames import effect_rows
+from results.unseen_frames import unseen_sentence
 from results.words import LEVELS
 
-#: Tables that sentences are made from; the last two are empty, or not there, where raw activations
-#: or effects were not compared.
-TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement")
+#: Tables that sentences are made from; the last three are empty, or not there, where raw activations or effects were
+#: not compared, and where all models saw the same text.
+TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement", "unseen_domains")
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
 #: Features below which a share is said as a count: one more or less would be another share.
@@ -56,6 +57,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     shares = _Shares(tables["indices"])
     k_of_m = tables.get("k_of_m")
     sentences = [
+        unseen_sentence(tables.get("unseen_domains")),
         _leading(shares), _beyond(overall), _effects(tables.get("effect_agreement")), _made_of(overall), _raw(overall),
         _space(tables.get("spaces")),
         _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),

@@ -39,6 +39,11 @@ def transformer_node(model: str) -> str:
     return f"transformer/{model}"
 
 
+def mix_node(mix: str) -> str:
+    """Training contexts of a mix."""
+    return f"mix/{mix}"
+
+
 def activations_node(model: str, part: str) -> str:
     """What a transformer's hook points read on a part of the text: ``sae_a``, ``sae_b`` or ``eval``."""
     return f"activations/{model}/{part}"
@@ -55,7 +60,8 @@ def latents_node(comparison: str, dictionary: str) -> str:
 
 
 def dictionary_node(step: str, comparison: str, dictionary: str) -> str:
-    """What coordinates (other ones of what it reads) or fingerprints (its latents ablated) makes of a dictionary."""
+    """What coordinates (other ones of what it reads), fingerprints (its latents ablated) or evidence (what people read
+    of them) makes of a dictionary."""
     return f"{step}/{comparison}/{dictionary}"
 
 
@@ -65,18 +71,8 @@ def pair_node(step: str, comparison: str, pair: str = "") -> str:
 
 
 def comparison_node(comparison: str, step: str = "comparison") -> str:
-    """Tables and graph of a comparison, made from all its dictionaries and pairs; or what effect_agreement makes."""
+    """Tables and graph of a comparison, made from all its dictionaries and pairs; or what another step makes of it."""
     return f"{step}/{comparison}"
-
-
-def layout_node(comparison: str) -> str:
-    """Places of features and clusters on the map."""
-    return f"layout/{comparison}"
-
-
-def evidence_node(comparison: str, model: str) -> str:
-    """What people read of a model's latents: contexts, histograms, logits, domains."""
-    return f"evidence/{comparison}/{model}"
 
 
 def sweep_node(step: str, sweep: str, point: int | None = None) -> str:
@@ -285,7 +281,7 @@ class StoredComparison:
         import pandas as pd
         import pyarrow.parquet as pq
 
-        prefix, nodes = evidence_node(self.comparison, ""), self.run.observed["nodes"]
+        prefix, nodes = dictionary_node("evidence", self.comparison, ""), self.run.observed["nodes"]
         models = [node.removeprefix(prefix) for node in self.run.nodes(prefix) if nodes[node].get("status") == "done"]
         if not models:
             raise TableMissing("No step that gathers contexts has finished.")
@@ -296,7 +292,7 @@ class StoredComparison:
         return frame.assign(model=pd.Categorical.from_codes(codes, pd.Index(models)))
 
     def _evidence_file(self, name: str, model: str) -> Path:
-        return self.run.artifact(evidence_node(self.comparison, model)).table_file(name)
+        return self.run.artifact(dictionary_node("evidence", self.comparison, model)).table_file(name)
 
     # -- graph and models ---------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ SPACE_MEANS = TABLES["space_means"]
 SPACES = TABLES["spaces"]
 K_OF_M = TABLES["k_of_m"]
 BASELINES = TABLES["baselines"]
+UNSEEN_DOMAINS = TABLES["unseen_domains"]
 NULL_QUANTILES = TABLES["null_quantiles"]
 NULL_RATES = TABLES["null_rates"]
 #: Tables of a :class:`universality.compare.assembly.Comparison`, by name.

@@ -10,6 +10,7 @@ from dashboards.components.filters import one_of, search_box, searching, several
 from dashboards.components.list_page import TablePage
 from dashboards.components.panels import panel
 from dashboards.components.specific_detail import show_specific
+from dashboards.components.unseen_panel import show_unseen
 from dashboards.components.verdicts import verdict_chart, verdict_legend
 from results import words
 from results.feature_lists import among, features_matching, find_feature, specific_features, with_one_of
@@ -51,6 +52,7 @@ class SpecificPage(TablePage):
         if not counts.get("missing"):
             said.insert(0, "**None** is known to be missing from every other model")
         st.markdown(f"Of {words.counted(len(things), self.noun)}:\n" + "\n".join(f"- {text}" for text in said))
+        show_unseen(self.view)
         note = "First verdict that holds, in the order in which they are tested."
         with panel("Why they have no partner", note):
             counts = things.groupby(["model", "verdict"], observed=True).size().rename("n").reset_index()

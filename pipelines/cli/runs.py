@@ -113,6 +113,7 @@ def run_document(run: Run) -> dict[str, Any]:
 def print_run(out: Console, run: Run) -> None:
     """Print the summary of a run, or what there is instead of results."""
     from results.cautions import stored_cautions
+    from results.conclusions import TABLES
     from results.stored_comparison import StoredComparison, comparisons_of
 
     record = run.observed
@@ -128,7 +129,7 @@ def print_run(out: Console, run: Run) -> None:
         print_sweeps(out, sweeps)
         if not recipe.get("comparisons"):
             return
-    names = ("headline", "features", "models", "pairs", "indices", "agreement", "spaces", "k_of_m", "domains")
+    names = {"headline", "models", "pairs", "domains", *TABLES}
     tables = {name: table for name in names if (table := _optional(run, name)) is not None}
     if not {"headline", "features"} <= tables.keys():
         out.print(f"No results yet. See: universality status {run.name}", markup=False)

@@ -8,6 +8,7 @@ from pipelines.plan.dictionary_nodes import dictionary_nodes
 from pipelines.plan.effect_nodes import effect_nodes
 from pipelines.plan.layout_nodes import Layout, as_json
 from pipelines.plan.steering_nodes import steering_nodes
+from pipelines.plan.study_nodes import unseen_nodes
 from pipelines.recipe import ComparisonConfig, DictionarySpec, dictionary_specs
 from results.stored_comparison import (
     TOKENIZER,
@@ -15,10 +16,8 @@ from results.stored_comparison import (
     activations_node,
     comparison_node,
     dictionary_node,
-    evidence_node,
     input_name,
     latents_node,
-    layout_node,
     pair_node,
     sae_node,
     transformer_node,
@@ -76,12 +75,15 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     }
     nodes += effect_nodes(layout, comparison, plan, model_of)
     nodes.append(layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs))
+    nodes += unseen_nodes(layout, comparison, plan, model_of, settings)
     nodes += steering_nodes(layout, comparison, compared, model_of)
     for dictionary in compared:
         nodes.append(_evidence_node(layout, comparison, specs[dictionary]))
     inputs = {input_name("latents", dictionary): latents_node(c, dictionary) for dictionary in compared}
     params = {"comparison_id": c, "root_seed": layout.recipe.root_seed}
-    nodes.append(layout.node(layout_node(c), "layout", params, {**inputs, "comparison": comparison_node(c)}))
+    nodes.append(
+        layout.node(comparison_node(c, "layout"), "layout", params, {**inputs, "comparison": comparison_node(c)})
+    )
     return nodes
 
 
@@ -154,4 +156,4 @@ def _evidence_node(layout: Layout, comparison: ComparisonConfig, spec: Dictionar
         "transformer": transformer_node(spec.model),
         "tokens": TOKENS,
     }
-    return layout.node(evidence_node(c, spec.id), "evidence", params, inputs)
+    return layout.node(dictionary_node("evidence", c, spec.id), "evidence", params, inputs)

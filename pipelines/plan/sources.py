@@ -7,7 +7,7 @@ from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, Recipe, dictionary_specs, training_tokens
 from results.public.hub import check_folder
-from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, transformer_node
+from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, mix_node, transformer_node
 
 #: Rows per shard of stored activations.
 SHARD_ROWS = 65_536
@@ -33,7 +33,21 @@ def data_nodes(layout: Layout) -> list[Node]:
         layout.node(CORPUS, "corpus", corpus, {}),
         layout.node(TOKENIZER, "tokenizer", _tokenizer(recipe), {"corpus": CORPUS}),
         layout.node(TOKENS, "tokens", {"tokens": tokens, **seed}, {"corpus": CORPUS, "tokenizer": TOKENIZER}),
-    ]
+        *(
+            layout.node(
+                mix_node(name), "mix",
+                {"name": name, "mix": as_json(recipe.mixes[name]), "tokens": tokens, **seed},
+                {"corpus": CORPUS, "tokenizer": TOKENIZER},
+            )
+            for name in used_mixes(recipe)
+        ),
+    ]  # fmt: skip
+
+
+def used_mixes(recipe: Recipe) -> list[str]:
+    """Names of the mixes that some model is trained on."""
+    data = recipe.models.data if isinstance(recipe.models, NativeModels) else None
+    return [name for name in recipe.mixes if name in (data or ())]
 
 
 def _tokenizer(recipe: Recipe) -> dict[str, Any]:
@@ -60,7 +74,8 @@ def transformer_nodes(layout: Layout) -> list[Node]:
         if isinstance(models, NativeModels):
             model_seed = models.model_seeds[index]
             data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
-            nodes.append(_native(layout, model, models, model_seed, data_seed))
+            mix = None if models.data is None else models.data[index]
+            nodes.append(_native(layout, model, models, model_seed, data_seed, mix))
         else:
             spec = {**as_json(models.models[index]), "untrained_seed": None}
             nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
@@ -117,7 +132,14 @@ def _shuffled_from(layout: Layout, index: int) -> str:
     return layout.trained[index % len(layout.trained)]
 
 
-def _native(layout: Layout, model: str, models: NativeModels, model_seed: int | str, data_seed: int | None) -> Node:
+def _native(
+    layout: Layout,
+    model: str,
+    models: NativeModels,
+    model_seed: int | str,
+    data_seed: int | None,
+    mix: str | None = None,
+) -> Node:
     """A native transformer; without a data seed it keeps its random weights."""
     params = {
         "architecture": {
@@ -129,5 +151,5 @@ def _native(layout: Layout, model: str, models: NativeModels, model_seed: int | 
         "data_seed": data_seed,
         "root_seed": layout.recipe.root_seed,
     }
-    inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
+    inputs = {"tokens": TOKENS if mix is None else mix_node(mix), "tokenizer": TOKENIZER}
     return layout.training_node(transformer_node(model), "transformer", params, inputs)

@@ -42,12 +42,20 @@ class NativeModels(Frozen):
     data_seeds: tuple[int, ...] | None = Field(
         None, description="order of the training data per model; default: one per model, from its model seed"
     )
+    data: tuple[str | None, ...] | None = Field(
+        None,
+        exclude_if=lambda data: data is None,
+        description="mix that each model is trained on, one per model seed, null for the whole corpus; default all "
+        "models on all of it. Dictionaries are always trained on the whole corpus",
+    )
     n_untrained: Untrained = None
 
     floor: Floor = "random"
 
     @model_validator(mode="after")
     def _consistent(self) -> NativeModels:
+        if self.data is not None and len(self.data) != len(self.model_seeds):
+            raise ValueError(f"data must have one entry per model seed ({len(self.model_seeds)}); got {len(self.data)}")
         if len(set(self.model_seeds)) != len(self.model_seeds):
             raise ValueError("model_seeds must differ: a model compared with itself agrees perfectly")
         if self.data_seeds is not None and len(self.data_seeds) != len(self.model_seeds):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
+from pipelines.corpus.mix import MixConfig
 from pipelines.recipe.dictionary_spec import dictionary_specs, primary_specs
 from pipelines.recipe.parts import (
     ComparisonConfig,
@@ -23,6 +25,8 @@ from universality.effects.effects_config import EffectsConfig
 from universality.sae.sae_config import RESOLVED, SAETrainingConfig
 from universality.transformers.hook_points import slip_in
 
+#: Names that stand in node ids.
+NAME = r"[a-z0-9][a-z0-9_-]*"
 #: Dictionaries of one comparison.
 MOST_DICTIONARIES = 200
 
@@ -36,6 +40,11 @@ class Recipe(Frozen):
     corpus: CorpusConfig = Field(default_factory=CorpusConfig, description="the text")
     split: SplitConfig = Field(default_factory=SplitConfig, description="parts of the corpus, by document")
     tokenizer: TokenizerConfig = Field(default_factory=TrainedTokenizer, description="one tokenizer for all models")
+    mixes: dict[str, MixConfig] = Field(
+        default_factory=dict,
+        exclude_if=lambda mixes: not mixes,
+        description="named parts of the training text, for models that see different data (`data` of models)",
+    )
     n_ctx: int = Field(128, ge=8, description="tokens per context, the first one included")
     models: Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")] = Field(
         description="the transformers"
@@ -140,7 +149,14 @@ class Recipe(Frozen):
                 "tokenizer must be that of the pretrained models; got kind train. Say tokenizer: {kind: hub, name: "
                 f"{self.models.models[0].name}}}: their weights know no other token ids."
             )
+        for name in self.mixes:
+            if not re.fullmatch(NAME, name):
+                raise ValueError(f"names of mixes must be small letters, digits, - and _; got {name!r}")
         if isinstance(self.models, NativeModels):
+            unknown = [name for name in self.models.data or () if name is not None and name not in self.mixes]
+            if unknown:
+                legal = ", ".join(self.mixes) or "none, for mixes is empty"
+                raise ValueError(f"models.data must name mixes ({legal}) or null; got {unknown}")
             for asked in (*self.comparisons, *self.sweeps):
                 slip = slip_in(asked.hook_point, self.models.architecture.n_layers)
                 if slip is not None:

@@ -34,6 +34,8 @@ OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreem
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
 OWNERS |= dict.fromkeys(["explanations", "explanation_transfer"], "explanations")
 OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer": "steering"}
+# A step that only runs have whose models see different text.
+OWNERS |= {"unseen_domains": "unseen_domains"}
 # Steps of effects make these of some hook points only: nothing is missing where they are not.
 OWNERS |= dict.fromkeys(["attribution", "latent_attribution"], "(no step)")
 OWNERS |= dict.fromkeys(["positions", "cluster_positions", "cluster_links"], "layout")

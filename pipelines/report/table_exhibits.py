@@ -11,6 +11,7 @@ from results.headline import headline_frame
 from results.ids import feature_ids
 from results.probe_frames import explanation_summary, probe_summary
 from results.steering_frames import steering_summary
+from results.unseen_frames import unseen_summary
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
@@ -117,6 +118,14 @@ def _explanations(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(frame, columns("tables/explanations"))}
 
 
+def _unseen(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = unseen_summary(tables["unseen_domains"])
+    if frame.empty:
+        return {}
+    frame["span"] = intervals(frame["did_low"], frame["did_high"])
+    return {"": Listing(frame, columns("tables/unseen"))}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
@@ -127,6 +136,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/steering", ("steering_clusters", "steering_doses", "steering_transfer"), _steering),
     Exhibit("tables/clusters", ("clusters", "features"), _clusters),
     Exhibit("tables/verdicts", ("features",), _verdicts),
+    Exhibit("tables/unseen", ("unseen_domains",), _unseen),
     Exhibit("tables/pinned", ("pinned",), _pinned),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),
 )

@@ -1,8 +1,10 @@
 """Steps from text to token contexts and evaluation rows."""
 
 import logging
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from pipelines.corpus.corpus_config import CorpusConfig, SplitConfig
@@ -70,10 +72,34 @@ def tokens(ctx: StepContext) -> None:
     )
     for name, array in result.arrays.items():
         ctx.out.array(name, array)
-    for name, blocks in result.streams.items():
-        with ctx.out.stream(name, "int32", (ctx.params["tokens"]["n_ctx"],), shard_rows=SHARD_CONTEXTS) as stream:
-            for block in blocks:
-                stream.write(block)
+    _write_contexts(ctx, result.streams)
     ctx.out.json("domains", result.domains)
     write_table(ctx, "documents", result.documents)
     ctx.out.facts(**result.facts)
+
+
+def _write_contexts(ctx: StepContext, streams: Mapping[str, Iterable[np.ndarray]]) -> None:
+    """Store contexts block by block."""
+    for name, blocks in streams.items():
+        with ctx.out.stream(name, "int32", (ctx.params["tokens"]["n_ctx"],), shard_rows=SHARD_CONTEXTS) as stream:
+            for block in blocks:
+                stream.write(block)
+
+
+@step("mix", version=1, cost=text_cost)
+def mix(ctx: StepContext) -> None:
+    """Pack the training contexts of a mix; transformers read it in the place of ``tokens``."""
+    from pipelines.corpus.mix import MixConfig, mix_mask
+    from pipelines.tokens.build import TokenizerResult, build_mix_tokens
+
+    p, made, texts = ctx.params, ctx.inputs["tokenizer"], ctx.inputs["corpus"].table("texts")
+    streams, facts = build_mix_tokens(
+        texts,
+        mix_mask(texts, MixConfig(**p["mix"]), p["name"], p["root_seed"]),
+        TokenizerResult(made.bytes("tokenizer.json"), made.table("vocabulary"), made.json("tokenizer")),
+        TokensConfig(**p["tokens"]),
+        p["root_seed"],
+    )
+    _write_contexts(ctx, streams)
+    ctx.out.json("mix", facts)
+    ctx.out.facts(**facts)

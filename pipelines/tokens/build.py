@@ -19,6 +19,8 @@ from universality.transformers.tokenizer import load_tokenizer
 
 # Enough for a stable vocabulary; pre-tokenizing is most of the cost.
 _BYTES_PER_ENTRY = 2_000
+#: What the training of a transformer reads.
+TRANSFORMER_STREAMS = ("train", "validation")
 
 
 class TokenizerResult(NamedTuple):
@@ -114,6 +116,37 @@ def build_tokens(texts: pd.DataFrame, tokenizer: TokenizerResult, config: Tokens
     )
 
 
+def build_mix_tokens(
+    texts: pd.DataFrame, kept: np.ndarray, tokenizer: TokenizerResult, config: TokensConfig, root_seed: int
+) -> tuple[dict[str, Iterator[np.ndarray]], dict[str, object]]:
+    """The training contexts of a mix, and the validation contexts of the whole corpus: what a transformer reads.
+
+    Args:
+        texts: table of :func:`pipelines.corpus.split.build_corpus`.
+        kept: (n_documents,) bool, :func:`pipelines.corpus.mix.mix_mask`.
+        tokenizer, config, root_seed: as for :func:`build_tokens`.
+
+    Returns:
+        Streams ``train_contexts`` and ``validation_contexts``, lazy; and facts: documents and tokens of the mix, the
+        domains it has, and those of the corpus that it never sees.
+
+    Raises:
+        InputError: less than one context of text.
+    """
+    wanted = texts[kept | (texts["part"] == "validation").to_numpy()]
+    lists = encode_documents(load_tokenizer(tokenizer.content), wanted["text"].tolist())
+    streams = _streams(lists, wanted, config, tokenizer.facts["bos"], root_seed, TRANSFORMER_STREAMS)
+    trained = wanted["part"].isin(TRAIN_PARTS).to_numpy()
+    seen = sorted({str(domain) for domain in wanted.loc[trained, "domain"]})
+    facts: dict[str, object] = {
+        "n_documents": int(trained.sum()),
+        "n_tokens": int(lists.lengths[trained].sum()),
+        "domains": seen,
+        "unseen": sorted({str(domain) for domain in texts["domain"]} - set(seen)),
+    }
+    return streams, facts
+
+
 def _check_length(n_tokens: int, part: str, n_ctx: int) -> None:
     if n_tokens < n_ctx - 1:
         constraint = f"at most {n_tokens + 1}, one more than all its tokens"
@@ -122,7 +155,12 @@ def _check_length(n_tokens: int, part: str, n_ctx: int) -> None:
 
 
 def _streams(
-    lists: TokenLists, texts: pd.DataFrame, config: TokensConfig, bos: int, root_seed: int
+    lists: TokenLists,
+    texts: pd.DataFrame,
+    config: TokensConfig,
+    bos: int,
+    root_seed: int,
+    names: tuple[str, ...] = (*TRANSFORMER_STREAMS, "sae_a", "sae_b"),
 ) -> dict[str, Iterator[np.ndarray]]:
     """Contexts of each training part and of validation, packed when asked for."""
     part = texts["part"].to_numpy()
@@ -135,6 +173,8 @@ def _streams(
         ("sae_b", ("sae_b",), config.sae_tokens),
         ("validation", ("validation",), min(config.validation_tokens, held_out)),
     ):
+        if name not in names:
+            continue
         members = np.flatnonzero(np.isin(part, parts))
         _check_length(int(lists.lengths[members].sum()), name, config.n_ctx)
         streams[f"{name}_contexts"] = context_blocks(

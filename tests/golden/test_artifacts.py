@@ -46,6 +46,11 @@ VARIANTS = {
         ["activation_source=live", "training_rows={max_norm: 1.5, first_position: 2}", "activation_tokens=6000"],
         ["sae/main/m1r"],
     ),
+    "unseen": (
+        ["mixes={no-dna: {without: [dna]}}", "models.data=[null, no-dna]", "models.n_untrained=0", "effects=null",
+         "comparisons.0.replicates=false", "comparisons.0.neurons=false"],
+        ["unseen_domains/main"],
+    ),
     "sweep": (
         ["sweeps=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {d_sae: 64, tokens: 6000, batch_rows: 128}, "
          "vary: {k: [4, 8]}, n_seeds: 2}]"],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from program import universality
 from synthetic_run import write_synthetic_run
 
 from dashboards.components.overview_panels import class_note
@@ -17,6 +18,7 @@ from pipelines.report.report_writer import ReportOptions, write_report
 from pipelines.report.table_exhibits import READING_TABLES
 from results import words
 from results.cluster_lists import listed_clusters
+from results.conclusions import TABLES, conclusions
 from results.map_points import placed_clusters
 
 
@@ -86,3 +88,13 @@ def test_the_screen_of_a_pair_names_the_alpha_of_its_run() -> None:
     row = pd.Series(dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5))
     said = " ".join(fact.hint for fact in evidence_facts(row, 0.01))
     assert "From 0.01 on, shifts within it do not rule it out" in said
+
+
+def test_the_terminal_says_every_sentence_of_the_overview(tmp_path: Path) -> None:
+    """What features do stood on the overview and in the report, and not in ``show``."""
+    run = write_synthetic_run(f"{tmp_path}/store")
+    told = {name: run.table(name) for name in TABLES if name in run.tables()}
+    shown = " ".join(universality("show", run.name, "--store", f"{tmp_path}/store").stdout.split())
+    sentences = conclusions(told)
+    assert any("do the same" in sentence for sentence in sentences)
+    assert [sentence for sentence in sentences if sentence not in shown] == []

@@ -32,7 +32,7 @@ from synthetic_effects import (
 from synthetic_evidence import evidence_tables, with_comparison
 from synthetic_layout import layout_tables
 from synthetic_pairs import TAU, pair_rows
-from synthetic_steering import choice_of, explanations_of, probes_of, steered_of
+from synthetic_steering import choice_of, explanations_of, probes_of, steered_of, unseen_of
 from synthetic_tables import comparison_tables
 from synthetic_text import Text, make_text
 from synthetic_world import Dictionary, Material, Pairings, World, pair_up
@@ -306,6 +306,8 @@ def _write_steering(writer: _Writer, m: Material, features: pd.DataFrame, plan: 
     writer.put(f"probes/{c}", "probes", {}, ["tokens"], table={"probes": with_comparison(table, c)})
     tables = {name: with_comparison(made, c) for name, made in explanations_of(rng, kinds, plan.n_latents).items()}
     writer.put(f"explanations/{c}", "explanations", {}, ["tokens"], table=tables)
+    table = with_comparison(unseen_of(rng, plan.trained, m.text.domains), c)
+    writer.put(f"unseen_domains/{c}", "unseen_domains", {}, ["tokens"], table={"unseen_domains": table})
 
 
 def _dictionaries(rng: np.random.Generator, text: Text, plan: _Plan) -> tuple[World, dict[str, Dictionary]]:

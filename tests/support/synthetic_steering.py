@@ -120,3 +120,22 @@ def steered_of(rng: np.random.Generator, model: str, chosen: pd.DataFrame) -> di
     return {
         name: MADE[name].typed(pd.DataFrame(rows, columns=pd.Index(MADE[name].names))) for name, rows in parts.items()
     }
+
+
+def unseen_of(rng: np.random.Generator, models: Sequence[str], domains: Sequence[str]) -> pd.DataFrame:
+    """The table ``unseen_domains``: the last model never saw the first domain, and nothing is known of one loss."""
+    rows = []
+    for domain in domains:
+        for model in models:
+            seen = (domain, model) != (domains[0], models[-1])
+            counts = rng.multinomial(12, [0.6, 0.2, 0.05, 0.1, 0.05] if seen else [0.1, 0.2, 0.5, 0.15, 0.05])
+            names = ("partnered", "rearranged", "missing", "unstable", "undecided")
+            r = (0.5 if seen else 0.15) + rng.normal(0, 0.02)
+            rows.append({
+                "domain": domain, "model": model, "seen": seen, "loss": rng.uniform(2, 4) + 4 * (not seen),
+                "n_features": 12, **{f"n_{name}": n for name, n in zip(names, counts, strict=True)},
+                "r": r, "low": r - 0.04, "high": r + 0.04,
+                **({} if seen else {"did": -0.3, "did_low": -0.36, "did_high": -0.22}),
+            })  # fmt: skip
+    rows[0]["loss"] = None
+    return MADE["unseen_domains"].typed(pd.DataFrame(rows, columns=pd.Index(MADE["unseen_domains"].names)))

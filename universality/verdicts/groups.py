@@ -7,9 +7,9 @@ import pandas as pd
 
 GROUPS = ("partnered", "rearranged", "unstable", "missing", "untested")
 #: Verdicts after which a feature is in the other model all the same, not as one latent of its own.
-_REARRANGED = ("contested", "split", "part_of", "decodable")
+REARRANGED = ("contested", "split", "part_of", "decodable")
 #: Verdicts of a stable feature that was looked for in every way and not found.
-_MISSING = ("weak", "absent")
+MISSING = ("weak", "absent")
 
 
 def group_features(n_models: pd.Series, verdicts: pd.DataFrame, wholes: np.ndarray) -> np.ndarray:
@@ -39,8 +39,8 @@ def group_features(n_models: pd.Series, verdicts: pd.DataFrame, wholes: np.ndarr
         def times(names: tuple[str, ...]) -> np.ndarray:
             return counts.reindex(columns=list(names), fill_value=0).sum(axis=1).to_numpy()
 
-        out[(times(_MISSING) == total) & (total > 0)] = "missing"
-        out[times(_REARRANGED) > 0] = "rearranged"
+        out[(times(MISSING) == total) & (total > 0)] = "missing"
+        out[times(REARRANGED) > 0] = "rearranged"
         out[times(("unstable",)) > 0] = "unstable"
     out[n_models.to_numpy() > 1] = "partnered"
     out[wholes] = "rearranged"

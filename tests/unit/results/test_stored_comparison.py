@@ -13,7 +13,7 @@ from synthetic_run import write_synthetic_run
 
 from results import stored_comparison
 from results.older_runs import as_of_now
-from results.stored_comparison import StoredComparison, comparisons_of, evidence_node, latents_node
+from results.stored_comparison import StoredComparison, comparisons_of, dictionary_node, latents_node
 from storage import ArtifactMissing, TableMissing, open_store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,7 +68,7 @@ def test_latents_fire_where_their_rows_say(stored):
 @pytest.mark.parametrize("most_rows", [0, 1_000_000])
 def test_evidence_of_a_latent_is_the_same_from_memory_and_from_the_file(run, monkeypatch, most_rows):
     monkeypatch.setattr(stored_comparison, "MAX_ROWS_IN_MEMORY", most_rows)
-    contexts = run.artifact(evidence_node("first", "m0")).table("contexts")
+    contexts = run.artifact(dictionary_node("evidence", "first", "m0")).table("contexts")
     latent = int(contexts["latent"].iloc[-1])
     rows = StoredComparison(run, "first").of_latent("contexts", "m0", np.int64(latent))
     assert rows["row"].tolist() == contexts.loc[contexts["latent"] == latent, "row"].tolist()
