@@ -40,7 +40,7 @@ SMALL = {
         "n_untrained": 0,
     },
     "comparisons": [{"id": "main", "hook_point": HOOK, "sae": {**SAE, "k": 2}}],
-    "compare": {"n_shifts": 10, "n_resamples": 20},
+    "compare": {"n_shifts": 10, "n_resamples": 20, "n_resplits": 2},
 }
 
 

@@ -23,6 +23,7 @@ SETTINGS = (
     "comparisons.0.neurons=false",
     "models.n_untrained=0",
     "compare.n_resamples=20",
+    "compare.n_resplits=2",
     "effects=null",
 )
 

@@ -55,7 +55,7 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
             {"id": "mlp", "hook_point": "blocks.1.hook_mlp_out", "sae": {"d_sae": 48, "k": 4, "tokens": 4000},
              "replicates": False, "neurons": False},
         ],
-        "compare": {"n_shifts": 10, "n_resamples": 20, "min_firings": 5},
+        "compare": {"n_shifts": 10, "n_resamples": 20, "n_resplits": 2, "min_firings": 5},
         "effects": {"rerun_rows": 100, "per_latent": 12, "horizon": 4},
     }  # fmt: skip
     path = root / "family.yaml"

@@ -19,7 +19,8 @@ from universality.planted import PlantConfig, Planted, plant
 from universality.planted.calibration import Setting, calibrate, matched, pooled, prepare
 from universality.rows import Rows
 
-CONFIG = CompareConfig(n_resamples=20, min_firings=10)
+# Without other halves: probabilities of classes have no part in p, q and levels.
+CONFIG = CompareConfig(n_resamples=20, n_resplits=0, min_firings=10)
 #: Latents that fire from about 10 to 10,000 times in a half, everywhere or in a handful of documents.
 NOTHING = PlantConfig(
     n_universal=0, n_shared=0, n_specific=400, n_unstable=0, n_decodable=0, n_split=0, n_domain=0, n_token=0,
@@ -186,7 +187,7 @@ def believe_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def domain_decoys_called_finer() -> float:
     # What fires in a third of a domain agrees at r = 0.1 to 0.4: below that, nothing is called anything.
-    rule = CompareConfig(n_resamples=20, tau=0.15)
+    rule = CompareConfig(n_resamples=20, n_resplits=0, tau=0.15)
     found = calibrate([NOISE], ("assignment",), n_seeds=2, world=DOMAINS, config=rule, threads=1)
     table = pooled(found).set_index("class")
     assert table.loc["decoy_domain", "n_called"] >= 20

@@ -16,7 +16,7 @@ from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_sae
 from universality.seeds import generator
 
-CONFIG = CompareConfig(n_shifts=10, n_resamples=20, taus=(0.5,), n_rotations=1, min_firings=5)
+CONFIG = CompareConfig(n_shifts=10, n_resamples=20, n_resplits=0, taus=(0.5,), n_rotations=1, min_firings=5)
 N, D_IN, D_SAE, VOCAB = 3000, 12, 20, 30
 RNG = np.random.default_rng(0)
 DOCUMENTS = np.arange(N) // 50

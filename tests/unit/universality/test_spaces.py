@@ -23,7 +23,7 @@ from universality.rows import Rows
 from universality.seeds import generator
 
 N, D = 6_000, 24
-CONFIG = CompareConfig(n_shifts=10, n_resamples=20, taus=(0.5,), n_rotations=2, min_firings=10)
+CONFIG = CompareConfig(n_shifts=10, n_resamples=20, n_resplits=0, taus=(0.5,), n_rotations=2, min_firings=10)
 
 
 def _rows(n: int = N) -> Rows:

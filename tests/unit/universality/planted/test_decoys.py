@@ -25,7 +25,7 @@ SEEDS = (0, 1, 2)
 @cache
 def judged(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     planted = plant(WORLD, root_seed=seed)
-    stages = matched(prepare(planted, CompareConfig(n_resamples=40), seed, threads=1), "assignment")
+    stages = matched(prepare(planted, CompareConfig(n_resamples=40, n_resplits=0), seed, threads=1), "assignment")
     return decoy_table(planted, stages).set_index("kind"), judge(planted, stages).set_index("class")
 
 
@@ -65,7 +65,7 @@ def levels_with(n_models: int, seed: int) -> float:
         n_position=0, noise=0.5, miss=0.2, spurious=0.2, n_models=n_models,
     )  # fmt: skip
     rows = {name: getattr(planted, name) for name in ("documents", "domains", "tokens", "positions")}
-    config = CompareConfig(n_resamples=40, taus=(0.5,))
+    config = CompareConfig(n_resamples=40, n_resplits=0, taus=(0.5,))
     features = compare(planted.acts, **rows, n_ctx=32, root_seed=seed, config=config, threads=1).features
     called = features[features["class"] == "universal"]
     assert len(called) >= 8 * n_models
@@ -85,7 +85,7 @@ GROUPS = PlantConfig(
 
 def groups_of(seed: int, **changes: int) -> pd.DataFrame:
     planted = plant(GROUPS, root_seed=seed, **changes)
-    stages = prepare(planted, CompareConfig(n_resamples=20), seed, threads=1, replicates=True)
+    stages = prepare(planted, CompareConfig(n_resamples=20, n_resplits=0), seed, threads=1, replicates=True)
     return judge(planted, matched(stages, "assignment")).set_index("class")
 
 

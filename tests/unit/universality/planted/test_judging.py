@@ -99,7 +99,7 @@ def test_a_world_is_judged_by_class_level_group_and_decoy() -> None:
         n_decodable=4, n_split=2, n_domain=0, n_token=4, n_position=0, n_end_of_document=2, d_vocab=300, n_ctx=32,
         d_in=32, min_rate=0.01, n_models=2,
     )  # fmt: skip
-    config = CompareConfig(n_resamples=20)
+    config = CompareConfig(n_resamples=20, n_resplits=0)
     stages = matched(prepare(planted, config, 1, threads=1, replicates=True), "assignment")
     by = judge(planted, stages).set_index("class")
     assert by.loc[["level_token", "group_missing", "group_unstable", "group_rearranged"], "n_true"].tolist() == [
