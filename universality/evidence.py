@@ -4,6 +4,8 @@ Contexts are anchors into the evaluation rows (the row of the peak), never copie
 shows exactly what the model read.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -199,7 +201,13 @@ def latent_domain_table(
 
 
 def logit_table(
-    w_dec: np.ndarray, w_logits: np.ndarray, latents: np.ndarray, *, n_tokens: int = 10, block: int = 512
+    w_dec: np.ndarray,
+    w_logits: np.ndarray,
+    latents: np.ndarray,
+    *,
+    n_tokens: int = 10,
+    block: int = 512,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Tokens that a latent's decoder direction promotes and suppresses most.
 
@@ -209,6 +217,8 @@ def logit_table(
         latents: latents to describe.
         n_tokens: tokens per side.
         block: latents multiplied at once.
+        device: ``"cpu"`` (numpy), or a torch device, which holds the map and ``block`` rows of logits in float64; last
+            digits differ there.
 
     Returns:
         latent, side (top|bottom), rank, token, value (logit change per unit of activation, centred over the
@@ -216,12 +226,13 @@ def logit_table(
     """
     n_tokens = min(n_tokens, w_logits.shape[1])
     parts = []
+    to_logits = _on(np.asarray(w_logits, dtype=np.float64), device)
     for first in range(0, len(latents), block):
         some = np.asarray(latents[first : first + block])
-        logits = np.asarray(w_dec)[some].astype(np.float64) @ np.asarray(w_logits, dtype=np.float64)
-        logits -= logits.mean(axis=1, keepdims=True)
+        logits = _on(np.asarray(w_dec)[some].astype(np.float64), device) @ to_logits
+        logits -= logits.mean(1)[:, None]
         for side, sign in (("top", -1.0), ("bottom", 1.0)):
-            token = _smallest(sign * logits, n_tokens)
+            token, value = _smallest(sign * logits, n_tokens)
             parts.append(
                 pd.DataFrame(
                     {
@@ -229,7 +240,7 @@ def logit_table(
                         "side": side,
                         "rank": np.tile(np.arange(n_tokens), some.size),
                         "token": token.ravel(),
-                        "value": np.take_along_axis(logits, token, axis=1).ravel(),
+                        "value": sign * value.ravel(),
                     }
                 )
             )
@@ -241,14 +252,31 @@ def logit_table(
     return table.iloc[order].reset_index(drop=True)
 
 
-def _smallest(values: np.ndarray, n: int) -> np.ndarray:
-    """(n_rows, n) places of each row's smallest values (n_rows, n_columns), rising; ties go to the smaller place.
+def _on(values: np.ndarray, device: str) -> Any:
+    """The values where they are multiplied: a numpy array on the CPU, else a tensor."""
+    if device == "cpu":
+        return values
+    import torch
 
-    What a stable sort of whole rows begins with, without the sort of a vocabulary.
+    return torch.from_numpy(values).to(device)
+
+
+def _smallest(values: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n_rows, n) places of each row's smallest values (n_rows, n_columns), rising, and these; ties to smaller places.
+
+    What a stable sort of whole rows begins with, without the sort of a vocabulary. Of a tensor only those that may be
+    among them come to the host.
     """
     if not n:
-        return np.zeros((len(values), 0), dtype=np.int64)
-    row, place = np.nonzero(values <= np.partition(values, n - 1, axis=1)[:, n - 1 : n])
-    order = np.lexsort((place, values[row, place], row))
+        return np.zeros((len(values), 0), dtype=np.int64), np.zeros((len(values), 0))
+    if isinstance(values, np.ndarray):
+        row, place = np.nonzero(values <= np.partition(values, n - 1, axis=1)[:, n - 1 : n])
+        value = values[row, place]
+    else:
+        of_few = values <= values.topk(n, dim=1, largest=False).values[:, -1:]
+        row, place = of_few.nonzero().cpu().numpy().T
+        value = values[of_few].cpu().numpy()
+    order = np.lexsort((place, value, row))
     first = np.searchsorted(row, np.arange(len(values)))
-    return place[order[first[:, None] + np.arange(n)]]
+    chosen = order[first[:, None] + np.arange(n)]
+    return place[chosen], value[chosen]

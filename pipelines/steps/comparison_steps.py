@@ -302,7 +302,9 @@ def evidence(ctx: StepContext) -> None:
         ctx.out.facts(logits=str(error))
     else:
         decoder = inputs["sae"].tensors("sae")["W_dec"]
-        tables["logits"] = logit_table(decoder, to_logits, firing, n_tokens=evidence_config["n_logits"])
+        tables["logits"] = logit_table(
+            decoder, to_logits, firing, n_tokens=evidence_config["n_logits"], device=ctx.device
+        )
     for name, table in tables.items():
         write_table(ctx, name, table, comparison_id=p["comparison_id"], model=p["model"])
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 
 from universality import evidence
@@ -113,4 +115,16 @@ def test_the_smallest_are_those_of_a_stable_sort_with_ties(n):
     values = np.concatenate([rng.integers(0, 6, (30, 40)).astype(float), rng.standard_normal((30, 40))])
     values[0], values[1, ::2] = 0.0, -0.0
     expected = np.argsort(values, axis=1, kind="stable")[:, :n]
-    assert evidence._smallest(values, n).tolist() == expected.tolist()
+    for held in (values, torch.from_numpy(values)):
+        places, smallest = evidence._smallest(held, n)
+        assert places.tolist() == expected.tolist()
+        assert smallest.tolist() == np.take_along_axis(values, expected, axis=1).tolist()
+
+
+def test_logits_of_a_device_are_those_of_the_cpu() -> None:
+    rng = np.random.default_rng(3)
+    w_dec, w_logits = rng.normal(size=(30, 8)).astype(np.float32), rng.normal(size=(8, 200)).astype(np.float32)
+    w_logits[:, 7] = w_logits[:, 11]  # two tokens that are promoted alike
+    here, there = (logit_table(w_dec, w_logits, np.arange(30), block=7, device=device) for device in ("cpu", "cpu:0"))
+    pd.testing.assert_frame_equal(here.drop(columns="value"), there.drop(columns="value"))
+    np.testing.assert_allclose(here["value"], there["value"], rtol=1e-12)
