@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from results.words import share
 from universality.studies.unseen import missing_counts
 
 COLUMNS = (
@@ -39,9 +40,10 @@ def unseen_sentence(table: pd.DataFrame | None) -> str:
     n = missing_counts(table)
     if not n["asked"]:
         return ""
-    wrongly = n["missing"] - n["rightly"]
+    asked, seen, wrongly = n["asked"], max(n["asked_seen"], 1), n["missing"] - n["rightly"]
+    partnered, rightly = (f"{n[name]} ({share(n[name] / asked)})" for name in ("partnered", "rightly"))
     return (
-        f"Of {n['asked']} stable features of a domain, asked for in a model that never saw it, {n['rightly']} "
-        f"({n['rightly'] / n['asked']:.0%}) come out as missing there; of features whose domain a model did see, "
-        f"{wrongly} of {n['asked_seen']} ({wrongly / max(n['asked_seen'], 1):.0%})."
+        f"Of {asked} stable features of a domain, asked for in a model that never saw it, {partnered} have a partner there "
+        f"and {rightly} come out as missing; of {n['asked_seen']:,} asked for in models that saw the domain "
+        f"{share(n['partnered_seen'] / seen)} have a partner and {share(wrongly / seen)} come out as missing."
     )

@@ -178,9 +178,9 @@ def missing_counts(table: pd.DataFrame) -> dict[str, int]:
 
     Returns:
         ``asked``: stable features of domains, asked for in a model that never saw the domain; ``rightly``: those of
-        them that come out as missing; ``asked_seen``: those asked for in models that did see it; ``missing``: all
-        that come out as missing, wherever they are asked for. Recall is ``rightly / asked``, precision
-        ``rightly / missing``.
+        them that come out as missing; ``missing``: all that do, wherever they are asked for; ``partnered``: those that
+        have a partner there all the same; ``asked_seen``, ``partnered_seen``: asked for in models that did see it.
+        Recall is ``rightly / asked``, precision ``rightly / missing``.
     """
     seen, stable = table["seen"].to_numpy(bool), (table["n_features"] - table["n_unstable"]).to_numpy()
     return {
@@ -188,4 +188,6 @@ def missing_counts(table: pd.DataFrame) -> dict[str, int]:
         "asked_seen": int(stable[seen].sum()),
         "rightly": int(table["n_missing"].to_numpy()[~seen].sum()),
         "missing": int(table["n_missing"].sum()),
+        "partnered": int(table["n_partnered"].to_numpy()[~seen].sum()),
+        "partnered_seen": int(table["n_partnered"].to_numpy()[seen].sum()),
     }
