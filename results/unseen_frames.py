@@ -43,7 +43,7 @@ def unseen_sentence(table: pd.DataFrame | None) -> str:
     asked, seen, wrongly = n["asked"], max(n["asked_seen"], 1), n["missing"] - n["rightly"]
     partnered, rightly = (f"{n[name]} ({share(n[name] / asked)})" for name in ("partnered", "rightly"))
     return (
-        f"Of {asked} stable features of a domain, asked for in a model that never saw it, {partnered} have a partner there "
-        f"and {rightly} come out as missing; of {n['asked_seen']:,} asked for in models that saw the domain "
+        f"Of {asked} stable features of a domain, asked for in a model that never saw it, {partnered} have a partner "
+        f"there and {rightly} come out as missing; of {n['asked_seen']:,} asked for in models that saw the domain "
         f"{share(n['partnered_seen'] / seen)} have a partner and {share(wrongly / seen)} come out as missing."
     )

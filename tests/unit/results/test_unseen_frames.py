@@ -31,8 +31,8 @@ def test_one_row_stands_for_a_domain_and_a_model_that_never_saw_it(table):
 def test_the_sentence_has_its_floor_beside_it(table):
     assert unseen_sentence(table) == (
         "Of 10 stable features of a domain, asked for in a model that never saw it, 1 (10 %) have a partner there and "
-        "4 (40 %) come out as missing; of 89 asked for in models that saw the domain 87 % have a partner and 2 % come out "
-        "as missing."
+        "4 (40 %) come out as missing; of 89 asked for in models that saw the domain 87 % have a partner and 2 % come "
+        "out as missing."
     )
     assert unseen_sentence(table[table["seen"]]) == ""
     assert unseen_sentence(None) == ""
