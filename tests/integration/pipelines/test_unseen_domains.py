@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import yaml
 from program import universality
+from stored_types import assert_files_hold_the_declared_types
 from visits import opened, sentences
 
 from pipelines.recipe import load_recipe
@@ -45,6 +46,7 @@ def test_the_text_of_a_mix_lacks_its_domain_and_validation_is_everyones(run):
 
 
 def test_a_model_is_worse_at_what_it_never_saw(run):
+    assert_files_hold_the_declared_types(run, "unseen_domains")
     losses = run.table("unseen_domains").set_index(["domain", "model"])["loss"]
     for domain, model in (("dna", "m1"), ("arabic", "m2")):
         others = [losses[domain, other] for other in ("m0", "m1", "m2") if other != model]
