@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from results.words import share
-from universality.studies.unseen import missing_counts
 
 COLUMNS = (
     "domain", "model", "loss", "loss_seen", "n_features", "n_missing", "n_rearranged", "n_partnered", "n_unstable",
@@ -47,3 +46,23 @@ def unseen_sentence(table: pd.DataFrame | None) -> str:
         f"there and {rightly} come out as missing; of {n['asked_seen']:,} asked for in models that saw the domain "
         f"{share(n['partnered_seen'] / seen)} have a partner and {share(wrongly / seen)} come out as missing."
     )
+
+
+def missing_counts(table: pd.DataFrame) -> dict[str, int]:
+    """Of the table ``unseen_domains``: what ``missing`` says of features whose domain a model never saw.
+
+    Returns:
+        ``asked``: stable features of domains, asked for in a model that never saw the domain; ``rightly``: those of
+        them that come out as missing; ``missing``: all that do, wherever they are asked for; ``partnered``: those that
+        have a partner there all the same; ``asked_seen``, ``partnered_seen``: asked for in models that did see it.
+        Recall is ``rightly / asked``, precision ``rightly / missing``.
+    """
+    seen, stable = table["seen"].to_numpy(bool), (table["n_features"] - table["n_unstable"]).to_numpy()
+    return {
+        "asked": int(stable[~seen].sum()),
+        "asked_seen": int(stable[seen].sum()),
+        "rightly": int(table["n_missing"].to_numpy()[~seen].sum()),
+        "missing": int(table["n_missing"].sum()),
+        "partnered": int(table["n_partnered"].to_numpy()[~seen].sum()),
+        "partnered_seen": int(table["n_partnered"].to_numpy()[seen].sum()),
+    }

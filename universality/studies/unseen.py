@@ -171,23 +171,3 @@ def _lost(asked: _Asked, of_domain: np.ndarray, model: int, saw: np.ndarray) -> 
     here = pd.DataFrame(asked.r[to_model], index=asked.feature[to_model])
     both = here.index.intersection(others.index)
     return (here.loc[both] - others.loc[both]).to_numpy().mean(axis=0) if len(both) else None
-
-
-def missing_counts(table: pd.DataFrame) -> dict[str, int]:
-    """Of the table ``unseen_domains``: what ``missing`` says of features whose domain a model never saw.
-
-    Returns:
-        ``asked``: stable features of domains, asked for in a model that never saw the domain; ``rightly``: those of
-        them that come out as missing; ``missing``: all that do, wherever they are asked for; ``partnered``: those that
-        have a partner there all the same; ``asked_seen``, ``partnered_seen``: asked for in models that did see it.
-        Recall is ``rightly / asked``, precision ``rightly / missing``.
-    """
-    seen, stable = table["seen"].to_numpy(bool), (table["n_features"] - table["n_unstable"]).to_numpy()
-    return {
-        "asked": int(stable[~seen].sum()),
-        "asked_seen": int(stable[seen].sum()),
-        "rightly": int(table["n_missing"].to_numpy()[~seen].sum()),
-        "missing": int(table["n_missing"].sum()),
-        "partnered": int(table["n_partnered"].to_numpy()[~seen].sum()),
-        "partnered_seen": int(table["n_partnered"].to_numpy()[seen].sum()),
-    }

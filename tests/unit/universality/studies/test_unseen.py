@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
+from results.unseen_frames import missing_counts
 from universality.rows import Rows
-from universality.studies.unseen import domain_of_latents, missing_counts, unseen_domains
+from universality.studies.unseen import domain_of_latents, unseen_domains
 
 DOMAINS = ("known", "hidden")
 #: m0 and m1 saw both domains, m2 never saw the second.
