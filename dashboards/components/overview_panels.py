@@ -83,14 +83,14 @@ def what_they_do(view: View) -> None:
 
 def what_they_know(view: View) -> None:
     """Labels that nothing was trained on, and explanations: how much of either partners have."""
-    left, right = st.columns(2)
+    # One under the other: side by side the floors are cut off.
     note = (
         "Labels told from the text alone. AUC is that of each model's best latent for a label; the others are what the "
         "assigned partner of that latent tells of what the best latent there tells beyond chance (1: as much): in "
         "another model, another feature of its domain, within one model (the ceiling), in untrained models (the "
         "floor). Labels that untrained models pass on as well are tokens."
     )
-    with left, panel("Do partners know the same labels?", note):
+    with panel("Do partners know the same labels?", note):
         probes = view.optional("probes")
         if probes is None or (rows := probe_summary(probes)).empty:
             nothing("No label has 50 rows in either half, or the run is of a version that asked for none.")
@@ -108,7 +108,7 @@ def what_they_know(view: View) -> None:
         "with the feature's own activation says how far it explains, that with the partner's how far it explains the "
         "partner; transfer is the second over the first, with its 95 % interval over sources."
     )
-    with right, panel("Does what explains a feature explain its partner?", note):
+    with panel("Does what explains a feature explain its partner?", note):
         table = view.optional("explanation_transfer")
         if table is None or (rows := explanation_summary(table)).empty:
             nothing("No feature could be explained, or the run is of a version that did not try.")
