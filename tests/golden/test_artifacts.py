@@ -302,6 +302,18 @@ def test_elsewhere_numbers_must_be_alike(now, alike):
     assert unlike(golden, {"n": {"numbers": {}}}) == {"n": ["table t.x"]}
 
 
+def test_elsewhere_what_a_parted_training_leads_to_is_held_to_its_order_of_magnitude():
+    golden = {"a": {"digests": {"here": "x"}, "numbers": {}}, "b": {"digests": {}, "numbers": {"t": [100, 0.5, 0.2]}}}
+    for numbers, alike in (
+        ([90, 0.7, 0.3], True),
+        ([100, -0.5, 0.2], False),
+        ([100, 8.0, 0.2], False),
+        ([10, 0.5, 0.2], False),
+    ):
+        now = {"a": {"digest": "y", "numbers": {}}, "b": {"digest": "z", "numbers": {"t": numbers}, "inputs": ["a"]}}
+        assert unlike(golden, now) == ({} if alike else {"b": ["t"]}), numbers
+
+
 def updated(golden: dict, nodes: dict[str, dict], here: str) -> dict[str, dict]:
     """What is recorded: digests of other environments stay where the bytes are what they were here, or nobody knows."""
     for place, record in nodes.items():
