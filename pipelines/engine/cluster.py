@@ -90,7 +90,7 @@ class DaskExecutor:
             remedy = "Use a folder or an object store, or the serial executor."
             raise refusal("store", "a Dask run", "reachable by other processes", store.url, remedy)
         self._emit = emit
-        self._tasks, self._awaiting_retry, self._deaths = {}, [], {}
+        self._tasks, self._outcomes, self._awaiting_retry, self._deaths = {}, {}, [], {}
         self._topic = f"universality-{uuid.uuid4().hex}"
         self._execute = workers.execute_on_worker
         n_cuda = sum(node.device == "cuda" for node in nodes)
@@ -189,8 +189,10 @@ class DaskExecutor:
         try:
             node_id, item = self._inbox.get(timeout=0.5)
             while True:
-                if not node_id:
+                if not node_id and "event" in item:
                     self._emit(item)
+                elif not node_id:
+                    self._outcomes[item["node"]] = item
                 elif (outcome := self._settle(node_id, item)) is not None:
                     outcomes.append(outcome)
                 node_id, item = self._inbox.get_nowait()
@@ -224,8 +226,9 @@ class DaskExecutor:
             if _reason(future) == "scheduler-connection-lost":  # and found again since, without what was sent there
                 raise self._connection_lost()
         del self._futures[node_id]
+        said = self._outcomes.pop(node_id, None)
         try:
-            outcome = _outcome(node_id, future)
+            outcome = said if said and future.status == "finished" else _outcome(node_id, future)
         except OSError as error:  # it went before the answer was fetched
             raise self._connection_lost() from error
         if outcome.get("error_type") != "KilledWorker":

@@ -184,9 +184,12 @@ def refuse_unfit_workers(client: Client, address: str, needs_gpu: bool, store: S
 def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:
     """Run a task in this worker; once nobody waits for it any more, its next report stops it.
 
+    The outcome is also sent as the last event: what a future holds is fetched from its worker, and one that stalls
+    just then would hold up the whole run.
+
     Args:
         task: from :func:`pipelines.engine.task.describe_task`.
-        topic: the Dask topic on which its events travel to the runner.
+        topic: the Dask topic on which its events and its outcome travel to the runner.
     """
     worker = get_worker()
     own_key = worker.get_current_task()
@@ -200,7 +203,9 @@ def execute_on_worker(task: Mapping[str, Any], topic: str) -> Event:
         check()
         worker.log_event(topic, {"payload": event})  # wrapped: Dask writes its own fields beside
 
-    return execute(task, emit, check=check)
+    outcome = execute(task, emit, check=check)
+    worker.log_event(topic, {"payload": outcome})
+    return outcome
 
 
 def let_trainings_save(client: Client, seconds: float) -> None:

@@ -10,7 +10,7 @@ import time
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 
 import pytest
-from dask_processes import DaskProcesses, free_port, wait_for
+from dask_processes import ROOT, DaskProcesses, free_port, wait_for
 
 from pipelines.engine import workers
 from storage import open_store
@@ -64,6 +64,15 @@ def test_a_run_that_has_lost_its_workers_says_so_and_waits_for_others(cluster):
     assert run.poll() is None
     cluster.worker()
     assert run.wait(300) == 0, cluster.said()
+    assert cluster.n_done() == 60
+
+
+def test_a_worker_that_stalls_after_its_answer_holds_nobody_up(cluster):
+    cluster.scheduler()
+    cluster.worker("--preload", str(ROOT / "tests" / "toys" / "mute_worker.py"))
+    cluster.worker()
+    run = cluster.run()
+    assert run.wait(120) == 0, cluster.said()
     assert cluster.n_done() == 60
 
 
