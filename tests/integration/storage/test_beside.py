@@ -52,7 +52,7 @@ def test_gc_delete_verify_and_readers_beside_runs_lose_nothing(tmp_path):
         """Until the time is over and, on a slow disk, until everybody has done something."""
         counts[job] = n
         seconds = time.monotonic() - began
-        return seconds < SECONDS or (len(counts) < 6 or min(counts.values()) == 0) and seconds < AT_MOST
+        return seconds < SECONDS or ((len(counts) < 6 or min(counts.values()) == 0) and seconds < AT_MOST)
 
     def runs(worker: int) -> int:
         own, number = Store(store.url), 0
@@ -104,7 +104,8 @@ def test_gc_delete_verify_and_readers_beside_runs_lose_nothing(tmp_path):
         jobs = [pool.submit(runs, 1), pool.submit(runs, 2), *map(pool.submit, (deletes, sweeps, verifies, reads))]
         for job in jobs:
             job.result()
-    assert len(counts) == 6 and min(counts.values()) > 0, counts
+    assert len(counts) == 6, counts
+    assert min(counts.values()) > 0, counts
     for name in finished:
         if name not in deleted:
             whole(Store(store.url), name)
