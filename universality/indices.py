@@ -1,7 +1,8 @@
 """Published indices of similarity, each under the name of what it computes, each with its chance level.
 
-Indices of raw activations (CKA, SVCCA, RSA, mutual nearest neighbours, excess correlation) are context:
-they say how alike two models are before any dictionary. Those of weights: :mod:`universality.weight_indices`.
+Indices of raw activations (CKA, SVCCA, RSA, mutual nearest neighbours) are context:
+they say how alike two models are before any dictionary. Those of neurons: :mod:`universality.neuron_indices`, of
+weights: :mod:`universality.weight_indices`.
 """
 
 from __future__ import annotations
@@ -195,68 +196,11 @@ def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / max(int(a.sum()), 1))
 
 
-@checked(c=_COVARIANCES, generator=_GENERATOR, n_rotations=whole(1), threshold=number())
-def excess_correlation(
-    c: Covariances, generator: np.random.Generator, n_rotations: int, threshold: float = 0.5
-) -> list[Index]:
-    """Gurnee's excess correlation: how much better a neuron's best partner is than in a rotated basis.
-
-    For every neuron of x the highest r over the neurons of y, minus the mean of the same over Haar-random
-    rotations of y's basis. ``neuron_excess`` is the mean over neurons, ``neuron_universal_fraction`` the share
-    above ``threshold``. The chance of the excess is 0 by construction; low and high are its range over the
-    single rotations. Where no neuron of x varies there are no indices.
-
-    Source: Gurnee et al. 2024, "Universal neurons in GPT2 language models".
-    """
-    scale = np.sqrt(np.maximum(np.diag(c.xx), 0.0))
-    alive = scale > 0
-    if not alive.any():
-        return []
-    highest = _highest(c.xy[alive], scale[alive], np.diag(c.yy))
-    d = c.yy.shape[0]
-    rotated = np.zeros((n_rotations, int(alive.sum())))
-    for draw in range(n_rotations):
-        q = random_rotation(d, generator)
-        rotated[draw] = _highest(c.xy[alive] @ q, scale[alive], np.einsum("ij,ij->j", q, c.yy @ q))
-    excess = highest - rotated
-    mean, share = excess.mean(axis=1), (excess > threshold).mean(axis=1)
-    middle = highest - rotated.mean(axis=0)
-    n, universal = int(alive.sum()), float((middle > threshold).mean())
-    return [
-        Index("neuron_excess", float(middle.mean()), 0.0, n, float(mean.min()), float(mean.max())),
-        Index("neuron_universal_fraction", universal, 0.0, n, float(share.min()), float(share.max())),
-    ]
-
-
 @checked(d=whole(1), generator=_GENERATOR)
 def random_rotation(d: int, generator: np.random.Generator) -> np.ndarray:
     """A Haar-random rotation (d, d): the QR factor of a Gaussian matrix with the signs of R's diagonal fixed."""
     q, r = np.linalg.qr(generator.standard_normal((d, d)))
     return q * np.sign(np.diag(r))
-
-
-def _highest(cross: np.ndarray, scale_x: np.ndarray, variance_y: np.ndarray) -> np.ndarray:
-    alive = variance_y > 1e-12 * max(float(variance_y.max(initial=0.0)), 1e-300)
-    r = cross[:, alive] / np.multiply.outer(scale_x, np.sqrt(variance_y[alive]))
-    return r.max(axis=1, initial=0.0)
-
-
-@checked(x=matrix, y=matrix, generator=_GENERATOR, n_rotations=whole(1))
-def raw_indices(
-    x: np.ndarray, y: np.ndarray, generator: np.random.Generator, n_rotations: int
-) -> tuple[list[Index], list[Index], list[Index]]:
-    """Every index of raw activations on given rows; covariance indices up to :data:`MAX_WIDTH` coordinates.
-
-    Returns:
-        Those without a direction, those of x against y, those of y against x.
-    """
-    both = representational(x, y, generator)
-    if max(x.shape[1], y.shape[1]) > MAX_WIDTH:
-        return both, [], []
-    c = covariances(x, y)
-    back = Covariances(c.yy, c.xx, c.xy.T, c.unrelated.T, c.n_rows)
-    one_way = [excess_correlation(way, generator, n_rotations) for way in (c, back)]
-    return [linear_cka(c), svcca(c), *both], one_way[0], one_way[1]
 
 
 @checked(k=vector(), y=vector())

@@ -157,7 +157,7 @@ def spaces_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     return Estimate(seconds, 1_000_000, memory)
 
 
-@step("spaces", version=2, cost=spaces_cost, tables=["neuron_pairs", "space_means", "raw_indices"])
+@step("spaces", version=3, cost=spaces_cost, tables=["neuron_pairs", "space_means", "raw_indices"])
 def spaces(ctx: StepContext) -> None:
     """The baselines: the same estimator on other coordinates of what two dictionaries read."""
     from scipy import sparse
@@ -181,7 +181,7 @@ def spaces(ctx: StepContext) -> None:
 COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
-@step("comparison", version=14, cost=comparison_cost, tables=COMPARISON_TABLES)
+@step("comparison", version=15, cost=comparison_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
@@ -216,7 +216,8 @@ def _stages(ctx: StepContext) -> Stages:
     from universality.correlation.top import TopSimilarity
 
     p, inputs, rows = ctx.params, ctx.inputs, shared_rows(ctx.inputs["tokens"])
-    plan = PairPlan(tuple(p["trained"]), p["replicates"], tuple(p["untrained"]))
+    read = {name: inputs[input_name("activations", name)].key for name in p["trained"]}
+    plan = PairPlan(tuple(p["trained"]), p["replicates"], tuple(p["untrained"]), read)
     entry = f"logit_map.{p['hook_point']}"
 
     def stored(step: str, pair: tuple[str, str]) -> Artifact:

@@ -21,7 +21,7 @@ from visits import TINY
 
 from results import load
 from storage import StoreError, open_run, open_store
-from universality import graph, indices
+from universality import graph, indices, neuron_indices
 from universality.compare import CompareConfig, compare
 from universality.correlation import (
     PairSums,
@@ -251,10 +251,12 @@ CALLS: dict[tuple[str, str], tuple[Kind, Callable[[Any], Any]]] = {
     ("linear_cka", "c"): (OBJECT, indices.linear_cka),
     ("svcca", "variance"): (Kind((*NUMBER.bad, 1.5, -0.1)), lambda v: indices.svcca(MOMENTS, v)),
     ("representational", "x"): (MATRIX, lambda v: indices.representational(v, np.eye(4), RNG)),
-    ("excess_correlation", "n_rotations"): (
+    ("neuron_maxima", "n_rotations"): (
         COUNT._replace(legal=None),
-        lambda v: indices.excess_correlation(MOMENTS, RNG, v),
+        lambda v: neuron_indices.neuron_maxima(MOMENTS, RNG, v),
     ),
+    ("excess_correlation", "maxima"): (OBJECT, neuron_indices.excess_correlation),
+    ("universal_neurons", "excess"): (Kind((5, "ab", None, [[["x"]]])), neuron_indices.universal_neurons),
     ("cosine_similarity", "a"): (MATRIX, lambda v: cosine_similarity(v, np.eye(4))),
     ("cosine_similarity", "b"): (Kind((np.eye(3),)), lambda v: cosine_similarity(np.eye(4), v)),
     ("decoder_indices", "decoders"): (

@@ -75,13 +75,14 @@ def compare(
         tokens: (n_rows,) int token ids; unlock the level ``token``.
         positions: (n_rows,) int positions in the context; without them nothing is called ``context``.
         raw: model id -> (n_rows, d_in) raw activations; unlock neurons and other coordinates of their space and, with
-            ``untrained_raw``, these coordinates' floor and the verdict ``decodable``.
+            ``untrained_raw``, these coordinates' floor and the verdict ``decodable``. Ids with the very same array
+            are dictionaries of one model.
         replicates: model id (or "<model>r") -> activations of a second dictionary of the same model, or
             of the same untrained model; unlock the ceiling, the verdict ``unstable``, and levels of single features.
         untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
         untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
         weights: model and replicate id -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape; unlock
-            the weight indices of ceiling pairs and, with ``raw``, the column ``cos_procrustes`` of ``pairs``.
+            the weight indices of dictionaries of one model and, with ``raw``, ``cos_procrustes`` of ``pairs``.
         logits: model id -> (d_in, d_vocab) linear map from its raw activations to the logits (``W_out @ W_U``
             of a last MLP, ``W_U`` of the residual stream); unlocks ``r_logits``, with ``weights``.
         next_tokens: (n_rows,) int id of the token that came next, -1 where none did; unlocks ``r_attribution``.
@@ -120,7 +121,8 @@ def compare(
     replicate_acts = checked_matrices(
         {names[key][0]: matrix for key, matrix in replicates.items()}, "replicates", n_rows
     )
-    plan = PairPlan(models, dict(names.values()), tuple(untrained_acts))
+    read = {str(name): id(array) for name, array in raw.items()}
+    plan = PairPlan(models, dict(names.values()), tuple(untrained_acts), read)
     checked_names(models, tuple(name for name, _ in names.values()), plan.untrained)
     every = {**matrices, **replicate_acts, **untrained_acts}
     raw_of = checked_raw(raw, "raw", models, n_rows)

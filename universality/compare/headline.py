@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from universality.compare.k_of_m import over_dispersion
-from universality.compare.pair_plan import Pair, pair_name
+from universality.compare.pair_plan import ALL_MODELS, ALL_UNTRAINED, Pair, pair_name
 from universality.compare.pairing import BestPartners, PairMatching
 from universality.compare.shared_init import shared_initialisation
 from universality.compare.shares import over_models, share_indices
@@ -16,6 +16,7 @@ from universality.compare.spaces import SpaceMatching, index_table
 from universality.compare.stages import Stages
 from universality.indices import Index, mutual_nearest, offset_power_law
 from universality.intervals import centred_interval, percentile_interval
+from universality.neuron_indices import universal_neurons
 from universality.seeds import generator
 from universality.table_schemas import BASELINES, HEADLINE, NULL_QUANTILES, NULL_RATES
 from universality.weight_indices import decoder_indices
@@ -132,7 +133,7 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
     for pair in stages.plan.all:
         indices += _partner_indices(stages, pair)
         indices += [(index, pair_name(pair)) for index in _shared_init(stages, pair)]
-    for pair in stages.plan.replicate_pairs:
+    for pair in (*stages.plan.same_transformer_pairs, *stages.plan.replicate_pairs):
         indices += [(index, pair_name(pair)) for index in _weight_indices(stages, pair)]
     indices += _disattenuated(stages)
     indices.append((_over_models(stages), "overall"))
@@ -145,6 +146,9 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
         # With nothing shared the curve drops from 1 to 0 at k = 2: steepest exponent, no offset.
         indices.append((Index("k_of_m_exponent", alpha, 5.0, n), "overall"))
         indices.append((Index("k_of_m_offset", offset, 0.0, n), "overall"))
+    for pairs, together in ((stages.plan.model_pairs, ALL_MODELS), (stages.plan.untrained_pairs, ALL_UNTRAINED)):
+        if (universal := _universal_neurons(stages, pairs)) is not None:
+            indices.append((universal, together))
     kinds = stages.plan.kinds
     of_raw = [matching.indices.assign(kind=kinds[pair_name(pair)]) for pair, matching in stages.spaces.items()]
     tables = [index_table(indices, stages.plan), *of_raw]
@@ -200,6 +204,16 @@ def _weight_indices(stages: Stages, pair: Pair) -> list[Index]:
         return []
     encoders = None if enc_a is None or enc_b is None else (enc_a, enc_b)
     return decoder_indices((dec_a, dec_b), encoders, alive, generator(stages.root_seed, "weights", *pair))
+
+
+def _universal_neurons(stages: Stages, pairs: tuple[Pair, ...]) -> Index | None:
+    """Gurnee's share of universal neurons of all models of some pairs."""
+    excess: dict[str, list[np.ndarray]] = {}
+    for pair in pairs:
+        if pair in stages.spaces:
+            for name, of_neurons in zip(pair, stages.spaces[pair].excess, strict=True):
+                excess.setdefault(name, []).append(of_neurons)
+    return universal_neurons(list(excess.values()))
 
 
 def _shared_init(stages: Stages, pair: Pair) -> list[Index]:

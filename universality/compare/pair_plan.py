@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from universality.errors import InputError, must_be
@@ -28,11 +28,14 @@ class PairPlan:
         models: ids of the models, each with its primary dictionary.
         replicate_of: id of each replicate (another dictionary of the same model) -> id of its model, trained or not.
         untrained: ids of the untrained models.
+        transformer_of: what each model's dictionary reads, where several may read one transformer; by default every
+            model is a transformer of its own.
     """
 
     models: tuple[str, ...]
     replicate_of: Mapping[str, str]
     untrained: tuple[str, ...]
+    transformer_of: Mapping[str, Hashable] = field(default_factory=dict)
 
     @property
     def dictionaries(self) -> tuple[str, ...]:
@@ -43,6 +46,12 @@ class PairPlan:
     def model_pairs(self) -> tuple[Pair, ...]:
         """All models with each other."""
         return tuple(combinations(self.models, 2))
+
+    @property
+    def same_transformer_pairs(self) -> tuple[Pair, ...]:
+        """Of the models' pairs those whose dictionaries read one transformer: they share its basis."""
+        of = self.transformer_of
+        return tuple((a, b) for a, b in self.model_pairs if of.get(a, a) == of.get(b, b))
 
     @property
     def replicate_pairs(self) -> tuple[Pair, ...]:

@@ -22,8 +22,9 @@ from universality.compare.pair_plan import PairPlan
 from universality.compare.space_correlations import Assigned, RawMoments, SpaceCorrelations, code_correlations
 from universality.compare.token_interval import evenly
 from universality.correlation.threads import blocks
-from universality.indices import Index, raw_indices
+from universality.indices import Index
 from universality.intervals import resampled_correlations
+from universality.neuron_indices import raw_indices
 from universality.seeds import generator
 from universality.table_schemas import INDICES, NEURON_PAIRS, SPACE_MEANS
 
@@ -31,6 +32,8 @@ from universality.table_schemas import INDICES, NEURON_PAIRS, SPACE_MEANS
 MAX_DRAWN = 128
 #: Arrays of :class:`SpaceMatching` with a row per pair of neurons.
 _DRAWS = ("resampled", "resampled_joint")
+#: Arrays of the excess correlation of either side.
+_EXCESS = ("excess_a", "excess_b")
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,8 @@ class SpaceMatching:
         means: the table ``space_means``: every kind of coordinates, and as many random directions.
         mean_draws: kind -> (2, n_resamples) float32 mean r and mean r_joint in each resample.
         indices: the table ``indices`` of the raw activations of this pair.
+        excess: excess correlation of the neurons of model a (d_a,) and of model b (d_b,), each with the other model;
+            empty where the spaces are too wide for it.
     """
 
     pairs: pd.DataFrame
@@ -52,6 +57,7 @@ class SpaceMatching:
     means: pd.DataFrame
     mean_draws: Mapping[str, np.ndarray]
     indices: pd.DataFrame
+    excess: tuple[np.ndarray, np.ndarray]
 
     def swapped(self) -> SpaceMatching:
         """The same, named the other way round (indices keep their own direction)."""
@@ -59,7 +65,7 @@ class SpaceMatching:
         pairs = self.pairs.rename(columns=names)[NEURON_PAIRS.names]
         order = np.lexsort((pairs["latent_b"], pairs["latent_a"]))
         drawn = {name: getattr(self, name)[order] for name in _DRAWS}
-        return replace(self, pairs=pairs.iloc[order].reset_index(drop=True), **drawn)
+        return replace(self, pairs=pairs.iloc[order].reset_index(drop=True), excess=self.excess[::-1], **drawn)
 
     def to_tables(self) -> dict[str, pd.DataFrame]:
         """Tables for storage."""
@@ -68,7 +74,7 @@ class SpaceMatching:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays for storage."""
         means = {f"mean_{name}": draws for name, draws in self.mean_draws.items()}
-        return {name: getattr(self, name) for name in _DRAWS} | means
+        return {name: getattr(self, name) for name in _DRAWS} | means | dict(zip(_EXCESS, self.excess, strict=True))
 
     @classmethod
     def from_stored(cls, tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, np.ndarray]) -> SpaceMatching:
@@ -77,7 +83,8 @@ class SpaceMatching:
         pairs, means, indices = (tables[n][schema.names].reset_index(drop=True) for n, schema in schemas.items())
         draws = {name[5:]: np.asarray(array) for name, array in arrays.items() if name.startswith("mean_")}
         resampled, joint = (np.asarray(arrays[name]) for name in _DRAWS)
-        return cls(pairs, resampled, joint, means, draws, indices)
+        excess_a, excess_b = (np.asarray(arrays[name]) for name in _EXCESS)
+        return cls(pairs, resampled, joint, means, draws, indices, (excess_a, excess_b))
 
 
 @on_one_blas_thread
@@ -110,12 +117,13 @@ def pair_spaces(
     }  # fmt: skip
     pairs = pd.DataFrame(columns).astype({"model_a": object, "model_b": object})[NEURON_PAIRS.names]
     x, y = (np.asarray(side[np.flatnonzero(pair.rows.score)]) for side in raw)
-    by_direction = raw_indices(x, y, generator(root_seed, "raw-indices", *names), config.n_rotations)
-    ways = (f"{names[0]}-{names[1]}", f"{names[0]}-{names[1]}", f"{names[1]}-{names[0]}")
-    indices = index_table([(index, way) for way, part in zip(ways, by_direction, strict=True) for index in part])
+    of_raw = raw_indices(x, y, generator(root_seed, "raw-indices", *names), config.n_rotations)
+    there, back = f"{names[0]}-{names[1]}", f"{names[1]}-{names[0]}"
+    by_direction = ((there, of_raw.both), (there, of_raw.ways[0]), (back, of_raw.ways[1]))
+    indices = index_table([(index, way) for way, part in by_direction for index in part])
     if not intervals:
         nothing = np.zeros((neurons.ia.size, 0), np.float32)
-        return SpaceMatching(pairs, nothing, nothing, means, {}, indices)
+        return SpaceMatching(pairs, nothing, nothing, means, {}, indices, of_raw.excess)
     resampled, joint = _resampled(kinds["neurons"][0], neurons, np.arange(neurons.ia.size), pair)
     draws = {"neurons": (resampled, joint)}
     for name in kinds.keys() - draws.keys():
@@ -123,7 +131,7 @@ def pair_spaces(
     mean_draws = {
         name: np.stack([of_pairs.mean(axis=0) for of_pairs in draws[name]]) for name in kinds if len(draws[name][0])
     }
-    return SpaceMatching(pairs, resampled, joint, means, mean_draws, indices)
+    return SpaceMatching(pairs, resampled, joint, means, mean_draws, indices, of_raw.excess)
 
 
 def _means(

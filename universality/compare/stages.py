@@ -105,14 +105,16 @@ class Stages:
         )  # fmt: skip
 
     def with_spaces(self) -> Stages:
-        """The same with other coordinates of the raw activations matched, of every two models that have these."""
+        """The same with other coordinates of the raw activations matched, of every two transformers that have these."""
         raw = {**self.raw, **self.untrained_raw}
         made = {
             name: model_coordinates(x, self.dictionaries[name], self.root_seed)
             for name, x in raw.items()
             if name in self.dictionaries
         }
-        pairs = [pair for pair in (*self.plan.model_pairs, *self.plan.untrained_pairs) if made.keys() >= {*pair}]
+        one = self.plan.same_transformer_pairs  # the very same coordinates
+        pairs = [pair for pair in (*self.plan.model_pairs, *self.plan.untrained_pairs) if pair not in one]
+        pairs = [pair for pair in pairs if made.keys() >= {*pair}]
         return replace(
             self,
             spaces={

@@ -330,6 +330,18 @@ def test_weights_unlock_indices_of_the_ceiling_pairs_only() -> None:
     assert set(indices.loc[indices["name"] == "mmcs", "pair"]) == {"m0-m0r"}
 
 
+def test_dictionaries_of_one_model_have_weight_indices_and_no_neurons_to_compare() -> None:
+    rng = np.random.default_rng(0)
+    w = world()
+    one, other = (rng.standard_normal((len(w.documents), 8)) for _ in range(2))
+    decoders = {name: rng.standard_normal((acts.shape[1], 8)) for name, acts in w.acts.items()}
+    indices = run(raw={"m0": one, "m1": one, "m2": other}, weights=decoders).indices
+    assert set(indices.loc[indices["name"] == "mean_matched_signed_cos", "pair"]) == {"m0-m1"}
+    neurons = indices[indices["name"] == "neuron_universal_fraction"]
+    assert set(neurons["pair"]) == {"m0-m2", "m2-m0", "m1-m2", "m2-m1", "overall"}
+    assert neurons.set_index("pair").loc["overall", ["value", "n"]].to_list() == [0, 24]
+
+
 # --- statistics ---------------------------------------------------------------------------------------------
 
 

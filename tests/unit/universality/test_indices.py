@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy.optimize import linear_sum_assignment
 
 from universality.indices import (
     covariances,
-    excess_correlation,
     linear_cka,
     mutual_nearest,
     offset_power_law,
-    raw_indices,
+    random_rotation,
     representational,
     svcca,
 )
+from universality.neuron_indices import excess_correlation, neuron_maxima, raw_indices, universal_neurons
 from universality.weight_indices import cosine_similarity, decoder_indices
 
 
@@ -37,8 +39,7 @@ def test_rotations_do_not_change_cka_svcca_or_geometry() -> None:
 
 def test_unrelated_activations_are_at_their_chance_level() -> None:
     x, y = _raw(0), _raw(1)
-    indices, _, _ = raw_indices(x, y, np.random.default_rng(0), 2)
-    for index in indices:
+    for index in raw_indices(x, y, np.random.default_rng(0), 2).both:
         assert abs(index.value - index.chance) < 0.1, index
 
 
@@ -53,11 +54,72 @@ def test_cka_agrees_with_its_definition_on_gram_matrices() -> None:
 def test_excess_correlation_sees_the_basis() -> None:
     x = _raw(0)
     generator = np.random.default_rng(3)
-    shared = {i.name: i for i in excess_correlation(covariances(x, x[:, ::-1]), generator, 3)}
-    rotated = {i.name: i for i in excess_correlation(covariances(x, x @ _rotation(10, 4)), generator, 3)}
+    shared, rotated = (
+        {i.name: i for i in excess_correlation(neuron_maxima(covariances(x, y), generator, 3))}
+        for y in (x[:, ::-1], x @ _rotation(10, 4))
+    )
     assert shared["neuron_excess"].value > 0.1
     assert abs(rotated["neuron_excess"].value) < shared["neuron_excess"].value / 2
     assert shared["neuron_excess"].low <= shared["neuron_excess"].value <= shared["neuron_excess"].high
+
+
+def test_neurons_best_partners_and_their_excess_are_those_of_numpy() -> None:
+    x, y, n_rotations = _raw(0), _raw(0) + _raw(5), 3
+    x[:, 4] = 2.0  # a neuron that never varies
+    maxima = neuron_maxima(covariances(x, y), np.random.default_rng(1), n_rotations)
+
+    def best(other: np.ndarray) -> np.ndarray:
+        alive = np.arange(10) != 4
+        r = np.corrcoef(x[:, alive], other, rowvar=False)[:9, 9:].max(axis=1)
+        return np.insert(r, 4, 0.0)
+
+    generator = np.random.default_rng(1)
+    turned = np.array([best(y @ random_rotation(10, generator)) for _ in range(n_rotations)])
+    np.testing.assert_allclose(maxima.highest, best(y), atol=1e-9)
+    np.testing.assert_allclose(maxima.unrelated, best(np.roll(y, -1500, axis=0)), atol=1e-9)
+    np.testing.assert_allclose(maxima.rotated, turned, atol=1e-9)
+    np.testing.assert_allclose(maxima.excess, best(y) - turned.mean(axis=0), atol=1e-9)
+    index = {i.name: i for i in excess_correlation(maxima, threshold=0.05)}
+    alive = np.arange(10) != 4
+    assert index["neuron_bricken_median"].value == pytest.approx(np.median(best(y)[alive]))
+    assert index["neuron_bricken_median"].chance == pytest.approx(np.median(maxima.unrelated[alive]))
+    assert index["neuron_universal_fraction"].value == (maxima.excess[alive] > 0.05).mean()
+
+
+def test_a_neuron_is_universal_by_its_mean_excess_over_the_other_models() -> None:
+    of_first = [np.array([0.9, 0.9, 0.0]), np.array([0.7, 0.0, 0.0])]
+    of_second = [np.array([0.6, 0.4]), np.array([0.6, 0.4])]
+    index = universal_neurons([of_first, of_second])
+    assert index is not None
+    assert (index.value, index.n) == (pytest.approx(2 / 5), 5)  # 0.8 and 0.6; not 0.45, which one model alone makes
+    assert (index.low, index.high) == (pytest.approx(1 / 3), pytest.approx(1 / 2))
+    assert universal_neurons([]) is None
+
+
+def test_weight_indices_are_those_of_scipy_s_assignment() -> None:
+    rng = np.random.default_rng(2)
+    w = [rng.standard_normal((60, 12)), rng.standard_normal((60, 12))]  # decoders; encoders lie near them
+    order = rng.permutation(60)
+    other = [(m + s * rng.standard_normal(m.shape))[order] for m, s in zip(w, (0.6, 0.8), strict=True)]
+    alive = (np.arange(60) != 7, np.arange(60) > 1)
+    found = {
+        i.name: i.value for i in decoder_indices((w[0], other[0]), (w[1], other[1]), alive, np.random.default_rng(1))
+    }
+    partner, cosine = [], []
+    for a, b in zip(w, other, strict=True):
+        x, y = (
+            m[is_alive] / np.linalg.norm(m[is_alive], axis=1)[:, None]
+            for m, is_alive in zip((a, b), alive, strict=True)
+        )
+        rows, columns = linear_sum_assignment(-(x @ y.T))
+        best = np.full((2, len(x)), -1.0)
+        best[:, rows] = columns, (x @ y.T)[rows, columns]
+        partner.append(best[0])
+        cosine.append(best[1])
+    shared = (partner[0] == partner[1]) & (np.minimum(*cosine) >= 0.7)
+    assert 0.2 < shared.sum() / 58 < 0.9
+    assert found["paulo_shared_fraction"] == shared.sum() / 58
+    np.testing.assert_allclose(found["mean_matched_signed_cos"], cosine[0][partner[0] >= 0].mean(), atol=1e-12)
 
 
 def test_mutual_nearest_neighbours_of_noise_reach_their_stated_chance() -> None:

@@ -201,6 +201,12 @@ def test_which_side_is_a_changes_nothing() -> None:
     for name, draws in one.mean_draws.items():
         np.testing.assert_array_equal(draws, two.mean_draws[name])
     np.testing.assert_array_equal(one.resampled, two.resampled)
+    for excess, swapped in zip(one.excess, two.excess, strict=True):
+        np.testing.assert_array_equal(excess, swapped)
+    means = one.indices.set_index(["name", "pair"])["value"]
+    assert [of.mean() for of in one.excess] == pytest.approx(
+        [means["neuron_excess", way] for way in ("m0-m1", "m1-m0")]
+    )
 
 
 def test_as_many_random_directions_stand_beside_every_kind() -> None:
