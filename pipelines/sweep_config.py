@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -42,10 +43,7 @@ class SweepConfig(Frozen):
     def _legal(self) -> SweepConfig:
         keys = [*self.sae, *self.vary, *(key for point in self.points for key in point)]
         for key in keys:
-            if key not in SAETrainingConfig.model_fields:
-                near = difflib.get_close_matches(key, SAETrainingConfig.model_fields, 1)
-                hint = f" Did you mean {near[0]!r}?" if near else ""
-                raise ValueError(f"sweep {self.id!r}: {key!r} is no setting of a dictionary.{hint}")
+            check_setting(key, f"sweep {self.id!r}")
         empty = [key for key, values in self.vary.items() if not values]
         if empty:
             raise ValueError(f"sweep {self.id!r}: vary.{empty[0]} must have a value; got none. Leave it out.")
@@ -69,12 +67,32 @@ class SweepConfig(Frozen):
             ValueError: a combination that is no legal dictionary; the message names it.
         """
         configs = []
-        for point in self.points or ({},):
-            for values in product(*self.vary.values()):
-                own = {**point, **dict(zip(self.vary, values, strict=True))}
-                name = ", ".join(f"{key} {value}" for key, value in own.items()) or BASE
-                try:
-                    configs.append((name, SAETrainingConfig(**{**self.sae, **own})))
-                except InputError as error:
-                    raise ValueError(f"sweep {self.id!r}, point {name!r}: {error}") from None
+        for own in combined(self.vary, self.points):
+            name = ", ".join(f"{key} {value}" for key, value in own.items()) or BASE
+            configs.append((name, dictionary_config({**self.sae, **own}, f"sweep {self.id!r}, point {name!r}")))
         return configs
+
+
+def check_setting(key: str, where: str) -> None:
+    """Raises ValueError, with what is near, where a word is no setting of a dictionary."""
+    if key not in SAETrainingConfig.model_fields:
+        near = difflib.get_close_matches(key, SAETrainingConfig.model_fields, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{where}: {key!r} is no setting of a dictionary.{hint}")
+
+
+def combined(vary: Mapping[str, Sequence[Any]], points: Sequence[Mapping[str, Any]] = ()) -> list[dict[str, Any]]:
+    """Every combination of the values of ``vary``, with each of the points; a single empty one where both are empty."""
+    return [
+        {**point, **dict(zip(vary, values, strict=True))}
+        for point in points or ({},)
+        for values in product(*vary.values())
+    ]
+
+
+def dictionary_config(settings: Mapping[str, Any], where: str) -> SAETrainingConfig:
+    """Settings of a dictionary, checked. Raises ValueError for an illegal combination; the message says where."""
+    try:
+        return SAETrainingConfig(**settings)
+    except InputError as error:
+        raise ValueError(f"{where}: {error}") from None

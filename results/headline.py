@@ -74,8 +74,8 @@ _IN_JSON = ("features", "neurons", "null_p95", "ceiling", "untrained", "token_co
 
 
 def split_comparisons(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each comparison (or sweep) in the order of the table; one, named "main", without such a column."""
-    column = next((name for name in ("comparison_id", "sweep") if name in table), None)
+    """The rows of each comparison, sweep or study in the table's order; one, named "main", without such a column."""
+    column = next((name for name in ("comparison_id", "sweep", "study_id") if name in table), None)
     if column is None:
         yield "main", table
         return

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 COMPARISON_ID = Column("comparison_id", "text", "id", "as in the recipe", "the comparison that the row belongs to")
+STUDY_ID = Column("study_id", "text", "id", "as in the recipe", "the study that the row belongs to")
 #: By name, as whoever makes them knows them: without the columns that say whose rows they are.
 MADE: Mapping[str, TableSchema] = {
     **science.TABLES,
     **read_tables(files("results") / "tables.toml", science.TABLES),
 }
 MODELS, DICTIONARY_DOMAINS, SWEEPS = MADE["models"], MADE["dictionary_domains"], MADE["sweeps"]
+STUDY_CELLS = MADE["study_cells"]
 
 
 def _stored(names: str, *labels: Column) -> dict[str, TableSchema]:
@@ -40,6 +42,7 @@ TABLES: Mapping[str, TableSchema] = {
         COMPARISON_ID,
     ),
     **_stored("sweeps"),
+    **_stored("study study_cells study_means study_contrasts", STUDY_ID),
     **_stored("positions cluster_positions cluster_links", COMPARISON_ID),
     **_stored(
         "latent_domains contexts histograms logits latent_effects latent_attribution",

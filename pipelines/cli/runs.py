@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
+from pipelines.cli.study_summary import STUDY_TABLES, print_studies, study_values
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from results.progress import gone_sentence, gone_steps
@@ -93,7 +94,8 @@ def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Json
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps`` if any."""
+    """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps`` and
+    ``studies`` if any."""
     from results.headline import summary_values
     from storage import TableMissing
 
@@ -104,6 +106,9 @@ def run_document(run: Run) -> dict[str, Any]:
     sweeps = _optional(run, "sweeps")
     if sweeps is not None:
         head["sweeps"] = sweep_values(sweeps)
+    contrasts, means = (_optional(run, name) for name in STUDY_TABLES)
+    if contrasts is not None and means is not None:
+        head["studies"] = study_values(contrasts, means)
     try:
         return head | summary_values(run.table("headline"), run.table("features"))
     except TableMissing:
@@ -127,8 +132,11 @@ def print_run(out: Console, run: Run) -> None:
     sweeps = _optional(run, "sweeps")
     if sweeps is not None:
         print_sweeps(out, sweeps)
-        if not recipe.get("comparisons"):
-            return
+    contrasts, means = (_optional(run, name) for name in STUDY_TABLES)
+    if contrasts is not None and means is not None:
+        print_studies(out, contrasts, means)
+    if not recipe.get("comparisons") and (sweeps is not None or means is not None):
+        return
     names = {"headline", "models", "pairs", "domains", *TABLES}
     tables = {name: table for name in names if (table := _optional(run, name)) is not None}
     if not {"headline", "features"} <= tables.keys():

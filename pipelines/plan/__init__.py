@@ -5,6 +5,7 @@ from pipelines.plan.comparison_nodes import comparison_nodes
 from pipelines.plan.dictionary_nodes import sweep_nodes
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout
 from pipelines.plan.sources import SHARD_ROWS, data_nodes, transformer_nodes
+from pipelines.plan.study_nodes import study_nodes
 from pipelines.recipe import NativeModels, Recipe, trained_configs
 
 __all__ = ["BATCH_CONTEXTS", "SHARD_ROWS", "build_plan", "planned_nodes"]
@@ -39,4 +40,6 @@ def planned_nodes(layout: Layout) -> list[Node]:
         nodes += comparison_nodes(layout, comparison)
     for sweep in recipe.sweeps:
         nodes += sweep_nodes(layout, sweep)
+    for study in recipe.studies:
+        nodes += study_nodes(layout, study)
     return nodes

@@ -20,6 +20,7 @@ from results.stored_comparison import (
     sweep_node,
     transformer_node,
 )
+from universality.sae.sae_config import SAETrainingConfig
 
 #: Points that are trained side by side, from one read of their rows, take about so much memory at most, by estimate.
 SIDE_BY_SIDE_BYTES = 8_000_000_000
@@ -27,30 +28,39 @@ SIDE_BY_SIDE_BYTES = 8_000_000_000
 
 def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> list[Node]:
     """The dictionary, trained or loaded, and its latents."""
-    c, model = comparison.id, spec.model
-    node_id = sae_node(c, spec.id)
-    if spec.id in comparison.loaded:
-        held = _loaded_from(comparison.loaded[spec.id]) if layout.pinned else {}
-        params = {**held, "hook_point": comparison.hook_point}
-        sae = layout.node(node_id, "loaded_sae", params, {"activations": activations_node(model, "eval")})
-    else:
-        params = {
-            "config": as_json(comparison.sae),
-            "hook_point": comparison.hook_point,
-            "sae_seed": [spec.sae_seed],
-            "root_seed": layout.recipe.root_seed,
-        }
-        more, inputs = _training_source(layout.recipe, model, spec.data_part)
-        sae = layout.training_node(node_id, "sae", {**params, **more, **layout.fused}, inputs)
+    if spec.id not in comparison.loaded:
+        return trained_dictionary(layout, comparison.id, comparison.hook_point, comparison.sae, spec)
+    held = _loaded_from(comparison.loaded[spec.id]) if layout.pinned else {}
+    params = {**held, "hook_point": comparison.hook_point}
+    inputs = {"activations": activations_node(spec.model, "eval")}
+    sae = layout.node(sae_node(comparison.id, spec.id), "loaded_sae", params, inputs)
+    return [sae, _latents(layout, comparison.id, comparison.hook_point, spec)]
+
+
+def trained_dictionary(
+    layout: Layout, owner: str, hook_point: str, config: SAETrainingConfig | None, spec: DictionarySpec
+) -> list[Node]:
+    """A dictionary that is trained here, and its latents; ``owner`` is the id of its comparison or study."""
+    params = {
+        "config": as_json(config),
+        "hook_point": hook_point,
+        "sae_seed": [spec.sae_seed],
+        "root_seed": layout.recipe.root_seed,
+    }
+    more, inputs = _training_source(layout.recipe, spec.model, spec.data_part)
+    sae = layout.training_node(sae_node(owner, spec.id), "sae", {**params, **more, **layout.fused}, inputs)
+    return [sae, _latents(layout, owner, hook_point, spec)]
+
+
+def _latents(layout: Layout, owner: str, hook_point: str, spec: DictionarySpec) -> Node:
     inputs = {
-        "sae": sae.id,
-        "activations": activations_node(model, "eval"),
-        "transformer": transformer_node(model),
+        "sae": sae_node(owner, spec.id),
+        "activations": activations_node(spec.model, "eval"),
+        "transformer": transformer_node(spec.model),
         "tokens": TOKENS,
         "tokenizer": TOKENIZER,
     }
-    latents = layout.training_node(latents_node(c, spec.id), "latents", {"hook_point": comparison.hook_point}, inputs)
-    return [sae, latents]
+    return layout.training_node(latents_node(owner, spec.id), "latents", {"hook_point": hook_point}, inputs)
 
 
 def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from typing import Any
 from pipelines.corpus.fingerprint import corpus_fingerprint, tokenizer_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.recipe import NativeModels, Recipe, dictionary_specs, training_tokens
+from pipelines.recipe import NativeModels, Recipe, dictionary_specs, study_cells, training_tokens
 from results.public.hub import check_folder
 from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, mix_node, transformer_node
+from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 #: Rows per shard of stored activations.
 SHARD_ROWS = 65_536
@@ -64,7 +65,7 @@ def transformer_nodes(layout: Layout) -> list[Node]:
     if layout.pinned and not isinstance(models, NativeModels):
         for name in dict.fromkeys(model.name for model in models.models):
             check_folder(name, recipe.n_ctx)
-    hooks = sorted({reader.hook_point for reader in (*recipe.comparisons, *recipe.sweeps)})
+    hooks = sorted({reader.hook_point for reader in recipe.readers})
     nodes: list[Node] = []
     used = used_models(layout)
     sources = {_shuffled_from(layout, index) for index, u in enumerate(layout.untrained) if u in used}
@@ -75,7 +76,7 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             model_seed = models.model_seeds[index]
             data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
             mix = None if models.data is None else models.data[index]
-            nodes.append(_native(layout, model, models, model_seed, data_seed, mix))
+            nodes.append(_native(layout, model, models.of(index), model_seed, data_seed, mix))
         else:
             spec = {**as_json(models.models[index]), "untrained_seed": None}
             nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
@@ -89,7 +90,7 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             own = isinstance(models, NativeModels)  # public weights are shuffled where they are opened, not here
             nodes.append(layout.training_node(transformer_node(model), "shuffled", params, inputs, holds=own))
         elif isinstance(models, NativeModels):
-            nodes.append(_native(layout, model, models, f"untrained-{index}", None))
+            nodes.append(_native(layout, model, models.of(index), f"untrained-{index}", None))
         else:
             spec = {**as_json(models.models[0]), "untrained_seed": index}
             nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
@@ -99,6 +100,7 @@ def transformer_nodes(layout: Layout) -> list[Node]:
         for spec in dictionary_specs(recipe, c)
         if spec.id not in c.loaded
     } | {(sweep.model, "sae_a") for sweep in recipe.sweeps}
+    trained_on |= {(spec.model, spec.data_part) for study in recipe.studies for _, spec in study_cells(recipe, study)}
     for model in [*layout.trained, *layout.untrained]:
         if model not in used:
             continue
@@ -121,10 +123,12 @@ def transformer_nodes(layout: Layout) -> list[Node]:
 
 
 def used_models(layout: Layout) -> set[str]:
-    """Transformers whose activations something reads: all where models are compared, else those of sweeps."""
-    if layout.recipe.comparisons:
+    """Transformers whose activations something reads: all where models are compared, else those of sweeps, studies."""
+    recipe = layout.recipe
+    if recipe.comparisons:
         return {*layout.trained, *layout.untrained}
-    return {sweep.model for sweep in layout.recipe.sweeps}
+    studied = {cell.transformer for study in recipe.studies for cell, _ in study_cells(recipe, study)}
+    return studied | {sweep.model for sweep in recipe.sweeps}
 
 
 def _shuffled_from(layout: Layout, index: int) -> str:
@@ -135,18 +139,16 @@ def _shuffled_from(layout: Layout, index: int) -> str:
 def _native(
     layout: Layout,
     model: str,
-    models: NativeModels,
+    kind: tuple[TransformerConfig, TrainingConfig],
     model_seed: int | str,
     data_seed: int | None,
     mix: str | None = None,
 ) -> Node:
-    """A native transformer; without a data seed it keeps its random weights."""
+    """A native transformer of a shape and training; without a data seed it keeps its random weights."""
+    shape, training = kind
     params = {
-        "architecture": {
-            **as_json(models.architecture),
-            "n_ctx": max(models.architecture.n_ctx, layout.recipe.n_ctx),
-        },
-        "training": None if data_seed is None else as_json(models.training),
+        "architecture": {**as_json(shape), "n_ctx": max(shape.n_ctx, layout.recipe.n_ctx)},
+        "training": None if data_seed is None else as_json(training),
         "model_seed": model_seed,
         "data_seed": data_seed,
         "root_seed": layout.recipe.root_seed,

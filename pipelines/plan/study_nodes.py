@@ -1,4 +1,4 @@
-"""Nodes of studies: what models make of data that they were, or were not, trained on."""
+"""Nodes of studies: what seeds, data, sizes and training do to agreement, and what models lack that never saw it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.engine.plan import Node
-from pipelines.plan.layout_nodes import Layout
-from pipelines.recipe import ComparisonConfig, NativeModels
+from pipelines.plan.dictionary_nodes import trained_dictionary
+from pipelines.plan.layout_nodes import Layout, as_json
+from pipelines.recipe import ComparisonConfig, NativeModels, StudyConfig, study_cells, study_design
 from results.stored_comparison import (
     TOKENS,
     comparison_node,
@@ -45,3 +46,45 @@ def unseen_nodes(
     inputs |= {input_name("matching", pair_name(p)): pair_node("matching", c, pair_name(p)) for p in plan.model_pairs}
     params = {**settings, "models": list(plan.models), "data": data, "pairs": [list(p) for p in plan.model_pairs]}
     return [*nodes, layout.node(comparison_node(c, "unseen_domains"), "unseen_domains", params, inputs)]
+
+
+def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
+    """The dictionaries of a study, its pairs (one of each relation with its chance), and its tables."""
+    recipe, s = layout.recipe, study.id
+    design, configs = study_design(recipe, study), [config for _, config in study.settings()]
+    nodes: list[Node] = []
+    inputs = {"tokens": TOKENS}
+    for cell, spec in study_cells(recipe, study):
+        nodes += trained_dictionary(layout, s, study.hook_point, configs[cell.setting], spec)
+        inputs |= {input_name("latents", cell.id): latents_node(s, cell.id)}
+        inputs |= {input_name("sae", cell.id): dictionary_node("sae", s, cell.id)}
+    compare = as_json(recipe.compare)
+    settings = {"root_seed": recipe.root_seed}
+    read = ("min_firings", "tau", "top", "method", "unmatched", "n_resamples", "confidence")
+    agreement = {**settings, "compare": {name: compare[name] for name in read}}
+    chance = {
+        **settings,
+        "comparison_id": s,
+        "compare": {name: compare[name] for name in ("n_shifts", "min_firings")},
+    }
+    first = {}
+    for pair in design.pairs:
+        ids = [pair.a.id, pair.b.id]
+        sides = {"tokens": TOKENS, "a": latents_node(s, ids[0]), "b": latents_node(s, ids[1])}
+        node = pair_node("study_pair", s, pair.name)
+        nodes.append(layout.node(node, "study_pair", {**agreement, "ids": ids}, sides))
+        inputs[input_name("pair", pair.name)] = node
+        if pair.relation not in first:
+            first[pair.relation] = pair.name
+            null = pair_node("null", s, pair.name)
+            nodes.append(layout.node(null, "null", {**chance, "ids": ids}, sides))
+            inputs[input_name("null", pair.name)] = null
+    params = {
+        **settings,
+        "study_id": s,
+        "cells": [vars(cell) | {"levels": dict(cell.levels)} for cell in design.cells],
+        "of_models": list(design.of_models),
+        "settings": list(study.vary),
+        "compare": {name: compare[name] for name in ("min_firings", "tau", "confidence")},
+    }
+    return [*nodes, layout.node(comparison_node(s, "study"), "study", params, inputs)]

@@ -48,21 +48,62 @@ class NativeModels(Frozen):
         description="mix that each model is trained on, one per model seed, null for the whole corpus; default all "
         "models on all of it. Dictionaries are always trained on the whole corpus",
     )
+    changes: tuple[dict[str, Any], ...] | None = Field(
+        None,
+        exclude_if=lambda changes: changes is None,
+        description="settings in which each model differs from architecture and training (d_model, tokens, …), one "
+        "entry per model seed, {} for none; the untrained model of the same number has the same shape",
+    )
     n_untrained: Untrained = None
 
     floor: Floor = "random"
 
     @model_validator(mode="after")
     def _consistent(self) -> NativeModels:
-        if self.data is not None and len(self.data) != len(self.model_seeds):
-            raise ValueError(f"data must have one entry per model seed ({len(self.model_seeds)}); got {len(self.data)}")
-        if len(set(self.model_seeds)) != len(self.model_seeds):
-            raise ValueError("model_seeds must differ: a model compared with itself agrees perfectly")
+        n = len(self.model_seeds)
+        for name, entries in (("data", self.data), ("changes", self.changes)):
+            if entries is not None and len(entries) != n:
+                raise ValueError(f"{name} must have one entry per model seed ({n}); got {len(entries)}")
+        shapes, trainings = TransformerConfig.model_fields, TrainingConfig.model_fields
+        for name in self.changed:
+            if (name in shapes) == (name in trainings) or name in ("d_vocab", "n_ctx"):
+                legal = ", ".join([*shapes, *trainings])
+                raise ValueError(f"changes must be settings of architecture or of training ({legal}); got {name!r}")
+        for index in range(n):
+            self.of(index)
+        described = [
+            (seed, (self.data or [None] * n)[i], tuple(self.setting(i, name) for name in self.changed))
+            for i, seed in enumerate(self.model_seeds)
+        ]
+        if len(set(described)) != n:
+            raise ValueError(
+                "model_seeds must differ where data and changes are the same: a model compared with itself agrees "
+                "perfectly"
+            )
         if self.data_seeds is not None and len(self.data_seeds) != len(self.model_seeds):
             raise ValueError("data_seeds must have one entry per model seed")
         if self.n_untrained == 1:
             raise ValueError("n_untrained must be 0 or at least 2: the floor is a comparison of two")
         return self
+
+    @property
+    def changed(self) -> list[str]:
+        """Names of the settings in which models differ, in the order in which they are named."""
+        return list(dict.fromkeys(name for change in self.changes or () for name in change))
+
+    def of(self, index: int) -> tuple[TransformerConfig, TrainingConfig]:
+        """Shape and training of a model; of the base where the number is beyond the models (of untrained ones)."""
+        own = (self.changes or ())[index : index + 1]
+        changes = own[0] if own else {}
+        shape, training = (
+            type(base)(**{**base.model_dump(), **{k: v for k, v in changes.items() if k in type(base).model_fields}})
+            for base in (self.architecture, self.training)
+        )
+        return shape, training
+
+    def setting(self, index: int, name: str) -> Any:
+        """The value of a setting of architecture or training for a model."""
+        return getattr(next(part for part in self.of(index) if name in type(part).model_fields), name)
 
 
 class PretrainedModel(Frozen):

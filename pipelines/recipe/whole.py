@@ -17,6 +17,7 @@ from pipelines.recipe.parts import (
     PretrainedModels,
     TrainingRowsConfig,
 )
+from pipelines.recipe.study_config import StudyConfig, check_study
 from pipelines.sweep_config import SweepConfig
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
 from universality.compare.compare_config import CompareConfig
@@ -50,10 +51,15 @@ class Recipe(Frozen):
         description="the transformers"
     )
     comparisons: tuple[ComparisonConfig, ...] = Field(
-        (), description="what is compared; may be empty where there are sweeps"
+        (), description="what is compared; may be empty where there are sweeps or studies"
     )
     sweeps: tuple[SweepConfig, ...] = Field(
         (), description="dictionaries of many settings on one model each, to choose from"
+    )
+    studies: tuple[StudyConfig, ...] = Field(
+        (),
+        exclude_if=lambda studies: not studies,
+        description="dictionaries by design (seeds, halves, data, settings), of which many pairs are compared fast",
     )
     compare: CompareConfig = Field(
         default_factory=lambda: CompareConfig.model_validate({}), description="thresholds, nulls, intervals"
@@ -96,6 +102,11 @@ class Recipe(Frozen):
         return self.model_dump(mode="json", context=RESOLVED)
 
     @property
+    def readers(self) -> tuple[ComparisonConfig | SweepConfig | StudyConfig, ...]:
+        """Everything that reads activations at a hook point."""
+        return (*self.comparisons, *self.sweeps, *self.studies)
+
+    @property
     def model_ids(self) -> list[str]:
         """Ids of the trained transformers, ``m0, m1, …`` in the recipe's order."""
         models = self.models
@@ -110,7 +121,8 @@ class Recipe(Frozen):
     @model_validator(mode="after")
     def _with_floor(self) -> Recipe:
         if self.models.n_untrained is None:
-            trained = bool(self.comparisons) and all(comparison.sae is not None for comparison in self.comparisons)
+            trained = all(comparison.sae is not None for comparison in self.comparisons)
+            trained &= bool(self.comparisons or any(study.floor for study in self.studies))
             models = self.models.model_copy(update={"n_untrained": max(2, len(self.model_ids)) if trained else 0})
             object.__setattr__(self, "models", models)
         return self
@@ -127,8 +139,8 @@ class Recipe(Frozen):
         if self.training_rows.first_position >= self.n_ctx:
             first = self.training_rows.first_position
             raise ValueError(f"training_rows.first_position must be below n_ctx ({self.n_ctx}); got {first}")
-        if not self.comparisons and not self.sweeps:
-            raise ValueError("comparisons (or sweeps) must name something to do; got neither")
+        if not self.comparisons and not self.sweeps and not self.studies:
+            raise ValueError("comparisons (or sweeps, or studies) must name something to do; got none of them")
         for comparison in self.comparisons:
             n = len(self.model_ids) * len(comparison.sae_seeds or (0,))
             if n > MOST_DICTIONARIES:
@@ -144,6 +156,9 @@ class Recipe(Frozen):
         names = [sweep.id for sweep in self.sweeps]
         if len(set(names)) != len(names):
             raise ValueError(f"sweep ids must differ; got {names}")
+        names = [*ids, *(study.id for study in self.studies)]
+        if len(set(names)) != len(names):
+            raise ValueError(f"ids of comparisons and studies must differ; got {names}")
         if isinstance(self.models, PretrainedModels) and isinstance(self.tokenizer, TrainedTokenizer):
             raise ValueError(
                 "tokenizer must be that of the pretrained models; got kind train. Say tokenizer: {kind: hub, name: "
@@ -157,10 +172,17 @@ class Recipe(Frozen):
             if unknown:
                 legal = ", ".join(self.mixes) or "none, for mixes is empty"
                 raise ValueError(f"models.data must name mixes ({legal}) or null; got {unknown}")
-            for asked in (*self.comparisons, *self.sweeps):
-                slip = slip_in(asked.hook_point, self.models.architecture.n_layers)
+            layers = min(self.models.of(index)[0].n_layers for index in range(len(self.model_ids)))
+            for asked in self.readers:
+                slip = slip_in(asked.hook_point, layers)
                 if slip is not None:
                     raise ValueError(f"hook_point of {asked.id!r} {slip}")
+            shapes = {self.models.of(index)[0] for index in range(len(self.model_ids))}
+            if len(shapes) > 1 and (self.comparisons or self.sweeps):
+                raise ValueError(
+                    "models must have one shape where comparisons or sweeps name them; got "
+                    f"{len(shapes)} shapes (changes: {', '.join(self.models.changed)}). Studies compare any shapes."
+                )
         transformers = [*self.model_ids, *self.untrained_ids]
         for sweep in self.sweeps:
             if sweep.model not in transformers:
@@ -168,13 +190,16 @@ class Recipe(Frozen):
                 raise ValueError(f"model of sweep {sweep.id!r} must be one of {legal}; got {sweep.model!r}")
         for comparison in self.comparisons:
             _check_dictionaries(self, comparison)
+        for study in self.studies:
+            check_study(self, study)
         return self
 
 
 def trained_configs(recipe: Recipe) -> list[SAETrainingConfig]:
     """How dictionaries are trained, of all comparisons and all points of sweeps."""
     compared = [c.sae for c in recipe.comparisons if c.sae is not None]
-    return compared + [config for sweep in recipe.sweeps for _, config in sweep.settings()]
+    swept = [config for sweep in recipe.sweeps for _, config in sweep.settings()]
+    return compared + swept + [config for study in recipe.studies for _, config in study.settings()]
 
 
 def training_tokens(recipe: Recipe) -> int:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import BASE_MEMORY, IMPORT_SECONDS, Sizes, flops
-from pipelines.steps.comparison_steps import stored_dictionary
+from pipelines.steps.comparison_steps import dictionary_pair, stored_dictionary
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.step_rows import shared_rows
 from results.public.opening import open_transformer
+from results.schema import STUDY_CELLS
 from results.stored_comparison import input_name
+
+if TYPE_CHECKING:
+    from universality.studies.design import Cell
 
 
 def losses_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
@@ -74,3 +78,77 @@ def unseen_domains(ctx: StepContext) -> None:
         p["compare"]["confidence"],
     )
     write_table(ctx, "unseen_domains", table, comparison_id=p["comparison_id"])
+
+
+def study_pair_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Candidates of both sides, and every row of every assigned pair for the parts of r."""
+    products = sizes.rows / 2 * sizes.k**2
+    seconds = 1.0 + products / 3e8 + 4.5e-8 * sizes.rows * sizes.d_sae
+    return Estimate(seconds, 20_000, sizes.two_sides)
+
+
+@step("study_pair", version=1, cost=study_pair_cost)
+def study_pair(ctx: StepContext) -> None:
+    """How much two dictionaries of a study agree, with the same in every resample of the sources."""
+    from universality.studies.agreement import pair_agreement
+
+    ctx.out.array("agreement", pair_agreement(dictionary_pair(ctx)))
+
+
+def study_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Means over a few hundred pairs, each with its resamples."""
+    return Estimate(1.0 + len(params["cells"]) / 10, 100_000, BASE_MEMORY)
+
+
+@step("study", version=1, cost=study_cost, tables=["study", "study_cells", "study_means", "study_contrasts"])
+def study(ctx: StepContext) -> None:
+    """Tables of a study: its dictionaries, its pairs, means by relation, and what each factor does."""
+    from pandas import DataFrame
+
+    from universality.compare.chance import PairNull
+    from universality.studies.contrasts import study_contrasts, study_means, study_table
+    from universality.studies.design import Cell, Design
+
+    p = ctx.params
+    design = Design([Cell(**cell) for cell in p["cells"]], p["of_models"], p["settings"])
+    rows = shared_rows(ctx.inputs["tokens"])
+    alive = {
+        cell.id: stored_dictionary(ctx, input_name("latents", cell.id), cell.id, rows).alive for cell in design.cells
+    }
+    stored = {pair.name: ctx.inputs[input_name("pair", pair.name)] for pair in design.pairs}
+    measured = {name: np.asarray(artifact.array("agreement")) for name, artifact in stored.items()}
+    chance = {}
+    for pair in design.pairs:
+        name = input_name("null", pair.name)
+        if name in ctx.inputs:
+            null = PairNull.from_arrays(ctx.inputs[name].tensors("null"))
+            maxima = null.pooled(alive[pair.a.id], alive[pair.b.id])
+            chance[pair.relation] = float((maxima >= p["compare"]["tau"]).mean()) if maxima.size else np.nan
+    level = p["compare"]["confidence"]
+    tables = {
+        "study": study_table(design, measured, level),
+        "study_means": study_means(design, measured, chance, level),
+        "study_contrasts": study_contrasts(design, measured, level),
+        "study_cells": STUDY_CELLS.typed(DataFrame([_described(ctx, cell, alive[cell.id]) for cell in design.cells])),
+    }
+    for name, table in tables.items():
+        write_table(ctx, name, table, study_id=p["study_id"])
+
+
+def _described(ctx: StepContext, cell: Cell, alive: np.ndarray) -> dict[str, Any]:
+    """A row of the table ``study_cells``."""
+    own = ctx.inputs[input_name("latents", cell.id)].json("quality")
+    standing = ("model", "data", "sae_seed", "half")
+    return {
+        "cell": cell.id,
+        "model": cell.transformer,
+        "model_seed": cell.levels.get("model"),
+        "data": cell.levels.get("data"),
+        "sae_seed": cell.levels["sae_seed"],
+        "half": cell.levels["half"],
+        "point": cell.point([name for name in cell.levels if name not in standing]),
+        "untrained": cell.untrained,
+        "d_sae": alive.size,
+        "n_alive": int(alive.sum()),
+        **{name: own[name] for name in ("l0", "fvu", "ce_recovered", "ce_clean")},
+    }

@@ -1,4 +1,4 @@
-"""Coordinator, workers and scheduler of three recipes are killed at random moments: the bytes in the end are the same.
+"""Coordinator, workers and scheduler of four recipes are killed at random moments: the bytes in the end are the same.
 
 UNIVERSALITY_KILLS is the number of kills for each recipe; 2 unless it is set.
 """
@@ -63,7 +63,17 @@ def live():
     return recipe
 
 
-@pytest.mark.parametrize("recipe", [small, swept, live], ids=lambda recipe: recipe.__name__)
+def studied():
+    """A study of 16 dictionaries."""
+    recipe = small()
+    recipe["models"] |= {"model_seeds": [0, 1, 2, 3], "training": {"tokens": 2000}}
+    sae = {**SAE, "k": 2, "tokens": 4000}
+    recipe["studies"] = [{"id": "seeds", "hook_point": HOOK, "sae": sae, "sae_seeds": [0, 1], "halves": ["a", "b"]}]
+    del recipe["comparisons"]
+    return recipe
+
+
+@pytest.mark.parametrize("recipe", [small, swept, live, studied], ids=lambda recipe: recipe.__name__)
 def test_no_result_changes_however_often_a_run_is_killed(tmp_path, recipe):
     file = tmp_path / f"{recipe.__name__}.yaml"
     file.write_text(yaml.safe_dump(recipe() | {"recipe": recipe.__name__}))

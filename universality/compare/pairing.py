@@ -177,7 +177,7 @@ def pair_matching(
         return mirrored.swapped()
     rows, config, threads = pair.rows, pair.config, pair.threads
     # Chosen on fit rows, measured on score rows: r of the first is the best of many, r_held_out is not.
-    assigned = _assign(pair, similarity)
+    assigned = assign(pair, similarity)
     ia, ib = assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64)
     measured = correlate_pairs(*pair.score, ia, ib, threads=threads)
     tested = significance(measured.r, ia, ib, null, pair)
@@ -292,7 +292,7 @@ class Resampler:
         )  # fmt: skip
 
 
-def _assign(pair: DictionaryPair, similarity: TopSimilarity) -> MatchResult:
+def assign(pair: DictionaryPair, similarity: TopSimilarity) -> MatchResult:
     """Match on fit rows; whatever unlisted pair beats the prices of the listed ones is searched for and added."""
     config = pair.config
     if config.method != "assignment":

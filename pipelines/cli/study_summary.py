@@ -1,0 +1,66 @@
+"""What a study found, as text a person reads at a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.terminal import plain_table, titled
+from results.words import number
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+#: Tables that a study is told from.
+STUDY_TABLES = ("study_contrasts", "study_means")
+
+
+def study_values(contrasts: pd.DataFrame, means: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """What factors do and what relations agree, as JSON values by the id of the study."""
+    import json
+
+    from results.headline import split_comparisons
+    from results.study_frames import contrast_rows
+
+    own = dict(split_comparisons(contrasts))
+    rows = {name: contrast_rows(own.get(name, contrasts[:0]), part) for name, part in split_comparisons(means)}
+    return {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in rows.items()}
+
+
+def print_studies(console: Console, contrasts: pd.DataFrame, means: pd.DataFrame) -> None:
+    """Print of every study one sentence, what each factor does, and what relations agree with floor and chance."""
+    from results.headline import split_comparisons
+    from results.study_frames import contrast_rows, study_sentence
+
+    own = dict(split_comparisons(contrasts))
+    for name, part in split_comparisons(means):
+        theirs = own.get(name, contrasts[:0])
+        console.print(study_sentence(theirs, part), markup=False)
+        rows = contrast_rows(theirs, part)
+        for title, group in rows.groupby("part", sort=False):
+            agreement = title == "agreement"
+            table = plain_table(
+                "where these differ" if agreement else "what differs", "at", ">shared", "95 % interval",
+                ">r", "95 % interval", ">r joint", ">chance", ">pairs", ">models",
+            )  # fmt: skip
+            for row in group.to_dict("records"):
+                table.add_row(
+                    row["label"],
+                    row["point"],
+                    number(row["shared"], 3),
+                    _interval(row, "shared"),
+                    number(row["r"], 3),
+                    _interval(row, "r"),
+                    number(row["r_joint"], 3),
+                    number(row["chance"], 3) if agreement else "",
+                    f"{row['n_pairs']:,}",
+                    f"{row['n_models']:,}",
+                )
+            words = "mean agreement of pairs of dictionaries" if agreement else "what each factor takes away"
+            console.print(titled(f"Study {name}: {words}", table))
+
+
+def _interval(row: dict[Any, Any], measure: str) -> str:
+    low, high = row[f"{measure}_low"], row[f"{measure}_high"]
+    return "" if math.isnan(low) else f"{number(low, 3)} to {number(high, 3)}"

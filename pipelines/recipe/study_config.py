@@ -1,0 +1,161 @@
+"""Studies: many dictionaries by design, of which pairs say what seeds, data, sizes and training do to agreement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.recipe.dictionary_spec import DictionarySpec
+from pipelines.recipe.parts import NativeModels
+from pipelines.sweep_config import check_setting, combined, dictionary_config
+from universality.config import Frozen
+from universality.studies.design import DATA, HALF, MODEL, SAE_SEED, Cell, Design
+
+if TYPE_CHECKING:
+    from pipelines.recipe.whole import Recipe
+    from universality.sae.sae_config import SAETrainingConfig
+
+#: Dictionaries of one study, and pairs of them that are steps.
+MOST_CELLS, MOST_PAIRS = 200, 5_000
+#: What models trained on the whole corpus are called beside those of a mix.
+ALL_DATA = "all"
+
+
+class StudyConfig(Frozen):
+    """Dictionaries of several models, seeds, halves of the documents and settings, all combined."""
+
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in every table")
+    hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
+    models: tuple[str, ...] | None = Field(
+        None, min_length=1, description="whose activations they read: ids m0, m1, …; default all trained models"
+    )
+    sae: dict[str, Any] = Field(description="settings of every dictionary, as `sae` of a comparison has them")
+    sae_seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), min_length=1, description="seeds of the dictionaries of every model"
+    )
+    halves: tuple[Literal["a", "b"], ...] = Field(
+        ("a",), min_length=1, description="halves of the SAE documents that dictionaries are trained on"
+    )
+    vary: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict, description="settings of dictionaries to vary, each with its values, all combined"
+    )
+    floor: bool = Field(
+        True, description="whether untrained models have dictionaries too, of the first seed, half and every setting"
+    )
+    contrasts: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="contrasts that must be estimable (sae_seed, half, model, data, …), or the recipe is refused; "
+        "default whatever the cells can estimate",
+    )
+
+    @model_validator(mode="after")
+    def _legal(self) -> StudyConfig:
+        for name, values in (("sae_seeds", self.sae_seeds), ("halves", self.halves), ("models", self.models or ())):
+            if len(set(values)) != len(values):
+                raise ValueError(f"study {self.id!r}: {name} must differ; got {list(values)}")
+        for key in (*self.sae, *self.vary):
+            check_setting(key, f"study {self.id!r}")
+        empty = [key for key, values in self.vary.items() if not values]
+        if empty:
+            raise ValueError(f"study {self.id!r}: vary.{empty[0]} must have a value; got none. Leave it out.")
+        self.settings()
+        return self
+
+    def settings(self) -> list[tuple[dict[str, Any], SAETrainingConfig]]:
+        """What each combination of ``vary`` sets, and the dictionary's settings; one without ``vary``."""
+        where = f"study {self.id!r}"
+        return [(own, dictionary_config({**self.sae, **own}, f"{where}, {own}")) for own in combined(self.vary)]
+
+
+def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, DictionarySpec]]:
+    """The dictionaries of a study, each with what it is trained from."""
+    settings = study.settings()
+    varied = len(settings) > 1
+    trained = study.models or tuple(recipe.model_ids)
+    untrained = recipe.untrained_ids if study.floor else []
+    cells = []
+    for model in (*trained, *untrained):
+        floor = model in recipe.untrained_ids
+        of_model = {} if floor else model_levels(recipe, model)
+        for seed in study.sae_seeds[:1] if floor else study.sae_seeds:
+            for half in study.halves[:1] if floor else study.halves:
+                for number, (own, _) in enumerate(settings):
+                    own_id = f"{model}s{seed}"
+                    cell_id = f"{own_id}{half}" + (f"-{number}" if varied else "")
+                    levels = {SAE_SEED: str(seed), HALF: half, **{k: str(v) for k, v in own.items()}, **of_model}
+                    role = "untrained" if floor else "primary"
+                    # The seed of m0s0 is that of a comparison's dictionary of that name: equal settings are one
+                    # artifact.
+                    spec = DictionarySpec(cell_id, model, own_id, "sae_a" if half == "a" else "sae_b", role)
+                    cells.append((Cell(cell_id, model, levels, number, floor), spec))
+    return cells
+
+
+def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
+    """Levels of the factors of a trained model: its seed, its data, and the settings in which models differ."""
+    models, index = recipe.models, recipe.model_ids.index(model)
+    if not isinstance(models, NativeModels):
+        return {MODEL: model}
+    levels = {MODEL: str(models.model_seeds[index])}
+    if models.data is not None:
+        levels[DATA] = models.data[index] or ALL_DATA
+    return levels | {name: str(models.setting(index, name)) for name in models.changed}
+
+
+def study_design(recipe: Recipe, study: StudyConfig) -> Design:
+    """The design of a study of a recipe."""
+    of_models = [name for name in model_levels(recipe, recipe.model_ids[0]) if name != MODEL]
+    return Design([cell for cell, _ in study_cells(recipe, study)], of_models, list(study.vary))
+
+
+def check_study(recipe: Recipe, study: StudyConfig) -> None:
+    """Refuse designs that can say nothing, or that would say something else than they seem to.
+
+    Raises:
+        ValueError: models that are not there, too many dictionaries or pairs, a factor of models with one model at a
+            level, or a contrast that no pairs can estimate; names what to change.
+    """
+    where = f"study {study.id!r}"
+    unknown = [model for model in study.models or () if model not in recipe.model_ids]
+    if unknown:
+        raise ValueError(f"models of {where} must be among {', '.join(recipe.model_ids)}; got {unknown[0]!r}")
+    n = len(study_cells(recipe, study))
+    if n > MOST_CELLS:
+        raise ValueError(f"{where} must have at most {MOST_CELLS} dictionaries; got {n}. Name fewer seeds or settings.")
+    design = study_design(recipe, study)
+    _check_factors(design, where)
+    possible = [contrast.name for contrast in design.contrasts]
+    missing = [name for name in study.contrasts or () if name not in possible]
+    if missing:
+        legal = ", ".join(possible) or "none"
+        raise ValueError(
+            f"contrasts of {where} must be among those that its pairs can estimate ({legal}); got {missing[0]!r}: no "
+            "two dictionaries differ in that alone. Name more seeds, halves or models."
+        )
+    if not any(pair for pair in design.pairs if not pair.a.untrained):
+        raise ValueError(
+            f"{where} must have two dictionaries that differ in seed, half or model; got {n} in all. Name two "
+            "sae_seeds."
+        )
+    if len(design.pairs) > MOST_PAIRS:
+        raise ValueError(
+            f"{where} must have at most {MOST_PAIRS:,} pairs, each of which is a step; got {len(design.pairs):,}. Name "
+            "fewer seeds, halves or models."
+        )
+
+
+def _check_factors(design: Design, where: str) -> None:
+    """Each level of data, width and so on needs two models: with one, its difference is that of two seeds."""
+    for name in design.of_models:
+        seeds: dict[str, set[str]] = {}
+        for cell in design.cells:
+            if not cell.untrained:
+                seeds.setdefault(cell.levels[name], set()).add(cell.levels[MODEL])
+        alone = [level for level, models in seeds.items() if len(models) < 2]
+        if alone:
+            raise ValueError(
+                f"{where} must have at least two model seeds with each {name}; got one with {name} {alone[0]}: what it "
+                "does could not be told from what a seed does. Add a model, or leave the others out (models)."
+            )

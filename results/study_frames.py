@@ -1,0 +1,183 @@
+"""What a study found, as rows to draw and sentences to print: one reading for terminal, screen and report."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from results.words import LEVELS, share
+from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
+
+_FACTORS = {"sae_seed": "SAE seed", "half": "half of the documents", "model": "model seed", "data": "data"}
+_CONTRASTS = {SAME_INIT: "data, at one initialisation", INTERACTION: "model seed x data"}
+#: Kinds of bars of a waterfall, in their order.
+ITSELF, FACTOR, OBSERVED = "itself", "factor", "observed"
+
+
+def factor_words(name: str) -> str:
+    """What a factor or contrast is called where people read it: ``"model"`` is "model seed"."""
+    return _CONTRASTS.get(name) or _FACTORS.get(name, name)
+
+
+def relation_words(relation: str) -> str:
+    """The factors of a relation in words, or "untrained models"."""
+    if relation == UNTRAINED:
+        return "untrained models"
+    return ", ".join(factor_words(name) for name in relation.split(" + "))
+
+
+def contrast_rows(contrasts: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
+    """What factors do, one row per contrast; then what relations agree, untrained models last.
+
+    Args:
+        contrasts, means: the tables ``study_contrasts`` and ``study_means`` of one study.
+
+    Returns:
+        part ("what differs" or "agreement"), name, label, point, n_pairs, n_models, chance; and of each of ``shared``,
+        ``r`` and ``r_joint`` value, ``_low`` and ``_high``: over models and sources, or where there are too few models
+        over sources alone.
+    """
+    columns = ("part", "name", "label", "point", "n_pairs", "n_models", "chance")
+    rows: list[dict[str, object]] = []
+    for part, table, key in (("what differs", contrasts, "contrast"), ("agreement", means, "relation")):
+        if table.empty:
+            continue
+        words = factor_words if key == "contrast" else relation_words
+        points = table["point"] if "point" in table else pd.Series("", index=table.index)
+        for (name, point), group in table.groupby([table[key], points], sort=False):
+            first = group.iloc[0]
+            row = {"part": part, "name": name, "label": words(str(name)), "point": point}
+            row |= {"n_pairs": first["n_pairs"], "n_models": first["n_models"], "chance": first.get("chance", np.nan)}
+            for measure in ("shared", "r", "r_joint"):
+                row |= dict.fromkeys((measure, f"{measure}_low", f"{measure}_high"), np.nan)
+                for one in group[group["measure"] == measure].to_dict("records"):
+                    few = pd.isna(one["low"])
+                    low, high = (one["low_sources"], one["high_sources"]) if few else (one["low"], one["high"])
+                    row |= {measure: one["value"], f"{measure}_low": low, f"{measure}_high": high}
+            rows.append(row)
+    measured = [f"{name}{end}" for name in ("shared", "r", "r_joint") for end in ("", "_low", "_high")]
+    return pd.DataFrame(rows, columns=pd.Index([*columns, *measured]))
+
+
+def waterfall(contrasts: pd.DataFrame, means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
+    """From what a dictionary shares with itself down to what is left where everything differs.
+
+    Bars of factors hang from each other; what is observed where all of them differ stands beside where they end: they
+    would meet if effects added up. Untrained models come last.
+
+    Args:
+        contrasts, means: as in :func:`contrast_rows`.
+        measure: ``shared``, ``r`` or ``r_joint``.
+
+    Returns:
+        kind, label, start, end, value, low, high: one row per bar, in order; empty without a contrast.
+    """
+    rows = contrast_rows(contrasts, means)
+    rows = rows.assign(value=rows[measure], low=rows[f"{measure}_low"], high=rows[f"{measure}_high"])
+    everything = all_differ(means)
+    taken = rows[(rows["part"] == "what differs") & rows["name"].isin(everything.split(" + "))]
+    taken = taken.dropna(subset=["value"])
+    if taken.empty:
+        return pd.DataFrame(columns=pd.Index(["kind", "label", "start", "end", "value", "low", "high"]))
+    bars: list[dict[str, object]] = [
+        {"kind": ITSELF, "label": "the same dictionary", "start": 0.0, "end": 1.0, "value": 1.0}
+    ]
+    level = 1.0
+    for row in taken.to_dict("records"):
+        spread = {"value": row["value"], "low": row["low"], "high": row["high"]}
+        bars.append(
+            {"kind": FACTOR, "label": f"- {row['label']}", "start": level, "end": level - row["value"], **spread}
+        )
+        level -= row["value"]
+    for name, label in ((everything, "all of these differ"), (UNTRAINED, "untrained models")):
+        for row in rows[(rows["part"] == "agreement") & (rows["name"] == name)].to_dict("records")[:1]:
+            spread = {"value": row["value"], "low": row["low"], "high": row["high"]}
+            kind = OBSERVED if name == everything else UNTRAINED
+            bars.append({"kind": kind, "label": label, "start": 0.0, "end": row["value"], **spread})
+    return pd.DataFrame(bars, columns=pd.Index(["kind", "label", "start", "end", "value", "low", "high"]))
+
+
+def all_differ(means: pd.DataFrame) -> str:
+    """The relation in which most factors differ, among pairs of one point."""
+    one_point = means[~means["point"].str.contains(" / ", regex=False) & (means["relation"] != UNTRAINED)]
+    relations = one_point["relation"].drop_duplicates().tolist()
+    return max(relations, key=lambda name: name.count(" + "), default="")
+
+
+def level_rows(means: pd.DataFrame) -> pd.DataFrame:
+    """Shares by level of every relation: relation, label, point, level, value; levels from context down."""
+    parts = means[means["measure"].str.startswith("shared_")]
+    frame = parts.assign(
+        level=parts["measure"].str.removeprefix("shared_"), label=parts["relation"].map(relation_words)
+    )
+    order = {name: number for number, name in enumerate(LEVELS)}
+    frame = frame.assign(place=frame["level"].map(order), row=frame.groupby(["relation", "point"], sort=False).ngroup())
+    frame = frame.sort_values(["row", "place"], kind="stable")
+    return frame[["relation", "label", "point", "level", "value"]].reset_index(drop=True)
+
+
+def curve_rows(means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
+    """Agreement over a setting or size that varies.
+
+    Args:
+        means: the table ``study_means`` of one study.
+        measure: as in :func:`waterfall`.
+
+    Returns:
+        factor, x (its number), series (relation, and levels of whatever else varies), relation, value, low, high;
+        empty where nothing with numbers varies. Of pairs at one point only.
+    """
+    columns = pd.Index(["factor", "x", "series", "relation", "value", "low", "high"])
+    rows: list[dict[str, object]] = []
+    for row in means[means["measure"] == measure].to_dict("records"):
+        levels = dict(part.rsplit(" ", 1) for part in str(row["point"]).split(", ") if part and " / " not in part)
+        numbers = {name: _number(level) for name, level in levels.items()}
+        factor = next((name for name, number in numbers.items() if number is not None), None)
+        if factor is None or " / " in str(row["point"]):
+            continue
+        others = [f"{name} {level}" for name, level in levels.items() if name != factor]
+        series = ", ".join([relation_words(str(row["relation"])), *others])
+        few = pd.isna(row["low"])
+        low, high = (row["low_sources"], row["high_sources"]) if few else (row["low"], row["high"])
+        rows.append(
+            {"factor": factor, "x": numbers[factor], "series": series, "relation": row["relation"],
+             "value": row["value"], "low": low, "high": high}
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
+    """What each factor takes away of the share of latents with a partner, and what is left beside the floor."""
+    rows = contrast_rows(contrasts, means)
+    shared = rows.dropna(subset=["shared"])
+    taken = [
+        f"{row['label']} {_points(row['shared'])} ({_points(row['shared_low'])} to {_points(row['shared_high'])})"
+        for row in shared[shared["part"] == "what differs"].to_dict("records")
+        if row["name"] != INTERACTION
+    ]
+    agreement = shared[shared["part"] == "agreement"]
+    left = agreement[agreement["name"] == all_differ(means)]
+    sentence = ""
+    if taken:
+        sentence = (
+            "Of every 100 latents that have a partner in the same dictionary, another one takes away, by what differs "
+            f"(95 % interval): {', '.join(taken)}."
+        )
+    if len(left):
+        floor = agreement[agreement["name"] == UNTRAINED]
+        words = (
+            f" Where {relation_words(str(left['name'].iloc[0]))} all differ, {share(left['shared'].mean())} have one"
+        )
+        sentence += words + (f"; of untrained models {share(floor['shared'].mean())}." if len(floor) else ".")
+    return sentence.strip()
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

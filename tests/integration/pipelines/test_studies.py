@@ -1,0 +1,205 @@
+"""Studies through the command line: what is shared, what is computed anew, and what is refused."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import yaml
+from program import universality
+from stored_types import assert_files_hold_the_declared_types
+
+from pipelines.engine.plan import Plan
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+from results.study_frames import contrast_rows, study_sentence
+from storage import open_run, open_store
+from universality.errors import InputError
+
+HOOK = "blocks.0.mlp.hook_post"
+RECIPE = {
+    "recipe": "study",
+    "corpus": {
+        "sources": [{"kind": "demo", "size": "small", "domains": ["python", "dna", "arabic"], "max_bytes": 60_000}],
+        "max_document_bytes": 512,
+    },
+    "split": {"fit_tokens": 2500, "score_tokens": 2500, "validation_tokens": 500},
+    "tokenizer": {"kind": "train", "vocab_size": 300},
+    "mixes": {"no-dna": {"without": ["dna"]}},
+    "n_ctx": 32,
+    "models": {
+        "kind": "native",
+        "architecture": {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_mlp": 24, "act_fn": "relu"},
+        "training": {"tokens": 20_000},
+        "model_seeds": [0, 1, 0, 1],
+        "data": [None, None, "no-dna", "no-dna"],
+        "n_untrained": 2,
+    },
+    "studies": [
+        {"id": "data", "hook_point": HOOK, "sae_seeds": [0, 1],
+         "sae": {"d_sae": 24, "k": 4, "tokens": 12_000, "batch_rows": 64, "lr": 0.003}},
+    ],
+    "compare": {"n_shifts": 10, "n_resamples": 20, "min_firings": 5},
+}  # fmt: skip
+
+
+def recipe(**changes):
+    """The recipe with settings of its study, or of its models (``models__data=…``), changed."""
+    made = copy.deepcopy(RECIPE)
+    for name, value in changes.items():
+        part, _, key = name.rpartition("__")
+        (made[part] if part else made["studies"][0])[key or name] = value
+    return made
+
+
+def loaded(place, made):
+    file = place / "study.yaml"
+    file.write_text(yaml.safe_dump(made))
+    return load_recipe(str(file))
+
+
+def ran(place, made, name, *options):
+    (place / "study.yaml").write_text(yaml.safe_dump(made))
+    done = universality("run", "study.yaml", "--name", name, "--store", "store", *options, cwd=place)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("studies")
+    (folder / "said.txt").write_text(ran(folder, RECIPE, "data", "--serial"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(place):
+    return open_run("data", store=str(place / "store"))
+
+
+@pytest.mark.parametrize("table", ["study", "study_cells", "study_means", "study_contrasts"])
+def test_files_hold_the_declared_types(run, table):
+    assert_files_hold_the_declared_types(run, table)
+
+
+def test_cells_are_crossed_and_every_contrast_is_there(run):
+    cells, contrasts = run.table("study_cells"), run.table("study_contrasts")
+    assert (~cells["untrained"]).sum() == 8
+    assert cells["untrained"].sum() == 2
+    assert set(cells.loc[~cells["untrained"], "data"]) == {"all", "no-dna"}
+    assert list(dict.fromkeys(contrasts["contrast"])) == [
+        "sae_seed", "model", "data", "data at one initialisation", "model x data",
+    ]  # fmt: skip
+    means = run.table("study_means")
+    assert means.loc[means["relation"] == "untrained", "n_pairs"].unique().tolist() == [1]
+    assert means.loc[means["measure"] == "shared", "chance"].notna().all()
+
+
+def test_a_contrast_is_the_difference_of_means_of_pairs(run):
+    pairs = run.table("study").query("measure == 'r'").groupby("relation")["value"].mean()
+    told = run.table("study_contrasts").query("measure == 'r'").set_index("contrast")["value"]
+    assert told["sae_seed"] == pytest.approx(1 - pairs["sae_seed"])
+    assert told["data"] == pytest.approx(pairs["sae_seed + model"] - pairs["sae_seed + model + data"])
+
+
+def test_the_summary_says_what_differs_and_what_untrained_models_share(place, run):
+    said = " ".join((place / "said.txt").read_text().split())
+    sentence = study_sentence(run.table("study_contrasts"), run.table("study_means"))
+    assert " ".join(sentence.split()) in said
+    assert "of untrained models" in sentence
+    assert "what each factor takes away" in said
+    rows = contrast_rows(run.table("study_contrasts"), run.table("study_means"))
+    assert rows.loc[rows["part"] == "agreement", "name"].iloc[-1] == "untrained"
+
+
+def test_dask_gives_the_same_bytes(place, run):
+    other = place / "other"
+    other.mkdir()
+    ran(other, RECIPE, "data", "--workers", "2")
+    theirs = open_run("data", store=str(other / "store"))
+    for node in run.nodes():
+        files = [one.artifact(node).manifest["files"] for one in (run, theirs)]
+        assert {path: file["digest"] for path, file in files[0].items()} == {
+            path: file["digest"] for path, file in files[1].items()
+        }, node
+
+
+def test_more_cells_compute_only_what_is_new(place, run, tmp_path):
+    """Two more dictionaries of one model: theirs, their pairs and the tables, and nothing else."""
+    store = open_store(str(place / "store"))
+    grown = loaded(tmp_path, recipe(sae_seeds=[0, 1, 2]))
+    keys = build_plan(grown).keys()
+    new = [node for node in keys if not store.has(keys[node])]
+    assert {node.split("/")[0] for node in new} == {"sae", "latents", "study_pair", "study"}
+    assert all("s2" in node for node in new if node != "study/data")
+    seeds, data = [0, 1, 0, 1, 2, 2], [None, None, "no-dna", "no-dna", None, "no-dna"]
+    keys = build_plan(loaded(tmp_path, recipe(models__model_seeds=seeds, models__data=data))).keys()
+    new = [node for node in keys if not store.has(keys[node])]
+    assert all("m4" in node or "m5" in node or node == "study/data" for node in new)
+
+
+def test_dictionaries_of_a_study_are_those_of_a_comparison_with_the_same_seeds(tmp_path):
+    made = recipe()
+    same = {
+        "id": "main",
+        "hook_point": HOOK,
+        "sae": made["studies"][0]["sae"],
+        "sae_seeds": [0, 1],
+        "replicates": False,
+    }
+    keys = build_plan(loaded(tmp_path, made | {"comparisons": [same], "effects": None})).keys()
+    assert keys["sae/data/m1s1a"] == keys["sae/main/m1s1"]
+    assert keys["latents/data/m1s1a"] == keys["latents/main/m1s1"]
+
+
+def test_settings_and_sizes_make_points_with_a_floor_each(tmp_path):
+    grown = recipe(
+        vary={"k": [2, 4]}, models__data=None, models__model_seeds=[0, 1, 0, 1],
+        models__changes=[{}, {}, {"d_mlp": 32}, {"d_mlp": 32}], models__n_untrained=4,
+    )  # fmt: skip
+    plan: Plan = build_plan(loaded(tmp_path, grown))
+    widths = {node.id: node.params["architecture"]["d_mlp"] for node in plan if node.step == "transformer"}
+    assert widths == {f"transformer/{m}{i}": 24 if i < 2 else 32 for m in "mu" for i in range(4)}
+    ids = {node.id for node in plan}
+    assert "study_pair/data/u2s0a-0-u3s0a-0" in ids
+    assert "study_pair/data/m0s0a-0-m0s1a-1" in ids
+
+
+REFUSED = {
+    "one model per level": (
+        {"models__model_seeds": [0, 1, 2], "models__data": [None, None, "no-dna"]},
+        "at least two model seeds with each data; got one with data no-dna",
+    ),
+    "a contrast of nothing": (
+        {"sae_seeds": [0], "contrasts": ["half"]},
+        "contrasts of study 'data' must be among those that its pairs can estimate (data",
+    ),
+    "one dictionary": (
+        {"models__model_seeds": [0], "models__data": None, "sae_seeds": [0]},
+        "must have two dictionaries that differ in seed, half or model; got",
+    ),
+    "too many": ({"sae_seeds": list(range(200))}, "must have at most 200 dictionaries; got 802"),
+    "an unknown model": ({"models": ["m9"]}, "must be among m0, m1, m2, m3; got 'm9'"),
+    "an unknown setting": ({"vary": {"d_sea": [1]}}, "'d_sea' is no setting of a dictionary. Did you mean 'd_sae'?"),
+    "a seed twice": ({"sae_seeds": [1, 1]}, "sae_seeds must differ; got [1, 1]"),
+    "the same model twice": ({"models__data": None}, "model_seeds must differ where data and changes are the same"),
+    "a change of nothing": (
+        {"models__changes": [{"d_modle": 8}, {}, {}, {}]},
+        "changes must be settings of architecture or of training",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_designs_are_refused_with_the_reason(tmp_path, case):
+    changes, words = REFUSED[case]
+    with pytest.raises(InputError) as refused:
+        loaded(tmp_path, recipe(**changes))
+    assert words in " ".join(str(refused.value).split())
+
+
+def test_shapes_that_only_studies_compare_are_refused_elsewhere(tmp_path):
+    made = recipe(models__data=None, models__model_seeds=[0, 1, 2, 3], models__changes=[{}, {}, *[{"d_mlp": 32}] * 2])
+    same = {"id": "main", "hook_point": HOOK, "sae": made["studies"][0]["sae"]}
+    with pytest.raises(InputError, match="Studies compare any shapes"):
+        loaded(tmp_path, made | {"comparisons": [same]})

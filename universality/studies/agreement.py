@@ -1,0 +1,50 @@
+"""How much two dictionaries agree, in a few numbers: the fast way for studies, whose pairs are counted in hundreds.
+
+The same partners, held-out r and levels as in a comparison; no null of its own (one pair per relation has one), no
+other halves of the sources, no rearrangements.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from universality.compare.compare_config import EDGE_SLACK
+from universality.compare.levels import LEVELS, decide_levels, drawn_levels, is_complete, parts_of
+from universality.compare.pair import DictionaryPair
+from universality.compare.pairing import assign, pair_similarity
+from universality.intervals import percentile_interval
+
+#: Share of the smaller side's alive latents that have a partner; the same at each level; mean r and r_joint over them,
+#: 0 without a partner.
+MEASURES = ("shared", *(f"shared_{level}" for level in LEVELS), "r", "r_joint")
+
+
+def pair_agreement(pair: DictionaryPair) -> np.ndarray:
+    """Agreement of two dictionaries, and the same in every resample of the sources.
+
+    A latent has a partner where the one that the assignment gave it on fit rows reaches tau on score rows, and tau -
+    0.1 on fit rows and without its strongest source, as edges of a comparison do. All pairs over the same rows see the
+    same resamples, so that their differences have an interval too.
+
+    Args:
+        pair: the dictionaries; which of them is a does not matter.
+
+    Returns:
+        (measures, 1 + n_resamples) as in :data:`MEASURES`: the value, then that of each resample.
+    """
+    if pair.names[0] > pair.names[1]:  # ties and last digits depend on which side is walked
+        return pair_agreement(pair.swapped())
+    tau, n = pair.config.tau, max(min(pair.a.n_alive, pair.b.n_alive), 1)
+    assigned = assign(pair, pair_similarity(pair))
+    parts = parts_of(pair, assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64))
+    # (n_pairs, 1 + n_resamples), the data first.
+    r, joint = (np.column_stack([parts.r[:, step], parts.draws[..., step]]).astype(np.float64) for step in (0, 3))
+    low, _ = percentile_interval(parts.draws[..., 3], pair.config.confidence)
+    level = decide_levels(
+        parts.r, parts.parts, tau, complete=is_complete(pair.rows), joint_low=low, repeated=parts.r_repeated
+    )
+    levels = np.column_stack([level, drawn_levels(parts, pair.rows, pair.config)])
+    lucky = (assigned.score < tau - EDGE_SLACK) | (parts.r_loo < tau - EDGE_SLACK)  # a missing r_loo says nothing
+    held = (r >= tau) & ~lucky[:, None]
+    of_level = [(held & (levels == name)).sum(axis=0) for name in LEVELS]
+    return np.array([held.sum(axis=0), *of_level, r.sum(axis=0), np.nan_to_num(joint).sum(axis=0)]) / n
