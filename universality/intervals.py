@@ -113,6 +113,20 @@ class GroupMoments:
             out[first:last] = _correlation(moments, rows).T
         return out
 
+    def explained(self, indices_a: np.ndarray, indices_b: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """(n_pairs, n_draws) R² of each a by its b as it is, ``1 - Var(a - b) / Var(a)``; 0 for a constant a."""
+        ia, ib = check_pairs(indices_a, indices_b, *self._shape)
+        n = np.maximum((weights @ self.sizes)[:, None].astype(np.float64), 1.0)
+        out = np.zeros((ia.size, weights.shape[0]))
+        for first, last in blocks(ia.size, _PAIRS):
+            sums = self._sums_of(ia[first:last], ib[first:last])
+            a, b, aa, bb, ab = (weights.astype(np.float64) @ part for part in sums)
+            variance = aa - a * a / n
+            defined = variance > 1e-12 * aa
+            r2 = (2 * (ab - a * b / n) - (bb - b * b / n)) / np.where(defined, variance, 1.0)
+            out[first:last] = np.where(defined, r2, 0.0).T
+        return out
+
 
 #: Maps pairs to (5, n_documents, n_pairs) sums of a, b, a², b² and ab over each document's rows.
 SumsOf = Callable[[np.ndarray, np.ndarray], np.ndarray]

@@ -63,21 +63,22 @@ class PairNull:
         return pd.concat(parts or [pd.DataFrame({"kind": [], "quantile": [], "value": []})], ignore_index=True)
 
 
-def pair_null(pair: DictionaryPair) -> PairNull:
+def pair_null(pair: DictionaryPair, *, within_domains: bool = True) -> PairNull:
     """Shift one dictionary's score rows against the other's and record every latent's maximum.
 
     Args:
         pair: the dictionaries; ``config.n_shifts`` shifts, drawn by both names but not by their order.
+        within_domains: whether to shift within domains too.
 
     Returns:
-        A :class:`PairNull`, with the within-domain part where the rows have at least two domains.
+        A :class:`PairNull`, with the within-domain part where it is asked for and the rows have at least two domains.
     """
     if pair.names[0] > pair.names[1]:
-        return pair_null(pair.swapped()).swapped()
+        return pair_null(pair.swapped(), within_domains=within_domains).swapped()
     rows = pair.rows
     domains_of_kind: dict[str, np.ndarray | None] = {"plain": None}
     # A single label tells no domain from another: as without labels, no level can be tested.
-    if rows.domains is not None and np.unique(rows.domains[rows.score]).size > 1:
+    if within_domains and rows.domains is not None and np.unique(rows.domains[rows.score]).size > 1:
         domains_of_kind["domain"] = rows.domains[rows.score]
     maxima = {}
     for kind, domains in domains_of_kind.items():
@@ -131,8 +132,8 @@ def significance(
     def larger_p(r: np.ndarray, maxima_a: np.ndarray, maxima_b: np.ndarray, studentised: bool) -> np.ndarray:
         needed = pair.config.alpha / n_hypotheses
         return np.maximum(
-            _side_p(r, indices_a, pair.a, maxima_a, pair.config, studentised, needed),
-            _side_p(r, indices_b, pair.b, maxima_b, pair.config, studentised, needed),
+            side_p(r, indices_a, pair.a, maxima_a, pair.config, needed, studentised),
+            side_p(r, indices_b, pair.b, maxima_b, pair.config, needed, studentised),
         )
 
     p = larger_p(r, null.plain_a, null.plain_b, False)
@@ -143,16 +144,23 @@ def significance(
     return Significance(p, benjamini_hochberg(p, m=n_hypotheses), q_min, q_domain)
 
 
-def _side_p(
+def side_p(
     r: np.ndarray,
     latents: np.ndarray,
     side: Dictionary,
     maxima: np.ndarray,
     config: CompareConfig,
-    studentised: bool,
     needed: float,
+    studentised: bool = False,
 ) -> np.ndarray:
-    """(n_pairs,) share of the null maxima (n_shifts, d_sae) in the strata of ``latents`` that reach r."""
+    """(n_pairs,) p of correlations of one side's latents against that side's maximum-null.
+
+    Args:
+        r: (n_pairs,) held-out r. latents: (n_pairs,) of the side, alive.
+        side: the dictionary. maxima: (n_shifts, d_sae) its null maxima.
+        config: sizes of strata. needed: p that must be within reach, see :func:`~universality.nulls.p_values`.
+        studentised: whether maxima are measured in units of each latent's own null.
+    """
     alive = np.flatnonzero(side.alive)
     stratum = strata(
         side.statistics.firings_score[alive],

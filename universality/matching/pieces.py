@@ -30,11 +30,13 @@ class KToOne:
         r2: (n,) held-out R² of the combination, at most 1; 0 where there is none. It may be negative.
         pieces: (n, n_pieces) latents of the other side, -1 padded, by falling share.
         shares: (n, n_pieces) share of the explained variance on fit rows that each piece carries.
+        weights: (n, n_pieces) what a unit of each piece's activation counts; 0 for padding.
     """
 
     r2: np.ndarray
     pieces: np.ndarray
     shares: np.ndarray
+    weights: np.ndarray
 
 
 def k_to_1(
@@ -72,12 +74,15 @@ def k_to_1(
     Source: the notion of a split is ours; non-negative least squares as in Lawson and Hanson 1974.
     """
     n_target = similarity.n_a
-    out = KToOne(np.zeros(n_target), np.full((n_target, n_pieces), -1, np.int64), np.zeros((n_target, n_pieces)))
+    shape = n_target, n_pieces
+    out = KToOne(np.zeros(n_target), np.full(shape, -1, np.int64), np.zeros(shape), np.zeros(shape))
     candidates, r_fit = similarity.top_a(n_candidates)
     candidates = np.where(r_fit > 0, candidates, -1)
     targets = np.flatnonzero((candidates >= 0).any(axis=1))
     gain_target = _growth(target_fit, target_score)
     gain_other = _growth(other_fit, other_score)
+    norm_target = np.sqrt(latent_moments(sparse.csr_array(target_fit)).square)
+    scale_other = latent_moments(sparse.csr_array(other_fit)).scale
     gram_of_fit, gram_of_score = grams or (gram_of(other_fit, threads), gram_of(other_score, threads))
     for first in range(0, targets.size, _TARGETS_PER_BLOCK):
         block = targets[first : first + _TARGETS_PER_BLOCK]
@@ -97,9 +102,12 @@ def k_to_1(
         explained = np.einsum("ni,nij,nj->n", scaled, gram_of_score(index), scaled)
         out.r2[block] = 2.0 * (scaled * c_score).sum(axis=1) - explained
         order = np.argsort(-share, axis=1, kind="stable")[:, :n_pieces]
-        shares, pieces = (np.take_along_axis(values, order, axis=1) for values in (share, index))
+        # Of standardised columns; a unit of the piece is worth the ratio of the two norms.
+        unit = weight * scale_other[np.maximum(index, 0)] * norm_target[block, None]
+        shares, pieces, units = (np.take_along_axis(values, order, axis=1) for values in (share, index, unit))
         out.pieces[block, : order.shape[1]] = np.where(shares > 0, pieces, -1)
         out.shares[block, : order.shape[1]] = shares
+        out.weights[block, : order.shape[1]] = units
     return out
 
 

@@ -84,9 +84,7 @@ def shift_null(
     Source: ours; a maximum-statistic null as in Westfall & Young 1993.
     """
     A, B, n = aligned(A, B)
-    documents = _labels(documents, n, "documents")
-    kinds = [documents] if sources is None else [_labels(sources, n, "sources"), documents]
-    order = np.lexsort([_first_appearance(labels) for labels in reversed(kinds)])
+    kinds, order = _in_order(documents, sources, n)
     if domains is None:
         groups, offsets = [order], _legal_offsets(kinds, n_shifts, n_ctx, generator)[:, None]
     else:
@@ -98,6 +96,29 @@ def shift_null(
     pairs = [maxima(_meeting(groups, row, n)) for row in offsets]
     max_a, max_b = (np.stack(side) for side in zip(*pairs, strict=True))
     return ShiftNull(max_a, max_b, offsets)
+
+
+def shifted_rows(
+    documents: np.ndarray,
+    *,
+    generator: np.random.Generator,
+    n_ctx: int | None = None,
+    sources: np.ndarray | None = None,
+) -> np.ndarray:
+    """(n_rows,) row that meets each row under one shift of :func:`shift_null`, for anything that chance is asked of.
+
+    Args, errors: as there, without domains.
+    """
+    kinds, order = _in_order(documents, sources, np.asarray(documents).size)
+    return _meeting([order], _legal_offsets(kinds, 1, n_ctx, generator), order.size)
+
+
+def _in_order(documents: np.ndarray, sources: np.ndarray | None, n: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Labels (n_rows,) that rows keep away from, and the rows source by source, document by document."""
+    kinds = [_labels(documents, n, "documents")]
+    if sources is not None:
+        kinds.insert(0, _labels(sources, n, "sources"))
+    return kinds, np.lexsort([_first_appearance(labels) for labels in reversed(kinds)])
 
 
 def _labels(labels: np.ndarray, n: int, name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from random_latents import latents, pearson, varies, zipf_sparse
 from scipy import sparse
 
 from universality.errors import InputError
-from universality.nulls import shift_null
+from universality.nulls import shift_null, shifted_rows
 
 
 def rng(seed=0):
@@ -65,6 +65,14 @@ def test_no_row_meets_its_own_source(world):
         assert (sources[order] != np.roll(sources[order], -offset)).all()
     moved = pearson(x[order], np.roll(y[order], -int(null.offsets[7, 0]), axis=0))
     np.testing.assert_allclose(null.max_a[7, varies(x)], moved.max(axis=1)[varies(x)], atol=1e-9)
+
+
+def test_shifted_rows_are_all_rows_and_none_meets_its_own_source(world):
+    documents = world[2]
+    sources = rng(2).permutation(200)[documents] // 12
+    meets = shifted_rows(documents, generator=rng(), sources=sources, n_ctx=16)
+    assert sorted(meets) == list(range(documents.size))
+    assert (sources[meets] != sources).all()
 
 
 def test_a_source_of_most_rows_leaves_offsets_that_part_documents(world):
