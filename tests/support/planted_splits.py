@@ -14,7 +14,7 @@ from universality.planted import PlantConfig
 from universality.planted.events import Events, document_events, observe
 from universality.planted.text import plant_text
 from universality.rows import Rows, split_documents
-from universality.studies.split_study import Cell
+from universality.studies.split_study import TreeCell
 
 WORLD = PlantConfig(n_rows=40_000, n_documents=400, n_sources=100, n_domains=4, miss=0.04, spurious=0.02)
 #: Number of latents of the smaller and of the larger dictionaries.
@@ -26,8 +26,8 @@ COMPARE = CompareConfig(n_resamples=40, n_shifts=10)
 class PlantedSplits:
     """Dictionaries, and of each the name of every latent's feature ("" for dead ones)."""
 
-    cells: dict[Cell, Dictionary]
-    names: dict[Cell, list[str]]
+    cells: dict[TreeCell, Dictionary]
+    names: dict[TreeCell, list[str]]
 
 
 def plant_splits(
@@ -87,7 +87,7 @@ def plant_splits(
     for seed in seeds:
         for d_sae, features in ((SMALL, small[seed]), (LARGE, large)):
             draw = np.random.default_rng([root_seed, seed, d_sae])
-            cell = Cell(model, d_sae, seed)
+            cell = TreeCell(model, d_sae, seed)
             names[cell] = list(draw.permutation([*features, *[""] * (d_sae - len(features))]))
             seen = {name: observe(events, text, config, draw) for name, events in features.items()}
             acts = sparse.lil_matrix((WORLD.n_rows, d_sae), dtype=np.float32)

@@ -9,9 +9,8 @@ import numpy as np
 from universality.compare.chance import PairNull, significance
 from universality.compare.compare_config import EDGE_SLACK
 from universality.compare.pair import DictionaryPair
-from universality.correlation import correlate, pairs_above
+from universality.compare.pairing import assign, pair_similarity
 from universality.intervals import GroupMoments
-from universality.matching import match
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +44,7 @@ def find_partners(pair: DictionaryPair, null: PairNull, weights: np.ndarray) -> 
         weights: (1 + n_draws, n_sources), as for :func:`judge_parents`.
     """
     config, n = pair.config, pair.a.d_sae
-    similarity = correlate(*pair.fit, top=config.top, threads=pair.threads)
-    search = pairs_above(*pair.fit, threads=pair.threads)
-    assigned = match(similarity, unmatched=config.unmatched, search=search, threads=pair.threads)
+    assigned = assign(pair, pair_similarity(pair))
     ia, ib = assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64)
     drawn = GroupMoments(*pair.score, pair.rows.groups[pair.rows.score]).correlations(ia, ib, weights)
     q = significance(drawn[:, 0], ia, ib, null, pair).q

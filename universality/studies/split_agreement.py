@@ -12,7 +12,7 @@ import pandas as pd
 from universality.errors import refusal
 from universality.intervals import centred_interval
 from universality.seeds import generator
-from universality.studies.split_study import Cell, SplitStudy, seeds_by_size
+from universality.studies.split_study import SplitStudy, TreeCell, seeds_by_size
 from universality.studies.splitting import exchanged
 from universality.table_schemas import SPLIT_AGREEMENT
 
@@ -26,11 +26,11 @@ class _Turn(NamedTuple):
         wide_b: of the larger size, where the latents of ``small_a`` may have a partner that ``small_b`` lacks.
     """
 
-    small_a: Cell
-    large_a: Cell
-    small_b: Cell
-    large_b: Cell
-    wide_b: Cell
+    small_a: TreeCell
+    large_a: TreeCell
+    small_b: TreeCell
+    large_b: TreeCell
+    wide_b: TreeCell
 
 
 def split_agreement(study: SplitStudy, progress: Callable[[int, int], None] = lambda done, of: None) -> pd.DataFrame:
@@ -76,8 +76,8 @@ def _crossed(study: SplitStudy, model: str) -> tuple[list[int], list[int]]:
 
 
 def _turns(a: tuple[str, list[int]], b: tuple[str, list[int]], small: int, large: int) -> Iterable[_Turn]:
-    def cell(of: tuple[str, list[int]], size: int, number: int) -> Cell:
-        return Cell(of[0], size, of[1][number % len(of[1])])
+    def cell(of: tuple[str, list[int]], size: int, number: int) -> TreeCell:
+        return TreeCell(of[0], size, of[1][number % len(of[1])])
 
     for turn in range(min(len(a[1]), len(b[1]))):
         third = 2 if len(b[1]) > 2 else 1

@@ -27,8 +27,8 @@ from universality.studies.splitting import (
 )
 
 
-class Cell(NamedTuple):
-    """Which dictionary of a study."""
+class TreeCell(NamedTuple):
+    """Which dictionary of a study of splitting."""
 
     model: str
     d_sae: int
@@ -36,10 +36,10 @@ class Cell(NamedTuple):
 
 
 #: The dictionary of the parents, and that of the children.
-CellPair = tuple[Cell, Cell]
+TreePair = tuple[TreeCell, TreeCell]
 
 
-def seeds_by_size(cells: Iterable[Cell], model: str) -> dict[int, list[int]]:
+def seeds_by_size(cells: Iterable[TreeCell], model: str) -> dict[int, list[int]]:
     """SAE seeds of a model's dictionaries by d_sae, both rising.
 
     Raises:
@@ -67,20 +67,20 @@ class SplitStudy:
         config, root_seed, threads: settings.
     """
 
-    cells: Mapping[Cell, Dictionary]
+    cells: Mapping[TreeCell, Dictionary]
     config: CompareConfig
     root_seed: int
     threads: int | None = None
-    _nulls: dict[CellPair, PairNull] = field(default_factory=dict)
-    _parents: dict[CellPair, Parents] = field(default_factory=dict)
-    _partners: dict[CellPair, Partners] = field(default_factory=dict)
-    _grams: dict[Cell, tuple[Gram, Gram]] = field(default_factory=dict)
+    _nulls: dict[TreePair, PairNull] = field(default_factory=dict)
+    _parents: dict[TreePair, Parents] = field(default_factory=dict)
+    _partners: dict[TreePair, Partners] = field(default_factory=dict)
+    _grams: dict[TreeCell, tuple[Gram, Gram]] = field(default_factory=dict)
 
-    def pair(self, parent: Cell, child: Cell) -> DictionaryPair:
+    def pair(self, parent: TreeCell, child: TreeCell) -> DictionaryPair:
         """Two dictionaries, that of the parents first."""
         return DictionaryPair(self.cells[parent], self.cells[child], self.config, self.root_seed, self.threads)
 
-    def null(self, parent: Cell, child: Cell) -> PairNull:
+    def null(self, parent: TreeCell, child: TreeCell) -> PairNull:
         """Maxima under shifts, computed once for both directions."""
         if (child, parent) in self._nulls:
             return self._nulls[child, parent].swapped()
@@ -88,13 +88,13 @@ class SplitStudy:
             self._nulls[parent, child] = pair_null(self.pair(parent, child), within_domains=False)
         return self._nulls[parent, child]
 
-    def parents(self, parent: Cell, child: Cell) -> Parents:
+    def parents(self, parent: TreeCell, child: TreeCell) -> Parents:
         """The tree of two dictionaries, computed once."""
         if (parent, child) not in self._parents:
             self._parents[parent, child] = find_parents(self.pair(parent, child), self.null(parent, child))
         return self._parents[parent, child]
 
-    def partners(self, a: Cell, b: Cell) -> Partners:
+    def partners(self, a: TreeCell, b: TreeCell) -> Partners:
         """One-to-one partners in another dictionary, computed once for both directions."""
         if (b, a) in self._partners:
             return self._partners[b, a].swapped(self.cells[a].d_sae)
@@ -102,7 +102,7 @@ class SplitStudy:
             self._partners[a, b] = find_partners(self.pair(a, b), self.null(a, b), self.weights)
         return self._partners[a, b]
 
-    def grams(self, cell: Cell) -> tuple[Gram, Gram]:
+    def grams(self, cell: TreeCell) -> tuple[Gram, Gram]:
         """Correlations of a dictionary with itself, on fit and on score rows."""
         if cell not in self._grams:
             own = self.cells[cell]
@@ -118,12 +118,12 @@ class SplitStudy:
         drawn = draw.multinomial(n, np.full(n, 1 / n), size=self.config.n_resamples)
         return np.concatenate([np.ones((1, n), drawn.dtype), drawn])
 
-    def thirds(self, parent: Cell, child: Cell) -> list[Cell]:
+    def thirds(self, parent: TreeCell, child: TreeCell) -> list[TreeCell]:
         """Dictionaries like that of the parents, with a seed that neither of the two has."""
         used = parent.sae_seed, child.sae_seed
         return [cell for cell in self.cells if cell[:2] == parent[:2] and cell.sae_seed not in used]
 
-    def outcomes(self, parent: Cell, child: Cell) -> Outcomes:
+    def outcomes(self, parent: TreeCell, child: TreeCell) -> Outcomes:
         """What became of each parent. A third dictionary of its size says where it is silent and ought not to be."""
         partners = {third: self.partners(third, parent) for third in self.thirds(parent, child)}
         witnesses = [
@@ -132,7 +132,7 @@ class SplitStudy:
         pair, edges = self.pair(parent, child), self.parents(parent, child).edges
         return judge_parents(pair, edges, self.weights, silent_parents(pair, witnesses), self.grams(child))
 
-    def chance(self, parent: Cell, child: Cell) -> tuple[Outcomes, Parents, Outcomes]:
+    def chance(self, parent: TreeCell, child: TreeCell) -> tuple[Outcomes, Parents, Outcomes]:
         """What becomes of parents by chance, and the tree behind it: rows shifted; then children exchanged."""
         pair, once = self.pair(parent, child), self.weights[:1]
         moved = DictionaryPair(pair.a, shifted(pair.b, self.root_seed), self.config, self.root_seed, self.threads)

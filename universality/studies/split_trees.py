@@ -11,7 +11,7 @@ import pandas as pd
 
 from universality.compare.pair import Dictionary
 from universality.intervals import centred_interval
-from universality.studies.split_study import Cell, CellPair, SplitStudy, seeds_by_size
+from universality.studies.split_study import SplitStudy, TreeCell, TreePair, seeds_by_size
 from universality.studies.splitting import ORPHAN, PARENT_KINDS, Outcomes, Parents
 from universality.table_schemas import SPLIT_TREE, SPLITS_BY_SIZE
 
@@ -53,8 +53,10 @@ def split_trees(
     return SPLIT_TREE.typed(made[0]), SPLITS_BY_SIZE.typed(made[1])
 
 
-def _seed_pairs(model: str, small: int, large: int, seeds: Mapping[int, list[int]]) -> list[CellPair]:
-    return [(Cell(model, small, s), Cell(model, large, t)) for s in seeds[small] for t in seeds[large] if s != t]
+def _seed_pairs(model: str, small: int, large: int, seeds: Mapping[int, list[int]]) -> list[TreePair]:
+    return [
+        (TreeCell(model, small, s), TreeCell(model, large, t)) for s in seeds[small] for t in seeds[large] if s != t
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +102,13 @@ def _tally(outcomes: list[Outcomes], trees: list[Parents], children: list[Dictio
     return _Counted(parents, alive - found, alive, witnessed)
 
 
-def _counted(study: SplitStudy, pairs: list[CellPair]) -> tuple[_Counted, list[Outcomes]]:
+def _counted(study: SplitStudy, pairs: list[TreePair]) -> tuple[_Counted, list[Outcomes]]:
     outcomes, trees = [study.outcomes(*pair) for pair in pairs], [study.parents(*pair) for pair in pairs]
     witnessed = all(study.thirds(*pair) for pair in pairs)
     return _tally(outcomes, trees, [study.cells[child] for _, child in pairs], witnessed), outcomes
 
 
-def _by_chance(study: SplitStudy, pairs: list[CellPair]) -> tuple[_Counted, _Counted]:
+def _by_chance(study: SplitStudy, pairs: list[TreePair]) -> tuple[_Counted, _Counted]:
     """Counts with shifted rows, and with exchanged children."""
     children = [study.cells[child] for _, child in pairs]
     by_shift, trees, by_exchange = (list(part) for part in zip(*(study.chance(*pair) for pair in pairs), strict=True))
@@ -114,7 +116,7 @@ def _by_chance(study: SplitStudy, pairs: list[CellPair]) -> tuple[_Counted, _Cou
     return _tally(by_shift, trees, children, True), _tally(by_exchange, same_trees, children, True)
 
 
-def _tree_rows(study: SplitStudy, pair: CellPair, outcomes: Outcomes) -> pd.DataFrame:
+def _tree_rows(study: SplitStudy, pair: TreePair, outcomes: Outcomes) -> pd.DataFrame:
     """Rows of ``split_tree``: the alive latents of one dictionary under the parents of another."""
     parent, child = pair
     tree, latents = study.parents(*pair), np.flatnonzero(study.cells[pair[1]].alive)

@@ -9,7 +9,7 @@ import pytest
 from tests.support.planted_splits import COMPARE, plant_splits
 from universality.errors import InputError
 from universality.studies.split_agreement import split_agreement
-from universality.studies.split_study import Cell, SplitStudy
+from universality.studies.split_study import SplitStudy, TreeCell
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ class ByHand(SimpleNamespace):
 
 def test_same_parents_are_counted_by_hand():
     own = SimpleNamespace(name="x", alive=np.ones(3, bool), statistics=SimpleNamespace(firings_fit=np.full(6, 50)))
-    cells = {Cell(model, size, seed): own for model in "ab" for size in (3, 6) for seed in (0, 1)}
+    cells = {TreeCell(model, size, seed): own for model in "ab" for size in (3, 6) for seed in (0, 1)}
     study = ByHand(cells=cells, root_seed=0, config=SimpleNamespace(confidence=0.95))
     row = split_agreement(study).set_index(["model", "other_model", "measure"]).loc[("a", "b", "same_parent")]
     # Of five children with a parent the second and the fourth have another one in the other dictionary.
