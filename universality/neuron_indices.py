@@ -105,7 +105,7 @@ def universal_neurons(excess: Sequence[Sequence[np.ndarray]], threshold: float =
         The share over the neurons of all models, silent ones included; low and high are the lowest and the highest
         of a single model. None without neurons.
 
-    Source: Gurnee et al. 2024, section 3.
+    Source: Gurnee et al. 2024.
     """
     universal = [np.mean(of_model, axis=0) > threshold for of_model in excess if len(of_model)]
     together = np.concatenate(universal) if universal else np.zeros(0, bool)

@@ -13,10 +13,11 @@ from pipelines.cli.options import (
     DeviceOption,
     GpuSlotsOption,
     JsonOption,
-    MaybeText,
     NameOption,
     QuietOption,
     RecipeArgument,
+    SchedulerOption,
+    SerialOption,
     SetOption,
     StoreOption,
     VerboseOption,
@@ -42,11 +43,8 @@ def run(
     store: StoreOption = STORE,
     overrides: SetOption = None,
     workers: WorkersOption = None,
-    scheduler: Annotated[
-        MaybeText,
-        typer.Option("--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."),
-    ] = None,
-    serial: Annotated[bool, typer.Option("--serial", help="One step after another in this process.")] = False,
+    scheduler: SchedulerOption = None,
+    serial: SerialOption = False,
     device: DeviceOption = "auto",
     gpu_slots: GpuSlotsOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
@@ -63,7 +61,30 @@ def run(
         common = {"name": name, "store": store, "device": device, "as_json": as_json}
         planning.plan(recipe, overrides=overrides, workers=workers, gpu_slots=gpu_slots, **common)
         return
-    read, plan = planning.recipe_and_plan(recipe, overrides or [], device)
+    computed, outcome = compute(recipe, name, store, overrides or [], executor, device, quiet=quiet, verbose=verbose)
+    if as_json:
+        print_json(outcome_document(computed, outcome))
+    elif outcome.status in ("done", "partial"):
+        print_run(console(), computed)
+        if not quiet:
+            tell_next(computed, store)
+    if outcome.exit_code:
+        raise typer.Exit(outcome.exit_code)
+
+
+def compute(
+    recipe: str,
+    name: str | None,
+    store: str,
+    overrides: list[str],
+    executor: Executor,
+    device: str,
+    *,
+    quiet: bool,
+    verbose: bool,
+) -> tuple[Run, RunOutcome]:
+    """Compute what a recipe describes, or resume it, and say on stderr how that went."""
+    read, plan = planning.recipe_and_plan(recipe, overrides, device)
 
     from pipelines.engine import run_plan
     from storage import open_store
@@ -76,14 +97,7 @@ def run(
     finally:
         display.close()
     tell_outcome(run, outcome, len(plan), quiet)
-    if as_json:
-        print_json(outcome_document(run, outcome))
-    elif outcome.status in ("done", "partial"):
-        print_run(console(), run)
-        if not quiet:
-            tell_next(run, store)
-    if outcome.exit_code:
-        raise typer.Exit(outcome.exit_code)
+    return run, outcome
 
 
 def choose_executor(workers: int | None, scheduler: str | None, serial: bool, gpu_slots: int | None = None) -> Executor:

@@ -16,6 +16,7 @@ from pipelines.cli.execute import run
 from pipelines.cli.names import refuse_foreign_rooms
 from pipelines.cli.outputs import dash, report
 from pipelines.cli.planning import plan
+from pipelines.cli.reproduce import reproduce
 from pipelines.cli.runs import ls, recipes, schema, show
 from pipelines.cli.status import status
 from pipelines.cli.steer import steer
@@ -26,7 +27,7 @@ app = typer.Typer(
     name="universality",
     help="Do independently trained transformers learn the same features? Train, compare, report, look.",
     epilog="Start with: universality run quickstart. Exit codes: 0 ok, 1 failed, 2 usage or recipe, "
-    "3 partial, 130 interrupted.",
+    "3 partial, 4 not reproduced, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -53,7 +54,7 @@ def options(
 
 for _command in (
     run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, calibrate,
-    steer,
+    steer, reproduce,
 ):  # fmt: skip
     app.command()(in_sentences(_command))
 

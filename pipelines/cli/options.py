@@ -38,6 +38,11 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda."
 WorkersOption = Annotated[
     MaybeInt, typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core.")
 ]
+SchedulerOption = Annotated[
+    MaybeText,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Existing Dask cluster, for example tcp://host:8786."),
+]
+SerialOption = Annotated[bool, typer.Option("--serial", help="One step after another in this process.")]
 GpuSlotsOption = Annotated[
     MaybeInt,
     typer.Option("--gpu-slots", min=1, help="Steps that share a GPU of this machine; default by its memory, 1 to 4."),

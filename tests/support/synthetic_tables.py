@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -24,6 +24,12 @@ VERDICTS = (
     "absent",
     "untested",
 )
+#: Indices that papers are held against: value between models, and between untrained models.
+PUBLISHED = {
+    "bricken_median": (0.7, 0.4),
+    "neuron_bricken_median": (0.45, 0.3),
+    "paulo_shared_fraction": (0.4, 0.0),
+}
 QUANTILES = [*(np.arange(1, 100) / 100), 0.999]
 
 
@@ -42,7 +48,7 @@ def comparison_tables(m: Material) -> dict[str, pd.DataFrame]:
         "pairs": pairs,
         "verdicts": verdicts,
         "clusters": clusters,
-        "indices": _indices(m.rng, list(m.main)),
+        "indices": _indices(m.rng, list(m.main), m.untrained),
         "headline": _headline(baselines, nulls),
         "agreement": _agreement(baselines, pairs),
         "spaces": _spaces(baselines, len(m.untrained) > 1),
@@ -302,7 +308,7 @@ def _dictionary_domains(m: Material) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "domain", "n_rows", "fvu"])
 
 
-def _indices(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> pd.DataFrame:
+def _indices(rng: np.random.Generator, pairs: list[tuple[str, str]], untrained: Sequence[str]) -> pd.DataFrame:
     rows = []
     for name in ("mppc", "mean_matched_signed_cos", "excess_correlation", "cka", "cycle_consistency"):
         for pair in ["overall"] if name == "cycle_consistency" else [f"{a}-{b}" for a, b in pairs]:
@@ -310,4 +316,10 @@ def _indices(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> pd.DataF
             ends = value - 0.04, value + 0.04, np.nan, np.nan
             kind = "ceiling" if pair.endswith("r") else "untrained" if pair.startswith("u") else "features"
             rows.append((name, kind, pair, value, value * 0.2, *ends, int(rng.integers(100, 300))))
+    between = {"features": pairs, "untrained": list(combinations(untrained, 2))}
+    for name, values in PUBLISHED.items():
+        for kind, of in zip(between, values, strict=True):
+            rows += [(name, kind, f"{a}-{b}", of, of / 10, *[np.nan] * 4, 100) for a, b in between[kind]]
+    for kind, (together, of) in {"features": ("overall", 0.03), "untrained": ("untrained", 0.0)}.items():
+        rows.append(("neuron_universal_fraction", kind, together, of, 0.0, of, of, np.nan, np.nan, 192))
     return pd.DataFrame(rows, columns=INDICES.names)
