@@ -21,6 +21,7 @@ SCREENS: dict[str, Screen] = {
     "steer": Screen("Steer", "swap_driving_apps_wheel"),
     "map": Screen("Map", "scatter_plot"),
     "graph": Screen("Graph", "graph_3"),
+    "studies": Screen("Studies", "science"),
     "sweeps": Screen("Sweeps", "tune"),
     "runs": Screen("Runs", "list_alt"),
 }

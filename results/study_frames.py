@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from results.headline import split_comparisons
 from results.words import LEVELS, share
 from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
 
 _FACTORS = {"sae_seed": "SAE seed", "half": "half of the documents", "model": "model seed", "data": "data"}
+_SHORT = {"sae_seed": "SAE seed"}
 _CONTRASTS = {SAME_INIT: "data, at one initialisation", INTERACTION: "model seed x data"}
 #: Kinds of bars of a waterfall, in their order.
 ITSELF, FACTOR, OBSERVED = "itself", "factor", "observed"
@@ -23,7 +27,7 @@ def relation_words(relation: str) -> str:
     """The factors of a relation in words, or "untrained models"."""
     if relation == UNTRAINED:
         return "untrained models"
-    return ", ".join(factor_words(name) for name in relation.split(" + "))
+    return " + ".join(_SHORT.get(name, name) for name in relation.split(" + "))
 
 
 def contrast_rows(contrasts: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
@@ -85,9 +89,7 @@ def waterfall(contrasts: pd.DataFrame, means: pd.DataFrame, measure: str = "shar
     level = 1.0
     for row in taken.to_dict("records"):
         spread = {"value": row["value"], "low": row["low"], "high": row["high"]}
-        bars.append(
-            {"kind": FACTOR, "label": f"- {row['label']}", "start": level, "end": level - row["value"], **spread}
-        )
+        bars.append({"kind": FACTOR, "label": row["label"], "start": level, "end": level - row["value"], **spread})
         level -= row["value"]
     for name, label in ((everything, "all of these differ"), (UNTRAINED, "untrained models")):
         for row in rows[(rows["part"] == "agreement") & (rows["name"] == name)].to_dict("records")[:1]:
@@ -130,46 +132,59 @@ def curve_rows(means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
     columns = pd.Index(["factor", "x", "series", "relation", "value", "low", "high"])
     rows: list[dict[str, object]] = []
     for row in means[means["measure"] == measure].to_dict("records"):
-        levels = dict(part.rsplit(" ", 1) for part in str(row["point"]).split(", ") if part and " / " not in part)
-        numbers = {name: _number(level) for name, level in levels.items()}
-        factor = next((name for name, number in numbers.items() if number is not None), None)
-        if factor is None or " / " in str(row["point"]):
+        if " / " in str(row["point"]):
             continue
+        levels = dict(part.rsplit(" ", 1) for part in str(row["point"]).split(", ") if part)
+        numbers = {name: number for name, level in levels.items() if (number := _number(level)) is not None}
+        factor = next(iter(numbers), "")
         others = [f"{name} {level}" for name, level in levels.items() if name != factor]
-        series = ", ".join([relation_words(str(row["relation"])), *others])
         few = pd.isna(row["low"])
         low, high = (row["low_sources"], row["high_sources"]) if few else (row["low"], row["high"])
-        rows.append(
-            {"factor": factor, "x": numbers[factor], "series": series, "relation": row["relation"],
-             "value": row["value"], "low": low, "high": high}
-        )  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+        rows.append({
+            "factor": factor, "x": numbers.get(factor, np.nan), "relation": row["relation"],
+            "series": ", ".join([relation_words(str(row["relation"])), *others]),
+            "value": row["value"], "low": low, "high": high,
+        })  # fmt: skip
+    frame = pd.DataFrame(rows, columns=columns)
+    drawn = frame[frame["x"].notna()]
+    # Untrained models know nothing of what varies in training: their floor is that of every point.
+    flat = frame[frame["x"].isna() & (frame["relation"] == UNTRAINED)].drop(columns=["x", "factor"])
+    places = drawn[["x", "factor"]].drop_duplicates()
+    return pd.concat([drawn, flat.merge(places, how="cross")], ignore_index=True)[columns]
 
 
 def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
     """What each factor takes away of the share of latents with a partner, and what is left beside the floor."""
-    rows = contrast_rows(contrasts, means)
-    shared = rows.dropna(subset=["shared"])
+    rows = contrast_rows(contrasts, means).dropna(subset=["shared"])
     taken = [
         f"{row['label']} {_points(row['shared'])} ({_points(row['shared_low'])} to {_points(row['shared_high'])})"
-        for row in shared[shared["part"] == "what differs"].to_dict("records")
-        if row["name"] != INTERACTION
+        for row in rows[(rows["part"] == "what differs") & ~rows["name"].isin(list(_CONTRASTS))].to_dict("records")
     ]
-    agreement = shared[shared["part"] == "agreement"]
-    left = agreement[agreement["name"] == all_differ(means)]
-    sentence = ""
+    sentences = []
     if taken:
-        sentence = (
-            "Of every 100 latents that have a partner in the same dictionary, another one takes away, by what differs "
+        sentences.append(
+            "Of 100 latents that have a partner in the same dictionary, so many have none in another, by what differs "
             f"(95 % interval): {', '.join(taken)}."
         )
-    if len(left):
-        floor = agreement[agreement["name"] == UNTRAINED]
-        words = (
-            f" Where {relation_words(str(left['name'].iloc[0]))} all differ, {share(left['shared'].mean())} have one"
-        )
-        sentence += words + (f"; of untrained models {share(floor['shared'].mean())}." if len(floor) else ".")
-    return sentence.strip()
+    everything = all_differ(means)
+    means_of = rows[rows["part"] == "agreement"].groupby("name")["shared"].mean()
+    if everything in means_of:
+        names = ", ".join(map(factor_words, everything.split(" + ")))
+        beside = f"; of untrained models {share(means_of[UNTRAINED])}" if UNTRAINED in means_of else ""
+        sentences.append(f"Where {names} differ, {share(means_of[everything])} have one{beside}.")
+    return " ".join(sentences)
+
+
+def study_sentences(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
+    """:func:`study_sentence` of every finished study of a run, by its id; ``tables`` of the run by name."""
+    if not {"study_contrasts", "study_means"} <= tables.keys():
+        return {}
+    contrasts = dict(split_comparisons(tables["study_contrasts"]))
+    empty = tables["study_contrasts"][:0]
+    return {
+        study: study_sentence(contrasts.get(study, empty), means)
+        for study, means in split_comparisons(tables["study_means"])
+    }
 
 
 def _points(value: float) -> str:

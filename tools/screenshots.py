@@ -118,12 +118,13 @@ def screens(run: Run) -> dict[str, str]:
 
 
 def _of_other_runs(run: Run) -> dict[str, str]:
-    """Sweeps, and two runs side by side, where the store has a run for them."""
+    """Sweeps, studies, and two runs side by side, where the store has a run for them."""
     runs = [run, *(other for other in reversed(run.store.runs()) if other.name != run.name)]
     addresses = {}
-    swept = next((other for other in runs if _has(other, "sweeps")), None)
-    if swept is not None:
-        addresses["sweeps"] = f"sweeps?{urlencode({'run': swept.name})}"
+    for screen, table in (("sweeps", "sweeps"), ("studies", "study")):
+        found = next((other for other in runs if _has(other, table)), None)
+        if found is not None:
+            addresses[screen] = f"{screen}?{urlencode({'run': found.name})}"
     other = _to_compare(run, runs[1:]) if _has(run, "headline") else None
     if other is not None:
         addresses["beside"] = f"runs?{urlencode({'run': run.name, 'a': run.name, 'b': other.name})}"

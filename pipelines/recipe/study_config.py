@@ -78,7 +78,7 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
     cells = []
     for model in (*trained, *untrained):
         floor = model in recipe.untrained_ids
-        of_model = {} if floor else model_levels(recipe, model)
+        of_model = shape_levels(recipe, model) if floor else model_levels(recipe, model)
         for seed in study.sae_seeds[:1] if floor else study.sae_seeds:
             for half in study.halves[:1] if floor else study.halves:
                 for number, (own, _) in enumerate(settings):
@@ -102,6 +102,15 @@ def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     if models.data is not None:
         levels[DATA] = models.data[index] or ALL_DATA
     return levels | {name: str(models.setting(index, name)) for name in models.changed}
+
+
+def shape_levels(recipe: Recipe, untrained: str) -> dict[str, str]:
+    """Levels of the factors of an untrained model: the settings of its shape in which models differ."""
+    models, index = recipe.models, recipe.untrained_ids.index(untrained)
+    if not isinstance(models, NativeModels):
+        return {}
+    shape = models.of(index)[0]
+    return {name: str(getattr(shape, name)) for name in models.changed if name in type(shape).model_fields}
 
 
 def study_design(recipe: Recipe, study: StudyConfig) -> Design:

@@ -18,7 +18,8 @@ from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.steering_figure import steering_figure
-from results import effect_frames, figure_frames, frames, steering_frames
+from pipelines.report.figures.study_figures import curve_figure, study_figure
+from results import effect_frames, figure_frames, frames, steering_frames, study_frames
 from results.headline import overall_values
 
 
@@ -86,6 +87,25 @@ def _firing_rates(tables: Tables, context: ExhibitContext) -> Contents:
 def _frontier(tables: Tables, context: ExhibitContext) -> Contents:
     points = figure_frames.sweep_points(tables["sweeps"])
     return {"": partial(frontier_figure, points, tables["sweeps"], columns=context.spans(1)), ".csv": points}
+
+
+def _study(tables: Tables, context: ExhibitContext) -> Contents:
+    contrasts, means = tables["study_contrasts"], tables["study_means"]
+    bars = study_frames.waterfall(contrasts, means)
+    if bars.empty:
+        return {}
+    levels = study_frames.level_rows(means[~means["point"].str.contains(" / ", regex=False)])
+    levels = levels[levels["point"] == levels["point"].iloc[0]]
+    return {"": partial(study_figure, bars, levels, columns=context.spans(2)), ".csv": bars, ".levels.csv": levels}
+
+
+def _study_curve(tables: Tables, context: ExhibitContext) -> Contents:
+    parts = {"all levels": "shared", "level context": "shared_context"}
+    curves = {words: study_frames.curve_rows(tables["study_means"], measure) for words, measure in parts.items()}
+    rows = pd.concat([part.assign(measure=parts[words]) for words, part in curves.items()], ignore_index=True)
+    if rows["x"].nunique() < 2:
+        return {}
+    return {"": partial(curve_figure, curves, columns=context.spans(2)), ".csv": rows}
 
 
 def _membership(tables: Tables, context: ExhibitContext) -> Contents:
@@ -157,5 +177,7 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/pinned", ("pinned",), _pinned),
     Exhibit("figures/firing_rates", ("features",), _firing_rates),
     Exhibit("figures/frontier", ("sweeps",), _frontier),
+    Exhibit("figures/study", ("study_means", "study_contrasts"), _study),
+    Exhibit("figures/study_curve", ("study_means",), _study_curve),
     Exhibit("figures/domains", ("domains",), _domains),
 )

@@ -44,7 +44,7 @@ def in_short(results: Mapping[str, Any]) -> str:
     """The outcome in plain words, as Markdown: a list per comparison."""
     lists = {name: _bullets(sentences) for name, sentences in results["conclusions"].items() if sentences}
     if len(lists) < 2:
-        return "".join(lists.values()) or "The run has no finished comparison."
+        return "".join(lists.values()) or "The run has no finished comparison and no finished study."
     return "\n\n".join(f"**{plain(str(name))}**\n\n{bullets}" for name, bullets in lists.items())
 
 

@@ -12,6 +12,7 @@ from pipelines.report.results_schema import VERSION
 from results.conclusions import TABLES, conclusions
 from results.headline import split_comparisons, summary_values
 from results.stored_comparison import step_warnings
+from results.study_frames import study_sentences
 from storage import Run
 
 #: Facts that differ from one computation of the same bytes to the next.
@@ -85,7 +86,8 @@ def _conclusions(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
     for name in TABLES:
         for comparison, part in split_comparisons(tables[name]) if name in tables else ():
             by_id.setdefault(comparison, {})[name] = part
-    return {comparison: conclusions(parts) for comparison, parts in by_id.items()}
+    told = {comparison: conclusions(parts) for comparison, parts in by_id.items()}
+    return told | {study: [sentence] for study, sentence in study_sentences(tables).items()}
 
 
 def time_stamps(run: Run, written: float) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Results(_Model):
     headline: Medians | None = Field(None, description="of the first comparison; absent where none has finished")
     counts: Counts | None = Field(None, description="of the first comparison; absent where none has finished")
     comparisons: dict[str, ComparisonResults] | None = Field(None, description="by comparison, where there are several")
-    conclusions: dict[str, list[str]] = Field(description="what was found, in sentences, by comparison")
+    conclusions: dict[str, list[str]] = Field(description="what was found, in sentences, by comparison or study")
     beside: list[BesideEntry] | None = Field(
         None, description="comparisons beside each other, this run's first; absent where there is one alone"
     )

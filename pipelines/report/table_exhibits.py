@@ -11,6 +11,7 @@ from results.headline import headline_frame
 from results.ids import feature_ids
 from results.probe_frames import explanation_summary, probe_summary
 from results.steering_frames import steering_summary
+from results.study_frames import contrast_rows
 from results.unseen_frames import unseen_summary
 
 #: Models with a column of their own, at most; clusters listed.
@@ -126,6 +127,17 @@ def _unseen(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(frame, columns("tables/unseen"))}
 
 
+def _study(tables: Tables, context: ExhibitContext) -> Contents:
+    rows = contrast_rows(tables["study_contrasts"], tables["study_means"])
+    for name in ("shared", "r"):
+        rows[f"{name}_span"] = intervals(rows[f"{name}_low"], rows[f"{name}_high"])
+    first = {"what differs": "taken away by a difference of", "agreement": "agreement where these differ"}
+    groups = {int(part.index[0]): first[str(name)] for name, part in rows.groupby("part", sort=False)}
+    varied = [] if (rows["point"] == "").all() else [Column("point", "at")]
+    label, *others = columns("tables/study")
+    return {"": Listing(rows, [label, *varied, *others], groups)}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
@@ -137,6 +149,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/clusters", ("clusters", "features"), _clusters),
     Exhibit("tables/verdicts", ("features",), _verdicts),
     Exhibit("tables/unseen", ("unseen_domains",), _unseen),
+    Exhibit("tables/study", ("study_contrasts", "study_means"), _study),
     Exhibit("tables/pinned", ("pinned",), _pinned),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),
 )

@@ -9,6 +9,7 @@ import pytest
 from run_variants import add_sweep, write_silent_run
 from streamlit.testing.v1 import AppTest
 from synthetic_run import write_synthetic_run
+from synthetic_study import add_studies
 from visits import CONTEXT, TINY, damage, html, links, opened, sentences, turned
 
 from storage import open_run
@@ -26,6 +27,7 @@ DRAWN = {
     "map": "[echarts_chart]",
     "runs": "[dataframe]",
     "beside": "[vega_lite_chart]",
+    "studies": "[vega_lite_chart]",
     "sweeps": "[vega_lite_chart]",
 }
 #: What is said when no latent fires. Runs and their comparison have enough to show.
@@ -41,6 +43,7 @@ SILENT = {
     "map": "No feature of this run fires often enough",
     "runs": "Done.",
     "beside": "Settings that differ",
+    "studies": "has no finished study",
     "sweeps": "has no finished sweep",
 }
 
@@ -49,7 +52,9 @@ SILENT = {
 def full(tmp_path_factory) -> str:
     url = str(tmp_path_factory.mktemp("full") / "store")
     write_synthetic_run(url, "other", root_seed=1, **TINY)
-    add_sweep(write_synthetic_run(url, n_latents=60, n_documents=100, loadable=True))
+    run = write_synthetic_run(url, n_latents=60, n_documents=100, loadable=True)
+    add_sweep(run)
+    add_studies(run)
     return url
 
 
@@ -57,7 +62,9 @@ def full(tmp_path_factory) -> str:
 def tiny(tmp_path_factory) -> str:
     url = str(tmp_path_factory.mktemp("tiny") / "store")
     write_synthetic_run(url, "other", root_seed=1, **TINY)
-    add_sweep(write_synthetic_run(url, **TINY, loadable=True))
+    run = write_synthetic_run(url, **TINY, loadable=True)
+    add_sweep(run)
+    add_studies(run)
     return url
 
 
@@ -76,6 +83,7 @@ def damaged(tmp_path_factory) -> tuple[str, dict[str, dict[str, str]]]:
     write_synthetic_run(url, "other", root_seed=1, **TINY)
     run = write_synthetic_run(url, **TINY, loadable=True)
     add_sweep(run)
+    add_studies(run)
     found = links(run)
     damage(url, "", run="other")
     damage(url, "", run="synthetic")

@@ -56,6 +56,11 @@ VARIANTS = {
          "vary: {k: [4, 8]}, n_seeds: 2}]"],
         ["sweep/s"],
     ),
+    "study": (
+        ["studies=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}, "
+         "sae_seeds: [0, 1], floor: false}]"],
+        ["study/s"],
+    ),
     "rerun": (
         ["comparisons=[{id: z, hook_point: blocks.0.attn.hook_z, replicates: false, neurons: false, "
          "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}}]", "models.n_untrained=0",

@@ -99,5 +99,6 @@ def links(run: Run) -> dict[str, dict[str, str]]:
         "map": {"feature": chosen["feature"]},
         "runs": {},
         "beside": {"a": "other", "b": "synthetic"},
+        "studies": {},
         "sweeps": {},
     }

@@ -101,6 +101,7 @@ def rate_axis(axes: Axes, lowest: float) -> None:
 def key_rows(axes: Axes, n_rows: int, margin: float = 0.6, width: float = 1.0) -> None:
     """Turn axes into a key of rows 0, 1, … from top to bottom; across they go from 0 to ``width``."""
     axes.set_axis_off()
+    axes.set(xticks=[], yticks=[])
     axes.set_xlim(0, width)
     axes.set_ylim(n_rows - 1 + margin, -margin)
 

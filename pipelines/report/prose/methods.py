@@ -9,6 +9,7 @@ from pipelines.recipe import NativeModels
 from pipelines.report.prose.comparison_numbers import STEERING
 from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material
+from pipelines.report.prose.study_numbers import study_facts, study_scope
 from pipelines.report.prose.sweep_numbers import scope
 from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
 from pipelines.sweep_config import SweepConfig
@@ -26,7 +27,8 @@ TODO = "TODO (authors)"
 
 
 def methods_sections(m: Material) -> list[Section]:
-    """The text of a run without its limitations: a word on top where it is not finished, methods, findings, sweeps."""
+    """The text of a run without its limitations: a word on top where it is not finished, methods, findings, sweeps,
+    studies."""
     unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
     facts = {"several_domains": _several_domains(m), "by_source": _by_source(m), "unfinished": unfinished}
     text = sections("methods", recipe=m.recipe, **facts)
@@ -35,6 +37,8 @@ def methods_sections(m: Material) -> list[Section]:
             text += sections("comparison", m.scope(comparison), **_comparison_facts(m, comparison))
         for sweep in m.recipe.sweeps:
             text += sections("sweep", scope(sweep.id), **_sweep_facts(m, sweep))
+        for study in m.recipe.studies:
+            text += sections("study", study_scope(study.id), study=study, **study_facts(m, study))
     return text
 
 

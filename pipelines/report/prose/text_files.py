@@ -12,6 +12,7 @@ from pipelines.report.prose.macros import Macros
 from pipelines.report.prose.material import Material, material
 from pipelines.report.prose.methods import checklist_text, methods_sections
 from pipelines.report.prose.run_numbers import add_run_numbers
+from pipelines.report.prose.study_numbers import add_study_numbers
 from pipelines.report.prose.sweep_numbers import add_sweep_numbers
 from pipelines.report.prose.template import Section, cited, markdown_text, tex_text
 from storage import Run
@@ -56,6 +57,7 @@ def run_macros(m: Material) -> Macros:
     for comparison in m.comparisons:
         add_comparison_numbers(macros, m, comparison)
     add_sweep_numbers(macros, m)
+    add_study_numbers(macros, m)
     return macros
 
 

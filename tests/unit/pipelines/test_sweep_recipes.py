@@ -55,7 +55,7 @@ def test_ids_differ_and_something_is_to_be_done():
     one = f"{{id: s, {HOOK}, {BASE}}}"
     with pytest.raises(InputError, match="sweep ids must differ"):
         load_recipe("tiny", [f"sweeps=[{one}, {one}]"])
-    with pytest.raises(InputError, match=r"comparisons \(or sweeps\) must name something"):
+    with pytest.raises(InputError, match=r"comparisons \(or sweeps, or studies\) must name something"):
         load_recipe("tiny", ["comparisons=[]"])
 
 

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from synthetic_study import crossed, measured, sized
 
 from pipelines.report.figures.agreement_figures import bands, classes_figure, correlation_figure
 from pipelines.report.figures.canvas import FORMATS, WIDTHS, to_file
@@ -26,13 +27,16 @@ from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.steering_figure import steering_figure
-from results import figure_frames, frames
+from pipelines.report.figures.study_figures import curve_figure, study_figure
+from results import figure_frames, frames, study_frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
 from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
 from results.schema_figures import FIGURES as FIGURE_TABLES
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
 from results.words import SPACES, STEERED_BY
+from universality.studies.contrasts import study_contrasts, study_means
+from universality.studies.design import Design
 
 Drawing = Callable[..., Figure]
 
@@ -80,6 +84,30 @@ def _correlation(kinds: tuple[str, ...], centre: float, token: bool, scale: floa
     nulls = _nulls(scale or 0.1) if scale else _nulls(0.1).iloc[:0]
     histogram, medians = frames.r_histogram(baselines, nulls), frames.medians(baselines)
     return partial(correlation_figure, histogram, medians, scale)
+
+
+def _study_tables(design: Design) -> tuple[pd.DataFrame, pd.DataFrame]:
+    found = measured(design, np.random.default_rng(0))
+    return study_contrasts(design, found), study_means(design, found, {})
+
+
+def _study_bars(design: Design) -> pd.DataFrame:
+    return study_frames.waterfall(*_study_tables(design))
+
+
+def _study_levels(design: Design) -> pd.DataFrame:
+    levels = study_frames.level_rows(_study_tables(design)[1])
+    return levels[levels["point"] == levels["point"].iloc[0]]
+
+
+def _study(design: Design) -> Drawing:
+    return partial(study_figure, _study_bars(design), _study_levels(design))
+
+
+def _study_curve(design: Design) -> Drawing:
+    means = _study_tables(design)[1]
+    parts = {"all levels": "shared", "level context": "shared_context"}
+    return partial(curve_figure, {words: study_frames.curve_rows(means, name) for words, name in parts.items()})
 
 
 def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Drawing:
@@ -231,6 +259,12 @@ FIGURES = {
     "spaces": lambda: _spaces(512, "r_held_out", "r_joint"),
     "spaces, raw alone": lambda: _spaces(16384, "r_held_out", floor=False),
     "spaces, none": lambda: _spaces(1),
+    "study": lambda: _study(crossed()),
+    "study, one level": lambda: _study(sized()),
+    "study, nothing to estimate": lambda: partial(
+        study_figure, _study_bars(crossed())[:0], _study_levels(crossed())[:0]
+    ),
+    "study curve": lambda: _study_curve(sized()),
     "steering": lambda: _steering(3, 3),
     "steering, seven of twelve models": lambda: _steering(7, 12),
     "steering, one, no transfer": lambda: _steering(1, 2, transfer=False),

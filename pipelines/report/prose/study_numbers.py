@@ -1,0 +1,89 @@
+"""Macros of studies: their designs, what each factor takes away, and what is left."""
+
+from typing import Any
+
+import pandas as pd
+
+from pipelines.recipe import StudyConfig, study_design
+from pipelines.report.prose.macros import Macros, code, count, letters, percent, real, series, span, words
+from pipelines.report.prose.material import Material
+from results.headline import split_comparisons
+from results.study_frames import all_differ, contrast_rows, factor_words
+from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
+
+
+def study_scope(study: str) -> str:
+    """What macros of a study carry, however many there are: ``\\ufNumCellsInStudyData``."""
+    return f"study-{study}"
+
+
+def add_study_numbers(macros: Macros, m: Material) -> None:
+    """Add the numbers of every study."""
+    for config in m.recipe.studies if m.recipe else ():
+        macros.scoped(study_scope(config.id))
+        _design(macros, m, config)
+        rows = _rows(m, config)
+        if rows is not None:
+            _outcome(macros, *rows)
+    macros.scoped(None)
+
+
+def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
+    """What ``study.md.j2`` is given beside the study: its contrasts as words and letters, and what is left."""
+    rows = _rows(m, config)
+    if rows is None:  # names that no macro has are told as such
+        return {"contrasts": [], "same_init": "", "interaction": "", "left": True, "floor": config.floor}
+    told, everything = rows
+    labels = told[told["part"] == "what differs"].set_index("name")["label"]
+    relations = set(told.loc[told["part"] == "agreement", "name"])
+    plain = [name for name in labels.index if name not in (SAME_INIT, INTERACTION)]
+    return {
+        "contrasts": [(str(labels[name]), letters(name)) for name in plain],
+        "same_init": letters(SAME_INIT) if SAME_INIT in labels.index else "",
+        "interaction": letters(INTERACTION) if INTERACTION in labels.index else "",
+        "left": everything in relations,
+        "floor": UNTRAINED in relations,
+    }
+
+
+def _rows(m: Material, config: StudyConfig) -> tuple[pd.DataFrame, str] | None:
+    """What the study found, and the relation in which all factors differ; None where it is not finished."""
+    tables = [
+        dict(split_comparisons(m.tables[name])) for name in ("study_contrasts", "study_means") if name in m.tables
+    ]
+    if len(tables) < 2 or config.id not in tables[1]:
+        return None
+    contrasts, means = tables[0].get(config.id, m.tables["study_contrasts"][:0]), tables[1][config.id]
+    return contrast_rows(contrasts, means), all_differ(means)
+
+
+def _design(macros: Macros, m: Material, config: StudyConfig) -> None:
+    assert m.recipe is not None
+    design, where = study_design(m.recipe, config), "of the study"
+    trained = [cell for cell in design.cells if not cell.untrained]
+    macros.add("HookPoint", code(config.hook_point), f"hook_point {where}")
+    macros.add("NumCells", count(len(trained)), f"dictionaries {where}, those of untrained models left out")
+    macros.add("NumPairs", count(len(design.pairs)), f"pairs of dictionaries {where} that are compared")
+    macros.add("NumTransformers", count(len({cell.transformer for cell in trained})), f"trained transformers {where}")
+    macros.add(
+        "Factors", series(words(factor_words(name)) for name in design.factors), f"what varies in the cells {where}"
+    )
+
+
+def _outcome(macros: Macros, rows: pd.DataFrame, everything: str) -> None:
+    for row in rows[rows["part"] == "what differs"].to_dict("records"):
+        name, where = letters(str(row["name"])), f"where {row['label']} differs, all else alike; table study_contrasts"
+        macros.add(f"Taken{name}", percent(row["shared"]), f"of 100 latents, those that lose their partner {where}")
+        ends = [100 * row[f"shared_{end}"] for end in ("low", "high")]
+        macros.add(f"Taken{name}Interval", span(ends, 1), f"95 % interval of that, {where}")
+        macros.add(f"TakenR{name}", real(row["r"]), f"what mean held-out r loses {where}")
+        macros.add(f"TakenR{name}Interval", span([row["r_low"], row["r_high"]], 2), f"95 % interval of that, {where}")
+    agreement = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r"]].mean()
+    kinds = {"Left": (everything, "all factors differ"), "Floor": (UNTRAINED, "models are untrained")}
+    for macro, (relation, words_of) in kinds.items():
+        if relation in agreement.index:
+            where = f"where {words_of}; table study_means"
+            macros.add(macro, percent(agreement.loc[relation, "shared"]), f"latents with a partner, per cent, {where}")
+            macros.add(
+                f"{macro}R", real(agreement.loc[relation, "r"]), f"mean held-out r, 0 without a partner, {where}"
+            )

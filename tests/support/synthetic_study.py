@@ -1,0 +1,87 @@
+"""Studies of a synthetic run: agreement by known effects, told by the functions that tell a real one."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+
+from results.schema import STUDY_CELLS
+from storage import Run
+from universality.studies.agreement import MEASURES
+from universality.studies.contrasts import study_contrasts, study_means, study_table
+from universality.studies.design import DATA, HALF, MODEL, SAE_SEED, UNTRAINED, Cell, Design
+
+#: What each factor takes away of what is shared.
+LOSS = {SAE_SEED: 0.25, HALF: 0.02, MODEL: 0.2, DATA: 0.15, UNTRAINED: 0.7, "d_sae": 0.1}
+
+
+def crossed() -> Design:
+    """Three model seeds by two kinds of data, two SAE seeds and two halves; two untrained models."""
+    cells = [
+        Cell(
+            f"m{i}s{s}{half}",
+            f"m{i}",
+            {SAE_SEED: str(s), HALF: half, MODEL: str(i % 3), DATA: ("all", "no-dna")[i // 3]},
+        )
+        for i in range(6)
+        for s in range(2)
+        for half in "ab"
+    ]
+    cells += [Cell(f"u{i}s0a", f"u{i}", {SAE_SEED: "0", HALF: "a"}, 0, True) for i in range(2)]
+    return Design(cells, (DATA,))
+
+
+def sized() -> Design:
+    """Three model seeds with dictionaries of three sizes; two untrained models."""
+    subjects = [(f"m{i}", s, {MODEL: str(i)}) for i in range(3) for s in range(2)]
+    subjects += [(f"u{i}", 0, {}) for i in range(2)]
+    cells = []
+    for model, s, seed in subjects:
+        for n in range(3):
+            levels = {SAE_SEED: str(s), HALF: "a", "d_sae": str(64 << n), **seed}
+            cells.append(Cell(f"{model}s{s}a-{n}", model, levels, n, model[0] == "u"))
+    return Design(cells, settings=("d_sae",))
+
+
+def measured(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Agreement of every pair, with 40 resamples."""
+    found = {}
+    for pair in design.pairs:
+        taken = sum(LOSS[name] for name in pair.relation.split(" + ")) + 0.05 * pair.a.setting
+        shared = 1 - taken + rng.normal(0, 0.01)
+        levels = shared * np.array([0.2, 0.05, 0.3, 0.1, 0.05, 0.25, 0.05])
+        values = np.array([shared, *levels, 0.8 * shared, 0.6 * shared])
+        drawn = values[:, None] * (1 + rng.normal(0, 0.02, size=(len(MEASURES), 40)))
+        found[pair.name] = np.column_stack([values, drawn])
+    return found
+
+
+def add_studies(run: Run) -> None:
+    """The steps ``study/data`` (a crossed design) and ``study/size`` (a curve)."""
+    rng, nodes = np.random.default_rng(0), {}
+    for name, design in (("data", crossed()), ("size", sized())):
+        found = measured(design, rng)
+        cells = [
+            {
+                "cell": cell.id, "model": cell.transformer, "model_seed": cell.levels.get(MODEL),
+                "data": cell.levels.get(DATA), "sae_seed": cell.levels[SAE_SEED], "half": cell.levels[HALF],
+                "point": cell.point(design.curves), "untrained": cell.untrained, "d_sae": 64, "n_alive": 60,
+                "l0": 8.0, "fvu": 0.3, "ce_recovered": 0.9, "ce_clean": 3.0,
+            }
+            for cell in design.cells
+        ]  # fmt: skip
+        tables = {
+            "study": study_table(design, found),
+            "study_means": study_means(design, found, dict.fromkeys(design.relations, 0.01)),
+            "study_contrasts": study_contrasts(design, found),
+            "study_cells": STUDY_CELLS.typed(pd.DataFrame(cells)),
+        }
+        key = hashlib.blake2b(f"{run.name} study {name}".encode(), digest_size=16).hexdigest()
+        with run.store.create(key, step="study", version=1, params={}, inputs={}) as out:
+            for table, frame in tables.items():
+                frame.insert(0, "study_id", name)
+                out.table(table, frame)
+        nodes[f"study/{name}"] = {"step": "study", "key": key, "status": "done"}
+    run.update(nodes={**run.record["nodes"], **nodes})
