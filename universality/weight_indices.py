@@ -51,7 +51,9 @@ def _top_lists(
         part = chosen[first : first + 1024]
         cosine = x[part] @ y[others].T
         cosine = np.abs(cosine) if absolute else cosine
-        best = np.argsort(-cosine, axis=1, kind="stable")[:, :width]
+        best = np.sort(np.argpartition(-cosine, width - 1, axis=1)[:, :width], axis=1)
+        order = np.argsort(-np.take_along_axis(cosine, best, axis=1), axis=1, kind="stable")
+        best = np.take_along_axis(best, order, axis=1)
         partner[part, :width] = others[best]
         value[part, :width] = np.take_along_axis(cosine, best, axis=1)
     return partner, value

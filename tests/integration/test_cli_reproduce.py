@@ -81,6 +81,7 @@ def test_unknown_papers_and_scales_are_refused_before_anything_is_computed(tmp_p
     assert done.exit_code == 2
     assert "bricken2023, gurnee2024, paulo2025, song2025; got bricken2024" in done.stderr
     assert universality("reproduce", "song2025", "--scale", "cluster").exit_code == 2
+    assert ", ".join(PAPERS).replace(", song", " or song") in " ".join(universality("reproduce", "-h").stdout.split())
     assert not (tmp_path / "store").exists()
 
 
