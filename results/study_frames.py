@@ -137,7 +137,9 @@ def curve_rows(means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
         levels = dict(part.rsplit(" ", 1) for part in str(row["point"]).split(", ") if part)
         numbers = {name: number for name, level in levels.items() if (number := _number(level)) is not None}
         factor = next(iter(numbers), "")
-        others = [f"{name} {level}" for name, level in levels.items() if name != factor]
+        # What goes with the size (d_mlp with d_model, say) makes no line of its own.
+        alone = {name: level for name, level in levels.items() if name != factor and _varies_alone(means, name, factor)}
+        others = [f"{name} {level}" for name, level in alone.items()]
         few = pd.isna(row["low"])
         low, high = (row["low_sources"], row["high_sources"]) if few else (row["low"], row["high"])
         rows.append({
@@ -151,6 +153,16 @@ def curve_rows(means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
     flat = frame[frame["x"].isna() & (frame["relation"] == UNTRAINED)].drop(columns=["x", "factor"])
     places = drawn[["x", "factor"]].drop_duplicates()
     return pd.concat([drawn, flat.merge(places, how="cross")], ignore_index=True)[columns]
+
+
+def _varies_alone(means: pd.DataFrame, name: str, factor: str) -> bool:
+    """Whether a factor has two levels at one level of another, among the points of a study."""
+    seen: dict[str, set[str]] = {}
+    for point in means["point"].unique():
+        levels = dict(part.rsplit(" ", 1) for part in str(point).split(", ") if part and " / " not in str(point))
+        if name in levels and factor in levels:
+            seen.setdefault(levels[factor], set()).add(levels[name])
+    return any(len(levels) > 1 for levels in seen.values())
 
 
 def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:

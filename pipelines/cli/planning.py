@@ -235,19 +235,43 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int, 
         for node in plan
         if node.step == "comparison"
     }
+    studied = {
+        node.params["study_id"]: {
+            "dictionaries": sum(not cell["untrained"] for cell in node.params["cells"]),
+            "untrained": sum(cell["untrained"] for cell in node.params["cells"]),
+            "pairs": sum(name.startswith("pair/") for name in node.inputs),
+        }
+        for node in plan
+        if node.step == "study"
+    }
     return {
         "comparisons": compared,
+        "studies": studied,
         "totals": totals,
         "critical_path": {"nodes": path, "seconds": seconds},
         "nodes": nodes,
     }
 
 
+def _rows(nodes: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row per node, but one for all pairs of a study that are in one state: these are hundreds."""
+    pairs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for node in nodes:
+        if node["step"] == "study_pair":
+            pairs.setdefault((node["id"].rpartition("/")[0], node["state"]), []).append(node)
+        else:
+            yield node
+    for (name, _), found in pairs.items():
+        sums = {key: sum(node[key] for node in found) for key in ("seconds", "bytes")}
+        most = max(node["memory"] for node in found)
+        yield found[0] | {"id": f"{name}/… ({len(found)} pairs)", "memory": most, **sums}
+
+
 def _print(document: dict[str, Any]) -> None:
     out = console()
     title = f"{document['recipe']} as run {document['name']} in {document['store']}"
     table = plain_table("node", "state", ">time", ">disk", ">memory")
-    for node in document["nodes"]:
+    for node in _rows(document["nodes"]):
         state = node["state"] + (f" ({node['because']})" if node["because"] else "")
         table.add_row(node["id"], state, duration(node["seconds"]), size(node["bytes"]), size(node["memory"]))
     out.print(titled(title, table))
@@ -255,6 +279,10 @@ def _print(document: dict[str, Any]) -> None:
         beside = [f"{role} {', '.join(ids)}" for role, ids in list(dictionaries.items())[1:] if ids]
         said = "; ".join([", ".join(dictionaries["trained"]), *beside])
         out.print(f"Comparison {comparison} compares the dictionaries {said}.", markup=False)
+    for study, counts in document["studies"].items():
+        beside = f" ({counts['untrained']} of untrained models beside)" if counts["untrained"] else ""
+        words = f"{counts['dictionaries']} dictionaries{beside}, {counted(counts['pairs'], 'pair')}"
+        out.print(f"Study {study}: {words}.", markup=False)
     totals, path = document["totals"], document["critical_path"]
     if not totals["to_do"]:
         out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Dictionaries of one study, and pairs of them that are steps.
 MOST_CELLS, MOST_PAIRS = 200, 5_000
+#: Untrained models of one shape that have dictionaries: their pairs are the floor.
+FLOOR_MODELS = 3
 #: What models trained on the whole corpus are called beside those of a mix.
 ALL_DATA = "all"
 
@@ -74,7 +77,7 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
     settings = study.settings()
     varied = len(settings) > 1
     trained = study.models or tuple(recipe.model_ids)
-    untrained = recipe.untrained_ids if study.floor else []
+    untrained = _floor_of(recipe, trained) if study.floor else []
     cells = []
     for model in (*trained, *untrained):
         floor = model in recipe.untrained_ids
@@ -91,6 +94,15 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
                     spec = DictionarySpec(cell_id, model, own_id, "sae_a" if half == "a" else "sae_b", role)
                     cells.append((Cell(cell_id, model, levels, number, floor), spec))
     return cells
+
+
+def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
+    """Untrained models of the shapes of some models, of each shape :data:`FLOOR_MODELS` at most."""
+    twins = [f"u{model[1:]}" for model in trained if f"u{model[1:]}" in recipe.untrained_ids]
+    of_shape: dict[str, list[str]] = {}
+    for untrained in twins if len(twins) > 1 else recipe.untrained_ids:
+        of_shape.setdefault(str(shape_levels(recipe, untrained)), []).append(untrained)
+    return [untrained for models in of_shape.values() for untrained in models[:FLOOR_MODELS]]
 
 
 def model_levels(recipe: Recipe, model: str) -> dict[str, str]:

@@ -110,7 +110,7 @@ class Design:
         floor = [CellPair(a, b, UNTRAINED) for a, b in combinations([c for c in cells if c.untrained], 2)]
         self.pairs = (
             *(pair for pair in all_pairs if pair.relation in wanted),
-            *(pair for pair in floor if pair.a.transformer != pair.b.transformer and pair.a.setting == pair.b.setting),
+            *(p for p in floor if p.a.transformer != p.b.transformer and p.a.levels == p.b.levels),
         )
 
     @property

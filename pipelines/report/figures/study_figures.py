@@ -130,13 +130,13 @@ def curve_figure(curves: dict[str, pd.DataFrame], *, columns: int = 1) -> Figure
     n, total, height = len(curves), WIDTHS[columns], 1.7
     key = 0.15 * len(series) + 0.08
     across = n if columns == 2 else 1
-    width = (total - 0.1 - 0.55 * across) / across
+    width = (total - 0.1 - 0.6 * across) / across
     part = _BOTTOM + height + _TOP
     figure = new_figure(total, key + part * (n // across))
     for place, (words, rows) in enumerate(curves.items()):
         column, row = place % across, place // across
         bottom = key + part * (n // across - 1 - row) + _BOTTOM
-        _curve(axes_at(figure, 0.45 + column * (width + 0.55), bottom, width, height), rows, words, series)
+        _curve(axes_at(figure, 0.52 + column * (width + 0.6), bottom, width, height), rows, words, series)
     axes = axes_at(figure, 0.45, 0.04, total - 0.6, key - 0.06)
     key_rows(axes, len(series))
     for number, name in enumerate(series):
