@@ -42,7 +42,7 @@ TABLES: Mapping[str, TableSchema] = {
         COMPARISON_ID,
     ),
     **_stored("sweeps"),
-    **_stored("study study_cells study_means study_contrasts", STUDY_ID),
+    **_stored("study study_cells study_means study_contrasts study_domains", STUDY_ID),
     **_stored("positions cluster_positions cluster_links", COMPARISON_ID),
     **_stored(
         "latent_domains contexts histograms logits latent_effects latent_attribution",

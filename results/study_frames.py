@@ -165,6 +165,13 @@ def _varies_alone(means: pd.DataFrame, name: str, factor: str) -> bool:
     return any(len(levels) > 1 for levels in seen.values())
 
 
+def domain_rows(domains: pd.DataFrame) -> pd.DataFrame:
+    """The table ``study_domains`` without domains that both kinds of data have, of which their mean stands there."""
+    told = domains[(domains["domain"] == "(all)") | (domains["seen_by"] != "both")]
+    seen_by = told["seen_by"].replace({"first only": "first", "second only": "second"})
+    return told.assign(data=told["first"] + " / " + told["second"], seen_by=seen_by).reset_index(drop=True)
+
+
 def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
     """What each factor takes away of the share of latents with a partner, and what is left beside the floor."""
     rows = contrast_rows(contrasts, means).dropna(subset=["shared"])

@@ -21,6 +21,7 @@ from results.schema import MADE
 from results.study_frames import (
     contrast_rows,
     curve_rows,
+    domain_rows,
     factor_words,
     level_rows,
     relation_words,
@@ -36,10 +37,14 @@ RECIPE = """studies:
     halves: [a, b]
 """
 MEASURES = {"shared": "latents with a partner", "r": "mean r", "r_joint": "mean r beyond domain, document and token"}
-TABLES = ("study_contrasts", "study_means", "study_cells", "study")
+TABLES = ("study_contrasts", "study_means", "study_cells", "study", "study_domains")
 _CELLS = {
     "d_sae": ("latents", "localized"), "n_alive": ("alive", "localized"), "l0": ("L0", "%.1f"), "fvu": ("FVU", "%.3f"),
     "ce_recovered": ("CE recovered", "%.2f"), "ce_clean": ("loss of the model", "%.2f"),
+}  # fmt: skip
+_DOMAINS = {
+    "r_first": ("r, both first", "%.2f"), "r_second": ("r, both second", "%.2f"), "r_differ": ("r, of each", "%.2f"),
+    "did": ("DiD", "%.2f"), "low": ("from", "%.2f"), "high": ("to", "%.2f"), "n_models": ("models", "%d"),
 }  # fmt: skip
 _MEANS = {"chance": ("chance", "%.3f"), "n_pairs": ("pairs", "%d"), "n_models": ("models", "%d")}
 _NUMBER = st.column_config.NumberColumn
@@ -47,7 +52,7 @@ _NUMBER = st.column_config.NumberColumn
 
 def show_study(name: str, tables: dict[str, pd.DataFrame]) -> None:
     """What one study found: a sentence, what factors take away, levels, curves, and every number behind them."""
-    contrasts, means, cells, pairs = (tables[table] for table in TABLES)
+    contrasts, means, cells, pairs, domains = (tables[table] for table in TABLES)
     st.text(f"Study {name}")
     trained = cells[~cells["untrained"]]
     n_pairs = len(pairs[["cell_a", "cell_b"]].drop_duplicates())
@@ -80,7 +85,21 @@ def show_study(name: str, tables: dict[str, pd.DataFrame]) -> None:
         point = st.selectbox("at", points, key=f"point_{name}") if len(points) > 1 else points[0]
         st.altair_chart(levels_chart(one_point[one_point["point"] == point]))
     show_numbers(name, contrasts, means)
+    if len(domains):
+        show_domains(name, domains)
     show_cells(name, cells, pairs)
+
+
+def show_domains(name: str, domains: pd.DataFrame) -> None:
+    """What other data cost features of domains that one kind of data lacks."""
+    st.markdown("**What other data cost, by domain**")
+    schema = MADE["study_domains"]
+    headings = {"data": text("first / second data"), "seen_by": text("seen by", help=schema["seen_by"].meaning)}
+    headings |= explained(schema, _DOMAINS)
+    order = ["data", "domain", "seen_by", *_DOMAINS]
+    rows = domain_rows(domains)
+    st.dataframe(rows, hide_index=True, column_order=order, column_config=headings, key=f"domains_{name}")
+    csv_button(lambda: domains, f"study-{name}-domains.csv", key=f"domains_csv_{name}", label="Every domain (CSV)")
 
 
 def show_numbers(name: str, contrasts: pd.DataFrame, means: pd.DataFrame) -> None:
@@ -133,8 +152,8 @@ def main() -> None:
         split = {name: dict(split_comparisons(table)) for name, table in found.items() if table is not None}
         for name in split["study_cells"]:
             with panel():
-                empty = split["study_contrasts"].get(name, pd.DataFrame(columns=MADE["study_contrasts"].names))
-                show_study(name, {table: parts.get(name, empty) for table, parts in split.items()})
+                empty = {table: pd.DataFrame(columns=pd.Index(MADE[table].names)) for table in TABLES}
+                show_study(name, {table: parts.get(name, empty[table]) for table, parts in split.items()})
 
 
 main()

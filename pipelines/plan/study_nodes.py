@@ -20,6 +20,7 @@ from results.stored_comparison import (
     transformer_node,
 )
 from universality.compare.pair_plan import PairPlan, pair_name
+from universality.studies.design import DATA
 
 
 def unseen_nodes(
@@ -58,6 +59,8 @@ def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
         nodes += trained_dictionary(layout, s, study.hook_point, configs[cell.setting], spec)
         inputs |= {input_name("latents", cell.id): latents_node(s, cell.id)}
         inputs |= {input_name("sae", cell.id): dictionary_node("sae", s, cell.id)}
+    mixes = [name for name in recipe.mixes if any(cell.levels.get(DATA) == name for cell in design.cells)]
+    inputs |= {input_name("mix", name): mix_node(name) for name in mixes}
     compare = as_json(recipe.compare)
     settings = {"root_seed": recipe.root_seed}
     read = ("min_firings", "tau", "top", "method", "unmatched", "n_resamples", "confidence")
@@ -85,6 +88,7 @@ def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
         "cells": [vars(cell) | {"levels": dict(cell.levels)} for cell in design.cells],
         "of_models": list(design.of_models),
         "settings": list(study.vary),
+        "mixes": mixes,
         "compare": {name: compare[name] for name in ("min_firings", "tau", "confidence")},
     }
     return [*nodes, layout.node(comparison_node(s, "study"), "study", params, inputs)]

@@ -11,7 +11,7 @@ from results.headline import headline_frame
 from results.ids import feature_ids
 from results.probe_frames import explanation_summary, probe_summary
 from results.steering_frames import steering_summary
-from results.study_frames import contrast_rows
+from results.study_frames import contrast_rows, domain_rows
 from results.unseen_frames import unseen_summary
 
 #: Models with a column of their own, at most; clusters listed.
@@ -138,6 +138,14 @@ def _study(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(rows, [label, *varied, *others], groups)}
 
 
+def _study_domains(tables: Tables, context: ExhibitContext) -> Contents:
+    rows = domain_rows(tables["study_domains"])
+    if rows.empty:
+        return {}
+    rows["span"] = intervals(rows["low"].fillna(rows["low_sources"]), rows["high"].fillna(rows["high_sources"]))
+    return {"": Listing(rows, columns("tables/study_domains"))}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
@@ -150,6 +158,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/verdicts", ("features",), _verdicts),
     Exhibit("tables/unseen", ("unseen_domains",), _unseen),
     Exhibit("tables/study", ("study_contrasts", "study_means"), _study),
+    Exhibit("tables/study_domains", ("study_domains",), _study_domains),
     Exhibit("tables/pinned", ("pinned",), _pinned),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),
 )

@@ -92,7 +92,12 @@ def study_pair(ctx: StepContext) -> None:
     """How much two dictionaries of a study agree, with the same in every resample of the sources."""
     from universality.studies.agreement import pair_agreement
 
-    ctx.out.array("agreement", pair_agreement(dictionary_pair(ctx)))
+    agreement, by_domain = pair_agreement(dictionary_pair(ctx))
+    ctx.out.array("agreement", agreement)
+    ctx.out.array("by_domain", by_domain)
+
+
+STUDY_TABLES = ("study", "study_cells", "study_means", "study_contrasts", "study_domains")
 
 
 def study_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
@@ -100,7 +105,7 @@ def study_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     return Estimate(1.0 + len(params["cells"]) / 10, 100_000, BASE_MEMORY)
 
 
-@step("study", version=1, cost=study_cost, tables=["study", "study_cells", "study_means", "study_contrasts"])
+@step("study", version=1, cost=study_cost, tables=STUDY_TABLES)
 def study(ctx: StepContext) -> None:
     """Tables of a study: its dictionaries, its pairs, means by relation, and what each factor does."""
     from pandas import DataFrame
@@ -108,6 +113,7 @@ def study(ctx: StepContext) -> None:
     from universality.compare.chance import PairNull
     from universality.studies.contrasts import study_contrasts, study_means, study_table
     from universality.studies.design import Cell, Design
+    from universality.studies.study_domains import study_domains
 
     p = ctx.params
     design = Design([Cell(**cell) for cell in p["cells"]], p["of_models"], p["settings"])
@@ -125,7 +131,10 @@ def study(ctx: StepContext) -> None:
             maxima = null.pooled(alive[pair.a.id], alive[pair.b.id])
             chance[pair.relation] = float((maxima >= p["compare"]["tau"]).mean()) if maxima.size else np.nan
     level = p["compare"]["confidence"]
+    by_domain = {name: np.asarray(artifact.array("by_domain")) for name, artifact in stored.items()}
+    unseen = {mix: frozenset(ctx.inputs[input_name("mix", mix)].json("mix")["unseen"]) for mix in p["mixes"]}
     tables = {
+        "study_domains": study_domains(design, by_domain, unseen, tuple(rows.domain_names or ()), level),
         "study": study_table(design, measured, level),
         "study_means": study_means(design, measured, chance, level),
         "study_contrasts": study_contrasts(design, measured, level),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,24 +13,26 @@ from storage import Run
 from universality.studies.agreement import MEASURES
 from universality.studies.contrasts import study_contrasts, study_means, study_table
 from universality.studies.design import DATA, HALF, MODEL, SAE_SEED, UNTRAINED, Cell, Design
+from universality.studies.study_domains import study_domains
 
+#: Domains of the text.
+NAMES = ("dna", "python")
 #: What each factor takes away of what is shared.
 LOSS = {SAE_SEED: 0.25, HALF: 0.02, MODEL: 0.2, DATA: 0.15, UNTRAINED: 0.7, "d_sae": 0.1}
 
 
-def crossed() -> Design:
-    """Three model seeds by two kinds of data, two SAE seeds and two halves; two untrained models."""
+def crossed(
+    n_models: int = 3, data: Sequence[str] = ("all", "no-dna"), halves: str = "ab", n_untrained: int = 2
+) -> Design:
+    """Model seeds by kinds of data, two SAE seeds and some halves; untrained models."""
+    models = [(str(seed), mix) for mix in data for seed in range(n_models)]
     cells = [
-        Cell(
-            f"m{i}s{s}{half}",
-            f"m{i}",
-            {SAE_SEED: str(s), HALF: half, MODEL: str(i % 3), DATA: ("all", "no-dna")[i // 3]},
-        )
-        for i in range(6)
+        Cell(f"m{i}s{s}{half}", f"m{i}", {SAE_SEED: str(s), HALF: half, MODEL: seed, DATA: mix})
+        for i, (seed, mix) in enumerate(models)
         for s in range(2)
-        for half in "ab"
+        for half in halves
     ]
-    cells += [Cell(f"u{i}s0a", f"u{i}", {SAE_SEED: "0", HALF: "a"}, 0, True) for i in range(2)]
+    cells += [Cell(f"u{i}s0a", f"u{i}", {SAE_SEED: "0", HALF: "a"}, 0, True) for i in range(n_untrained)]
     return Design(cells, (DATA,))
 
 
@@ -58,6 +61,15 @@ def measured(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]:
     return found
 
 
+def by_domain(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Agreement of every pair in two domains, the first of which one kind of data lacks."""
+    found = {}
+    for pair in design.pairs:
+        lost = 0.3 * (DATA in pair.relation.split(" + ")) * np.array([1.0, 0.2])
+        found[pair.name] = (0.6 - lost + rng.normal(0, 0.01, size=2))[:, None] + rng.normal(0, 0.01, size=(2, 41))
+    return found
+
+
 def add_studies(run: Run) -> None:
     """The steps ``study/data`` (a crossed design) and ``study/size`` (a curve)."""
     rng, nodes = np.random.default_rng(0), {}
@@ -76,6 +88,7 @@ def add_studies(run: Run) -> None:
             "study": study_table(design, found),
             "study_means": study_means(design, found, dict.fromkeys(design.relations, 0.01)),
             "study_contrasts": study_contrasts(design, found),
+            "study_domains": study_domains(design, by_domain(design, rng), {"no-dna": frozenset({"dna"})}, NAMES),
             "study_cells": STUDY_CELLS.typed(pd.DataFrame(cells)),
         }
         key = hashlib.blake2b(f"{run.name} study {name}".encode(), digest_size=16).hexdigest()

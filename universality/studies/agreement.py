@@ -13,13 +13,14 @@ from universality.compare.levels import LEVELS, decide_levels, drawn_levels, is_
 from universality.compare.pair import DictionaryPair
 from universality.compare.pairing import assign, pair_similarity
 from universality.intervals import percentile_interval
+from universality.studies.unseen import domain_of_latents
 
 #: Share of the smaller side's alive latents that have a partner; the same at each level; mean r and r_joint over them,
 #: 0 without a partner.
 MEASURES = ("shared", *(f"shared_{level}" for level in LEVELS), "r", "r_joint")
 
 
-def pair_agreement(pair: DictionaryPair) -> np.ndarray:
+def pair_agreement(pair: DictionaryPair) -> tuple[np.ndarray, np.ndarray]:
     """Agreement of two dictionaries, and the same in every resample of the sources.
 
     A latent has a partner where the one that the assignment gave it on fit rows reaches tau on score rows, and tau -
@@ -30,7 +31,10 @@ def pair_agreement(pair: DictionaryPair) -> np.ndarray:
         pair: the dictionaries; which of them is a does not matter.
 
     Returns:
-        (measures, 1 + n_resamples) as in :data:`MEASURES`: the value, then that of each resample.
+        (measures, 1 + n_resamples) as in :data:`MEASURES`: the value, then that of each resample. And by domain
+        (n_domains, 1 + n_resamples), likewise: mean r of both sides' alive latents that are of it
+        (:func:`~universality.studies.unseen.domain_of_latents`), 0 without a partner; NaN where there are none, without
+        rows where no domains are known.
     """
     if pair.names[0] > pair.names[1]:  # ties and last digits depend on which side is walked
         return pair_agreement(pair.swapped())
@@ -47,4 +51,19 @@ def pair_agreement(pair: DictionaryPair) -> np.ndarray:
     lucky = (assigned.score < tau - EDGE_SLACK) | (parts.r_loo < tau - EDGE_SLACK)  # a missing r_loo says nothing
     held = (r >= tau) & ~lucky[:, None]
     of_level = [(held & (levels == name)).sum(axis=0) for name in LEVELS]
-    return np.array([held.sum(axis=0), *of_level, r.sum(axis=0), np.nan_to_num(joint).sum(axis=0)]) / n
+    measures = np.array([held.sum(axis=0), *of_level, r.sum(axis=0), np.nan_to_num(joint).sum(axis=0)]) / n
+    return measures, _by_domain(pair, (assigned.indices_a, assigned.indices_b), r)
+
+
+def _by_domain(pair: DictionaryPair, latents: tuple[np.ndarray, np.ndarray], r: np.ndarray) -> np.ndarray:
+    """(n_domains, 1 + n_resamples) mean r of the latents of each domain, both sides together."""
+    n_domains = len(pair.rows.domain_names or ())
+    total, count = np.zeros((n_domains, r.shape[1])), np.zeros(n_domains)
+    if n_domains:
+        for side, chosen in zip((pair.a, pair.b), latents, strict=True):
+            domain = domain_of_latents(side.acts, pair.rows)
+            count += np.bincount(domain[side.alive & (domain >= 0)], minlength=n_domains)
+            known = domain[chosen] >= 0
+            np.add.at(total, domain[chosen][known], r[known])
+    with np.errstate(invalid="ignore"):
+        return total / count[:, None]

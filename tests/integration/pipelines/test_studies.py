@@ -77,7 +77,7 @@ def run(place):
     return open_run("data", store=str(place / "store"))
 
 
-@pytest.mark.parametrize("table", ["study", "study_cells", "study_means", "study_contrasts"])
+@pytest.mark.parametrize("table", ["study", "study_cells", "study_means", "study_contrasts", "study_domains"])
 def test_files_hold_the_declared_types(run, table):
     assert_files_hold_the_declared_types(run, table)
 
@@ -93,6 +93,16 @@ def test_cells_are_crossed_and_every_contrast_is_there(run):
     means = run.table("study_means")
     assert means.loc[means["relation"] == "untrained", "n_pairs"].unique().tolist() == [1]
     assert means.loc[means["measure"] == "shared", "chance"].notna().all()
+
+
+def test_other_data_are_told_by_domain(run):
+    told = run.table("study_domains").set_index("domain")
+    assert (told["first"] == "all").all()
+    assert (told["second"] == "no-dna").all()
+    assert told.loc["dna", "seen_by"] == "first only"
+    assert set(told.loc[["python", "arabic"], "seen_by"]) == {"both"}
+    both = told[(told.index == "(all)") & (told["seen_by"] == "both")]
+    assert both["did"].tolist() == [0.0], "it is what the others are held against"
 
 
 def test_a_contrast_is_the_difference_of_means_of_pairs(run):

@@ -87,6 +87,9 @@ def test_a_report_tells_studies_in_figure_table_text_and_in_short(tmp_path):
     ):
         assert (report / file).exists(), file
     assert not list(report.glob("figures/study_curve-data*")), "nothing varies there"
+    domains = (report / "tables" / "study_domains.tex").read_text()
+    assert "all / no-dna" in domains
+    assert "python" not in domains, "of what both saw the mean stands there"
     page = (report / "report.md").read_text()
     assert "What makes two dictionaries differ?" in page
     assert "so many have none in another" in page

@@ -21,6 +21,7 @@ from universality.compare.shares import held_in_draws
 from universality.planted import plant
 from universality.rows import Rows, split_documents
 from universality.studies.agreement import MEASURES, pair_agreement
+from universality.studies.unseen import domain_of_latents
 
 CONFIG = CompareConfig(n_shifts=10, n_resamples=30, min_firings=10)
 
@@ -41,7 +42,7 @@ def test_agreement_is_that_of_the_edges_of_the_whole_comparison():
     both = pair()
     matching = pair_matching(both, pair_similarity(both), pair_null(both))
     pairs, n = matching.pairs, min(both.a.n_alive, both.b.n_alive)
-    found = dict(zip(MEASURES, pair_agreement(both), strict=True))
+    found = dict(zip(MEASURES, pair_agreement(both)[0], strict=True))
     edges = pairs["edge"].to_numpy(bool)
     assert 0 < edges.sum() < len(pairs)
     assert found["shared"][0] == pytest.approx(edges.sum() / n)
@@ -58,9 +59,25 @@ def test_agreement_is_that_of_the_edges_of_the_whole_comparison():
 
 
 def test_levels_add_up_to_what_is_shared():
-    found = pair_agreement(pair())
+    found = pair_agreement(pair())[0]
     np.testing.assert_allclose(found[1 : 1 + len(LEVELS)].sum(axis=0), found[0])
 
 
 def test_which_dictionary_is_a_changes_no_bit():
-    np.testing.assert_array_equal(pair_agreement(pair()), pair_agreement(pair().swapped()))
+    for one, other in zip(pair_agreement(pair()), pair_agreement(pair().swapped()), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_r_by_domain_is_that_of_the_latents_of_the_domain_on_both_sides():
+    both = pair()
+    matched = pair_matching(both, pair_similarity(both), pair_null(both)).pairs
+    by_domain = pair_agreement(both)[1]
+    assert by_domain.shape == (2, 31)
+    for code in range(2):
+        asked = []
+        for side, dictionary in (("a", both.a), ("b", both.b)):
+            r = np.zeros(dictionary.d_sae)
+            r[matched[f"latent_{side}"]] = matched["r_held_out"]
+            asked.append(r[dictionary.alive & (domain_of_latents(dictionary.acts, both.rows) == code)])
+        assert np.concatenate(asked).size > 3
+        assert by_domain[code, 0] == pytest.approx(np.concatenate(asked).mean())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import synthetic_study
 
 from universality.studies.agreement import MEASURES
 from universality.studies.contrasts import study_contrasts, study_means, study_table
@@ -14,19 +15,8 @@ BOTH = 0.05
 TRUTH = {SAE_SEED: 0.2, HALF: 0.05, MODEL: 0.2, DATA: 0.15, SAME_INIT: 0.1, INTERACTION: 0.05}
 
 
-def crossed(n_models: int = 4, data: str = "AB", halves: str = "ab") -> Design:
-    models = [(seed, mix) for mix in data for seed in range(n_models)]
-    cells = [
-        Cell(
-            f"m{i}s{s}{half}",
-            f"m{i}",
-            {SAE_SEED: str(s), HALF: half, MODEL: str(seed), DATA: mix},
-        )
-        for i, (seed, mix) in enumerate(models)
-        for s in range(2)
-        for half in halves
-    ]
-    return Design(cells, (DATA,))
+def crossed(n_models: int = 4, data: str = "AB") -> Design:
+    return synthetic_study.crossed(n_models, data, n_untrained=0)
 
 
 def world(
