@@ -76,8 +76,20 @@ def mixing_of(rows: Any, config: SAETrainingConfig, sae_seed: int) -> tuple[dict
     return facts, [f"{message} {remedy}"]
 
 
+#: Rows of the last ``tokens`` artifact, by its key: hundreds of pairs of one run read the same, and what a comparison
+#: prepares of rows is kept with them.
+_LAST: dict[str, Rows] = {}
+
+
 def shared_rows(tokens: Artifact) -> Rows:
-    """The evaluation rows of a ``tokens`` artifact."""
+    """The evaluation rows of a ``tokens`` artifact; of the same artifact the same object, in this process."""
+    if tokens.key not in _LAST:
+        _LAST.clear()
+        _LAST[tokens.key] = _rows(tokens)
+    return _LAST[tokens.key]
+
+
+def _rows(tokens: Artifact) -> Rows:
     from universality.rows import Rows
 
     return Rows(
