@@ -71,6 +71,14 @@ EFFECT_CLASS_COLOURS: dict[str, str] = {
     "other_effect": OKABE_ITO["vermillion"],
     "undecided": GREY,
 }
+#: What becomes of a feature in a larger dictionary, in the order in which it is stacked.
+SPLIT_COLOURS: dict[str, str] = {
+    "kept": OKABE_ITO["blue"],
+    "absorbed": OKABE_ITO["sky"],
+    "split": OKABE_ITO["green"],
+    "undecided": GREY,
+    "lost": OKABE_ITO["vermillion"],
+}
 #: Kinds of coordinates that stand out; the others are grey.
 SPACE_COLOURS: dict[str, str] = {
     "features": OKABE_ITO["blue"],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMPARISON_ID = Column("comparison_id", "text", "id", "as in the recipe", "the comparison that the row belongs to")
 STUDY_ID = Column("study_id", "text", "id", "as in the recipe", "the study that the row belongs to")
+POINT = Column("point", "text", "words", "for example k 8", "what else varies between dictionaries; empty: nothing")
 #: By name, as whoever makes them knows them: without the columns that say whose rows they are.
 MADE: Mapping[str, TableSchema] = {
     **science.TABLES,
@@ -43,6 +44,7 @@ TABLES: Mapping[str, TableSchema] = {
     ),
     **_stored("sweeps"),
     **_stored("study study_cells study_means study_contrasts study_domains", STUDY_ID),
+    **_stored("split_tree splits_by_size split_agreement", STUDY_ID, POINT),
     **_stored("positions cluster_positions cluster_links", COMPARISON_ID),
     **_stored(
         "latent_domains contexts histograms logits latent_effects latent_attribution",

@@ -8,6 +8,7 @@ from dashboards.components.downloads import csv_button
 from dashboards.components.links import literal
 from dashboards.components.markup import legend, swatch
 from dashboards.components.panels import nothing, panel
+from dashboards.components.splitting_panel import show_splitting
 from dashboards.components.study_charts import (
     curve_chart,
     levels_chart,
@@ -150,10 +151,16 @@ def main() -> None:
             st.code(RECIPE, language="yaml")
             return
         split = {name: dict(split_comparisons(table)) for name, table in found.items() if table is not None}
+        stored = [view.optional(name) for name in ("splits_by_size", "split_tree")]
+        in_sizes = [{} if table is None else dict(split_comparisons(table)) for table in stored]
         for name in split["study_cells"]:
             with panel():
                 empty = {table: pd.DataFrame(columns=pd.Index(MADE[table].names)) for table in TABLES}
                 show_study(name, {table: parts.get(name, empty[table]) for table, parts in split.items()})
+            if all(name in parts for parts in in_sizes):
+                with panel():
+                    counts, tree = (parts[name] for parts in in_sizes)
+                    show_splitting(view, name, counts, tree, split["study_cells"][name])
 
 
 main()

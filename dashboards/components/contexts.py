@@ -102,7 +102,7 @@ def show_contexts_panel(
         together = [*features, *beneath]
         st.html(features_legend(together, stacked=stacked))
         if rows:
-            drawn = (_context(view.text, row, note, together, stacked=stacked) for row, note in rows)
+            drawn = (context_strip(view.text, row, note, together, stacked=stacked) for row, note in rows)
             st.html(context_rows(drawn))
         else:
             remedy = "The two features agree here, or one of them never fires on the evaluation text."
@@ -162,7 +162,7 @@ def distinct_contexts(text: EvaluationText, rows: np.ndarray, limit: int) -> lis
     return distinct(texts, lambda r: "".join(text.window(r).tokens).encode(), limit)
 
 
-def _context(
+def context_strip(
     text: EvaluationText, row: int, note: str, features: Sequence[DrawnFeature], *, stacked: bool
 ) -> tuple[str, str]:
     """Values and place of an evaluation row, and its text with every feature on it or on a line of its own."""

@@ -61,6 +61,20 @@ def print_studies(console: Console, contrasts: pd.DataFrame, means: pd.DataFrame
             console.print(titled(f"Study {name}: {words}", table))
 
 
+def print_splits(console: Console, splits: pd.DataFrame) -> None:
+    """Print of every study one sentence on splitting, and shares by model and sizes with their controls."""
+    from results.headline import split_comparisons
+    from results.split_frames import ORPHAN, SPLIT_KINDS, split_rows, split_sentence
+
+    for name, part in split_comparisons(splits):
+        console.print(split_sentence(part), markup=False)
+        table = plain_table("model", "sizes", *(f">{kind}" for kind in (*SPLIT_KINDS, ORPHAN)))
+        for (series, sizes), rows in split_rows(part).groupby(["series", "sizes"], sort=False):
+            told = [f"{number(row['share'])} ({number(row['control'])})" for row in rows.to_dict("records")]
+            table.add_row(str(series), str(sizes), *told)
+        console.print(titled(f"Study {name}: what becomes of features in larger dictionaries (control)", table))
+
+
 def _interval(row: dict[Any, Any], measure: str) -> str:
     low, high = row[f"{measure}_low"], row[f"{measure}_high"]
     return "" if math.isnan(low) else f"{number(low, 3)} to {number(high, 3)}"

@@ -5,6 +5,7 @@ from pipelines.plan.comparison_nodes import comparison_nodes
 from pipelines.plan.dictionary_nodes import sweep_nodes
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout
 from pipelines.plan.sources import SHARD_ROWS, data_nodes, transformer_nodes
+from pipelines.plan.splitting_nodes import splitting_nodes
 from pipelines.plan.study_nodes import study_nodes
 from pipelines.recipe import NativeModels, Recipe, trained_configs
 
@@ -41,5 +42,5 @@ def planned_nodes(layout: Layout) -> list[Node]:
     for sweep in recipe.sweeps:
         nodes += sweep_nodes(layout, sweep)
     for study in recipe.studies:
-        nodes += study_nodes(layout, study)
+        nodes += [*study_nodes(layout, study), *splitting_nodes(layout, study)]
     return nodes

@@ -17,9 +17,10 @@ from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
+from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
 from pipelines.report.figures.study_figures import curve_figure, study_figure
-from results import effect_frames, figure_frames, frames, steering_frames, study_frames
+from results import effect_frames, figure_frames, frames, split_frames, steering_frames, study_frames
 from results.headline import overall_values
 
 
@@ -153,6 +154,11 @@ def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     return _drawn([context.evidence.pair(row) for _, row in tables["pinned"].iterrows()], context)
 
 
+def _splitting(tables: Tables, context: ExhibitContext) -> Contents:
+    rows = split_frames.split_rows(tables["splits_by_size"])
+    return {"": partial(splitting_figure, rows, columns=context.spans(2)), ".csv": rows}
+
+
 def _drawn(cases: list[CaseStudy], context: ExhibitContext, n_pages: int | None = None) -> Contents:
     columns = context.spans(2)
     contents: Contents = {}
@@ -180,4 +186,5 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/study", ("study_means", "study_contrasts"), _study),
     Exhibit("figures/study_curve", ("study_means",), _study_curve),
     Exhibit("figures/domains", ("domains",), _domains),
+    Exhibit("figures/splitting", ("splits_by_size",), _splitting),
 )

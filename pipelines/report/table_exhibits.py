@@ -10,12 +10,15 @@ from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
 from results.probe_frames import explanation_summary, probe_summary
+from results.split_frames import agreement_rows, split_rows
 from results.steering_frames import steering_summary
 from results.study_frames import contrast_rows, domain_rows
 from results.unseen_frames import unseen_summary
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
+#: Pairs of sizes, each of a model, that are listed; of more only the smallest and the largest of every model.
+MAX_SIZES_LISTED = 6
 #: Pairs of models listed one by one in the headline table, at most.
 MAX_PAIRS_LISTED = 10
 
@@ -146,6 +149,24 @@ def _study_domains(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(rows, columns("tables/study_domains"))}
 
 
+def _splits(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = split_rows(tables["splits_by_size"])
+    frame["interval"] = intervals(frame["excess_low"], frame["excess_high"])
+    if frame.groupby(["series", "sizes"]).ngroups > MAX_SIZES_LISTED:
+        ends = (frame["d_sae"] == frame["d_sae"].min()) & (frame["child_d_sae"] == frame["child_d_sae"].max())
+        frame = frame[ends].reset_index(drop=True)
+    places = frame.drop_duplicates(["series", "sizes"])
+    words = places["series"] + ", " + places["sizes"]
+    groups = {int(place): name for place, name in zip(places.index, words, strict=True)}
+    return {"": Listing(frame, columns("tables/splits"), groups)}
+
+
+def _split_agreement(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = agreement_rows(tables["split_agreement"])
+    frame["measure"] = frame["measure"].str.replace("_", " ")
+    return {"": Listing(frame[frame["n_asked"] > 0], columns("tables/split_agreement"))}
+
+
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
@@ -161,4 +182,6 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/study_domains", ("study_domains",), _study_domains),
     Exhibit("tables/pinned", ("pinned",), _pinned),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),
+    Exhibit("tables/splits", ("splits_by_size",), _splits),
+    Exhibit("tables/split_agreement", ("split_agreement",), _split_agreement),
 )

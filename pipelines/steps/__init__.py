@@ -8,11 +8,12 @@ from pipelines.steps import effect_steps as effects
 from pipelines.steps import layout_steps as pictures
 from pipelines.steps import model_steps as models
 from pipelines.steps import probe_steps as probing
+from pipelines.steps import splitting_steps as splitting
 from pipelines.steps import steering_steps as steering
 from pipelines.steps import study_steps as studies
 from pipelines.steps import sweep_steps as sweeping
 
 __all__ = [
-    "attributing", "comparing", "data", "dictionaries", "effects", "models", "pictures", "probing", "steering",
-    "studies", "sweeping",
+    "attributing", "comparing", "data", "dictionaries", "effects", "models", "pictures", "probing", "splitting",
+    "steering", "studies", "sweeping",
 ]  # fmt: skip

@@ -156,3 +156,16 @@ def test_an_empty_store_says_what_to_do(nothing, screen, visitor):
     assert "holds no run yet" in sentences(at)
     assert any("universality run quickstart" in code.value for code in at.code)
     assert not Path(nothing).exists()
+
+
+def test_a_feature_is_followed_through_the_sizes_of_a_study(full, visitor):
+    at = visitor(full, "studies", {})
+    assert "Of the features of dictionaries of 64 latents, in one of 256" in sentences(at)
+    assert "128 latents" in sentences(at)
+    assert "256 latents" in sentences(at)
+    first = at.selectbox(key="split_feature_size").value
+    shown = html(at)
+    assert "with the feature above" in shown
+    at.selectbox(key="split_feature_size").set_value(first + 5).run()
+    assert not at.exception
+    assert html(at) != shown

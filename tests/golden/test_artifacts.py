@@ -61,6 +61,11 @@ VARIANTS = {
          "sae_seeds: [0, 1], floor: false}]"],
         ["study/s"],
     ),
+    "splitting": (
+        ["studies=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {k: 4, tokens: 6000, batch_rows: 128}, "
+         "sae_seeds: [0, 1, 2], vary: {d_sae: [32, 64]}, floor: false}]"],
+        ["splitting/s/m0", "split_agreement/s"],
+    ),
     "rerun": (
         ["comparisons=[{id: z, hook_point: blocks.0.attn.hook_z, replicates: false, neurons: false, "
          "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}}]", "models.n_untrained=0",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from synthetic_splitting import add_splitting
 
 from results.schema import STUDY_CELLS
 from storage import Run
@@ -71,7 +72,7 @@ def by_domain(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]
 
 
 def add_studies(run: Run) -> None:
-    """The steps ``study/data`` (a crossed design) and ``study/size`` (a curve)."""
+    """The steps ``study/data`` (a crossed design) and ``study/size`` (a curve, with its splitting)."""
     rng, nodes = np.random.default_rng(0), {}
     for name, design in (("data", crossed()), ("size", sized())):
         found = measured(design, rng)
@@ -79,8 +80,9 @@ def add_studies(run: Run) -> None:
             {
                 "cell": cell.id, "model": cell.transformer, "model_seed": cell.levels.get(MODEL),
                 "data": cell.levels.get(DATA), "sae_seed": cell.levels[SAE_SEED], "half": cell.levels[HALF],
-                "point": cell.point(design.curves), "untrained": cell.untrained, "d_sae": 64, "n_alive": 60,
-                "l0": 8.0, "fvu": 0.3, "ce_recovered": 0.9, "ce_clean": 3.0,
+                "point": cell.point(design.curves), "untrained": cell.untrained,
+                "d_sae": int(cell.levels.get("d_sae", 64)), "n_alive": 60, "l0": 8.0, "fvu": 0.3,
+                "ce_recovered": 0.9, "ce_clean": 3.0,
             }
             for cell in design.cells
         ]  # fmt: skip
@@ -98,3 +100,4 @@ def add_studies(run: Run) -> None:
                 out.table(table, frame)
         nodes[f"study/{name}"] = {"step": "study", "key": key, "status": "done"}
     run.update(nodes={**run.record["nodes"], **nodes})
+    add_splitting(run)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from universality.compare.pair import Dictionary
+from universality.compare.pairing import beyond_tokens
 from universality.intervals import centred_interval
 from universality.studies.split_study import SplitStudy, TreeCell, TreePair, seeds_by_size
 from universality.studies.splitting import ORPHAN, PARENT_KINDS, Outcomes, Parents
@@ -121,7 +122,8 @@ def _tree_rows(study: SplitStudy, pair: TreePair, outcomes: Outcomes) -> pd.Data
     parent, child = pair
     tree, latents = study.parents(*pair), np.flatnonzero(study.cells[pair[1]].alive)
     of, kinds = tree.parent[latents], np.array([*PARENT_KINDS, ORPHAN], dtype=object)
-    orphan = of < 0
+    orphan, r_token = of < 0, np.full(study.cells[child].d_sae, np.nan)
+    r_token[tree.edges[1]] = beyond_tokens(study.pair(*pair), *tree.edges)
     return pd.DataFrame(
         {
             "model": child.model,
@@ -132,6 +134,7 @@ def _tree_rows(study: SplitStudy, pair: TreePair, outcomes: Outcomes) -> pd.Data
             "parent_sae_seed": parent.sae_seed,
             "parent_latent": pd.arrays.IntegerArray(of, orphan),
             "r_held_out": np.where(orphan, np.nan, tree.r[latents]),
+            "r_token": r_token[latents],
             "inside": np.where(orphan, np.nan, tree.inside[latents]),
             "share": np.where(orphan, np.nan, outcomes.shares[latents]),
             "best": ~orphan & (outcomes.best_child[of] == latents),

@@ -8,6 +8,7 @@ from synthetic_run import write_synthetic_run
 from synthetic_study import LOSS, add_studies, crossed, measured, sized
 from visits import TINY
 
+from pipelines.report.exhibit_writer import ReportOptions
 from pipelines.report.report_writer import write_report
 from results.study_frames import (
     FACTOR,
@@ -93,3 +94,19 @@ def test_a_report_tells_studies_in_figure_table_text_and_in_short(tmp_path):
     page = (report / "report.md").read_text()
     assert "What makes two dictionaries differ?" in page
     assert "so many have none in another" in page
+
+
+def test_a_report_tells_splitting_where_a_study_has_several_sizes_and_seeds(tmp_path):
+    run = write_synthetic_run(str(tmp_path / "store"), **TINY)
+    add_studies(run)
+    report = tmp_path / "report"
+    write_report(run, report, ReportOptions(formats=()))
+    page, table = ((report / name).read_text() for name in ("report.md", "tables/splits.tex"))
+    assert "Do features split in larger dictionaries?" in page
+    assert (report / "figures/splitting.csv").exists()
+    # Of more than six pairs of sizes only the smallest and the largest of every model are listed.
+    assert [f"m{i}, 64 to 256" in table for i in range(3)] == [True] * 3
+    assert "64 to 128" not in table
+    agreement = (report / "tables/split_agreement.tex").read_text()
+    assert "same parent & 64 to 128 & models" in agreement
+    assert "rescued & 64 to 128 & one model" not in agreement

@@ -26,9 +26,10 @@ from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
+from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
 from pipelines.report.figures.study_figures import curve_figure, study_figure
-from results import figure_frames, frames, study_frames
+from results import figure_frames, frames, split_frames, study_frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
 from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
@@ -136,6 +137,18 @@ def _rates(models: list[str], rates: list[float]) -> Drawing:
         firing_rates_figure,
         figure_frames.firing_rates(pd.DataFrame(rows, columns=["model", "firing_rate"])),
     )
+
+
+def _splitting(n_models: int, sizes: tuple[int, ...]) -> Drawing:
+    shares = dict(zip(split_frames.SPLIT_KINDS, (0.5, 0.1, 0.2, 0.05, 0.15), strict=True)) | {"orphan": 0.3}
+    rows = [
+        (f"m{model}", small, large, kind, value, np.nan if kind == "absorbed" else value)
+        for model in range(n_models)
+        for small, large in combinations(sizes, 2)
+        for kind, value in shares.items()
+    ]
+    columns = ["model", "d_sae", "child_d_sae", "kind", "share", "control"]
+    return partial(splitting_figure, split_frames.split_rows(pd.DataFrame(rows, columns=columns)))
 
 
 def _membership(n_models: int, n_clusters: int) -> Drawing:
@@ -265,6 +278,10 @@ FIGURES = {
         study_figure, _study_bars(crossed())[:0], _study_levels(crossed())[:0]
     ),
     "study curve": lambda: _study_curve(sized()),
+    "splitting": lambda: _splitting(2, (256, 512, 1024)),
+    "splitting, three models, four sizes": lambda: _splitting(3, (512, 1024, 4096, 16384)),
+    "splitting, one model, many sizes": lambda: _splitting(1, (256, 512, 1024, 2048, 4096, 131072)),
+    "splitting, none": lambda: _splitting(0, ()),
     "steering": lambda: _steering(3, 3),
     "steering, seven of twelve models": lambda: _steering(7, 12),
     "steering, one, no transfer": lambda: _steering(1, 2, transfer=False),

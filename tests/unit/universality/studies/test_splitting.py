@@ -58,6 +58,22 @@ def test_every_child_finds_its_parent_and_every_parent_what_became_of_it(planted
     assert set(kind) == {"kept", "split", "absorbed", "orphan"}
 
 
+def test_r_beyond_token_and_position_stands_beside_r_of_every_edge(planted, tables):
+    tree = tables[0].dropna(subset=["parent_latent"])
+    row = tree.iloc[3]
+    child, parent = (
+        planted.cells["m0", row[f"{side}d_sae"], row[f"{side}sae_seed"]].score.toarray()[:, int(row[f"{side}latent"])]
+        for side in ("", "parent_")
+    )
+    rows = planted.cells["m0", SMALL, 0].rows
+    known = [np.eye(n)[labels[rows.score]] for labels, n in ((rows.tokens, 1000), (rows.positions, 64))]
+    both = np.column_stack([child, parent]).astype(float)
+    left = both - np.column_stack(known) @ np.linalg.lstsq(np.column_stack(known), both, rcond=None)[0]
+    assert row["r_token"] == pytest.approx(np.corrcoef(left.T)[0, 1], abs=0.02)
+    assert tree["r_token"].notna().all()
+    assert tables[0].loc[tables[0]["kind"] == "orphan", "r_token"].isna().all()
+
+
 def test_the_counts_are_of_parents_and_only_the_excess_is_splitting(tables):
     counts = tables[1].set_index("kind")
     # 12 wholes, 8 holes, 20 kept and 10 lost, over six ordered pairs of three seeds; a hole is there in one seed.
