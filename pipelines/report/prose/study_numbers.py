@@ -79,11 +79,14 @@ def _outcome(macros: Macros, rows: pd.DataFrame, everything: str) -> None:
         macros.add(f"TakenR{name}", real(row["r"]), f"what mean held-out r loses {where}")
         macros.add(f"TakenR{name}Interval", span([row["r_low"], row["r_high"]], 2), f"95 % interval of that, {where}")
     agreement = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r"]].mean()
-    kinds = {"Left": (everything, "all factors differ"), "Floor": (UNTRAINED, "models are untrained")}
-    for macro, (relation, words_of) in kinds.items():
+    kinds = (
+        ("Left", "LeftR", everything, "where all factors differ"),
+        ("Floor", "FloorR", UNTRAINED, "of untrained models"),
+    )
+    for of_shared, of_r, relation, words_of in kinds:
         if relation in agreement.index:
-            where = f"where {words_of}; table study_means"
-            macros.add(macro, percent(agreement.loc[relation, "shared"]), f"latents with a partner, per cent, {where}")
+            where = f"{words_of}; table study_means"
             macros.add(
-                f"{macro}R", real(agreement.loc[relation, "r"]), f"mean held-out r, 0 without a partner, {where}"
+                of_shared, percent(agreement.loc[relation, "shared"]), f"latents with a partner, per cent, {where}"
             )
+            macros.add(of_r, real(agreement.loc[relation, "r"]), f"mean held-out r, 0 without a partner, {where}")

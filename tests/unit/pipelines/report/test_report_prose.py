@@ -312,6 +312,8 @@ def test_every_shipped_recipe_gives_a_text(name: str, tmp_path: Path) -> None:
     for sweep in recipe.sweeps:
         assert f"## Sweep {sweep.id}" in text
         assert f"were trained at {len(sweep.settings())} points with {sweep.n_seeds} SAE seeds" in text
+    for study in recipe.studies:
+        assert f"## Study {study.id}" in text
     assert json.loads((tmp_path / "report" / "results.json").read_text())["limitations"]
 
 
