@@ -44,18 +44,23 @@ def told(planted, tree):
 
 
 def test_every_child_finds_its_parent_and_every_parent_what_became_of_it(planted, tables):
-    tree = told(planted, tables[0])
-    family, number = tree["child"].str.extract(r"^([a-z]+)").squeeze(), tree["child"].str.extract(r"^[a-z]+(\d+)")
-    here = (family == "hole") & (number.squeeze().astype(int) % 3 == tree["parent_sae_seed"])
-    special = tree["child"].str.endswith("special")
-    # What only larger dictionaries have, and the events that a parent misses, are nobody's children.
-    orphans = (family == "new") | (special & here)
-    expected = tree["child"].str.split(".").str[0].where(~orphans, "")
-    assert (tree["parent"] == expected).mean() >= 0.99
-    kind = family.map({"kept": "kept", "whole": "split", "hole": "kept", "new": "orphan"})
-    kind = kind.where(~here, "absorbed").where(~orphans, "orphan")
-    assert (tree["kind"] == kind).groupby(kind).mean().min() >= 0.95
-    assert set(kind) == {"kept", "split", "absorbed", "orphan"}
+    worlds = [(planted, tables[0])]
+    for seed in (1, 2):
+        other = plant_splits(root_seed=seed)
+        worlds.append((other, split_trees(SplitStudy(other.cells, COMPARE, 0, 1), "m0")[0]))
+    for world, table in worlds:
+        tree = told(world, table)
+        family, number = tree["child"].str.extract(r"^([a-z]+)").squeeze(), tree["child"].str.extract(r"^[a-z]+(\d+)")
+        here = (family == "hole") & (number.squeeze().astype(int) % 3 == tree["parent_sae_seed"])
+        special = tree["child"].str.endswith("special")
+        # What only larger dictionaries have, and the events that a parent misses, are nobody's children.
+        orphans = (family == "new") | (special & here)
+        expected = tree["child"].str.split(".").str[0].where(~orphans, "")
+        assert (tree["parent"] == expected).mean() >= 0.99
+        kind = family.map({"kept": "kept", "whole": "split", "hole": "kept", "new": "orphan"})
+        kind = kind.where(~here, "absorbed").where(~orphans, "orphan")
+        assert (tree["kind"] == kind).groupby(kind).mean().min() >= 0.95
+        assert set(kind) == {"kept", "split", "absorbed", "orphan"}
 
 
 def test_r_beyond_token_and_position_stands_beside_r_of_every_edge(planted, tables):
