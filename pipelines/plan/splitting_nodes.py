@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import combinations_with_replacement
 from typing import Any
 
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import Layout, as_json
 from pipelines.recipe import StudyConfig, study_cells
-from results.stored_comparison import TOKENS, comparison_node, dictionary_node, input_name, latents_node
+from results.stored_comparison import TOKENS, dictionary_node, input_name, latents_node, pair_node
+from universality.compare.pair_plan import pair_name
 
 #: Settings of comparisons that trees depend on.
 _READ = (
@@ -38,11 +41,16 @@ def splitting_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
     compare = as_json(recipe.compare)
     settings = {"root_seed": recipe.root_seed, "study_id": study.id, "compare": {name: compare[name] for name in _READ}}
 
-    def node(node_id: str, step: str, own: dict[str, dict[str, Any]]) -> Node:
-        inputs = {"tokens": TOKENS, **{input_name("latents", name): latents_node(study.id, name) for name in own}}
-        return layout.node(node_id, step, {**settings, "cells": own}, inputs)
+    def node(node_id: str, own: Collection[str], **more: Any) -> Node:
+        used = {name: cell for name, cell in cells.items() if cell["model"] in own}
+        inputs = {"tokens": TOKENS, **{input_name("latents", name): latents_node(study.id, name) for name in used}}
+        if more:
+            inputs |= {input_name("splitting", model): dictionary_node("splitting", study.id, model) for model in own}
+        return layout.node(node_id, node_id.split("/", maxsplit=1)[0], {**settings, **more, "cells": used}, inputs)
 
-    models = dict.fromkeys(cell["model"] for cell in cells.values())
-    of_model = {model: {name: cell for name, cell in cells.items() if cell["model"] == model} for model in models}
-    trees = [node(dictionary_node("splitting", study.id, model), "splitting", own) for model, own in of_model.items()]
-    return [*trees, node(comparison_node(study.id, "split_agreement"), "split_agreement", cells)]
+    models = list(dict.fromkeys(cell["model"] for cell in cells.values()))
+    pairs = combinations_with_replacement(models, 2)
+    return [
+        *(node(dictionary_node("splitting", study.id, model), [model]) for model in models),
+        *(node(pair_node("split_agreement", study.id, pair_name(p)), {*p}, models=list(p)) for p in pairs),
+    ]

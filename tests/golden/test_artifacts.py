@@ -64,7 +64,7 @@ VARIANTS = {
     "splitting": (
         ["studies=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {k: 4, tokens: 6000, batch_rows: 128}, "
          "sae_seeds: [0, 1, 2], vary: {d_sae: [32, 64]}, floor: false}]"],
-        ["splitting/s/m0", "split_agreement/s"],
+        ["split_agreement/s/m0-m1"],
     ),
     "rerun": (
         ["comparisons=[{id: z, hook_point: blocks.0.attn.hook_z, replicates: false, neurons: false, "

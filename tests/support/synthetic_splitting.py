@@ -35,7 +35,7 @@ def add_splitting(run: Run) -> None:
         for (number, d_sae), seed in product(enumerate(SIZES), SEEDS):
             acts = sparse.random(n_rows, d_sae, density=0.02, format="csr", dtype=np.float32, rng=rng)
             put(f"latents/{STUDY}/{model}s{seed}a-{number}", lambda out, acts=acts: out.csr("acts", acts))
-    put(f"split_agreement/{STUDY}", lambda out: out.table("split_agreement", split_agreement_of(rng, models)))
+    put(f"split_agreement/{STUDY}/m0-m1", lambda out: out.table("split_agreement", split_agreement_of(rng, models)))
     run.update(nodes={**run.record["nodes"], **nodes})
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from universality.compare.chance import PairNull, significance
 from universality.compare.compare_config import EDGE_SLACK
 from universality.compare.pair import DictionaryPair
 from universality.compare.pairing import assign, pair_similarity
@@ -20,7 +19,7 @@ class Partners:
     Attributes:
         partner: (n,) assigned latent of the other dictionary, -1 if none.
         r: (n, 1 + n_draws) held-out r with it, over all sources and over draws of them; 0 without one.
-        holds: (n, 1 + n_draws) whether the two count as one feature: q < alpha, r >= tau, r on fit rows >= tau - 0.1.
+        holds: (n, 1 + n_draws) whether the two count as one feature: r >= tau, and r on fit rows >= tau - 0.1.
     """
 
     partner: np.ndarray
@@ -36,19 +35,20 @@ class Partners:
         return out
 
 
-def find_partners(pair: DictionaryPair, null: PairNull, weights: np.ndarray) -> Partners:
+def find_partners(pair: DictionaryPair, weights: np.ndarray) -> Partners:
     """Assign the latents of two dictionaries on fit rows, and judge each pair on score rows.
 
+    Without a null: what reaches tau on rows that did not choose it is beyond chance.
+
     Args:
-        pair: the dictionaries. null: their null maxima.
+        pair: the dictionaries.
         weights: (1 + n_draws, n_sources), as for :func:`judge_parents`.
     """
     config, n = pair.config, pair.a.d_sae
     assigned = assign(pair, pair_similarity(pair))
     ia, ib = assigned.indices_a.astype(np.int64), assigned.indices_b.astype(np.int64)
     drawn = GroupMoments(*pair.score, pair.rows.groups[pair.rows.score]).correlations(ia, ib, weights)
-    q = significance(drawn[:, 0], ia, ib, null, pair).q
-    sure = (q < config.alpha) & (assigned.score >= config.tau - EDGE_SLACK)
+    sure = assigned.score >= config.tau - EDGE_SLACK
     out = Partners(np.full(n, -1, np.int64), np.zeros((n, len(weights))), np.zeros((n, len(weights)), bool))
     out.partner[ia], out.r[ia], out.holds[ia] = ib, drawn, sure[:, None] & (drawn >= config.tau)
     return out

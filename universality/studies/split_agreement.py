@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import combinations, product
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -33,26 +33,30 @@ class _Turn(NamedTuple):
     wide_b: TreeCell
 
 
-def split_agreement(study: SplitStudy, progress: Callable[[int, int], None] = lambda done, of: None) -> pd.DataFrame:
-    """The table ``split_agreement``: every model with every model, itself included, which is the ceiling.
+def split_agreement(
+    study: SplitStudy, models: tuple[str, str], progress: Callable[[int, int], None] = lambda done, of: None
+) -> pd.DataFrame:
+    """The table ``split_agreement`` of two models, both ways; of a model with itself, once, which is the ceiling.
 
     Seeds are taken in turns (the first of one model with the second of the other, and so on): dictionaries that are
     compared have different initial directions.
 
     Args:
         study: sizes and seeds that all dictionaries of a model are crossed in.
-        progress: told how many of how many pairs of models and sizes are done.
+        models: their ids.
+        progress: told how many of how many pairs of sizes are done.
 
     Returns:
-        Two rows per ordered pair of models and pair of sizes. ``control`` is the same with a further dictionary of the
+        Two rows per direction and pair of sizes. ``control`` is the same with a further dictionary of the
         smaller size in place of the larger one; that of *rescued* takes three seeds.
 
     Raises:
         InputError: too few sizes or seeds.
     """
-    seeds = {model: _crossed(study, model) for model in sorted({cell.model for cell in study.cells})}
+    seeds = {model: _crossed(study, model) for model in models}
     sizes = sorted(set.intersection(*(set(own) for own, _ in seeds.values())))
-    asked = list(product(seeds, seeds, combinations(sizes, 2)))
+    directions = dict.fromkeys([models, models[::-1]])
+    asked = [(*direction, pair) for direction in directions for pair in combinations(sizes, 2)]
     rows = []
     for done, (a, b, (small, large)) in enumerate(asked, start=1):
         turns, equal = (list(_turns((a, seeds[a][1]), (b, seeds[b][1]), small, size)) for size in (large, small))

@@ -65,14 +65,15 @@ class SplitStudy:
     Attributes:
         cells: the dictionaries, all over the same rows.
         config, root_seed, threads: settings.
+        trees: parents that are known, by the two dictionaries; those that are asked for are added.
     """
 
     cells: Mapping[TreeCell, Dictionary]
     config: CompareConfig
     root_seed: int
     threads: int | None = None
+    trees: dict[TreePair, Parents] = field(default_factory=dict)
     _nulls: dict[TreePair, PairNull] = field(default_factory=dict)
-    _parents: dict[TreePair, Parents] = field(default_factory=dict)
     _partners: dict[TreePair, Partners] = field(default_factory=dict)
     _grams: dict[TreeCell, tuple[Gram, Gram]] = field(default_factory=dict)
 
@@ -90,16 +91,16 @@ class SplitStudy:
 
     def parents(self, parent: TreeCell, child: TreeCell) -> Parents:
         """The tree of two dictionaries, computed once."""
-        if (parent, child) not in self._parents:
-            self._parents[parent, child] = find_parents(self.pair(parent, child), self.null(parent, child))
-        return self._parents[parent, child]
+        if (parent, child) not in self.trees:
+            self.trees[parent, child] = find_parents(self.pair(parent, child), self.null(parent, child))
+        return self.trees[parent, child]
 
     def partners(self, a: TreeCell, b: TreeCell) -> Partners:
         """One-to-one partners in another dictionary, computed once for both directions."""
         if (b, a) in self._partners:
             return self._partners[b, a].swapped(self.cells[a].d_sae)
         if (a, b) not in self._partners:
-            self._partners[a, b] = find_partners(self.pair(a, b), self.null(a, b), self.weights)
+            self._partners[a, b] = find_partners(self.pair(a, b), self.weights)
         return self._partners[a, b]
 
     def grams(self, cell: TreeCell) -> tuple[Gram, Gram]:

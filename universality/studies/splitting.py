@@ -59,6 +59,15 @@ class Parents:
         children = np.flatnonzero(self.parent >= 0)
         return self.parent[children], children
 
+    def to_array(self) -> np.ndarray:
+        """(4, n_children) all content, for storage."""
+        return np.stack([self.parent, self.r_fit, self.r, self.inside])
+
+    @classmethod
+    def from_array(cls, stored: np.ndarray) -> Parents:
+        """The inverse of :meth:`to_array`."""
+        return cls(stored[0].astype(np.int64), *stored[1:])
+
 
 def find_parents(pair: DictionaryPair, null: PairNull) -> Parents:
     """Parents of the latents of ``pair.b`` among those of ``pair.a``.

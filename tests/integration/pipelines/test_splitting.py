@@ -128,8 +128,9 @@ def test_other_settings_that_vary_have_trees_of_their_own_and_halves_have_none(t
     assert len(cells) == 12
     assert {cell["point"] for cell in cells.values()} == {"k 2", "k 4"}
     assert all("a-" in name for name in cells)
-    both = next(node for node in plan if node.id == "split_agreement/sizes").params["cells"]
+    both = next(node for node in plan if node.id == "split_agreement/sizes/m0-m1").params["cells"]
     assert len(both) == 24
+    assert len(next(node for node in plan if node.id == "split_agreement/sizes/m1-m1").params["cells"]) == 12
 
 
 @pytest.mark.parametrize("changes", [{"sae_seeds": [0]}, {"vary": {"k": [2, 4]}}, {"vary": {"d_sae": [16]}}])

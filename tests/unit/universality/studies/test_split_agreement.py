@@ -19,8 +19,9 @@ def dictionaries():
 
 
 def told(cells):
-    table = split_agreement(SplitStudy(cells, COMPARE, 0, 1))
-    return table.set_index(["model", "other_model", "measure"])
+    study = SplitStudy(cells, COMPARE, 0, 1)
+    tables = [split_agreement(study, models) for models in (("m0", "m0"), ("m0", "m1"), ("m1", "m1"))]
+    return pd.concat(tables).set_index(["model", "other_model", "measure"])
 
 
 def test_models_of_the_same_features_have_the_same_parents_and_far_more_than_by_chance(dictionaries):
@@ -53,7 +54,7 @@ def test_seeds_that_are_not_crossed_with_sizes_are_refused(dictionaries):
     sizes = sorted({cell.d_sae for cell in dictionaries})
     cells = {c: own for c, own in dictionaries.items() if c.model == "m0" and c.sae_seed != sizes.index(c.d_sae) * 2}
     with pytest.raises(InputError, match="that every d_sae has"):
-        split_agreement(SplitStudy(cells, COMPARE, 0, 1))
+        split_agreement(SplitStudy(cells, COMPARE, 0, 1), ("m0", "m0"))
 
 
 class ByHand(SimpleNamespace):
@@ -76,7 +77,9 @@ def test_same_parents_are_counted_by_hand():
     own = SimpleNamespace(name="x", alive=np.ones(3, bool), statistics=SimpleNamespace(firings_fit=np.full(6, 50)))
     cells = {TreeCell(model, size, seed): own for model in "ab" for size in (3, 6) for seed in (0, 1)}
     study = ByHand(cells=cells, root_seed=0, config=SimpleNamespace(confidence=0.95))
-    row = split_agreement(study).set_index(["model", "other_model", "measure"]).loc[("a", "b", "same_parent")]
+    row = (
+        split_agreement(study, ("a", "b")).set_index(["model", "other_model", "measure"]).loc[("a", "b", "same_parent")]
+    )
     # Of five children with a parent the second and the fourth have another one in the other dictionary.
     assert row["n_asked"] == 10  # in two turns of seeds
     assert row["value"] == pytest.approx(3 / 5)
