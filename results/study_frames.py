@@ -186,11 +186,17 @@ def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
             f"(95 % interval): {', '.join(taken)}."
         )
     everything = all_differ(means)
-    means_of = rows[rows["part"] == "agreement"].groupby("name")["shared"].mean()
-    if everything in means_of:
+    means_of = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r_joint"]].mean()
+    if everything in means_of.index:
         names = ", ".join(map(factor_words, everything.split(" + ")))
-        beside = f"; of untrained models {share(means_of[UNTRAINED])}" if UNTRAINED in means_of else ""
-        sentences.append(f"Where {names} differ, {share(means_of[everything])} have one{beside}.")
+        left, beyond = means_of.loc[everything]
+        floor, floor_beyond = means_of.loc[UNTRAINED] if UNTRAINED in means_of.index else (np.nan, np.nan)
+        beside = "" if np.isnan(floor) else f", of untrained models {share(floor)}"
+        and_beyond = "" if np.isnan(floor) else f", of untrained models {floor_beyond:.2f}"
+        sentences.append(
+            f"Where {names} differ, {share(left)} have one{beside}; mean r beyond domain, document, token and place is "
+            f"{beyond:.2f}{and_beyond}."
+        )
     return " ".join(sentences)
 
 

@@ -14,6 +14,13 @@ from universality.table_schemas import STUDY_DOMAINS
 
 #: Who saw a domain, of two kinds of data; and the row of all domains that both saw.
 BOTH, FIRST, SECOND, NEITHER = "both", "first only", "second only", "neither"
+#: What pairs of which each model saw another kind are held against: those of models that saw the domain.
+_BESIDE = {
+    BOTH: ((0.5, "same first"), (0.5, "same second")),
+    FIRST: ((1.0, "same first"),),
+    SECOND: ((1.0, "same second"),),
+    NEITHER: ((0.5, "same first"), (0.5, "same second")),
+}
 #: Stands for all domains of a kind together.
 ALL = "(all)"
 
@@ -27,9 +34,9 @@ def study_domains(
 ) -> pd.DataFrame:
     """What other data cost, domain by domain: the table ``study_domains``; no row where all models saw the same.
 
-    Of two kinds of data, the loss of a domain is the mean r of its latents over pairs of models that saw the same (mean
-    of both kinds) less that over pairs of which each saw another, all pairs of different model seeds. The difference in
-    differences takes off what domains that both saw lose.
+    Of two kinds of data, the loss of a domain is the mean r of its latents over pairs of models that saw the same kind
+    (the one that has the domain, or the mean of both) less that over pairs of which each saw another, all pairs of
+    different model seeds. The difference in differences takes off what domains that both saw lose in the same pairs.
 
     Args:
         design: of the study.
@@ -52,21 +59,24 @@ def study_domains(
         together = np.stack([_mean_of(values[:, strata == name]) for name in kinds], axis=1)
         control = _mean_of(values[:, strata == BOTH]) if BOTH in kinds else np.full(together.shape[::2], np.nan)
         shown = np.concatenate([together, values], axis=1)
-        terms = ((0.5, "same first"), (0.5, "same second"), (-1.0, "differ"))
         group_of = np.array(groups)
-        did = Estimate(pairs, control[:, None] - shown, group_of, terms, confidence)
         means = {name: Estimate(pairs, shown, group_of, [(1.0, name)], confidence).value for name in set(groups)}
-        names = [*((ALL, kind) for kind in kinds), *zip(domain_names, strata, strict=True)]
-        for number, (domain, stratum) in enumerate(names):
+        did = {
+            kind: Estimate(pairs, control[:, None] - shown, group_of, [*_BESIDE[kind], (-1.0, "differ")], confidence)
+            for kind in kinds
+        }
+        names = [*((ALL, kind) for kind in kinds), *zip(domain_names, strata.tolist(), strict=True)]
+        for number, (domain, kind) in enumerate(names):
+            found = did[kind]
             (low, high), (low_sources, high_sources) = (
-                [float(end[number]) for end in ends] for ends in (did.interval, did.over_sources)
+                [float(end[number]) for end in ends] for ends in (found.interval, found.over_sources)
             )
             rows.append({
-                "domain": domain, "first": first, "second": second, "seen_by": str(stratum),
+                "domain": domain, "first": first, "second": second, "seen_by": kind,
                 "r_first": means["same first"][number], "r_second": means["same second"][number],
-                "r_differ": means["differ"][number], "did": did.value[number], "low": low, "high": high,
+                "r_differ": means["differ"][number], "did": found.value[number], "low": low, "high": high,
                 "low_sources": low_sources, "high_sources": high_sources, "n_pairs": len(pairs),
-                "n_models": len(did.models),
+                "n_models": len(found.models),
             })  # fmt: skip
     return STUDY_DOMAINS.typed(pd.DataFrame(rows, columns=pd.Index(STUDY_DOMAINS.names)))
 

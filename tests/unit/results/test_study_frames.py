@@ -71,7 +71,8 @@ def test_the_sentence_has_every_factor_with_its_interval_and_the_floor():
     rows = contrast_rows(contrasts, means).set_index("name")
     value, low, high = (100 * rows.loc[MODEL, name] for name in ("shared", "shared_low", "shared_high"))
     assert f"model seed {value:.1f} ({low:.1f} to {high:.1f})" in sentence
-    assert f"of untrained models {100 * rows.loc[UNTRAINED, 'shared']:.0f} %." in sentence
+    assert f"of untrained models {100 * rows.loc[UNTRAINED, 'shared']:.0f} %;" in sentence
+    assert f"of untrained models {rows.loc[UNTRAINED, 'r_joint']:.2f}." in sentence
     assert "initialisation" not in sentence, "contrasts that are no factor stand in the table"
 
 
