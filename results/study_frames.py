@@ -186,16 +186,15 @@ def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
             f"(95 % interval): {', '.join(taken)}."
         )
     everything = all_differ(means)
-    means_of = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r_joint"]].mean()
-    if everything in means_of.index:
+    means_of = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r_joint"]].mean().to_dict("index")
+    if everything in means_of:
         names = ", ".join(map(factor_words, everything.split(" + ")))
-        left, beyond = means_of.loc[everything]
-        floor, floor_beyond = means_of.loc[UNTRAINED] if UNTRAINED in means_of.index else (np.nan, np.nan)
-        beside = "" if np.isnan(floor) else f", of untrained models {share(floor)}"
-        and_beyond = "" if np.isnan(floor) else f", of untrained models {floor_beyond:.2f}"
+        left, floor = means_of[everything], means_of.get(UNTRAINED)
+        beside = f", of untrained models {share(floor['shared'])}" if floor else ""
+        beyond = f", of untrained models {floor['r_joint']:.2f}" if floor else ""
         sentences.append(
-            f"Where {names} differ, {share(left)} have one{beside}; mean r beyond domain, document, token and place is "
-            f"{beyond:.2f}{and_beyond}."
+            f"Where {names} differ, {share(left['shared'])} have one{beside}; mean r beyond domain, document, token "
+            f"and place is {left['r_joint']:.2f}{beyond}."
         )
     return " ".join(sentences)
 

@@ -95,11 +95,11 @@ class NativeModels(Frozen):
         """Shape and training of a model; of the base where the number is beyond the models (of untrained ones)."""
         own = (self.changes or ())[index : index + 1]
         changes = own[0] if own else {}
-        shape, training = (
-            type(base)(**{**base.model_dump(), **{k: v for k, v in changes.items() if k in type(base).model_fields}})
-            for base in (self.architecture, self.training)
-        )
-        return shape, training
+
+        def changed(base: Frozen) -> dict[str, Any]:
+            return base.model_dump() | {k: v for k, v in changes.items() if k in type(base).model_fields}
+
+        return TransformerConfig(**changed(self.architecture)), TrainingConfig(**changed(self.training))
 
     def setting(self, index: int, name: str) -> Any:
         """The value of a setting of architecture or training for a model."""

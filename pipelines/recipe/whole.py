@@ -177,7 +177,7 @@ class Recipe(Frozen):
                 slip = slip_in(asked.hook_point, layers)
                 if slip is not None:
                     raise ValueError(f"hook_point of {asked.id!r} {slip}")
-            shapes = {self.models.of(index)[0] for index in range(len(self.model_ids))}
+            shapes = {str(self.models.of(index)[0]) for index in range(len(self.model_ids))}
             if len(shapes) > 1 and (self.comparisons or self.sweeps):
                 raise ValueError(
                     "models must have one shape where comparisons or sweeps name them; got "

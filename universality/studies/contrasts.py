@@ -74,11 +74,11 @@ def _rows(
         value = float(estimate.value[number])
         if np.isnan(value):
             continue
-        ends = dict(zip(("low", "high"), (end[number] for end in estimate.interval), strict=True))
-        ends |= zip(("low_sources", "high_sources"), (end[number] for end in estimate.over_sources), strict=True)
+        ends = [float(end[number]) for both in (estimate.interval, estimate.over_sources) for end in both]
         if len(terms) == 1:  # a mean of agreements, not a difference
             least = 0.0 if measure.startswith("shared") else -1.0
-            ends = {name: min(max(end, least), 1.0) for name, end in ends.items()}
-        counts = {"n_pairs": len(pairs), "n_models": len(estimate.models)}
-        rows.append({"measure": measure, "value": value, **ends, **counts})
+            ends = [min(max(end, least), 1.0) for end in ends]
+        row: dict[str, object] = {"measure": measure, "value": value}
+        row |= dict(zip(("low", "high", "low_sources", "high_sources"), ends, strict=True))
+        rows.append(row | {"n_pairs": len(pairs), "n_models": len(estimate.models)})
     return rows

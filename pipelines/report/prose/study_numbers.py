@@ -78,15 +78,14 @@ def _outcome(macros: Macros, rows: pd.DataFrame, everything: str) -> None:
         macros.add(f"Taken{name}Interval", span(ends, 1), f"95 % interval of that, {where}")
         macros.add(f"TakenR{name}", real(row["r"]), f"what mean held-out r loses {where}")
         macros.add(f"TakenR{name}Interval", span([row["r_low"], row["r_high"]], 2), f"95 % interval of that, {where}")
-    agreement = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r"]].mean()
+    means = rows[rows["part"] == "agreement"].groupby("name")[["shared", "r"]].mean().to_dict("index")
     kinds = (
         ("Left", "LeftR", everything, "where all factors differ"),
         ("Floor", "FloorR", UNTRAINED, "of untrained models"),
     )
     for of_shared, of_r, relation, words_of in kinds:
-        if relation in agreement.index:
+        if relation in means:
+            of_relation = means[relation]
             where = f"{words_of}; table study_means"
-            macros.add(
-                of_shared, percent(agreement.loc[relation, "shared"]), f"latents with a partner, per cent, {where}"
-            )
-            macros.add(of_r, real(agreement.loc[relation, "r"]), f"mean held-out r, 0 without a partner, {where}")
+            macros.add(of_shared, percent(of_relation["shared"]), f"latents with a partner, per cent, {where}")
+            macros.add(of_r, real(of_relation["r"]), f"mean held-out r, 0 without a partner, {where}")
