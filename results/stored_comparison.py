@@ -93,7 +93,13 @@ def comparisons_of(record: Mapping[str, Any]) -> list[str]:
     """
     listed = [c.get("id") for c in (record.get("recipe") or {}).get("comparisons", []) if isinstance(c, Mapping)]
     nodes = [node.split("/") for node in record.get("nodes") or {}]
-    in_nodes = [parts[1] for parts in nodes if len(parts) > 1 and parts[0] in ("comparison", "latents")]
+    # Dictionaries of studies have latents too.
+    studies = {parts[1] for parts in nodes if len(parts) > 1 and parts[0] == "study"}
+    in_nodes = [
+        parts[1]
+        for parts in nodes
+        if len(parts) > 1 and parts[0] in ("comparison", "latents") and parts[1] not in studies
+    ]
     return list(dict.fromkeys([str(c) for c in [*listed, *in_nodes] if c])) or ["main"]
 
 

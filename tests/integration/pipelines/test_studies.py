@@ -12,6 +12,7 @@ from stored_types import assert_files_hold_the_declared_types
 from pipelines.engine.plan import Plan
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
+from results.stored_comparison import comparisons_of
 from results.study_frames import contrast_rows, study_sentence
 from storage import open_run, open_store
 from universality.errors import InputError
@@ -80,6 +81,10 @@ def run(place):
 @pytest.mark.parametrize("table", ["study", "study_cells", "study_means", "study_contrasts", "study_domains"])
 def test_files_hold_the_declared_types(run, table):
     assert_files_hold_the_declared_types(run, table)
+
+
+def test_a_study_is_no_comparison(run):
+    assert comparisons_of(run.record) == ["main"]
 
 
 def test_cells_are_crossed_and_every_contrast_is_there(run):
