@@ -102,7 +102,7 @@ def test_formulas_are_readable_without_a_script() -> None:
 def test_a_run_without_results_says_so() -> None:
     found = {"run": "a_b", "missing": ["x"], "headline": {}, "counts": {}, "conclusions": {}}
     markdown = report_markdown(found, [], "# Methods and findings")
-    assert "The run has no finished comparison." in markdown
+    assert "The run has no finished comparison and no finished study." in markdown
     assert "lists what is missing (1)" in markdown
     assert in_short({"conclusions": {"one": ["A."], "two": ["B.", "C."]}}) == "**one**\n\n- A.\n\n**two**\n\n- B.\n- C."
     assert report_html(markdown, "a_b", []).count("<h2>") >= 2
