@@ -28,7 +28,7 @@ def splitting_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
     recipe, configs = layout.recipe, [config for _, config in study.settings()]
     if len({config.d_sae for config in configs}) < 2 or len(study.sae_seeds) < 2:
         return []
-    others = [name for name in study.vary if name != "d_sae"]
+    others = [name for name in study.varied if name != "d_sae"]
     cells: dict[str, dict[str, Any]] = {}
     for cell, spec in study_cells(recipe, study):
         if not cell.untrained and cell.levels["half"] == study.halves[0]:
@@ -52,5 +52,8 @@ def splitting_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
     pairs = combinations_with_replacement(models, 2)
     return [
         *(node(dictionary_node("splitting", study.id, model), [model]) for model in models),
-        *(node(pair_node("split_agreement", study.id, pair_name(p)), {*p}, models=list(p)) for p in pairs),
+        *(
+            node(pair_node("split_agreement", study.id, pair_name(p)), [*dict.fromkeys(p)], models=list(p))
+            for p in pairs
+        ),
     ]

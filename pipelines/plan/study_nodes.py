@@ -87,7 +87,7 @@ def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
         "study_id": s,
         "cells": [vars(cell) | {"levels": dict(cell.levels)} for cell in design.cells],
         "of_models": list(design.of_models),
-        "settings": list(study.vary),
+        "settings": study.varied,
         "mixes": mixes,
         "compare": {name: compare[name] for name in ("min_firings", "tau", "confidence")},
     }

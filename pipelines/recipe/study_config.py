@@ -43,6 +43,11 @@ class StudyConfig(Frozen):
     vary: dict[str, tuple[Any, ...]] = Field(
         default_factory=dict, description="settings of dictionaries to vary, each with its values, all combined"
     )
+    points: tuple[dict[str, Any], ...] = Field(
+        (),
+        exclude_if=lambda points: not points,
+        description="settings of dictionaries that belong together, for example of architectures; combined with vary",
+    )
     floor: bool = Field(
         True, description="whether untrained models have dictionaries too, of the first seed, half and every setting"
     )
@@ -58,18 +63,27 @@ class StudyConfig(Frozen):
         for name, values in (("sae_seeds", self.sae_seeds), ("halves", self.halves), ("models", self.models or ())):
             if len(set(values)) != len(values):
                 raise ValueError(f"study {self.id!r}: {name} must differ; got {list(values)}")
-        for key in (*self.sae, *self.vary):
+        for key in (*self.sae, *self.varied):
             check_setting(key, f"study {self.id!r}")
         empty = [key for key, values in self.vary.items() if not values]
         if empty:
             raise ValueError(f"study {self.id!r}: vary.{empty[0]} must have a value; got none. Leave it out.")
-        self.settings()
+        configs = [config for _, config in self.settings()]
+        if any(config in configs[:i] for i, config in enumerate(configs)):
+            raise ValueError(f"study {self.id!r}: settings of vary and points must differ; got the same twice")
         return self
 
+    @property
+    def varied(self) -> list[str]:
+        """Names of the settings that vary, in the order in which they are named."""
+        return list(dict.fromkeys([*self.vary, *(key for point in self.points for key in point)]))
+
     def settings(self) -> list[tuple[dict[str, Any], SAETrainingConfig]]:
-        """What each combination of ``vary`` sets, and the dictionary's settings; one without ``vary``."""
+        """What each combination of ``vary`` and ``points`` sets, and the dictionary's settings; one without either."""
         where = f"study {self.id!r}"
-        return [(own, dictionary_config({**self.sae, **own}, f"{where}, {own}")) for own in combined(self.vary)]
+        return [
+            (own, dictionary_config({**self.sae, **own}, f"{where}, {own}")) for own in combined(self.vary, self.points)
+        ]
 
 
 def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, DictionarySpec]]:
@@ -84,10 +98,10 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
         of_model = shape_levels(recipe, model) if floor else model_levels(recipe, model)
         for seed in study.sae_seeds[:1] if floor else study.sae_seeds:
             for half in study.halves[:1] if floor else study.halves:
-                for number, (own, _) in enumerate(settings):
+                for number, (_, config) in enumerate(settings):
                     own_id = f"{model}s{seed}"
                     cell_id = f"{own_id}{half}" + (f"-{number}" if varied else "")
-                    levels = {SAE_SEED: str(seed), HALF: half, **{k: str(v) for k, v in own.items()}, **of_model}
+                    levels = {SAE_SEED: str(seed), HALF: half, **_levels(config, study.varied), **of_model}
                     role = "untrained" if floor else "primary"
                     # The seed of m0s0 is that of a comparison's dictionary of that name: equal settings are one
                     # artifact.
@@ -116,6 +130,12 @@ def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     return levels | {name: str(models.setting(index, name)) for name in models.changed}
 
 
+def _levels(config: SAETrainingConfig, names: Sequence[str]) -> dict[str, str]:
+    """The level of each setting that varies; 8 and 8.0 are one."""
+    values = {name: getattr(config, name) for name in names}
+    return {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+
+
 def shape_levels(recipe: Recipe, untrained: str) -> dict[str, str]:
     """Levels of the factors of an untrained model: the settings of its shape in which models differ."""
     models, index = recipe.models, recipe.untrained_ids.index(untrained)
@@ -128,7 +148,7 @@ def shape_levels(recipe: Recipe, untrained: str) -> dict[str, str]:
 def study_design(recipe: Recipe, study: StudyConfig) -> Design:
     """The design of a study of a recipe."""
     of_models = [name for name in model_levels(recipe, recipe.model_ids[0]) if name != MODEL]
-    return Design([cell for cell, _ in study_cells(recipe, study)], of_models, list(study.vary))
+    return Design([cell for cell, _ in study_cells(recipe, study)], of_models, study.varied)
 
 
 def check_study(recipe: Recipe, study: StudyConfig) -> None:

@@ -11,7 +11,7 @@ from stored_types import assert_files_hold_the_declared_types
 
 from pipelines.engine.plan import Plan
 from pipelines.plan import build_plan
-from pipelines.recipe import load_recipe
+from pipelines.recipe import load_recipe, study_design
 from results.stored_comparison import comparisons_of
 from results.study_frames import contrast_rows, study_sentence
 from storage import open_run, open_store
@@ -180,6 +180,15 @@ def test_settings_and_sizes_make_points_with_a_floor_each(tmp_path):
     assert "study_pair/data/m0s0a-0-m0s1a-1" in ids
 
 
+def test_settings_that_belong_together_are_points_of_a_study(tmp_path):
+    kinds = [{"architecture": "batch_topk"}, {"architecture": "relu", "k": None, "l1_coefficient": 2.0}]
+    study = loaded(tmp_path, recipe(points=kinds)).studies[0]
+    design = study_design(loaded(tmp_path, recipe(points=kinds)), study)
+    assert design.settings == ("architecture", "k", "l1_coefficient")
+    assert len([cell for cell in design.cells if not cell.untrained]) == 16
+    assert {cell.levels["architecture"] for cell in design.cells} == {"batch_topk", "relu"}
+
+
 REFUSED = {
     "one model per level": (
         {"models__model_seeds": [0, 1, 2], "models__data": [None, None, "no-dna"]},
@@ -196,6 +205,7 @@ REFUSED = {
     "too many": ({"sae_seeds": list(range(200))}, "must have at most 200 dictionaries; got 802"),
     "an unknown model": ({"models": ["m9"]}, "must be among m0, m1, m2, m3; got 'm9'"),
     "an unknown setting": ({"vary": {"d_sea": [1]}}, "'d_sea' is no setting of a dictionary. Did you mean 'd_sae'?"),
+    "settings twice": ({"vary": {"k": [4, 4]}}, "settings of vary and points must differ; got the same twice"),
     "a seed twice": ({"sae_seeds": [1, 1]}, "sae_seeds must differ; got [1, 1]"),
     "the same model twice": ({"models__data": None}, "model_seeds must differ where data and changes are the same"),
     "a change of nothing": (
