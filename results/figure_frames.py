@@ -49,16 +49,20 @@ def index_frame(indices: pd.DataFrame) -> pd.DataFrame:
     Returns:
         name, pairs (how many; 0 for a value over all models), value, chance, low, high, ceiling, floor. Low and high
         are the interval of a value over all models, else the range over pairs; ceiling is the mean over pairs of two
-        dictionaries of one model, floor that over untrained models, missing without such pairs. In the order of the
-        table.
+        dictionaries of one model, floor that over untrained models: over two of them, or, of what only dictionaries of
+        one model have (indices of weights), over two dictionaries of one. Missing without such pairs; where no two
+        compared dictionaries have the index, pairs and chance are those of the ceiling. In the order of the table.
     """
     rows = []
     for name, of_index in indices.groupby("name", sort=False):
-        kinds = {str(kind): rows for kind, rows in of_index.groupby("kind")}
-        if "features" not in kinds:
-            continue
-        controls = [_of_kind(kinds[kind])["value"] if kind in kinds else np.nan for kind in ("ceiling", "untrained")]
-        rows.append((name, *_of_kind(kinds["features"]), *controls))
+        kinds = {str(kind): _of_kind(rows) for kind, rows in of_index.groupby("kind")}
+        ceiling = kinds.get("ceiling")
+        floor = kinds.get("untrained", kinds.get("untrained_ceiling"))
+        value = kinds.get("features")
+        if value is None and ceiling is not None:
+            value = ceiling.drop(["value", "low", "high"]).reindex(ceiling.index)
+        if value is not None:
+            rows.append((name, *value, *(np.nan if of is None else of["value"] for of in (ceiling, floor))))
     return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
 
 

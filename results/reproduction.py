@@ -121,7 +121,9 @@ def _index(measure: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> _M
     """An index over all models where there is one, else its mean and range over pairs; or a difference of two."""
     if "indices" not in tables:
         return _Measured()
-    ours, floor = (_of_kind(measure, tables["indices"], kind) for kind in ("features", "untrained"))
+    kinds = ("features", "untrained", "untrained_ceiling")
+    ours, floor, one_untrained = (_of_kind(measure, tables["indices"], kind) for kind in kinds)
+    floor = one_untrained if floor.empty else floor  # two models have no weights in common
     if ours.empty:
         return _Measured()
     ends = ours["value"].min(), ours["value"].max()

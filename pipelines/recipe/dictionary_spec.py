@@ -37,7 +37,7 @@ class DictionarySpec:
 
 
 def dictionary_specs(recipe: Recipe, comparison: ComparisonConfig) -> list[DictionarySpec]:
-    """The dictionaries of a comparison: the primary ones, those of untrained models, replicates of both."""
+    """The dictionaries of a comparison: the primary ones, those of untrained models, replicates of both or of one."""
     primary = primary_specs(recipe.model_ids, comparison)
     untrained = [DictionarySpec(model, model, model, role="untrained") for model in recipe.untrained_ids]
 
@@ -47,9 +47,8 @@ def dictionary_specs(recipe: Recipe, comparison: ComparisonConfig) -> list[Dicti
             DictionarySpec(f"{spec.id}r", spec.model, f"{spec.id}r", "sae_b", "replicate", spec.id) for spec in specs
         ]
 
-    if not comparison.replicates:
-        return [*primary, *untrained]
-    return [*primary, *replicates(primary), *untrained, *replicates(untrained)]
+    twice = replicates(primary) if comparison.replicates is True else []
+    return [*primary, *twice, *untrained, *(replicates(untrained) if comparison.replicates else [])]
 
 
 def primary_specs(models: list[str], comparison: ComparisonConfig) -> list[DictionarySpec]:

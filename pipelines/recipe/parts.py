@@ -177,9 +177,10 @@ class ComparisonConfig(Frozen):
         None, description="how a dictionary is trained for every model that `saes` does not name"
     )
     saes: tuple[LoadedSAE, ...] = Field((), description="dictionaries from elsewhere, beside trained ones")
-    replicates: bool = Field(
+    replicates: Literal[True, False, "untrained"] = Field(
         True,
-        description="train a second dictionary per compared one, other seed, disjoint half of documents: the ceiling",
+        description="train a second dictionary per compared one, other seed, disjoint half of documents: the ceiling; "
+        "untrained: of untrained models alone, the floor of sae_seeds by their weights",
     )
     neurons: bool = Field(
         True, description="compare the raw activation basis of different models too: the neuron baseline"

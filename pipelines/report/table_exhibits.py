@@ -61,6 +61,7 @@ def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
 def _indices(tables: Tables, context: ExhibitContext) -> Contents:
     frame = figure_frames.index_frame(tables["indices"])
     frame["over"] = [f"{n} pairs" if n else "all models" for n in frame["pairs"]]
+    frame["over"] += frame["value"].isna().map({True: " of one model", False: ""})
     frame["interval"] = intervals(frame["low"], frame["high"])
     return {"": Listing(frame, columns("tables/indices"))}
 

@@ -181,7 +181,7 @@ def spaces(ctx: StepContext) -> None:
 COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
-@step("comparison", version=15, cost=comparison_cost, tables=COMPARISON_TABLES)
+@step("comparison", version=16, cost=comparison_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
@@ -244,7 +244,7 @@ def _stages(ctx: StepContext) -> Stages:
         root_seed=p["root_seed"],
         raw={name: activations(name).array(p["hook_point"]) for name in plan.models},
         untrained_raw={name: activations(name).array(p["hook_point"]) for name in plan.untrained},
-        weights={name: _weights(inputs[input_name("sae", name)]) for name in (*plan.models, *plan.replicate_of)},
+        weights={name: _weights(inputs[input_name("sae", name)]) for name in plan.dictionaries},
         logits={name: activations(name).array(entry) for name in plan.models if activations(name).has(entry)},
         similarities={
             pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity")) for pair in plan.all

@@ -81,8 +81,8 @@ def compare(
             of the same untrained model; unlock the ceiling, the verdict ``unstable``, and levels of single features.
         untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
         untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
-        weights: model and replicate id -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape; unlock
-            the weight indices of dictionaries of one model and, with ``raw``, ``cos_procrustes`` of ``pairs``.
+        weights: id of any of these dictionaries -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape;
+            unlock the weight indices of dictionaries of one model and, with ``raw``, ``cos_procrustes`` of ``pairs``.
         logits: model id -> (d_in, d_vocab) linear map from its raw activations to the logits (``W_out @ W_U``
             of a last MLP, ``W_U`` of the residual stream); unlocks ``r_logits``, with ``weights``.
         next_tokens: (n_rows,) int id of the token that came next, -1 where none did; unlocks ``r_attribution``.

@@ -133,7 +133,7 @@ def index_rows(stages: Stages, k_table: pd.DataFrame) -> pd.DataFrame:
     for pair in stages.plan.all:
         indices += _partner_indices(stages, pair)
         indices += [(index, pair_name(pair)) for index in _shared_init(stages, pair)]
-    for pair in (*stages.plan.same_transformer_pairs, *stages.plan.replicate_pairs):
+    for pair in stages.plan.one_basis_pairs:
         indices += [(index, pair_name(pair)) for index in _weight_indices(stages, pair)]
     indices += _disattenuated(stages)
     indices.append((_over_models(stages), "overall"))

@@ -170,7 +170,7 @@ def checked_weights(
     out = {}
     for name, value in (weights or {}).items():
         where = f"weights[{name!r}]"
-        remedy = "Use the ids of the models and their replicates."
+        remedy = "Use the ids of the models, their replicates and untrained models."
         require(name in acts, "names", "weights", f"among {', '.join(acts)}", name, remedy)
         pair = value if isinstance(value, tuple) else (value, None)
         remedy = "Give W_dec, or (W_dec, W_enc.T)."

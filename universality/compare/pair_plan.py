@@ -68,6 +68,11 @@ class PairPlan:
         """Each untrained model with each of its replicates: the ceiling of the floor."""
         return self._with_replicates(self.untrained)
 
+    @property
+    def one_basis_pairs(self) -> tuple[Pair, ...]:
+        """Dictionaries of one transformer, trained or not: the pairs that indices of weights mean something of."""
+        return (*self.same_transformer_pairs, *self.replicate_pairs, *self.untrained_replicate_pairs)
+
     def _with_replicates(self, models: tuple[str, ...]) -> tuple[Pair, ...]:
         return tuple((model, replicate) for replicate, model in self.replicate_of.items() if model in models)
 

@@ -47,7 +47,7 @@ class Stages:
         dictionaries: every dictionary of the plan by id, all over the same rows.
         config, root_seed, threads: settings.
         raw, untrained_raw: raw activations (n_rows, d_in) by id; empty where not given.
-        weights: by model and replicate: (W_dec, W_enc transposed or None), both (d_sae, d_in); may be empty.
+        weights: by id of any dictionary: (W_dec, W_enc transposed or None), both (d_sae, d_in); may be empty.
         logits: by model: (d_in, d_vocab), the linear map from raw activations to the logits; may be empty.
         similarities, nulls, matchings: by pair; empty until that stage is done.
         spaces: by pair of models, and of untrained models; empty without raw activations.

@@ -99,7 +99,7 @@ def test_tables_equal_compare(run):
         replicates={f"{name}r": acts(f"{name}r") for name in ("m0", "m1", "u0", "u1")},
         untrained={name: acts(name) for name in ("u0", "u1")},
         untrained_raw={name: raw(name) for name in ("u0", "u1")},
-        weights={name: weights(name) for name in ("m0", "m1", "m0r", "m1r")},
+        weights={name: weights(name) for name in ("m0", "m1", "m0r", "m1r", "u0", "u1", "u0r", "u1r")},
         logits={name: logits(name) for name in ("m0", "m1")},
         next_tokens=tokens.array("row_next_token"),
         n_ctx=recipe.n_ctx - 1,

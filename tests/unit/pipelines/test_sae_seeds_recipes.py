@@ -35,6 +35,22 @@ def test_the_five_seeds_of_one_model_are_compared():
     assert [u0.id, u1.id] == ["u0", "u1"]
 
 
+def test_untrained_models_alone_may_have_replicates():
+    every = specs(*FIVE, "comparisons.0.replicates=untrained")
+    assert [spec.role for spec in every] == ["primary"] * 5 + ["untrained"] * 2 + ["replicate"] * 2
+    assert [(spec.id, spec.replicate_of) for spec in every[-2:]] == [("u0r", "u0"), ("u1r", "u1")]
+    with pytest.raises(InputError, match=r"comparisons.0.replicates: must be .*untrained"):
+        load_recipe("tiny", ["comparisons.0.replicates=trained"])
+
+
+@pytest.mark.parametrize("name", ["sae-seeds", "paulo2025", "song2025"])
+def test_recipes_that_are_held_against_papers_by_weights_have_a_floor(name: str):
+    recipe = load_recipe(name)
+    for comparison in recipe.comparisons:
+        ids = [spec.id for spec in dictionary_specs(recipe, comparison)]
+        assert ids == ["m0s0", "m0s1", "m0s2", "u0", "u1", "u0r", "u1r"]
+
+
 def test_ids_and_seeds_of_all_dictionaries_differ():
     every = specs("models.model_seeds=[5, 7, 11]", "comparisons.0.sae_seeds=[1, 10, 11]")
     assert len({spec.id for spec in every}) == len({spec.sae_seed for spec in every}) == len(every) == 24

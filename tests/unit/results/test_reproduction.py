@@ -107,6 +107,17 @@ def test_comparisons_are_told_apart_and_subtracted_pair_by_pair(tables: dict[str
     assert (larger.ours, larger.low, larger.high) == pytest.approx((-0.1, -0.3, 0.1))
 
 
+def test_the_floor_of_weights_is_two_dictionaries_of_one_untrained_model(tables: dict[str, pd.DataFrame]) -> None:
+    indices = tables["indices"]
+    share = (indices["name"] == "paulo_shared_fraction") & (indices["kind"] == "untrained")
+    ours = indices[~share]
+    pair = indices[share].assign(kind="untrained_ceiling", pair="u0-u0r")
+    floor = np.where(pair["comparison_id"] == "wide", 0.2, 0.41)
+    both = _ours("paulo2025", {**tables, "indices": pd.concat([ours, pair.assign(value=floor)])})
+    assert [row.floor for row in both.values()] == pytest.approx([0.2, -0.21])
+    assert math.isnan(next(iter(_ours("paulo2025", {**tables, "indices": ours}).values())).floor)
+
+
 def test_a_domain_s_value_is_the_median_over_models(tables: dict[str, pd.DataFrame]) -> None:
     arabic = tables["domains"].query("comparison_id == 'wide' and domain == 'arabic'").assign(r=[0.2, 0.9, 0.5])
     row = _ours("bricken2023", {**tables, "domains": arabic})["Arabic feature, r with its partner"]

@@ -134,7 +134,7 @@ def test_an_index_is_that_of_the_compared_models_beside_its_ceiling_and_floor() 
     ]  # fmt: skip
     indices = pd.DataFrame(rows, columns=["name", "pair", "value"]).assign(chance=0.05, low=0.25, high=0.35, n=9)
     found = figure_frames.index_frame(as_of_now("indices", indices, {}))
-    assert found["name"].tolist() == ["mppc", "cycle"]
+    assert found["name"].tolist() == ["mppc", "alone", "cycle"]
     assert found.loc[0, ["pairs", "value", "low", "high", "ceiling", "floor"]].tolist() == [
         3,
         0.5,
@@ -143,8 +143,27 @@ def test_an_index_is_that_of_the_compared_models_beside_its_ceiling_and_floor() 
         0.9,
         0.1,
     ]
-    assert found.loc[1, ["pairs", "value", "low", "high"]].tolist() == [0, 0.3, 0.25, 0.35]
-    assert found.loc[1, ["ceiling", "floor"]].isna().all()
+    assert found.loc[2, ["pairs", "value", "low", "high"]].tolist() == [0, 0.3, 0.25, 0.35]
+    assert found.loc[2, ["ceiling", "floor"]].isna().all()
+
+
+def test_an_index_of_one_model_s_dictionaries_alone_has_an_untrained_model_s_as_its_floor() -> None:
+    rows = [
+        ("seeds", "features", "m0s0-m0s1", 0.4), ("seeds", "untrained_ceiling", "u0-u0r", 0.6),
+        ("alone", "ceiling", "m0-m0r", 0.7), ("alone", "ceiling", "m1-m1r", 0.9),
+        ("alone", "untrained_ceiling", "u0-u0r", 0.8), ("alone", "untrained_ceiling", "u1-u1r", 0.6),
+        ("floor only", "untrained_ceiling", "u0-u0r", 0.5),
+        ("both", "features", "m0-m1", 0.3), ("both", "untrained", "u0-u1", 0.1),
+        ("both", "untrained_ceiling", "u0-u0r", 0.2),
+    ]  # fmt: skip
+    indices = pd.DataFrame(rows, columns=["name", "kind", "pair", "value"]).assign(chance=0.05, low=0.2, high=0.9)
+    found = figure_frames.index_frame(indices).set_index("name")
+    assert found.index.tolist() == ["seeds", "alone", "both"]
+    assert found["pairs"].tolist() == [1, 2, 1]
+    assert found["chance"].tolist() == [0.05] * 3
+    assert found["floor"].tolist() == pytest.approx([0.6, 0.7, 0.1])
+    assert found.loc["alone", "ceiling"] == pytest.approx(0.8)
+    assert found.loc["alone", ["value", "low", "high"]].isna().all()
 
 
 def test_verdicts_count_specific_features_alone() -> None:

@@ -330,6 +330,21 @@ def test_weights_unlock_indices_of_the_ceiling_pairs_only() -> None:
     assert set(indices.loc[indices["name"] == "mmcs", "pair"]) == {"m0-m0r"}
 
 
+def test_two_dictionaries_of_an_untrained_model_are_the_floor_of_weight_indices() -> None:
+    rng = np.random.default_rng(0)
+    w = world()
+    acts = {"u0": w.untrained["u0"], "u0r": w.untrained["u1"]}
+    first = rng.standard_normal((acts["u0"].shape[1], 8))
+    again = first[rng.permutation(len(first))]
+    indices = run(
+        untrained=w.untrained, replicates={"m0": w.replicates["m0"], "u0r": acts["u0r"]},
+        weights={"u0": (first, first), "u0r": (again, again)},
+    ).indices  # fmt: skip
+    shared = indices[indices["name"] == "paulo_shared_fraction"]
+    assert shared[["pair", "kind"]].to_numpy().tolist() == [["u0-u0r", "untrained_ceiling"]]
+    assert shared["value"].item() > 0.5 > shared["chance"].item()
+
+
 def test_dictionaries_of_one_model_have_weight_indices_and_no_neurons_to_compare() -> None:
     rng = np.random.default_rng(0)
     w = world()
