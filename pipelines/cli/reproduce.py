@@ -116,7 +116,8 @@ def _print(title: str, run_name: str, scales: dict[str, str], rows: Sequence[Rep
         table.add_row(str(place), row.quantity, *numbers, row.verdict)
     out.print(titled(f"{title}, and run {run_name}", table))
     for place, row in enumerate(rows, 1):
-        floor = " Untrained models pass as well: this says nothing of training." if row.floor_passes else ""
+        as_well = " as well: this says nothing of training" if row.verdict == "pass" else ""
+        floor = f" Untrained models pass{as_well}." if row.floor_passes else ""
         out.print(f"{place}. {row.on} ({row.source}). {row.why[:1].upper()}{row.why[1:]}.{floor}", markup=False)
     out.print(f"\nThe paper: {scales['paper_scale']}. Ours: {scales['our_scale']}.", markup=False)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in get_args(Verdict)}
