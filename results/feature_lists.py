@@ -71,6 +71,13 @@ def specific_features(stored: StoredComparison) -> pd.DataFrame:
     return order.drop(columns="others")
 
 
+def missing_in(stored: StoredComparison, features: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Those of some features that one model lacks, in the same order, with the verdict that they have there."""
+    verdicts = stored.table("verdicts")
+    there = verdicts.loc[(verdicts["other_model"] == model).to_numpy(), ["model", "latent", "verdict"]]
+    return features.drop(columns="verdict").merge(there, on=["model", "latent"])
+
+
 def partners_of(pairs: pd.DataFrame, model: str, latent: int) -> pd.DataFrame:
     """A feature's assigned partners, one row per other model that it was assigned in.
 

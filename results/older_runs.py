@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-#: Columns that tell what was ablated, by table: everything.
-_ABLATED = {
+#: Columns that came later, by table, and what earlier runs have in their place: all was ablated, no latents were named.
+_LATER = {
+    "verdicts": ("about", None),
     "effects": ("weight", 1.0),
     "effect_agreement": ("n_all", lambda frame: frame["n"]),
     "latent_effects": ("measured", True),
@@ -32,7 +33,7 @@ def as_of_now(name: str, frame: pd.DataFrame, record: Mapping[str, Any]) -> pd.D
         return frame.assign(edge=beyond, few_sources=False)
     if name == "indices" and "kind" not in frame:
         return frame.assign(kind=[_kind_of_pair(str(pair)) for pair in frame["pair"]], low_models=nan, high_models=nan)
-    column, value = _ABLATED.get(name, ("", None))
+    column, value = _LATER.get(name, ("", None))
     return frame if not column or column in frame else frame.assign(**{column: value})
 
 

@@ -35,7 +35,7 @@ class ClustersPage(TablePage):
         first = st.columns([3, 2], vertical_alignment="bottom")
         search = search_box(first[0], "member", "Clusters that hold a feature found by it.")
         order = one_of(first[1], "Order", CLUSTER_ORDERS, "ranked")
-        second = st.columns(4, vertical_alignment="bottom")
+        second = st.columns(5, vertical_alignment="bottom")
         n_models = len(self.view.models())
         reaches = {f"{k} of {n_models}": k for k in range(n_models, 0, -1)}
         reach = several(second[0], "Models", reaches, "reach", placeholder="any number")
@@ -44,6 +44,7 @@ class ClustersPage(TablePage):
             levels=several(second[2], "Level", words.LEVELS, "depth"),
             n_models=[reaches[name] for name in reach],
             domains=several(second[3], "Domain of a member", domains_in(things), "about"),
+            lacking=several(second[4], "Missing in", self.view.models(), "lacking", help="Without a member in any."),
             search=search,
         )
         with searching(search):

@@ -13,6 +13,7 @@ from dashboards.components.markup import Fact, facts, heading, legend, remark, s
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, graph_spec
 from results import words
+from results.cluster_lists import with_member_in
 from results.colours import CLASS_COLOURS, GREY
 from results.feature_lists import with_one_of
 from results.map_points import MAX_NODES, graph_file, placed_clusters
@@ -47,7 +48,7 @@ class GraphPage(PlanePage):
         reached = [int(n) for n in reach]
         keep = with_one_of(things, {"class": classes, "n_models": reached, "domain": domains})
         for model in models:
-            keep &= (";" + things["members"]).str.contains(f";{model}:", regex=False).to_numpy()
+            keep &= with_member_in(things, model)
         left, right = st.columns([1, 2], vertical_alignment="bottom")
         left.segmented_control(
             "Node size", list(SIZES), default="Models", key="size", required=True, bind="query-params"

@@ -13,8 +13,9 @@ from dashboards.components.specific_detail import show_specific
 from dashboards.components.unseen_panel import show_unseen
 from dashboards.components.verdicts import verdict_chart, verdict_legend
 from results import words
-from results.feature_lists import among, features_matching, find_feature, specific_features, with_one_of
+from results.feature_lists import among, features_matching, find_feature, missing_in, specific_features, with_one_of
 
+ANYWHERE = "any model"
 ORDERS: dict[str, tuple[str, bool]] = {
     "Missing elsewhere first": ("", True),
     "Nearest miss (best held-out r)": ("best_r", False),
@@ -64,14 +65,17 @@ class SpecificPage(TablePage):
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The features that pass the filters, in the chosen order."""
-        columns = st.columns([2.5, 1.3, 1.8, 1.8, 2], vertical_alignment="bottom")
-        search = search_box(columns[0], "seek")
+        first = st.columns([3, 2, 2], vertical_alignment="bottom")
+        search = search_box(first[0], "seek")
+        lacking = one_of(first[1], "Missing in", [ANYWHERE, *self.view.models()], "missing")
+        order, ascending = ORDERS[one_of(first[2], "Order", ORDERS, "sort")]
+        things = things if lacking == ANYWHERE else missing_in(self.view, things, lacking)
+        columns = st.columns(3, vertical_alignment="bottom")
         chosen = {
-            "model": several(columns[1], "Model", dict.fromkeys(things["model"]), "model"),
-            "group": several(columns[2], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"),
-            "verdict": several(columns[3], "Verdict", verdicts_in(things), "verdict"),
+            "model": several(columns[0], "Model", dict.fromkeys(things["model"]), "model"),
+            "group": several(columns[1], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"),
+            "verdict": several(columns[2], "Verdict", verdicts_in(things), "verdict"),
         }
-        order, ascending = ORDERS[one_of(columns[4], "Order", ORDERS, "sort")]
         passing = things[with_one_of(things, chosen)]
         if search:
             with searching(search):

@@ -12,21 +12,23 @@ from dashboards.components.badges import cluster_badges
 from dashboards.components.cluster_charts import agreement_chart, agreement_frame
 from dashboards.components.contexts import LIMIT, LOOK, MORE, DrawnFeature, distinct_contexts, drawn_feature
 from dashboards.components.downloads import download
-from dashboards.components.links import cluster_link, feature_link, pair_link, steer_link
+from dashboards.components.links import feature_link, pair_link, steer_link
 from dashboards.components.markup import Fact, escape, facts, heading, legend, remark, swatch
 from dashboards.components.panels import abreast, nothing, panel
 from dashboards.components.pin_panel import pin_button
 from dashboards.components.profiles import show_profiles
 from dashboards.components.stored_steering import show_stored
+from dashboards.components.verdicts import show_reason
 from dashboards.data import View
 from results import words
-from results.cluster_lists import Absence, absences, cluster_members
+from results.cluster_lists import cluster_members
 from results.colours import GREY, model_colours
 from results.effect_lists import effects_within
 from results.evaluation_text import EvaluationText
 from results.firing import consensus_rows, correlations
 from results.ids import feature_ids, pair_ids
 from results.token_text import Channel, token_strip
+from results.verdict_evidence import reasons_of
 
 #: Columns beside each other; more models stand in further rows.
 ABREAST = 5
@@ -111,15 +113,22 @@ def _effect_facts(same: pd.Series) -> list[Fact]:
 
 
 def show_models(view: View, members: pd.DataFrame, colours: dict[str, str]) -> None:
-    """One column per model, in the run's order: its members, or what comes nearest."""
-    missing = {absence.model: absence for absence in absences(view, members)}
+    """One column per model, in the run's order: its members, or why it has none."""
+    present = set(members["model"])
+    reasons = [
+        reason
+        for model, latent in zip(members["model"], members["latent"], strict=True)
+        for reason in reasons_of(view, str(model), int(latent))
+    ]
     for model, column in abreast(list(colours), ABREAST):
         with column, panel():
             st.html(heading([(model, colours[model])]))
-            if model in missing:
-                _absent(view, missing[model])
-            else:
+            if model in present:
                 _present(view, members[members["model"] == model])
+            for reason in reasons:
+                if reason.model == model:
+                    st.html(legend([remark(f"no partner for {reason.feature}")]))
+                    show_reason(view, reason)
 
 
 def _present(view: View, members: pd.DataFrame) -> None:
@@ -128,17 +137,6 @@ def _present(view: View, members: pd.DataFrame) -> None:
         flags = ", ".join(flag.replace("_", " ") for flag in words.flags(member["flags"]))
         said = f"fires on {words.rate(member['firing_rate'])}" + (f" · {flags}" if flags else "")
         st.html(legend([remark(said)]))
-
-
-def _absent(view: View, absence: Absence) -> None:
-    st.html(legend([remark(absence.sentence(view.tau))]))
-    if absence.candidate is None:
-        return
-    feature_link(view, absence.candidate)
-    alone = "; in no cluster" if absence.home is None else ""
-    st.html(legend([remark(f"nearest to {absence.member}{alone}")]))
-    if absence.home is not None:
-        cluster_link(view, absence.home)
 
 
 @st.fragment

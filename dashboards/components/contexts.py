@@ -90,7 +90,8 @@ def show_contexts_panel(
         beneath: what is drawn below one feature, and chooses no contexts.
     """
     with panel("Contexts", "Each text stands once, with the activations of both features drawn on it."):
-        choice, whose, more, stacked = _controls(len(features), key)
+        drawn_for = [side for side, f in zip("ab", features, strict=False) if f.model in view.models()]
+        choice, whose, more, stacked = _controls(len(features), drawn_for, key)
         if len(features) > 1:
             st.caption(CHOICES[choice][1])
         if choice in STORED:
@@ -109,8 +110,11 @@ def show_contexts_panel(
             nothing("No such row.", remedy)
 
 
-def _controls(n_features: int, key: str) -> tuple[str, str, bool, bool]:
-    """Which contexts, of which feature, more of them, and whether each feature has a line of its own."""
+def _controls(n_features: int, drawn_for: Sequence[str], key: str) -> tuple[str, str, bool, bool]:
+    """Which contexts, of which feature, more of them, and whether each feature has a line of its own.
+
+    Of a control's latent the run has drawn no contexts: ``drawn_for`` are the sides of which it has.
+    """
     several = n_features > 1
     options = list(CHOICES) if several else ["top_a", *STORED]
     whose, stacked = "a", False
@@ -123,9 +127,9 @@ def _controls(n_features: int, key: str) -> tuple[str, str, bool, bool]:
             "Contexts", options, default="top_a", required=True, key=f"{key}_contexts", format_func=name,
             label_visibility="collapsed",
         )  # fmt: skip
-        if choice in STORED and several:
+        if choice in STORED and len(drawn_for) > 1:
             whose = st.segmented_control(
-                "Whose", ["a", "b"], default="a", required=True, key=f"{key}_whose", label_visibility="collapsed",
+                "Whose", drawn_for, default="a", required=True, key=f"{key}_whose", label_visibility="collapsed",
                 format_func=lambda side: f"of {side.upper()}",
             )  # fmt: skip
         more = choice not in STORED and st.toggle("More", key=f"{key}_more", help=f"Up to {MORE} contexts")

@@ -13,7 +13,8 @@ from dashboards.components.verdicts import show_verdicts
 from dashboards.data import View
 from results import words
 from results.colours import SIDE_COLOURS
-from results.ids import feature_id
+from results.ids import FEATURE_ID, feature_id
+from results.verdict_evidence import Reason, reasons_of
 
 ALONE = "nothing"
 
@@ -34,23 +35,31 @@ def show_specific(view: View, row: pd.Series) -> None:
         features = [drawn_feature(view, model, latent, SIDE_COLOURS["a"]), *_companion(view, model, latent)]
         show_contexts_panel(view, features, key="feature")
         with panel(border=False):
-            show_profiles(view, features)
+            show_profiles(view, [drawn for drawn in features if drawn.model in view.models()])
 
 
 def _companion(view: View, model: str, latent: int) -> list[DrawnFeature]:
-    """The nearest latent of another model, if the visitor wants it drawn on the same text."""
-    table = view.optional("candidates")
-    if table is None:
-        return []
-    best = table[(table["model_a"] == model) & (table["latent_a"] == latent) & (table["rank"] == 1)]
-    near = {
-        f"{feature_id(other, number)} (fit r {words.number(r)})": (str(other), int(number))
-        for other, number, r in zip(best["model_b"], best["latent_b"], best["r"], strict=True)
-    }
-    if not near:
+    """A latent that the verdicts are about, if the visitor wants it drawn on the same text."""
+    reasons = sorted(reasons_of(view, model, latent), key=lambda reason: list(words.VERDICTS).index(reason.verdict))
+    beside = {
+        f"{feature} ({_role(reason, feature)})": feature for reason in reasons for feature in reason.features
+    }  # fmt: skip
+    if not beside:
         return []
     chosen = st.columns([2, 3])[0].selectbox(
-        "Draw the nearest miss on the same text", [*near, ALONE], key=f"beside_{model}_{latent}",
-        help="The nearest latent of each other model: what the feature would have been matched with.",
+        "Draw beside it, on the same text", [*beside, ALONE], key=f"beside_{model}_{latent}",
+        help="The latents that the verdicts are about, and the feature that has a contested one.",
     )  # fmt: skip
-    return [drawn_feature(view, *near[chosen], SIDE_COLOURS["b"])] if chosen in near else []
+    match = FEATURE_ID.match(beside.get(chosen, ""))
+    return [drawn_feature(view, match["model"], int(match["latent"]), SIDE_COLOURS["b"])] if match else []
+
+
+def _role(reason: Reason, feature: str) -> str:
+    """What a latent is to a verdict."""
+    if feature not in reason.about:
+        return f"has {reason.about[0]}"
+    if reason.fit_r is not None:
+        return f"nearest in {reason.model} by fit r"
+    if reason.verdict == "unstable":
+        return "nearest in a second dictionary"
+    return f"{reason.verdict.replace('_', ' ')} in {reason.model}"

@@ -4,16 +4,19 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.badges import badge_of
 from dashboards.components.chart_parts import PADDING, Drawing, coloured, tips
-from dashboards.components.columns import Column, chosen_columns, number, text
-from dashboards.components.markup import legend, swatch
-from dashboards.components.panels import nothing, panel
+from dashboards.components.links import cluster_link, feature_link
+from dashboards.components.markup import heading, legend, remark, swatch
+from dashboards.components.panels import abreast, nothing, panel
 from dashboards.data import View
 from results import words
-from results.colours import VERDICT_COLOURS
-from results.feature_lists import candidates_of
-from results.ids import feature_id
+from results.colours import VERDICT_COLOURS, model_colours
+from results.feature_lists import find_feature
+from results.verdict_evidence import Reason, reasons_of
 
+#: Models beside each other.
+ABREAST = 4
 #: Black is invisible on the dark page; a dark grey reads on both.
 _COLOURS = {verdict: "#5F6B73" if c == "#000000" else c for verdict, c in VERDICT_COLOURS.items()}
 
@@ -47,42 +50,26 @@ def verdict_legend(counts: pd.DataFrame) -> str:
     )
 
 
-_COLUMNS = [
-    Column("other_model", "other_model", text("in", width="small")),
-    Column(
-        "verdict",
-        lambda rows: rows["verdict"].astype(str).str.replace("_", " "),
-        text("verdict", width="small"),
-    ),
-    Column("meaning", lambda rows: _said(rows, words.VERDICTS), text("in words", width="large")),
-    Column("statistic", "statistic", number("statistic", format="%.3f", width="small")),
-    Column("measured", lambda rows: _said(rows, words.STATISTICS), text("what the statistic is", width="medium")),
-    Column("nearest", "nearest", text("nearest there", width="small")),
-    Column("nearest_r", "nearest_r", number("its fit r", format="%.3f", width="small")),
-]
-
-
-def _said(rows: pd.DataFrame, meanings: dict[str, str]) -> list[str]:
-    return [meanings.get(verdict, "") for verdict in rows["verdict"]]
-
-
 def show_verdicts(view: View, model: str, latent: int) -> None:
-    """The tested reason for every model that has no partner for a feature, and the nearest latent there."""
-    note = "One row per model that has no partner for it: the first reason that holds, and its number."
+    """The tested reason for every model that has no partner for a feature, with links to the latents it is about."""
+    note = "For each model that has no partner for it: the first reason that holds, and the latents that it is about."
     with panel("Why not in the other models", note):
-        table = view.table("verdicts")
-        rows = table[(table["model"] == model) & (table["latent"] == latent)].reset_index(drop=True)
-        if rows.empty:
+        reasons = reasons_of(view, model, latent)
+        if not reasons:
             nothing("No verdict was recorded for this feature.")
-            return
-        candidates = view.optional("candidates")
-        near = [_nearest(candidates, model, latent, str(other)) for other in rows["other_model"]]
-        rows[["nearest", "nearest_r"]] = pd.DataFrame(near, columns=["nearest", "nearest_r"])
-        frame, config = chosen_columns(rows, _COLUMNS)
-        st.dataframe(frame, hide_index=True, height="content", column_config=config)
+        for reason, column in abreast(reasons, ABREAST, least=2):
+            with column:
+                st.html(heading([(reason.model, model_colours(view.models())[reason.model])]))
+                show_reason(view, reason)
 
 
-def _nearest(candidates: pd.DataFrame | None, model: str, latent: int, other: str) -> tuple[str | None, float | None]:
-    """Name and fit r of a feature's best candidate in another model."""
-    best = pd.DataFrame() if candidates is None else candidates_of(candidates, model, latent, other)
-    return (feature_id(other, best["latent"].iloc[0]), float(best["r"].iloc[0])) if len(best) else (None, None)
+def show_reason(view: View, reason: Reason) -> None:
+    """A verdict, what it rests on, and the way to the latents that it is about."""
+    st.html(legend([badge_of("verdict", reason.verdict), remark(words.VERDICTS[reason.verdict])]))
+    st.html(legend([remark(reason.sentence)]))
+    with st.container(horizontal=True, gap="small"):
+        for feature in reason.features:
+            if find_feature(view, feature) is not None:  # latents of replicates have no page
+                feature_link(view, feature)
+        if reason.cluster is not None:
+            cluster_link(view, reason.cluster)

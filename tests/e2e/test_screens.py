@@ -228,8 +228,14 @@ def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
     at = turned(at_full, "specific", feature=f"{row['model']}:{row['latent']}")
     assert not at.error
     assert CONTEXT in html(at)
-    shown = [frame.value for frame in at.dataframe if "verdict" in frame.value.columns]
-    assert len(shown) == 2  # the list, and this feature's reasons
+    rows = open_run(None, full).table("verdicts").query("comparison_id == 'main'")
+    rows = rows[(rows["model"] == row["model"]) & (rows["latent"] == row["latent"])]
+    about = [name for names in rows["about"].dropna() for name in names.split(";")]
+    assert {name for name in about if "r:" not in name} <= {
+        link.proto.label.replace("\\", "") for link in at.get("page_link")
+    }
+    offered = at.selectbox(key=f"beside_{row['model']}_{row['latent']}").options
+    assert {option.partition(" ")[0] for option in offered} >= set(about)
     at.segmented_control(key="feature_contexts").set_value("random").run()
     assert not at.exception
 

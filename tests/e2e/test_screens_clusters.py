@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import pytest
 from run_variants import write_silent_run
 from synthetic_run import write_synthetic_run
 from visits import CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
-from results.cluster_lists import Absence
+from results import words
 from storage import open_run
 
 
@@ -64,6 +66,7 @@ def test_filters_of_clusters_keep_exactly_what_they_say(run, at_full):
         "kind": (["universal"], clusters["class"] == "universal"),
         "depth": ([level], clusters["level"] == level),
         "about": ([domain], clusters["cluster"].isin(of_domain)),
+        "lacking": (["m1"], ~clusters["members"].str.contains("m1:")),
     }
     at = turned(at_full, "clusters")
     for key, (value, keep) in expected.items():
@@ -88,27 +91,22 @@ def test_a_cluster_shows_members_absence_and_consensus(run, at_full):
     row = clusters[clusters["class"] == "shared"].iloc[0]
     members = row["members"].split(";")
     (missing,) = {"m0", "m1", "m2"} - {name.split(":")[0] for name in members}
-    candidates = run.table("candidates")
-    near = candidates[candidates["model_b"] == missing]
-    near = near[(near["model_a"] + ":" + near["latent_a"].astype(str)).isin(members)]
-    best = near.loc[near["r"].idxmax()]
+    verdicts = run.table("verdicts").query("other_model == @missing")
+    verdicts = verdicts[(verdicts["model"] + ":" + verdicts["latent"].astype(str)).isin(members)]
+    about = {name for names in verdicts["about"].dropna() for name in names.split(";")}
     at = turned(at_full, "clusters", cluster=str(row["cluster"]))
     shown = html(at)
     assert not at.error
     assert not at.info
-    said = f"absent: best candidate {missing}:{best['latent_b']}, fit r = "
-    assert any(f"{said}{best['r']:.{digits}f} (" in shown for digits in (2, 3))
+    assert about
+    for member, verdict in zip(members, verdicts["verdict"], strict=True):
+        assert f"no partner for {member}" in shown
+        assert verdict.replace("_", " ") in shown
     assert f"{missing} absent" in shown
     assert f'<div class="uv-value">{row["cohesion"]:.2f}</div>' in shown
     assert shown.count(CONTEXT) > 4
     assert set(members) <= set(links(at))
-    assert f"{missing}:{best['latent_b']}" in links(at)
-
-
-def test_an_r_just_below_the_threshold_is_not_rounded_up_to_it():
-    near, far = (Absence("m1", "m1:3", r).sentence(0.5) for r in (0.497, 0.41))
-    assert "fit r = 0.497 (below the threshold 0.50)" in near
-    assert "fit r = 0.41 (below" in far
+    assert {name for name in about if name.startswith(f"{missing}:")} <= set(links(at))
 
 
 def test_a_cluster_that_the_filters_hide_is_shown_with_a_remark(run, at_full):
@@ -186,7 +184,10 @@ def test_a_feature_shows_all_that_is_known(run, at_full):
 def test_a_specific_feature_says_why(run, at_full):
     row = run.table("features").query("`class` == 'specific' and status == 'alive'").iloc[0]
     at = turned(at_full, "feature", feature=f"{row['model']}:{row['latent']}")
-    assert [f for f in at.dataframe if "meaning" in f.value.columns]
+    reasons = run.table("verdicts").query("model == @row.model and latent == @row.latent")
+    assert len(reasons) == 2
+    for verdict in reasons["verdict"]:
+        assert escape(words.VERDICTS[verdict]) in html(at)
 
 
 def test_dead_and_rare_latents_say_so(run, at_full):
@@ -228,8 +229,8 @@ def test_a_run_without_candidates_says_which_command_computes_them(full, run, mo
     at = opened(full, monkeypatch, "feature", feature=f"{row['model']}:{row['latent']}")
     assert "made by an earlier version" in sentences(at)
     assert any("universality run synthetic" in code.value for code in at.code)
-    at = turned(at, "clusters", cluster=str(row["cluster"]))
-    assert "no candidate was recorded" in html(at)
+    assert "Why not in the other models" in sentences(at)  # the verdicts name what they are about themselves
+    assert not at.error
 
 
 def test_a_run_in_which_nothing_fires_is_a_sentence(tmp_path, monkeypatch):

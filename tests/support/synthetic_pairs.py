@@ -153,9 +153,18 @@ def cluster_table(groups: list[list[Node]], pairs: pd.DataFrame, pairings: Pairi
 
 
 def best_r(pairings: Pairings, node: Node, other: str, alive: np.ndarray) -> float:
+    return float(_held_out(pairings, node, other)[alive].max(initial=0.0))
+
+
+def nearest(pairings: Pairings, node: Node, other: str, alive: np.ndarray, n: int = 1) -> list[str]:
+    """The alive latents of another model of highest held-out r, best first."""
+    held = np.where(alive, _held_out(pairings, node, other), -2.0)
+    return [f"{other}:{latent}" for latent in np.argsort(-held, kind="stable")[:n]]
+
+
+def _held_out(pairings: Pairings, node: Node, other: str) -> np.ndarray:
     model, latent = node
-    held = pairings[model, other].held_out[latent] if model < other else pairings[other, model].held_out[:, latent]
-    return float(held[alive].max(initial=0.0))
+    return pairings[model, other].held_out[latent] if model < other else pairings[other, model].held_out[:, latent]
 
 
 def tau_curve(m: Material, pairs: pd.DataFrame) -> pd.DataFrame:

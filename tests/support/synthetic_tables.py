@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from synthetic_evidence import domain_rows, mass_by_domain, with_comparison
-from synthetic_pairs import TAU, best_r, candidates, cluster_table, cluster_up, k_of_m, pair_rows, tau_curve
+from synthetic_pairs import TAU, best_r, candidates, cluster_table, cluster_up, k_of_m, nearest, pair_rows, tau_curve
 from synthetic_world import Material, Node
 
 from universality.table_schemas import INDICES
@@ -73,8 +73,12 @@ def _verdicts(m: Material, groups: list[list[Node]]) -> pd.DataFrame:
                 best = best_r(m.main, node, other, m.dictionaries[other].alive)
                 near = ("contested", "split") if best >= TAU else ("near_threshold", "weak")
                 allowed = ("unstable", "part_of", "decodable", "absent", "untested", *near) if best < 0.9 else near
-                rows.append((*node, other, allowed[int(m.rng.integers(len(allowed)))], best))
-    return pd.DataFrame(rows, columns=["model", "latent", "other_model", "verdict", "statistic"])
+                verdict = allowed[int(m.rng.integers(len(allowed)))]
+                about = nearest(m.main, node, other, m.dictionaries[other].alive, 2 if verdict == "split" else 1)
+                if verdict == "unstable":  # the latent of its own number in the replicate, where there is one
+                    about = [f"{node[0]}r:{node[1]}"] * (f"{node[0]}r" in m.dictionaries)
+                rows.append((*node, other, verdict, best, ";".join(about) or None))
+    return pd.DataFrame(rows, columns=["model", "latent", "other_model", "verdict", "statistic", "about"])
 
 
 def _features(m: Material, groups: list[list[Node]], clusters: pd.DataFrame, verdicts: pd.DataFrame) -> pd.DataFrame:

@@ -60,7 +60,7 @@ class Splits:
 
 
 def verdict_table(splits: Splits, nodes: Nodes, clustering: Clustering) -> pd.DataFrame:
-    """model, latent, other_model, verdict, statistic; one row per alive feature and model missing from its cluster."""
+    """The table ``verdicts``: one row per alive feature and model missing from its cluster."""
     stages, has_model = splits.stages, _has_model(nodes, clustering)
     missing: dict[Pair, np.ndarray] = {}
     evidence: dict[Pair, VerdictEvidence] = {}
@@ -79,10 +79,31 @@ def verdict_table(splits: Splits, nodes: Nodes, clustering: Clustering) -> pd.Da
         full = _with_probes(stages, probe_r, evidence[model, other], model, other, latents)
         verdict, statistic = judge(full, **_limits(stages.config))
         names = {"model": model, "latent": latents, "other_model": other}
-        parts.append(pd.DataFrame({**names, "verdict": verdict, "statistic": statistic}))
+        about = _about(splits, model, other, latents, verdict)
+        parts.append(pd.DataFrame({**names, "verdict": verdict, "statistic": statistic, "about": about}))
     table = pd.concat(parts, ignore_index=True).astype({"model": object, "other_model": object})
     by = np.lexsort((table["other_model"].map(order), table["latent"], table["model"].map(order)))
     return table.iloc[by].reset_index(drop=True)
+
+
+def _about(splits: Splits, model: str, other: str, latents: np.ndarray, verdicts: np.ndarray) -> list[str | None]:
+    """The latents that each verdict is about, as the table has them; None where there is none."""
+    stages, pieces, wholes = splits.stages, splits.of(model, other).pieces, _wholes(splits, model, other)
+    nearest = stages.partners(model, other).best.partner
+    replicates = [pair for pair in stages.plan.replicate_pairs if pair[0] == model]
+    again = [stages.matchings[pair].best_a for pair in replicates]
+    closest = np.argmax([best.r for best in again], axis=0) if again else None
+    about = []
+    for latent, verdict in zip(latents, verdicts, strict=True):
+        there, numbers = other, [nearest[latent]]
+        if verdict == "unstable" and closest is not None:
+            there, numbers = replicates[closest[latent]][1], [again[closest[latent]].partner[latent]]
+        elif verdict == "split":
+            numbers = pieces[latent]
+        elif verdict == "part_of":
+            numbers = [wholes[latent]]
+        about.append(";".join(f"{there}:{number}" for number in numbers if number >= 0) or None)
+    return about
 
 
 def dominant_wholes(splits: Splits, nodes: Nodes, clustering: Clustering) -> np.ndarray:
@@ -129,6 +150,7 @@ def _evidence_without_probes(splits: Splits, model: str, other: str, latents: np
     stages, split = splits.stages, splits.of(model, other)
     partners = stages.partners(model, other)
     replicates = [stages.matchings[pair].best_a.r for pair in stages.plan.replicate_pairs if pair[0] == model]
+    wholes = _wholes(splits, model, other)
     best_is_assigned = (partners.best.partner >= 0) & (partners.best.partner == partners.partner)
     return VerdictEvidence(
         replicate_r=np.maximum.reduce(replicates)[latents] if replicates else None,
@@ -137,7 +159,7 @@ def _evidence_without_probes(splits: Splits, model: str, other: str, latents: np
         best_is_insignificant=(best_is_assigned & (partners.q >= stages.config.alpha))[latents],
         assigned_q=partners.q[latents],
         split_r2=np.where(_has_pieces(split), split.r2, 0.0)[latents],
-        whole_r2=_whole_r2(splits, model, other)[latents],
+        whole_r2=np.where(wholes >= 0, splits.of(other, model).r2[wholes], 0.0)[latents],
         probe_own=None,
         probe_other=None,
         probe_untrained=None,
@@ -149,14 +171,15 @@ def _has_pieces(split: KToOne) -> np.ndarray:
     return (split.pieces >= 0).sum(axis=1) >= 2
 
 
-def _whole_r2(splits: Splits, model: str, other: str) -> np.ndarray:
-    """(n,) highest R² of a latent of ``other`` that is split into latents of ``model``, this one among them."""
+def _wholes(splits: Splits, model: str, other: str) -> np.ndarray:
+    """(n,) latent of ``other`` of highest R² that is split into latents of ``model``, this one among them, else -1."""
     stages, split = splits.stages, splits.of(other, model)
     best_r = stages.partners(other, model).best.r
     whole = splits_hold(split.r2, best_r, stages.config.tau, stages.config.split_gain) & _has_pieces(split)
-    out = np.zeros(stages.dictionaries[model].d_sae)
+    out = np.full(stages.dictionaries[model].d_sae, -1)
     at, slot = np.nonzero(whole[:, None] & (split.pieces >= 0))
-    np.maximum.at(out, split.pieces[at, slot], split.r2[at])
+    for place in np.argsort(split.r2[at], kind="stable"):  # the last one stays
+        out[split.pieces[at[place], slot[place]]] = at[place]
     return out
 
 

@@ -26,6 +26,7 @@ from universality.matching import is_matching
 from universality.nulls import strata
 from universality.planted import Planted, plant
 from universality.rows import Rows, split_documents
+from universality.verdicts import VERDICTS
 
 SMALL = {
     "n_rows": 24_000, "n_documents": 240, "n_universal": 40, "n_shared": 20, "n_specific": 40, "n_unstable": 6,
@@ -102,6 +103,29 @@ def test_verdicts_name_why_a_feature_is_missing(seed: int) -> None:
         part = table[table["kind"] == kind]
         assert len(part)
         assert (part["verdict"] == expected).mean() >= 0.9, kind
+
+
+def test_verdicts_name_the_latents_that_they_are_about() -> None:
+    planted, table = world(0), found(0).verdicts
+    truth = planted.truth.set_index(["model", "latent"])
+    family = truth["whole"].where(truth["whole"] >= 0, truth["feature"])
+    acts = {**planted.acts, **{f"{model}r": matrix for model, matrix in planted.replicates.items()}}
+    score = ~split_documents(planted.documents, 0, planted.domains, planted.sources)
+    n_named = dict.fromkeys(VERDICTS, 0)
+    for row in table.itertuples():
+        named = [part.partition(":") for part in (row.about or "").split(";") if part]
+        n_named[row.verdict] += len(named)
+        assert {model for model, _, _ in named} <= {f"{row.model}r" if row.verdict == "unstable" else row.other_model}
+        if row.verdict in ("split", "part_of"):
+            assert {family[model, int(latent)] for model, _, latent in named} == {family[row.model, row.latent]}
+            assert (len(named) > 1) == (row.verdict == "split")
+        elif named and row.verdict != "decodable":
+            ((model, _, latent),) = named
+            x, y = (
+                acts[m][:, [int(i)]].toarray().ravel()[score] for m, i in ((row.model, row.latent), (model, latent))
+            )
+            assert np.corrcoef(x, y)[0, 1] == pytest.approx(row.statistic, abs=1e-5)
+    assert all(n_named[verdict] for verdict in ("unstable", "split", "part_of", "absent"))
 
 
 def test_untrained_models_share_tokens_and_positions_only() -> None:

@@ -194,7 +194,7 @@ COLUMNS = {
     "r_joint_low r_joint_high r_repeated level level_probability r_loo n_eff_sources few_sources top_rows_share "
     "margin_a margin_b family method r_low r_high phi r_log jaccard n_both p_b_given_a p_a_given_b cos_procrustes "
     "r_logits r_attribution",
-    "verdicts": "model latent other_model verdict statistic",
+    "verdicts": "model latent other_model verdict statistic about",
     "clusters": "cluster class level n_models completeness cohesion r_joint members",
     "indices": "name kind pair value chance low high low_models high_models n",
     "headline": "quantity pair value low high n",
