@@ -122,7 +122,7 @@ def _held_by(stored: StoredComparison, there: str, feature: str) -> _Held:
         return _NOBODY
     partners = partners_of(stored.table("pairs"), str(row["model"]), int(row["latent"]))
     partner = partners[partners["model"] == model]
-    assigned = (None, float("nan"), False)
+    assigned: tuple[str | None, float, bool] = (None, float("nan"), False)
     if len(partner):
         of = partner.iloc[0]
         assigned = (feature_id(model, of["latent"]), float(of["r_held_out"]), bool(of["edge"]))
@@ -130,5 +130,5 @@ def _held_by(stored: StoredComparison, there: str, feature: str) -> _Held:
         return *assigned, None, None
     features = stored.table("features")
     own = features[(features["cluster"] == row["cluster"]).fillna(False).to_numpy(bool) & (features["model"] == model)]
-    rivals = [name for name in feature_ids(own) if name != feature]
-    return *assigned, int(row["cluster"]), next(iter(rivals), None)
+    rivals = [str(name) for name in feature_ids(own) if name != feature]
+    return *assigned, int(row["cluster"]), rivals[0] if rivals else None
