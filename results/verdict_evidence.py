@@ -122,13 +122,13 @@ def _held_by(stored: StoredComparison, there: str, feature: str) -> _Held:
         return _NOBODY
     partners = partners_of(stored.table("pairs"), str(row["model"]), int(row["latent"]))
     partner = partners[partners["model"] == model]
-    assigned: tuple[str | None, float, bool] = (None, float("nan"), False)
+    assigned, r, edge = _NOBODY[:3]
     if len(partner):
         of = partner.iloc[0]
-        assigned = (feature_id(model, of["latent"]), float(of["r_held_out"]), bool(of["edge"]))
+        assigned, r, edge = feature_id(model, of["latent"]), float(of["r_held_out"]), bool(of["edge"])
     if pd.isna(row["cluster"]):
-        return *assigned, None, None
+        return assigned, r, edge, None, None
     features = stored.table("features")
     own = features[(features["cluster"] == row["cluster"]).fillna(False).to_numpy(bool) & (features["model"] == model)]
     rivals = [str(name) for name in feature_ids(own) if name != feature]
-    return *assigned, int(row["cluster"]), rivals[0] if rivals else None
+    return assigned, r, edge, int(row["cluster"]), rivals[0] if rivals else None
