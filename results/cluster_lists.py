@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from results.feature_lists import features_matching, with_one_of
+from results.feature_lists import with_one_of
 from results.frames import cluster_domains
 from results.ids import feature_ids
 from results.remembering import remembered
+from results.search import features_matching
 from results.stored_comparison import StoredComparison
 
 #: name in the menu -> columns and their directions
@@ -63,7 +64,7 @@ class ClusterFilter:
         n_models: numbers of models of which it reaches one.
         lacking: models none of which it has a member in.
         domains: domains of which at least one member has one.
-        search: what finds a member, as :func:`results.feature_lists.features_matching` reads it.
+        search: what finds a member, as :func:`results.search.features_matching` reads it.
     """
 
     classes: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Single features of a comparison: their ids, search, partners and candidates."""
+"""Single features of a comparison: their lists, partners and candidates."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from results.stored_comparison import StoredComparison
 
 
 def among(ids: Iterable[str], matching: pd.Index) -> np.ndarray:
-    """Which of some ids are among those of :func:`features_matching`, in the order of the first."""
+    """Which of some ids are among those of :func:`results.search.features_matching`, in the order of the first."""
     members = set(matching.tolist())  # of Python texts: faster than what pandas does with Arrow's
     return np.array([feature in members for feature in ids], dtype=bool)
 
@@ -24,28 +24,6 @@ def with_one_of(frame: pd.DataFrame, chosen: Mapping[str, Collection[Any]]) -> n
         if values:
             keep &= frame[column].isin(list(values)).to_numpy()
     return keep
-
-
-def features_matching(stored: StoredComparison, search: str) -> pd.Index:
-    """Features ("m0:12") that a search text names, or that peak beside it.
-
-    A number finds that latent in every model, ``m0:12`` exactly one. Any other text, and every text in double
-    quotes, finds the features whose strongest contexts peak within a few tokens of it.
-    """
-    text = search.strip()
-    if FEATURE_ID.match(text):
-        return pd.Index([text])
-    if text.isdecimal() and len(text) < 10:
-        features = stored.table("features")
-        return pd.Index(feature_ids(features[features["latent"] == int(text)]))
-    quoted = len(text) > 2 and text[0] == text[-1] == '"'
-    return pd.Index(_peaking_near(stored, text[1:-1] if quoted else text))
-
-
-@remembered(32)
-def _peaking_near(stored: StoredComparison, text: str) -> list[str]:
-    near, top = stored.text.rows_near(text), stored.top_rows()
-    return feature_ids(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
 
 
 def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:

@@ -4,7 +4,8 @@ import re
 
 import pandas as pd
 
-_FEATURE = r"(?P<model{side}>[^:\s]+):(?P<latent{side}>\d+)"
+#: The terminal and graph files write ``m0/12``.
+_FEATURE = r"(?P<model{side}>[^:\s]+?)[:/](?P<latent{side}>\d+)"
 #: Groups ``model`` and ``latent``.
 FEATURE_ID = re.compile(f"^{_FEATURE.format(side='')}$")
 #: Groups ``model_a``, ``latent_a``, ``model_b`` and ``latent_b``.
@@ -14,6 +15,14 @@ PAIR_ID = re.compile(f"^{_FEATURE.format(side='_a')}-{_FEATURE.format(side='_b')
 def feature_id(model: str, latent: int) -> str:
     """The id of one feature."""
     return f"{model}:{int(latent)}"
+
+
+def plain_id(text: str) -> str:
+    """An id of a feature or of a pair as screens write it, whichever way it was printed; any other text as it is."""
+    if match := PAIR_ID.match(text):
+        return "-".join(feature_id(match[f"model_{side}"], int(match[f"latent_{side}"])) for side in "ab")
+    match = FEATURE_ID.match(text)
+    return feature_id(match["model"], int(match["latent"])) if match else text
 
 
 def feature_ids(frame: pd.DataFrame, side: str = "") -> pd.Series:

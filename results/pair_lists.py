@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from results import frames
-from results.feature_lists import among, features_matching, with_one_of
-from results.ids import PAIR_ID, feature_id, feature_ids
+from results.feature_lists import among, with_one_of
+from results.ids import PAIR_ID, feature_id, feature_ids, plain_id
 from results.remembering import remembered
+from results.search import features_matching
 from results.stored_comparison import StoredComparison
 
 #: Name in the menu -> column, and whether the smallest value comes first.
@@ -79,7 +80,7 @@ def _of_matched(stored: StoredComparison, table: str, columns: Sequence[str]) ->
 
 def find_pair(stored: StoredComparison, pair: str) -> pd.Series | None:
     """The row of an assigned pair; either order of the two sides will do. None where there is none."""
-    pairs = listed_pairs(stored)
+    pairs, pair = listed_pairs(stored), plain_id(pair)
     rows = pairs[pairs["id"] == pair]
     if rows.empty and (match := PAIR_ID.match(pair)):
         a, b = (feature_id(match[f"model_{side}"], int(match[f"latent_{side}"])) for side in "ab")
@@ -99,7 +100,7 @@ class PairFilter:
         classes: classes of which at least one side has one.
         domains: domains of which one is that of side a.
         effects: effect classes of which the pair has one.
-        search: what finds one of the sides, as :func:`results.feature_lists.features_matching` reads it.
+        search: what finds one of the sides, as :func:`results.search.features_matching` reads it.
     """
 
     models: str | None = None
@@ -125,7 +126,8 @@ class PairFilter:
         if self.search.strip():
             matching = features_matching(stored, self.search)
             ids_a, ids_b = _side_keys(stored)
-            keep &= among(ids_a, matching) | among(ids_b, matching)
+            a, b = among(ids_a, matching), among(ids_b, matching)
+            keep &= a & b if PAIR_ID.match(self.search.strip()) else a | b
         return frame[keep]
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.components.cluster_detail import show_cluster
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.downloads import csv_button
-from dashboards.components.filters import domains_in, one_of, search_box, searching, several
+from dashboards.components.filters import domains_in, one_of, search_box, several
 from dashboards.components.list_page import TablePage
 from results import words
 from results.cluster_lists import (
@@ -33,7 +33,7 @@ class ClustersPage(TablePage):
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The clusters that pass the filters, in the chosen order."""
         first = st.columns([3, 2], vertical_alignment="bottom")
-        search = search_box(first[0], "member", "Clusters that hold a feature found by it.")
+        search = search_box(self.view, first[0], "member", "Clusters that hold a feature found by it.")
         order = one_of(first[1], "Order", CLUSTER_ORDERS, "ranked")
         second = st.columns(5, vertical_alignment="bottom")
         n_models = len(self.view.models())
@@ -47,8 +47,7 @@ class ClustersPage(TablePage):
             lacking=several(second[4], "Missing in", self.view.models(), "lacking", help="Without a member in any."),
             search=search,
         )
-        with searching(search):
-            return sort_clusters(passing.rows(things, self.view), order)
+        return sort_clusters(passing.rows(things, self.view), order)
 
     def columns(self) -> Sequence[Column]:
         """How many models, and how well they agree."""

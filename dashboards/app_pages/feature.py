@@ -1,30 +1,68 @@
-"""Feature: one latent of one model, whatever became of it."""
+"""Feature: one latent of one model, whatever became of it, and the search for it."""
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboards.components.columns import Column, chosen_columns, number, percent, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.feature_detail import show_feature
-from dashboards.components.links import view_popover
+from dashboards.components.filters import SEARCH_HELP, SEARCHED, found_in_words
+from dashboards.components.links import literal, view_popover
 from dashboards.components.panels import nothing, panel
-from dashboards.components.selection import step_buttons
+from dashboards.components.selection import choosing_table, named_in_address, step_buttons
 from dashboards.data import View
 from dashboards.frame import current_view
 from results.feature_lists import find_feature
-from results.ids import FEATURE_ID, feature_id
+from results.ids import FEATURE_ID, feature_id, feature_ids, plain_id
+from results.search import features_matching
 
 BOX = "go_to"
+#: What was typed that names no feature, in the address.
+SOUGHT = "sought"
+#: Features listed that a search finds.
+MOST = 200
 
 
-def go_to() -> None:
-    """Write what was typed into the address; a bare number is a latent of the model that is on the screen."""
-    typed = str(st.session_state[BOX]).strip()
-    shown = FEATURE_ID.match(st.query_params.get("feature", ""))
-    if shown and typed.isdecimal():
-        typed = feature_id(shown["model"], int(typed))
+def go_to(first_model: str) -> None:
+    """Write what was typed into the address; a number alone is a latent of the model on the screen, else the first."""
+    typed = plain_id(str(st.session_state[BOX]).strip())
+    if typed.isdecimal() and len(typed) < 10:
+        shown = FEATURE_ID.match(st.query_params.get("feature", ""))
+        typed = feature_id(shown["model"] if shown else first_model, int(typed))
     if typed:
-        st.query_params["feature"] = typed
+        show("feature" if FEATURE_ID.match(typed) else SOUGHT, typed)
+
+
+def show(param: str, value: str) -> None:
+    """Write a feature, or what is sought, into the address in place of either: one step back undoes it."""
+    others = {name: given for name, given in st.query_params.to_dict().items() if name not in ("feature", SOUGHT)}
+    st.query_params.from_dict({**others, param: value})
+
+
+def show_found(view: View, features: pd.DataFrame, sought: str) -> None:
+    """The features that a search finds; a click leads to one of them."""
+    st.caption(literal(found_in_words(view, sought)))
+    names = features_matching(view, sought)
+    shown = features[feature_ids(features).isin(names).to_numpy()].assign(id=feature_ids)
+    if len(shown) > MOST:
+        st.caption(f"The first {MOST} are listed.")
+    shown = shown.head(MOST)
+
+    def go(feature: str | None) -> None:
+        if feature:
+            show("feature", feature)
+
+    frame, config = chosen_columns(shown, [
+        Column("id", "id", text("feature", width="small")),
+        Column("status", "status", text("status", width="small")),
+        Column("class", "class", text("class", width="small")),
+        Column("level", "level", text("level", width="small")),
+        Column("domain", "top_domain", text("domain", help="of its strongest activations")),
+        Column("rate", percent("firing_rate"), number("fires %", format="%.3g")),
+    ])  # fmt: skip
+    if len(shown):
+        choosing_table(frame, shown["id"].tolist(), None, go, key="sought_features", column_config=config)
 
 
 def go_anywhere(features: pd.DataFrame) -> None:
@@ -37,10 +75,12 @@ def go_anywhere(features: pd.DataFrame) -> None:
 def controls(view: View, features: pd.DataFrame, row: pd.Series | None) -> None:
     """The box to go to a feature, and the buttons."""
     # The box shows where the visitor is; the address alone decides.
-    st.session_state[BOX] = st.query_params.get("feature", "")
+    st.session_state[BOX] = st.query_params.get("feature", st.query_params.get(SOUGHT, ""))
     left, right = st.columns([2, 5], vertical_alignment="bottom")
-    left.text_input("Go to", key=BOX, placeholder="m0:12", icon=":material/search:", on_change=go_to,
-                    help="model:latent; a number alone stays in the model on the screen")  # fmt: skip
+    left.text_input(
+        "Go to", key=BOX, placeholder=SEARCHED, icon=":material/search:", on_change=go_to, args=(view.models()[0],),
+        help=f"A number alone stays in the model on the screen. {SEARCH_HELP}",
+    )  # fmt: skip
     with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         st.button(
             "Random", key="feature_random", icon=":material/shuffle:", on_click=go_anywhere, args=(features,),
@@ -59,15 +99,17 @@ def main() -> None:
     view = current_view()
     st.title("Feature", anchor=False)
     with panel(border=False):
-        features, feature = view.table("features"), st.query_params.get("feature", "")
+        features, feature = view.table("features"), named_in_address("feature")
         row = find_feature(view, feature)
         controls(view, features, row)
         if row is not None:
             show_feature(view, row)
         elif feature:
             nothing("The address names a feature that this run has not.", _remedy(view, feature))
+        elif sought := st.query_params.get(SOUGHT, ""):
+            show_found(view, features, sought)
         else:
-            st.caption(":material/touch_app: Name a feature above, or let chance choose one.")
+            st.caption(":material/touch_app: Name or describe a feature above, or let chance choose one.")
 
 
 def _remedy(view: View, feature: str) -> str:

@@ -6,14 +6,14 @@ import streamlit as st
 
 from dashboards.components.badges import cluster_badges
 from dashboards.components.downloads import csv_button, download
-from dashboards.components.filters import domains_in, several
+from dashboards.components.filters import domains_in, search_box, several
 from dashboards.components.links import screen_link, view_popover
 from dashboards.components.list_page import PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, graph_spec
 from results import words
-from results.cluster_lists import with_member_in
+from results.cluster_lists import ClusterFilter, with_member_in
 from results.colours import CLASS_COLOURS, GREY
 from results.feature_lists import with_one_of
 from results.map_points import MAX_NODES, graph_file, placed_clusters
@@ -38,6 +38,9 @@ class GraphPage(PlanePage):
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The clusters that pass the filters, and how they shall be drawn."""
+        first = st.columns([3, 2], vertical_alignment="bottom")
+        search = search_box(self.view, first[0], "node", "Clusters that hold a feature found by it.")
+        lacking = several(first[1], "Missing in", self.view.models(), "absent", help="Without a member in any.")
         columns = st.columns([2, 1.6, 2, 2], vertical_alignment="bottom")
         reachable = [str(n) for n in sorted(things["n_models"].astype(int).unique())]
         classes = several(columns[0], "Class", [c for c in words.CLASSES if c != "specific"], "class")
@@ -57,7 +60,7 @@ class GraphPage(PlanePage):
             "Links from r", 0.3, 1.0, 0.5, 0.05, key="link", bind="query-params",
             help="The highest r of two members of the linked clusters, over all evaluation rows.",
         )  # fmt: skip
-        return things[keep]
+        return ClusterFilter(search=search, lacking=lacking).rows(things[keep], self.view)
 
     def drawn(self, passing: pd.DataFrame) -> pd.DataFrame:
         """The clusters in most models, where there are too many to be drawn."""

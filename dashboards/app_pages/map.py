@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.badges import badge_of
-from dashboards.components.filters import domains_in, search_box, searching, several
+from dashboards.components.filters import domains_in, search_box, several
 from dashboards.components.links import screen_link, view_popover
 from dashboards.components.list_page import PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, swatch
@@ -12,8 +12,9 @@ from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, points_spec
 from results import words
 from results.colours import CLASS_COLOURS, GREY
-from results.feature_lists import features_matching, find_feature, with_one_of
+from results.feature_lists import find_feature, with_one_of
 from results.map_points import COLOURINGS, MAX_POINTS, colour_groups, placed_features, point_words, sampled
+from results.search import features_matching
 
 
 class MapPage(PlanePage):
@@ -32,7 +33,7 @@ class MapPage(PlanePage):
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The features that pass the filters."""
         columns = st.columns([3, 1.6, 2, 2, 2], vertical_alignment="bottom")
-        search = search_box(columns[0], "near")
+        search = search_box(self.view, columns[0], "near")
         options = {
             "model": self.view.models(),
             "class": words.CLASSES,
@@ -44,8 +45,7 @@ class MapPage(PlanePage):
             for column, (name, values) in zip(columns[1:], options.items(), strict=True)
         })  # fmt: skip
         if search:
-            with searching(search):
-                keep &= things["id"].isin(features_matching(self.view, search)).to_numpy()
+            keep &= things["id"].isin(features_matching(self.view, search)).to_numpy()
         return things[keep]
 
     def drawn(self, passing: pd.DataFrame) -> pd.DataFrame:

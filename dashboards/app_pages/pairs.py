@@ -7,7 +7,7 @@ import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.downloads import csv_button
-from dashboards.components.filters import domains_in, one_of, search_box, searching, several
+from dashboards.components.filters import domains_in, one_of, search_box, several
 from dashboards.components.list_page import TablePage
 from dashboards.components.pair_detail import show_pair
 from dashboards.components.pin_panel import pin_button
@@ -38,7 +38,7 @@ class PairsPage(TablePage):
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The pairs that pass the filters, in the chosen order."""
         first = st.columns([3, 2, 2], vertical_alignment="bottom")
-        search = search_box(first[0], "find")
+        search = search_box(self.view, first[0], "find")
         couples = ["-".join(couple) for couple in things[["model_a", "model_b"]].drop_duplicates().to_numpy()]
         models = one_of(first[1], "Models", [ALL, *couples], "models")
         order = one_of(first[2], "Order", PAIR_ORDERS, "order")
@@ -54,8 +54,7 @@ class PairsPage(TablePage):
             effects=several(second[5], "Effect", words.EFFECT_CLASSES, "effect"),
             search=search,
         )
-        with searching(search):
-            return sort_pairs(passing.rows(things, self.view, self.view.alpha), order)
+        return sort_pairs(passing.rows(things, self.view, self.view.alpha), order)
 
     def columns(self) -> Sequence[Column]:
         """Both features and their agreement."""

@@ -6,14 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, text
-from dashboards.components.filters import one_of, search_box, searching, several
+from dashboards.components.filters import one_of, search_box, several
 from dashboards.components.list_page import TablePage
 from dashboards.components.panels import panel
 from dashboards.components.specific_detail import show_specific
 from dashboards.components.unseen_panel import show_unseen
 from dashboards.components.verdicts import verdict_chart, verdict_legend
 from results import words
-from results.feature_lists import among, features_matching, find_feature, missing_in, specific_features, with_one_of
+from results.feature_lists import among, find_feature, missing_in, specific_features, with_one_of
+from results.search import features_matching
 
 ANYWHERE = "any model"
 ORDERS: dict[str, tuple[str, bool]] = {
@@ -66,7 +67,7 @@ class SpecificPage(TablePage):
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The features that pass the filters, in the chosen order."""
         first = st.columns([3, 2, 2], vertical_alignment="bottom")
-        search = search_box(first[0], "seek")
+        search = search_box(self.view, first[0], "seek")
         lacking = one_of(first[1], "Missing in", [ANYWHERE, *self.view.models()], "missing")
         order, ascending = ORDERS[one_of(first[2], "Order", ORDERS, "sort")]
         things = things if lacking == ANYWHERE else missing_in(self.view, things, lacking)
@@ -78,9 +79,7 @@ class SpecificPage(TablePage):
         }
         passing = things[with_one_of(things, chosen)]
         if search:
-            with searching(search):
-                matching = features_matching(self.view, search)
-            passing = passing[among(passing["id"].tolist(), matching)]
+            passing = passing[among(passing["id"].tolist(), features_matching(self.view, search))]
         if not order:
             return passing
         return passing.sort_values(order, ascending=ascending, kind="stable", na_position="last")

@@ -1,36 +1,51 @@
 """The filters above lists; what they are set to stands in the address."""
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-_SEARCH_HELP = (
-    "Text finds features whose strongest contexts peak within three tokens of it. A number finds that latent in every "
-    "model; put it in double quotes to find it in the text."
+from dashboards.components.links import literal
+from dashboards.data import View
+from results import words
+from results.search import found_by
+
+#: What a search reads (:func:`results.search.found_by`).
+SEARCH_HELP = (
+    "A domain or label finds the features that stand for it, other text those whose strongest contexts peak within "
+    "three tokens of it (in double quotes: only these). m0:12 or m0/12 finds one feature, a number that latent of "
+    "every model, m0:12-m1:7 a pair, cluster 12 its members."
 )
+SEARCHED = "domain, label, text near the peak, 12, m0:12"
 
 
-def search_box(column: Any, key: str, about: str = "") -> str:
-    """The box to search for features; empty where nothing was typed.
+def search_box(view: View, column: Any, key: str, about: str = "") -> str:
+    """The box to search for features, and under its line what is found; empty where nothing was typed.
 
     Args:
+        view: the comparison.
         column: container that it stands in.
         key: key of the widget, and its name in the address.
         about: what is found by it, where that is not the features themselves.
     """
     typed = column.text_input(
-        "Search", key=key, placeholder="text near the peak, a latent number, or m0:12", icon=":material/search:",
-        help=f"{about} {_SEARCH_HELP}".strip(), bind="query-params",
+        "Search", key=key, placeholder=SEARCHED, icon=":material/search:", help=f"{about} {SEARCH_HELP}".strip(),
+        bind="query-params",
     )  # fmt: skip
-    return (typed or "").strip()
+    search = (typed or "").strip()
+    if search:
+        with st.spinner("Searching the text…"):
+            st.caption(literal(found_in_words(view, search)))
+    return search
 
 
-def searching(search: str) -> AbstractContextManager[Any]:
-    """Say that the text is being searched, for as long as the block takes."""
-    return st.spinner("Searching the text…") if search else nullcontext()
+def found_in_words(view: View, search: str) -> str:
+    """How many features a search text finds, by what it is to them."""
+    found = found_by(view, search)
+    if not found:
+        return "No feature, cluster, domain or label is called so, and no strongest context peaks beside it."
+    return "Found: " + " · ".join(f"{words.counted(len(names), 'feature')}, {what}" for what, names in found.items())
 
 
 def several(

@@ -17,7 +17,7 @@ from dashboards.components.links import view_popover
 from dashboards.components.markup import escape
 from dashboards.components.panels import nothing, panel
 from dashboards.components.plane import explain_no_positions
-from dashboards.components.selection import selectable_table, step_buttons
+from dashboards.components.selection import named_in_address, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from results import words
@@ -55,6 +55,7 @@ class ListPage(ABC):
     def draw(self) -> None:
         """The whole screen."""
         st.title(self.title, anchor=False)
+        selected = named_in_address(self.kind)
         with panel(border=False):
             if not self.ready():
                 return
@@ -73,7 +74,7 @@ class ListPage(ABC):
                 nothing(f"No {self.kind} passes these filters.", self.remedy)
             else:
                 self.draw_list(drawn)
-            if selected := st.query_params.get(self.kind, ""):
+            if selected:
                 self.draw_selected(selected, things, passing)
             elif not passing.empty:
                 st.caption(f":material/touch_app: {self.invitation}")

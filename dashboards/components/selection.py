@@ -11,11 +11,21 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
+from results.ids import plain_id
+
 #: Button -> its icon, and on which side of the label that stands.
 _ARROWS: dict[str, tuple[str, Literal["left", "right"]]] = {
     "Previous": ("arrow_back", "left"),
     "Next": ("arrow_forward", "right"),
 }
+
+
+def named_in_address(param: str) -> str:
+    """The id that the address names, which is rewritten where it was copied from the terminal (``m0/12``)."""
+    given = st.query_params.get(param, "")
+    if (plain := plain_id(given)) != given:
+        st.query_params[param] = plain
+    return plain
 
 
 def selectable_table(frame: pd.DataFrame, ids: Sequence[str], *, param: str, key: str, **display: Any) -> None:

@@ -212,6 +212,63 @@ def test_the_box_the_buttons_and_the_tables_lead_to_features(run, at_full):
     assert CONTEXT in html(at)
 
 
+def test_the_box_reads_whatever_is_printed_and_lists_what_it_finds(run, at_full):
+    at = turned(at_full, "feature")
+    checked(at.text_input(key="go_to").set_value("7").run())
+    assert at.query_params["feature"] in ("m0:7", ["m0:7"])
+    checked(at.text_input(key="go_to").set_value("m1/3").run())
+    assert at.query_params["feature"] in ("m1:3", ["m1:3"])
+    at = turned(at, "feature", feature="m1/4")  # copied from the terminal
+    checked(at.button(key="latent_next").click().run())
+    assert at.query_params["feature"] in ("m1:5", ["m1:5"])
+    features = run.table("features")
+    domain = str(features["top_domain"].mode()[0])
+    expected = features[features["top_domain"] == domain]
+    checked(at.text_input(key="go_to").set_value(domain.upper()).run())
+    assert "feature" not in at.query_params
+    assert f"Found: {len(expected)} features, domain {domain}" in sentences(at).replace("\\", "")
+    listed = at.session_state["sought_features_ids"]
+    assert set(listed) >= set(expected["model"] + ":" + expected["latent"].astype(str))
+    checked(at.text_input(key="go_to").set_value("no such text anywhere").run())
+    assert "No feature, cluster, domain or label is called so" in sentences(at)
+
+
+@pytest.mark.parametrize(("page", "key"), [("pairs", "find"), ("clusters", "member"), ("specific", "seek")])
+def test_lists_are_searched_by_domain_and_say_what_was_found(run, at_full, page, key):
+    features = run.table("features").query("status == 'alive'")
+    domain = str(features["top_domain"].mode()[0])
+    expected = features[features["top_domain"] == domain]
+    names = set(expected["model"] + ":" + expected["latent"].astype(str))
+    at = turned(at_full, page)
+    checked(at.text_input(key=key).set_value(domain.title()).run())
+    assert f"domain {domain}" in sentences(at).replace("\\", "")
+    listed = at.session_state[f"{page}_table_ids"]
+    if page == "pairs":
+        pairs = run.table("pairs")
+        sides = [set(pairs[f"model_{s}"] + ":" + pairs[f"latent_{s}"].astype(str)) & names for s in "ab"]
+        assert set.union(*sides) <= {side for pair in listed for side in pair.split("-")}
+    elif page == "clusters":
+        assert set(expected["cluster"].astype(str)) <= set(listed)
+    else:
+        alone = expected[expected["class"] == "specific"]
+        assert set(alone["model"] + ":" + alone["latent"].astype(str)) <= set(listed)
+    checked(at.text_input(key=key).set_value(f"{expected['model'].iloc[0]}/{expected['latent'].iloc[0]}").run())
+    assert "1 feature, by name" in sentences(at)
+
+
+def test_the_graph_is_searched_and_narrowed_to_what_a_model_lacks(run, at_full):
+    clusters = run.table("clusters").query("n_models > 1")
+    member = clusters["members"].iloc[0].split(";")[0]
+    at = turned(at_full, "graph")
+    checked(at.text_input(key="node").set_value(member.replace(":", "/")).run())
+    assert f"**1** of {len(clusters)} clusters" in sentences(at)
+    checked(at.text_input(key="node").set_value("").run())
+    checked(widget(at, "multiselect", "absent").set_value(["m1"]).run())
+    lacking = (~clusters["members"].str.contains("m1:")).sum()
+    assert 0 < lacking < len(clusters)
+    assert f"**{lacking}** of {len(clusters)} clusters" in sentences(at)
+
+
 def test_a_link_to_no_feature_says_what_a_feature_is(at_full):
     for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30, "m0"):
         said = sentences(turned(at_full, "feature", feature=feature))

@@ -1,0 +1,88 @@
+"""One search for every screen: features by name, cluster, domain, label, and by the text that they peak on."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from results.feature_lists import find_feature
+from results.ids import PAIR_ID, feature_id, feature_ids, plain_id
+from results.remembering import remembered
+from results.stored_comparison import StoredComparison
+
+_CLUSTER = re.compile(r"cluster\s*(\d{1,9})", re.IGNORECASE)
+
+
+def features_matching(stored: StoredComparison, search: str) -> pd.Index:
+    """The features ("m0:12") that a search text finds, each once; see :func:`found_by`."""
+    return pd.Index(list(dict.fromkeys(name for names in found_by(stored, search).values() for name in names)))
+
+
+@remembered(32)
+def found_by(stored: StoredComparison, search: str) -> dict[str, list[str]]:
+    """Features that a search text finds, by what it is to them; what finds none is left out.
+
+    ``m0:12`` or ``m0/12`` finds one feature, ``m0:12-m1:7`` both sides of a pair, ``cluster 12`` the members of a
+    cluster, and a number that latent of every model. Any other text finds the features that are strongest in a domain
+    of that name, those that tell a label of that name best in their model (table ``probes``), and those whose
+    strongest contexts peak within a few tokens of it; in double quotes the last alone.
+    """
+    text = search.strip()
+    if len(text) > 2 and text[0] == text[-1] == '"':
+        found = {f"peak beside {text}": _peaking_near(stored, text[1:-1])}
+    elif not (found := _named(stored, text)):
+        found = {**_of_domain(stored, text), **_of_label(stored, text)}
+        found[f'peak beside "{text}"'] = _peaking_near(stored, text)
+    return {what: names for what, names in found.items() if names}
+
+
+def _named(stored: StoredComparison, text: str) -> dict[str, list[str]]:
+    """What a feature, pair, cluster or number names; empty for any other text."""
+    features, plain = stored.table("features"), plain_id(text)
+    sides = PAIR_ID.match(plain)
+    names = [feature_id(sides[f"model_{s}"], int(sides[f"latent_{s}"])) for s in "ab"] if sides else [plain]
+    if all(find_feature(stored, name) is not None for name in names):
+        return {"by name": names}
+    if text.isdecimal() and len(text) < 10:
+        return {f"latent {int(text)}": feature_ids(features[features["latent"] == int(text)]).tolist()}
+    if number := _CLUSTER.fullmatch(text):
+        members = features[(features["cluster"] == int(number[1])).fillna(False).to_numpy(bool)]
+        return {f"cluster {int(number[1])}": feature_ids(members).tolist()}
+    return {}
+
+
+def _of_domain(stored: StoredComparison, text: str) -> dict[str, list[str]]:
+    features = stored.table("features")
+    if "top_domain" not in features:
+        return {}
+    of = features[features["top_domain"].notna()]
+    return {
+        f"domain {domain}": feature_ids(of[(of["top_domain"] == domain).to_numpy()]).tolist()
+        for domain in of["top_domain"].unique()
+        if _is_name(text, str(domain))
+    }
+
+
+def _of_label(stored: StoredComparison, text: str) -> dict[str, list[str]]:
+    probes = stored.optional("probes")
+    if probes is None:
+        return {}
+    probes = probes[(probes["kind"] == "matched").to_numpy()].drop_duplicates(["label", "model_a"])
+    return {
+        f"best at {str(label).replace('_', ' ')}": feature_ids(of, "a").tolist()
+        for label, of in probes.groupby("label", sort=False)
+        if _is_name(text, str(label))
+    }
+
+
+def _is_name(text: str, name: str) -> bool:
+    """Whether a text is a name or a whole word of it, whatever its case and its joints."""
+    text, name = (re.sub(r"[\W_]+", " ", part).strip().casefold() for part in (text, name))
+    return bool(text) and f" {text} " in f" {name} "
+
+
+@remembered(32)
+def _peaking_near(stored: StoredComparison, text: str) -> list[str]:
+    near, top = stored.text.rows_near(text), stored.top_rows()
+    return feature_ids(top.loc[near[top["row"].to_numpy()], ["model", "latent"]].drop_duplicates()).tolist()
