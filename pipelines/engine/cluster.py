@@ -77,6 +77,7 @@ class DaskExecutor:
         self._client: Client | None = None
         self._inbox: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._futures: dict[str, Future] = {}
+        self._outcomes: dict[str, Event] = {}
         self._tasks: dict[str, tuple[Mapping[str, Any], float]] = {}
         self._awaiting_retry: list[str] = []
         self._deaths: dict[str, list[str]] = {}
