@@ -63,7 +63,8 @@ def index_frame(indices: pd.DataFrame) -> pd.DataFrame:
             value = ceiling.drop(["value", "low", "high"]).reindex(ceiling.index)
         if value is not None:
             rows.append((name, *value, *(np.nan if of is None else of["value"] for of in (ceiling, floor))))
-    return pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
+    frame = pd.DataFrame(rows, columns=["name", "pairs", "value", "chance", "low", "high", "ceiling", "floor"])
+    return frame.astype({"pairs": "int64"})
 
 
 def _of_kind(rows: pd.DataFrame) -> pd.Series:

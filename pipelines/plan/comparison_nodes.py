@@ -33,7 +33,8 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         [spec.id for spec in specs.values() if spec.role == role] for role in ("primary", "untrained")
     )
     replicate_of = {spec.id: spec.replicate_of for spec in specs.values() if spec.replicate_of is not None}
-    plan = PairPlan(tuple(compared), replicate_of, tuple(untrained))
+    model_of = {name: spec.model for name, spec in specs.items()}
+    plan = PairPlan(tuple(compared), replicate_of, tuple(untrained), model_of)
     nodes: list[Node] = []
     for spec in specs.values():
         nodes += dictionary_nodes(layout, comparison, spec)
@@ -48,7 +49,6 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     }
     for pair in plan.all:
         nodes += _pair_nodes(layout, c, pair, settings)
-    model_of = {name: spec.model for name, spec in specs.items()}
     for number, pairs in enumerate((raw_pairs, floor_pairs)):
         nodes += _space_nodes(layout, comparison, pairs, model_of, {**settings, "intervals": number == 0})
     inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}

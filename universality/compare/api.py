@@ -79,7 +79,8 @@ def compare(
             are dictionaries of one model.
         replicates: model id (or "<model>r") -> activations of a second dictionary of the same model, or
             of the same untrained model; unlock the ceiling, the verdict ``unstable``, and levels of single features.
-        untrained: id -> activations of dictionaries of untrained models; the floor, from two on.
+        untrained: id -> activations of dictionaries of untrained models; the floor, from two on. Where all models are
+            dictionaries of one model, the floor is each untrained dictionary with its replicate.
         untrained_raw: their raw activations (ids of ``untrained``, or ids of their own).
         weights: id of any of these dictionaries -> ``W_dec`` (d_sae, d_in), or ``(W_dec, W_enc.T)`` of one shape;
             unlock the weight indices of dictionaries of one model and, with ``raw``, ``cos_procrustes`` of ``pairs``.

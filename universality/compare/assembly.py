@@ -257,12 +257,16 @@ def _partners(stages: Stages) -> pd.DataFrame:
 
 def _untrained_r(stages: Stages) -> pd.DataFrame | None:
     """domain, r: mean over untrained models and their pairs of held-out r that a best latent has with its partner."""
-    if not stages.plan.untrained_pairs or stages.rows.domains is None:
+    plan, pairs = stages.plan, stages.plan.untrained_pairs
+    if not pairs or stages.rows.domains is None:
         return None
     parts = []
-    for name in stages.plan.untrained:
+    for name in plan.untrained:
+        others = [other for other in plan.dictionaries if (name, other) in pairs or (other, name) in pairs]
+        if not others:
+            continue
         best = _best_latents(stages, name)
-        partner_r = [stages.partners(name, other).r for other in stages.plan.untrained if other != name]
+        partner_r = [stages.partners(name, other).r for other in others]
         r = np.mean(partner_r, axis=0)[best["latent"].to_numpy(dtype=np.int64)]
         parts.append(pd.DataFrame({"domain": best["domain"], "r": r}))
     return pd.concat(parts, ignore_index=True).groupby("domain", as_index=False)["r"].mean()

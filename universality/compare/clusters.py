@@ -96,7 +96,7 @@ def cluster_at(
 def untrained_fractions(stages: Stages) -> np.ndarray:
     """(M,) share of the untrained models' features in clusters of k = 1..M of them; NaN unless they are M too."""
     m, plan = len(stages.models), stages.plan
-    if len(plan.untrained) != m:
+    if len(plan.untrained) != m or plan.of_one_transformer:
         return np.full(m, np.nan)
     floor = replace(stages, plan=PairPlan(plan.untrained, {}, ()))
     nodes, tau = number_nodes(floor), stages.config.tau

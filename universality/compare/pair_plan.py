@@ -59,19 +59,29 @@ class PairPlan:
         return self._with_replicates(self.models)
 
     @property
+    def of_one_transformer(self) -> bool:
+        """Whether all compared dictionaries read one transformer, as SAE seeds of one model do."""
+        return bool(self.model_pairs) and self.same_transformer_pairs == self.model_pairs
+
+    @property
     def untrained_pairs(self) -> tuple[Pair, ...]:
-        """All untrained models with each other."""
-        return tuple(combinations(self.untrained, 2))
+        """The floor: all untrained models with each other, or, as the compared ones are, dictionaries of one of them.
+
+        Two dictionaries of one untrained transformer agree far better than those of two.
+        """
+        return (
+            self._with_replicates(self.untrained) if self.of_one_transformer else tuple(combinations(self.untrained, 2))
+        )
 
     @property
     def untrained_replicate_pairs(self) -> tuple[Pair, ...]:
-        """Each untrained model with each of its replicates: the ceiling of the floor."""
-        return self._with_replicates(self.untrained)
+        """Each untrained model with each of its replicates: the ceiling of the floor, unless they are the floor."""
+        return () if self.of_one_transformer else self._with_replicates(self.untrained)
 
     @property
     def one_basis_pairs(self) -> tuple[Pair, ...]:
         """Dictionaries of one transformer, trained or not: the pairs that indices of weights mean something of."""
-        return (*self.same_transformer_pairs, *self.replicate_pairs, *self.untrained_replicate_pairs)
+        return (*self.same_transformer_pairs, *self.replicate_pairs, *self._with_replicates(self.untrained))
 
     def _with_replicates(self, models: tuple[str, ...]) -> tuple[Pair, ...]:
         return tuple((model, replicate) for replicate, model in self.replicate_of.items() if model in models)

@@ -345,6 +345,23 @@ def test_two_dictionaries_of_an_untrained_model_are_the_floor_of_weight_indices(
     assert shared["value"].item() > 0.5 > shared["chance"].item()
 
 
+def test_the_floor_of_one_model_s_dictionaries_is_that_of_one_untrained_model() -> None:
+    w = world()
+    acts = {name: w.acts[name] for name in ("m0", "m1")}
+    read = np.random.default_rng(0).standard_normal((len(w.documents), 8))
+    inputs = {"untrained": w.untrained, "replicates": {"u0r": w.untrained["u1"]}, "domains": w.domains}
+    one = compare(acts, documents=w.documents, raw={"m0": read, "m1": read}, config=CONFIG, root_seed=3, **inputs)
+    other = compare(acts, documents=w.documents, config=CONFIG, root_seed=3, **inputs)
+    for comparison, floor in ((one, "u0-u0r"), (other, "u0-u1")):
+        headline = comparison.headline.query("quantity == 'untrained'")
+        assert headline["pair"].tolist() == ["overall", floor]
+        assert set(comparison.indices.query("kind == 'untrained'")["pair"]) - {"untrained"} >= {floor}
+        assert comparison.domains["untrained_r"].notna().any()
+    assert one.k_of_m["untrained"].isna().all()
+    assert other.k_of_m["untrained"].notna().any()
+    assert "untrained_ceiling" not in set(one.indices["kind"])
+
+
 def test_dictionaries_of_one_model_have_weight_indices_and_no_neurons_to_compare() -> None:
     rng = np.random.default_rng(0)
     w = world()
