@@ -92,16 +92,24 @@ def waterfall(contrasts: pd.DataFrame, means: pd.DataFrame, measure: str = "shar
         bars.append({"kind": FACTOR, "label": row["label"], "start": level, "end": level - row["value"], **spread})
         level -= row["value"]
     for name, label in ((everything, "all of these differ"), (UNTRAINED, "untrained models")):
-        for row in rows[(rows["part"] == "agreement") & (rows["name"] == name)].to_dict("records")[:1]:
-            spread = {"value": row["value"], "low": row["low"], "high": row["high"]}
+        found = rows[(rows["part"] == "agreement") & (rows["name"] == name) & ~_spans(rows["point"])]
+        if len(found):
+            # Contrasts are of all points together; of several their mean has no interval here.
+            value, several = found["value"].mean(), len(found) > 1
+            spread = {end: np.nan if several else found[end].iloc[0] for end in ("low", "high")}
             kind = OBSERVED if name == everything else UNTRAINED
-            bars.append({"kind": kind, "label": label, "start": 0.0, "end": row["value"], **spread})
+            bars.append({"kind": kind, "label": label, "start": 0.0, "end": value, "value": value, **spread})
     return pd.DataFrame(bars, columns=pd.Index(["kind", "label", "start", "end", "value", "low", "high"]))
+
+
+def _spans(points: pd.Series) -> pd.Series:
+    """Which points are those of two dictionaries at once."""
+    return points.str.contains(" / ", regex=False)
 
 
 def all_differ(means: pd.DataFrame) -> str:
     """The relation in which most factors differ, among pairs of one point."""
-    one_point = means[~means["point"].str.contains(" / ", regex=False) & (means["relation"] != UNTRAINED)]
+    one_point = means[~_spans(means["point"]) & (means["relation"] != UNTRAINED)]
     relations = one_point["relation"].drop_duplicates().tolist()
     return max(relations, key=lambda name: name.count(" + "), default="")
 

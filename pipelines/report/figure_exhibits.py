@@ -96,7 +96,7 @@ def _study(tables: Tables, context: ExhibitContext) -> Contents:
     if bars.empty:
         return {}
     levels = study_frames.level_rows(means[~means["point"].str.contains(" / ", regex=False)])
-    levels = levels[levels["point"] == levels["point"].iloc[0]]
+    levels = levels[levels["point"].isin([levels["point"].iloc[0], ""])]
     return {"": partial(study_figure, bars, levels, columns=context.spans(2)), ".csv": bars, ".levels.csv": levels}
 
 

@@ -82,7 +82,8 @@ def _waterfall(axes: Axes, bars: pd.DataFrame) -> None:
             ends = [row["start"] - row[name] if row["kind"] == FACTOR else row[name] for name in ("low", "high")]
             axes.hlines(y, min(ends), max(ends), color=INK, lw=0.9, zorder=3)
         words = f"−{row['value']:.2f}" if row["kind"] == FACTOR and row["value"] >= 0 else f"{abs(row['value']):.2f}"
-        axes.text(min(1.06, max(right + 0.03, row["start"] + 0.03)), y, words, va="center_baseline", fontsize=6.5)
+        reach = right if row["kind"] == FACTOR or pd.isna(row["high"]) else max(right, row["high"])
+        axes.text(min(1.06, reach + 0.03), y, words, va="center_baseline", fontsize=6.5)
     low = float(bars[["start", "end"]].min().min()) if len(bars) else 0.0
     axes.set_xlim(min(low - 0.02, 0.0), 1.22)
     axes.axvline(0, color=MUTED, lw=0.6)
@@ -156,7 +157,7 @@ def _curve(axes: Axes, rows: pd.DataFrame, words: str, series: list[str]) -> Non
     values = sorted(rows["x"].unique())
     if values and values[-1] >= 4 * max(values[0], 1e-300):
         axes.set_xscale("log")
-    axes.set_xticks(values, [f"{value:,g}" for value in values])
+    axes.set_xticks(values, [f"{value:,.0f}" if value == round(value) else f"{value:g}" for value in values])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     top = max(float(rows["high"].max()) * 1.05, 0.02) if len(rows) else 1.0
