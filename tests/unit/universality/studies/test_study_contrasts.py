@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import synthetic_study
+from scipy import stats
 
 from universality.studies.agreement import MEASURES
 from universality.studies.contrasts import study_contrasts, study_means, study_table
@@ -87,6 +88,19 @@ def test_intervals_hold_the_truth_in_as_many_worlds_as_they_say(spreads):
     # 95 %; of 200 worlds 93 to 97 % over all contrasts, and each within four standard errors.
     assert 0.93 <= sum(hits.values()) / (n * len(hits)) <= 0.97
     assert min(hits.values()) >= 0.89 * n
+
+
+def test_what_is_particular_to_two_models_is_not_counted_over_and_over():
+    """Leaving models out alone would count it 2 (m - 1) / (m - 2) times, 2.7 here; a variance is never taken below what
+    the pairs alone make, so that intervals err to the wide side."""
+    design, g = crossed(6, "A"), np.random.default_rng(4)
+    values, variances = [], []
+    for _ in range(150):
+        means = study_means(design, world(design, g, 0.0, 0.02, 0.0), {})
+        row = means[(means["measure"] == "shared") & (means["relation"] == "sae_seed + model")].iloc[0]
+        values.append(row["value"])
+        variances.append(((row["high"] - row["low"]) / (2 * stats.t.ppf(0.975, 5))) ** 2)
+    assert 1 < np.mean(variances) / np.var(values, ddof=1) < 2.3
 
 
 def test_the_placebo_of_data_that_do_not_differ_covers_zero():
