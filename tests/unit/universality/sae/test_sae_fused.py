@@ -76,11 +76,12 @@ def test_training_compiled_ends_where_it_ends_uncompiled(compiler):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_without_a_compiler_it_is_the_plain_update_and_says_so_once(compiler, monkeypatch):
+def test_without_a_compiler_it_is_the_plain_update_and_says_so_once(compiler):
     import torch._inductor.config
 
-    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "/nonexistent"))
-    plain, fused = (train_sae(ROWS, config(), sae_seed=1, compile=asked) for asked in (False, True))
+    # Torch's own way to change a setting for a while: put back by `monkeypatch`, the setting is gone afterwards.
+    with torch._inductor.config.patch({"cpp.cxx": (None, "/nonexistent")}):
+        plain, fused = (train_sae(ROWS, config(), sae_seed=1, compile=asked) for asked in (False, True))
     assert fused.sae.W_dec.numpy().tobytes() == plain.sae.W_dec.numpy().tobytes()
     assert len(fused.warnings) == 1
     assert "could not be compiled and ran uncompiled: " in fused.warnings[0]
