@@ -6,6 +6,7 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.plan.dictionary_nodes import dictionary_nodes
 from pipelines.plan.effect_nodes import effect_nodes
+from pipelines.plan.label_nodes import label_nodes
 from pipelines.plan.layout_nodes import Layout, as_json
 from pipelines.plan.steering_nodes import steering_nodes
 from pipelines.plan.study_nodes import unseen_nodes
@@ -79,6 +80,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     nodes += steering_nodes(layout, comparison, compared, model_of)
     for dictionary in compared:
         nodes.append(_evidence_node(layout, comparison, specs[dictionary]))
+    nodes += label_nodes(layout, c, compared, untrained)
     inputs = {input_name("latents", dictionary): latents_node(c, dictionary) for dictionary in compared}
     params = {"comparison_id": c, "root_seed": layout.recipe.root_seed}
     nodes.append(

@@ -11,9 +11,9 @@ from pipelines.engine.step import Estimate, StepContext, step
 from pipelines.estimates import Sizes
 from pipelines.steps.comparison_steps import stored_dictionary
 from pipelines.steps.run_tables import write_table
-from pipelines.steps.steering_steps import RunOfInputs
+from pipelines.steps.steering_steps import run_text
 from pipelines.steps.step_rows import shared_rows
-from results.stored_comparison import StoredComparison, input_name
+from results.stored_comparison import input_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ def probes(ctx: StepContext) -> None:
     from universality.effects.probes import Probes, text_labels
 
     p, rows = ctx.params, shared_rows(ctx.inputs["tokens"])
-    text = StoredComparison(RunOfInputs(ctx, p["comparison_id"]), p["comparison_id"], record={}).text  # pyright: ignore[reportArgumentType]
+    text = run_text(ctx)
     labels = text_labels(text.token_bytes, np.asarray(text.contexts), text.special)
     of_rows = {name: marked[text.row_context, text.row_position] for name, marked in labels.items()}
     ctx.progress(1, 2)

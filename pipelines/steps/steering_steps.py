@@ -26,6 +26,7 @@ from universality.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from results.evaluation_text import EvaluationText
     from results.steering import Member, Steering
 
 #: Seconds that a forward pass takes beside its arithmetic, for each layer, and that a logit takes to be compared.
@@ -45,6 +46,12 @@ class RunOfInputs:
     def table(self, name: str) -> pd.DataFrame:
         """A table of the comparison."""
         return self.inputs[comparison_node(self.comparison)].table(name)
+
+
+def run_text(ctx: StepContext) -> EvaluationText:
+    """The evaluation text of a step's tokens."""
+    c = ctx.params["comparison_id"]
+    return StoredComparison(RunOfInputs(ctx, c), c, record={}).text  # pyright: ignore[reportArgumentType]
 
 
 def _opened(ctx: StepContext) -> Steering:

@@ -24,6 +24,7 @@ FAMILIES = {
 }  # fmt: skip
 #: Bytes of a token that a prefix or a suffix has.
 AFFIXES = (1, 2, 3, 4)
+AFFIX_CUTS = {"prefix": lambda text, n: text[:n], "suffix": lambda text, n: text[-n:]}
 #: As many last tokens as are looked for earlier in a context.
 LONGEST_REPEAT = 4
 #: Stands in front of what ends a script's part in the name of a character.
@@ -79,7 +80,7 @@ def text_views(
         _position(at[1]),
         View("repeat", _repeats(contexts, special)[at], [(n,) for n in range(LONGEST_REPEAT + 1)]),
     ]
-    for family, cut in (("prefix", lambda text, n: text[:n]), ("suffix", lambda text, n: text[-n:])):
+    for family, cut in AFFIX_CUTS.items():
         views += [_affix(family, n, here, [cut(text, n) for text in token_bytes]) for n in AFFIXES]
     views += [View("tokens", *of_token), View("previous", *_numbered(before))]
     if rows.domains is not None and rows.domain_names is not None:
@@ -88,6 +89,18 @@ def text_views(
     views.append(View("bigram", *_numbered(before, here)))
     order = list(FAMILIES)
     return sorted(views, key=lambda view: order.index(view.family))
+
+
+def vocabulary_views(token_bytes: Sequence[bytes], special: Bool[np.ndarray, " d_vocab"]) -> list[View]:
+    """Script, class, prefixes and suffixes of every token id, alone and in place of rows; special ones in no part."""
+    looked = [_looked_at("".join(_characters([text]))) for text in token_bytes]
+    views = []
+    for family, words in zip(("script", "class"), zip(*(of[:2] for of in looked), strict=True), strict=True):
+        views.append(_worded(family, np.where(special, "", np.array(words))))
+    every = np.arange(len(token_bytes))
+    for family, cut in AFFIX_CUTS.items():
+        views += [_affix(family, n, every, [cut(text, n) for text in token_bytes]) for n in AFFIXES]
+    return views
 
 
 def _numbered(*columns: np.ndarray) -> tuple[np.ndarray, list[tuple[int, ...]]]:
