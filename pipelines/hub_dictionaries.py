@@ -13,15 +13,15 @@ from universality.errors import InputError
 
 
 def sae_files(path: str) -> dict[str, str]:
-    """sha256 of each file of a dictionary in a folder.
+    """sha256 of each file of a dictionary.
 
     Raises:
-        InputError: no folder, or no dictionary of a known format in it.
+        InputError: no dictionary of a known format there.
     """
-    from universality.sae.formats import recognise
+    from universality.sae.formats import files_of
     from universality.sae.formats.files import digests
 
-    return digests(Path(path).expanduser(), recognise(path).files)
+    return digests(*files_of(path))
 
 
 def sae_commit(repo: str, revision: str | None) -> str:
@@ -47,7 +47,7 @@ def fetch_sae(repo: str, subfolder: str | None, commit: str) -> Path:
 
     Args:
         repo: hub id, ``owner/name``.
-        subfolder: folder inside the repository; None for its root.
+        subfolder: folder inside the repository, or file of a format that is one; None for its root.
         commit: from :func:`sae_commit`.
 
     Raises:
@@ -58,7 +58,8 @@ def fetch_sae(repo: str, subfolder: str | None, commit: str) -> Path:
     from universality.sae.formats import FORMATS, recognise
 
     inside = f"{glob.escape(subfolder)}/" if subfolder else ""
-    patterns = sorted({f"{inside}{name}" for form in FORMATS for name in form.files})
+    patterns = sorted({f"{inside}{name}" for form in FORMATS for name in (*form.files, *form.beside)})
+    patterns += [glob.escape(subfolder)] if subfolder else []  # it may be a file itself
     try:
         folder = Path(snapshot_download(repo, revision=commit, allow_patterns=patterns)) / (subfolder or "")
         recognise(folder)
@@ -69,9 +70,10 @@ def fetch_sae(repo: str, subfolder: str | None, commit: str) -> Path:
 
 def sae_source(params: Mapping[str, Any]) -> str:
     """Where the dictionary of a ``sae`` or ``loaded_sae`` node comes from, in a word."""
+    part = f" part {params['part']}" if "part" in params else ""
     if "hub" not in params:
-        return params.get("path", "trained")
-    return "/".join(filter(None, (params["hub"], params["subfolder"]))) + f"@{params['commit'][:12]}"
+        return params.get("path", "trained") + part
+    return "/".join(filter(None, (params["hub"], params["subfolder"]))) + f"@{params['commit'][:12]}{part}"
 
 
 def _no_sae(repo: str, revision: str | None, error: Exception, subfolder: str | None = None) -> HubError:
@@ -88,7 +90,7 @@ def _no_sae(repo: str, revision: str | None, error: Exception, subfolder: str | 
         reason = "none in the local cache"
         remedy = "HF_HUB_OFFLINE is set: unset it, or give a folder as path."
     elif isinstance(error, InputError):
-        remedy = "Correct the subfolder: the one that holds the dictionary's own files."
+        remedy = "Correct the subfolder: the one that holds the dictionary's own files, or its one file."
     else:
         remedy = "Check the name, revision and network, or give a folder as path."
     what = f"dictionary {'/'.join(filter(None, (repo, subfolder)))!r}"

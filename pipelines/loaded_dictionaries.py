@@ -11,6 +11,7 @@ from universality.errors import refusal
 if TYPE_CHECKING:
     from universality.sae import SparseAutoencoder
 
+PLACES = (("from", "hook_point"), ("to", "hook_point_out"))
 _ALIASES = {"gpt2-small": "gpt2"}
 
 
@@ -21,12 +22,17 @@ def check_dictionary(dictionary: SparseAutoencoder, source: str) -> None:
     effect on the loss and on the logits would be measured against the wrong activations.
 
     Raises:
-        InputError: a transcoder, or a dictionary with a skip connection.
+        InputError: a transcoder, a dictionary with a skip connection, or all parts of a crosscoder as one.
     """
     metadata = dictionary.metadata
+    if "crosscoder_parts" in metadata and "crosscoder_part" not in metadata:
+        n = metadata["crosscoder_parts"]
+        legal = f"one of the {n} parts of this crosscoder, 0 to {n - 1}: no model has the activations of all"
+        raise refusal("part", source, legal, "none", "Add part to its entry of saes.")
     why = "a skip connection" if dictionary.W_skip is not None else None
     if metadata.get("transcoder") or int(dictionary.b_dec.shape[0]) != dictionary.d_in:
-        why = "a transcoder"
+        said = [f"{name} {metadata[key]}" for name, key in PLACES if metadata.get(key)]
+        why = " ".join(["a transcoder", *said])
     if why is not None:
         remedy = "Choose a dictionary of one hook point; transcoders cannot be compared here."
         raise refusal("dictionary", source, "one that writes where it reads", why, remedy)

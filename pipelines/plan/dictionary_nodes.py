@@ -65,20 +65,21 @@ def _latents(layout: Layout, owner: str, hook_point: str, spec: DictionarySpec) 
 
 def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
     """Params that pin a dictionary from elsewhere: a folder and a branch may hold something else tomorrow."""
+    part = {} if entry.part is None else {"part": entry.part}
     if entry.path is not None:
         files = sae_files(entry.path)
-        _check_folder(entry.path, tuple(files.values()))
-        return {"path": entry.path, "files": files}
+        _check_folder(entry.path, entry.part, tuple(files.values()))
+        return {"path": entry.path, "files": files, **part}
     hub = str(entry.hub)
-    return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision)}
+    return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision), **part}
 
 
 @cache
-def _check_folder(path: str, digests: tuple[str, ...]) -> None:
+def _check_folder(path: str, part: int | None, digests: tuple[str, ...]) -> None:
     """Read a dictionary before anything is computed, once for the same bytes."""
     from universality.sae.formats import load_sae
 
-    check_dictionary(load_sae(path), path)
+    check_dictionary(load_sae(path, part), path)
 
 
 def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:

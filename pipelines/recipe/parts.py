@@ -142,7 +142,8 @@ class LoadedSAE(Frozen):
     )
     path: str | None = Field(
         None,
-        description="folder of one dictionary: ours, SAELens, dictionary_learning, sparsify or Gemma Scope; or hub",
+        description="folder (or one file) of one dictionary, ours or of a public format that docs/DICTIONARIES.md "
+        "lists; or hub",
     )
     hub: str | None = Field(
         None,
@@ -150,12 +151,15 @@ class LoadedSAE(Frozen):
         description="repository owner/name of the Hugging Face hub that holds the dictionary, in place of path",
     )
     subfolder: str | None = Field(
-        None, min_length=1, description="folder of the dictionary inside the hub repository; default its root"
+        None, min_length=1, description="folder or file of the dictionary inside the hub repository; default its root"
     )
     revision: str | None = Field(
         None,
         description="branch, tag or commit of the hub repository; default main. What counts is the commit it means "
         "when the run is planned",
+    )
+    part: int | None = Field(
+        None, ge=0, description="of a crosscoder, which of its models (or places) the dictionary is, from 0"
     )
 
     @model_validator(mode="after")

@@ -85,7 +85,8 @@ def loaded_sae(ctx: StepContext) -> None:
     if "hub" not in p and sae_files(p["path"]) != p["files"]:
         remedy = "Run again: the new files get artifacts of their own."
         raise refusal("files", source, "those the run was planned with", "others", remedy)
-    dictionary = load_sae(fetch_sae(p["hub"], p["subfolder"], p["commit"]) if "hub" in p else p["path"])
+    place = fetch_sae(p["hub"], p["subfolder"], p["commit"]) if "hub" in p else p["path"]
+    dictionary = load_sae(place, p.get("part"))
     check_dictionary(dictionary, source)
     width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
     widths = dictionary.d_in, int(dictionary.b_dec.shape[0])

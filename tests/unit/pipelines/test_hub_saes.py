@@ -149,6 +149,17 @@ def test_only_the_files_of_the_dictionary_are_fetched(hub, monkeypatch):
     assert (sae_commit(REPO, "v1"), fetch_sae(REPO, INSIDE, COMMIT)) == (COMMIT, folder)
 
 
+def test_a_dictionary_that_is_one_file_is_fetched_alone(hub, tmp_path):
+    """Its path keeps the repository's name, which says k."""
+    W = torch.linspace(-1, 1, 12).reshape(3, 4)
+    torch.save({"W_enc": W, "b_enc": torch.ones(3), "W_dec": W.T, "b_dec": torch.ones(4)}, tmp_path / "x.pt")
+    inside = "SAE-Res-Q-W1K-L0_2"
+    hub.files |= {f"{inside}/layer{n}.sae.pt": (tmp_path / "x.pt").read_bytes() for n in (0, 1)}
+    file = fetch_sae(REPO, f"{inside}/layer1.sae.pt", COMMIT)
+    assert load_sae(file).activation == TopK(2)
+    assert set(hub.asked) == {f"{inside}/layer1.sae.pt"}
+
+
 @pytest.mark.parametrize(
     ("status", "code", "words"),
     [

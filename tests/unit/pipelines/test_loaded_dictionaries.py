@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from pipelines.hub_dictionaries import sae_source
 from pipelines.loaded_dictionaries import check_dictionary, hook_point_doubts, model_doubts
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
@@ -25,7 +26,7 @@ def dictionary(**changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"metadata": {"transcoder": True}},
+        {"metadata": {"transcoder": True, "hook_point": "a", "hook_point_out": "b"}},
         {"W_skip": torch.ones(4, 4)},
         {"W_dec": torch.ones(3, 5), "b_dec": torch.ones(5), "subtract_b_dec": False},
     ],
@@ -48,6 +49,23 @@ def test_a_plan_reads_its_dictionaries(tmp_path):
     (tmp_path / "cfg.json").write_text(json.dumps({"d_in": 4, "k": 2}))
     save_file(tensors, tmp_path / "sae.safetensors")
     build_plan(load_recipe("tiny", override))
+
+
+def test_a_crosscoder_takes_the_place_of_one_model_by_its_part(tmp_path):
+    torch.save(
+        {"W_enc": torch.ones(2, 4, 3), "b_enc": torch.ones(3), "W_dec": torch.ones(3, 2, 4), "b_dec": torch.ones(2, 4)},
+        tmp_path / "cc_weights.pt",
+    )
+    (tmp_path / "cfg.json").write_text("{}")
+    planned = [
+        build_plan(load_recipe("tiny", [f"comparisons.0.saes=[{{model: m0, path: {tmp_path}, part: {part}}}]"]))
+        for part in (0, 1)
+    ]
+    assert planned[1]["sae/main/m0"].params["part"] == 1
+    assert planned[0].keys()["sae/main/m0"] != planned[1].keys()["sae/main/m0"]
+    assert sae_source(planned[1]["sae/main/m0"].params).endswith("part 1")
+    with pytest.raises(InputError, match=r"one of the 2 parts of this crosscoder.*Add part to its entry"):
+        build_plan(load_recipe("tiny", [f"comparisons.0.saes=[{{model: m0, path: {tmp_path}}}]"]))
 
 
 def test_the_plan_finds_home(tmp_path, monkeypatch):

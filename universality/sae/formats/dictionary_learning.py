@@ -11,38 +11,34 @@ import torch
 from universality.errors import refusal
 from universality.sae.activations import Activation, Gated, JumpReLU, ReLU, TopK
 from universality.sae.base import SparseAutoencoder
-from universality.sae.formats.files import Config, Tensors, check_sizes, read_json, read_pt
+from universality.sae.formats import crosscoders
+from universality.sae.formats.files import Config, Tensors, check_sizes, no_parts, read_json, read_pt
 
 _SITES = {"resid_post": "hook_resid_post", "mlp_out": "hook_mlp_out", "attn_out": "hook_attn_out"}
 
 
-def read(folder: Path) -> SparseAutoencoder:
-    """Read one trainer's folder.
+def read(folder: Path, part: int | None = None) -> SparseAutoencoder:
+    """Read one trainer's folder; ``part`` of a crosscoder, which science-of-finetuning's version trains.
 
     Linear layers lie on disk transposed. Biases were brought to raw units when the file was saved, so latents are
     in raw units; a backup of a running training was not, and needs its ``norm_factor``.
     """
     trainer = read_json(folder / "config.json").inner("trainer")
     kind = trainer.get("dict_class")
+    if kind in ("CrossCoder", "BatchTopKCrossCoder"):
+        return _crosscoder(trainer, folder / "ae.pt", part)
+    no_parts(part, folder)
     stored = CLASSES.get(kind) if isinstance(kind, str) else None
     where = folder / "ae.pt"
     if stored is None:
         config = str(folder / "config.json")
-        legal = f"one of {sorted(CLASSES)}"
+        legal = f"one of {sorted([*CLASSES, 'CrossCoder', 'BatchTopKCrossCoder'])}"
         raise refusal("trainer.dict_class", config, legal, repr(kind), "Convert it first.")
     values = read_pt(where)
     if "ae" in values:
         values = _rescaled(values["ae"], values.get("norm_factor"), where)
     tensors = Tensors(values, where)
-    metadata = {
-        "act_units": "raw",
-        "model": trainer.get("lm_name"),
-        "hook_point": _hook_point(trainer.get("submodule_name")),
-        "layer": trainer.get("layer"),
-        "module": trainer.get("submodule_name"),
-        "training_seed": trainer.get("seed"),
-        "config": trainer.as_dict(),
-    }
+    metadata = {"act_units": "raw", **_said(trainer)}
     W_enc, W_dec, b_dec = tensors.take(stored.encoder, stored.decoder, stored.b_dec)
     W_enc, W_dec = (
         matrix.T.contiguous() if name.endswith("weight") else matrix
@@ -53,6 +49,24 @@ def read(folder: Path) -> SparseAutoencoder:
     tensors.finish(str(kind))
     sae = SparseAutoencoder(W_enc, b_enc, W_dec, b_dec, activation, stored.subtract, metadata=metadata)
     return check_sizes(sae, trainer, {"activation_dim": sae.d_in, "dict_size": sae.d_sae})
+
+
+def _said(trainer: Config) -> dict[str, Any]:
+    return {
+        "model": trainer.get("lm_name"),
+        "hook_point": _hook_point(trainer.get("submodule_name")),
+        "layer": trainer.get("layer"),
+        "module": trainer.get("submodule_name"),
+        "training_seed": trainer.get("seed"),
+        "config": trainer.as_dict(),
+    }
+
+
+def _crosscoder(trainer: Config, file: Path, part: int | None) -> SparseAutoencoder:
+    """A compiled module's tensors have its mark in front of their names."""
+    values = {name.removeprefix("_orig_mod."): value for name, value in read_pt(file).items()}
+    sizes = {"dict_size": "d_sae", "activation_dim": "d"}
+    return crosscoders.finetuning(Tensors(values, file), trainer, part, _said(trainer), sizes)
 
 
 @dataclass(frozen=True)

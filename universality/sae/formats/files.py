@@ -75,6 +75,11 @@ class Config(Mapping[str, Any]):
         """A text; null is the default."""
         return str(self._of(key, default, "a text", lambda value: isinstance(value, str)))
 
+    def number(self, key: str) -> float | None:
+        """A finite number; None where nothing or null stands there."""
+        value = self._of(key, None, "a finite number", lambda value: type(value) in (int, float) and value - value == 0)
+        return None if value is None else float(value)
+
     def size(self, key: str) -> int | None:
         """A number of things, at least 1; None where nothing, null or 0 stands there."""
         value = self._of(key, None, "a whole number", lambda value: type(value) is int and value >= 0)
@@ -106,6 +111,22 @@ def read_json(path: Path) -> Config:
     return Config(value, path)
 
 
+def read_yaml(path: Path) -> Config:
+    """A YAML mapping of plain values.
+
+    Raises:
+        InputError: a stand-in for the file, not YAML, tags that would make objects, or no mapping.
+    """
+    import yaml
+
+    with _said_of(path, "YAML of plain values", _AGAIN):
+        check_download(path)
+        value = yaml.safe_load(path.read_text("utf-8-sig"))
+    if not isinstance(value, dict):
+        raise refusal("content", str(path), "a mapping", type(value).__name__, _AGAIN)
+    return Config(value, path)
+
+
 def _finite(number: str) -> float | str:
     """A number of JSON; what is not finite stays text, which no reader takes for a number."""
     value = float(number)
@@ -126,6 +147,10 @@ class Tensors:
 
     def __contains__(self, name: str) -> bool:
         return name in self._values
+
+    def names(self) -> list[str]:
+        """Of all tensors."""
+        return [str(name) for name in self._values]
 
     def take(self, *names: str) -> list[torch.Tensor]:
         """The tensors of these names: float32, finite, off the graph.
@@ -162,6 +187,15 @@ class Tensors:
         if value.is_complex() or not all(float(number).is_integer() for number in listed):
             raise refusal(f"tensor {name!r}", str(self.where), "of whole numbers", listed[:4], _CONTRADICTS)
         return [int(number) for number in listed]
+
+    def flags(self, name: str) -> list[bool]:
+        """A tensor of true and false, or of 0 and 1."""
+        self._used.add(name)
+        return [bool(value) for value in torch.as_tensor(self._values[name]).flatten().tolist()]
+
+    def has_nan(self, name: str) -> bool:
+        """Whether a tensor marks with NaN that there is nothing."""
+        return bool(torch.isnan(torch.as_tensor(self._values[name])).any())
 
     def every(self) -> dict[str, torch.Tensor]:
         """All tensors by name, as :meth:`take` gives them."""
@@ -245,6 +279,16 @@ def read_pt(path: Path) -> dict[str, Any]:
         kind = type(state).__name__
         raise refusal("content", str(path), "a state dict", kind, "Save the state_dict() alone.")
     return state
+
+
+def no_parts(part: int | None, where: Path) -> None:
+    """Refuse a part of what has none.
+
+    Raises:
+        InputError: a part was asked for.
+    """
+    if part is not None:
+        raise refusal("part", str(where), "left out: only crosscoders have parts", part, "Leave it out.")
 
 
 def check_sizes(sae: SparseAutoencoder, config: Config, names: Mapping[str, int]) -> SparseAutoencoder:

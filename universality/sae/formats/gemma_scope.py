@@ -1,6 +1,7 @@
 """Gemma Scope: ``params.npz`` alone (Gemma 2), or ``config.json`` + ``params.safetensors`` (Gemma 3)."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ NAMES = ("w_enc", "b_enc", "w_dec", "b_dec", "threshold")
 
 
 def read(folder: Path) -> SparseAutoencoder:
-    """Read Gemma Scope 1. There is no config: layer, width and l0 are read off the path where it says them."""
+    """Read Gemma Scope 1. There is no config: model, place, width and l0 are read off the path where it says them."""
     tensors = read_npz(folder / "params.npz").lower_case()
-    facts = _from_path(folder)
-    return check_sizes(_build(tensors, facts, skip=False), Config({}, tensors.where), {})
+    sae = _build(tensors, _from_path(folder), skip=False)
+    if "embedding" in folder.absolute().parts:
+        # Trained on embeddings as they are stored; the models multiply them by sqrt(d) before anything reads them.
+        scale = sae.d_in**0.5
+        sae = replace(sae, W_enc=sae.W_enc / scale, W_dec=sae.W_dec * scale, b_dec=sae.b_dec * scale)
+    return check_sizes(sae, Config({}, tensors.where), {})
 
 
 def read_second(folder: Path) -> SparseAutoencoder:
@@ -29,11 +34,13 @@ def read_second(folder: Path) -> SparseAutoencoder:
     tensors = read_safetensors(folder / "params.safetensors").lower_case()
     skip = config.flag("affine_connection", "affine_skip_connection" in tensors)
     read_at, written_at = config.get("hf_hook_point_in"), config.get("hf_hook_point_out")
+    is_transcoder = skip or written_at not in (None, read_at)
     facts = {
-        "model": config.get("model_name"),
+        "model": _model(config.get("model_name")),
         "module": read_at,
         "hook_point": _hook_point(read_at),
-        "transcoder": skip or read_at != written_at,
+        **({"hook_point_out": _hook_point(written_at)} if is_transcoder else {}),
+        "transcoder": is_transcoder,
         "config": config.as_dict(),
     }
     sae = _build(tensors, facts, skip=skip)
@@ -58,13 +65,38 @@ def _build(tensors: Tensors, facts: dict[str, Any], *, skip: bool) -> SparseAuto
 
 
 def _hook_point(module: Any) -> str | None:
-    """The TransformerLens name of what comes out of a block; None for other modules."""
-    match = re.fullmatch(r"model\.layers\.(\d+)\.output", str(module))
-    return f"blocks.{match[1]}.hook_resid_post" if match else None
+    """The TransformerLens name of a module's input or output; None for other modules."""
+    match = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", str(module))
+    name = MODULES.get(match[2]) if match else None
+    return f"blocks.{match[1]}.{name}" if match and name else None
+
+
+def _model(name: Any) -> str | None:
+    """Its hub id: configs say ``gemma-v3-1b-pt`` or ``google/gemma-3-1b-it``; the smallest has no ``-pt``."""
+    if not isinstance(name, str):
+        return None
+    name = "google/" + name.removeprefix("google/").replace("-v3-", "-3-")
+    return name.removesuffix("-pt") if "270m" in name else name
+
+
+#: Sites of Gemma Scope 1 by the last word of its repositories; transcoders read one place and write another.
+SITES = {
+    "res": ("hook_resid_post", None),
+    "mlp": ("hook_mlp_out", None),
+    "att": ("attn.hook_z", None),
+    "transcoders": ("ln2.hook_normalized", "hook_mlp_out"),
+}
+#: Places that Gemma Scope 2 reads and writes, below ``model.layers.<layer>.``.
+MODULES = {
+    "output": "hook_resid_post",
+    "self_attn.o_proj.input": "attn.hook_z",
+    "pre_feedforward_layernorm.output": "mlp.hook_in",
+    "post_feedforward_layernorm.output": "hook_mlp_out",
+}
 
 
 def _from_path(folder: Path) -> dict[str, Any]:
-    """What the folders are called; those of transcoders say so in the name of the repository."""
+    """What the folders are called; the repository's name says model and site."""
     parts = folder.absolute().parts
     text = "/".join(parts[-3:])
     facts: dict[str, Any] = {"transcoder": True} if any("transcoder" in part.lower() for part in parts) else {}
@@ -76,4 +108,14 @@ def _from_path(folder: Path) -> dict[str, Any]:
         match = re.search(pattern, text)
         if match:
             facts[name] = int(match[1]) if match[1].isdigit() else match[1]
+    repository = re.search(r"gemma-scope-(\d+b)-(pt|it)-(res|mlp|att|transcoders)\b", "/".join(parts))
+    if repository is not None:
+        size, tuned, site = repository.groups()
+        facts["model"] = f"google/gemma-2-{size}" + ("-it" if tuned == "it" else "")
+        read_at, written_at = SITES[site]
+        if "embedding" in parts:
+            facts["hook_point"] = "hook_embed"
+        elif "layer" in facts:
+            facts["hook_point"] = f"blocks.{facts['layer']}.{read_at}"
+            facts |= {"hook_point_out": f"blocks.{facts['layer']}.{written_at}"} if written_at else {}
     return facts

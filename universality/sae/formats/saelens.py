@@ -99,6 +99,7 @@ def _newer(raw: Config) -> _Config:
         metadata={
             "model": said.get("model_name"),
             "hook_point": read_at,
+            "hook_point_out": written_at,
             "training_architecture": said.get("training_architecture"),
             "transcoder": architecture in TRANSCODERS or written_at not in (None, read_at),
             "config": raw.as_dict(),

@@ -39,12 +39,21 @@ def read(folder: Path) -> SparseAutoencoder:
         metadata={
             "act_units": "raw",
             "module": folder.name,
-            "hook_point": hook_point_of(folder.name),
+            **_hook_points(folder.name, transcode),
             "transcoder": transcode or skip is not None,
             "config": config.as_dict(),
         },
     )
     return check_sizes(sae, config, {"d_in": sae.d_in, "num_latents": sae.d_sae})
+
+
+def _hook_points(module: str, transcode: bool) -> dict[str, str | None]:
+    """A transcoder reads what its module reads and writes what it writes."""
+    written_at = hook_point_of(module)
+    if not transcode:
+        return {"hook_point": written_at}
+    match = re.fullmatch(r"(?:layers|h)\.(\d+)\.mlp", module)
+    return {"hook_point": f"blocks.{match[1]}.mlp.hook_in" if match else None, "hook_point_out": written_at}
 
 
 def hook_point_of(module: str) -> str | None:

@@ -203,7 +203,8 @@ def test_sparsify_transcoder_with_skip_and_signed_topk(tmp_path):
     acts = keep_top(relu(X @ W["W_enc"] + W["b_enc"]), 3)
     sae = load_sae(folder)
     close(sae, acts, acts @ W["W_dec"] + W["b_dec"] + X @ tensors["W_skip"].T)
-    assert sae.metadata["hook_point"] == "blocks.4.hook_mlp_out"
+    assert sae.metadata["hook_point"] == "blocks.4.mlp.hook_in"
+    assert sae.metadata["hook_point_out"] == "blocks.4.hook_mlp_out"
 
     (folder / "cfg.json").write_text(json.dumps({"k": 3, "signed": True}))
     del tensors["W_skip"]
@@ -266,8 +267,10 @@ def test_dictionary_learning_new_autoencoder_does_not_subtract(tmp_path):
     close(load_sae(dictlearn(tmp_path, held, dict_class="AutoEncoderNew")), acts, acts @ W["W_dec"] + W["b_dec"])
     with pytest.raises(InputError, match=r"only \['decoder.bias'"):
         load_sae(dictlearn(tmp_path, held, dict_class="JumpReluAutoEncoder"))
-    with pytest.raises(InputError, match="CrossCoder"):
+    with pytest.raises(InputError, match="It is no crosscoder"):
         load_sae(dictlearn(tmp_path, held, dict_class="CrossCoder"))
+    with pytest.raises(InputError, match="IdentityDict"):
+        load_sae(dictlearn(tmp_path, held, dict_class="IdentityDict"))
 
 
 class Trap:
@@ -321,7 +324,7 @@ def test_refusals_name_what_was_found(tmp_path):
     with pytest.raises(InputError, match=r"notes\.txt.*Known formats: universality"):
         load_sae(tmp_path)
     save_sae(load_sae(FIXTURES / PEERS[0]), tmp_path / "seed0")
-    with pytest.raises(InputError, match=r"Load one of its folders: seed0"):
+    with pytest.raises(InputError, match=r"Load one inside: seed0"):
         load_sae(tmp_path)
     (tmp_path / "seed0" / "sae.json").write_text("{")
     with pytest.raises(InputError, match=r"sae\.json must be JSON"):
