@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from universality.errors import refusal
@@ -33,9 +34,104 @@ def check_dictionary(dictionary: SparseAutoencoder, source: str) -> None:
     if metadata.get("transcoder") or int(dictionary.b_dec.shape[0]) != dictionary.d_in:
         said = [f"{name} {metadata[key]}" for name, key in PLACES if metadata.get(key)]
         why = " ".join(["a transcoder", *said])
+    if metadata.get("hook_head_index") is not None:
+        why = f"one that reads head {metadata['hook_head_index']} alone (hook_head_index)"
     if why is not None:
         remedy = "Choose a dictionary of one hook point; transcoders cannot be compared here."
         raise refusal("dictionary", source, "one that writes where it reads", why, remedy)
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """How a run opens the model whose activations a dictionary reads; its weights are as published.
+
+    Attributes:
+        centres: whether it has LayerNorm, so that centring the weights that write takes the mean off the stream.
+        start: text of the token that every context starts with.
+        starts_as_model: whether that is the model's own first token; None where it has none, or is of this run.
+    """
+
+    centres: bool
+    start: str
+    starts_as_model: bool | None
+
+
+def as_trained(
+    dictionary: SparseAutoencoder, source: str, hook_point: str, model: ReadModel
+) -> tuple[SparseAutoencoder, list[str]]:
+    """The dictionary for activations as this run reads them, and what to say of what it cannot honour.
+
+    TransformerLens can change a model's weights when it opens it, without changing what it predicts; dictionaries of
+    such a model see other activations. Centred weights (``center_writing_weights``) take the mean off every row of the
+    stream: the dictionary takes it off itself. What would need the model's weights is refused.
+
+    Raises:
+        InputError: names the option of ``model_from_pretrained_kwargs``.
+    """
+    metadata = dictionary.metadata
+    doubts: list[str] = []
+    said = metadata.get("model_from_pretrained_kwargs")
+    options = {name: value for name, value in said.items() if value} if isinstance(said, dict) else {}
+    site = hook_point.rpartition(".")[2]
+    for option, sites, why in CHANGED_BY:
+        if options.pop(option, False) and (site in sites or any(f".{part}." in hook_point for part in sites)):
+            remedy = "Choose a dictionary of a model that was opened with from_pretrained_no_processing."
+            legal = f"false for {hook_point}: {why}, and here the model is as it was published"
+            raise refusal(f"{option} of model_from_pretrained_kwargs", source, legal, True, remedy)
+    is_stream = site in STREAM
+    centred = options.pop("center_writing_weights", False) and is_stream and model.centres
+    if centred and dictionary.normalisation == "none":
+        dictionary = replace(dictionary, normalisation="centred")
+    elif centred and dictionary.normalisation != "layer_norm":
+        legal = f"false beside normalisation {dictionary.normalisation}"
+        raise refusal("center_writing_weights of model_from_pretrained_kwargs", source, legal, True, "Choose another.")
+    unknown = sorted(set(options) - HARMLESS)
+    if unknown:
+        doubts.append(f"{source} was trained on a model opened with {', '.join(unknown)}; here it is as published.")
+    if metadata.get("opening_unsaid") and is_stream and model.centres:
+        doubts.append(
+            f"{source} does not say how its model was opened: if with center_writing_weights, it read rows without "
+            "their mean. Add model_from_pretrained_kwargs to its cfg.json."
+        )
+    bos = metadata.get("prepend_bos")
+    if bos is True and model.starts_as_model is False:
+        doubts.append(
+            f"{source} was trained on contexts that start with the model's first token (prepend_bos); here they start "
+            f"with {model.start!r}."
+        )
+    if bos is False:
+        doubts.append(
+            f"{source} was trained on contexts without a first token (prepend_bos false); here all start with "
+            f"{model.start!r}."
+        )
+    return dictionary, doubts
+
+
+def length_doubts(metadata: Mapping[str, Any], source: str, n_ctx: int) -> list[str]:
+    """What to say where contexts are longer than those that a dictionary was trained on."""
+    size = metadata.get("context_size")
+    if not isinstance(size, int) or isinstance(size, bool) or n_ctx <= size:
+        return []
+    return [f"{source} was trained on contexts of {size} tokens; here they have {n_ctx}."]
+
+
+#: Places that only weights write which center_writing_weights centres.
+STREAM = {
+    "hook_embed", "hook_pos_embed", "hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_mlp_out",
+    "hook_attn_out", "hook_in", "hook_out",
+}  # fmt: skip
+#: Options that move something else: where they do, and what.
+CHANGED_BY = (
+    ("fold_ln", {"hook_normalized", "ln1", "ln2"}, "the norm's weights are gone from it"),
+    ("fold_value_biases", {"hook_z", "hook_v"}, "the biases of values are gone from it"),
+    ("refactor_factored_attn_matrices", {"hook_q", "hook_k", "hook_v", "hook_z"}, "heads have another basis"),
+)
+#: Options that change no activation, or only their precision or where they are computed.
+HARMLESS = {
+    "center_unembed", "fold_ln", "fold_value_biases", "refactor_factored_attn_matrices", "device", "device_map",
+    "n_devices", "dtype", "torch_dtype", "revision", "trust_remote_code", "low_cpu_mem_usage", "attn_implementation",
+    "move_to_device", "local_files_only", "token", "default_padding_side",
+}  # fmt: skip
 
 
 def hook_point_doubts(metadata: Mapping[str, Any], source: str, hook_point: str) -> list[str]:

@@ -245,6 +245,7 @@ def plan_document(plan: Plan, states: dict[str, tuple[str, str]], workers: int, 
         if node.step == "study"
     }
     return {
+        "warnings": [{"node": node.id, "message": warning} for node in plan for warning in node.warnings],
         "comparisons": compared,
         "studies": studied,
         "totals": totals,
@@ -283,6 +284,8 @@ def _print(document: dict[str, Any]) -> None:
         beside = f" ({counts['untrained']} of untrained models beside)" if counts["untrained"] else ""
         words = f"{counts['dictionaries']} dictionaries{beside}, {counted(counts['pairs'], 'pair')}"
         out.print(f"Study {study}: {words}.", markup=False)
+    for warning in document["warnings"]:
+        out.print(f"warning: {warning['node']}: {warning['message']}", markup=False)
     totals, path = document["totals"], document["critical_path"]
     if not totals["to_do"]:
         out.print(f"Nothing to compute: all {totals['nodes']} steps are in the store.")

@@ -30,6 +30,7 @@ class Node:
         estimate: expected cost.
         beside: nodes of one step with the same word may be computed side by side in one process, because they read
             the same rows in the same order; empty for none. In no key.
+        warnings: what is known to be said of it before it runs. In no key.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Node:
     device: str = "cpu"
     estimate: Estimate = field(default_factory=Estimate)
     beside: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -55,7 +57,8 @@ class Node:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Node:
         """The node that :meth:`to_dict` described."""
-        return cls(**{**values, "estimate": Estimate(**values["estimate"])})
+        as_they_were = {"estimate": Estimate(**values["estimate"]), "warnings": tuple(values.get("warnings", ()))}
+        return cls(**{**values, **as_they_were})
 
 
 class Plan:

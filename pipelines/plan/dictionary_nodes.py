@@ -1,12 +1,13 @@
 """Nodes of dictionaries: trained or loaded, and those of sweeps."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from pipelines.engine.plan import Node
-from pipelines.hub_dictionaries import sae_commit, sae_files
-from pipelines.loaded_dictionaries import check_dictionary
+from pipelines.hub_dictionaries import sae_commit, sae_files, sae_source
+from pipelines.loaded_dictionaries import check_dictionary, hook_point_doubts
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens
 from pipelines.sweep_config import SweepConfig
@@ -30,10 +31,17 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
     """The dictionary, trained or loaded, and its latents."""
     if spec.id not in comparison.loaded:
         return trained_dictionary(layout, comparison.id, comparison.hook_point, comparison.sae, spec)
-    held = _loaded_from(comparison.loaded[spec.id]) if layout.pinned else {}
-    params = {**held, "hook_point": comparison.hook_point}
-    inputs = {"activations": activations_node(spec.model, "eval")}
+    entry = comparison.loaded[spec.id]
+    params = {**(_loaded_from(entry) if layout.pinned else {}), "hook_point": comparison.hook_point}
+    inputs = {
+        "activations": activations_node(spec.model, "eval"),
+        "transformer": transformer_node(spec.model),
+        "tokenizer": TOKENIZER,
+    }
     sae = layout.node(sae_node(comparison.id, spec.id), "loaded_sae", params, inputs)
+    if entry.path is not None and layout.pinned:
+        metadata = _check_folder(entry.path, entry.part, tuple(params["files"].values()))
+        sae = replace(sae, warnings=tuple(hook_point_doubts(metadata, sae_source(params), comparison.hook_point)))
     return [sae, _latents(layout, comparison.id, comparison.hook_point, spec)]
 
 
@@ -67,19 +75,19 @@ def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
     """Params that pin a dictionary from elsewhere: a folder and a branch may hold something else tomorrow."""
     part = {} if entry.part is None else {"part": entry.part}
     if entry.path is not None:
-        files = sae_files(entry.path)
-        _check_folder(entry.path, entry.part, tuple(files.values()))
-        return {"path": entry.path, "files": files, **part}
+        return {"path": entry.path, "files": sae_files(entry.path), **part}
     hub = str(entry.hub)
     return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision), **part}
 
 
 @cache
-def _check_folder(path: str, part: int | None, digests: tuple[str, ...]) -> None:
-    """Read a dictionary before anything is computed, once for the same bytes."""
+def _check_folder(path: str, part: int | None, digests: tuple[str, ...]) -> Mapping[str, Any]:
+    """Read a dictionary before anything is computed, once for the same bytes; gives its metadata."""
     from universality.sae.formats import load_sae
 
-    check_dictionary(load_sae(path, part), path)
+    dictionary = load_sae(path, part)
+    check_dictionary(dictionary, path)
+    return dictionary.metadata
 
 
 def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -10,7 +10,14 @@ import numpy as np
 from pipelines.engine.interrupts import resumable
 from pipelines.engine.step import StepContext, step
 from pipelines.errors import TrainingDiverged
-from pipelines.loaded_dictionaries import check_dictionary, hook_point_doubts, model_doubts
+from pipelines.loaded_dictionaries import (
+    ReadModel,
+    as_trained,
+    check_dictionary,
+    hook_point_doubts,
+    length_doubts,
+    model_doubts,
+)
 from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_cost
 from pipelines.steps.model_steps import special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
@@ -75,7 +82,7 @@ def missed_target(recipe: SAETrainingConfig, l0: float) -> str | None:
     return f"l0 ended at {l0:.3g}; target_l0 is {target:g}. Train on more tokens, or raise lr or bandwidth."
 
 
-@step("loaded_sae", version=1, cost=loaded_sae_cost)
+@step("loaded_sae", version=2, cost=loaded_sae_cost)
 def loaded_sae(ctx: StepContext) -> None:
     """Take over a dictionary that was trained elsewhere."""
     from pipelines.hub_dictionaries import fetch_sae, sae_files, sae_source
@@ -94,9 +101,28 @@ def loaded_sae(ctx: StepContext) -> None:
         constraint = f"{width} in and out, the width of {p['hook_point']}"
         remedy = "Name the hook point that it was trained on."
         raise refusal("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
+    model = _read_as(ctx)
+    dictionary, doubts = as_trained(dictionary, source, p["hook_point"], model)
     config = write_sae(ctx.out, dictionary)
     ctx.out.facts(source_format=config["metadata"].get("source_format", "universality"))
-    _warn(ctx, hook_point_doubts(config["metadata"], source, p["hook_point"]))
+    _warn(ctx, [*hook_point_doubts(config["metadata"], source, p["hook_point"]), *doubts])
+
+
+def _read_as(ctx: StepContext) -> ReadModel:
+    """How the run opens the model whose activations a dictionary reads."""
+    from results.public.checkpoints import text_config
+    from results.public.hub import read_config
+
+    transformer, tokenizer = ctx.inputs["transformer"], ctx.inputs["tokenizer"]
+    bos = int(tokenizer.json("tokenizer")["bos"])
+    start = tokenizer.table("vocabulary", columns=["text"])["text"][bos]
+    if not transformer.has("pretrained"):
+        centres = transformer.json("config")["normalization_type"] in ("LN", "LNPre")
+        return ReadModel(centres, start, None)
+    spec = transformer.json("pretrained")
+    config = text_config(read_config(spec["name"], spec["revision"]))
+    own = config.get("bos_token_id")
+    return ReadModel("rms_norm_eps" not in config, start, None if own is None else bos in np.atleast_1d(own))
 
 
 def _warn(ctx: StepContext, warnings: list[str]) -> None:
@@ -133,7 +159,8 @@ def latents(ctx: StepContext) -> None:
     dictionary = open_sae(ctx.inputs["sae"])
     transformer, source = ctx.inputs["transformer"], sae_source(ctx.inputs["sae"].manifest["params"])
     model = transformer.json("pretrained")["name"] if transformer.has("pretrained") else None
-    _warn(ctx, model_doubts(dictionary.metadata, source, model))
+    n_ctx = int(ctx.inputs["tokens"].array("eval_contexts").shape[1])
+    _warn(ctx, [*model_doubts(dictionary.metadata, source, model), *length_doubts(dictionary.metadata, source, n_ctx)])
     blocks: list[Any] = []
     quality = measured(ctx, dictionary, blocks)
     acts = sparse.vstack(blocks, format="csr")
@@ -170,7 +197,8 @@ def measured(ctx: StepContext, dictionary: SparseAutoencoder, blocks: list[Any] 
             acts = blocks[-1][held_out]
         if held_out.any():
             here = codes[start : start + len(x)][held_out]
-            quality.update(x[held_out], dictionary.decode(acts), acts, here)
+            recon = dictionary.restore(dictionary.decode(acts), x[held_out])
+            quality.update(x[held_out], recon, acts, here)
         ctx.progress(start + len(x), len(raw))
     return quality
 

@@ -21,7 +21,7 @@ from universality.sae.activations import Activation, GroupMax, TopK, activation_
 from universality.sae.topk import runs_kernels, top_k
 
 Rows = TypeVar("Rows", np.ndarray, torch.Tensor)
-Normalisation = Literal["none", "layer_norm", "constant_norm"]
+Normalisation = Literal["none", "layer_norm", "constant_norm", "centred"]
 
 TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")
 BLOCK_BYTES = 1 << 25
@@ -43,8 +43,8 @@ class SparseAutoencoder:
         activation: phi.
         subtract_b_dec: a = 1 (else 0): whether the encoder sees ``x_n - b_dec``.
         normalisation: per-row norm: ``none``; ``layer_norm`` ``(x - mean) / (std + 1e-5)``, standard deviation
-            with d_in - 1; ``constant_norm`` ``x * sqrt(d_in) / ||x||``. Mean and scale come back on the
-            reconstruction.
+            with d_in - 1; ``constant_norm`` ``x * sqrt(d_in) / ||x||``; ``centred`` ``x - mean``. Mean and scale come
+            back on the reconstruction.
         W_skip: (d_in, d_out) or None; its part is added to the reconstruction, of the raw x.
         metadata: where the dictionary comes from; JSON values.
 
@@ -154,14 +154,23 @@ class SparseAutoencoder:
     def decode(self, acts: Any) -> Any:
         """Reconstruction (n, d_out) of dense or CSR activations in the space that ``W_dec`` writes to.
 
-        Per-row normalisation and a skip connection need x: :meth:`reconstruct` applies them. CSR and numpy
-        give numpy.
+        Per-row normalisation and a skip connection need x: :meth:`restore` and :meth:`reconstruct` apply them. CSR
+        and numpy give numpy.
         """
         acts = _checked_rows(acts, "acts", "d_sae", self.d_sae)
         if sparse.issparse(acts):
             return np.asarray(acts @ self.W_dec.cpu().numpy()) + self.b_dec.cpu().numpy()
         rows = acts if isinstance(acts, torch.Tensor) else _tensor(acts)
         return _like(acts, torch.addmm(self.b_dec, rows.to(self.b_dec), self.W_dec))
+
+    def restore(self, recon: Rows, x: Rows) -> Rows:
+        """What :meth:`decode` gave (n, d_out), in the space of x: each row's mean and scale, and a skip connection."""
+        if self.normalisation == "none" and self.W_skip is None:
+            return recon
+        rows = self._rows(x)
+        _, mean, scale = self._normalise(rows)
+        decoded = recon if isinstance(recon, torch.Tensor) else _tensor(recon)
+        return _like(recon, self._with_rows(decoded.to(rows), rows, mean, scale))
 
     def reconstruct(self, x: Rows) -> Rows:
         """Reconstruction (n, d_out) of x, without a dense (n, d_sae) array where few latents fire."""
@@ -242,6 +251,9 @@ class SparseAutoencoder:
             recon = self._decode_top(*top_k(pre, self.activation.k))
         else:
             recon = torch.addmm(self.b_dec, self.activation(pre), self.W_dec)
+        return self._with_rows(recon, rows, mean, scale)
+
+    def _with_rows(self, recon: torch.Tensor, rows: torch.Tensor, mean: Any, scale: Any) -> torch.Tensor:
         recon = recon * scale + mean if self.normalisation != "none" else recon
         return recon if self.W_skip is None else recon + rows @ self.W_skip
 
@@ -264,6 +276,9 @@ class SparseAutoencoder:
             scale = rows.norm(dim=1, keepdim=True) / self.d_in**0.5
             scale = torch.where(scale > 0, scale, torch.ones_like(scale))
             return rows / scale, 0.0, scale
+        if self.normalisation == "centred":
+            mean = rows.mean(dim=1, keepdim=True)
+            return rows - mean, mean, 1.0
         return rows, 0.0, 1.0
 
     def _blocks(self, x: np.ndarray | torch.Tensor) -> Iterator[torch.Tensor]:

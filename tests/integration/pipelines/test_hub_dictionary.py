@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from universality.sae.activations import TopK
 from universality.sae.formats import save_sae
 
 REPO, INSIDE, COMMIT = "someone/saes", "blocks.0.mlp.hook_post", "cd34" * 10
+HOOK_POINT = "blocks.0.mlp.hook_post"
 
 
 @pytest.fixture
@@ -86,3 +88,28 @@ def test_a_plan_that_cannot_be_pinned_ends_in_words():
     assert done.returncode == 1
     assert "dictionary 'someone/saes' at revision 'v9' of saes must be" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("normalisation", ["layer_norm", "centred"])
+def test_variance_explained_is_that_of_whole_reconstructions(tmp_path, normalisation):
+    """Of rows that are normalised one by one, what the decoder gives is in another space than the rows."""
+    weights = torch.randn(64, 32, generator=torch.Generator().manual_seed(0))
+    sae = SparseAutoencoder(
+        W_enc=weights,
+        b_enc=torch.zeros(32),
+        W_dec=0.1 * weights.T.contiguous(),
+        b_dec=torch.ones(64),
+        activation=TopK(4),
+        normalisation=normalisation,
+    )
+    save_sae(sae, tmp_path / "sae")
+    store = open_store(str(tmp_path / "store"))
+    entry = f"{{model: m0, path: {tmp_path / 'sae'}}}"
+    run, outcome = computed(store, "run", entry, ["latents/main/m0"])
+    assert outcome.status == "done", outcome.errors
+    node = {name: store.get(run.record["nodes"][name]["key"]) for name in run.record["nodes"]}
+    score = ~node["tokens"].array("row_fit")
+    x = np.asarray(node["activations/m0/eval"].array(HOOK_POINT), np.float64)[score]
+    error = x - sae.reconstruct(x.astype(np.float32))
+    expected = (error**2).sum() / ((x - x.mean(axis=0)) ** 2).sum()
+    assert node["latents/main/m0"].json("quality")["fvu"] == pytest.approx(expected, rel=1e-4)

@@ -1,16 +1,24 @@
 """A recipe over models that were trained elsewhere: two small GPT-2 folders with their tokenizer, no hub."""
 
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 import yaml
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
+from pipelines.engine.plan import Plan
 from pipelines.engine.runner import run_plan
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from pipelines.tokens.tokenizer import train_tokenizer
 from pipelines.tokens.tokenizer_config import TrainedTokenizer
+from results.stored_comparison import step_warnings
 from storage import open_store
+from universality.sae import SparseAutoencoder, save_sae
+from universality.sae.activations import TopK
 from universality.transformers.tokenizer import load_tokenizer
 
 SENTENCES = [f"The {animal} number {n} sat on the {place}, and then it went home again." for n in range(120)
@@ -35,6 +43,64 @@ def folders(tmp_path_factory):
     for start in range(0, len(SENTENCES), 6):
         (texts / f"{start:03}.txt").write_text("\n".join(SENTENCES[start : start + 6]))
     return paths, texts, root
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_dictionary_of_a_model_with_centred_weights_reads_what_it_was_trained_on(folders, tmp_path):
+    """TransformerLens's own centring of the same model is the reference."""
+    from transformer_lens.model_bridge import TransformerBridge
+
+    paths, texts, _ = folders
+    hook_point = "blocks.0.hook_resid_post"
+    weights = torch.randn(32, 24, generator=torch.Generator().manual_seed(0))
+    sae = SparseAutoencoder(weights, torch.zeros(24), weights.T.contiguous(), torch.zeros(32), TopK(3))
+    for name, prepend_bos in (("m0", False), ("m1", True)):
+        save_sae(replace(sae, metadata={"hook_point": hook_point}), tmp_path / name, format="saelens")
+        config = json.loads((tmp_path / name / "cfg.json").read_text())
+        config["metadata"] |= {"model_from_pretrained_kwargs": {"center_writing_weights": True}}
+        config["metadata"]["prepend_bos"] = prepend_bos
+        (tmp_path / name / "cfg.json").write_text(json.dumps(config))
+    recipe = {
+        "recipe": "centred",
+        "corpus": {"sources": [{"kind": "text", "path": str(texts)}]},
+        "split": {"fit_tokens": 1500, "score_tokens": 1500, "validation_tokens": 300, "bytes_per_token": 2.0},
+        "tokenizer": {"kind": "hub", "name": str(paths[0])},
+        "n_ctx": 32,
+        "models": {"kind": "pretrained", "models": [{"name": str(path)} for path in paths], "n_untrained": 0},
+        "comparisons": [{"id": "resid", "hook_point": hook_point, "replicates": False,
+                         "saes": [{"model": name, "path": str(tmp_path / name)} for name in ("m0", "m1")]}],
+    }  # fmt: skip
+    (tmp_path / "centred.yaml").write_text(yaml.safe_dump(recipe))
+    plan = build_plan(load_recipe(str(tmp_path / "centred.yaml")))
+    wanted = {
+        "corpus",
+        "tokenizer",
+        "tokens",
+        "transformer/m0",
+        "activations/m0/eval",
+        "sae/resid/m0",
+        "latents/resid/m0",
+    }
+    plan = Plan([node for node in plan if node.id in wanted])
+    store = open_store(str(tmp_path / "store"))
+    nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
+    run = store.create_run("centred", recipe_name="centred", recipe=recipe, nodes=nodes)
+    outcome = run_plan(plan, store, run)
+    assert outcome.status == "done", outcome.errors
+    tokens = run.artifact("tokens")
+    contexts = torch.tensor(tokens.array("eval_contexts")[:40].tolist())
+    model = TransformerBridge.boot_transformers(str(paths[0]))
+    model.enable_compatibility_mode(center_writing_weights=True, fold_ln=False)
+    with torch.no_grad():
+        stream = model.run_with_cache(contexts)[1][hook_point]
+    rows = tokens.array("row_context") < 40
+    x = stream[tokens.array("row_context")[rows], tokens.array("row_position")[rows]].numpy()
+    acts = run.artifact("latents/resid/m0").csr("acts")[: rows.sum()].toarray()
+    np.testing.assert_allclose(acts, sae.encode(x), rtol=1e-3, atol=1e-3)
+    warned = {entry["node"]: entry["warning"] for entry in step_warnings(run) if entry["node"].startswith("sae/")}
+    assert "prepend_bos false" in warned["sae/resid/m0"]
+    # GPT-2's config names token 50256, which the small vocabulary has not.
+    assert "model's first token (prepend_bos); here they start with '<|endoftext|>'" in warned["sae/resid/m1"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

@@ -101,6 +101,7 @@ def _newer(raw: Config) -> _Config:
             "hook_point": read_at,
             "hook_point_out": written_at,
             "training_architecture": said.get("training_architecture"),
+            **_opening(said),
             "transcoder": architecture in TRANSCODERS or written_at not in (None, read_at),
             "config": raw.as_dict(),
         },
@@ -126,9 +127,22 @@ def _older(raw: Config) -> _Config:
             "model": raw.get("model_name"),
             "hook_point": raw.get("hook_name", raw.get("hook_point")),
             "transcoder": architecture in TRANSCODERS,
+            **_opening(raw),
+            "opening_unsaid": "model_from_pretrained_kwargs" not in raw,
             "config": raw.as_dict(),
         },
     )
+
+
+def _opening(said: Config) -> dict[str, Any]:
+    """How its training opened the model and laid out contexts."""
+    head = said.get("hook_head_index", said.get("hook_point_head_index"))
+    return {
+        "model_from_pretrained_kwargs": said.inner("model_from_pretrained_kwargs").as_dict(),
+        "prepend_bos": said.get("prepend_bos"),
+        "context_size": said.get("context_size"),
+        "hook_head_index": head,
+    }
 
 
 def _tensors(config: _Config, stored: Tensors, raw: Config) -> dict[str, torch.Tensor]:

@@ -33,6 +33,9 @@ def write(sae: SparseAutoencoder, folder: Path) -> None:
         legal = f"a dictionary with one of {sorted(_ARCHITECTURES.values())} that writes where it reads"
         got = sae.activation.name if architecture is None else "a transcoder"
         raise refusal("dictionary", "saelens", legal, got, 'Use format="universality".')
+    if sae.normalisation not in _NORMALISATIONS:
+        legal = f"one of {sorted(_NORMALISATIONS)}"
+        raise refusal("normalisation", "saelens", legal, sae.normalisation, 'Use format="universality".')
     tensors = {name: getattr(sae, name) for name in ("W_enc", "W_dec", "b_dec")} | sae.activation.tensors()
     if architecture == "gated":
         if bool(sae.b_enc.any()):
