@@ -72,15 +72,9 @@ def test_a_dictionary_of_a_model_with_centred_weights_reads_what_it_was_trained_
     }  # fmt: skip
     (tmp_path / "centred.yaml").write_text(yaml.safe_dump(recipe))
     plan = build_plan(load_recipe(str(tmp_path / "centred.yaml")))
-    wanted = {
-        "corpus",
-        "tokenizer",
-        "tokens",
-        "transformer/m0",
-        "activations/m0/eval",
-        "sae/resid/m0",
-        "latents/resid/m0",
-    }
+    wanted = {"corpus", "tokenizer", "tokens", "latents/resid/m0"}
+    wanted |= {f"{step}/{model}" for model in ("m0", "m1") for step in ("transformer", "sae/resid")}
+    wanted |= {f"activations/{model}/eval" for model in ("m0", "m1")}
     plan = Plan([node for node in plan if node.id in wanted])
     store = open_store(str(tmp_path / "store"))
     nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
