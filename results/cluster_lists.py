@@ -9,6 +9,7 @@ import pandas as pd
 from results.feature_lists import with_one_of
 from results.frames import cluster_domains
 from results.ids import feature_ids
+from results.label_frames import labelled_clusters
 from results.remembering import remembered
 from results.search import features_matching
 from results.stored_comparison import StoredComparison
@@ -30,8 +31,8 @@ def listed_clusters(stored: StoredComparison) -> pd.DataFrame:
     """Every cluster with what its members have in common.
 
     Columns of the table ``clusters`` and ``id`` (its number as text), ``n_members``, ``rate_low`` and ``rate_high``
-    (firing rates of its members), ``domain`` (the one in which most members are strongest). Of a single feature,
-    completeness and cohesion are missing: it has no pair that could be either.
+    (firing rates of its members), ``domain`` (the one in which most members are strongest), ``label`` and
+    ``label_kind``. Of a single feature, completeness and cohesion are missing: it has no pair that could be either.
     """
     features = stored.table("features")
     members = features[features["cluster"].notna()].assign(cluster=lambda f: f["cluster"].astype("int64"))
@@ -45,12 +46,14 @@ def listed_clusters(stored: StoredComparison) -> pd.DataFrame:
         rates.rename(columns={"size": "n_members", "min": "rate_low", "max": "rate_high"}),
         left_on="cluster", right_index=True, how="left",
     )  # fmt: skip
-    single = frame["n_models"].to_numpy() < 2
+    single, labels = frame["n_models"].to_numpy() < 2, labelled_clusters(stored)
     return frame.assign(
         id=frame["cluster"].astype(str),
         completeness=frame["completeness"].mask(single),
         cohesion=frame["cohesion"].mask(single),
         domain=frame["cluster"].map(cluster_domains(members)),
+        label=frame["cluster"].map(labels["label"]),
+        label_kind=frame["cluster"].map(labels["kind"]),
     )
 
 
@@ -64,6 +67,7 @@ class ClusterFilter:
         n_models: numbers of models of which it reaches one.
         lacking: models none of which it has a member in.
         domains: domains of which at least one member has one.
+        labels: kinds of labels (:func:`results.label_frames.kinds_in`) of which the cluster has one.
         search: what finds a member, as :func:`results.search.features_matching` reads it.
     """
 
@@ -72,11 +76,14 @@ class ClusterFilter:
     n_models: Sequence[int] = ()
     lacking: Sequence[str] = ()
     domains: Sequence[str] = ()
+    labels: Sequence[str] = ()
     search: str = ""
 
     def rows(self, frame: pd.DataFrame, stored: StoredComparison) -> pd.DataFrame:
         """The rows of :func:`listed_clusters` that pass every condition, in the same order."""
-        keep = with_one_of(frame, {"class": self.classes, "level": self.levels, "n_models": self.n_models})
+        keep = with_one_of(
+            frame, {"class": self.classes, "level": self.levels, "n_models": self.n_models, "label_kind": self.labels}
+        )
         for model in self.lacking:
             keep &= ~with_member_in(frame, model)
         features = stored.table("features")

@@ -14,12 +14,13 @@ import pandas as pd
 
 from results import words
 from results.effect_frames import effect_rows
+from results.label_frames import label_sentence
 from results.unseen_frames import unseen_sentence
 from results.words import LEVELS
 
-#: Tables that sentences are made from; the last three are empty, or not there, where raw activations or effects were
-#: not compared, and where all models saw the same text.
-TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement", "unseen_domains")
+#: Tables that sentences are made from; the last four are empty, or not there, where raw activations or effects were not
+#: compared, where all models saw the same text, and in runs of before there were labels.
+TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement", "unseen_domains", "labels")
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
 #: Features below which a share is said as a count: one more or less would be another share.
@@ -61,6 +62,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         _leading(shares), _beyond(overall), _effects(tables.get("effect_agreement")), _made_of(overall), _raw(overall),
         _space(tables.get("spaces")),
         _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),
+        label_sentence(tables.get("labels"), set(tables["features"]["model"])),
     ]  # fmt: skip
     return [sentence for sentence in sentences if sentence]
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from results.ids import FEATURE_ID, feature_ids, pair_ids
+from results.label_frames import with_labels
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
 
@@ -40,13 +41,13 @@ def find_feature(stored: StoredComparison, feature: str) -> pd.Series | None:
 
 @remembered()
 def specific_features(stored: StoredComparison) -> pd.DataFrame:
-    """Features without a partner in any other model, with their first verdict; the missing ones first."""
+    """Features without a partner in any other model, with their first verdict and label; the missing ones first."""
     features = stored.table("features")
     specific = features[(features["status"] == "alive") & (features["class"] == "specific")]
     verdict, others = specific["verdict"].fillna("untested"), specific["group"] != "missing"
     specific = specific.assign(id=feature_ids(specific), verdict=verdict, others=others)
     order = specific.sort_values(["others", "best_r"], ascending=[True, False], kind="stable", ignore_index=True)
-    return order.drop(columns="others")
+    return with_labels(stored, order.drop(columns="others"), order["id"])
 
 
 def missing_in(stored: StoredComparison, features: pd.DataFrame, model: str) -> pd.DataFrame:

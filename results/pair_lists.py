@@ -9,6 +9,7 @@ import pandas as pd
 from results import frames
 from results.feature_lists import among, with_one_of
 from results.ids import PAIR_ID, feature_id, feature_ids, plain_id
+from results.label_frames import with_labels
 from results.remembering import remembered
 from results.search import features_matching
 from results.stored_comparison import StoredComparison
@@ -47,9 +48,9 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
     """Every assigned pair with what is known of both sides, strongest first.
 
     Columns of ``pair_table``, and ``domain`` (of side a's strongest activations), ``margin`` (the smaller of
-    the two), ``token_share`` (what r loses without token and position), ``firing_rate`` (the smaller) and
-    ``rate_gap`` (the larger rate over the smaller one), and :data:`EFFECTS` and :data:`ATTRIBUTION`, missing where they
-    were not measured.
+    the two), ``token_share`` (what r loses without token and position), ``firing_rate`` (the smaller),
+    ``rate_gap`` (the larger rate over the smaller one), ``label_a``, ``label_kind_a`` and those of b, and
+    :data:`EFFECTS` and :data:`ATTRIBUTION`, missing where they were not measured.
     """
     features = stored.table("features")
     frame = frames.pair_table(stored.table("pairs"), features)
@@ -58,6 +59,8 @@ def listed_pairs(stored: StoredComparison) -> pd.DataFrame:
         frame = frame.merge(features[list(names)].rename(columns=names), on=["model_a", "latent_a"], how="left")
     else:
         frame["domain"] = None
+    for side in "ab":
+        frame = with_labels(stored, frame, feature_ids(frame, side), f"_{side}")
     for table, columns in (("effects", EFFECTS), ("attribution", ATTRIBUTION)):
         frame = frame.join(_of_matched(stored, table, columns), on=["model_a", "latent_a", "model_b", "latent_b"])
     rates = frame[["firing_rate_a", "firing_rate_b"]].to_numpy(float, na_value=np.nan)
@@ -100,6 +103,7 @@ class PairFilter:
         classes: classes of which at least one side has one.
         domains: domains of which one is that of side a.
         effects: effect classes of which the pair has one.
+        labels: kinds of labels (:func:`results.label_frames.kinds_in`) of which side a has one.
         search: what finds one of the sides, as :func:`results.search.features_matching` reads it.
     """
 
@@ -110,11 +114,15 @@ class PairFilter:
     classes: Sequence[str] = field(default=())
     domains: Sequence[str] = field(default=())
     effects: Sequence[str] = field(default=())
+    labels: Sequence[str] = field(default=())
     search: str = ""
 
     def rows(self, frame: pd.DataFrame, stored: StoredComparison, alpha: float) -> pd.DataFrame:
         """The rows of :func:`listed_pairs` that pass every condition, in the same order."""
-        keep = with_one_of(frame, {"level": self.levels, "domain": self.domains, "effect_class": self.effects})
+        keep = with_one_of(
+            frame,
+            {"level": self.levels, "domain": self.domains, "effect_class": self.effects, "label_kind_a": self.labels},
+        )
         if self.models:
             keep &= (frame["model_a"] + "-" + frame["model_b"]).to_numpy() == self.models
         if self.r:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from results.feature_lists import find_feature
 from results.ids import PAIR_ID, feature_id, feature_ids, plain_id
+from results.label_frames import labelled_features
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
 
@@ -25,14 +26,15 @@ def found_by(stored: StoredComparison, search: str) -> dict[str, list[str]]:
 
     ``m0:12`` or ``m0/12`` finds one feature, ``m0:12-m1:7`` both sides of a pair, ``cluster 12`` the members of a
     cluster, and a number that latent of every model. Any other text finds the features that are strongest in a domain
-    of that name, those that tell a label of that name best in their model (table ``probes``), and those whose
+    of that name, those that tell a label of that name best in their model (table ``probes``), those whose label by rule
+    has it as a word, and those whose
     strongest contexts peak within a few tokens of it; in double quotes the last alone.
     """
     text = search.strip()
     if len(text) > 2 and text[0] == text[-1] == '"':
         found = {f"peak beside {text}": _peaking_near(stored, text[1:-1])}
     elif not (found := _named(stored, text)):
-        found = {**_of_domain(stored, text), **_of_label(stored, text)}
+        found = {**_of_domain(stored, text), **_of_probe(stored, text), **_of_label(stored, text)}
         found[f'peak beside "{text}"'] = _peaking_near(stored, text)
     return {what: names for what, names in found.items() if names}
 
@@ -65,6 +67,22 @@ def _of_domain(stored: StoredComparison, text: str) -> dict[str, list[str]]:
 
 
 def _of_label(stored: StoredComparison, text: str) -> dict[str, list[str]]:
+    names, worded = _labels(stored)
+    return (
+        {f'label "{text}"': names[worded.str.contains(f" {_plain(text)} ", regex=False)].tolist()}
+        if _plain(text)
+        else {}
+    )
+
+
+@remembered()
+def _labels(stored: StoredComparison) -> tuple[pd.Index, pd.Series]:
+    """Ids of features with a label, and its words."""
+    labels = labelled_features(stored)["label"].astype(str)
+    return labels.index, pd.Series([f" {_plain(label)} " for label in labels], dtype="str")
+
+
+def _of_probe(stored: StoredComparison, text: str) -> dict[str, list[str]]:
     probes = stored.optional("probes")
     if probes is None:
         return {}
@@ -78,8 +96,12 @@ def _of_label(stored: StoredComparison, text: str) -> dict[str, list[str]]:
 
 def _is_name(text: str, name: str) -> bool:
     """Whether a text is a name or a whole word of it, whatever its case and its joints."""
-    text, name = (re.sub(r"[\W_]+", " ", part).strip().casefold() for part in (text, name))
-    return bool(text) and f" {text} " in f" {name} "
+    return bool(_plain(text)) and f" {_plain(text)} " in f" {_plain(name)} "
+
+
+def _plain(text: str) -> str:
+    """Words of a text without case and joints."""
+    return re.sub(r"[\W_]+", " ", text).strip().casefold()
 
 
 @remembered(32)

@@ -25,6 +25,8 @@ SPACES = _WORDS["spaces"]
 #: Kind of partner whose effect is measured -> name; whether two matched features do the same -> meaning.
 STEERED_BY, NOT_STEERED = _WORDS["steered_by"], _WORDS["not_steered"]
 EFFECT_PARTNERS, EFFECT_CLASSES = _WORDS["effect_partners"], _WORDS["effect_classes"]
+#: Family of a label's rule -> what it looks at.
+LABEL_FAMILIES = _WORDS["label_families"]
 
 
 def _missing(value: Any) -> bool:

@@ -9,6 +9,7 @@ from dashboards.components.cluster_detail import show_cluster
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.filters import domains_in, one_of, search_box, several
+from dashboards.components.labels import HELP
 from dashboards.components.list_page import TablePage
 from results import words
 from results.cluster_lists import (
@@ -19,6 +20,7 @@ from results.cluster_lists import (
     listed_clusters,
     sort_clusters,
 )
+from results.label_frames import kinds_in
 
 
 class ClustersPage(TablePage):
@@ -35,7 +37,7 @@ class ClustersPage(TablePage):
         first = st.columns([3, 2], vertical_alignment="bottom")
         search = search_box(self.view, first[0], "member", "Clusters that hold a feature found by it.")
         order = one_of(first[1], "Order", CLUSTER_ORDERS, "ranked")
-        second = st.columns(5, vertical_alignment="bottom")
+        second = st.columns(6, vertical_alignment="bottom")
         n_models = len(self.view.models())
         reaches = {f"{k} of {n_models}": k for k in range(n_models, 0, -1)}
         reach = several(second[0], "Models", reaches, "reach", placeholder="any number")
@@ -45,6 +47,7 @@ class ClustersPage(TablePage):
             n_models=[reaches[name] for name in reach],
             domains=several(second[3], "Domain of a member", domains_in(things), "about"),
             lacking=several(second[4], "Missing in", self.view.models(), "lacking", help="Without a member in any."),
+            labels=several(second[5], "Label", kinds_in(things["label_kind"]), "label", help="By rule."),
             search=search,
         )
         return sort_clusters(passing.rows(things, self.view), order)
@@ -61,6 +64,7 @@ class ClustersPage(TablePage):
                    number("complete %", format="%.0f", width="small", help="assigned pairs over all pairs of members")),
             Column("class", "class", text("class", width="small")),
             Column("level", "level", text("level")),
+            Column("label", "label", text("label", help=f"{HELP}; that of the member which says most of all")),
             Column("domain", "domain", text("domain", help="in which most members are strongest")),
             Column("rate_low", percent("rate_low"), number("fires % from", format="%.3g", width="small")),
             Column("rate_high", percent("rate_high"), number("to", format="%.3g", width="small")),

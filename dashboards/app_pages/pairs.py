@@ -8,11 +8,13 @@ import streamlit as st
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.filters import domains_in, one_of, search_box, several
+from dashboards.components.labels import HELP
 from dashboards.components.list_page import TablePage
 from dashboards.components.pair_detail import show_pair
 from dashboards.components.pin_panel import pin_button
 from results import words
 from results.ids import feature_ids
+from results.label_frames import kinds_in
 from results.pair_lists import PAIR_ORDERS, PairFilter, find_pair, listed_pairs, sort_pairs
 
 ALL = "All pairs of models"
@@ -42,7 +44,7 @@ class PairsPage(TablePage):
         couples = ["-".join(couple) for couple in things[["model_a", "model_b"]].drop_duplicates().to_numpy()]
         models = one_of(first[1], "Models", [ALL, *couples], "models")
         order = one_of(first[2], "Order", PAIR_ORDERS, "order")
-        second = st.columns([2, 1.4, 2, 2, 2, 2], vertical_alignment="bottom")
+        second = st.columns([2, 1.4, 2, 2, 2, 2, 2], vertical_alignment="bottom")
         r = second[0].slider("Held-out r", *ANY_R, ANY_R, 0.05, key="r", bind="query-params")
         passing = PairFilter(
             models=None if models == ALL else models,
@@ -52,6 +54,7 @@ class PairsPage(TablePage):
             classes=several(second[3], "Class", words.CLASSES, "class"),
             domains=several(second[4], "Domain", domains_in(things), "domain"),
             effects=several(second[5], "Effect", words.EFFECT_CLASSES, "effect"),
+            labels=several(second[6], "Label", kinds_in(things["label_kind_a"]), "label", help="Of A, by rule."),
             search=search,
         )
         return sort_pairs(passing.rows(things, self.view, self.view.alpha), order)
@@ -69,6 +72,7 @@ class PairsPage(TablePage):
             Column("r_effect_both", "r_effect_both",
                    number("what they do", format="%.2f", width="small",
                           help="r of the changes in the loss that ablating either makes, where both fire")),
+            Column("label", "label_a", text("label", help=f"{HELP}; of A")),
             Column("class", "class_a", text("class", width="small", help="of A")),
             Column("domain", "domain", text("domain", help="of A's strongest activations")),
             Column("margin", "margin",

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, text
 from dashboards.components.filters import one_of, search_box, several
+from dashboards.components.labels import HELP
 from dashboards.components.list_page import TablePage
 from dashboards.components.panels import panel
 from dashboards.components.specific_detail import show_specific
@@ -14,6 +15,7 @@ from dashboards.components.unseen_panel import show_unseen
 from dashboards.components.verdicts import verdict_chart, verdict_legend
 from results import words
 from results.feature_lists import among, find_feature, missing_in, specific_features, with_one_of
+from results.label_frames import kinds_in
 from results.search import features_matching
 
 ANYWHERE = "any model"
@@ -71,11 +73,12 @@ class SpecificPage(TablePage):
         lacking = one_of(first[1], "Missing in", [ANYWHERE, *self.view.models()], "missing")
         order, ascending = ORDERS[one_of(first[2], "Order", ORDERS, "sort")]
         things = things if lacking == ANYWHERE else missing_in(self.view, things, lacking)
-        columns = st.columns(3, vertical_alignment="bottom")
+        columns = st.columns(4, vertical_alignment="bottom")
         chosen = {
             "model": several(columns[0], "Model", dict.fromkeys(things["model"]), "model"),
             "group": several(columns[1], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"),
             "verdict": several(columns[2], "Verdict", verdicts_in(things), "verdict"),
+            "label_kind": several(columns[3], "Label", kinds_in(things["label_kind"]), "label", help="By rule."),
         }
         passing = things[with_one_of(things, chosen)]
         if search:
@@ -95,6 +98,7 @@ class SpecificPage(TablePage):
                 bar("P(group)", help="in how many other halves of the sources the feature is in the same group"),
             ),
             Column("verdict", "verdict"),
+            Column("label", "label", text("label", help=HELP)),
             Column("best_r", "best_r", bar("best held-out r", help="to any latent of any other model")),
             Column("rate", percent("firing_rate"), number("fires %", format="%.3g")),
             Column("domain", "top_domain", text("domain", help="of its strongest activations")),

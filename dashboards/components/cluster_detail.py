@@ -12,6 +12,7 @@ from dashboards.components.badges import cluster_badges
 from dashboards.components.cluster_charts import agreement_chart, agreement_frame
 from dashboards.components.contexts import LIMIT, LOOK, MORE, DrawnFeature, distinct_contexts, drawn_feature
 from dashboards.components.downloads import download
+from dashboards.components.labels import show_cluster_label
 from dashboards.components.links import feature_link, pair_link, steer_link
 from dashboards.components.markup import Fact, escape, facts, heading, legend, remark, swatch
 from dashboards.components.panels import abreast, nothing, panel
@@ -61,6 +62,7 @@ def show_cluster(view: View, row: pd.Series) -> None:
     number, colours = int(row["cluster"]), model_colours(view.models())
     members = cluster_members(view, number)
     st.html(heading([(f"Cluster {number}", GREY)], cluster_badges(row)))
+    show_cluster_label(view, number)
     steer_link(view, str(number))
     features: list[DrawnFeature] = []  # stays empty where the activations cannot be read
     with panel(border=False):

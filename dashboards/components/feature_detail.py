@@ -8,6 +8,7 @@ import streamlit as st
 from dashboards.components.badges import badge_of, feature_badges
 from dashboards.components.columns import bar, number, text
 from dashboards.components.contexts import DrawnEffect, DrawnFeature, drawn_feature, show_contexts_panel
+from dashboards.components.labels import show_label
 from dashboards.components.links import cluster_link, feature_link, pair_link, steer_link
 from dashboards.components.markup import Fact, facts, heading, legend, remark
 from dashboards.components.pair_charts import common_limits, shares_of_maximum
@@ -38,6 +39,7 @@ def show_feature(view: View, row: pd.Series) -> None:
     st.html(heading([(feature_id(model, latent), colour)], [*feature_badges(row), *level]))
     if status in words.LATENTS:
         st.caption(f":material/info: {words.LATENTS[status]}")
+    show_label(view, model, latent)
     st.html(facts([*_facts(row), *_effect_facts(ablated(view, model, latent))]))
     if pd.notna(row["cluster"]):
         cluster_link(view, int(row["cluster"]))

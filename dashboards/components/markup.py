@@ -107,6 +107,16 @@ def legend(entries: Iterable[str]) -> str:
     return f'<div class="uv-legend">{"".join(entries)}</div>'
 
 
+def labelled(text: str, entries: Iterable[str]) -> str:
+    """A label in its own line, with remarks behind it.
+
+    Args:
+        text: the label; escaped, and kept apart from the direction of what follows.
+        entries: markup.
+    """
+    return f'<div class="uv-legend"><b class="uv-own"><bdi>{escape(text)}</bdi></b>{"".join(entries)}</div>'
+
+
 #: What a page of its own needs of the styles of the screens.
 _PAGE_STYLE = (
     "body{font:14px system-ui,sans-serif;max-width:60rem;margin:2rem auto}"

@@ -14,6 +14,7 @@ from results import effect_frames, figure_frames, frames, words
 from results.cautions import FEW_DOMAIN_SOURCES
 from results.headline import overall_values
 from results.ids import feature_id
+from results.label_frames import label_summary
 from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.schema import MODELS
 from universality.table_schemas import DOMAINS, TABLES
@@ -30,6 +31,7 @@ def draw(view: View) -> None:
     made_of(view)
     what_they_do(view)
     what_they_know(view)
+    what_they_follow(view)
     other_coordinates(view)
     classes(view)
     histograms(view)
@@ -119,6 +121,33 @@ def what_they_know(view: View) -> None:
                 "n": ("pairs", "localized"), "own": ("own", "%.2f"), "score": ("partner's", "%.2f"),
                 "transfer": ("transfer", "%.2f"), "transfer_low": ("from", "%.2f"), "transfer_high": ("to", "%.2f"),
             })},
+        )  # fmt: skip
+
+
+def what_they_follow(view: View) -> None:
+    """The rules of the text that labels are made of."""
+    note = (
+        "The rule of the text that says most of each feature, learned on fit rows; r: correlation of what it foretells "
+        "with the activation on score rows, the median. Untrained: latents of untrained models that the same rules "
+        "foretell best, and rules learned for these models' own features."
+    )
+    with panel("What do features follow?", note):
+        labels = view.optional("labels")
+        if labels is None or labels.empty:
+            nothing("This run is of a version that made no labels, or has no feature to label.")
+            return
+        rows = label_summary(labels, set(view.models()))
+        shown = rows[(rows["n"] > 0) | (rows["n_floor"] > 0)]
+        st.dataframe(
+            shown[["kind", "n", "share", "r", "r_untrained", "share_floor", "r_floor"]],
+            hide_index=True, height="content",
+            column_config={
+                "kind": "the rule looks at", "n": number("features", format="localized"),
+                "share": bar("of all", format="percent"), "r": number("r", format="%.2f"),
+                "r_untrained": number("r, untrained", format="%.2f"),
+                "share_floor": number("of untrained models' own", format="percent"),
+                "r_floor": number("their r", format="%.2f"),
+            },
         )  # fmt: skip
 
 

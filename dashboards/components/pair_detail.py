@@ -6,6 +6,7 @@ import streamlit as st
 from dashboards.components.badges import badge_of
 from dashboards.components.columns import bar
 from dashboards.components.contexts import drawn_feature, show_contexts_panel
+from dashboards.components.labels import show_label
 from dashboards.components.links import cluster_link, feature_link
 from dashboards.components.markup import Fact, badge, facts, heading
 from dashboards.components.panels import panel
@@ -21,6 +22,8 @@ def show_pair(view: View, row: pd.Series) -> None:
     """The whole detail of an assigned pair."""
     names = [feature_id(row[f"model_{side}"], row[f"latent_{side}"]) for side in "ab"]
     st.html(heading(zip(names, SIDE_COLOURS.values(), strict=True), badges(row, view.alpha)))
+    for side in "ab":
+        show_label(view, str(row[f"model_{side}"]), int(row[f"latent_{side}"]))
     st.html(facts(evidence_facts(row, view.alpha)))
     with st.container(horizontal=True, gap="medium"):
         for name in names:

@@ -33,6 +33,7 @@ OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "
 OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreement": "effect_agreement"}
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
 OWNERS |= dict.fromkeys(["explanations", "explanation_transfer"], "explanations")
+OWNERS |= dict.fromkeys(["labels", "label_parts", "cluster_labels"], "labels")
 OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer": "steering"}
 # A step that only runs have whose models see different text.
 OWNERS |= {"unseen_domains": "unseen_domains"}

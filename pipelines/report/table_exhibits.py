@@ -9,6 +9,7 @@ from results import figure_frames
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
+from results.label_frames import label_summary
 from results.probe_frames import explanation_summary, probe_summary
 from results.split_frames import agreement_rows, split_rows
 from results.steering_frames import steering_summary
@@ -80,7 +81,9 @@ def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
         return {}
     chosen = clusters_to_show(tables["clusters"], tables["features"], CLUSTERS_LISTED)
     lines = [context.evidence.strongest(row) for _, row in chosen.iterrows()]
+    labels = tables["cluster_labels"].set_index("cluster")["label"] if "cluster_labels" in tables else pd.Series()
     frame = pd.DataFrame(lines, columns=["before", "token", "after"]).assign(
+        label=chosen["cluster"].map(labels).to_numpy(),
         cluster=chosen["cluster"].to_numpy(),
         level=chosen["level"].to_numpy(),
         cohesion=chosen["cohesion"].to_numpy(float),
@@ -113,6 +116,13 @@ def _probes(tables: Tables, context: ExhibitContext) -> Contents:
         return {}
     frame["span"] = intervals(frame["low"], frame["high"])
     return {"": Listing(frame, columns("tables/probes"))}
+
+
+def _labels(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = label_summary(tables["labels"], set(tables["features"]["model"]))
+    for name in ("share", "share_floor"):
+        frame[name] = 100 * frame[name]
+    return {"": Listing(frame[(frame["n"] > 0) | (frame["n_floor"] > 0)], columns("tables/labels"))}
 
 
 def _explanations(tables: Tables, context: ExhibitContext) -> Contents:
@@ -176,6 +186,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/probes", ("probes",), _probes),
     Exhibit("tables/explanations", ("explanation_transfer",), _explanations),
     Exhibit("tables/steering", ("steering_clusters", "steering_doses", "steering_transfer"), _steering),
+    Exhibit("tables/labels", ("labels", "features"), _labels),
     Exhibit("tables/clusters", ("clusters", "features"), _clusters),
     Exhibit("tables/verdicts", ("features",), _verdicts),
     Exhibit("tables/unseen", ("unseen_domains",), _unseen),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from results.evaluation_text import EvaluationText
     from storage import Artifact
-    from universality.labels import Rules, View
+    from universality.labels.rules import Rules
+    from universality.labels.views import View
 
 #: Views of the last ``tokens`` artifact with their text, by its key: every dictionary of a run is read by the same.
 _LAST: dict[str, tuple[EvaluationText, list[View]]] = {}
@@ -36,7 +37,7 @@ def rules(ctx: StepContext) -> None:
     """The rule of the text that says most of each alive latent, learned on fit rows and scored on score rows."""
     from scipy import sparse
 
-    from universality.labels import learn_rules
+    from universality.labels.rules import learn_rules
 
     rows, (_, views) = shared_rows(ctx.inputs["tokens"]), _text_and_views(ctx)
     acts = sparse.csc_matrix(ctx.inputs["latents"].csc("acts"))
@@ -60,7 +61,7 @@ def labels(ctx: StepContext) -> None:
     """Labels of latents and of clusters in words, with what their rules say of untrained models beside them."""
     import pandas as pd
 
-    from universality.labels import cluster_rules
+    from universality.labels.clusters import cluster_rules
 
     p, rows, (text, views) = ctx.params, shared_rows(ctx.inputs["tokens"]), _text_and_views(ctx)
     names = [*p["trained"], *p["untrained"]]
@@ -154,14 +155,14 @@ def _acts(ctx: StepContext, name: str) -> sparse.csr_matrix:
 
 
 def _stored_rules(artifact: Artifact) -> Rules:
-    from universality.labels import Rules
+    from universality.labels.rules import Rules
 
     return Rules(**artifact.tensors("rules"))
 
 
 def _text_and_views(ctx: StepContext) -> tuple[EvaluationText, list[View]]:
     """The evaluation text, and every view of its rows; of the same artifact the same objects, in this process."""
-    from universality.labels import text_views
+    from universality.labels.views import text_views
 
     tokens = ctx.inputs["tokens"]
     if tokens.key not in _LAST:

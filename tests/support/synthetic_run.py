@@ -30,6 +30,7 @@ from synthetic_effects import (
     pair_effects_of,
 )
 from synthetic_evidence import evidence_tables, with_comparison
+from synthetic_labels import labels_of
 from synthetic_layout import layout_tables
 from synthetic_pairs import TAU, pair_rows
 from synthetic_steering import choice_of, explanations_of, probes_of, steered_of, unseen_of
@@ -306,6 +307,10 @@ def _write_steering(writer: _Writer, m: Material, features: pd.DataFrame, plan: 
     writer.put(f"probes/{c}", "probes", {}, ["tokens"], table={"probes": with_comparison(table, c)})
     tables = {name: with_comparison(made, c) for name, made in explanations_of(rng, kinds, plan.n_latents).items()}
     writer.put(f"explanations/{c}", "explanations", {}, ["tokens"], table=tables)
+    labelled = {name: of for name, of in m.dictionaries.items() if not name.endswith("r")}
+    made = labels_of(generator(writer.root_seed, "labels", c), labelled, features)
+    tables = {name: with_comparison(table, c) for name, table in made.items()}
+    writer.put(f"labels/{c}", "labels", {}, [f"comparison/{c}"], table=tables)
     table = with_comparison(unseen_of(rng, plan.trained, m.text.domains), c)
     writer.put(f"unseen_domains/{c}", "unseen_domains", {}, ["tokens"], table={"unseen_domains": table})
 

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from universality.labels.rules import LEAST_R, TOLERANCE, Rules, rule_r
-from universality.labels.views import View
+from universality.labels.rules import Rules, rule_r
+from universality.labels.views import LEAST_R, TOLERANCE, View
 from universality.rows import Rows
 
 

@@ -12,13 +12,9 @@ from scipy import sparse
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.errors import require
 from universality.labels.kernels import learn
-from universality.labels.views import FAMILIES, View
+from universality.labels.views import FAMILIES, LEAST_R, TOLERANCE, View
 from universality.rows import Rows, split_documents
 
-#: A plainer family is preferred to one that foretells no more than this above it.
-TOLERANCE = 0.02
-#: A rule of a lower r on the score rows explains nothing that deserves its name.
-LEAST_R = 0.3
 _MOST = max(FAMILIES.values())
 _BLOCK = 256
 

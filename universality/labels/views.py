@@ -22,6 +22,10 @@ FAMILIES = {
     "token": 1, "domain": 3, "script": 3, "class": 3, "position": 6, "repeat": 4, "prefix": 4, "suffix": 4,
     "tokens": 16, "previous": 8, "domain_token": 16, "bigram": 16,
 }  # fmt: skip
+#: A plainer family is preferred to one that foretells no more than this above it.
+TOLERANCE = 0.02
+#: A rule of a lower r on the score rows explains nothing that deserves its name.
+LEAST_R = 0.3
 #: Bytes of a token that a prefix or a suffix has.
 AFFIXES = (1, 2, 3, 4)
 AFFIX_CUTS = {"prefix": lambda text, n: text[:n], "suffix": lambda text, n: text[-n:]}

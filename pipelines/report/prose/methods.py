@@ -99,10 +99,18 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "effects": _effect_kinds(m.of(comparison, "effect_agreement")),
         "effects_chosen": _chosen_kinds(m.of(comparison, "effect_agreement")),
         "attributed": _attributed_kinds(m.of(comparison, "attribution")),
+        "labelled": _labelled(m.of(comparison, "labels"), features),
         **_known_facts(m.of(comparison, "probes"), m.of(comparison, "explanation_transfer")),
         **_steering_facts(m, comparison),
         **_verdict_facts(m.of(comparison, "verdicts")),
     }
+
+
+def _labelled(labels: pd.DataFrame | None, features: pd.DataFrame | None) -> str:
+    """Whether features have labels ("own"), and features of untrained models too ("floor"); empty for neither."""
+    if labels is None or features is None or labels.empty:
+        return ""
+    return "own" if labels["model"].isin(features["model"]).all() else "floor"
 
 
 def _known_facts(probes: pd.DataFrame | None, explained: pd.DataFrame | None) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import pytest
 from scipy import sparse
 
 from universality.errors import InputError
-from universality.labels import cluster_rules, learn_rules, text_views
-from universality.labels.rules import nearest_latents, rule_r
-from universality.labels.views import FAMILIES
+from universality.labels.clusters import cluster_rules
+from universality.labels.rules import learn_rules, nearest_latents, rule_r
+from universality.labels.views import FAMILIES, text_views
 from universality.rows import Rows
 
 N_CONTEXTS, N_CTX, BOS = 240, 65, 0

@@ -9,7 +9,11 @@ WORDS = [
     *(f"{a}{b}".encode() for a in "abcdefghij" for b in ("nt", "sh", "lo", "we", "ri", "ty", "on", "xu", "pe", "ck")),
 ]
 ARABIC = ["ا", "ب", "ت", "ث", "ج", "ح", "خ", "د", "ذ", "ر"]
-SIGNS = [*(str(n).encode() for n in range(10)), *(letter.encode() for letter in ARABIC), *(sign.encode() for sign in "!?.,;:()[]")]
+SIGNS = [
+    *(str(n).encode() for n in range(10)),
+    *(letter.encode() for letter in ARABIC),
+    *(sign.encode() for sign in "!?.,;:()[]"),
+]
 VOCABULARY = [*WORDS, *SIGNS]
 SPECIAL = np.arange(len(VOCABULARY)) == 0
 NUMBER = {text: number for number, text in enumerate(VOCABULARY)}
