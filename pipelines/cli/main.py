@@ -13,6 +13,7 @@ from pipelines.cli.care import delete, gc, verify
 from pipelines.cli.compare_options import compare
 from pipelines.cli.doctor import doctor
 from pipelines.cli.execute import run
+from pipelines.cli.export_saes import export_saes
 from pipelines.cli.names import refuse_foreign_rooms
 from pipelines.cli.outputs import dash, report
 from pipelines.cli.planning import plan
@@ -54,7 +55,7 @@ def options(
 
 for _command in (
     run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, calibrate,
-    steer, reproduce,
+    steer, reproduce, export_saes,
 ):  # fmt: skip
     app.command()(in_sentences(_command))
 

@@ -13,6 +13,7 @@ from visits import opened
 from pipelines.recipe import load_recipe
 from pipelines.steps.dictionary_steps import open_sae
 from storage import open_run
+from universality.sae import load_sae
 from universality.sae.evaluation import frontier
 
 HOOK = "blocks.0.mlp.hook_post"
@@ -60,6 +61,20 @@ def test_every_dictionary_has_a_row_and_one_that_diverges_ends_nothing(run):
     good = table[table["status"] == "ok"].groupby("point", sort=False)[["l0", "fvu"]].mean()
     wanted = dict(zip(good.index, frontier(*good.to_numpy().T), strict=True))
     assert table["frontier"].tolist() == [wanted.get(point, False) for point in table["point"]]
+
+
+def test_its_dictionaries_are_exported_with_what_they_are(run, folder):
+    done = universality("export-saes", "kinds", "--store", "store", "--out", "export", cwd=folder)
+    assert done.exit_code == 0, done.stderr
+    names = {path.name for path in (folder / "export/kinds").iterdir()}
+    assert names == {f"{point}-seed{seed}" for point in range(4) for seed in (0, 1)}, "nothing of what diverged"
+    row = run.table("sweeps").query("point == 'architecture batch_topk, k 8' and seed == 1").iloc[0]
+    text = (folder / "export/kinds/2-seed1/README.md").read_text()
+    assert "batch_topk, stored as jumprelu" in text
+    assert f"| FVU | {row['fvu']:.4f} |" in text
+    sae = open_sae(run.artifact("sweep_sae/kinds/2"), "1")
+    x = np.random.default_rng(0).standard_normal((20, sae.d_in)).astype(np.float32)
+    np.testing.assert_array_equal(load_sae(folder / "export/kinds/2-seed1").encode(x), sae.encode(x))
 
 
 def test_quality_is_that_of_the_raw_artifacts(run):

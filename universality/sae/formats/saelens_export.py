@@ -14,6 +14,8 @@ from universality.sae.formats.ours import as_json
 #: The first version whose files look like these; SAELens reads older ones otherwise.
 WRITTEN_FOR = "6.0.0"
 _ARCHITECTURES = {TopK: "topk", AbsTopK: "abstopk", JumpReLU: "jumprelu", ReLU: "standard", Gated: "gated"}
+#: Of our metadata, what SAELens's has under the same name.
+KEPT = ("training_architecture", "model_from_pretrained_kwargs", "context_size", "prepend_bos", "l0")
 _NORMALISATIONS = {"none": "none", "layer_norm": "layer_norm", "constant_norm": "constant_norm_rescale"}
 
 
@@ -66,7 +68,7 @@ def _config(sae: SparseAutoencoder, architecture: str) -> dict[str, Any]:
             "sae_lens_training_version": None,
             "model_name": sae.metadata.get("model"),
             "hook_name": sae.metadata.get("hook_point"),
-            **{name: sae.metadata[name] for name in ("training_architecture",) if name in sae.metadata},
+            **{name: sae.metadata[name] for name in KEPT if name in sae.metadata},
             "written_by": "universality",
         },
     }
