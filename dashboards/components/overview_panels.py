@@ -6,7 +6,7 @@ import streamlit as st
 from dashboards.chart_frames import agreement_of, class_bars_of, matrix_of
 from dashboards.components import effect_charts
 from dashboards.components import overview_charts as charts
-from dashboards.components.columns import explained, number
+from dashboards.components.columns import bar, explained, number
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
