@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from universality.errors import refusal
+from universality.sae.places import model_name, place_of
 
 if TYPE_CHECKING:
     from universality.sae import SparseAutoencoder
 
 PLACES = (("from", "hook_point"), ("to", "hook_point_out"))
-_ALIASES = {"gpt2-small": "gpt2"}
 
 
 def check_dictionary(dictionary: SparseAutoencoder, source: str) -> None:
@@ -138,7 +137,7 @@ def hook_point_doubts(metadata: Mapping[str, Any], source: str, hook_point: str)
     """What to say where a dictionary says that it reads somewhere else, or that its training was cut short."""
     said = metadata.get("hook_point")
     doubts = []
-    if said and _place(str(said)) != _place(hook_point):
+    if said and place_of(str(said)) != place_of(hook_point):
         doubts.append(f"{source} says it reads {said}; here it reads {hook_point}.")
     if metadata.get("warning"):
         doubts.append(f"{source}: {metadata['warning']}.")
@@ -154,20 +153,6 @@ def model_doubts(metadata: Mapping[str, Any], source: str, model: str | None) ->
         model: hub id or folder of the transformer that it reads here; None for one that was trained here.
     """
     said = metadata.get("model")
-    if not said or (model is not None and _name(str(said)) in _name(model)):
+    if not said or (model is not None and model_name(str(said)) in model_name(model)):
         return []
     return [f"{source} says it was trained on {said}; here it reads {model or 'a transformer of this run'}."]
-
-
-def _name(model: str) -> str:
-    name = model.rstrip("/").rpartition("/")[2].lower()
-    return _ALIASES.get(name, name)
-
-
-def _place(hook_point: str) -> str:
-    """What goes into a block is what comes out of the one before."""
-    match = re.fullmatch(r"blocks\.(\d+)\.(hook_resid_pre|hook_in|hook_resid_post|hook_out)", hook_point)
-    if match is None:
-        return hook_point
-    after = int(match[1]) + (match[2] in ("hook_resid_post", "hook_out"))
-    return f"the residual stream before block {after}"

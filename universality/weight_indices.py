@@ -5,20 +5,28 @@ Between models they mean nothing: bases differ by a rotation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from universality.arguments import SEEDED, checked, flag, instance, matrix, maybe, number, several, vector, whole
-from universality.correlation.list_union import from_lists
 from universality.correlation.top import TopSimilarity
-from universality.errors import require
+from universality.cosines import Cosines
 from universality.indices import Index, random_rotation
-from universality.matching import match
+from universality.matching import MatchResult, match
+
+#: Length of the lists that assignments are solved on; what they leave out is searched, so it changes no result.
+_TOP = 64
+#: Those of a run's table ``indices``.
+_STORED = (
+    ("mmcs", "decoder"), ("mean_max_abs_cos", "decoder"), ("mean_matched_signed_cos", "decoder"),
+    ("mean_matched_abs_cos", "decoder"), ("paulo_shared_fraction", "both"),
+)  # fmt: skip
 
 
 @checked(a=matrix, b=matrix, top=whole(1), absolute=flag)
-def cosine_similarity(a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: bool = False) -> TopSimilarity:
+def cosine_similarity(a: np.ndarray, b: np.ndarray, *, top: int = _TOP, absolute: bool = False) -> TopSimilarity:
     """Cosine of all rows of a with all rows of b, the best both ways, in blocks of rows.
 
     Only meaningful where both live in one basis: dictionaries of the same model.
@@ -28,35 +36,84 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray, *, top: int = 64, absolute: 
         top: length of the lists.
         absolute: whether to take ``|cos|``.
     """
-    remedy = "Only directions of one space have a cosine."
-    require(a.shape[1] == b.shape[1], "width", "b", f"{a.shape[1]}, as of a", b.shape[1], remedy)
-    units = []
-    for side in (a, b):
-        norm = np.linalg.norm(side, axis=1, keepdims=True)
-        units.append(np.asarray(side, np.float64) / np.where(norm > 0, norm, 1.0))
-    alive = [np.any(unit != 0, axis=1) for unit in units]
-    lists = [_top_lists(units[0], units[1], alive[0], alive[1], top, absolute)]
-    lists.append(_top_lists(units[1], units[0], alive[1], alive[0], top, absolute))
-    return from_lists(lists[0], lists[1], alive[0], alive[1], a.shape[1], top)
+    return Cosines(a, b).lists(top)[absolute]
 
 
-def _top_lists(
-    x: np.ndarray, y: np.ndarray, alive_x: np.ndarray, alive_y: np.ndarray, top: int, absolute: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    n, others = x.shape[0], np.flatnonzero(alive_y)
-    width = min(top, others.size)
-    partner, value = np.full((n, top), -1, np.int32), np.zeros((n, top))
-    chosen = np.flatnonzero(alive_x)
-    for first in range(0, chosen.size if width else 0, 1024):
-        part = chosen[first : first + 1024]
-        cosine = x[part] @ y[others].T
-        cosine = np.abs(cosine) if absolute else cosine
-        best = np.sort(np.argpartition(-cosine, width - 1, axis=1)[:, :width], axis=1)
-        order = np.argsort(-np.take_along_axis(cosine, best, axis=1), axis=1, kind="stable")
-        best = np.take_along_axis(best, order, axis=1)
-        partner[part, :width] = others[best]
-        value[part, :width] = np.take_along_axis(cosine, best, axis=1)
-    return partner, value
+@dataclass(frozen=True, eq=False)
+class MatchedDirections:
+    """Two sets of directions of one space, matched by cosine and by ``|cos|``.
+
+    Attributes:
+        best_a: (2, n_a) of each direction the highest cosine, and the highest ``|cos|``; 0 for one without length.
+        best_b: (2, n_b) the same of the other side.
+        signed: the one-to-one assignment of the largest sum of cosines; a negative cosine is never assigned.
+        absolute: the same of ``|cos|``.
+    """
+
+    best_a: np.ndarray
+    best_b: np.ndarray
+    signed: MatchResult
+    absolute: MatchResult
+
+
+def match_directions(a: np.ndarray, b: np.ndarray, threads: int | None = 1) -> MatchedDirections:
+    """Match rows of a to rows of b, exactly: pairs that short lists leave out are searched until none adds anything.
+
+    Args:
+        a: (n_a, d). b: (n_b, d), in the same basis.
+        threads: threads to use; no byte depends on it.
+    """
+    cosines = Cosines(a, b, threads)
+    similarities = cosines.lists(_TOP)
+    matched = [
+        match(similarity, search=cosines.search(similarity, absolute), threads=threads)
+        for similarity, absolute in zip(similarities, (False, True), strict=True)
+    ]
+    best_a = np.stack([similarity.top_a(1)[1][:, 0] for similarity in similarities])
+    best_b = np.stack([similarity.top_b(1)[1][:, 0] for similarity in similarities])
+    return MatchedDirections(best_a, best_b, *matched)
+
+
+def same_partner(by_decoder: MatchResult, by_encoder: MatchResult) -> np.ndarray:
+    """(n,) the smaller cosine of every pair that ``by_decoder`` assigned; -1 where the encoder's partner is another."""
+    partner = np.full(by_encoder.duals_a.size, -1)
+    cosine = np.full(partner.size, -1.0)
+    partner[by_encoder.indices_a], cosine[by_encoder.indices_a] = by_encoder.indices_b, by_encoder.score
+    at = by_decoder.indices_a
+    return np.where(partner[at] == by_decoder.indices_b, np.minimum(cosine[at], by_decoder.score), -1.0)
+
+
+def weight_figures(matched: Mapping[str, MatchedDirections], threshold: float) -> dict[tuple[str, str], float]:
+    """Every index of the weights of two dictionaries, by its name and by which weights it is of.
+
+    Args:
+        matched: how the rows of ``"decoder"`` and, where there are any, ``"encoder"`` were matched.
+        threshold: cosine at which two latents count as one.
+
+    Returns:
+        Of each kind of weights (means over the latents of one side, 0 where there are none; "the smaller side" for
+        one-to-one pairs): ``mmcs`` and ``mmcs_b``, highest cosine of a latent of a, and of b; ``mean_max_abs_cos`` and
+        ``mean_max_abs_cos_b``, highest ``|cos|``; ``mean_matched_signed_cos`` and ``mean_matched_abs_cos``, cosine of
+        the one-to-one assignment; ``matched_above``, share of the smaller side that is assigned at or above
+        ``threshold``; ``max_above`` and ``max_above_b``, share of a and of b with any partner there. Of ``"both"``:
+        ``same_partner_fraction``, share of the smaller side whose assignments name one partner, and
+        ``paulo_shared_fraction``, those of them with both cosines at or above ``threshold``.
+    """
+    figures: dict[tuple[str, str], float] = {}
+    for kind, of in matched.items():
+        n = max(min(of.best_a.shape[1], of.best_b.shape[1]), 1)
+        for end, best in (("", of.best_a), ("_b", of.best_b)):
+            figures[f"mmcs{end}", kind] = _mean(best[0])
+            figures[f"mean_max_abs_cos{end}", kind] = _mean(best[1])
+            figures[f"max_above{end}", kind] = _mean(best[0] >= threshold)
+        figures["mean_matched_signed_cos", kind] = float(of.signed.score.sum() / n)
+        figures["mean_matched_abs_cos", kind] = float(of.absolute.score.sum() / n)
+        figures["matched_above", kind] = int((of.signed.score >= threshold).sum()) / n
+    if len(matched) > 1:
+        cosine = same_partner(matched["decoder"].signed, matched["encoder"].signed)
+        figures["same_partner_fraction", "both"] = int((cosine > 0).sum()) / n
+        figures["paulo_shared_fraction", "both"] = int(((cosine > 0) & (cosine >= threshold)).sum()) / n
+    return figures
 
 
 @checked(
@@ -86,34 +143,16 @@ def decoder_indices(
 
     Source: Sharkey et al. 2022 (MMCS); Song et al. 2025; Paulo and Belrose 2025.
     """
-    left = [np.asarray(m[0], np.float64)[alive[0]] for m in (decoders, encoders) if m is not None]
-    right = [np.asarray(m[1], np.float64)[alive[1]] for m in (decoders, encoders) if m is not None]
-    q = random_rotation(left[0].shape[1], generator)
-    n = max(min(left[0].shape[0], right[0].shape[0]), 1)
-    value = _cosine_figures(left, right, n, threshold)
-    chance = _cosine_figures(left, [m @ q for m in right], n, threshold)
-    return [Index(name, value[name], chance[name], n) for name in value]
-
-
-def _cosine_figures(
-    left: Sequence[np.ndarray], right: Sequence[np.ndarray], n: int, threshold: float
-) -> dict[str, float]:
-    signed, absolute = (cosine_similarity(left[0], right[0], absolute=flag) for flag in (False, True))
-    chosen = match(signed)
-    figures = {
-        "mmcs": _mean(signed.top_a(1)[1][:, 0]),
-        "mean_max_abs_cos": _mean(absolute.top_a(1)[1][:, 0]),
-        "mean_matched_signed_cos": float(chosen.score.sum() / n),
-        "mean_matched_abs_cos": float(match(absolute).score.sum() / n),
+    sides = {
+        kind: tuple(np.asarray(m[side], np.float64)[alive[side]] for side in (0, 1))
+        for kind, m in (("decoder", decoders), ("encoder", encoders))
+        if m is not None
     }
-    if len(left) > 1:
-        by_encoder = match(cosine_similarity(left[1], right[1]))
-        partner, cosine = np.full(len(left[1]), -1), np.zeros(len(left[1]))
-        partner[by_encoder.indices_a], cosine[by_encoder.indices_a] = by_encoder.indices_b, by_encoder.score
-        same = partner[chosen.indices_a] == chosen.indices_b
-        both = np.minimum(cosine[chosen.indices_a], chosen.score) >= threshold
-        figures["paulo_shared_fraction"] = int((same & both).sum()) / n
-    return figures
+    q = random_rotation(sides["decoder"][0].shape[1], generator)
+    value = weight_figures({kind: match_directions(x, y) for kind, (x, y) in sides.items()}, threshold)
+    chance = weight_figures({kind: match_directions(x, y @ q) for kind, (x, y) in sides.items()}, threshold)
+    n = max(min(map(len, sides["decoder"])), 1)
+    return [Index(name, value[name, of], chance[name, of], n) for name, of in _STORED if (name, of) in value]
 
 
 def _mean(values: np.ndarray) -> float:

@@ -11,6 +11,7 @@ import typer
 from pipelines.cli.calibrate import calibrate
 from pipelines.cli.care import delete, gc, verify
 from pipelines.cli.compare_options import compare
+from pipelines.cli.compare_saes import compare_saes
 from pipelines.cli.doctor import doctor
 from pipelines.cli.execute import run
 from pipelines.cli.export_saes import export_saes
@@ -54,8 +55,8 @@ def options(
 
 
 for _command in (
-    run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, calibrate,
-    steer, reproduce, export_saes,
+    run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
+    calibrate, steer, reproduce, export_saes,
 ):  # fmt: skip
     app.command()(in_sentences(_command))
 

@@ -181,7 +181,7 @@ def spaces(ctx: StepContext) -> None:
 COMPARISON_TABLES = (*(name for name in COMPARISON if name != "candidates"), "models", "dictionary_domains")
 
 
-@step("comparison", version=17, cost=comparison_cost, tables=COMPARISON_TABLES)
+@step("comparison", version=18, cost=comparison_cost, tables=COMPARISON_TABLES)
 def comparison(ctx: StepContext) -> None:
     """Clusters, classes, levels, verdicts and every table of the comparison."""
     from networkx import node_link_data
