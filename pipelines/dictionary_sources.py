@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,10 +38,10 @@ class OpenedDictionary:
 
 
 def open_dictionary(name: str, store_url: str) -> OpenedDictionary:
-    """Open a dictionary by its folder, ``hub:OWNER/NAME[/FOLDER][@REVISION]``, or ``RUN:DICTIONARY`` of the store.
+    """Open a dictionary by its folder or file, ``hub:OWNER/NAME[/FOLDER][@REVISION]``, or ``RUN:DICTIONARY``.
 
     Args:
-        name: a folder that exists wins.
+        name: what exists on this machine wins. ``#N`` behind it is part N of a crosscoder, from 0.
         store_url: the store that runs are looked for in.
 
     Raises:
@@ -50,17 +51,20 @@ def open_dictionary(name: str, store_url: str) -> OpenedDictionary:
     """
     from universality.sae import load_sae
 
-    if not Path(name).expanduser().exists():
-        if name.startswith(HUB):
-            return OpenedDictionary(name, load_sae(_fetched(name.removeprefix(HUB))))
-        run_name, colon, dictionary = name.rpartition(":")
-        if colon and run_name and dictionary:
-            from pipelines.cli.runs import open_named
+    place, part = name, None
+    if not Path(name).expanduser().exists() and (match := re.fullmatch(r"(.+)#(\d+)", name)):
+        place, part = match[1], int(match[2])
+    if Path(place).expanduser().exists():
+        return OpenedDictionary(name, load_sae(place, part))
+    if place.startswith(HUB):
+        return OpenedDictionary(name, load_sae(_fetched(place.removeprefix(HUB)), part))
+    run_name, _, dictionary = place.rpartition(":")
+    if run_name and dictionary and part is None:
+        from pipelines.cli.runs import open_named
 
-            return _of_run(name, open_named(run_name, store_url), dictionary)
-        constraint = f"a folder with one dictionary, RUN:DICTIONARY of the store, or {HUB}OWNER/NAME/FOLDER"
-        raise refusal("dictionary", "compare-saes", constraint, repr(name), "Check the path, or see: universality ls.")
-    return OpenedDictionary(name, load_sae(name))
+        return _of_run(name, open_named(run_name, store_url), dictionary)
+    constraint = f"a folder or file with one dictionary, RUN:DICTIONARY of the store, or {HUB}OWNER/NAME/FOLDER"
+    raise refusal("dictionary", "compare-saes", constraint, repr(name), "Check the path, or see: universality ls.")
 
 
 def _fetched(place: str) -> Path:

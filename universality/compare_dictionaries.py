@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 #: Rotations where none are asked for: five, and of dictionaries that take minutes each, one.
 DRAWS, DRAWS_OF_LARGE, LARGE = 5, 1, 16_384
 #: Where a dictionary says that it belongs, how people call that, and one spelling of it.
-_PLACES = {"model": ("model", model_name), "hook_point": ("hook point", place_of)}
+_PLACES = {
+    "model": ("model", model_name),
+    "hook_point": ("hook point", place_of),
+    "hook_point_out": ("output hook point", place_of),
+}
 
 
 @dataclass(frozen=True)
@@ -213,7 +217,7 @@ def _one_place(a: SparseAutoencoder, b: SparseAutoencoder, names: tuple[str, str
             if not ignore:
                 raise refusal(word, where, "one", got, f"{remedy} If these are: --ignore-metadata.")
             warnings.append(f"By their metadata they do not share a {word}: {got}.")
-        elif not all(said):
+        elif not all(said) and key != "hook_point_out":  # most write where they read, and say nothing of it
             silent = " and ".join(name for name, one in zip(names, said, strict=True) if not one)
             warnings.append(f"Which {word} is not in the metadata of {silent}: that both read one is taken on trust.")
     if a.normalisation != b.normalisation:

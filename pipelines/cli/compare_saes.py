@@ -21,7 +21,7 @@ VERSION = 1
 TABLES = (".csv", ".parquet")
 #: Mean cosine of initial decoders from which they are called alike; those drawn apart lie at chance.
 ALIKE = 0.9
-_HELP = "A folder, RUN:DICTIONARY of the store, or hub:OWNER/NAME[/FOLDER][@REVISION]."
+_HELP = "A folder or file, RUN:DICTIONARY of the store, or hub:OWNER/NAME[/FOLDER][@REVISION]; #N for a part of it."
 
 
 def compare_saes(

@@ -23,6 +23,7 @@ from results import load
 from storage import StoreError, open_run, open_store
 from universality import graph, indices, neuron_indices
 from universality.compare import CompareConfig, compare
+from universality.compare_dictionaries import compare_dictionaries
 from universality.correlation import (
     PairSums,
     conditional_correlation,
@@ -262,6 +263,24 @@ CALLS: dict[tuple[str, str], tuple[Kind, Callable[[Any], Any]]] = {
     ("decoder_indices", "decoders"): (
         Kind((5, "ab", [1, 2], None)),
         lambda v: decoder_indices(v, None, ([True], [True]), RNG),
+    ),
+    ("compare_dictionaries", "a"): (OBJECT, lambda v: compare_dictionaries(v, dictionary())),
+    ("compare_dictionaries", "b"): (OBJECT, lambda v: compare_dictionaries(dictionary(), v)),
+    ("compare_dictionaries", "threshold"): (
+        Kind((*NUMBER.bad, 1.5, -0.1)),
+        lambda v: compare_dictionaries(dictionary(), dictionary(), threshold=v),
+    ),
+    ("compare_dictionaries", "draws"): (
+        Kind((*ODD, -1)),
+        lambda v: compare_dictionaries(dictionary(), dictionary(), draws=v),
+    ),
+    ("compare_dictionaries", "root_seed"): (
+        WHOLE._replace(legal=None),
+        lambda v: compare_dictionaries(dictionary(), dictionary(), root_seed=v, draws=0),
+    ),
+    ("compare_dictionaries", "threads"): (
+        COUNT._replace(legal=None),
+        lambda v: compare_dictionaries(dictionary(), dictionary(), threads=v, draws=0),
     ),
     ("offset_power_law", "k"): (Kind((None, "x", [1j], [math.nan])), lambda v: indices.offset_power_law(v, [1.0])),
     ("CompareConfig", "top"): (Kind((True, 4, "x", None, 5.5)), lambda v: CompareConfig(top=v)),

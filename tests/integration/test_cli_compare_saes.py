@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from program import universality
 from tiny_run import tiny_store
 
@@ -94,6 +95,24 @@ def test_two_public_formats_side_by_side(tmp_path):
     assert "Comparing chance, rotation 3 of 3" in done.stderr
 
 
+def test_a_part_of_a_crosscoder_is_named_behind_it(tmp_path):
+    rng = np.random.default_rng(0)
+    config = {"dict_size": 40, "d_in": 16, "hook_point": "blocks.1.hook_resid_pre", "model_name": "gemma-2-2b"}
+    second = rng.standard_normal((40, 16))
+    for name in "ab":  # the second models' latents are the same
+        weights = torch.from_numpy(np.stack([rng.standard_normal((40, 16)), second], axis=1).astype(np.float32))
+        tensors = {"W_enc": weights.permute(1, 2, 0), "W_dec": weights, "b_enc": torch.zeros(40)}
+        (tmp_path / name).mkdir()
+        torch.save({**tensors, "b_dec": torch.zeros(2, 16)}, tmp_path / name / "cc_weights.pt")
+        (tmp_path / name / "cfg.json").write_text(json.dumps(config))
+    shared = []
+    for part in ("#0", "#1", ""):
+        document = compared(f"{tmp_path}/a{part}", f"{tmp_path}/b{part}", "--draws", "0")
+        shared.append(next(i["value"] for i in document["indices"] if i["name"] == "matched_above"))
+        assert document["d_in"] == (16 if part else 32)
+    assert shared[1] == 1.0 > shared[2] > shared[0]
+
+
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_assigned_pairs_are_written(suffix, tmp_path):
     out = tmp_path / f"pairs.{suffix}"
@@ -113,7 +132,9 @@ def test_assigned_pairs_are_written(suffix, tmp_path):
 
 
 REFUSED = {
-    ("nowhere", TOPK): "dictionary of compare-saes must be a folder with one dictionary",
+    ("nowhere", TOPK): "dictionary of compare-saes must be a folder or file with one dictionary",
+    (f"{TOPK}#1", TOPK): "part of ",
+    ("tiny:m0#1", TOPK): "dictionary of compare-saes must be a folder or file with one dictionary",
     ("tiny:m9", TOPK): "dictionary of run 'tiny' must be one of main/m0, main/m1",
     ("tiny:m0", "tiny:m1"): "model of tiny:m0 and tiny:m1 must be one",
     ("tiny:m0", TOPK): "d_in of tiny:m0 and ",

@@ -21,7 +21,7 @@ def dictionary(decoder, encoder=None, **changes):
     fields = {
         "W_dec": torch.from_numpy(decoder.copy()), "b_dec": torch.zeros(decoder.shape[1]), "activation": ReLU(),
         "W_enc": torch.from_numpy(encoder.T.copy()), "b_enc": torch.zeros(len(decoder)),
-        "metadata": {"model": "gpt2", "hook_point": "blocks.1.hook_resid_pre"},
+        "metadata": {"model": "gpt2", "hook_point": "blocks.1.hook_resid_pre", "hook_point_out": "out"},
     }  # fmt: skip
     return SparseAutoencoder(**{**fields, **changes})
 
@@ -167,6 +167,9 @@ REFUSED = {
         a, metadata={"model": "EleutherAI/pythia"}
     ),
     "hook point of a and b must be one": lambda a: replace(a, metadata={"hook_point": "blocks.1.hook_resid_post"}),
+    "output hook point of a and b must be one; got a says out, b says elsewhere": lambda a: replace(
+        a, metadata={"hook_point_out": "elsewhere"}
+    ),
     "decoder weights of b must be finite; got 1 latents": lambda a: replace(
         a, W_dec=torch.where(torch.arange(N)[:, None] == 7, torch.nan, a.W_dec)
     ),
