@@ -147,7 +147,7 @@ def compare_dictionaries(
     d_sae = a.d_sae, b.d_sae
     draws = (DRAWS if max(d_sae) <= LARGE else DRAWS_OF_LARGE) if draws is None else draws
     tell = progress or (lambda _: None)
-    rows = {kind: (weights[0][kind][compared[0]], weights[1][kind][compared[1]]) for kind in weights[0]}
+    rows = {kind: (_taken(weights[0][kind], compared[0]), _taken(weights[1][kind], compared[1])) for kind in weights[0]}
 
     matched: dict[str, MatchedDirections] = {}
     for kind, (x, y) in rows.items():
@@ -194,6 +194,10 @@ def _index(
     n = sizes[0] if of_a else sizes[1] if key[0].endswith("_b") else min(sizes)
     chance = float(drawn.mean()), float(drawn.min()), float(drawn.max())
     return WeightIndex(*key, value[key], n, *chance, start.get(key, float("nan")))
+
+
+def _taken(rows: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return rows if mask.all() else rows[mask]  # gigabytes are not copied for nothing
 
 
 def _turned(rows: np.ndarray, rotations: dict[int, np.ndarray]) -> np.ndarray:

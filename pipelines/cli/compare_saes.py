@@ -163,9 +163,8 @@ def sentences(comparison: DictionaryComparison) -> list[str]:
     n = round(shared.value * shared.n)
     text = f"Shared: {n:,} of {counted(shared.n, 'latent')} of the smaller side ({share(shared.value)})"
     if comparison.draws:
-        text += f"; chance {share(shared.chance)}" + (
-            "." if shared.value > shared.chance_high else ", so no more than it."
-        )
+        beyond = "" if shared.value > shared.chance_high else ", so no more than that"
+        text += f"; chance {share(shared.chance)}{beyond}."
         spread = max(index.chance_high - index.chance_low for index in comparison.indices)
         text += f" Chance is the mean of {counted(comparison.draws, 'random rotation')} of B"
         text += f", among which no index differed by more than {number(spread, 3)}" if comparison.draws > 1 else ""
