@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from universality.cosines import Cosines
+from universality.cosines import Best, Cosines, _insert
 from universality.errors import InputError
 from universality.matching import match
 from universality.weight_indices import match_directions
@@ -48,6 +48,14 @@ def test_lists_are_those_of_the_dense_matrix(top, absolute):
         for cutoff, best in ((found.cutoff_a, found.top_a(top)[1]), (found.cutoff_b, found.top_b(top)[1])):
             full = best[:, -1] != 0
             assert (cutoff[full] - best[full, -1]).max() <= 2 * cosines.error
+
+
+def test_of_equal_cosines_the_smaller_numbers_are_listed_whoever_comes_first():
+    for order in (range(9), range(8, -1, -1), (4, 8, 0, 7, 1, 6, 2, 5, 3)):
+        best = Best.empty(1, 4)
+        for j in order:
+            _insert(best.partner[0], best.cosine[0], np.float32(0.5 if j else 0.25), j)
+        assert sorted(best.partner[0]) == [1, 2, 3, 4]
 
 
 def test_no_byte_depends_on_the_threads():
@@ -107,6 +115,17 @@ def test_assignments_are_those_of_scipy(n, d):
         best = (found.best_a[int(absolute)], found.best_b[int(absolute)])
         np.testing.assert_allclose(best[0], dense(a, b, absolute).max(1), atol=1e-14)
         np.testing.assert_allclose(best[1], dense(a, b, absolute).max(0), atol=1e-14)
+
+
+def test_a_crowd_that_wants_the_same_few_is_assigned_beyond_its_lists():
+    rng = np.random.default_rng(2)
+    a, b = (rng.standard_normal((200, 6)) for _ in range(2))
+    a[:, 0], b[:, 0] = 100, np.linspace(10, 0.5, 200)  # lists of 64 hold the same 64 for everybody
+    plain = np.maximum(dense(a, b), 0)
+    best = plain[linear_sum_assignment(-plain)].sum()
+    found = match_directions(a, b).signed
+    np.testing.assert_allclose(found.objective, best, rtol=1e-11)
+    assert best - match(Cosines(a, b).lists(64)[0]).objective > 1
 
 
 def test_nothing_has_a_cosine_with_nothing():
