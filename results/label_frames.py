@@ -94,9 +94,9 @@ def label_sentence(labels: pd.DataFrame | None, compared: Collection[str]) -> st
     """
     if labels is None or labels.empty:
         return ""
-    every = label_summary(labels, compared).set_index("kind")
-    of, none = every.loc["all"], every.loc[NO_RULE]
-    floor = none["n_floor"] and f"; of features of untrained models {number(of['r_floor'])}"
+    by_kind = {row["kind"]: row for row in label_summary(labels, compared).to_dict("records")}
+    of, none = by_kind["all"], by_kind[NO_RULE]
+    floor = f"; of features of untrained models {number(of['r_floor'])}" if none["n_floor"] else ""
     same = (
         f", and the same rules latents of these at {number(of['r_untrained'])}" if pd.notna(of["r_untrained"]) else ""
     )
@@ -104,5 +104,5 @@ def label_sentence(labels: pd.DataFrame | None, compared: Collection[str]) -> st
     beside = f" (untrained models {share(none['share_floor'])})" if none["n_floor"] else ""
     return (
         "Rules of the text (a token, a domain, a pair of tokens and the like), one for each feature, foretell features "
-        f"on rows that taught them nothing at a median r of {number(of['r'])}{floor or ''}{same}.{rest}{beside}."
+        f"on rows that taught them nothing at a median r of {number(of['r'])}{floor}{same}.{rest}{beside}."
     )

@@ -51,10 +51,10 @@ TABLES: Mapping[str, TableSchema] = {
         COMPARISON_ID,
         MADE["shared"]["model"],
     ),
-    **_stored("documents vocabulary texts matched neuron_pairs space_means raw_indices"),
+    **_stored("documents vocabulary texts matched neuron_pairs space_means raw_indices study_partners"),
 }
 #: Those among them that one step hands to another, and no report holds.
-INNER = frozenset(["texts", "matched", "neuron_pairs", "space_means", "raw_indices"])
+INNER = frozenset(["texts", "matched", "neuron_pairs", "space_means", "raw_indices", "study_partners"])
 
 
 def describe(name: str) -> DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from results.headline import split_comparisons
+from results.stored_comparison import StoredComparison, pair_node
 from results.words import LEVELS, share
 from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
 
@@ -228,3 +229,20 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def study_partners(stored: StoredComparison, study: str, cells: tuple[str, str]) -> pd.DataFrame | None:
+    """Assigned features of two dictionaries of a study, strongest first; None where the run kept none.
+
+    Args:
+        stored: of the run.
+        study: id of the study.
+        cells: ids of the dictionaries, as the table ``study`` names them.
+
+    Returns:
+        The columns of the table ``study_partners``.
+    """
+    artifact = stored.run.artifact(pair_node("study_pair", study, "-".join(cells)))
+    if "study_partners" not in artifact.tables():
+        return None
+    return artifact.table("study_partners").sort_values("r_held_out", ascending=False, ignore_index=True)

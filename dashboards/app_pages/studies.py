@@ -15,6 +15,8 @@ from dashboards.components.study_charts import (
     waterfall_chart,
     waterfall_legend,
 )
+from dashboards.components.study_pair_panel import show_study_pair
+from dashboards.data import View
 from dashboards.frame import current_view
 from results.colours import LEVEL_COLOURS
 from results.headline import split_comparisons
@@ -51,7 +53,7 @@ _MEANS = {"chance": ("chance", "%.3f"), "n_pairs": ("pairs", "%d"), "n_models": 
 _NUMBER = st.column_config.NumberColumn
 
 
-def show_study(name: str, tables: dict[str, pd.DataFrame]) -> None:
+def show_study(view: View, name: str, tables: dict[str, pd.DataFrame]) -> None:
     """What one study found: a sentence, what factors take away, levels, curves, and every number behind them."""
     contrasts, means, cells, pairs, domains = (tables[table] for table in TABLES)
     st.text(f"Study {name}")
@@ -88,7 +90,7 @@ def show_study(name: str, tables: dict[str, pd.DataFrame]) -> None:
     show_numbers(name, contrasts, means)
     if len(domains):
         show_domains(name, domains)
-    show_cells(name, cells, pairs)
+    show_cells(view, name, cells, pairs)
 
 
 def show_domains(name: str, domains: pd.DataFrame) -> None:
@@ -124,8 +126,8 @@ def show_numbers(name: str, contrasts: pd.DataFrame, means: pd.DataFrame) -> Non
     csv_button(lambda: rows, f"study-{name}.csv", key=f"numbers_csv_{name}")
 
 
-def show_cells(name: str, cells: pd.DataFrame, pairs: pd.DataFrame) -> None:
-    """The dictionaries, and the pairs of one relation."""
+def show_cells(view: View, name: str, cells: pd.DataFrame, pairs: pd.DataFrame) -> None:
+    """The dictionaries, the pairs of one relation, and what the features of one of these fire on."""
     with st.expander("Dictionaries and pairs"):
         headings = {column: text(factor_words(column)) for column in ("sae_seed", "half", "model_seed", "data")}
         headings |= explained(MADE["study_cells"], _CELLS)
@@ -137,6 +139,7 @@ def show_cells(name: str, cells: pd.DataFrame, pairs: pd.DataFrame) -> None:
         numbers = {column: _NUMBER(column.replace("_", " "), format="%.3f") for column in wide.columns[3:]}
         st.dataframe(wide, hide_index=True, column_config=numbers, key=f"pairs_{name}")
         csv_button(lambda: pairs, f"study-{name}-pairs.csv", key=f"pairs_csv_{name}", label="Every pair (CSV)")
+        show_study_pair(view, name, chosen)
 
 
 def main() -> None:
@@ -156,7 +159,7 @@ def main() -> None:
         for name in split["study_cells"]:
             with panel():
                 empty = {table: pd.DataFrame(columns=pd.Index(MADE[table].names)) for table in TABLES}
-                show_study(name, {table: parts.get(name, empty[table]) for table, parts in split.items()})
+                show_study(view, name, {table: parts.get(name, empty[table]) for table, parts in split.items()})
             if all(name in parts for parts in in_sizes):
                 with panel():
                     counts, tree = (parts[name] for parts in in_sizes)

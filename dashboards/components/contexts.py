@@ -79,7 +79,7 @@ STORED = {"quantiles": "quantile", "random": "random"}
 
 @st.fragment
 def show_contexts_panel(
-    view: View, features: Sequence[DrawnFeature], *, key: str, beneath: Sequence[DrawnFeature] = ()
+    view: View, features: Sequence[DrawnFeature], *, key: str, beneath: Sequence[DrawnFeature] = (), stored: bool = True
 ) -> None:
     """Contexts of a choice; a fragment, so that another choice redraws nothing else.
 
@@ -88,9 +88,11 @@ def show_contexts_panel(
         features: one, or two, of which the first is the background and the second the underline.
         key: prefix of the keys of the widgets.
         beneath: what is drawn below one feature, and chooses no contexts.
+        stored: whether the run has drawn contexts for its compared models, as comparisons do and studies do not.
     """
     with panel("Contexts", "Each text stands once, with the activations of both features drawn on it."):
-        drawn_for = [side for side, f in zip("ab", features, strict=False) if f.model in view.models()]
+        models = view.models() if stored else []
+        drawn_for = [side for side, f in zip("ab", features, strict=False) if f.model in models]
         choice, whose, more, stacked = _controls(len(features), drawn_for, key)
         if len(features) > 1:
             st.caption(CHOICES[choice][1])
@@ -117,6 +119,7 @@ def _controls(n_features: int, drawn_for: Sequence[str], key: str) -> tuple[str,
     """
     several = n_features > 1
     options = list(CHOICES) if several else ["top_a", *STORED]
+    options = [choice for choice in options if drawn_for or choice not in STORED]
     whose, stacked = "a", False
 
     def name(choice: str) -> str:

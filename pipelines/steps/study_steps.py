@@ -87,14 +87,15 @@ def study_pair_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     return Estimate(seconds, 20_000, sizes.two_sides)
 
 
-@step("study_pair", version=1, cost=study_pair_cost)
+@step("study_pair", version=2, cost=study_pair_cost, tables=["study_partners"])
 def study_pair(ctx: StepContext) -> None:
     """How much two dictionaries of a study agree, with the same in every resample of the sources."""
     from universality.studies.agreement import pair_agreement
 
-    agreement, by_domain = pair_agreement(dictionary_pair(ctx))
-    ctx.out.array("agreement", agreement)
-    ctx.out.array("by_domain", by_domain)
+    found = pair_agreement(dictionary_pair(ctx))
+    ctx.out.array("agreement", found.measures)
+    ctx.out.array("by_domain", found.by_domain)
+    write_table(ctx, "study_partners", found.partners)
 
 
 STUDY_TABLES = ("study", "study_cells", "study_means", "study_contrasts", "study_domains")

@@ -169,3 +169,20 @@ def test_a_feature_is_followed_through_the_sizes_of_a_study(full, visitor):
     at.selectbox(key="split_feature_size").set_value(first + 5).run()
     assert not at.exception
     assert html(at) != shown
+
+
+def test_the_features_of_two_dictionaries_of_a_study_are_read_beside_each_other(full, visitor):
+    at = visitor(full, "studies", {})
+    cells = at.selectbox(key="study_pair_data").value
+    partners = open_run("synthetic", full).artifact(f"study_pair/data/{'-'.join(cells)}").table("study_partners")
+    strongest = partners.sort_values("r_held_out", ascending=False).iloc[0]
+    names = [f"{strongest[f'model_{side}']}:{strongest[f'latent_{side}']}" for side in "ab"]
+    table = next(frame.value for frame in at.dataframe if "edge" in frame.value.columns)  # that of the first study
+    assert table.loc[0, ["a", "b"]].tolist() == names
+    assert len(table) == len(partners)
+    at.session_state["study_feature_data_chosen"] = "-".join(names)
+    at.run()
+    assert not at.exception
+    assert all(f">{name}</span>" in html(at) for name in names)
+    assert CONTEXT in html(at)
+    assert "Quantiles" not in {option for control in at.segmented_control for option in control.options}

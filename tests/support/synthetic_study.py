@@ -11,7 +11,7 @@ from synthetic_splitting import add_splitting
 
 from results.schema import STUDY_CELLS
 from storage import Run
-from universality.studies.agreement import MEASURES
+from universality.studies.agreement import MEASURES, PARTNERS
 from universality.studies.contrasts import study_contrasts, study_means, study_table
 from universality.studies.design import DATA, HALF, MODEL, SAE_SEED, UNTRAINED, Cell, Design
 from universality.studies.study_domains import study_domains
@@ -99,5 +99,24 @@ def add_studies(run: Run) -> None:
                 frame.insert(0, "study_id", name)
                 out.table(table, frame)
         nodes[f"study/{name}"] = {"step": "study", "key": key, "status": "done"}
+        nodes |= _partners(run, name, design, rng)
     run.update(nodes={**run.record["nodes"], **nodes})
     add_splitting(run)
+
+
+def _partners(run: Run, study: str, design: Design, rng: np.random.Generator) -> dict[str, dict[str, str]]:
+    """Assigned features of the pairs of the first relation, whose dictionaries are those of the compared models."""
+    latents = [run.record["nodes"][f"latents/main/m{side}"] for side in (0, 1)]
+    n, nodes = run.artifact("latents/main/m0").csr("acts").shape[1], {}
+    for pair in [pair for pair in design.pairs if pair.relation == design.pairs[0].relation]:
+        r = rng.uniform(0, 1, n)
+        table = pd.DataFrame({
+            "model_a": pair.a.id, "latent_a": np.arange(n), "model_b": pair.b.id, "latent_b": rng.permutation(n),
+            "r": r, "r_held_out": r - 0.01, "r_joint": 0.4 * r, "level": "token", "edge": r > 0.5,
+        })  # fmt: skip
+        key = hashlib.blake2b(f"{run.name} {study} {pair.name}".encode(), digest_size=16).hexdigest()
+        with run.store.create(key, step="study_pair", version=2, params={}, inputs={}) as out:
+            out.table("study_partners", PARTNERS.typed(table))
+        nodes[f"study_pair/{study}/{pair.name}"] = {"step": "study_pair", "key": key, "status": "done"}
+        nodes |= {f"latents/{study}/{cell.id}": of for cell, of in zip((pair.a, pair.b), latents, strict=True)}
+    return nodes

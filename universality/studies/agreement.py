@@ -6,7 +6,10 @@ other halves of the sources, no rearrangements.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import pandas as pd
 
 from universality.compare.compare_config import EDGE_SLACK
 from universality.compare.levels import LEVELS, decide_levels, drawn_levels, is_complete, parts_of
@@ -14,13 +17,32 @@ from universality.compare.pair import DictionaryPair
 from universality.compare.pairing import assign, pair_similarity
 from universality.intervals import percentile_interval
 from universality.studies.unseen import domain_of_latents
+from universality.table_schemas import TABLES
 
 #: Share of the smaller side's alive latents that have a partner; the same at each level; mean r and r_joint over them,
 #: 0 without a partner.
 MEASURES = ("shared", *(f"shared_{level}" for level in LEVELS), "r", "r_joint")
+PARTNERS = TABLES["study_partners"]
 
 
-def pair_agreement(pair: DictionaryPair) -> tuple[np.ndarray, np.ndarray]:
+class Agreement(NamedTuple):
+    """What :func:`pair_agreement` finds.
+
+    Attributes:
+        measures: (measures, 1 + n_resamples) as in :data:`MEASURES`: the value, then that of each resample.
+        by_domain: (n_domains, 1 + n_resamples), likewise: mean r of both sides' alive latents that are of it
+            (:func:`~universality.studies.unseen.domain_of_latents`), 0 without a partner; NaN where there are none,
+            without rows where no domains are known.
+        partners: model_a, latent_a, model_b, latent_b, r (fit rows), r_held_out, r_joint, level, edge of every assigned
+            pair, as a comparison's table ``matched`` has them; edge: it counts, but for chance.
+    """
+
+    measures: np.ndarray
+    by_domain: np.ndarray
+    partners: pd.DataFrame
+
+
+def pair_agreement(pair: DictionaryPair) -> Agreement:
     """Agreement of two dictionaries, and the same in every resample of the sources.
 
     A latent has a partner where the one that the assignment gave it on fit rows reaches tau on score rows, and tau -
@@ -29,12 +51,6 @@ def pair_agreement(pair: DictionaryPair) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         pair: the dictionaries; which of them is a does not matter.
-
-    Returns:
-        (measures, 1 + n_resamples) as in :data:`MEASURES`: the value, then that of each resample. And by domain
-        (n_domains, 1 + n_resamples), likewise: mean r of both sides' alive latents that are of it
-        (:func:`~universality.studies.unseen.domain_of_latents`), 0 without a partner; NaN where there are none, without
-        rows where no domains are known.
     """
     if pair.names[0] > pair.names[1]:  # ties and last digits depend on which side is walked
         return pair_agreement(pair.swapped())
@@ -52,7 +68,15 @@ def pair_agreement(pair: DictionaryPair) -> tuple[np.ndarray, np.ndarray]:
     held = (r >= tau) & ~lucky[:, None]
     of_level = [(held & (levels == name)).sum(axis=0) for name in LEVELS]
     measures = np.array([held.sum(axis=0), *of_level, r.sum(axis=0), np.nan_to_num(joint).sum(axis=0)]) / n
-    return measures, _by_domain(pair, (assigned.indices_a, assigned.indices_b), r)
+    partners = pd.DataFrame(
+        {
+            "model_a": pair.names[0], "latent_a": assigned.indices_a.astype(np.int64), "model_b": pair.names[1],
+            "latent_b": assigned.indices_b.astype(np.int64), "r": assigned.score.astype(np.float64),
+            "r_held_out": r[:, 0], "r_joint": joint[:, 0], "level": level, "edge": held[:, 0],
+        }
+    )  # fmt: skip
+    by_domain = _by_domain(pair, (assigned.indices_a, assigned.indices_b), r)
+    return Agreement(measures, by_domain, PARTNERS.typed(partners))
 
 
 def _by_domain(pair: DictionaryPair, latents: tuple[np.ndarray, np.ndarray], r: np.ndarray) -> np.ndarray:

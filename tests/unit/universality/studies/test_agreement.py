@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from universality.compare import (
@@ -64,8 +65,22 @@ def test_levels_add_up_to_what_is_shared():
 
 
 def test_which_dictionary_is_a_changes_no_bit():
-    for one, other in zip(pair_agreement(pair()), pair_agreement(pair().swapped()), strict=True):
-        np.testing.assert_array_equal(one, other)
+    one, other = pair_agreement(pair()), pair_agreement(pair().swapped())
+    np.testing.assert_array_equal(one.measures, other.measures)
+    np.testing.assert_array_equal(one.by_domain, other.by_domain)
+    pd.testing.assert_frame_equal(one.partners, other.partners)
+
+
+def test_partners_are_the_pairs_of_the_whole_comparison():
+    both = pair()
+    pairs = pair_matching(both, pair_similarity(both), pair_null(both)).pairs
+    found = pair_agreement(both).partners
+    columns = ["model_a", "latent_a", "model_b", "latent_b", "level", "edge"]
+    key = ["latent_a", "latent_b"]
+    found, pairs = (of.sort_values(key, ignore_index=True) for of in (found, pairs))
+    pd.testing.assert_frame_equal(found[columns], pairs[columns], check_dtype=False)
+    for name in ("r", "r_held_out", "r_joint"):
+        np.testing.assert_allclose(found[name], pairs[name])
 
 
 def test_r_by_domain_is_that_of_the_latents_of_the_domain_on_both_sides():
