@@ -103,7 +103,9 @@ def recognise(path: str | Path) -> Format:
             and the sub-folders or files that would do.
     """
     folder = Path(path).expanduser()
-    if folder.is_file() and _is_single(folder.name):
+    around = _format_of(folder.parent) if folder.is_file() else None
+    is_part = around is not None and folder.name in around.files
+    if folder.is_file() and _is_single(folder.name) and not is_part:
         return SINGLE
     if not folder.is_dir():
         constraint = f"a folder that holds one dictionary, or a file {' or '.join(SINGLE.files)}"

@@ -265,6 +265,8 @@ def test_a_crosscoder_is_one_dictionary_or_one_per_model(tmp_path):
         assert sae.metadata["hook_point"] == "blocks.14.hook_resid_pre"
     with pytest.raises(InputError, match="0 to 1; got 2"):
         load_sae(tmp_path, 2)
+    with pytest.raises(InputError, match=r"cc_weights\.pt\. Name its folder"):
+        load_sae(tmp_path / "cc_weights.pt", 0)
     saved_pt(tmp_path / "cc_weights.pt", {**PAIR, "b_dec": B_DEC})
     with pytest.raises(InputError, match=r"b_dec .*of shape \(2, 6\)"):
         load_sae(tmp_path)
