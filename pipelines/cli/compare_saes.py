@@ -164,10 +164,10 @@ def sentences(comparison: DictionaryComparison) -> list[str]:
     text = f"Shared: {n:,} of {counted(shared.n, 'latent')} of the smaller side ({share(shared.value)})"
     if comparison.draws:
         beyond = "" if shared.value > shared.chance_high else ", so no more than that"
-        text += f"; chance {share(shared.chance)}{beyond}."
+        text += f"; chance {share(shared.chance)}{beyond}. Chance is that of "
         spread = max(index.chance_high - index.chance_low for index in comparison.indices)
-        text += f" Chance is the mean of {counted(comparison.draws, 'random rotation')} of B"
-        text += f", among which no index differed by more than {number(spread, 3)}" if comparison.draws > 1 else ""
+        many = f"{comparison.draws} random rotations of B, between which no index differed by more than"
+        text += f"{many} {number(spread, 3)}" if comparison.draws > 1 else "one random rotation of B"
     largest = max(comparison.certificates.values())
     said = [f"{text}. No other assignment has a sum of cosines larger by more than {largest:.1g}."]
     flagged, known, alike = comparison.traces[-1].value == 1.0, not math.isnan(shared.initial), False
