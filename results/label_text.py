@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from results.token_text import visible
+from universality.labels.views import NO_LETTERS
 
 #: Parts of a rule that its label names; a longer one says how many more there are.
 SHOWN = 4
@@ -27,13 +28,12 @@ def part_text(family: str, key: tuple[Any, ...], token_bytes: Sequence[bytes]) -
     if family == "domain_token":
         return f"{_token(key[1], token_bytes)} in {key[0]}"
     if family in ("prefix", "suffix"):
-        return visible(key[0], mark_spaces=True)
+        return _quoted(key[0])
     if family == "position":
         first, last = key
         return str(first) if first == last else f"{first}\u2013{last}"
-    if family == "repeat":
-        return {0: "new", 1: "the last token"}.get(key[0], f"the last {key[0]}")
-    return str(key[0])
+    said = {("repeat", 0): "new", ("repeat", 1): "the last token", ("script", NO_LETTERS): "no letters at all"}
+    return said.get((family, key[0]), f"the last {key[0]}" if family == "repeat" else str(key[0]))
 
 
 def rule_text(family: str, keys: Sequence[tuple[Any, ...]], token_bytes: Sequence[bytes]) -> str:
@@ -54,6 +54,8 @@ def rule_text(family: str, keys: Sequence[tuple[Any, ...]], token_bytes: Sequenc
         told = [f"seen before: {_listed(seen)}"] if seen else []
         return "; ".join([*told, *(["a token not seen before"] if "new" in parts else [])])
     plural = "s" if len(parts) > 1 else ""
+    if family == "script" and keys[0][0] == NO_LETTERS:
+        return _listed(parts)
     before = {
         "token": "token ", "tokens": f"token{plural} ", "previous": "after ", "prefix": "tokens that begin with ",
         "suffix": "tokens that end in ", "domain": f"domain{plural} ", "script": f"script{plural} ",
@@ -71,7 +73,7 @@ def promoted_text(family: str, key: tuple[Any, ...], n: int, n_top: int, tokens:
         tokens: their bytes, most promoted first.
     """
     if family == "tokens":
-        return _listed([visible(token, mark_spaces=True, limit=_MAX_TOKEN) for token in tokens])
+        return _listed([_quoted(token) for token in tokens])
     return f"{rule_text(family, [key], [])} ({n} of {n_top})"
 
 
@@ -81,4 +83,8 @@ def _listed(parts: list[str]) -> str:
 
 
 def _token(token: int, token_bytes: Sequence[bytes]) -> str:
-    return _START if token < 0 else visible(token_bytes[token], mark_spaces=True, limit=_MAX_TOKEN)
+    return _START if token < 0 else _quoted(token_bytes[token])
+
+
+def _quoted(token: bytes) -> str:
+    return f"“{visible(token, mark_spaces=True, limit=_MAX_TOKEN)}”"

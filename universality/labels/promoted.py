@@ -59,7 +59,10 @@ def common_parts(
                 continue
             part, n = int(those[counts.argmax()]), int(counts.max())
             lift = n / n_top / sizes[part]
-            if lift >= LEAST_LIFT and n * np.log(lift) > best[latent]:
-                best[latent] = n * np.log(lift)
+            gain = n * np.log(lift)
+            # Of beginnings (or ends) of the very same tokens the longest, which comes last.
+            better = gain > best[latent] or (gain == best[latent] and view.family == found[latent].family)
+            if lift >= LEAST_LIFT and better:
+                best[latent] = gain
                 found[latent] = Common(view.family, view.keys[part], n, float(sizes[part]))
     return found

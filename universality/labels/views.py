@@ -26,6 +26,8 @@ FAMILIES = {
 TOLERANCE = 0.02
 #: A rule of a lower r on the score rows explains nothing that deserves its name.
 LEAST_R = 0.3
+#: Script of a token without letters.
+NO_LETTERS = "no letters"
 #: Bytes of a token that a prefix or a suffix has.
 AFFIXES = (1, 2, 3, 4)
 AFFIX_CUTS = {"prefix": lambda text, n: text[:n], "suffix": lambda text, n: text[-n:]}
@@ -203,7 +205,7 @@ def _looked_at(text: str) -> tuple[str, str, bool, bool]:
     """Script and class of a token's text; whether it begins with a letter, spaces aside, and ends with one."""
     body = text.strip(" ")
     letters = [character for character in body if unicodedata.category(character)[0] in "LM"]
-    script = _script(letters[0]) if letters else "no letters"
+    script = _script(letters[0]) if letters else NO_LETTERS
     return script, _class(body, letters), body[:1] in letters, text[-1:] in letters
 
 

@@ -12,19 +12,20 @@ BYTES = [b"", b" the", b"\n", b"</", "é".encode()[:1], b" of"]
 @pytest.mark.parametrize(
     ("family", "keys", "words"),
     [
-        ("token", [(1,)], "token ·the"),
-        ("tokens", [(1,), (2,)], "tokens ·the, ⏎"),
-        ("tokens", [(1,)] * 7, "tokens ·the, ·the, ·the, ·the and 3 more"),
-        ("previous", [(3,), (-1,)], "after </, the start of a document"),
-        ("bigram", [(5, 1)], "·of + ·the"),
-        ("bigram", [(-1, 1)], "the start of a document + ·the"),
-        ("domain_token", [("legal", 1), ("legal", 5)], "in legal: ·the, ·of"),
-        ("domain_token", [("legal", 1), ("code", 1)], "token ·the in legal, code"),
-        ("domain_token", [("legal", 1), ("code", 5)], "·the in legal, ·of in code"),
-        ("prefix", [(b" un",)], "tokens that begin with ·un"),
-        ("suffix", [(b"\xc3",), (b"ing",)], "tokens that end in \\xC3, ing"),
+        ("token", [(1,)], "token “·the”"),
+        ("tokens", [(1,), (2,)], "tokens “·the”, “⏎”"),
+        ("tokens", [(1,)] * 7, "tokens “·the”, “·the”, “·the”, “·the” and 3 more"),
+        ("previous", [(3,), (-1,)], "after “</”, the start of a document"),
+        ("bigram", [(5, 1)], "“·of” + “·the”"),
+        ("bigram", [(-1, 1)], "the start of a document + “·the”"),
+        ("domain_token", [("legal", 1), ("legal", 5)], "in legal: “·the”, “·of”"),
+        ("domain_token", [("legal", 1), ("code", 1)], "token “·the” in legal, code"),
+        ("domain_token", [("legal", 1), ("code", 5)], "“·the” in legal, “·of” in code"),
+        ("prefix", [(b" un",)], "tokens that begin with “·un”"),
+        ("suffix", [(b"\xc3",), (b"ing",)], "tokens that end in “\\xC3”, “ing”"),
         ("domain", [("dna",)], "domain dna"),
         ("script", [("Arabic",), ("Hebrew",)], "scripts Arabic, Hebrew"),
+        ("script", [("no letters",)], "no letters at all"),
         ("class", [("digits",)], "digits"),
         ("position", [(1, 1), (3, 4)], "positions 1, 3–4"),
         ("repeat", [(3,), (4,)], "seen before: the last 3, the last 4"),
@@ -37,8 +38,8 @@ def test_rules_in_words(family, keys, words):
 
 
 def test_what_is_promoted_in_words():
-    assert promoted_text("suffix", (b"ing",), 7, 10, []) == "tokens that end in ing (7 of 10)"
-    assert promoted_text("tokens", (1,), 1, 10, [BYTES[1], BYTES[2]]) == "·the, ⏎"
+    assert promoted_text("suffix", (b"ing",), 7, 10, []) == "tokens that end in “ing” (7 of 10)"
+    assert promoted_text("tokens", (1,), 1, 10, [BYTES[1], BYTES[2]]) == "“·the”, “⏎”"
 
 
 LABELS = pd.DataFrame(
