@@ -33,7 +33,7 @@ class _View:
     """A comparison of a run, as screens read it."""
 
     def __init__(self, tables: dict[str, pd.DataFrame]) -> None:
-        self.table, self.memory = tables.__getitem__, {}
+        self.table, self.optional, self.memory = tables.__getitem__, tables.get, {}
 
 
 @pytest.fixture
