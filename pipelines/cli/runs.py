@@ -188,7 +188,8 @@ def recipes(as_json: JsonOption = False) -> None:
 
 def schema(
     kind: Annotated[
-        Literal["recipe", "results"], typer.Option(help="Of recipes, or of the results.json of a report.")
+        Literal["recipe", "results", "pairs"],
+        typer.Option(help="Of recipes, of the results.json of a report, or of the pairs.json of an export."),
     ] = "recipe",
 ) -> None:
     """Print the JSON schema of recipes.
@@ -199,6 +200,11 @@ def schema(
         from pipelines.report.results_schema import results_schema
 
         print_json(results_schema())
+        return
+    if kind == "pairs":
+        from results.pair_file import pair_schema
+
+        print_json(pair_schema())
         return
     from pipelines.recipe import Recipe
 
