@@ -19,6 +19,7 @@ SCREENS: dict[str, Screen] = {
     "feature": Screen("Feature", "neurology"),
     "lens": Screen("Text lens", "search_insights"),
     "steer": Screen("Steer", "swap_driving_apps_wheel"),
+    "games": Screen("Games", "stadia_controller"),
     "map": Screen("Map", "scatter_plot"),
     "graph": Screen("Graph", "graph_3"),
     "studies": Screen("Studies", "science"),

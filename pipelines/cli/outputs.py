@@ -33,6 +33,12 @@ def report(
         Path | None,
         typer.Option("--pairs", metavar="FILE", help="Pinned pairs of the dashboard, to be shown."),
     ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            "--answers", metavar="FILE", help="Answers of the dashboard's games; default those beside the store."
+        ),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a report of a run for a paper.
@@ -40,13 +46,16 @@ def report(
     Figures, tables, methods, data and provenance. Exit 3 where the run could not give all of it.
     """
     from pipelines.report.report_writer import ReportOptions, write_report
+    from results.answers import answers_file, read_answers
     from results.pins import read_pins
 
     run = open_named(run_name, store)
     beside = [open_named(name, store) for text in runs or () for name in text.split(",") if name]
     others = tuple({other.name: other for other in beside if other.name != run.name}.values())
     pins = read_pins(pairs) if pairs else None
-    options = ReportOptions(chosen_formats(formats), columns, pins, others)
+    kept = answers or answers_file(run.store.url, run.name)
+    given = read_answers(kept, run.name) if kept is not None and (answers or kept.exists()) else []
+    options = ReportOptions(chosen_formats(formats), columns, pins, tuple(given), others)
     result = write_report(run, out, options)
     for path in result.files:
         typer.echo(out / path)

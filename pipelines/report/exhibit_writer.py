@@ -14,6 +14,7 @@ from pipelines.report.figures.canvas import FORMATS, to_file
 from pipelines.report.latex import booktabs
 from pipelines.report.markdown import markdown_table
 from pipelines.report.table_exhibits import READING_TABLES
+from results.answers import Answer
 from results.export import csv_bytes
 from results.headline import split_comparisons
 from results.pins import Pins
@@ -35,12 +36,14 @@ class ReportOptions(NamedTuple):
             them.
         columns: of the page that every figure is to span, 1 or 2; None leaves each its own width.
         pins: pairs to show one by one.
+        answers: what people answered in the dashboard's games about the run.
         runs: other runs to set beside it.
     """
 
     formats: tuple[str, ...] = FORMATS
     columns: int | None = None
     pins: Pins | None = None
+    answers: tuple[Answer, ...] = ()
     runs: tuple[Run, ...] = ()
 
 

@@ -23,13 +23,20 @@ from pipelines.report.record_check import refuse_other_settings
 from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
 from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
+from results.answers import answers_table
 from results.export import csv_bytes, parquet_bytes
 from results.older_runs import as_of_now
 from results.pins import pinned_rows
 from storage import ArtifactCorrupt, ArtifactGone, Run, TableMissing
 
 #: The step that makes a table; of all others it is "comparison", or makes no sense without one.
-OWNERS = {"sweeps": "sweep", "documents": "tokens", "vocabulary": "tokenizer", "pinned": "(no step)"}
+OWNERS = {
+    "sweeps": "sweep",
+    "documents": "tokens",
+    "vocabulary": "tokenizer",
+    "pinned": "(no step)",
+    "answers": "(no step)",
+}
 OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreement": "effect_agreement"}
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
 OWNERS |= dict.fromkeys(["explanations", "explanation_transfer"], "explanations")
@@ -79,6 +86,8 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     tables, missing = _read_tables(run)
     if options.pins is not None and "pairs" in tables:
         tables["pinned"] = pinned_rows(options.pins, run.name, tables["pairs"])
+    if options.answers:
+        tables["answers"] = answers_table(list(options.answers))
     folder = ReportFolder(Path(out_dir))
     for name, table in tables.items():
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))

@@ -6,6 +6,7 @@ from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Tables, columns
 from pipelines.report.latex import Column
 from results import figure_frames
+from results.answers import game_summary
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
@@ -96,6 +97,13 @@ def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     frame = tables["pinned"].assign(**{side: feature_ids(tables["pinned"], side) for side in "ab"})
     frame["interval"] = intervals(frame["r_low"], frame["r_high"])
     return {"": Listing(frame, columns("tables/pinned"))}
+
+
+def _games(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = game_summary(tables["answers"])
+    frame["accuracy"] = 100 * frame["accuracy"]
+    frame["interval"] = intervals(frame["low"], frame["high"])
+    return {"": Listing(frame, columns("tables/games"))}
 
 
 def _steering(tables: Tables, context: ExhibitContext) -> Contents:
@@ -193,6 +201,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/study", ("study_contrasts", "study_means"), _study),
     Exhibit("tables/study_domains", ("study_domains",), _study_domains),
     Exhibit("tables/pinned", ("pinned",), _pinned),
+    Exhibit("tables/games", ("answers",), _games),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),
     Exhibit("tables/splits", ("splits_by_size",), _splits),
     Exhibit("tables/split_agreement", ("split_agreement",), _split_agreement),

@@ -225,11 +225,17 @@ def _write_comparison(writer: _Writer, text: Text, plan: _Plan) -> None:
         )  # fmt: skip
     for a, b in plan.pairs:
         sides = [f"latents/{comparison}/{a}", f"latents/{comparison}/{b}"]
-        for step in ("similarity", "null", "matching"):
-            writer.put(
-                f"{step}/{comparison}/{a}-{b}", step, {}, sides, json={step: {"n": len(pairings[a, b].r)}},
-                facts={"certificate": 1e-9} if step == "matching" else None,
-            )  # fmt: skip
+        p = pairings[a, b]
+        for step in ("similarity", "null"):
+            writer.put(f"{step}/{comparison}/{a}-{b}", step, {}, sides, json={step: {"n": len(p.r)}})
+        matched = pd.DataFrame({
+            "model_a": a, "latent_a": p.latent_a, "model_b": b, "latent_b": p.latent_b, "r": p.r,
+            "r_held_out": p.r_held_out, "level": "untested",
+        })  # fmt: skip
+        writer.put(
+            f"matching/{comparison}/{a}-{b}", "matching", {}, sides, table={"matched": matched},
+            facts={"certificate": 1e-9},
+        )  # fmt: skip
     for a, b in combinations(trained, 2):
         sources = [f"activations/{model}/eval" for model in (a, b)]
         writer.put(f"spaces/{comparison}/{a}-{b}", "spaces", {}, sources)
