@@ -7,15 +7,15 @@ import streamlit as st
 
 from dashboards.components.columns import bar, number
 from dashboards.components.downloads import download
-from dashboards.components.markup import context_rows
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.frame import current_view
 from results import words
 from results.answers import Answer, answers_file, answers_table, game_summary, keep_answer, read_answers
 from results.colours import OKABE_ITO
-from results.games import GAMES, Question, question
+from results.games import GAMES, N_TEXTS, Question, question
 from results.token_text import Channel, token_strip
+from universality.errors import InputError
 
 RULES = {
     "intruder": "A feature fires on the framed token of four of these texts, and nowhere in the fifth. Which is that?",
@@ -42,12 +42,18 @@ def main() -> None:
     player = (
         right.text_input("Player", key=_PLAYER, max_chars=40, help="Any name; answers are kept under it.") or ""
     ).strip()
+    try:
+        answers = _answers(view)
+    except InputError as error:
+        st.error("The answers beside this store cannot be read, so none are added.", icon=":material/broken_image:")
+        st.code(str(error), language=None, wrap_lines=True)
+        return
     with panel():
         if not player:
             nothing("Answers are kept under a name.", "Write any.")
             return
-        _play(view, str(game or "intruder"), player)
-    _results(view, player)
+        _play(view, str(game or "intruder"), player, answers)
+    _results(player, answers, view.name)
 
 
 def _answers(view: View) -> list[Answer]:
@@ -58,24 +64,27 @@ def _answers(view: View) -> list[Answer]:
     return [answer for answer in [*kept, *unkept] if answer.comparison_id == view.comparison]
 
 
-def _play(view: View, game: str, player: str) -> None:
+def _play(view: View, game: str, player: str, answers: list[Answer]) -> None:
     """The player's next question."""
-    mine = [answer for answer in _answers(view) if answer.player == player and answer.game == game]
-    asked = question(view, game, player, len(mine))  # pyright: ignore[reportArgumentType]
+    mine = [answer for answer in answers if answer.player == player and answer.game == game]
+    try:
+        asked = question(view, game, player, len(mine))  # pyright: ignore[reportArgumentType]
+    except InputError:
+        nothing(f"No pair of this run has features that fire in {N_TEXTS} different texts.", "Evaluate on more text.")
+        return
     key = (view.name, view.comparison, game, player, asked.number)
     if st.session_state.get(_ASKED, (None, 0.0))[0] != key:
         st.session_state[_ASKED] = key, time.monotonic()
     st.markdown(f"**Question {asked.number + 1}.** {RULES[game]}")
     if asked.sample:
-        st.html(context_rows(("", _strip(view, asked.model_a, asked.latent_a, row)) for row in asked.sample))
+        st.html(_strips(view, asked.model_a, asked.latent_a, asked.sample))
     for place, rows in enumerate(asked.options):
         with st.container(border=game == "partner", horizontal=True, vertical_alignment="center"):
-            chosen = st.button(f"{place + 1}", key=f"option_{place}", shortcut=str(place + 1))
-            if game == "partner":
-                strips = [_strip(view, asked.model_b, asked.features[place], row) for row in rows]
-            else:  # colours would tell
-                strips = [_strip(view, None, 0, row) for row in rows]
-            st.html(context_rows(("", strip) for strip in strips), width="stretch")
+            name = "Feature" if game == "partner" else "Text"
+            chosen = st.button(f"{name} {place + 1}", key=f"option_{place}", shortcut=str(place + 1))
+            # Of an intruder colours would tell.
+            model = asked.model_b if game == "partner" else None
+            st.html(_strips(view, model, asked.features[place], rows), width="stretch")
             if chosen:
                 _answer(view, asked, player, place)
     if st.button("I cannot tell", key="pass"):
@@ -95,29 +104,29 @@ def _answer(view: View, asked: Question, player: str, chosen: int | None) -> Non
     st.rerun()
 
 
-def _strip(view: View, model: str | None, latent: int, row: int) -> str:
-    """A text with its framed token; with a feature's activations where one is given."""
-    window = view.text.window(row)
-    channels = []
-    if model is not None:
-        fires = view.firing(model, latent)
-        channels = [Channel("activation", fires.at(window.rows).tolist(), fires.maximum or None, OKABE_ITO["blue"])]
-    return token_strip(window.tokens, channels, peak=window.peak)
+def _strips(view: View, model: str | None, latent: int, rows: tuple[int, ...]) -> str:
+    """Texts with their framed tokens; with a feature's activations where a model is given."""
+    fires, strips = None if model is None else view.firing(model, latent), []
+    for row in rows:
+        window, channels = view.text.window(row), []
+        if fires is not None:
+            values = fires.at(window.rows).tolist()
+            channels = [Channel("activation", values, fires.maximum or None, OKABE_ITO["orange"])]
+        strips.append(f'<div class="uv-game">{token_strip(window.tokens, channels, peak=window.peak)}</div>')
+    return "".join(strips)
 
 
-def _results(view: View, player: str) -> None:
+def _results(player: str, answers: list[Answer], run: str) -> None:
     """How many questions were answered, by whom; how many rightly, to those who have answered enough."""
-    answers = _answers(view)
     mine = [answer for answer in answers if answer.player == player]
     with panel():
-        st.caption(
-            f"{words.counted(len(mine), 'answer')} of yours, {len(answers):,} of "
-            f"{words.counted(len({answer.player for answer in answers}), 'player')} about this comparison."
-        )
+        players = words.counted(len({answer.player for answer in answers}), "player")
+        every = f", {len(answers):,} by {players}" if len(answers) > len(mine) else ""
+        st.caption(f"Answered about this comparison: {words.counted(len(mine), 'question')} by you{every}.")
         if unkept := st.session_state.get(_UNKEPT):
             st.warning("No file beside this store could be written: save your answers before you close this page.")
             lines = b"".join(answer.model_dump_json().encode() + b"\n" for answer in unkept)
-            download("Answers (JSON lines)", lambda: lines, f"{view.name}-answers.jsonl", key="games_save")
+            download("Answers (JSON lines)", lambda: lines, f"{run}-answers.jsonl", key="games_save")
         if len(mine) < ENOUGH:
             st.caption(f"After {ENOUGH} answers you may see how many are right; from then on you know how you do.")
             return

@@ -151,9 +151,10 @@ class Plan:
                 readers[source].append(node.id)
         return readers
 
-    def sinks(self) -> list[str]:
-        """Nodes that nobody reads: the results of the plan."""
-        return [node_id for node_id, readers in self.dependants().items() if not readers]
+    def results(self) -> list[str]:
+        """Nodes that people read: those that no other reads, and those whose step says so."""
+        read = self.dependants()
+        return [node.id for node in self.nodes if not read[node.id] or find_step(node.step).is_result]
 
 
 def _topological(nodes: list[Node]) -> list[Node]:

@@ -269,7 +269,7 @@ class _Schedule:
         """``done``, ``partial`` or ``failed``, by the results of the plan that exist."""
         if all(status == "done" for status in self.status.values()):
             return "done"
-        return "partial" if any(self.status[sink] == "done" for sink in self.plan.sinks()) else "failed"
+        return "partial" if any(self.status[result] == "done" for result in self.plan.results()) else "failed"
 
     def _mark(self, node_id: str, status: str) -> list[str]:
         twins = self._twins[self.keys[node_id]]

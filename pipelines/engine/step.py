@@ -86,6 +86,7 @@ class Step:
         cost: expected cost of one node, asked when a run is planned.
         tables: names of the run tables whose rows the step writes; no other step of the run may write them.
         together: computes several nodes side by side, each to the bytes that ``function`` gives; None if it cannot.
+        is_result: people read it as it is, also where another step reads it.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Step:
     cost: CostRule
     tables: tuple[str, ...] = ()
     together: Callable[[Sequence[StepContext]], None] | None = None
+    is_result: bool = False
 
     @property
     def module(self) -> str:
@@ -111,6 +113,7 @@ def step(
     cost: CostRule,
     tables: Sequence[str] = (),
     together: Callable[[Sequence[StepContext]], None] | None = None,
+    is_result: bool = False,
 ) -> Callable[[StepFunction], StepFunction]:
     """Register a function as the step ``name``.
 
@@ -121,6 +124,7 @@ def step(
         tables: the run tables that the step writes. A run joins the rows of all its nodes' tables of one name, so
             a table has one step: writing another one, or planning two steps that share one, is an error.
         together: see :class:`Step`; called for nodes with one ``Node.beside``.
+        is_result: see :class:`Step`.
 
     Returns:
         A decorator that registers its function and returns it unchanged.
@@ -136,7 +140,7 @@ def step(
         if namesake is not None and _place(namesake.function) != _place(function):
             taken = f"{name!r}, the name of {_place(namesake.function)}"
             raise refusal("name", f"step {_place(function)}", "unique", taken, "Rename one of them.")
-        _STEPS[name] = Step(name, version, function, cost, tuple(tables), together)
+        _STEPS[name] = Step(name, version, function, cost, tuple(tables), together, is_result)
         return function
 
     return register

@@ -264,7 +264,7 @@ def _weights(dictionary: Artifact) -> tuple[np.ndarray, np.ndarray]:
 EVIDENCE_TABLES = ("contexts", "histograms", "latent_domains", "logits")
 
 
-@step("evidence", version=1, cost=evidence_cost, tables=EVIDENCE_TABLES)
+@step("evidence", version=1, cost=evidence_cost, tables=EVIDENCE_TABLES, is_result=True)
 def evidence(ctx: StepContext) -> None:
     """What people read of each latent: contexts, histograms, logits, domains."""
     from scipy import sparse

@@ -95,6 +95,7 @@ def links(run: Run) -> dict[str, dict[str, str]]:
         "feature": {"feature": chosen["feature"]},
         "lens": {"text": "hello", "token": "2"},
         "steer": {"subject": chosen["cluster"], "prompt": "hello", "go": "1", "tokens": "10"},
+        "games": {},
         "graph": {"cluster": chosen["cluster"]},
         "map": {"feature": chosen["feature"]},
         "runs": {},

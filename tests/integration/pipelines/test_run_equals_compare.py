@@ -196,7 +196,7 @@ def test_dask_gives_the_same_bytes(store):
         }
 
     serial, dask = digests(store), digests(tiny_store_of_workers())
-    assert len(serial) == 79
+    assert len(serial) == 84
     assert serial == dask
 
 

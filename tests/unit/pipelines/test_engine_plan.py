@@ -135,7 +135,7 @@ def test_critical_path_of_the_diamond():
     plan = Plan(DIAMOND)
     assert bottom_levels(plan) == {"a": 7.0, "b": 6.0, "c": 2.0, "d": 1.0}
     assert critical_path(plan) == ["a", "b", "d"]
-    assert plan.sinks() == ["d"]
+    assert plan.results() == ["d"]
     assert critical_path(Plan([])) == []
 
 
