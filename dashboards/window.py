@@ -29,7 +29,8 @@ def main() -> None:
         [
             st.Page(file_of(name), title=screen.title, icon=icon_of(name), url_path=name, default=name == first)
             for name, screen in SCREENS.items()
-        ]
+        ],
+        expanded=True,
     )
     choose_view(arguments().store, needs_run=page.url_path != "runs")
     page.run()
