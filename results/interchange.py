@@ -2,60 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
-from results.pair_file import pair_text
+from results.feature_records import dictionaries_of
+from results.neuronpedia import source_id, write_config, write_source
+from results.pair_file import write_pairs
+from results.saedashboard import write_batches
 from results.stored_comparison import StoredComparison
 from storage import Run
 from universality.errors import refusal
 
-ExportFormat = Literal["pairs"]
+ExportFormat = Literal["pairs", "neuronpedia", "saedashboard"]
+#: Owner of Neuronpedia's rows where none is named.
+CREATOR = "universality"
 
 
-def export_run(run: Run, comparisons: Iterable[str], out: Path, export_format: ExportFormat) -> list[Path]:
-    """Write some comparisons of a run; equal runs give equal bytes.
+def export_run(
+    run: Run,
+    comparisons: Iterable[str],
+    out: Path,
+    export_format: ExportFormat,
+    *,
+    models: Sequence[str] | None = None,
+    creator: str = CREATOR,
+) -> list[Path]:
+    """Write some comparisons of a run; the same run gives the same bytes.
 
     Args:
         run: the run.
         comparisons: ids of its comparisons.
         out: folder; what is written must not be there yet.
-        export_format: ``pairs``, ``out/<comparison>/pairs.json`` (:mod:`results.pair_file`).
+        export_format: ``pairs``: ``out/<comparison>/pairs.json`` (:mod:`results.pair_file`); ``neuronpedia``:
+            ``out/<model>/<layer>-<comparison>-<dictionary>/`` and ``out/config/`` (:mod:`results.neuronpedia`);
+            ``saedashboard``: ``out/<comparison>/<dictionary>/`` (:mod:`results.saedashboard`).
+        models: ids of dictionaries, for the last two; None for all that have contexts.
+        creator: id of the account that Neuronpedia's rows belong to.
 
     Returns:
-        The files, in the order in which they were written.
+        The file of each comparison, or the folder of each dictionary.
 
     Raises:
-        InputError: a file is there already. Before anything is written.
+        InputError: a place is taken, or no such dictionary. Before anything is written.
         TableMissing: the run has not computed what the files hold.
     """
-    chosen = [StoredComparison(run, comparison) for comparison in comparisons]
-    files = [new_place(out / stored.comparison / "pairs.json") for stored in chosen]
-    for stored, file in zip(chosen, files, strict=True):
-        with whole_file(file) as handle:
-            for piece in pair_text(stored):
-                handle.write(piece.encode())
-    return files
+    writers: dict[Path, Callable[[Path], None]] = {}
+    for stored in (StoredComparison(run, comparison) for comparison in comparisons):
+        home = out / stored.comparison
+        if export_format == "pairs":
+            stored.table("pairs")
+            writers[home / "pairs.json"] = partial(write_pairs, stored)
+            continue
+        for record in dictionaries_of(stored, models):
+            if export_format == "neuronpedia":
+                place = out / record.model / source_id(record)
+                writers[place] = partial(write_source, record, creator)
+            else:
+                writers[home / record.name] = partial(write_batches, record)
+    for place in writers:
+        if place.exists():
+            remedy = "Give another --out, or remove that first."
+            raise refusal("--out", "export", "a folder without earlier exports", str(place), remedy)
+    for place, write in writers.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = place.with_name(f".{place.name}.unfinished")
+        _remove(beside)
+        try:
+            write(beside)
+            beside.replace(place)  # what has its name is whole
+        finally:
+            _remove(beside)
+    if export_format == "neuronpedia":
+        write_config(out / "config", creator)
+    return list(writers)
 
 
-def new_place(place: Path) -> Path:
-    """A file or folder that is not there yet. Raises InputError where it is."""
-    if place.exists():
-        remedy = "Give another --out, or remove that first."
-        raise refusal("--out", "export", "a folder without earlier exports", str(place), remedy)
-    return place
-
-
-@contextmanager
-def whole_file(place: Path) -> Iterator[IO[bytes]]:
-    """A file to write, which gets its name only when the block has ended well."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.unfinished")
-    try:
-        with beside.open("wb") as handle:
-            yield handle
-        beside.replace(place)
-    finally:
-        beside.unlink(missing_ok=True)
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)

@@ -131,8 +131,14 @@ def pair_frame(stored: StoredComparison) -> pd.DataFrame:
     )[COLUMNS]  # fmt: skip
 
 
-def pair_text(stored: StoredComparison) -> Iterator[str]:
-    """The file in pieces: its head, then one pair a line. Equal runs give equal bytes."""
+def write_pairs(stored: StoredComparison, place: Path) -> None:
+    """Write ``pairs.json``: its head, then one pair a line. Equal runs give equal bytes."""
+    with place.open("wb") as handle:
+        for piece in _pieces(stored):
+            handle.write(piece.encode())
+
+
+def _pieces(stored: StoredComparison) -> Iterator[str]:
     rows = pair_frame(stored)
     head = _head(stored, rows)
     yield head.model_dump_json(indent=1).removesuffix("\n}") + ',\n "pairs": ['

@@ -11,7 +11,7 @@ from tiny_run import tiny_store
 def test_pairs_of_a_run_in_one_command(tmp_path):
     done = universality("export", "tiny", "--store", str(tiny_store()), "--out", str(tmp_path), "--json")
     assert done.exit_code == 0, done.stderr
-    (file,) = json.loads(done.stdout)["files"]
+    (file,) = json.loads(done.stdout)["written"]
     document = json.loads((tmp_path / "main" / "pairs.json").read_text("utf-8"))
     assert file == str(tmp_path / "main" / "pairs.json")
     assert (document["run"], document["recipe"]["name"]) == ("tiny", "tiny")
@@ -29,3 +29,19 @@ def test_a_comparison_that_there_is_not_is_refused(tmp_path):
 
 def test_the_schema_of_pairs_is_printed():
     assert json.loads(universality("schema", "--kind", "pairs").stdout)["title"] == "PairFile"
+
+
+def test_features_of_a_run_as_other_programs_read_them(tmp_path):
+    for name, file in (("neuronpedia", "tiny-m0/0-main-m0/source.jsonl"), ("saedashboard", "main/m0/batch-0.json")):
+        words = ("--store", str(tiny_store()), "--out", str(tmp_path / name), "--format", name, "--model", "m0")
+        done = universality("export", "tiny", *words)
+        assert done.exit_code == 0, done.stderr
+        assert (tmp_path / name / file).exists()
+        assert done.stdout.splitlines() == [str((tmp_path / name / file).parent)]
+
+
+def test_an_option_that_says_nothing_is_refused(tmp_path):
+    words = ("export", "tiny", "--store", str(tiny_store()), "--out", str(tmp_path / "out"))
+    for more in (("--model", "m0"), ("--creator", "me"), ("--format", "saedashboard", "--creator", "me")):
+        done = universality(*words, *more)
+        assert (done.exit_code, f"Drop {more[-2]}" in done.stderr) == (2, True)
