@@ -6,6 +6,7 @@ import os
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from results.notebook import ContextFrame, drawing, run_html, run_text
 from results.schema import TABLES, describe
 from results.stored_comparison import StoredComparison, comparisons_of
 from storage import Store, open_run
@@ -23,7 +24,10 @@ class LoadedComparison(StoredComparison):
     """
 
     def __repr__(self) -> str:
-        return f"LoadedComparison({self.name!r}, {self.comparison!r})"
+        return run_text(self)
+
+    def _repr_html_(self) -> str:
+        return run_html(self)
 
     def __dir__(self) -> list[str]:
         """Names for completion, those of the run's tables among them."""
@@ -38,12 +42,21 @@ class LoadedComparison(StoredComparison):
             raise AttributeError(f"A comparison has no table {name!r}; try {near[0]!r}, or one of {', '.join(TABLES)}.")
         return self.table(name)
 
+    def tables(self) -> pd.DataFrame:
+        """The run's tables, each an attribute: table, rows (what one is)."""
+        import pandas as pd
+
+        names = [name for name in self.run.tables() if name in TABLES]
+        return pd.DataFrame({"table": names, "rows": [TABLES[name].meaning for name in names]})
+
     def describe(self, table: str) -> pd.DataFrame:
         """What every column of a table means: column, type, unit, range, meaning, missing."""
         return describe(table)
 
-    def contexts(self, model: str, latent: int) -> pd.DataFrame:
+    def contexts(self, model: str, latent: int) -> ContextFrame:
         """The contexts stored of a latent: where it is strongest, at each tenth of its range, and at random.
+
+        A notebook draws them, or a part of them, with the activation on every token.
 
         Returns:
             The columns of the table ``contexts``, and the text around each row as ``before``, ``token`` and ``after``,
@@ -55,11 +68,13 @@ class LoadedComparison(StoredComparison):
         self.firing(model, latent)  # refuses a latent that there is not; one that never fires has no rows
         rows = self.of_latent("contexts", model, latent)
         windows = [self.text.window(int(row)) for row in rows["row"]]
-        return rows.assign(
+        frame = ContextFrame(rows).assign(
             before=["".join(window.tokens[: window.peak]) for window in windows],
             token=[window.tokens[window.peak] for window in windows],
             after=["".join(window.tokens[window.peak + 1 :]) for window in windows],
         )
+        frame.attrs["contexts"] = drawing(self, model, latent, [int(row) for row in rows["row"]])
+        return frame
 
 
 def load_comparison(
