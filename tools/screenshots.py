@@ -103,6 +103,7 @@ def screens(run: Run) -> dict[str, str]:
         "specific": {"feature": telling_feature(run)},
         "lens": {"text": LENS_TEXT, "token": "4"},
         "steer": {"subject": steered_cluster(run), "prompt": STEERED_TEXT, "go": "1", "samples": "3"},
+        "games": {"game": "partner"},
         "map": {"feature": side_a(pair)},
         "graph": {},
         "runs": {},
