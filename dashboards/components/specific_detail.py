@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboards.components.badges import feature_badges
 from dashboards.components.contexts import DrawnFeature, drawn_feature, show_contexts_panel
+from dashboards.components.labels import show_label
 from dashboards.components.links import feature_link
 from dashboards.components.markup import Fact, facts, heading
 from dashboards.components.panels import panel
@@ -24,6 +25,7 @@ def show_specific(view: View, row: pd.Series) -> None:
     model, latent = str(row["model"]), int(row["latent"])
     feature = feature_id(model, latent)
     st.html(heading([(feature, SIDE_COLOURS["a"])], feature_badges(row)))
+    show_label(view, model, latent)
     st.html(facts([
         Fact("best held-out r", words.number(row["best_r"]), "in any other model"),
         Fact("fires on", words.rate(row["firing_rate"]), "of all rows"),

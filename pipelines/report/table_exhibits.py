@@ -82,9 +82,7 @@ def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
         return {}
     chosen = clusters_to_show(tables["clusters"], tables["features"], CLUSTERS_LISTED)
     lines = [context.evidence.strongest(row) for _, row in chosen.iterrows()]
-    labels = tables["cluster_labels"].set_index("cluster")["label"] if "cluster_labels" in tables else pd.Series()
     frame = pd.DataFrame(lines, columns=["before", "token", "after"]).assign(
-        label=chosen["cluster"].map(labels).to_numpy(),
         cluster=chosen["cluster"].to_numpy(),
         level=chosen["level"].to_numpy(),
         cohesion=chosen["cohesion"].to_numpy(float),
