@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.cli.atlas import atlas
 from pipelines.cli.calibrate import calibrate
 from pipelines.cli.care import delete, gc, verify
 from pipelines.cli.compare_options import compare
@@ -57,7 +58,7 @@ def options(
 
 for _command in (
     run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
-    calibrate, steer, reproduce, export, export_saes,
+    calibrate, steer, reproduce, export, export_saes, atlas,
 ):  # fmt: skip
     app.command()(in_sentences(_command))
 
