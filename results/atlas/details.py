@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from results.atlas.lists import PAIR_NUMBERS, Codes
-from results.atlas.shards import SHARD, ByLatent, plain, plain_column
+from results.atlas.shards import SHARD, ByLatent, plain, plain_column, text_column
 from results.atlas.windows import Windows, chosen_contexts
 from results.ids import feature_id
 from results.label_frames import labelled_features
@@ -85,15 +85,14 @@ class Details:
     def _verdicts(self, codes: Codes) -> ByLatent:
         """Model, verdict, the number it rests on, and the latents that it is about."""
         rows = self._own("verdicts")
-        about = rows["about"].where(rows["about"].notna(), None).tolist() if "about" in rows else [None] * len(rows)
-        statistic = plain_column(rows, "statistic", 2)
         model, verdict = codes.column(rows, "other_model", "model"), codes.column(rows, "verdict")
-        return ByLatent(rows["latent"], model, verdict, statistic, about)
+        numbers, about = plain_column(rows, "statistic", 2), text_column(rows, "about")
+        return ByLatent(rows["latent"], model, verdict, numbers, about)
 
     def _parts(self) -> ByLatent:
         rows = self._own("label_parts")
         rows = rows[(rows["rank"] < PARTS).to_numpy()].sort_values("rank") if len(rows) else rows
-        return ByLatent(rows["latent"], rows["part"].astype(str).tolist() if len(rows) else [])
+        return ByLatent(rows["latent"], text_column(rows, "part"))
 
     def _own(self, name: str) -> pd.DataFrame:
         """Rows of the model in a table; none where the run has no such table."""

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from results import words
-from results.atlas.shards import Numbers, plain_column
+from results.atlas.shards import Numbers, plain_column, text_column
 from results.cluster_lists import listed_clusters
 from results.ids import feature_ids
 from results.label_frames import labelled_clusters, labelled_features
@@ -78,7 +78,7 @@ def feature_columns(
         "cluster": plain_column(features, "cluster", 12),
         **{name: codes.column(features, name) for name in ("status", "class", "level", "group")},
         "domain": codes.column(features, "top_domain", "domain"),
-        "label": [None if pd.isna(label) else str(label) for label in labels["label"]],
+        "label": text_column(labels, "label"),
         "kind": codes.column(labels, "kind"),
         **{name: plain_column(labels, name, 2) for name in ("r", "r_untrained")},
         "peaks": [[text for text, _ in peaks[name].most_common(PEAKS)] if name in peaks else [] for name in ids],
@@ -93,7 +93,7 @@ def cluster_columns(stored: StoredComparison, codes: Codes) -> dict[str, Any]:
         "cluster": _steps(clusters["cluster"].tolist()),
         **{name: codes.column(clusters, name) for name in ("class", "level", "domain")},
         "kind": codes.column(clusters, "label_kind", "kind"),
-        "label": [None if pd.isna(label) else str(label) for label in clusters["label"]],
+        "label": text_column(clusters, "label"),
         **{name: plain_column(clusters, name) for name in ("n_models", "completeness", "cohesion", "r_joint")},
         **{name: plain_column(labels, name, 2) for name in ("r", "r_least", "n_explained")},
     }

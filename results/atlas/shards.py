@@ -84,6 +84,13 @@ def plain_column(frame: pd.DataFrame, column: str, digits: int = 3) -> list[int 
     return [plain(value, digits) for value in frame[column].to_numpy(float, na_value=math.nan)]
 
 
+def text_column(frame: pd.DataFrame, column: str) -> list[str | None]:
+    """A column of texts for JSON, None where one is missing; all None where the table has none."""
+    if column not in frame:
+        return [None] * len(frame)
+    return [None if missing else str(text) for text, missing in zip(frame[column], frame[column].isna(), strict=True)]
+
+
 class ByLatent:
     """Rows of a table by latent: values of one column, or lists of those of several."""
 

@@ -131,7 +131,7 @@ def test_search_finds_what_the_dashboards_find(opened, stored):
         names = {name for ids in by.values() for name in ids}
         assert {name for what, ids in by.items() if not what.startswith("peak") for name in ids} == expected
         assert expected
-        assert f"{len(names)} of 300 features" in opened.page.inner_text("main")
+        opened.page.get_by_text(f"{len(names)} of 300 features").wait_for()
     box.fill("no such word anywhere")
     opened.page.get_by_text("Nothing is found by").wait_for()
     opened.page.keyboard.press("Escape")
@@ -139,7 +139,7 @@ def test_search_finds_what_the_dashboards_find(opened, stored):
     opened.page.keyboard.press("/")
     opened.page.keyboard.type("arabic")
     opened.page.keyboard.press("Enter")
-    opened.page.wait_for_function("location.hash === '#/features?q=arabic'")
+    opened.page.wait_for_function("() => location.hash === '#/features?q=arabic'")
     opened.assert_clean()
 
 

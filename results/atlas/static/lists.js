@@ -89,7 +89,7 @@ async function listPage(kind, params) {
       if (matching && !list.holds(i).some((place) => matching.has(place))) continue;
       if (chosen.every(([name, [, of]]) => of(i) === params.get(name))) rows.push(i);
     }
-    const reasons = found ? [...found].map(([what, places]) => `${counted(places.length, "feature")} by ${what}`) : [];
+    const reasons = found ? [...found].map(([what, places]) => `${what}: ${counted(places.length, "feature")}`) : [];
     const said = `${whole(rows.length)} of ${counted(list.n, list.one)}`;
     const why = query ? note(literal(reasons.join("; ") || `Nothing is found by “${query}”.`)) : null;
     const shown = table(list.columns, []), body = shown.querySelector("tbody");

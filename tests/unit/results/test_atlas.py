@@ -9,12 +9,13 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
 
 from results.atlas import site
-from results.atlas.folder import MANIFEST
-from results.atlas.shards import SHARD, plain
+from results.atlas.folder import MANIFEST, STATIC
+from results.atlas.shards import SHARD, Numbers, plain, plain_column, text_column
 from results.atlas.site import write_atlas
 from results.atlas.windows import AFTER, BEFORE, TOP
 from results.ids import feature_ids
@@ -147,6 +148,16 @@ def test_the_same_run_gives_the_same_bytes_and_replaces_an_atlas(stored, written
     assert [path.name for path in tmp_path.iterdir()] == ["again"]
 
 
+def test_the_page_is_all_of_its_files(written):
+    _, out, _ = written
+    static = Path(site.__file__).parent / "static"
+    assert {path.name for path in static.iterdir()} == set(STATIC)
+    page = (out / "index.html").read_text()
+    assert set(re.findall(r'(?:src|href)="([\w.]+)"', page)) == set(STATIC) - {"index.html"}
+    assert "http" not in page.replace("http-equiv", "")
+    assert "unsafe" not in page
+
+
 def test_what_is_no_atlas_stays(stored, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds notes\.txt"):
@@ -178,6 +189,15 @@ def test_a_failure_leaves_the_earlier_atlas(stored, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("value", "digits", "said"), [(0.12345, 3, 0.123), (2.0, 3, 2), (float("nan"), 2, None)])
 def test_numbers_are_short_and_never_nan(value, digits, said):
     assert plain(value, digits) == said
+
+
+@pytest.mark.parametrize("values", [["a", None], [None, None], pd.array(["a", None], dtype="string")])
+def test_what_is_missing_is_null(values):
+    frame = pd.DataFrame({"about": values, "value": [1.0, None], "kind": pd.Categorical(["x", None])})
+    columns = [text_column(frame, "about"), plain_column(frame, "value"), Numbers().column(frame["kind"], 2)]
+    assert [column[1] for column in columns] == [None] * 3
+    assert json.dumps(columns, allow_nan=False)
+    assert text_column(frame, "gone") == plain_column(frame, "gone") == Numbers().column(None, 2) == [None, None]
 
 
 def test_a_run_without_labels_domains_and_agreement(stored, tmp_path):
