@@ -78,7 +78,9 @@ def run(place):
     return open_run("data", store=str(place / "store"))
 
 
-@pytest.mark.parametrize("table", ["study", "study_cells", "study_means", "study_contrasts", "study_domains"])
+@pytest.mark.parametrize(
+    "table", ["study", "study_cells", "study_means", "study_contrasts", "study_domains", "study_partners"]
+)
 def test_files_hold_the_declared_types(run, table):
     assert_files_hold_the_declared_types(run, table)
 
