@@ -15,6 +15,7 @@ from results.atlas.windows import Windows, chosen_contexts
 from results.ids import feature_id
 from results.label_frames import labelled_features
 from results.pair_lists import listed_pairs
+from results.schema import TABLES
 from results.stored_comparison import StoredComparison, dictionary_node
 from results.words import flags
 
@@ -67,6 +68,8 @@ class Details:
 
     def _evidence(self, name: str) -> pd.DataFrame:
         artifact = self.stored.run.artifact(dictionary_node("evidence", self.stored.comparison, self.model))
+        if not artifact.has(name):  # some hook points have no direct way to the logits
+            return pd.DataFrame(columns=TABLES[name].names)
         table = pq.read_table(artifact.table_file(name))
         return table.to_pandas(categories=[name for name in ("kind", "side", "domain") if name in table.column_names])
 

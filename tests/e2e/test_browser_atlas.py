@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 import synthetic_text
+from run_variants import OlderComparison
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, EVIL, LITERAL
 
@@ -112,6 +113,7 @@ def test_every_kind_of_page_opens_by_its_address(opened, stored):
     for address, said in pages.items():
         text = opened.open(address)
         assert [part for part in said if part not in text] == []
+        assert [word for word in ("undefined", "NaN", "[object") if word in text] == []
         titles.add(opened.page.title())
     assert len(titles) == len(pages) - 1  # a pair has one title, whichever side comes first
     opened.assert_clean()
@@ -192,6 +194,19 @@ def test_filters_stand_in_the_address_and_come_back(opened, stored):
     assert opened.page.get_by_label("class").input_value() == "universal"
     assert f"{n} of " in opened.page.inner_text("main")
     opened.assert_clean()
+
+
+def test_a_run_of_an_earlier_version_has_pages_too(browser, stored, tmp_path):
+    """Without labels, groups, effects and agreement, and of text without domains."""
+    context = browser.new_context()
+    opened = Opened(context.new_page(), write_atlas(OlderComparison(stored.run, "main"), tmp_path / "atlas").index)
+    _, a, b = strongest(stored)
+    for address in ("", "features?q=m0:12", "clusters", "pairs", f"feature/{a}", f"pair/{a}-{b}", "cluster/0"):
+        said = opened.open(address)
+        assert "cannot be shown" not in said
+        assert [word for word in ("undefined", "NaN", "null", "[object") if word in said] == []
+    opened.assert_clean()
+    context.close()
 
 
 def test_a_missing_file_is_said(browser, stored, tmp_path):

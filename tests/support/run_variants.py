@@ -1,17 +1,38 @@
-"""Synthetic runs of unusual content: one in which no latent ever fires, and one with a sweep."""
+"""Synthetic runs of unusual content: one in which nothing ever fires, one with a sweep, one as of earlier versions."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from synthetic_run import write_synthetic_run
 from visits import TINY
 
+from results.loading import LoadedComparison
 from storage import Run
 from universality.compare import compare
+
+
+class OlderComparison(LoadedComparison):
+    """A comparison as of before there were labels, groups, effects and agreement, of text without domains."""
+
+    _LATER = ("labels", "label_parts", "cluster_labels", "agreement", "effects", "indices")
+    _LATER_COLUMNS = ("top_domain", "group", "group_probability", "max_activation", "about")
+
+    @property
+    def text(self):
+        text = super().text
+        return replace(text, domains=[], row_domain=np.full(text.n_rows, -1))
+
+    def table(self, name: str) -> pd.DataFrame:
+        return super().table(name).drop(columns=list(self._LATER_COLUMNS), errors="ignore")
+
+    def optional(self, name: str) -> pd.DataFrame | None:
+        return None if name in self._LATER else super().optional(name)
 
 
 def write_silent_run(url: str, **content: bool) -> Run:

@@ -21,6 +21,8 @@ const LISTS = {
         ["feature"], ["label"], ["label's r", "n"], ["untrained", "n wide"], ["class", "wide"], ["level", "wide"],
         ["domain", "wide"],
       ],
+      beside: isMissing(home.floor.label) ? null : "label's r: of the rule, on rows that taught it nothing; " +
+        `rules of untrained models' own latents ${number(home.floor.label)} in the median`,
       row: (i) => [
         featureLink(all.id[i]), featureLabel(all, i), number(all.r[i]), number(all.r_untrained[i]),
         badge("class", word("class", all.class[i])) || spaced(word("status", all.status[i]) || ""),
@@ -40,9 +42,10 @@ const LISTS = {
         kind: [home.words.kind, (c) => word("kind", list.kind[c]), "label"],
         models: [models, (c) => String(list.n_models[c])],
       },
-      columns: [["cluster"], ["label"], ["models", "n"], ["agreement", "n"], ["level"], ["domain", "wide"]],
+      columns: [["cluster"], ["label"], ["models", "n"], ["agreement", "n"], ["level", "wide"], ["domain", "wide"]],
+      beside: `agreement: mean held-out r inside; ${untrained("r")}`,
       row: (c) => [
-        link(`cluster/${list.cluster[c]}`, `Cluster ${list.cluster[c]}`),
+        link(`cluster/${list.cluster[c]}`, String(list.cluster[c])),
         literal(labelText(list.label[c], word("kind", list.kind[c]))),
         `${list.n_models[c]} of ${home.models.length}`, list.n_models[c] > 1 ? number(list.cohesion[c]) : "–",
         badge("level", word("level", list.level[c])),
@@ -63,7 +66,8 @@ const LISTS = {
         models: [couples, (p) => sides(p).join("-")],
         counts: [["one feature", "no"], (p) => list.edge[p] === 1 ? "one feature" : "no", "counts as"],
       },
-      columns: [["pair"], ["label"], ["r", "n"], ["level"], ["domain", "wide"]],
+      columns: [["pair"], ["label"], ["r", "n"], ["level", "wide"], ["domain", "wide"]],
+      beside: `r: held out; ${untrained("r")}`,
       row: (p) => {
         const id = `${all.id[list.a[p]]}-${all.id[list.b[p]]}`;
         return [
@@ -100,7 +104,8 @@ async function listPage(kind, params) {
       more.hidden = !rows.length;
     };
     show();
-    out.replaceChildren(...[el("p", {}, said), why, body.children.length && shown, more].filter(Boolean));
+    const parts = [el("p", {}, said), why, list.beside && note(list.beside), body.children.length > 0 && shown, more];
+    out.replaceChildren(...parts.filter(Boolean));
   };
   const change = (name, value) => {
     value ? params.set(name, value) : params.delete(name);

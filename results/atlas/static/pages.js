@@ -88,9 +88,9 @@ async function contexts(of, most = 99) {
     const values = ids.map(() => 0);
     for (let k = 0; k < fired.length; k += 2) values[fired[k]] = fired[k + 1];
     const channel = {label: of.id, values, maximum: of.max || null, colour: colourOf(of.id)};
-    const place = joined([domain >= 0 && word("domain", domain), tenth && `tenth ${tenth} of 10`], " · ");
+    const place = [domain >= 0 && word("domain", domain), tenth > 0 && `tenth ${tenth} of 10`].filter(Boolean);
     return el("div", {class: "context"},
-      el("div", {class: "meta"}, el("b", {}, general(values[peak], 3)), literal(place)),
+      el("div", {class: "meta"}, el("b", {}, general(values[peak], 3)), place.map(literal)),
       tokenStrip(ids.map((k) => texts[k]), [channel], {peak, rtl: rtl === 1}));
   });
   return rows.length ? el("div", {class: "contexts"}, rows) : note("No contexts: it does not fire on this text.");
@@ -125,12 +125,12 @@ function partners(all, pairs) {
 }
 
 function reasons(all, verdicts) {
-  const columns = [["in"], ["verdict"], ["what it rests on"], ["about", "wide"]];
+  const columns = [["in"], ["verdict"], ["which means"], ["about", "wide"]];
   return table(columns, verdicts.map(([model, code, statistic, about]) => {
     const verdict = word("verdict", code), others = (about || "").split(";").filter(Boolean);
     return [
       word("model", model), badge("verdict", verdict),
-      joined([home.meanings.statistic[verdict], number(statistic)], " "),
+      [home.meanings.verdict[verdict], note(joined([home.meanings.statistic[verdict], number(statistic)], " "))],
       others.map((other) => [all.place.has(other) ? featureLink(other) : other, " "]),
     ];
   }));
@@ -144,8 +144,8 @@ function featureFacts(all, details) {
     fact("strongest in", literal(word("domain", all.domain[i]) || "–")),
     isAlive && fact("best held-out r", number(details.best_r), "to any latent of any other model"),
     isAlive && fact("found in", `${details.n_models} of ${counted(home.models.length, "model")}`),
-    group && fact("group", badge("group", group),
-      details.group_probability && `the same in ${share(details.group_probability)} of other halves of the text`));
+    group && fact("group", badge("group", group), joined([home.meanings.group[group],
+      details.group_probability && `the same in ${share(details.group_probability)} of other halves of the text`])));
 }
 
 async function featurePage(id) {
@@ -168,7 +168,8 @@ async function featurePage(id) {
         el("p", {class: "tokens"}, details.promoted.map((k) => [el("code", {}, texts[k]), " "]))),
       domains.length > 0 &&
         section("Domains", table([["domain"], ["of its activation", "n"], ["AUROC", "n"]], domains))),
-    details.pairs.length > 0 && section("In the other models", partners(all, details.pairs)),
+    details.pairs.length > 0 && section("In the other models",
+      note(`The latents that it was assigned, by held-out r; ${untrained("r")}.`), partners(all, details.pairs)),
     details.verdicts && section("Why there is no partner", reasons(all, details.verdicts)),
     el("nav", {class: "steps", "aria-label": "Neighbours by number"},
       beside(-1, `← ${all.id[i - 1]}`), beside(1, `${all.id[i + 1]} →`)),

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from run_variants import OlderComparison, exchange
 from synthetic_run import write_synthetic_run
+from visits import TINY
 
 from results.atlas import site
 from results.atlas.folder import MANIFEST, STATIC
@@ -201,22 +203,21 @@ def test_what_is_missing_is_null(values):
 
 
 def test_a_run_without_labels_domains_and_agreement(stored, tmp_path):
-    """As runs of before there were any."""
-    hidden = {"labels", "label_parts", "cluster_labels", "agreement", "effects", "indices"}
-
-    class Older(type(stored)):
-        def table(self, name):
-            frame = super().table(name)
-            gone = {"features": ["top_domain", "group", "group_probability", "max_activation"], "verdicts": ["about"]}
-            return frame.drop(columns=gone.get(name, []), errors="ignore")
-
-        def optional(self, name):
-            return None if name in hidden else super().optional(name)
-
-    older = Older(stored.run, "main")
-    write_atlas(older, tmp_path / "atlas")
+    write_atlas(OlderComparison(stored.run, "main"), tmp_path / "atlas")
     data = read(tmp_path / "atlas")
     assert set(data["features"]["label"]) == set(data["clusters"]["label"]) == {None}
     assert data["home"]["answer"] == []
     assert data["home"]["floor"] == {"label": None}
-    assert any(detail.get("contexts") for detail in data["0/0"].values())
+    contexts = [c for detail in data["0/0"].values() for c in detail.get("contexts", [])]
+    assert {domain for _, _, _, domain, _, _ in contexts} == {-1}
+
+
+def test_a_hook_point_without_a_way_to_the_logits(tmp_path):
+    run = write_synthetic_run(str(tmp_path / "store"), **TINY)
+    for node in run.nodes("evidence/"):
+        evidence = run.artifact(node)
+        exchange(run, node, tables={name: evidence.table(name) for name in evidence.tables() if name != "logits"})
+    write_atlas(load_comparison(run.name, None, run.store), tmp_path / "atlas")
+    details = [detail for name, shard in read(tmp_path / "atlas").items() if "/" in name for detail in shard.values()]
+    assert any("contexts" in detail for detail in details)
+    assert not any("promoted" in detail for detail in details)
