@@ -13,11 +13,14 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from PIL import Image
 
+from results import load
+from results.atlas.site import write_atlas
 from storage import Run, open_run
 from tools.server import serve
 
@@ -88,6 +91,20 @@ def shoot(page: Page, address: str, out: Path) -> None:
     tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
     page.set_viewport_size({"width": WIDTH, "height": max(int(tall) + 10, HEIGHT)})
     settle(page)
+    _picture(page, out)
+
+
+def shoot_atlas(page: Page, run: Run, out: Path) -> None:
+    """One picture of a pair in the run's atlas."""
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    with TemporaryDirectory() as folder:
+        index = write_atlas(load(run.name, store=run.store), Path(folder) / "atlas").index
+        page.goto(f"{index.as_uri()}#/pair/{telling_pair(run)}")
+        page.wait_for_selector("main:not([aria-busy]) h1")
+        _picture(page, out)
+
+
+def _picture(page: Page, out: Path) -> None:
     page.screenshot(path=str(out))
     with Image.open(out) as picture:  # 256 colours are enough for a screen, at less than half the size
         few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
@@ -191,7 +208,7 @@ def _best(run: Run, table: str, condition: str, by: str) -> dict[str, Any] | Non
 
 
 def take(store: str, name: str | None, out: Path, themes: list[str]) -> list[Path]:
-    """Pictures of every screen in every theme; returns their paths."""
+    """Pictures of every screen and of the atlas in every theme; returns their paths."""
     run = open_run(name, store)
     out.mkdir(parents=True, exist_ok=True)
     made = []
@@ -202,6 +219,8 @@ def take(store: str, name: str | None, out: Path, themes: list[str]) -> list[Pat
                 place = out / (f"{screen}.png" if theme == "light" else f"{screen}-{theme}.png")
                 shoot(page, f"{address}/{path}", place)
                 made.append(place)
+            made.append(out / ("atlas.png" if theme == "light" else f"atlas-{theme}.png"))
+            shoot_atlas(page, run, made[-1])
             page.close()
     return made
 

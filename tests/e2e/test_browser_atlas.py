@@ -190,8 +190,12 @@ def test_filters_stand_in_the_address_and_come_back(opened, stored):
     assert opened.page.url.endswith("#/clusters?class=universal")
     n = int((stored.table("clusters")["class"] == "universal").sum())
     assert f"{n} of " in opened.page.inner_text("main")
-    opened.open("clusters?class=universal")
+    opened.open("clusters?class=universal&order=agreement, highest")
     assert opened.page.get_by_label("class").input_value() == "universal"
+    shown = [int(text) for text in opened.page.locator("tbody td:first-child").all_inner_texts()]
+    cohesion = stored.table("clusters").set_index("cluster")["cohesion"].loc[shown].round(3).tolist()
+    assert len(cohesion) == min(n, 100)
+    assert cohesion == sorted(cohesion, reverse=True)
     assert f"{n} of " in opened.page.inner_text("main")
     opened.assert_clean()
 

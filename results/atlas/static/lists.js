@@ -1,9 +1,11 @@
 "use strict";
 // Lists of features, clusters and pairs: filters that stand in the address, a search, and rows a hundred at a time.
 
+const minus = (x) => isMissing(x) ? null : -x;
+
 /**
- * A list: its columns, its filters (name in the address -> words and the word of a row), which features a row holds,
- * and the cells of a row.
+ * A list: its columns, its filters (name in the address -> words and the word of a row), its orders (name -> what rises
+ * down the list; missing values come last), which features a row holds, and the cells of a row.
  */
 const LISTS = {
   features: async () => {
@@ -17,6 +19,7 @@ const LISTS = {
         kind: [home.words.kind, (i) => word("kind", all.kind[i]), "label"],
         model: [home.words.model, (i) => word("model", all.model[i])],
       },
+      orders: {"label's r, highest": (i) => minus(all.r[i]), "label's r, lowest": (i) => all.r[i]},
       columns: [
         ["feature"], ["label"], ["label's r", "n"], ["untrained", "n wide"], ["class", "wide"], ["level", "wide"],
         ["domain", "wide"],
@@ -42,6 +45,10 @@ const LISTS = {
         kind: [home.words.kind, (c) => word("kind", list.kind[c]), "label"],
         models: [models, (c) => String(list.n_models[c])],
       },
+      orders: {
+        "agreement, highest": (c) => list.n_models[c] > 1 ? -list.cohesion[c] : null,
+        "label's r, highest": (c) => minus(list.r[c]), "label's r, lowest": (c) => list.r[c],
+      },
       columns: [["cluster"], ["label"], ["models", "n"], ["agreement", "n"], ["level", "wide"], ["domain", "wide"]],
       beside: `agreement: mean held-out r inside; ${untrained("r")}`,
       row: (c) => [
@@ -66,6 +73,7 @@ const LISTS = {
         models: [couples, (p) => sides(p).join("-")],
         counts: [["one feature", "no"], (p) => list.edge[p] === 1 ? "one feature" : "no", "counts as"],
       },
+      orders: {"r, lowest": (p) => list.r[p]},
       columns: [["pair"], ["label"], ["r", "n"], ["level", "wide"], ["domain", "wide"]],
       beside: `r: held out; ${untrained("r")}`,
       row: (p) => {
@@ -93,6 +101,11 @@ async function listPage(kind, params) {
       if (matching && !list.holds(i).some((place) => matching.has(place))) continue;
       if (chosen.every(([name, [, of]]) => of(i) === params.get(name))) rows.push(i);
     }
+    const key = list.orders[params.get("order")];
+    if (key) {
+      const last = (x) => isMissing(x) ? Infinity : x;
+      rows.sort((i, j) => last(key(i)) - last(key(j)) || i - j);
+    }
     const reasons = found ? [...found].map(([what, places]) => `${what}: ${counted(places.length, "feature")}`) : [];
     const said = `${whole(rows.length)} of ${counted(list.n, list.one)}`;
     const why = query ? note(literal(reasons.join("; ") || `Nothing is found by “${query}”.`)) : null;
@@ -112,10 +125,12 @@ async function listPage(kind, params) {
     history.replaceState(null, "", `#/${kind}${params.size ? `?${params}` : ""}`);
     draw();
   };
-  const choices = Object.entries(list.filters).filter(([, [values]]) => values.length > 1);
-  const filters = choices.map(([name, [values, , title]]) => el("label", {}, title || name,
-    el("select", {onchange: (event) => change(name, event.target.value)}, el("option", {value: ""}, "all"),
-      values.map((value) => el("option", {value, selected: value === params.get(name)}, spaced(value))))));
+  const choice = (name, values, title, usual) => el("label", {}, title,
+    el("select", {onchange: (event) => change(name, event.target.value)}, el("option", {value: ""}, usual),
+      values.map((value) => el("option", {value, selected: value === params.get(name)}, spaced(value)))));
+  const filters = Object.entries(list.filters).filter(([, [values]]) => values.length > 1)
+    .map(([name, [values, , title]]) => choice(name, values, title || name, "all"));
+  filters.push(choice("order", Object.keys(list.orders), "order", kind === "pairs" ? "r, highest" : "number"));
   filters.unshift(el("label", {}, "search", el("input", {
     type: "search", value: params.get("q") || "", autocomplete: "off", spellcheck: "false",
     oninput: (event) => change("q", event.target.value),
