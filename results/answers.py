@@ -50,12 +50,17 @@ class Answer(Frozen):
         return cls.model_validate({**asked, **who, "chosen": chosen, "seconds": round(seconds, 1)})
 
 
-def answers_file(store_url: str, run: str) -> Path | None:
-    """Where answers about a run are kept: beside a store on this machine; None for a store elsewhere."""
+def beside_store(store_url: str, what: str, run: str) -> Path | None:
+    """A file about a run in a folder beside its store, which itself is never written; None for a store elsewhere."""
     if re.match(r"^[a-z][a-z0-9+.-]*:", store_url) and not store_url.startswith("file:"):
         return None
     folder = Path(store_url.removeprefix("file://")).resolve()
-    return folder.parent / f"{folder.name}-answers" / f"{run}.jsonl"
+    return folder.parent / f"{folder.name}-{what}" / f"{run}.jsonl"
+
+
+def answers_file(store_url: str, run: str) -> Path | None:
+    """Where answers about a run are kept: beside a store on this machine; None for a store elsewhere."""
+    return beside_store(store_url, "answers", run)
 
 
 def keep_answer(path: Path, answer: Answer) -> None:

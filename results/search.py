@@ -6,11 +6,13 @@ import re
 
 import pandas as pd
 
+from results.explained import explanations_of
 from results.feature_lists import find_feature
 from results.ids import PAIR_ID, feature_id, feature_ids, plain_id
 from results.label_frames import labelled_features
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
+from universality.errors import InputError
 
 _CLUSTER = re.compile(r"cluster\s*(\d{1,9})", re.IGNORECASE)
 
@@ -20,23 +22,40 @@ def features_matching(stored: StoredComparison, search: str) -> pd.Index:
     return pd.Index(list(dict.fromkeys(name for names in found_by(stored, search).values() for name in names)))
 
 
-@remembered(32)
 def found_by(stored: StoredComparison, search: str) -> dict[str, list[str]]:
     """Features that a search text finds, by what it is to them; what finds none is left out.
 
     ``m0:12`` or ``m0/12`` finds one feature, ``m0:12-m1:7`` both sides of a pair, ``cluster 12`` the members of a
     cluster, and a number that latent of every model. Any other text finds the features that are strongest in a domain
     of that name, those that tell a label of that name best in their model (table ``probes``), those whose label by rule
-    has it as a word, and those whose
-    strongest contexts peak within a few tokens of it; in double quotes the last alone.
+    or whose words by a language model have it as a word, and those whose strongest contexts peak within a few tokens of
+    it; in double quotes the last alone.
     """
     text = search.strip()
+    found, words = _found_by(stored, text), _of_words(stored, text)
+    if words and text[0] != '"' and not _named(stored, text):
+        found = {**found, "words of a language model": words}
+    return found
+
+
+@remembered(32)
+def _found_by(stored: StoredComparison, text: str) -> dict[str, list[str]]:
     if len(text) > 2 and text[0] == text[-1] == '"':
         found = {f"peak beside {text}": _peaking_near(stored, text[1:-1])}
     elif not (found := _named(stored, text)):
         found = {**_of_domain(stored, text), **_of_probe(stored, text), **_of_label(stored, text)}
         found[f'peak beside "{text}"'] = _peaking_near(stored, text)
     return {what: names for what, names in found.items() if names}
+
+
+def _of_words(stored: StoredComparison, text: str) -> list[str]:
+    """Features in whose words by a language model a text is a word; of compared models, as all that is found."""
+    try:
+        explanations = explanations_of(stored)
+    except InputError:  # pages of features say it
+        return []
+    known = [one for some in explanations.values() for one in some if one.kind == "matched"]
+    return list(dict.fromkeys(one.id for one in known if _is_name(text, str(one.explanation))))
 
 
 def _named(stored: StoredComparison, text: str) -> dict[str, list[str]]:

@@ -4,11 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.columns import number
-from dashboards.components.markup import labelled, remark
+from dashboards.components.markup import labelled, legend, remark
 from dashboards.data import View
 from results import words
-from results.ids import feature_id
+from results.explained import explanation_sentence, explanations_of
+from results.ids import feature_id, feature_ids
 from results.label_frames import NO_RULE, labelled_clusters, labelled_features
+from universality.errors import InputError
 
 HELP = "The rule of the text that says most of it, learned on fit rows; spaces of tokens are written ·"
 #: Parts of a rule that are listed.
@@ -22,7 +24,25 @@ def label_of(row: pd.Series) -> str:
 
 
 def show_label(view: View, model: str, latent: int) -> None:
-    """A feature's label with its score and that of untrained models; nothing where the run has none."""
+    """A feature's label with its score and that of untrained models, and its words by language models, if any."""
+    _show_rule(view, model, latent)
+    _show_words(view, [feature_id(model, latent)])
+
+
+def _show_words(view: View, names: list[str]) -> None:
+    """The words of each language model for one of these features, that which scores best at detection."""
+    try:
+        by_feature = explanations_of(view)
+    except InputError as error:
+        st.html(legend([remark(str(error))]))
+        return
+    told = sorted((one for name in names for one in by_feature.get(name, ())), key=lambda one: one.rank)
+    for one in {one.language_model: one for one in told}.values():
+        of = [remark(f"of {one.id}")] if len(names) > 1 else []
+        st.html(labelled(str(one.explanation), [*of, remark(explanation_sentence(one))]))
+
+
+def _show_rule(view: View, model: str, latent: int) -> None:
     labels, name = labelled_features(view), feature_id(model, latent)
     if name not in labels.index:
         return
@@ -48,7 +68,13 @@ def show_label(view: View, model: str, latent: int) -> None:
 
 
 def show_cluster_label(view: View, cluster: int) -> None:
-    """A cluster's label, and how many of its models it holds for; nothing where the run has none."""
+    """A cluster's label and for how many of its models it holds, and the best words for a member, if any."""
+    _show_cluster_rule(view, cluster)
+    features = view.table("features")
+    _show_words(view, feature_ids(features[(features["cluster"] == cluster).fillna(False).to_numpy(bool)]).tolist())
+
+
+def _show_cluster_rule(view: View, cluster: int) -> None:
     labels = labelled_clusters(view)
     if cluster not in labels.index:
         return

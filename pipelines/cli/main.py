@@ -15,6 +15,7 @@ from pipelines.cli.compare_options import compare
 from pipelines.cli.compare_saes import compare_saes
 from pipelines.cli.doctor import doctor
 from pipelines.cli.execute import run
+from pipelines.cli.explain import explain
 from pipelines.cli.export import export
 from pipelines.cli.export_saes import export_saes
 from pipelines.cli.names import refuse_foreign_rooms
@@ -58,7 +59,7 @@ def options(
 
 for _command in (
     run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
-    calibrate, steer, reproduce, export, export_saes, atlas,
+    calibrate, steer, reproduce, explain, export, export_saes, atlas,
 ):  # fmt: skip
     app.command()(in_sentences(_command))
 

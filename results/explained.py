@@ -1,0 +1,221 @@
+"""Features in the words of a language model: a file beside the store, one line a feature, and how well the words hold.
+
+``universality explain`` writes the file; screens, the search and reports read it. What a language model wrote is data:
+one line of limited length in which everything can be seen, to be escaped wherever it is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import ConfigDict, Field, ValidationError
+
+from results.answers import beside_store
+from results.ids import feature_id
+from results.words import number
+from universality.config import Frozen
+from universality.errors import refusal
+
+if TYPE_CHECKING:
+    from results.stored_comparison import StoredComparison
+
+#: Most characters of an explanation.
+MAX_EXPLANATION = 300
+#: No control character, whoever wrote the file.
+_PLAIN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+#: What words are scored by, and what is right by guessing.
+SCORES = {"detection": 0.5, "fuzzing": 0.5, "intruder": 0.2}
+
+
+class Tally(Frozen):
+    """Judgements of texts of two kinds: those of which yes is right, and those of which no is."""
+
+    yes: int = Field(ge=1, description="texts of which yes is right")
+    yes_right: int = Field(ge=0)
+    no: int = Field(ge=1, description="texts of which no is right")
+    no_right: int = Field(ge=0)
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean of the shares of both kinds that are judged right, 0 to 1; 0.5 by guessing."""
+        return (self.yes_right / self.yes + self.no_right / self.no) / 2
+
+
+class Explanation(Frozen):
+    """What a language model said of one feature, and what it made of its words and of another feature's."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    run: str
+    comparison_id: str
+    kind: Literal["matched", "untrained"]
+    model: str
+    latent: int = Field(ge=0)
+    language_model: str = Field(min_length=1, max_length=200, pattern=_PLAIN)
+    host: str = Field(pattern=_PLAIN)
+    seed: int
+    digest: str = Field(description="blake2b of everything that was to be asked, before anything was answered")
+    prompts: dict[str, str] = Field(description="blake2b of every prompt as it was sent")
+    other: str = Field(description="the feature whose words are the control")
+    explanation: str | None = Field(max_length=MAX_EXPLANATION, pattern=_PLAIN)
+    other_explanation: str | None = Field(max_length=MAX_EXPLANATION, pattern=_PLAIN)
+    detection: Tally | None
+    fuzzing: Tally | None
+    detection_other: Tally | None
+    fuzzing_other: Tally | None
+    intruder_right: int | None = Field(ge=0)
+    n_intruder: int = Field(ge=1)
+    failed: str = Field(description="what was not answered as asked, and why; empty for nothing")
+    n_requests: int = Field(ge=0)
+    prompt_tokens: int = Field(ge=0)
+    completion_tokens: int = Field(ge=0)
+
+    @property
+    def id(self) -> str:
+        """Id of the feature."""
+        return feature_id(self.model, self.latent)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What a later line replaces: one feature of one comparison by one language model."""
+        return self.comparison_id, self.id, self.language_model
+
+    @property
+    def rank(self) -> float:
+        """Balanced accuracy of detection; below all others where it was not answered."""
+        return -1.0 if self.detection is None else self.detection.balanced_accuracy
+
+    def score(self, name: str, whose: Literal["own", "other"] = "own") -> float:
+        """Accuracy of one of :data:`SCORES`, balanced but for ``intruder``; NaN where it was not answered."""
+        if name == "intruder":
+            known = self.intruder_right is not None and whose == "own"
+            return self.intruder_right / self.n_intruder if known else math.nan  # pyright: ignore[reportOptionalOperand]
+        tally = getattr(self, name if whose == "own" else f"{name}_other")
+        return math.nan if tally is None else tally.balanced_accuracy
+
+
+def explanations_file(store_url: str, run: str) -> Path | None:
+    """Where explanations of a run are kept: beside a store on this machine; None for a store elsewhere."""
+    return beside_store(store_url, "explanations", run)
+
+
+def keep_explanation(path: Path, explanation: Explanation) -> None:
+    """Add one to a file, in one write; a line that was cut short before stays a line of its own.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        cut = file.tell() > 0 and (file.seek(-1, 2), file.read(1))[1] != b"\n"
+        file.write(b"\n" * cut + explanation.model_dump_json().encode() + b"\n")
+
+
+def read_explanations(path: Path, run: str) -> list[Explanation]:
+    """The explanations of a file, the last one of each feature and language model; lines cut short are passed over.
+
+    Raises:
+        InputError: it is not there, a line is no explanation, or is about another run.
+    """
+    found: dict[tuple[str, str, str], Explanation] = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        what, remedy = error.strerror or str(error), "Write it with universality explain, or name its file."
+        raise refusal("explanations", str(path), "a file of explanations", what, remedy) from None
+    for n_line, line in enumerate(lines, 1):
+        where = f"line {n_line} of {path}"
+        try:
+            explanation = Explanation.model_validate_json(line)
+        except ValidationError as error:
+            if not _is_json(line):
+                continue
+            first = error.errors()[0]
+            got = ".".join(map(str, first["loc"])) + ": " + first["msg"].lower()
+            remedy = "Remove the line; explanations are one JSON object a line."
+            raise refusal("explanation", where, "as universality explain writes it", got, remedy) from None
+        if explanation.run != run:
+            raise refusal("run", where, repr(run), repr(explanation.run), "Give the explanations of this run.")
+        found[explanation.key] = explanation
+    return list(found.values())
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def explanations_of(stored: StoredComparison) -> Mapping[str, list[Explanation]]:
+    """Explanations of a comparison beside its store, by feature; looked at anew whenever the file changes.
+
+    Raises:
+        InputError: as :func:`read_explanations`.
+    """
+    path = explanations_file(stored.run.store.url, stored.name)
+    if path is None or not path.exists():
+        return {}
+    state = path.stat()
+    return _by_feature(path, stored.name, stored.comparison, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(16)
+def _by_feature(path: Path, run: str, comparison: str, *_state: int) -> Mapping[str, list[Explanation]]:
+    by_feature: dict[str, list[Explanation]] = {}
+    for explanation in read_explanations(path, run):
+        if explanation.comparison_id == comparison and explanation.explanation is not None:
+            by_feature.setdefault(explanation.id, []).append(explanation)
+    return by_feature
+
+
+def explanation_sentence(explanation: Explanation) -> str:
+    """Who said it and how well it holds, beside another feature's words; plain text."""
+    scores = []
+    for name, chance in SCORES.items():
+        own, other = explanation.score(name), explanation.score(name, "other")
+        beside = f"guessing {number(chance)}" if name == "intruder" else f"another feature's words {number(other)}"
+        scores += [] if math.isnan(own) else [f"{name} {number(own)} ({beside})"]
+    return f"in words by {explanation.language_model}: {', '.join(scores) or 'no scores'}"
+
+
+def explanation_summary(explanations: Iterable[Explanation]) -> pd.DataFrame:
+    """How well words hold, by language model, kind of feature and score.
+
+    Returns:
+        language_model, kind (``matched``, ``untrained``), score (of :data:`SCORES`), n features, mean accuracy with
+        low and high (95 %, Student's t over features; missing below two), the same of another feature's words as
+        n_other, mean_other, low_other, high_other (missing for intruder), and chance.
+    """
+    groups: dict[tuple[str, str], list[Explanation]] = {}
+    for one in explanations:
+        groups.setdefault((one.language_model, one.kind), []).append(one)
+    rows = []
+    for (language_model, kind), some in sorted(groups.items()):
+        for score, chance in SCORES.items():
+            row = {"language_model": language_model, "kind": kind, "score": score, "chance": chance}
+            own = _mean([one.score(score) for one in some])
+            other = _mean([one.score(score, "other") for one in some])
+            rows.append({**row, **own, **{f"{name}_other": value for name, value in other.items()}})
+    measured = ("n", "mean", "low", "high")
+    names = ["language_model", "kind", "score", *measured, *(f"{name}_other" for name in measured), "chance"]
+    return pd.DataFrame(rows, columns=pd.Index(names))
+
+
+def _mean(values: list[float]) -> dict[str, float]:
+    known = np.array([value for value in values if not math.isnan(value)])
+    mean, half = float(known.mean()) if known.size else math.nan, math.nan
+    if known.size > 1:
+        from scipy.stats import t
+
+        half = float(t.ppf(0.975, known.size - 1) * known.std(ddof=1) / math.sqrt(known.size))
+    return {"n": known.size, "mean": mean, "low": max(mean - half, 0.0), "high": min(mean + half, 1.0)}
