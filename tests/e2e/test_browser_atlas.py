@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from urllib.parse import quote
 
 import pytest
@@ -198,6 +199,31 @@ def test_filters_stand_in_the_address_and_come_back(opened, stored):
     assert cohesion == sorted(cohesion, reverse=True)
     assert f"{n} of " in opened.page.inner_text("main")
     opened.assert_clean()
+
+
+def test_the_page_forbids_itself_a_network_and_text_that_acts(opened):
+    opened.open()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        forbidden, ran = opened.page.evaluate(
+            """async address => {
+              const forbidden = [], all = new Promise((resolve) => addEventListener("securitypolicyviolation",
+                (event) => forbidden.push(event.effectiveDirective) === 4 && resolve()));
+              fetch(address).catch(() => null);
+              new Image().src = `${address}/x.png`;
+              const script = document.createElement("script");
+              script.textContent = "window.ran = true";
+              document.head.append(script);
+              main.innerHTML = "<img src='data:,' onerror='window.ran = true'>";
+              await Promise.race([all, new Promise((resolve) => setTimeout(resolve, 10_000))]);
+              return [forbidden.sort(), window.ran === true];
+            }""",
+            f"http://127.0.0.1:{server.getsockname()[1]}",
+        )
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert forbidden == ["connect-src", "img-src", "script-src-attr", "script-src-elem"]
+    assert not ran
 
 
 def test_a_run_of_an_earlier_version_has_pages_too(browser, stored, tmp_path):

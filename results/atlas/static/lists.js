@@ -89,7 +89,7 @@ const LISTS = {
 };
 
 async function listPage(kind, params) {
-  const list = await LISTS[kind](), out = el("div", {"aria-live": "polite"});
+  const list = await LISTS[kind](), out = el("div"), said = el("p", {role: "status"});
   let drawn = 0;
   const draw = async () => {
     const mine = ++drawn, query = (params.get("q") || "").trim(), found = query ? await find(query) : null;
@@ -107,7 +107,7 @@ async function listPage(kind, params) {
       rows.sort((i, j) => last(key(i)) - last(key(j)) || i - j);
     }
     const reasons = found ? [...found].map(([what, places]) => `${what}: ${counted(places.length, "feature")}`) : [];
-    const said = `${whole(rows.length)} of ${counted(list.n, list.one)}`;
+    said.textContent = `${whole(rows.length)} of ${counted(list.n, list.one)}`;
     const why = query ? note(literal(reasons.join("; ") || `Nothing is found by “${query}”.`)) : null;
     const shown = table(list.columns, []), body = shown.querySelector("tbody");
     const more = el("button", {type: "button", onclick: () => show()}, "More");
@@ -117,7 +117,7 @@ async function listPage(kind, params) {
       more.hidden = !rows.length;
     };
     show();
-    const parts = [el("p", {}, said), why, list.beside && note(list.beside), body.children.length > 0 && shown, more];
+    const parts = [why, list.beside && note(list.beside), body.children.length > 0 && shown, more];
     out.replaceChildren(...parts.filter(Boolean));
   };
   const change = (name, value) => {
@@ -136,5 +136,5 @@ async function listPage(kind, params) {
     oninput: (event) => change("q", event.target.value),
   })));
   await draw();
-  return {title: list.title, body: [heading(list.title), el("div", {class: "filters"}, filters), out]};
+  return {title: list.title, body: [heading(list.title), el("div", {class: "filters"}, filters), said, out]};
 }
