@@ -98,7 +98,7 @@ def _refuse_unfinished(stored: StoredComparison) -> None:
     status = stored.record.get("status")
     if status != "done":
         remedy = f"Finish it first: {command(stored.record, stored.run.store.url)}"
-        raise refusal("run", f"atlas of {stored.name}", "done", status, remedy)
+        raise refusal("status", f"run {stored.name}", "done for an atlas", status, remedy)
     if comparison_node(stored.comparison) not in (stored.record.get("nodes") or {}):
         remedy = "Studies and sweeps stand in `universality report` and `universality dash`."
-        raise refusal("run", f"atlas of {stored.name}", "one with a comparison", "none", remedy)
+        raise refusal("comparisons", f"run {stored.name}", "at least one for an atlas", "none", remedy)

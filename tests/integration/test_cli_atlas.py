@@ -17,6 +17,9 @@ def store(tmp_path_factory) -> str:
     write_synthetic_run(url, n_models=2, n_latents=60, n_documents=60, comparisons=("main", "wide"))
     run = write_synthetic_run(url, "early", 2, 24, n_documents=40, n_untrained=0, replicates=False)
     run.update(status="interrupted")
+    studies = write_synthetic_run(url, "studies", 2, 24, n_documents=40, n_untrained=0, replicates=False)
+    nodes = {node: fields for node, fields in studies.record["nodes"].items() if fields["step"] == "tokens"}
+    studies.update(nodes=nodes)
     return url
 
 
@@ -45,7 +48,8 @@ def test_json_says_what_was_written(store, tmp_path):
     ("words", "said"),
     [
         (["nobody"], "nobody"),
-        (["early"], "must be done; got interrupted"),
+        (["early"], "status of run early must be done for an atlas; got interrupted"),
+        (["studies"], "comparisons of run studies must be at least one for an atlas; got none"),
         (["synthetic", "--comparison", "narrow"], "must be one of main, wide; got 'narrow'"),
     ],
 )
