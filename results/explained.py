@@ -188,31 +188,45 @@ def explanation_sentence(explanation: Explanation) -> str:
     return f"in words by {explanation.language_model}: {', '.join(scores) or 'no scores'}"
 
 
-def explanation_summary(explanations: Iterable[Explanation]) -> pd.DataFrame:
+def explained_table(explanations: Iterable[Explanation]) -> pd.DataFrame:
+    """One row per explanation: the columns of the table ``explained``; scores that were not answered are missing."""
+    rows = [
+        {
+            **one.model_dump(include={"comparison_id", "language_model", "kind", "model", "latent", "explanation"}),
+            **{name: one.score(name) for name in SCORES}, "other": one.other,
+            **{f"{name}_other": one.score(name, "other") for name in ("detection", "fuzzing")}, "failed": one.failed,
+        }
+        for one in explanations
+    ]  # fmt: skip
+    scores = ["detection", "fuzzing", "intruder", "other", "detection_other", "fuzzing_other"]
+    names = ["comparison_id", "language_model", "kind", "model", "latent", "explanation", *scores, "failed"]
+    return pd.DataFrame(rows, columns=pd.Index(names))
+
+
+def words_summary(explained: pd.DataFrame) -> pd.DataFrame:
     """How well words hold, by language model, kind of feature and score.
+
+    Args:
+        explained: :func:`explained_table` of one comparison.
 
     Returns:
         language_model, kind (``matched``, ``untrained``), score (of :data:`SCORES`), n features, mean accuracy with
         low and high (95 %, Student's t over features; missing below two), the same of another feature's words as
         n_other, mean_other, low_other, high_other (missing for intruder), and chance.
     """
-    groups: dict[tuple[str, str], list[Explanation]] = {}
-    for one in explanations:
-        groups.setdefault((one.language_model, one.kind), []).append(one)
     rows = []
-    for (language_model, kind), some in sorted(groups.items()):
+    for (language_model, kind), some in explained.groupby(["language_model", "kind"], sort=True):  # pyright: ignore[reportGeneralTypeIssues]
         for score, chance in SCORES.items():
             row = {"language_model": language_model, "kind": kind, "score": score, "chance": chance}
-            own = _mean([one.score(score) for one in some])
-            other = _mean([one.score(score, "other") for one in some])
-            rows.append({**row, **own, **{f"{name}_other": value for name, value in other.items()}})
+            other = _mean(some[f"{score}_other"] if score != "intruder" else some[score].iloc[:0])
+            rows.append({**row, **_mean(some[score]), **{f"{name}_other": value for name, value in other.items()}})
     measured = ("n", "mean", "low", "high")
     names = ["language_model", "kind", "score", *measured, *(f"{name}_other" for name in measured), "chance"]
     return pd.DataFrame(rows, columns=pd.Index(names))
 
 
-def _mean(values: list[float]) -> dict[str, float]:
-    known = np.array([value for value in values if not math.isnan(value)])
+def _mean(values: pd.Series) -> dict[str, float]:
+    known = values.dropna().to_numpy(np.float64)
     mean, half = float(known.mean()) if known.size else math.nan, math.nan
     if known.size > 1:
         from scipy.stats import t

@@ -202,13 +202,13 @@ def _tell(
     failure: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """What the file now has of the features that were asked for."""
-    from results.explained import explanation_summary, read_explanations
+    from results.explained import explained_table, read_explanations, words_summary
     from results.ids import feature_id
 
     wanted = {feature_id(subject.model, subject.latent) for subject in subjects}
     there = [one for one in read_explanations(file, stored.name) if one.comparison_id == stored.comparison]
     there = [one for one in there if one.id in wanted]
-    summary = explanation_summary(there)
+    summary = words_summary(explained_table(there))
     spent = {name: sum(getattr(one, name) for one in made) for name in ("n_requests", "prompt_tokens",
                                                                         "completion_tokens")}  # fmt: skip
     if as_json:

@@ -39,6 +39,10 @@ def report(
             "--answers", metavar="FILE", help="Answers of the dashboard's games; default those beside the store."
         ),
     ] = None,
+    explanations: Annotated[
+        Path | None,
+        typer.Option("--explanations", metavar="FILE", help="What explain wrote; default that beside the store."),
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a report of a run for a paper.
@@ -47,6 +51,7 @@ def report(
     """
     from pipelines.report.report_writer import ReportOptions, write_report
     from results.answers import answers_file, read_answers
+    from results.explained import explanations_file, read_explanations
     from results.pins import read_pins
 
     run = open_named(run_name, store)
@@ -55,7 +60,9 @@ def report(
     pins = read_pins(pairs) if pairs else None
     kept = answers or answers_file(run.store.url, run.name)
     given = read_answers(kept, run.name) if kept is not None and (answers or kept.exists()) else []
-    options = ReportOptions(chosen_formats(formats), columns, pins, tuple(given), others)
+    worded = explanations or explanations_file(run.store.url, run.name)
+    words = read_explanations(worded, run.name) if worded is not None and (explanations or worded.exists()) else []
+    options = ReportOptions(chosen_formats(formats), columns, pins, tuple(given), others, tuple(words))
     result = write_report(run, out, options)
     for path in result.files:
         typer.echo(out / path)

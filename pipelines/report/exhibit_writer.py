@@ -15,6 +15,7 @@ from pipelines.report.latex import booktabs
 from pipelines.report.markdown import markdown_table
 from pipelines.report.table_exhibits import READING_TABLES
 from results.answers import Answer
+from results.explained import Explanation
 from results.export import csv_bytes
 from results.headline import split_comparisons
 from results.pins import Pins
@@ -38,6 +39,7 @@ class ReportOptions(NamedTuple):
         pins: pairs to show one by one.
         answers: what people answered in the dashboard's games about the run.
         runs: other runs to set beside it.
+        explanations: words of language models for features of the run.
     """
 
     formats: tuple[str, ...] = FORMATS
@@ -45,6 +47,7 @@ class ReportOptions(NamedTuple):
     pins: Pins | None = None
     answers: tuple[Answer, ...] = ()
     runs: tuple[Run, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
 
 
 USUAL = ReportOptions()

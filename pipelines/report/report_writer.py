@@ -24,6 +24,7 @@ from pipelines.report.results_schema import results_schema
 from pipelines.report.side_by_side import RunComparison, beside_values, run_comparisons, write_beside
 from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_token_text
 from results.answers import answers_table
+from results.explained import explained_table
 from results.export import csv_bytes, parquet_bytes
 from results.older_runs import as_of_now
 from results.pins import pinned_rows
@@ -36,6 +37,7 @@ OWNERS = {
     "vocabulary": "tokenizer",
     "pinned": "(no step)",
     "answers": "(no step)",
+    "explained": "(no step)",
 }
 OWNERS |= {"effects": "effects", "substitution_curve": "effects", "effect_agreement": "effect_agreement"}
 OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clusters"}
@@ -88,6 +90,8 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         tables["pinned"] = pinned_rows(options.pins, run.name, tables["pairs"])
     if options.answers:
         tables["answers"] = answers_table(list(options.answers))
+    if options.explanations:
+        tables["explained"] = explained_table(options.explanations)
     folder = ReportFolder(Path(out_dir))
     for name, table in tables.items():
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))

@@ -7,6 +7,7 @@ from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing,
 from pipelines.report.latex import Column
 from results import figure_frames
 from results.answers import game_summary
+from results.explained import words_summary
 from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
@@ -104,6 +105,14 @@ def _games(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(frame, columns("tables/games"))}
 
 
+def _words(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = words_summary(tables["explained"])
+    frame["of"] = frame["kind"].map({"matched": "of the run", "untrained": "untrained"})
+    frame["interval"] = intervals(frame["low"], frame["high"])
+    frame["interval_other"] = intervals(frame["low_other"], frame["high_other"])
+    return {"": Listing(frame, columns("tables/words"))}
+
+
 def _steering(tables: Tables, context: ExhibitContext) -> Contents:
     names = ("steering_clusters", "steering_doses", "steering_transfer")
     frame = steering_summary(*(tables[name] for name in names))
@@ -199,6 +208,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/study", ("study_contrasts", "study_means"), _study),
     Exhibit("tables/study_domains", ("study_domains",), _study_domains),
     Exhibit("tables/pinned", ("pinned",), _pinned),
+    Exhibit("tables/words", ("explained",), _words),
     Exhibit("tables/games", ("answers",), _games),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),
     Exhibit("tables/splits", ("splits_by_size",), _splits),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
+import pandas as pd
 import pytest
 from explained import explanation
+from program import universality
 from synthetic_run import write_synthetic_run
 from visits import checked, html, turned, visitor
 
@@ -77,3 +79,20 @@ def test_a_file_that_cannot_be_read_is_said_in_its_place(full, path, monkeypatch
     at = checked(turned(visitor(full, monkeypatch), "feature", feature=name))
     assert "line 1 of" in html(at)
     assert not found_by(StoredComparison(run, "main"), "quetzalcoatl")
+
+
+def test_a_report_has_the_words_beside_the_store(full, path, tmp_path):
+    for number, language_model in enumerate(["words-1", "words-1", "$x_1$ <b>&"]):
+        keep_explanation(path, explanation(f"m0:{number}", HOSTILE, language_model=language_model))
+    words = ("report", "--store", full, "--format", "svg")
+    done = universality(*words, "--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    table = pd.read_parquet(tmp_path / "out/tables/explained.parquet")
+    assert table["explanation"].tolist() == [HOSTILE] * 3
+    assert table["detection"].tolist() == [0.75] * 3
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "What does a language model say of them?" in page
+    assert "<b>&" not in page
+    assert "0.75" in (tmp_path / "out/tables/words.tex").read_text(encoding="utf-8")
+    refused = universality(*words, "--out", str(tmp_path / "no"), "--explanations", str(tmp_path / "none"))
+    assert refused.exit_code == 2

@@ -9,13 +9,15 @@ import pytest
 from explained import explanation
 from scipy import stats
 
+from pipelines.report.table_files import TABLES
 from results.explained import (
     Tally,
+    explained_table,
     explanation_sentence,
-    explanation_summary,
     explanations_file,
     keep_explanation,
     read_explanations,
+    words_summary,
 )
 from universality.errors import InputError
 
@@ -40,7 +42,7 @@ def test_means_go_over_features_that_were_answered_and_kinds_stay_apart():
     tallies = [Tally(yes=10, yes_right=right, no=10, no_right=10) for right in (10, 8, 6)]
     some = [explanation(f"m0:{n}", "w", detection=tally) for n, tally in enumerate(tallies)]
     some += [explanation("m0:9", None, detection=None), explanation("u0:1", "w", kind="untrained")]
-    table = explanation_summary(some).set_index(["kind", "score"])
+    table = words_summary(explained_table(some)).set_index(["kind", "score"])
     row = table.loc[("matched", "detection")]
     low, high = stats.t.interval(0.95, 2, loc=0.9, scale=stats.sem([1.0, 0.9, 0.8]))
     assert (row["n"], row["n_other"]) == (3, 4)
@@ -48,7 +50,8 @@ def test_means_go_over_features_that_were_answered_and_kinds_stay_apart():
     assert table.loc[("untrained", "detection"), "mean"] == 0.75
     assert math.isnan(table.loc[("untrained", "detection"), "low"])
     assert table.loc[("matched", "intruder"), "n_other"] == 0
-    assert explanation_summary([]).empty
+    assert words_summary(explained_table([])).empty
+    assert list(explained_table(some)) == TABLES["explained"].names
 
 
 def test_the_last_line_of_a_feature_and_model_counts_and_none_is_of_another_run(tmp_path):
