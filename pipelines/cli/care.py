@@ -66,6 +66,7 @@ def delete(
     ],
     store: StoreOption = STORE,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Delete a run.
 
@@ -88,10 +89,14 @@ def delete(
     own = list(run.store.present({node["key"] for node in run.record["nodes"].values()} - others))
     n_bytes = sum(sum(run.store.files.walk(f"artifacts/{key}").values()) for key in own)
     freed = f"{counted(len(own), 'artifact')} ({size(n_bytes)}) that no other run uses"
-    if not yes and not typer.confirm(f"Delete run {run.name}? It leaves {freed} to gc.", err=True):
+    agreed = yes or typer.confirm(f"Delete run {run.name}? It leaves {freed} to gc.", err=True)
+    if agreed:
+        run.store.delete_run(run.name)
+    if as_json:
+        print_json({"run": run.name, "deleted": agreed, "freed_artifacts": len(own), "freed_bytes": n_bytes})
+    if not agreed:
         say("Nothing was deleted.")
         raise typer.Exit(EXIT_FAILED)
-    run.store.delete_run(run.name)
     say(f"Run {run.name} is deleted. `universality gc` frees {freed}.")
 
 

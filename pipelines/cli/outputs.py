@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import STORE, OutOption, RunArgument, StoreOption, VerboseOption
+from pipelines.cli.options import STORE, JsonOption, OutOption, RunArgument, StoreOption, VerboseOption
 from pipelines.cli.runs import open_named
-from pipelines.cli.terminal import say
+from pipelines.cli.terminal import print_json, say
 from universality.errors import refusal
 
 
@@ -43,6 +43,7 @@ def report(
         Path | None,
         typer.Option("--explanations", metavar="FILE", help="What explain wrote; default that beside the store."),
     ] = None,
+    as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Write a report of a run for a paper.
@@ -64,8 +65,11 @@ def report(
     words = read_explanations(worded, run.name) if worded is not None and (explanations or worded.exists()) else []
     options = ReportOptions(chosen_formats(formats), columns, pins, tuple(given), others, tuple(words))
     result = write_report(run, out, options)
-    for path in result.files:
-        typer.echo(out / path)
+    if as_json:
+        print_json({"run": run.name, "folder": str(out), "files": result.files, "missing": result.missing})
+    else:
+        for path in result.files:
+            typer.echo(out / path)
     say(f"Report of run {run.name}: {len(result.files)} files in {out}. Start with {out / 'README.md'}.")
     if result.missing:
         say(f"The report is not complete: README.md lists what is missing ({len(result.missing)}).")
