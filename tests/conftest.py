@@ -30,10 +30,11 @@ LONGEST = [
     "test_guarded_run", "test_border_text", "test_recipe_yaml", "test_public_calls", "test_border_checkpoints",
     "test_artifacts", "test_sae_seeds", "test_memory", "test_engine_resume", "test_browser", "test_browser_places",
     "test_report_prose", "test_controls", "test_screens_lens", "test_screens_every", "test_trained_sae_contract",
-    "test_sweep_run", "test_report_figures", "test_cli_compare_files", "test_cli_json", "test_report_cases", "test_report_writer",
+    "test_sweep_run", "test_report_figures", "test_cli_compare_files", "test_report_cases", "test_report_writer",
     "test_screens_clusters", "test_report_beside", "test_screens_pins", "test_sae_precision", "test_screens_steer",
     "test_cli_steer", "test_steering", "test_shells", "test_browser_gate", "test_dask_processes", "test_rerun_effects",
     "test_pair_effects", "test_cli_compare_saes", "test_browser_atlas", "test_atlas", "test_cli_explain",
+    "test_cli_json",
 ]  # fmt: skip
 
 
