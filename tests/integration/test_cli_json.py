@@ -78,6 +78,9 @@ class Words:
     def steer(self):
         return ["tiny", "m0:0", "--prompt", "The", "--tokens", "2", "--samples", "1", *self.store]
 
+    def explain(self):
+        return ["tiny", "--dry-run", "--features", "all", *self.store]
+
     def reproduce(self):
         # Any recipe is a run that is there: nothing is computed.
         sizes = {"n_latents": 60, "n_documents": 60, "comparisons": ("narrow", "wide")}
