@@ -92,9 +92,14 @@ class Endpoint:
             raise refusal("package httpx", "explain", "installed", "none", remedy) from None
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # No redirect is followed, and of this machine no proxy asked: the key goes to the named host alone.
-        self._client = httpx.Client(
-            timeout=timeout_s, headers=headers, follow_redirects=False, trust_env=self.host not in _LOCAL
-        )
+        try:
+            self._client = httpx.Client(
+                timeout=timeout_s, headers=headers, follow_redirects=False, trust_env=self.host not in _LOCAL
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            remedy = "Check HTTP_PROXY, HTTPS_PROXY and ALL_PROXY; SOCKS needs pip install 'httpx[socks]'."
+            got = type(error).__name__  # its text may hold a password
+            raise refusal("the proxy", "the environment", "one that httpx can use", got, remedy) from None
 
     def close(self) -> None:
         """Close its connections."""

@@ -93,6 +93,8 @@ def test_a_report_has_the_words_beside_the_store(full, path, tmp_path):
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert "What does a language model say of them?" in page
     assert "<b>&" not in page
+    assert "features into words" in page
+    assert "accuracy of 0.75 (by the words of another feature 0.50)" in " ".join(page.split())
     assert "0.75" in (tmp_path / "out/tables/words.tex").read_text(encoding="utf-8")
     refused = universality(*words, "--out", str(tmp_path / "no"), "--explanations", str(tmp_path / "none"))
     assert refused.exit_code == 2

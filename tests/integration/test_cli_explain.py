@@ -368,3 +368,12 @@ def test_without_the_package_the_extra_is_named(store, server, monkeypatch):
     monkeypatch.setitem(sys.modules, "httpx", None)
     done = explain(store, server)
     assert (done.exit_code, "universality[explain]" in done.stderr) == (2, True)
+
+
+def test_a_proxy_that_cannot_be_used_is_refused_and_of_this_machine_none_is_asked(store, server, monkeypatch):
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "nonsense://me:sk-pw@x")
+    assert explain(store, server, "--features", "m0:0").exit_code == 0
+    words = ("explain", "synthetic", "--store", store, "--model", MODEL, "--endpoint", "https://models.example/v1")
+    done = universality(*words)
+    assert (done.exit_code, "HTTP_PROXY" in done.stderr, "sk-pw" in done.stderr) == (2, True, False), done.stderr

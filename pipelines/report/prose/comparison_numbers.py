@@ -19,6 +19,7 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
+from pipelines.report.prose.word_numbers import add_words
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import dictionary_roles
@@ -109,6 +110,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         "verdicts": _verdicts,
         "indices": _indices,
         "k_of_m": _k_of_m,
+        "explained": add_words,
     }.items():
         rows = m.of(comparison, table)
         if rows is not None:

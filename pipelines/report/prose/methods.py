@@ -12,6 +12,7 @@ from pipelines.report.prose.material import Material
 from pipelines.report.prose.study_numbers import study_facts, study_scope
 from pipelines.report.prose.sweep_numbers import scope
 from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
+from pipelines.report.prose.word_numbers import has_words
 from pipelines.sweep_config import SweepConfig
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
@@ -100,6 +101,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "effects_chosen": _chosen_kinds(m.of(comparison, "effect_agreement")),
         "attributed": _attributed_kinds(m.of(comparison, "attribution")),
         "labelled": _labelled(m.of(comparison, "labels"), features),
+        "worded": has_words(m.of(comparison, "explained")),
         **_known_facts(m.of(comparison, "probes"), m.of(comparison, "explanation_transfer")),
         **_steering_facts(m, comparison),
         **_verdict_facts(m.of(comparison, "verdicts")),
