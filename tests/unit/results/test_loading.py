@@ -14,6 +14,7 @@ from synthetic_run import compute_synthetic_run, write_synthetic_run
 import results
 from results.conclusions import TABLES as CONCLUDED
 from results.conclusions import conclusions
+from results.notebook import context_html
 from results.schema import TABLES
 from storage import RunMissing, open_store
 from universality.errors import InputError
@@ -126,6 +127,14 @@ def test_a_notebook_draws_contexts_with_the_activation_on_every_token(run):
             assert title == f"{shown} · m0:{latent} {value:.4g}"
     for hostile in ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "&amp;", "⟨RLO⟩evil"):
         assert hostile in seen
+
+
+def test_labels_are_literal_too(run):
+    label = "token <script>alert(1)</script>"
+    said = {"name": "m0:1", "label": label, "rate": 0.1, "maximum": 1.0, "windows": {}}
+    drawn = Text.read(context_html(run.contexts("m0", 0).head(0), said))
+    assert label in "".join(drawn.texts)
+    assert drawn.tags == {"div", "b"}
 
 
 def test_a_part_of_contexts_is_drawn_too(run):
