@@ -69,7 +69,7 @@ class Material:
     Attributes:
         model, latent: the feature.
         firing, silent: contexts of fit rows, to be shown.
-        scored_firing, scored_silent: as many of each, of score rows in other contexts than those.
+        scored_firing, scored_silent: as many of each, of score rows; no context has rows of both halves.
         detection: order in which these two together are asked about.
         fuzzing: for each of ``scored_firing``, places that are marked, and whether these are where it fires.
         questions: of the intruder game: contexts, and the place of the silent one.
@@ -99,11 +99,10 @@ def gather(stored: StoredComparison, model: str, latent: int, seed: int) -> Mate
     shown = pick.distinct(peaks[:N_TOP], N_TOP)
     shown += pick.of_groups(peaks[N_TOP:], N_QUANTILES, rng)
     silent = pick.distinct(pick.silent_like(shown, ~score, rng), N_SILENT)
-    fresh = score & ~np.isin(pick.contexts, pick.contexts[[one.row for one in [*shown, *silent]]])
-    firing = pick.of_groups(pick.peaks(fresh), N_SCORED, rng)
+    firing = pick.of_groups(pick.peaks(score), N_SCORED, rng)
     # Half of the silent ones are of domains in which it fires, so that the domain alone does not tell.
-    half = pick.distinct(pick.silent_like(firing, fresh, rng), (len(firing) + 1) // 2)
-    half += pick.distinct(rng.permutation(np.flatnonzero(fresh & pick.is_silent)), len(firing) - len(half))
+    half = pick.distinct(pick.silent_like(firing, score, rng), (len(firing) + 1) // 2)
+    half += pick.distinct(rng.permutation(np.flatnonzero(score & pick.is_silent)), len(firing) - len(half))
     n = min(len(firing), len(half))
     if not shown or not silent or n < LEAST_SCORED:
         return None

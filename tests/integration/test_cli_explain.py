@@ -125,12 +125,17 @@ def test_the_same_question_is_never_asked_twice(store, server):
     assert len(server.requests) == n
     assert {r["temperature"] for r in server.requests} == {0}
     assert all(0 <= r["seed"] < 2**31 for r in server.requests)
-    # Another store of the same run is asked the same.
+    # Words that were the control of another feature are known already.
+    other, n = kept(store)[0].other, len(server.requests)
+    assert explain(store, server, "--features", other).exit_code == 0
+    assert kept(store)[-1].explanation == kept(store)[0].other_explanation
+    assert kept(store)[-1].prompts["explanation"] not in [_digest(user) for user in server.users[n:]]
+    # Without the file the same is asked as with it.
     kept_before = [one.digest for one in kept(store)]
     path = explanations_file(store, "synthetic")
     assert path is not None
     path.unlink()
-    explain(store, server, "--features", "m0:0,m0:1,m0:2")
+    explain(store, server, "--features", f"m0:0,m0:1,m0:2,{other}")
     assert [one.digest for one in kept(store)] == kept_before
     assert not list(Path(store).rglob("synthetic.jsonl"))
 
