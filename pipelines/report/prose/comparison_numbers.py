@@ -19,19 +19,17 @@ from pipelines.report.prose.macros import (
     words,
 )
 from pipelines.report.prose.material import Material
-from pipelines.report.prose.word_numbers import add_words
+from pipelines.report.prose.word_numbers import add_labels, add_words
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import dictionary_roles
 from results.headline import QUANTITIES
-from results.label_frames import NO_RULE, label_summary
 from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.steering_frames import steering_summary
 from results.stored_comparison import pair_node
 from results.words import CLASSES, GROUPS, LEVELS, STEERED_BY
 from universality.compare.compare_config import EDGE_SLACK, SHRINKAGE, CompareConfig
 from universality.effects.push import UNIT_QUANTILE
-from universality.labels.views import LEAST_R, TOLERANCE
 from universality.verdicts import VERDICTS
 
 #: Indices named in the text, with the digits of their macros.
@@ -94,8 +92,6 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
             setting(SHRINKAGE),
             "rows of prior weight in a cell of tokens within domains or pairs",
         )
-        macros.add("LabelTolerance", setting(TOLERANCE), "how much more r a less plain rule must have to be preferred")
-        macros.add("LabelLeast", setting(LEAST_R), "r from which on a rule is said to explain a feature")
         macros.add("EdgeSlack", setting(EDGE_SLACK), "how far below tau r on fit rows and r without a source may lie")
     for table, add in {
         "models": _dictionaries,
@@ -115,7 +111,7 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
         rows = m.of(comparison, table)
         if rows is not None:
             add(macros, rows)
-    _labels(macros, m.of(comparison, "labels"), m.of(comparison, "features"))
+    add_labels(macros, m.of(comparison, "labels"), m.of(comparison, "features"))
     _steering(macros, [m.of(comparison, name) for name in STEERING])
     pairs = m.of(comparison, "pairs")
     if pairs is not None and m.recipe is not None:
@@ -312,20 +308,6 @@ def _probes(macros: Macros, probes: pd.DataFrame) -> None:
             macros.add(
                 f"ProbeTransfer{letters(kind)}{label}", known, f"mean transfer to partners of kind {kind}, {where}"
             )
-
-
-def _labels(macros: Macros, labels: pd.DataFrame | None, features: pd.DataFrame | None) -> None:
-    """How much of features the rules of their labels say, over all and by what the rules look at, beside the floor."""
-    if labels is None or features is None:
-        return
-    for row in label_summary(labels, set(features["model"])).to_dict("records"):
-        name = {"all": "", NO_RULE: "None"}.get(row["kind"], letters(row["kind"].replace(" ", "_")))
-        where = f"of features whose rule looks at: {row['kind']}; table labels"
-        macros.add(f"NumLabel{name}", count(row["n"]), f"number {where}")
-        for macro, column in (("PercentLabel", "share"), ("PercentFloorLabel", "share_floor")):
-            macros.add(f"{macro}{name}", percent(row[column]), f"share ({column}) {where}")
-        for macro, column in (("RLabel", "r"), ("RUntrainedLabel", "r_untrained"), ("RFloorLabel", "r_floor")):
-            macros.add(f"{macro}{name}", real(row[column]), f"median of {column} {where}")
 
 
 def _explanations(macros: Macros, transfer: pd.DataFrame) -> None:
