@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -304,7 +304,15 @@ def test_hostile_words_stay_one_visible_line_of_data(store, server):
 
 
 def test_ctrl_c_loses_one_feature_at_most(store, server):
-    server.delay_s = 0.1
+    reached, gate = threading.Event(), threading.Event()
+
+    def held(user: str) -> str:  # from the sixteenth request on nobody is answered until the signal is sent
+        if len(server.requests) >= 16:
+            reached.set()
+            gate.wait(60)
+        return honest(user)
+
+    server.say = held
     words = [
         "explain",
         "synthetic",
@@ -317,21 +325,18 @@ def test_ctrl_c_loses_one_feature_at_most(store, server):
         "--features",
         FEATURES,
     ]
-    process = subprocess.Popen([sys.executable, "-m", "pipelines.cli.main", *words], stderr=subprocess.PIPE, text=True)
-    stopped = False
-    while process.poll() is None:
-        if not stopped and len(server.requests) >= 16:
-            process.send_signal(signal.SIGINT)
-            stopped = True
-        time.sleep(0.01)
-    assert process.stderr is not None
-    assert process.stderr.read().endswith("Interrupted.\n")
-    process.stderr.close()
+    command = [sys.executable, "-m", "pipelines.cli.main", *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert reached.wait(60)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    gate.set()
+    assert told.endswith("Interrupted.\n")
     assert process.returncode == 130
     n = len(kept(store))
     assert n >= 2
     asked = len(server.requests)
-    server.delay_s = 0.0
+    server.say = honest
     assert explain(store, server).exit_code == 0
     assert len(server.requests) - asked <= 7 * (4 - n)
     assert len(kept(store)) == 4
