@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
+from results.beside_store import beside_store, read_lines
 from results.games import N_OPTIONS, R_STRATA, Question
 from results.words import LEVELS
 from universality.config import Frozen
-from universality.errors import refusal
 
 #: Right answers by guessing.
 CHANCE = 1 / N_OPTIONS
@@ -50,53 +49,19 @@ class Answer(Frozen):
         return cls.model_validate({**asked, **who, "chosen": chosen, "seconds": round(seconds, 1)})
 
 
-def beside_store(store_url: str, what: str, run: str) -> Path | None:
-    """A file about a run in a folder beside its store, which itself is never written; None for a store elsewhere."""
-    if re.match(r"^[a-z][a-z0-9+.-]*:", store_url) and not store_url.startswith("file:"):
-        return None
-    folder = Path(store_url.removeprefix("file://")).resolve()
-    return folder.parent / f"{folder.name}-{what}" / f"{run}.jsonl"
-
-
 def answers_file(store_url: str, run: str) -> Path | None:
     """Where answers about a run are kept: beside a store on this machine; None for a store elsewhere."""
     return beside_store(store_url, "answers", run)
-
-
-def keep_answer(path: Path, answer: Answer) -> None:
-    """Add an answer to a file, in one write, so that several players may use it at once.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
-        file.write(answer.model_dump_json().encode() + b"\n")
 
 
 def read_answers(path: Path, run: str) -> list[Answer]:
     """The answers of a file, the first one where a question was answered twice.
 
     Raises:
-        InputError: it is not there, a line is no answer, or is about another run.
+        InputError: as :func:`results.beside_store.read_lines`.
     """
     found: dict[tuple[str, str, str, int], Answer] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        what, remedy = error.strerror or str(error), "Play on the dashboard's page Games, or name its file."
-        raise refusal("answers", str(path), "a file of answers", what, remedy) from None
-    for number, line in enumerate(lines, 1):
-        where = f"line {number} of {path}"
-        try:
-            answer = Answer.model_validate_json(line)
-        except ValidationError as error:
-            first = error.errors()[0]
-            got = ".".join(map(str, first["loc"])) + ": " + first["msg"].lower()
-            remedy = "Remove the line; answers are one JSON object a line."
-            raise refusal("answer", where, "as the page Games writes it", got, remedy) from None
-        if answer.run != run:
-            raise refusal("run", where, repr(run), repr(answer.run), "Give the answers about this run.")
+    for answer in read_lines(path, run, Answer, "answer", "the dashboard's page Games"):
         found.setdefault((answer.comparison_id, answer.game, answer.player, answer.number), answer)
     return list(found.values())
 

@@ -6,7 +6,6 @@ one line of limited length in which everything can be seen, to be escaped wherev
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
-from results.answers import beside_store
+from results.beside_store import beside_store, read_lines
 from results.ids import feature_id
 from results.words import number
 from universality.config import Frozen
-from universality.errors import refusal
 
 if TYPE_CHECKING:
     from results.stored_comparison import StoredComparison
@@ -107,53 +105,14 @@ def explanations_file(store_url: str, run: str) -> Path | None:
     return beside_store(store_url, "explanations", run)
 
 
-def keep_explanation(path: Path, explanation: Explanation) -> None:
-    """Add one to a file, in one write; a line that was cut short before stays a line of its own.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as file:
-        cut = file.tell() > 0 and (file.seek(-1, 2), file.read(1))[1] != b"\n"
-        file.write(b"\n" * cut + explanation.model_dump_json().encode() + b"\n")
-
-
 def read_explanations(path: Path, run: str) -> list[Explanation]:
-    """The explanations of a file, the last one of each feature and language model; lines cut short are passed over.
+    """The explanations of a file, the last one of each feature and language model.
 
     Raises:
-        InputError: it is not there, a line is no explanation, or is about another run.
+        InputError: as :func:`results.beside_store.read_lines`.
     """
-    found: dict[tuple[str, str, str], Explanation] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        what, remedy = error.strerror or str(error), "Write it with universality explain, or name its file."
-        raise refusal("explanations", str(path), "a file of explanations", what, remedy) from None
-    for n_line, line in enumerate(lines, 1):
-        where = f"line {n_line} of {path}"
-        try:
-            explanation = Explanation.model_validate_json(line)
-        except ValidationError as error:
-            if not _is_json(line):
-                continue
-            first = error.errors()[0]
-            got = ".".join(map(str, first["loc"])) + ": " + first["msg"].lower()
-            remedy = "Remove the line; explanations are one JSON object a line."
-            raise refusal("explanation", where, "as universality explain writes it", got, remedy) from None
-        if explanation.run != run:
-            raise refusal("run", where, repr(run), repr(explanation.run), "Give the explanations of this run.")
-        found[explanation.key] = explanation
-    return list(found.values())
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+    lines = read_lines(path, run, Explanation, "explanation", "universality explain")
+    return list({one.key: one for one in lines}.values())
 
 
 def explanations_of(stored: StoredComparison) -> Mapping[str, list[Explanation]]:

@@ -2,7 +2,8 @@
 
 Intruder: on four of five texts the feature fires, on one it is silent. Partner: a few texts of a feature of one model,
 and five sets of texts of features of another model, of *other* sources; one set is of its assigned partner. By chance
-one answer in five is right. Among the questions are some about untrained models, unmarked: their accuracy is the floor.
+one answer in five is right. All texts are of score rows, on which nothing was matched. Among the questions are some
+about untrained models, unmarked: their accuracy is the floor.
 """
 
 from __future__ import annotations
@@ -124,11 +125,11 @@ def _drawn_pairs(pairs: pd.DataFrame, rng: np.random.Generator) -> Iterator[dict
 def _intruder(stored: StoredComparison, row: dict, rng: np.random.Generator) -> tuple | None:
     """The silent text first, then those on which the feature fires."""
     fires = stored.firing(row["model_a"], int(row["latent_a"]))
-    texts = _texts(stored, fires, np.ones(len(stored.score_rows), bool), rng)
+    texts = _texts(stored, fires, stored.score_rows, rng)
     if texts is None:
         return None
     text = stored.text
-    silent = ~np.isin(text.row_context, np.asarray(text.row_context)[fires.rows])
+    silent = stored.score_rows & ~np.isin(text.row_context, np.asarray(text.row_context)[fires.rows])
     # Of a kind of text that is among the others, or the script alone would tell.
     like = silent & np.isin(text.row_domain, np.asarray(text.row_domain)[list(texts)])
     rows = np.flatnonzero(like if like.any() else silent)
@@ -140,13 +141,13 @@ def _intruder(stored: StoredComparison, row: dict, rng: np.random.Generator) -> 
 
 def _partner(stored: StoredComparison, row: dict, rng: np.random.Generator) -> tuple | None:
     """Texts of the feature; then those of its partner, and of others like it, from other sources."""
-    sources = _row_sources(stored)
-    names = np.unique(sources)
+    sources, score = _row_sources(stored), stored.score_rows
+    names = np.unique(sources[score])
     here = np.isin(sources, rng.permutation(names)[: names.size // 2])
-    sample = _texts(stored, stored.firing(row["model_a"], int(row["latent_a"])), here, rng)
+    sample = _texts(stored, stored.firing(row["model_a"], int(row["latent_a"])), score & here, rng)
     latents, options = [], []
     for latent in [int(row["latent_b"]), *_others(stored, row, rng)]:
-        texts = _texts(stored, stored.firing(row["model_b"], latent), ~here, rng)
+        texts = _texts(stored, stored.firing(row["model_b"], latent), score & ~here, rng)
         if texts is None and not options:  # the partner itself has too few
             return None
         if texts is not None:

@@ -11,7 +11,8 @@ from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.frame import current_view
 from results import words
-from results.answers import Answer, answers_file, answers_table, game_summary, keep_answer, read_answers
+from results.answers import Answer, answers_file, answers_table, game_summary, read_answers
+from results.beside_store import keep_line
 from results.colours import OKABE_ITO
 from results.games import GAMES, N_TEXTS, Question, question
 from results.token_text import Channel, token_strip
@@ -98,7 +99,7 @@ def _answer(view: View, asked: Question, player: str, chosen: int | None) -> Non
     try:
         if path is None:
             raise OSError
-        keep_answer(path, answer)
+        keep_line(path, answer)
     except OSError:
         st.session_state.setdefault(_UNKEPT, []).append(answer)
     st.rerun()

@@ -163,7 +163,7 @@ def _ask(
 ) -> None:  # fmt: skip
     from pipelines.explain.asking import N_REQUESTS, Asker, remember_words, tasks_left
     from pipelines.explain.endpoint import Endpoint, EndpointFailed, key_of_environment
-    from results.explained import keep_explanation
+    from results.beside_store import keep_line
 
     url, model, timeout = whom
     endpoint = Endpoint(url, model, key_of_environment(), timeout)
@@ -183,7 +183,7 @@ def _ask(
     try:
         for place, task in enumerate(tasks, 1):
             made.append(asker.explain(task))
-            keep_explanation(file, made[-1])
+            keep_line(file, made[-1])
             if not quiet:
                 said = made[-1].explanation or f"failed ({made[-1].failed})"
                 say(f"[{place}/{len(tasks)}] {made[-1].id}: {said}")

@@ -11,7 +11,8 @@ from program import universality
 from synthetic_run import write_synthetic_run
 from visits import checked, html, turned, visitor
 
-from results.explained import Tally, explanation_sentence, explanations_file, keep_explanation
+from results.beside_store import keep_line
+from results.explained import Tally, explanation_sentence, explanations_file
 from results.ids import feature_ids
 from results.search import found_by
 from results.stored_comparison import StoredComparison
@@ -42,7 +43,7 @@ def test_a_feature_its_pair_and_its_cluster_have_its_words(full, path, monkeypat
     one = explanation(name, HOSTILE)
     at = turned(visitor(full, monkeypatch), "feature", feature=name)
     assert "in words by" not in html(at)
-    keep_explanation(path, one)
+    keep_line(path, one)
     at = turned(at, "feature", feature=name)
     assert f"<bdi>{escape(HOSTILE)}</bdi>" in html(at)
     assert escape(explanation_sentence(one)) in html(at)
@@ -51,8 +52,8 @@ def test_a_feature_its_pair_and_its_cluster_have_its_words(full, path, monkeypat
     features = run.table("features")
     members = features[features["cluster"] == features["cluster"].dropna().iloc[0]]
     first, second = feature_ids(members)[:2]
-    keep_explanation(path, explanation(first, "the better words"))
-    keep_explanation(path, explanation(second, "worse", detection=Tally(yes=1, yes_right=0, no=1, no_right=0)))
+    keep_line(path, explanation(first, "the better words"))
+    keep_line(path, explanation(second, "worse", detection=Tally(yes=1, yes_right=0, no=1, no_right=0)))
     at = turned(at, "clusters", cluster=str(int(members["cluster"].iloc[0])))
     assert "<bdi>the better words</bdi>" in html(at)
     assert f"of {first}" in html(at)
@@ -62,12 +63,12 @@ def test_a_feature_its_pair_and_its_cluster_have_its_words(full, path, monkeypat
 def test_the_search_finds_words_as_soon_as_they_are_there(full, path):
     stored = StoredComparison(open_run(None, full), "main")
     assert not found_by(stored, "quetzalcoatl")
-    keep_explanation(path, explanation("m0:3", HOSTILE))
-    keep_explanation(path, explanation("u0:3", HOSTILE, kind="untrained"))
+    keep_line(path, explanation("m0:3", HOSTILE))
+    keep_line(path, explanation("u0:3", HOSTILE, kind="untrained"))
     assert found_by(stored, "quetzalcoatl") == {"words of a language model": ["m0:3"]}
     assert not found_by(stored, '"quetzalcoatl"')
     assert not found_by(stored, "quetzal")
-    keep_explanation(path, explanation("m0:4", "latent 7 of 9"))
+    keep_line(path, explanation("m0:4", "latent 7 of 9"))
     assert "words of a language model" not in found_by(stored, "7")
 
 
@@ -83,7 +84,7 @@ def test_a_file_that_cannot_be_read_is_said_in_its_place(full, path, monkeypatch
 
 def test_a_report_has_the_words_beside_the_store(full, path, tmp_path):
     for number, language_model in enumerate(["words-1", "words-1", "$x_1$ <b>&"]):
-        keep_explanation(path, explanation(f"m0:{number}", HOSTILE, language_model=language_model))
+        keep_line(path, explanation(f"m0:{number}", HOSTILE, language_model=language_model))
     words = ("report", "--store", full, "--format", "svg")
     done = universality(*words, "--out", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output

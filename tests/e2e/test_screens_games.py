@@ -83,7 +83,7 @@ def test_where_no_file_can_be_written_answers_stay_in_the_session(full, at, monk
     def refuse(*_):
         raise OSError("read-only file system")
 
-    monkeypatch.setattr("results.answers.keep_answer", refuse)
+    monkeypatch.setattr("results.beside_store.keep_line", refuse)
     click(at, "option_1")
     assert "**Question 2.**" in sentences(at)
     assert "save your answers" in sentences(at)

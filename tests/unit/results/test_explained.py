@@ -10,12 +10,12 @@ from explained import explanation
 from scipy import stats
 
 from pipelines.report.table_files import TABLES
+from results.beside_store import keep_line
 from results.explained import (
     Tally,
     explained_table,
     explanation_sentence,
     explanations_file,
-    keep_explanation,
     read_explanations,
     words_summary,
 )
@@ -59,8 +59,8 @@ def test_the_last_line_of_a_feature_and_model_counts_and_none_is_of_another_run(
     assert path == tmp_path / "runs-explanations" / "synthetic.jsonl"
     assert explanations_file("s3://bucket/runs", "synthetic") is None
     for words in ("first", "second"):
-        keep_explanation(path, explanation("m0:3", words))
-    keep_explanation(path, explanation("m0:3", "third", language_model="words-2"))
+        keep_line(path, explanation("m0:3", words))
+    keep_line(path, explanation("m0:3", "third", language_model="words-2"))
     assert [one.explanation for one in read_explanations(path, "synthetic")] == ["second", "third"]
     with pytest.raises(InputError, match=r"line 1 .*'other'"):
         read_explanations(path, "other")

@@ -10,7 +10,8 @@ from run_variants import write_silent_run
 from scipy.stats import binomtest
 from synthetic_run import write_synthetic_run
 
-from results.answers import CHANCE, FLOOR, Answer, answers_file, answers_table, game_summary, keep_answer, read_answers
+from results.answers import CHANCE, FLOOR, Answer, answers_file, answers_table, game_summary, read_answers
+from results.beside_store import keep_line
 from results.games import GAMES, N_OPTIONS, N_TEXTS, Question, question, subjects
 from results.stored_comparison import StoredComparison
 from universality.errors import InputError
@@ -51,6 +52,12 @@ def test_the_partner_is_among_others_of_its_model_and_no_source_is_on_both_sides
             assert len(rows) == N_TEXTS
             assert (stored.firing(q.model_b, latent).at(rows) > 0).all()
         assert (stored.firing(q.model_a, q.latent_a).at(q.sample) > 0).all()
+
+
+def test_no_text_had_a_part_in_the_matching(stored, asked):
+    shown = [row for of in asked.values() for q in of for rows in (q.sample, *q.options) for row in rows]
+    assert stored.score_rows[shown].all()
+    assert not stored.score_rows.all()
 
 
 def test_series_are_repeatable_differ_by_player_and_favour_no_place(stored, asked):
@@ -96,12 +103,14 @@ def test_answers_are_kept_one_a_line_and_the_first_one_counts(tmp_path, asked):
     assert answers_file("s3://bucket/runs", "r") is None
     first = Answer.to(asked["partner"][0], 2, 3.14, run="r", comparison_id="main", player="eve")
     for one in (first, answer(5, right=True), answer(5, right=False)):
-        keep_answer(path, one)
+        keep_line(path, one)
     assert read_answers(path, "r") == [first, answer(5, right=True)]
     with pytest.raises(InputError, match=r"run of line 1 of .* must be"):
         read_answers(path, "other")
+    path.write_bytes(path.read_bytes() + b'{"schema":1,"ru\n')  # the power went off
+    assert len(read_answers(path, "r")) == 2
     path.write_bytes(path.read_bytes() + b"{}\n")
-    with pytest.raises(InputError, match="answer of line 4 of "):
+    with pytest.raises(InputError, match="answer of line 5 of "):
         read_answers(path, "r")
     with pytest.raises(InputError, match="No such file"):
         read_answers(tmp_path / "nothing", "r")
