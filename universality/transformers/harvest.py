@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +13,12 @@ from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.exceptions import StopAtLayerException
 
-from universality.errors import refusal
+from universality.errors import InputError, refusal
 from universality.transformers import twin as twins
 
 USABLE = "Take a residual, attention-output, hook_z or MLP hook point."
+#: Contexts and tokens whose shapes tell rows of tokens from attention between them: no usual number of heads.
+_FEW = (2, 7)
 
 
 def harvest(
@@ -54,17 +56,51 @@ def harvest(
     for start in range(0, len(contexts), batch_contexts):
         tokens = torch.from_numpy(np.asarray(contexts[start : start + batch_contexts], dtype=np.int64)).to(device)
         values = read(tokens)
-        yield {name: _as_rows(name, values.get(name), tokens).float().cpu().numpy() for name in names}
+        yield {name: _as_rows(model, name, values.get(name), tokens).float().cpu().numpy() for name in names}
 
 
 def check_hook_points(model: TransformerBridge, names: Sequence[str]) -> None:
-    """Refuse names that are no hook points of ``model``, with the nearest ones that are."""
+    """Refuse names that are no hook points of ``model``, with the nearest ones that can be read.
+
+    Neurons of experts too: a bridge has what goes into and out of all experts under the names of neurons.
+    """
+    points = model.hook_dict
     for name in names:
-        if name not in model.hook_dict:
-            near = difflib.get_close_matches(name, list(model.hook_dict), n=3, cutoff=0.4)
-            remedy = f"Did you mean {' or '.join(near)}?" if near else "List them with model.hook_dict."
-            where = f"hook_point {name!r}", "this model"
-            raise refusal(*where, "one of its hook points", "an unknown name", remedy)
+        if name not in points:
+            raise _refused(model, name, "one of its hook points", "an unknown name")
+        layer, _, site = name.partition(".mlp.")
+        if site in ("hook_pre", "hook_post") and points[name] in (
+            points.get(f"{layer}.mlp.hook_in"), points.get(f"{layer}.mlp.hook_out")
+        ):  # fmt: skip
+            constraint, got = "one of neurons that all tokens share", "a layer of experts, without neurons of its own"
+            raise refusal(f"hook_point {name!r}", "this model", constraint, got, f"Take {layer}.hook_mlp_out.")
+
+
+def hook_widths(model: TransformerBridge) -> dict[str, int]:
+    """Width ``d_in`` of every hook point that :func:`harvest` can read, found by running a few tokens."""
+    tokens = torch.zeros(_FEW, dtype=torch.int64, device=next(iter(model.parameters())).device)
+    widths: dict[str, int] = {}
+
+    def keep(name: str):
+        def hook(value: object, hook: object) -> None:
+            if isinstance(value, torch.Tensor) and _is_rows(value, tokens):
+                widths[name] = value.flatten(2).shape[-1]
+
+        return hook
+
+    with ExitStack() as stack, torch.no_grad():
+        for name in model.hook_dict:
+            with suppress(ValueError, InputError):  # switched off, or of experts
+                check_hook_points(model, [name])
+                stack.enter_context(model.hooks(fwd_hooks=[(name, keep(name))]))
+        model.forward(tokens, return_type=None)
+    return widths
+
+
+def _refused(model: TransformerBridge, name: str, constraint: str, got: str) -> InputError:
+    near = difflib.get_close_matches(name, hook_widths(model), n=3, cutoff=0.4)
+    remedy = f"Did you mean {' or '.join(near)}?" if near else USABLE
+    return refusal(f"hook_point {name!r}", "this model", constraint, got, remedy)
 
 
 def check_editable(model: TransformerBridge, hook_point: str) -> None:
@@ -80,7 +116,8 @@ def hook_dimension(model: TransformerBridge, hook_point: str) -> int:
     """Width ``d_in`` of the activations at a hook point, found by running two tokens."""
     check_hook_points(model, [hook_point])
     tokens = torch.zeros((1, 2), dtype=torch.int64, device=next(iter(model.parameters())).device)
-    return int(_as_rows(hook_point, _reader(model, [hook_point])(tokens).get(hook_point), tokens).shape[-1])
+    value = _reader(model, [hook_point])(tokens).get(hook_point)
+    return int(_as_rows(model, hook_point, value, tokens).shape[-1])
 
 
 def _reader(model: TransformerBridge, names: list[str]) -> Callable[[torch.Tensor], dict[str, torch.Tensor]]:
@@ -119,16 +156,19 @@ def hooked(model: TransformerBridge, hooks: list[tuple[str, Callable]]) -> Itera
             stack.enter_context(model.hooks(fwd_hooks=hooks))
         except ValueError as error:  # TransformerLens's word for a hook that is switched off
             names = ", ".join(name for name, _ in hooks)
-            raise refusal("hook_point", names, "one that fires", str(error), USABLE) from error
+            raise _refused(model, names, "one that fires", str(error)) from error
         yield
 
 
-def _as_rows(name: str, value: torch.Tensor | None, tokens: torch.Tensor) -> torch.Tensor:
+def _is_rows(value: torch.Tensor, tokens: torch.Tensor) -> bool:
+    return value.shape[:2] == tokens.shape and value.ndim in (3, 4)
+
+
+def _as_rows(model: TransformerBridge, name: str, value: torch.Tensor | None, tokens: torch.Tensor) -> torch.Tensor:
     """Flatten ``(batch, n_ctx, …)`` to ``(batch, n_ctx, d_in)`` or say why that cannot be."""
-    if value is None or value.shape[:2] != tokens.shape or value.ndim not in (3, 4):
-        legal = "one whose activations are (batch, n_ctx, d_in)"
+    if value is None or not _is_rows(value, tokens):
         got = "a hook that does not fire" if value is None else f"shape {tuple(value.shape)}"
-        raise refusal(f"hook_point {name!r}", "this model", legal, got, USABLE)
+        raise _refused(model, name, "one whose activations are (batch, n_ctx, d_in)", got)
     return value.flatten(2)
 
 
@@ -136,7 +176,8 @@ def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
     """The linear map from activations at a hook point to the logits, along the direct path.
 
     ``mlp.hook_post: W_out @ W_U``, ``attn.hook_z: W_O @ W_U``, whatever is added to the residual
-    stream: ``W_U``. Later blocks and the last normalisation (its centring, scale and weights) are
+    stream: ``W_U``. Where a block normalises what it adds (Gemma 2, OLMo 2), by the weights of that
+    norm; its scale, later blocks and the last normalisation (its centring, scale and weights) are
     ignored, so columns rank tokens rather than give logits.
 
     Returns:
@@ -154,20 +195,38 @@ def logit_weights(model: TransformerBridge, hook_point: str) -> np.ndarray:
         direct = {"hook_embed", "hook_pos_embed", "embed.hook_out", "pos_embed.hook_out"}
         after = {"ln_final.hook_out", "unembed.hook_in", "ln_final.hook_in"}
         mapped = unembedding if hook_point in direct | after else None
-    elif site in ("mlp.hook_post", "mlp.out.hook_in"):
-        weights = getattr(model.blocks[int(layer)].mlp, "W_out", None)
-        mapped = None if weights is None or weights.ndim != 2 else _product(weights, unembedding)
-    elif site in ("attn.hook_z", "attn.o.hook_in"):
-        mapped = _product(getattr(model.blocks[int(layer)].attn, "W_O", None), unembedding)
     else:
+        block, part = model.blocks[int(layer)], site.partition(".")[0]
+        added = _normed(block, {"attn": "ln1_post", "mlp": "ln2_post"}.get(part), unembedding)
         stream = ("hook_resid_pre", "hook_resid_mid", "hook_resid_post", "hook_in", "hook_out")
         parts = ("hook_mlp_out", "mlp.hook_out", "hook_attn_out", "attn.hook_out", "mlp.out.hook_out")
-        mapped = unembedding if site in stream + parts else None
+        if site in ("mlp.hook_post", "mlp.out.hook_in"):
+            mapped = _product(getattr(block.mlp, "W_out", None), added)
+        elif site in ("attn.hook_z", "attn.o.hook_in"):
+            mapped = _product(getattr(block.attn, "W_O", None), added)
+        else:
+            mapped = added if site in stream + parts else None
     if mapped is None:
         legal = "one with a linear path to the logits"
         remedy = "Take hook_mlp_out, hook_attn_out or a residual hook point; mlp.hook_post of layers without experts."
         raise refusal(f"hook_point {hook_point!r}", "logit weights", legal, "one without", remedy)
     return mapped.cpu().numpy()
+
+
+def _normed(block: torch.nn.Module, name: str | None, unembedding: torch.Tensor) -> torch.Tensor:
+    """``unembedding`` behind the weights of the norm of that name, where the block has one.
+
+    Norms multiply by their weights or by one more: what they make of a row of mean 0 and square 1 tells.
+    """
+    norm = getattr(block, name, None) if name else None
+    if norm is None:
+        return unembedding
+    weight = norm.original_component.weight
+    signs = torch.ones_like(weight)
+    signs[1::2] = -1
+    with torch.no_grad():
+        factor = (norm.original_component(signs) - norm.original_component(-signs)) * signs / 2
+    return factor.float()[:, None] * unembedding
 
 
 def _product(weights: torch.Tensor | None, unembedding: torch.Tensor) -> torch.Tensor | None:

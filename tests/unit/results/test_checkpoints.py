@@ -21,7 +21,7 @@ from results.public.errors import HubError
 from results.public.hub import check_folder, check_weights, describe_pretrained, load_pretrained
 from results.public.no_processes import ProcessRefused, no_processes
 from universality.errors import InputError
-from universality.transformers.harvest import harvest, logit_weights
+from universality.transformers.harvest import harvest
 
 TOKENS = np.random.default_rng(0).integers(1, D_VOCAB, (3, 16)).astype(np.int32)
 HOOK = "blocks.1.hook_resid_post"
@@ -218,23 +218,6 @@ def test_contexts_are_no_longer_than_the_positions(tmp_path):
     opt = {"text_config": {"model_type": "opt", "max_position_embeddings": 24}}
     with pytest.raises(HubError, match="at most 24"):
         check_positions("m", opt, 32)
-
-
-def test_experts_have_no_map_to_the_logits(tmp_path):
-    from transformers import MixtralConfig, MixtralForCausalLM
-
-    MixtralForCausalLM(
-        MixtralConfig(
-            vocab_size=D_VOCAB, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
-            intermediate_size=24, num_local_experts=2, num_experts_per_tok=1, max_position_embeddings=32,
-            bos_token_id=0, eos_token_id=0,
-        )
-    ).save_pretrained(tmp_path)  # fmt: skip
-    save_tokenizer(tmp_path)
-    model = load_pretrained(str(tmp_path))
-    with pytest.raises(InputError, match="linear path to the logits"):
-        logit_weights(model, "blocks.0.mlp.hook_post")
-    assert logit_weights(model, "blocks.0.hook_mlp_out").shape == (16, D_VOCAB)
 
 
 def test_the_gate_lets_decoders_through():
