@@ -44,7 +44,7 @@ _WIDE = {**_COMMON, "head_dim": 10}
 _CAPS = {"attn_logit_softcapping": 2.0, "final_logit_softcapping": 3.0, "query_pre_attn_scalar": 7}
 FAMILIES = {
     "gpt2": Family(
-        "GPT2LMHead", {"n_layer": 2, "n_embd": 24, "n_head": 4, "n_inner": 44, "n_positions": N_CTX},
+        "GPT2LMHeadModel", {"n_layer": 2, "n_embd": 24, "n_head": 4, "n_inner": 44, "n_positions": N_CTX},
         "transformer.h", "attn.c_proj", "mlp.c_proj", "ln_2",
     ),
     "neox": Family(
@@ -72,7 +72,7 @@ def save_model(folder, family, seed=0, dtype=None, **changes):
     import transformers
 
     of = {**FAMILIES, **EXPERTS}[family]
-    model_class = getattr(transformers, of.kind if of.kind.endswith("LM") else f"{of.kind}Model")
+    model_class = getattr(transformers, of.kind)
     ids = {"vocab_size": D_VOCAB, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -14,6 +14,7 @@ from universality.errors import InputError
 from universality.transformers.harvest import (
     harvest,
     hook_dimension,
+    hook_widths,
     logit_weights,
     splice,
     spliced_losses,
