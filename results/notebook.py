@@ -11,7 +11,7 @@ import pandas as pd
 from results.conclusions import TABLES, conclusions
 from results.label_frames import NO_RULE, labelled_features
 from results.schema import TABLES as STORED_TABLES
-from results.token_text import Channel, token_strip
+from results.token_strip import Channel, token_strip
 from results.words import counted, number, share
 from storage import StoreError
 

@@ -2,26 +2,20 @@
 
 A token is a string of bytes, often a part of a character, and corpora hold anything: markup, bidi controls,
 zero-width characters, formulas. :func:`visible` and :func:`token_strings` turn bytes into printable text;
-:func:`token_strip` turns text and activations into HTML in which every token is escaped and isolated. They
-are pure functions of their arguments: no storage, no screen, no theme.
+:func:`text_lines` says how that text is laid out, as one text whose letters join over the borders of tokens;
+``results/token_strip.py`` draws it.
 """
 
-import html
+import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
-from results.colours import SIDE_COLOURS, rgba
-from universality.errors import refusal
-
-#: Stands where a token holds only the first bytes of a character that a later token completes.
+#: Stands where a token holds only the first bytes of a character that a later token completes; never from the text.
 PART_MARK = "┊"
 #: Stands for a line feed.
 NEWLINE_MARK = "⏎"
-#: The strongest background; above it dark text on a dark colour becomes hard to read.
-MAX_ALPHA = 0.6
-#: A token that fires at all is never invisible.
-MIN_ALPHA = 0.06
 
 _MARKS = {
     "\n": NEWLINE_MARK,
@@ -40,7 +34,15 @@ _MARKS = {
     },
 }  # fmt: skip
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_RIGHT_TO_LEFT = {"R", "AL"}
+#: What no text holds: names of marks, and bytes that complete no character.
+_NOT_TEXT = re.compile(r"⟨[^⟨⟩]*⟩|\\x[0-9A-F]{2}")
+#: Two characters of one letter, beside marks on a letter: signs of two characters, conjuncts (UAX #29, rules GB6 to
+#: GB9c), and lam with alef, which fonts draw as one. draw.js has the same.
+_JOINED = re.compile(
+    ".[\u0e33\u0eb3\U0001f3fb-\U0001f3ff]|[\u1100-\u11ff\uac00-\ud7a3][\u1160-\u11ff]"
+    "|[\u094d\u09cd\u0acd\u0b4d\u0c4d\u0d4d\u1039\u17d2][\u0900-\u0dff\u1000-\u109f\u1780-\u17ff]"
+    "|[\U0001f1e6-\U0001f1ff]{2}|\u0644[\u0622\u0623\u0625\u0627]"
+)
 
 
 def is_invisible(character: str) -> bool:
@@ -121,123 +123,86 @@ def _sequence_length(lead: int) -> int:
 def _show(character: str) -> str:
     if character in _MARKS:
         return _MARKS[character]
-    if unicodedata.category(character) in _INVISIBLE_CATEGORIES:
+    if unicodedata.category(character) in _INVISIBLE_CATEGORIES or character == PART_MARK:
         return f"⟨U+{ord(character):04X}⟩"
     return character
 
 
-@dataclass(frozen=True)
-class Channel:
-    """One feature's activations along a strip of tokens.
+class Piece(NamedTuple):
+    """A stretch of text that can be drawn in one colour, or a letter that several tokens have a part of.
 
     Attributes:
-        label: shown on hover before the value, for example ``"m0/12"``.
-        values: raw activation per token, ``>= 0``; what is not positive gets no colour.
-        maximum: the feature's largest activation anywhere; colours are relative to it, so that two features
-            with different scales look alike. Default: the largest of ``values``.
-        colour: ``#RRGGBB``; default side a's for the first channel of a strip, side b's for the others.
+        text: what is drawn.
+        tokens: places of the token or tokens that it belongs to.
     """
 
-    label: str
-    values: Sequence[float]
-    maximum: float | None = None
-    colour: str | None = None
-
-    def shares(self) -> list[float]:
-        """Activation of each token relative to the maximum, clipped to 0..1."""
-        top = self.maximum if self.maximum is not None else max(self.values, default=0.0)
-        return [min(max(float(value), 0.0) / top, 1.0) if top > 0 else 0.0 for value in self.values]
+    text: str
+    tokens: range
 
 
-def token_strip(
-    tokens: Sequence[str],
-    channels: Sequence[Channel],
-    *,
-    peak: int | None = None,
-    break_lines: bool = True,
-    background: bool = True,
-) -> str:
-    """Tokens with activations as a self-contained piece of HTML.
-
-    The first channel is the background of each token, every further one a thin bar below it (one: side b of a
-    pair; several: the models of a cluster). Text keeps the page's own colour, so that the strip works on
-    light and on dark.
+def pieces_of(tokens: Sequence[str]) -> list[Piece]:
+    """Consecutive tokens as the text that they make up, cut at their borders but never inside a letter.
 
     Args:
-        tokens: texts as :func:`token_strings` makes them; escaped here.
-        channels: activations, each as long as ``tokens``; none gives plain text.
-        peak: index of the token to frame, or None.
-        break_lines: start a new line after a token that holds a line feed.
-        background: False draws the first channel as a bar too: equal rows for equals, such as the models of a
-            cluster, each at its own height.
+        tokens: texts as :func:`token_strings` makes them.
 
     Returns:
-        One ``div``. Every token is escaped, stands in a span of its own with ``unicode-bidi:isolate`` and
-        carries its raw values in ``title``. The strip runs right to left when most of its letters do.
-
-    Raises:
-        InputError: a channel is not as long as the tokens.
+        Pieces in order. A letter and its marks, or the bytes of one character, may belong to several tokens: such a
+        letter is a piece of its own, without the ``┊`` of parts that are completed. A token without text has no piece.
     """
-    for channel in channels:
-        if len(channel.values) != len(tokens):
-            where, constraint = f"channel {channel.label!r}", f"one per token ({len(tokens)})"
-            remedy = "Cut activations and tokens from the same window."
-            raise refusal("values", where, constraint, len(channel.values), remedy)
-    shares = [channel.shares() for channel in channels]
-    colours = [c.colour or SIDE_COLOURS["a" if i == 0 else "b"] for i, c in enumerate(channels)]
-    n_filled = 1 if background else 0
-    spans = [
-        _span(
-            token,
-            _hover(token, channels, position),
-            _style([share[position] for share in shares], colours, n_filled, framed=position == peak),
-            break_lines=break_lines,
-        )
-        for position, token in enumerate(tokens)
-    ]
-    direction = "rtl" if runs_right_to_left(tokens) else "ltr"
-    style = (
-        f"direction:{direction};unicode-bidi:isolate;white-space:pre-wrap;overflow-wrap:anywhere;"
-        f"font-family:ui-monospace,monospace;font-size:0.875rem;line-height:{1.5 + 0.22 * len(channels):.2f}"
-    )
-    return f'<div style="{style}">{"".join(spans)}</div>'
+    letters: list[Piece] = []
+    parts: list[int] = []  # tokens of the parts of a character before the one that completes it
+    for place, token in enumerate(tokens):
+        for character in token:
+            if character == PART_MARK:
+                parts.append(place)
+                continue
+            owners = range(parts[0] if parts else place, place + 1)
+            if letters and _joined(letters[-1].text[-1], character):
+                before = letters.pop()
+                letters.append(Piece(before.text + character, range(before.tokens.start, owners.stop)))
+            else:
+                letters.append(Piece(character, owners))
+            parts = []
+    letters += [Piece(PART_MARK, range(place, place + 1)) for place in parts]
+    pieces: list[Piece] = []
+    for tokens_of, together in groupby(letters, lambda letter: letter.tokens):
+        texts = [letter.text for letter in together]
+        pieces += [Piece("".join(texts), tokens_of)] if len(tokens_of) == 1 else [Piece(t, tokens_of) for t in texts]
+    return pieces
 
 
-def _span(token: str, title: str, style: str, *, break_lines: bool) -> str:
-    shown = html.escape(token, quote=True)
-    after = "\n" if break_lines and NEWLINE_MARK in token else ""
-    return f'<span style="{style}" title="{html.escape(title, quote=True)}">{shown}</span>{after}'
+def _joined(before: str, after: str) -> bool:
+    return unicodedata.category(after)[0] == "M" or _JOINED.match(before + after) is not None
 
 
-def _hover(token: str, channels: Sequence[Channel], position: int) -> str:
-    values = [f"{channel.label} {float(channel.values[position]):.4g}" for channel in channels]
-    return " · ".join([token if len(token) <= 40 else f"{token[:40]}…", *values])
+def text_lines(tokens: Sequence[str], *, break_lines: bool = True) -> list[tuple[bool, list[Piece]]]:
+    """Pieces by line, each with whether it runs right to left.
 
+    Args:
+        tokens: texts as :func:`token_strings` makes them.
+        break_lines: begin a new line after a token that holds a line feed.
 
-def _style(shares: Sequence[float], colours: Sequence[str], n_filled: int, *, framed: bool) -> str:
-    """Background for the first channel (where any is filled), stacked bars of two pixels for the others."""
-    parts = ["unicode-bidi:isolate"]
-    if n_filled and shares and shares[0] > 0:
-        alpha = MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * shares[0]
-        parts.append(f"background-color:{rgba(colours[0], alpha)}")
-    bars = shares[n_filled:]
-    if any(share > 0 for share in bars):
-        n_bars = len(bars)
-        # Bars may be stronger than backgrounds: no text stands on them.
-        layers = [rgba(c, 0.15 + 0.85 * s if s > 0 else 0.0) for s, c in zip(bars, colours[n_filled:], strict=True)]
-        places = [f"0 calc(100% - {3 * (n_bars - 1 - i)}px)" for i in range(n_bars)]
-        parts.append("background-image:" + ",".join(f"linear-gradient({layer},{layer})" for layer in layers))
-        parts += ["background-repeat:no-repeat", "background-size:100% 2px"]
-        parts.append("background-position:" + ",".join(places))
-    if bars:
-        parts.append(f"padding-bottom:{3 * len(bars)}px")
-    if framed:
-        parts.append("outline:1px solid currentColor;outline-offset:1px")
-    return ";".join(parts)
+    Returns:
+        A line runs as most of its letters do, one without letters as most of the text.
+    """
+    lines: list[list[Piece]] = [[]]
+    for piece in pieces_of(tokens):
+        before = lines[-1][-1].tokens if lines[-1] else range(0)
+        if break_lines and any(NEWLINE_MARK in tokens[place] for place in before if place < piece.tokens.start):
+            lines.append([])
+        lines[-1].append(piece)
+    whole = runs_right_to_left(tokens)
+    counts = [_letters_by_direction([piece.text for piece in line]) for line in lines]
+    return [(right > left if left + right else whole, line) for (left, right), line in zip(counts, lines, strict=True)]
 
 
 def runs_right_to_left(tokens: Sequence[str]) -> bool:
     """Whether most letters of a text belong to scripts that are written from right to left."""
-    directions = [unicodedata.bidirectional(character) for token in tokens for character in token]
-    right = sum(direction in _RIGHT_TO_LEFT for direction in directions)
-    return right > sum(direction == "L" for direction in directions)
+    left, right = _letters_by_direction(tokens)
+    return right > left
+
+
+def _letters_by_direction(tokens: Sequence[str]) -> tuple[int, int]:
+    directions = [unicodedata.bidirectional(character) for character in _NOT_TEXT.sub("", "".join(tokens))]
+    return directions.count("L"), directions.count("R") + directions.count("AL")

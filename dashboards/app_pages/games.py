@@ -15,7 +15,7 @@ from results.answers import Answer, answers_file, answers_table, game_summary, r
 from results.beside_store import keep_line
 from results.colours import OKABE_ITO
 from results.games import GAMES, N_TEXTS, Question, question
-from results.token_text import Channel, token_strip
+from results.token_strip import Channel, token_strip
 from universality.errors import InputError
 
 RULES = {

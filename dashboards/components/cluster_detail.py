@@ -28,7 +28,7 @@ from results.effect_lists import effects_within
 from results.evaluation_text import EvaluationText
 from results.firing import consensus_rows, correlations
 from results.ids import feature_ids, pair_ids
-from results.token_text import Channel, token_strip
+from results.token_strip import Channel, token_strip
 from results.verdict_evidence import reasons_of
 
 #: Columns beside each other; more models stand in further rows.

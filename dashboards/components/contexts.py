@@ -14,7 +14,7 @@ from results import words
 from results.evaluation_text import EvaluationText
 from results.firing import Firing, distinct, rows_of_choice
 from results.ids import feature_id
-from results.token_text import Channel, token_strip
+from results.token_strip import Channel, token_strip
 
 #: Contexts shown at first, and after a click on *More*.
 LIMIT = 8

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
 from dashboards.components.markup import escape, legend, remark
 from results.colours import GREY, model_colours, rgba
 from results.text_lens import Agreement
-from results.token_text import MAX_ALPHA, MIN_ALPHA, NEWLINE_MARK, runs_right_to_left
+from results.token_strip import MAX_ALPHA, MIN_ALPHA, beside, lines_of
+from results.token_text import Piece
 
 #: Clusters with a label of their own; seven colours go round twice, and the letters tell the two rounds apart.
 LABELLED = 14
@@ -69,23 +71,44 @@ def strip(tokens: Sequence[str], drawn: Sequence[Mark], chosen: int | None) -> s
         drawn: one mark each.
         chosen: index of the token to frame, or None.
     """
-    spans = "".join(
-        _token(number, token, mark, framed=number == chosen)
-        for number, (token, mark) in enumerate(zip(tokens, drawn, strict=True))
+
+    def span(piece: Piece) -> str:
+        of = [drawn[place] for place in piece.tokens]
+        label = "".join(dict.fromkeys(mark.label for mark in of))
+        kind = "uv-piece uv-framed" if chosen in piece.tokens else "uv-piece"
+        title = "\n".join(f"{place + 1}: {tokens[place][:40]} · {drawn[place].title}" for place in piece.tokens)
+        style = escape(_style(piece.text, of, label))
+        return f'<span class="{kind}" style="{style}" title="{escape(title)}">{escape(piece.text)}</span>'
+
+    return f'<div class="uv-lens">{lines_of(tokens, span)}</div>'
+
+
+def _style(text: str, drawn: Sequence[Mark], label: str) -> str:
+    """Background the cluster, above it its letter, below it a line as long as the share of its models.
+
+    All three are images: whatever takes part in the line, and be it no wider than nothing, would cut joined letters or
+    change the order of what runs from right to left.
+    """
+    if all(mark.strength == 0 for mark in drawn):
+        return ""
+    alphas = [MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * min(mark.strength, 1.0) if mark.strength else 0.0 for mark in drawn]
+    fill = beside(text, [rgba(mark.colour, alpha) for mark, alpha in zip(drawn, alphas, strict=True)])
+    widths = [share for mark in drawn for share in (mark.firing, 1.0 - mark.firing)]
+    line = beside(text, ["currentColor", "transparent"] * len(drawn), widths)
+    return (
+        f"background-image:{_letter(label)},{line},{fill};background-repeat:no-repeat;"
+        "background-size:auto,100% 2px,100% 100%;background-position:100% 0,0 100%,0 0"
     )
-    return f'<div class="uv-lens" style="direction:{"rtl" if runs_right_to_left(tokens) else "ltr"}">{spans}</div>'
 
 
-def _token(number: int, token: str, mark: Mark, *, framed: bool) -> str:
-    style, label = "", ""
-    if mark.strength > 0:
-        alpha = MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * min(mark.strength, 1.0)
-        style = f"background-color:{rgba(mark.colour, alpha)};--uv-firing:{100 * mark.firing:.0f}%"
-        label = f' data-label="{escape(mark.label)}"' if mark.label else ""
-    kind = "uv-piece uv-framed" if framed else "uv-piece"
-    title = escape(f"{number + 1}: {token[:40]} · {mark.title}")
-    after = "\n" if NEWLINE_MARK in token else ""
-    return f'<span class="{kind}" style="{style}" title="{title}"{label}>{escape(token)}</span>{after}'
+def _letter(label: str) -> str:
+    """Letters as a CSS image, grey on light and on dark."""
+    width = 7 * len(label)
+    svg = (
+        f"<svg xmlns='http://www.w3.org/2000/svg' width='{width + 1}' height='9'>"
+        f"<text y='8' font-family='sans-serif' font-size='9' fill='#757575'>{label}</text></svg>"
+    )
+    return f'url("data:image/svg+xml,{quote(svg)}")' if label else "none"
 
 
 def strip_legend(named: dict[int, tuple[str, str]]) -> str:

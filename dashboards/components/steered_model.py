@@ -9,7 +9,7 @@ from dashboards.data import View
 from results import words
 from results.colours import GREY
 from results.steered import Steered, Written, doubt
-from results.token_text import Channel, token_strip
+from results.token_strip import Channel, token_strip
 
 _RANDOM = "a random direction of equal norm"
 

@@ -10,7 +10,7 @@ import pandas as pd
 from results.atlas.shards import ByLatent, Numbers, plain
 from results.evaluation_text import EvaluationText
 from results.firing import Firing
-from results.token_text import runs_right_to_left
+from results.token_text import text_lines
 
 #: Contexts of a latent: where it is strongest, and one of each of these tenths of its activation range, from 0.
 TOP, TENTHS = 4, (7, 3)
@@ -48,8 +48,8 @@ class Windows:
         self._ids = np.full(text.contexts.shape, -1, dtype=np.int32)
 
     def window(self, row: int, note: int, firing: Firing) -> list[Any]:
-        """A context: note, place of the framed token, whether it runs right to left, domain (-1: none), numbers of the
-        tokens' texts, and place and activation of those on which the latent fires, one after the other."""
+        """A context: note, place of the framed token, numbers of the lines that run right to left, domain (-1: none), numbers
+        of the tokens' texts, and place and activation of those on which the latent fires, one after the other."""
         context, position = int(self.text.row_context[row]), int(self.text.row_position[row])
         start, stop = max(position - BEFORE, 0), min(position + AFTER + 1, self.text.n_ctx)
         ids = self._of_context(context)[start:stop].tolist()
@@ -57,7 +57,8 @@ class Windows:
         fired = [x for place in np.flatnonzero(values).tolist() for x in (place, plain(values[place], DIGITS))]
         domain = int(self.text.row_domain[row])
         known = domain if 0 <= domain < len(self.text.domains) and self.text.domains[domain] else -1
-        return [note, position - start, int(runs_right_to_left([self.texts.names[i] for i in ids])), known, ids, fired]
+        lines = text_lines([self.texts.names[i] for i in ids])
+        return [note, position - start, [n for n, (right, _) in enumerate(lines) if right], known, ids, fired]
 
     def token_at(self, row: int) -> int:
         """Number of the text of a row's token."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 import synthetic_text
 from run_variants import OlderComparison
+from scripts import MIXED, SCRIPTS, cut
 from synthetic_run import write_synthetic_run
 from watched import BROWSER, EVIL, LITERAL
 
@@ -16,7 +17,8 @@ from results.atlas.site import write_atlas
 from results.label_frames import labelled_features
 from results.loading import load_comparison
 from results.search import found_by
-from results.token_text import Channel, runs_right_to_left, token_strings, token_strip
+from results.token_strip import Channel, token_strip
+from results.token_text import text_lines, token_strings
 from tools.screenshots import chromium
 
 pytestmark = BROWSER
@@ -253,16 +255,18 @@ def test_tokens_are_drawn_as_by_token_strip(browser, index):
     """Both draw the same markup: the dashboards' in Python, the atlas' in the browser."""
     parts = ["日".encode()[:1], "日".encode()[1:]]
     tokens = token_strings([*synthetic_text.HOSTILE, *parts, b"</script>", "\u2028".encode()])
-    arabic = token_strings([word.encode() for word in synthetic_text.WORDS["arabic"]])
+    scripts = [token_strings(cut("\n".join([*SCRIPTS.values(), *MIXED]), [size, 3, 1])) for size in (1, 2, 7)]
     cases = []
-    for text in (tokens, arabic):
+    for text in (tokens, *scripts):
         steps = [(i * 37 % 11) / 7 * (i % 3 > 0) for i in range(len(text))]
         odd = [1.23456e-6 * 10 ** (i % 12) for i in range(len(text))]
         one, other = Channel("m0:1", steps, 1.3), Channel("m1:<b>", odd, None, "#009E73")
         for channels in ([], [one], [one, other], [other, one, Channel("dead", [0.0] * len(text))]):
             for options in ({}, {"peak": 3, "break_lines": False}, {"background": False}):
-                drawn = {"peak": options.get("peak"), "breakLines": options.get("break_lines", True),
-                         "background": options.get("background", True), "rtl": runs_right_to_left(text)}  # fmt: skip
+                break_lines = options.get("break_lines", True)
+                right = [n for n, (right, _) in enumerate(text_lines(text, break_lines=break_lines)) if right]
+                drawn = {"peak": options.get("peak"), "breakLines": break_lines,
+                         "background": options.get("background", True), "right": right}  # fmt: skip
                 cases.append([token_strip(text, channels, **options), text, [vars(c) for c in channels], drawn])
     context = browser.new_context(bypass_csp=True)  # what Python wrote is parsed here, with its styles
     page = context.new_page()
@@ -274,7 +278,7 @@ def test_tokens_are_drawn_as_by_token_strip(browser, index):
             const {style, title} = Object.fromEntries([...node.attributes].map(({name, value}) => [name, value]));
             node.removeAttribute("style");
             node.removeAttribute("title");
-            node.style.cssText = style;  // as a browser writes it
+            if (style !== undefined) node.style.cssText = style;  // as a browser writes it
             if (title !== undefined) node.title = title;
           }
           return [written.outerHTML, tokenStrip(tokens, channels, options).outerHTML];
@@ -282,6 +286,6 @@ def test_tokens_are_drawn_as_by_token_strip(browser, index):
         cases,
     )
     context.close()
-    assert len(pairs) == 24
+    assert len(pairs) == 48
     for written, drawn in pairs:
         assert written == drawn

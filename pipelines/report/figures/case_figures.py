@@ -21,7 +21,8 @@ from pipelines.report.figures.canvas import INK, MUTED, STYLE, WIDTHS, axes_at, 
 from pipelines.report.figures.glyphs import drawable
 from pipelines.report.figures.parts import key_words
 from results.colours import OKABE_ITO
-from results.token_text import MAX_ALPHA, MIN_ALPHA, runs_right_to_left
+from results.token_strip import MAX_ALPHA, MIN_ALPHA
+from results.token_text import runs_right_to_left
 
 #: Size of the text, and inches of its line; of a bar below it; of the gap between contexts.
 SIZE, LINE, BAR, GAP = 6.5, 0.135, 0.026, 0.075

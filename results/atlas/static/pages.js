@@ -84,14 +84,14 @@ const LEGEND = "Framed: the token that the value belongs to. Colour: share of th
 /** Contexts of a feature, the first few; every token carries its activation. */
 async function contexts(of, most = 99) {
   const texts = await load("texts");
-  const rows = (of.contexts || []).slice(0, most).map(([tenth, peak, rtl, domain, ids, fired]) => {
+  const rows = (of.contexts || []).slice(0, most).map(([tenth, peak, right, domain, ids, fired]) => {
     const values = ids.map(() => 0);
     for (let k = 0; k < fired.length; k += 2) values[fired[k]] = fired[k + 1];
     const channel = {label: of.id, values, maximum: of.max || null, colour: colourOf(of.id)};
     const place = [domain >= 0 && word("domain", domain), tenth > 0 && `tenth ${tenth} of 10`].filter(Boolean);
     return el("div", {class: "context"},
       el("div", {class: "meta"}, el("b", {}, general(values[peak], 3)), place.map(literal)),
-      tokenStrip(ids.map((k) => texts[k]), [channel], {peak, rtl: rtl === 1}));
+      tokenStrip(ids.map((k) => texts[k]), [channel], {peak, right}));
   });
   return rows.length ? el("div", {class: "contexts"}, rows) : note("No contexts: it does not fire on this text.");
 }

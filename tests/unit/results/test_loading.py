@@ -16,6 +16,7 @@ from results.conclusions import TABLES as CONCLUDED
 from results.conclusions import conclusions
 from results.notebook import context_html
 from results.schema import TABLES
+from results.token_text import pieces_of
 from storage import RunMissing, open_store
 from universality.errors import InputError
 
@@ -90,7 +91,7 @@ class Text(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
-        assert {name for name, _ in attrs} <= {"style", "title"}
+        assert {name for name, _ in attrs} <= {"style", "title", "dir"}
         if tag == "span":
             self.titles.append(dict(attrs)["title"])
             self.spans.append(attrs)
@@ -119,12 +120,13 @@ def test_a_notebook_draws_contexts_with_the_activation_on_every_token(run):
         windows = [run.text.window(int(row)) for row in contexts["row"]]
         seen += "".join(drawn.texts)
         assert drawn.tags == {"div", "b", "span"}
-        tokens = [token for window in windows for token in window.tokens]
-        values = [value for window in windows for value in run.firing("m0", latent).at(window.rows)]
-        assert len(drawn.titles) == len(tokens)
-        for title, token, value in zip(drawn.titles, tokens, values, strict=True):
-            shown = token if len(token) <= 40 else f"{token[:40]}…"
-            assert title == f"{shown} · m0:{latent} {value:.4g}"
+        titles = []
+        for window in windows:
+            values = run.firing("m0", latent).at(window.rows)
+            shown = [token if len(token) <= 40 else f"{token[:40]}…" for token in window.tokens]
+            said = [f"{token} · m0:{latent} {value:.4g}" for token, value in zip(shown, values, strict=True)]
+            titles += ["\n".join(said[i] for i in piece.tokens) for piece in pieces_of(window.tokens)]
+        assert drawn.titles == titles
     for hostile in ("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "&amp;", "⟨RLO⟩evil"):
         assert hostile in seen
 

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from synthetic_text import HOSTILE
+from scripts import MIXED, SCRIPTS, cut
 
 from results.token_text import (
-    MAX_ALPHA,
     PART_MARK,
-    Channel,
+    Piece,
     is_invisible,
+    pieces_of,
+    runs_right_to_left,
+    text_lines,
     token_strings,
-    token_strip,
     visible,
 )
-from universality.errors import InputError
-
-
-class _Page(HTMLParser):
-    """What a browser would see: tags, attributes and text."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 @pytest.mark.parametrize(
@@ -57,6 +37,7 @@ class _Page(HTMLParser):
         (b"a\xffb", "a\\xFFb"),
         (b"\xed\xa0\x80", "\\xED\\xA0\\x80"),
         (b"\xc0\x80\xf5", "\\xC0\\x80\\xF5"),
+        ("┊".encode(), "⟨U+250A⟩"),
         (b"", ""),
     ],
 )
@@ -95,72 +76,54 @@ def test_cutting_a_text_anywhere_shows_the_same_text(data: bytes, cuts: list[int
     tokens = [data[a:b] for a, b in pairwise(places)]
     strings = token_strings(tokens)
     assert len(strings) == len(tokens)
-    marked = sum(string.count(PART_MARK) for string in strings) - visible(data).count(PART_MARK)
-    assert "".join(strings).replace(PART_MARK, "") == visible(data).replace(PART_MARK, "")
+    marked = sum(string.count(PART_MARK) for string in strings)
+    assert "".join(strings).replace(PART_MARK, "") == visible(data)
+    assert "".join(piece.text for piece in pieces_of(strings)) == visible(data)
     assert 0 <= marked <= len(tokens) * 3
 
 
-def test_hostile_tokens_stay_text() -> None:
-    strings = token_strings(HOSTILE)
-    values = [float(i) for i in range(len(strings))]
-    source = token_strip(strings, [Channel("<b>", values), Channel('"x', values[::-1])], break_lines=False)
-    page = _Page(source)
-    assert {tag for tag, _ in page.tags} == {"div", "span"}
-    assert page.text == "".join(strings)
-    assert all(set(attributes) <= {"style", "title"} for _, attributes in page.tags)
-    assert not any(is_invisible(character) for character in source)
-    assert not any(unicodedata.bidirectional(character) in {"RLO", "LRO", "RLI", "PDI"} for character in source)
+@pytest.mark.parametrize(
+    ("tokens", "pieces"),
+    [
+        (["wor", "d", "\u0301x"], [("wor", 0, 0), ("d\u0301", 1, 2), ("x", 2, 2)]),
+        (["word", "\u0301"], [("wor", 0, 0), ("d\u0301", 0, 1)]),
+        (["க", "ொ"], [("கொ", 0, 1)]),
+        (["க┊", "்", "க"], [("க்", 0, 1), ("க", 2, 2)]),
+        (["क्", "ष"], [("क्ष", 0, 1)]),
+        (["க்", "க"], [("க்", 0, 0), ("க", 1, 1)]),
+        (["سل", "ا", "م"], [("س", 0, 0), ("لا", 0, 1), ("م", 2, 2)]),
+        (["น", "้ำ"], [("น้ำ", 0, 1)]),
+        (["\u1112", "\u1161\u11ab"], [("\u1112\u1161\u11ab", 0, 1)]),
+        (["👍", "🏽"], [("👍🏽", 0, 1)]),
+        (["┊", "┊", "日x", "y"], [("日", 0, 2), ("x", 2, 2), ("y", 3, 3)]),
+        (["a┊", "", "日"], [("a", 0, 0), ("日", 0, 2)]),
+        (["a", "", "b"], [("a", 0, 0), ("b", 2, 2)]),
+        (["a┊", "┊"], [("a┊", 0, 0), ("┊", 1, 1)]),
+        ([], []),
+    ],
+)
+def test_a_letter_is_never_cut(tokens: list[str], pieces: list[tuple[str, int, int]]) -> None:
+    assert pieces_of(tokens) == [Piece(text, range(first, last + 1)) for text, first, last in pieces]
 
 
-def test_every_token_is_isolated_and_carries_raw_values() -> None:
-    page = _Page(token_strip(["a", "b"], [Channel("A", [0.0, 12.345]), Channel("B", [3.0, 0.0])]))
-    (div, outer), *spans = page.tags
-    assert div == "div"
-    assert "white-space:pre-wrap" in str(outer["style"])
-    assert all("unicode-bidi:isolate" in str(attributes["style"]) for _, attributes in spans)
-    assert [attributes["title"] for _, attributes in spans] == ["a · A 0 · B 3", "b · A 12.35 · B 0"]
+@pytest.mark.parametrize("text", [*SCRIPTS.values(), *MIXED])
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_pieces_make_up_the_text_and_every_token_has_one(text: str, size: int) -> None:
+    tokens = token_strings(cut(text, [size]))
+    pieces = pieces_of(tokens)
+    assert "".join(piece.text for piece in pieces) == text
+    assert sorted({place for piece in pieces for place in piece.tokens}) == list(range(len(tokens)))
 
 
-def test_colours_are_relative_to_each_feature_and_capped() -> None:
-    def alphas(values: list[float], maximum: float | None = None) -> list[float]:
-        source = token_strip(["t"] * len(values), [Channel("A", values, maximum)])
-        found = re.findall(r"background-color:rgba\(\d+,\d+,\d+,([\d.]+)\)", source)
-        return [float(alpha) for alpha in found]
-
-    assert alphas([1.0, 2.0, 4.0]) == alphas([10.0, 20.0, 40.0])
-    assert max(alphas([5.0, 1.0])) == pytest.approx(MAX_ALPHA)
-    assert alphas([5.0], maximum=10.0)[0] < MAX_ALPHA
-    assert max(alphas([50.0], maximum=10.0)) == pytest.approx(MAX_ALPHA)
-    assert alphas([0.0, -1.0]) == []
-    assert alphas([1e-9, 1.0])[0] > 0
+def test_each_line_runs_as_most_of_its_letters_do() -> None:
+    lines = text_lines(["שלום", " abc⏎", "  ", "(1)⏎", "abc", " ש⏎⏎", "de"])
+    assert ["".join(piece.text for piece in line) for _, line in lines] == ["שלום abc⏎", "  (1)⏎", "abc ש⏎⏎", "de"]
+    assert [right for right, _ in lines] == [True, False, False, False]
+    assert [right for right, _ in text_lines(["⏎", "سلام", " ok ⏎", "12."])] == [True, True, True]
+    assert len(text_lines(["a⏎", "b"], break_lines=False)) == 1
+    assert text_lines([]) == [(False, [])]
 
 
-def test_text_keeps_the_colour_of_the_page() -> None:
-    source = token_strip(["a"], [Channel("A", [1.0]), Channel("B", [1.0])], peak=0)
-    assert not re.search(r"(?<![-\w])color:", source)
-    assert "outline:1px solid currentColor" in source
-
-
-def test_further_channels_are_bars_and_backgrounds_stay_first() -> None:
-    source = token_strip(["a", "b"], [Channel("A", [0, 1]), Channel("B", [1, 0]), Channel("C", [1, 0])])
-    first, second = re.findall(r"<span style=\"([^\"]*)\"", source)
-    assert first.count("linear-gradient") == 2
-    assert "background-color" not in first
-    assert "background-color" in second
-    assert "linear-gradient" not in second
-
-
-def test_line_breaks_follow_newlines_only_when_asked() -> None:
-    strings = token_strings([b"a\n", b"b"])
-    assert _Page(token_strip(strings, [])).text == "a⏎\nb"
-    assert _Page(token_strip(strings, [], break_lines=False)).text == "a⏎b"
-
-
-def test_strip_runs_right_to_left_when_most_letters_do() -> None:
-    assert "direction:rtl" in token_strip(["سلام", " ok"], [])
-    assert "direction:ltr" in token_strip(["ש", "latin"], [])
-
-
-def test_channel_of_another_length_is_refused() -> None:
-    with pytest.raises(InputError, match=r"values of channel 'A' must be one per token \(2\); got 1"):
-        token_strip(["a", "b"], [Channel("A", [1.0])])
+def test_names_of_marks_are_not_letters_of_the_text() -> None:
+    assert runs_right_to_left(["⟨ZWNJ⟩", "می", "⟨U+200F⟩\\xE6\\x97"])
+    assert not runs_right_to_left(["ש", "latin"])
