@@ -33,8 +33,8 @@ LONGEST = [
     "test_sweep_run", "test_report_figures", "test_cli_compare_files", "test_report_cases", "test_report_writer",
     "test_screens_clusters", "test_report_beside", "test_screens_pins", "test_sae_precision", "test_screens_steer",
     "test_cli_steer", "test_steering", "test_shells", "test_browser_gate", "test_dask_processes", "test_rerun_effects",
-    "test_pair_effects", "test_cli_compare_saes", "test_browser_atlas", "test_browser_text", "test_atlas", "test_cli_explain",
-    "test_cli_json",
+    "test_pair_effects", "test_cli_compare_saes", "test_browser_atlas", "test_browser_text", "test_atlas",
+    "test_cli_explain", "test_cli_json",
 ]  # fmt: skip
 
 
