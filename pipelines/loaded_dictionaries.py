@@ -40,6 +40,18 @@ def check_dictionary(dictionary: SparseAutoencoder, source: str) -> None:
         raise refusal("dictionary", source, "one that writes where it reads", why, remedy)
 
 
+def check_width(widths: tuple[int, int], source: str, hook_point: str, width: int) -> None:
+    """Refuse a dictionary whose ``d_in`` and ``d_out`` are not the width of a hook point.
+
+    Raises:
+        InputError: another width.
+    """
+    if widths != (width, width):
+        constraint = f"{width} in and out, the width of {hook_point}"
+        remedy = "Name the hook point that it was trained on."
+        raise refusal("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
+
+
 @dataclass(frozen=True)
 class ReadModel:
     """How a run opens the model whose activations a dictionary reads; its weights are as published.

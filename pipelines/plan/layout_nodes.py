@@ -7,7 +7,10 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.engine.step import find_step
 from pipelines.estimates import USUAL, Sizes
-from pipelines.recipe import Recipe
+from pipelines.recipe import NativeModels, Recipe
+from results.public.hub import read_config
+from results.public.shapes import shape_of
+from universality.transformers.hook_points import Shape
 
 #: Contexts per forward pass when activations are read.
 BATCH_CONTEXTS = 32
@@ -46,6 +49,18 @@ class Layout:
     def fused(self) -> dict[str, Any]:
         """What a dictionary's training adds: rounding differs where its optimiser is compiled."""
         return {"compile": True} if self.recipe.compile and self.device != "cpu" else {}
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Widths of every transformer; those of one from elsewhere are unknown where nothing is asked."""
+        return {model: self._shape(model) for model in [*self.trained, *self.untrained]}
+
+    def _shape(self, model: str) -> Shape:
+        models, index = self.recipe.models, int(model[1:])
+        if isinstance(models, NativeModels):
+            return models.of(index)[0].widths
+        named = models.models[index if model in self.trained else 0]
+        return shape_of(read_config(named.name, named.revision) if self.pinned else {})
 
     @cached_property
     def sizes(self) -> Sizes:

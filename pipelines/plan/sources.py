@@ -1,12 +1,13 @@
 """Nodes of the text, the transformers and their activations."""
 
+from dataclasses import replace
 from typing import Any
 
 from pipelines.corpus.fingerprint import corpus_fingerprint, tokenizer_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, Recipe, dictionary_specs, study_cells, training_tokens
-from results.public.hub import check_folder
+from results.public.hub import check_model
 from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, mix_node, transformer_node
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
@@ -62,9 +63,6 @@ def _tokenizer(recipe: Recipe) -> dict[str, Any]:
 def transformer_nodes(layout: Layout) -> list[Node]:
     """Every transformer that something reads, and its activations."""
     recipe, models = layout.recipe, layout.recipe.models
-    if layout.pinned and not isinstance(models, NativeModels):
-        for name in dict.fromkeys(model.name for model in models.models):
-            check_folder(name, recipe.n_ctx)
     hooks = sorted({reader.hook_point for reader in recipe.readers})
     nodes: list[Node] = []
     used = used_models(layout)
@@ -79,7 +77,11 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             nodes.append(_native(layout, model, models.of(index), model_seed, data_seed, mix))
         else:
             spec = {**as_json(models.models[index]), "untrained_seed": None}
-            nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
+            node = layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER})
+            if layout.pinned:
+                said = check_model(spec["name"], spec["revision"], n_ctx=recipe.n_ctx, hook_points=hooks)
+                node = replace(node, warnings=said)
+            nodes.append(node)
     for index, model in enumerate(layout.untrained):
         if model not in used:
             continue

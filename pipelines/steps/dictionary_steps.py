@@ -14,6 +14,7 @@ from pipelines.loaded_dictionaries import (
     ReadModel,
     as_trained,
     check_dictionary,
+    check_width,
     hook_point_doubts,
     length_doubts,
     model_doubts,
@@ -96,11 +97,7 @@ def loaded_sae(ctx: StepContext) -> None:
     dictionary = load_sae(place, p.get("part"))
     check_dictionary(dictionary, source)
     width = int(ctx.inputs["activations"].array(p["hook_point"]).shape[1])
-    widths = dictionary.d_in, int(dictionary.b_dec.shape[0])
-    if widths != (width, width):
-        constraint = f"{width} in and out, the width of {p['hook_point']}"
-        remedy = "Name the hook point that it was trained on."
-        raise refusal("d_in and d_out", source, constraint, f"{widths[0]} and {widths[1]}", remedy)
+    check_width((dictionary.d_in, int(dictionary.b_dec.shape[0])), source, p["hook_point"], width)
     model = _read_as(ctx)
     dictionary, doubts = as_trained(dictionary, source, p["hook_point"], model)
     config = write_sae(ctx.out, dictionary)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from results.public.checkpoints import CheckedLoader, check_architecture, check_bridge, check_positions, text_config
 from results.public.errors import CheckpointRefused, HubError
 from results.public.no_processes import no_processes
+from results.public.shapes import slip_at
 from universality.downloads import check_download
 from universality.errors import InputError, UniversalityError, refusal
 
@@ -120,7 +121,8 @@ def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, A
     try:
         file = _file(source, "config.json", revision)
         if file is None:
-            raise OSError(f"{source} holds no config.json")
+            where = source if Path(source).is_dir() else "no folder of that name is here, and the hub"
+            raise OSError(f"{where} holds no config.json")
         check_download(file)
         config = json.loads(file.read_text("utf-8-sig"))
         if not isinstance(config, dict):
@@ -130,16 +132,38 @@ def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, A
     return config
 
 
-def check_folder(name_or_folder: str, n_ctx: int) -> None:
-    """What can be known of a local model before anything is computed; nothing of one on the hub.
+def check_model(
+    name_or_folder: str, revision: str | None = None, *, n_ctx: int, hook_points: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Look at a model's ``config.json`` (and that a folder has its weights) before anything is computed.
+
+    Args:
+        name_or_folder, revision: as for :func:`load_pretrained`.
+        n_ctx: tokens per context.
+        hook_points: where it will be read.
+
+    Returns:
+        What to say of it.
 
     Raises:
-        HubError: no config, an architecture that is not opened, or fewer positions than ``n_ctx``.
+        HubError: no config or weights, an architecture that is not opened, fewer positions than ``n_ctx``, or a hook
+            point that models of its kind do not have.
     """
-    if Path(_source(name_or_folder)).is_dir():
-        config = read_config(name_or_folder)
-        check_architecture(name_or_folder, config)
-        check_positions(name_or_folder, config, n_ctx)
+    config = read_config(name_or_folder, revision)
+    check_architecture(name_or_folder, config)
+    warning = check_positions(name_or_folder, config, n_ctx)
+    for hook_point in hook_points:
+        slip = slip_at(hook_point, config)
+        if slip is not None:
+            raise CheckpointRefused(f"The hook_point of {name_or_folder} {slip}")
+    source = _source(name_or_folder)
+    if Path(source).is_dir():
+        try:
+            for file in _weight_files(source, revision):
+                check_download(file)
+        except (OSError, ValueError) as error:
+            raise _unreachable(name_or_folder, revision, error) from error
+    return () if warning is None else (warning,)
 
 
 def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
@@ -257,7 +281,9 @@ def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
         return CheckpointRefused(str(error))
     reason = reason_of(error)
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name):
+        reason, remedy = "no such folder", "Correct the path, or give the name of a model of the hub: owner/name."
+    elif folder.is_dir():
         remedy = "Write the folder with save_pretrained (model and tokenizer), or correct the path."
     elif is_offline():
         remedy = "HF_HUB_OFFLINE is set and the model is not in the local cache: unset it, or give a folder."

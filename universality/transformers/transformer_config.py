@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from universality.config import Frozen
 from universality.errors import must_be, refusal
+from universality.transformers.hook_points import Shape
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """Of the products of matrices on a GPU: factors of 24, 11 or 8 bits."""
@@ -54,6 +55,13 @@ class TransformerConfig(Frozen):
     initializer_range: float = Field(
         -1.0, description="Scale of the initial weights; -1 takes 0.8 / sqrt(d_model) under gpt2, else 1."
     )
+
+    @property
+    def widths(self) -> Shape:
+        """What the widths at hook points follow from."""
+        d_mlp, d_head = self.d_mlp or 4 * self.d_model, self.d_head or self.d_model // self.n_heads
+        keys = self.n_key_value_heads or self.n_heads
+        return Shape(self.n_layers, self.d_model, d_mlp, self.n_heads, keys, d_head, self.d_vocab)
 
     @model_validator(mode="after")
     def _heads_fit(self) -> TransformerConfig:

@@ -28,6 +28,9 @@ from universality.errors import InputError
 from universality.sae import SparseAutoencoder, load_sae, save_sae
 from universality.sae.activations import ReLU
 
+#: Of models whose neurons are as wide as these dictionaries.
+FOUR = "models.architecture.d_mlp=4"
+
 
 def dictionary(**changes):
     weights = torch.linspace(-1, 1, 12).reshape(4, 3)
@@ -56,7 +59,7 @@ def test_a_plan_reads_its_dictionaries(tmp_path):
     W = torch.ones(3, 4)
     tensors = {"encoder.weight": W, "encoder.bias": torch.ones(3), "W_dec": W + 1, "b_dec": torch.ones(4)}
     save_file({**tensors, "W_skip": torch.ones(4, 4)}, tmp_path / "sae.safetensors")
-    override = [f"comparisons.0.saes=[{{model: m0, path: {tmp_path}}}]"]
+    override = [FOUR, f"comparisons.0.saes=[{{model: m0, path: {tmp_path}}}]"]
     with pytest.raises(InputError, match="transcoders cannot be compared here"):
         build_plan(load_recipe("tiny", override))
     (tmp_path / "cfg.json").write_text(json.dumps({"d_in": 4, "k": 2}))
@@ -71,20 +74,20 @@ def test_a_crosscoder_takes_the_place_of_one_model_by_its_part(tmp_path):
     )
     (tmp_path / "cfg.json").write_text("{}")
     planned = [
-        build_plan(load_recipe("tiny", [f"comparisons.0.saes=[{{model: m0, path: {tmp_path}, part: {part}}}]"]))
+        build_plan(load_recipe("tiny", [FOUR, f"comparisons.0.saes=[{{model: m0, path: {tmp_path}, part: {part}}}]"]))
         for part in (0, 1)
     ]
     assert planned[1]["sae/main/m0"].params["part"] == 1
     assert planned[0].keys()["sae/main/m0"] != planned[1].keys()["sae/main/m0"]
     assert sae_source(planned[1]["sae/main/m0"].params).endswith("part 1")
     with pytest.raises(InputError, match=r"one of the 2 parts of this crosscoder.*Add part to its entry"):
-        build_plan(load_recipe("tiny", [f"comparisons.0.saes=[{{model: m0, path: {tmp_path}}}]"]))
+        build_plan(load_recipe("tiny", [FOUR, f"comparisons.0.saes=[{{model: m0, path: {tmp_path}}}]"]))
 
 
 def test_the_plan_finds_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     save_sae(dictionary(), tmp_path / "saes/x")
-    plan = build_plan(load_recipe("tiny", ["comparisons.0.saes=[{model: m0, path: ~/saes/x}]"]))
+    plan = build_plan(load_recipe("tiny", [FOUR, "comparisons.0.saes=[{model: m0, path: ~/saes/x}]"]))
     assert set(plan["sae/main/m0"].params["files"]) == {"sae.json", "sae.safetensors"}
 
 
@@ -205,7 +208,7 @@ def test_saelens_says_how_its_model_was_opened(tmp_path):
 
 def test_a_plan_says_what_is_doubted_of_its_dictionaries(tmp_path):
     save_sae(dictionary(metadata={"warning": "never estimated", "hook_point": STREAM}), tmp_path / "x")
-    plan = build_plan(load_recipe("tiny", [f"comparisons.0.saes=[{{model: m0, path: {tmp_path / 'x'}}}]"]))
+    plan = build_plan(load_recipe("tiny", [FOUR, f"comparisons.0.saes=[{{model: m0, path: {tmp_path / 'x'}}}]"]))
     document = plan_document(plan, {node.id: ("to do", "") for node in plan}, 1)
     messages = [warning["message"] for warning in document["warnings"] if warning["node"] == "sae/main/m0"]
     assert [any(words in message for message in messages) for words in ("never estimated", f"it reads {STREAM}")] == [

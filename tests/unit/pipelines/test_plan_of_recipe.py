@@ -97,7 +97,7 @@ def test_loaded_dictionaries_are_not_trained_and_nothing_is_harvested_for_them(t
         tensors = {key: np.zeros(shape, np.float32) for key, shape in shapes.items()}
         save_file(tensors, tmp_path / name / "sae.safetensors")
         saes.append(f"{{model: {name}, path: {tmp_path / name}}}")
-    override = [f"comparisons.0.saes=[{', '.join(saes)}]"]
+    override = [f"comparisons.0.saes=[{', '.join(saes)}]", "models.architecture.d_mlp=1"]
     plan = build_plan(load_recipe("tiny", override))
     steps = {node.id: node.step for node in plan}
     assert {steps[f"sae/main/{name}"] for name in ("m0", "m0r", "u0")} == {"loaded_sae"}

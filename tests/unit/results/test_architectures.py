@@ -9,7 +9,8 @@ import pytest
 import torch
 from tiny_models import D_VOCAB, EXPERTS, FAMILIES, save_model
 
-from results.public.hub import load_pretrained
+from results.public.hub import load_pretrained, read_config
+from results.public.shapes import shape_of, slip_at
 from universality.errors import InputError
 from universality.transformers.harvest import (
     harvest,
@@ -19,6 +20,7 @@ from universality.transformers.harvest import (
     splice,
     spliced_losses,
 )
+from universality.transformers.hook_points import IN_BLOCKS, OUTSIDE
 
 TOKENS = np.random.default_rng(0).integers(1, D_VOCAB, (3, 16)).astype(np.int32)
 IDS = torch.from_numpy(TOKENS.astype(np.int64))
@@ -134,6 +136,19 @@ def test_losses_of_reconstructions(case):
     assert abs(zero - clean) > 1e-4
 
 
+def test_config_alone_tells_the_hook_points_and_their_widths(case):
+    config, widths = read_config(case.folder), hook_widths(case.bridge)
+    assert {name: shape_of(config).width_at(name) for name in widths} == widths
+    assert {name: slip for name in widths if (slip := slip_at(name, config)) is not None} == {}
+    readable = {name for name in {*case.bridge.hook_dict, *every_name()} if slip_at(name, config) is None}
+    assert readable == set(widths)
+    assert "blocks 0 to 1" in slip_at("blocks.2.hook_resid_post", config)
+
+
+def every_name():
+    return {f"blocks.1.{site}" for site in (*IN_BLOCKS, "ln1_post.hook_in")} | {*OUTSIDE, "rotary_emb.hook_in"}
+
+
 def test_a_hook_that_never_fires_is_an_error_with_the_nearest_that_do(case):
     silent = sorted(set(case.bridge.hook_dict) - set(hook_widths(case.bridge)))
     assert silent
@@ -153,4 +168,7 @@ def test_neurons_of_experts_are_refused_by_name(tmp_path, name):
         for act in (hook_dimension, logit_weights):
             with pytest.raises(InputError, match=r"layer of experts, .*Take blocks\.1\.hook_mlp_out"):
                 act(bridge, f"blocks.1.mlp.{site}")
+        assert "Take hook_mlp_out" in slip_at(f"blocks.1.mlp.{site}", read_config(str(tmp_path)))
+    assert slip_at("blocks.1.hook_mlp_out", read_config(str(tmp_path))) is None
+    assert "blocks 0 to 1" in slip_at("blocks.2.hook_mlp_out", read_config(str(tmp_path)))
     assert hook_dimension(bridge, "blocks.1.hook_mlp_out") == 24

@@ -18,7 +18,7 @@ from pipelines.steps.model_steps import check_finite
 from results.public import checkpoints, hub
 from results.public.checkpoints import check_architecture, check_positions, text_config
 from results.public.errors import HubError
-from results.public.hub import check_folder, check_weights, describe_pretrained, load_pretrained
+from results.public.hub import check_model, check_weights, describe_pretrained, load_pretrained
 from results.public.no_processes import ProcessRefused, no_processes
 from universality.errors import InputError
 from universality.transformers.harvest import harvest
@@ -117,7 +117,7 @@ NO_DECODERS = [
 
 
 @pytest.mark.parametrize(("config", "words"), NO_DECODERS)
-@pytest.mark.parametrize("act", [load_pretrained, describe_pretrained, lambda name: check_folder(name, 8)])
+@pytest.mark.parametrize("act", [load_pretrained, describe_pretrained, lambda name: check_model(name, n_ctx=8)])
 def test_what_is_no_decoder_of_text_is_refused_before_it_is_opened(tmp_path, monkeypatch, config, words, act):
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
     (tmp_path / "config.json").write_text(json.dumps({"vocab_size": 9, **config}), "utf-8-sig")
@@ -209,9 +209,10 @@ def test_the_vocabulary_stands_under_text_config_where_there_is_one():
 
 def test_contexts_are_no_longer_than_the_positions(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", "n_positions": 24}))
-    check_folder(str(tmp_path), 24)
+    save_file({}, tmp_path / "model.safetensors")
+    assert check_model(str(tmp_path), n_ctx=24) == ()
     with pytest.raises(HubError, match=r"n_ctx of the recipe must be at most 24, the positions of .*; got 32"):
-        check_folder(str(tmp_path), 32)
+        check_model(str(tmp_path), n_ctx=32)
     rotary = {"model_type": "llama", "max_position_embeddings": 24}
     assert check_positions("m", rotary, 24) is None
     assert "longer than the 24 positions" in str(check_positions("m", rotary, 32))

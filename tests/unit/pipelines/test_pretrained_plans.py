@@ -1,0 +1,101 @@
+"""What a plan of models from elsewhere finds out from their folders before anything is computed."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from tiny_models import save_model
+
+from pipelines.plan import build_plan
+from pipelines.recipe import load_recipe
+from results.public.errors import HubError
+from universality.errors import InputError
+from universality.sae import SparseAutoencoder, save_sae
+from universality.sae.activations import TopK
+
+HOOK = "comparisons.0.hook_point=blocks.1.attn.hook_z"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    for name in ("llama", "qwen3", "gpt2", "mixtral"):
+        save_model(root / name, name)
+    return root
+
+
+def planned(folders, names=("llama", "qwen3"), *changes):
+    paths = [str(folders / name) for name in names]
+    models = ", ".join(f"{{name: {path}}}" for path in paths)
+    overrides = [f"models={{kind: pretrained, models: [{models}]}}", f"tokenizer={{kind: hub, name: {paths[0]}}}"]
+    overrides += ["n_ctx=16", "comparisons.0.hook_point=blocks.1.hook_resid_post", *changes]
+    return build_plan(load_recipe("tiny", overrides))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"hook": "blocks.2.hook_resid_post"}, "must name one of the blocks 0 to 1"),
+        ({"hook": "blocks.0.hook_resid_pots"}, "Did you mean blocks.0.hook_resid_post"),
+        ({"hook": "blocks.0.attn.hook_pattern"}, "must be a hook point of the model"),
+        ({"hook": "hook_pos_embed"}, "hook_point of .*llama must be a hook point of the model; got hook_pos_embed"),
+        ({"hook": "blocks.0.mlp.hook_post", "names": ("llama", "mixtral")}, "of experts. Take hook_mlp_out"),
+        ({"names": ("llama", "nowhere")}, "got no such folder. Correct the path"),
+        ({"names": ("gpt2", "llama"), "n_ctx": 48}, "n_ctx of the recipe must be at most 32, the positions of .*gpt2"),
+    ],
+)
+def test_slips_are_told_before_anything_is_computed(folders, changes, said):
+    hook, n_ctx = changes.get("hook", "blocks.0.hook_resid_post"), changes.get("n_ctx", 16)
+    with pytest.raises(InputError if said.startswith("n_ctx") else HubError, match=said):
+        planned(folders, changes.get("names", ("llama", "qwen3")), f"comparisons.0.hook_point={hook}", f"n_ctx={n_ctx}")
+
+
+def test_a_folder_without_whole_weights_is_told(folders, tmp_path):
+    shutil.copytree(folders / "llama", tmp_path / "llama")
+    (tmp_path / "llama/model.safetensors").unlink()
+    with pytest.raises(HubError, match="holds none of the weight files"):
+        planned(tmp_path, ("llama",), "comparisons.0.sae_seeds=[0, 1]")
+    (tmp_path / "llama/model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(HubError, match="git-lfs pointer"):
+        planned(tmp_path, ("llama",), "comparisons.0.sae_seeds=[0, 1]")
+
+
+def test_contexts_beyond_the_training_of_rotary_positions_are_a_warning_of_the_plan(folders):
+    plan = planned(folders, ("llama", "qwen3"), "n_ctx=48")
+    assert "longer than the 32 positions" in plan["transformer/m0"].warnings[0]
+    assert planned(folders)["transformer/m0"].warnings == ()
+
+
+def save_dictionary(folder, d_in, model="m0"):
+    weights = torch.randn(d_in, 8, generator=torch.Generator().manual_seed(0))
+    save_sae(SparseAutoencoder(weights, torch.zeros(8), weights.T.contiguous(), torch.zeros(d_in), TopK(2)), folder)
+    return f"comparisons.0.saes=[{{model: {model}, path: {folder}}}]"
+
+
+@pytest.mark.parametrize(("d_in", "n_heads_wide"), [(24, False), (40, True)])
+def test_widths_of_dictionaries_are_held_against_config_json(folders, tmp_path, d_in, n_heads_wide):
+    """hook_z of Qwen 3 is wider than its stream: 4 heads of 10 beside 24."""
+    given = save_dictionary(tmp_path / "sae", d_in)
+    if n_heads_wide:
+        planned(folders, ("qwen3", "llama"), HOOK, given)
+        given = given.replace("m0", "m1")
+    with pytest.raises(InputError, match=r"width of blocks\.1\.attn\.hook_z; got"):
+        planned(folders, ("qwen3", "llama"), HOOK, given)
+
+
+def test_widths_of_dictionaries_are_held_against_models_that_are_trained_here(tmp_path):
+    given = save_dictionary(tmp_path / "sae", 5)
+    with pytest.raises(InputError, match=r"must be 64 in and out, .*; got 5 and 5"):
+        build_plan(load_recipe("tiny", [given, "comparisons.0.hook_point=blocks.0.mlp.hook_post"]))
+
+
+def test_config_json_as_it_stands_is_believed_where_it_says_less(folders, tmp_path):
+    """Old files leave out what is usual: heads of keys, neurons of GPT-2."""
+    shutil.copytree(folders / "gpt2", tmp_path / "gpt2")
+    config = json.loads((tmp_path / "gpt2/config.json").read_text())
+    (tmp_path / "gpt2/config.json").write_text(json.dumps({**config, "n_inner": None}))
+    given = save_dictionary(tmp_path / "sae", 96, "m0s0")
+    planned(
+        tmp_path, ("gpt2",), "comparisons.0.hook_point=blocks.0.mlp.hook_post", given, "comparisons.0.sae_seeds=[0]"
+    )
