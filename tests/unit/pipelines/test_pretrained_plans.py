@@ -97,5 +97,5 @@ def test_config_json_as_it_stands_is_believed_where_it_says_less(folders, tmp_pa
     (tmp_path / "gpt2/config.json").write_text(json.dumps({**config, "n_inner": None}))
     given = save_dictionary(tmp_path / "sae", 96, "m0s0")
     planned(
-        tmp_path, ("gpt2",), "comparisons.0.hook_point=blocks.0.mlp.hook_post", given, "comparisons.0.sae_seeds=[0]"
+        tmp_path, ("gpt2",), "comparisons.0.hook_point=blocks.0.mlp.hook_post", given, "comparisons.0.sae_seeds=[0, 1]"
     )
