@@ -1,17 +1,22 @@
-"""Marked text in a real browser: every letter stands where it stands in the plain text, in every script and mixture."""
+"""Marked text beside the plain text in a real browser: on screens and in figures, in every script and mixture."""
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from scripts import MIXED, SCRIPTS, cut
 from watched import BROWSER
 
 from dashboards.components.lens_strip import Mark, strip
+from pipelines.report.figures.canvas import STYLE
+from pipelines.report.figures.glyphs import drawable
+from pipelines.report.figures.text_lines import SIZE, lines_of
 from results.token_strip import Channel, token_strip
-from results.token_text import Piece, text_lines, token_strings
+from results.token_text import Piece, pieces_of, runs_right_to_left, text_lines, token_strings
 from tools.screenshots import chromium
 
 pytestmark = BROWSER
@@ -44,19 +49,23 @@ def browser():
         yield found
 
 
+def by_piece(places: list[list[float]], pieces: list[Piece]) -> list[list[list[float]]]:
+    """Places of characters by the piece that they belong to."""
+    ends = list(accumulate((len(piece.text.encode("utf-16-le")) // 2 for piece in pieces), initial=0))
+    assert ends[-1] == len(places)
+    return [places[start:stop] for start, stop in pairwise(ends)]
+
+
+def whole(places: list[list[float]]) -> list[float]:
+    """Left, right and top of characters together; those that share a glyph with another may have no width."""
+    lefts, rights, tops = zip(*([p for p in places if p[0] < p[1]] or places), strict=True)
+    return [min(lefts), max(rights), min(tops)]
+
+
 def by_letter(places: list[list[float]], pieces: list[Piece]) -> list[list[float]]:
     """Places of characters, of those that make up one shared letter the place of the whole."""
-    by, start = [], 0
-    for piece in pieces:
-        own = places[start : start + len(piece.text.encode("utf-16-le")) // 2]
-        start += len(own)
-        if len(piece.tokens) > 1:
-            with_width = [place for place in own if place[0] < place[1]]
-            lefts, rights, tops = zip(*with_width, strict=True)
-            own = [[min(lefts), max(rights), min(tops)]]
-        by += own
-    assert start == len(places)
-    return by
+    parts = zip(by_piece(places, pieces), pieces, strict=True)
+    return [place for own, piece in parts for place in ([whole(own)] if len(piece.tokens) > 1 else own)]
 
 
 @pytest.mark.parametrize("drawn_by", ["strip", "atlas", "lens"])
@@ -89,3 +98,53 @@ def test_letters_stand_as_in_the_plain_text(browser, drawn_by, sizes):
         one, other = by_letter(marked, line), by_letter(plain, line)
         gaps[text] = (abs(np.array(one) - np.array(other)).max(), (len(line) + 2) / 64)  # a 64th of a pixel each
     assert {text: gap for text, (gap, rounding) in gaps.items() if gap > rounding} == {}
+
+
+#: Edges of the characters of plain texts in the fonts of a figure, in units of the font's size.
+EDGES = """texts => texts.map(({text, families, right}) => {
+  const box = document.createElement("div"), range = document.createRange(), found = [];
+  box.dir = right ? "rtl" : "ltr";
+  box.style.cssText = `font:200px ${families};white-space:pre;width:max-content`;
+  box.textContent = text;
+  document.body.append(box);
+  const origin = box.getBoundingClientRect().left;
+  for (let i = 0; i < text.length; i++) {
+    range.setStart(box.firstChild, i);
+    range.setEnd(box.firstChild, i + 1);
+    const {left, right} = range.getBoundingClientRect();
+    found.push([(left - origin) / 200, (right - origin) / 200, 0]);
+  }
+  box.remove();
+  return found;
+})"""
+
+
+@pytest.mark.parametrize("sizes", [[1], [3, 5, 1], [4, 7]], ids=str)
+def test_figures_mark_tokens_where_the_browser_draws_them(browser, sizes):
+    """To less than a fifth of the font size: kerning at the borders of tokens, and ffi, which a font draws as one."""
+    texts, gaps = [*SCRIPTS.values(), *MIXED], {}
+    cases, lines = [], []
+    for text in texts:
+        tokens = token_strings(cut(text, sizes))
+        with mpl.rc_context(STYLE):
+            (line,) = lines_of(tokens, 0, 50.0, 50.0, 1)
+        families = ",".join(f'"{family}"' for family in line.stretches[0].families)
+        cases.append({"text": drawable(text), "families": families, "right": runs_right_to_left(tokens)})
+        lines.append(line)
+    page = browser.new_page(viewport={"width": 20_000, "height": 600})
+    drawn = page.evaluate(EDGES, cases)
+    page.close()
+    for text, line, places in zip(texts, lines, drawn, strict=True):
+        pieces = pieces_of([drawable(token) for token in token_strings(cut(text, sizes))])
+        start = min(mark.left for mark in line.marks)
+        shared = {token for piece in pieces if len(piece.tokens) > 1 for token in piece.tokens}
+        for piece, own in zip(pieces, by_piece(places, pieces), strict=True):
+            token, (left, right, _) = piece.tokens[0], whole(own)
+            if token not in shared:
+                edges = [
+                    edge for mark in line.marks if mark.token == token for edge in (mark.left, mark.left + mark.width)
+                ]
+                found = [(edge - start) / (SIZE / 72) for edge in (min(edges), max(edges))]
+                gaps[text] = max(gaps.get(text, 0.0), abs(found[0] - left), abs(found[1] - right))
+    assert len(gaps) >= 25
+    assert {text: gap for text, gap in gaps.items() if gap > 0.18} == {}

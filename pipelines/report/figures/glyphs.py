@@ -19,37 +19,33 @@ _REGULAR = ("400", "500", "normal", "regular", "book", "medium")
 _UNUSABLE = ("Emoji", "Color")
 
 
-def drawable(text: str) -> tuple[str, tuple[str, ...]]:
-    """Text that can be drawn, and the font families that it needs.
+def drawable(text: str) -> str:
+    """Text that can be drawn: a character that no font of this machine has is written as ``⟨U+65E5⟩``."""
+    return "".join(character if _has_font(character) else f"⟨U+{ord(character):04X}⟩" for character in text)
 
-    Args:
-        text: printable text.
 
-    Returns:
-        The text with every character that no font of this machine has written as ``⟨U+65E5⟩``, and the families in
-        the order in which they are to be tried, :data:`BASE` first.
+def families_of(text: str) -> tuple[str, ...]:
+    """Font families for a text, in the order in which they are to be tried: :data:`BASE`, then as few as have the rest.
+
+    Marks must come from the font of their letter, and fonts of one script have some marks of others.
     """
     families = [BASE]
-    pieces = []
-    for character in text:
-        family = _family_of(character)
-        if family is None:
-            pieces.append(f"⟨U+{ord(character):04X}⟩")
-        else:
-            pieces.append(character)
-            if family not in families:
-                families.append(family)
-    return "".join(pieces), tuple(families)
+    rest = set(text) - _characters(font_manager.findfont(BASE))
+    while rest:
+        counts = [(len(rest & _characters(path)), family, path) for family, path in _stand_ins()]
+        most, family, path = max(counts, key=lambda count: count[0], default=(0, "", ""))
+        if not most:
+            break
+        families.append(family)
+        rest -= _characters(path)
+    return tuple(families)
 
 
 @cache
-def _family_of(character: str) -> str | None:
-    code = ord(character)
-    if code in _characters(font_manager.findfont(BASE)):
-        return BASE
-    if unicodedata.category(character) == "Cn":
-        return None
-    return next((family for family, path in _stand_ins() if code in _characters(path)), None)
+def _has_font(character: str) -> bool:
+    if character in _characters(font_manager.findfont(BASE)):
+        return True
+    return unicodedata.category(character) != "Cn" and any(character in _characters(path) for _, path in _stand_ins())
 
 
 @cache
@@ -72,5 +68,5 @@ def _rank(paths: dict[str, str]) -> Iterator[tuple[int, str, str]]:
 
 
 @cache
-def _characters(path: str) -> frozenset[int]:
-    return frozenset(FT2Font(path).get_charmap())
+def _characters(path: str) -> frozenset[str]:
+    return frozenset(map(chr, FT2Font(path).get_charmap()))

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import logging
+import unicodedata
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+from scripts import MIXED, SCRIPTS, cut
 from synthetic_text import HOSTILE, WORDS
 
-from pipelines.report.figures.canvas import WIDTHS, to_file
+from pipelines.report.figures.canvas import STYLE, WIDTHS, to_file
 from pipelines.report.figures.case_figures import CaseStudy, Context, cases_figure, cases_frame
-from pipelines.report.figures.glyphs import BASE, drawable
+from pipelines.report.figures.glyphs import BASE, drawable, families_of
+from pipelines.report.figures.text_lines import Line, lines_of
 from results.token_text import token_strings
 
 
@@ -45,35 +49,81 @@ def _words(case: CaseStudy, columns: int) -> list[str]:
 @pytest.mark.parametrize("script", sorted(WORDS))
 def test_any_script_stays_on_the_page(script: str, columns: int) -> None:
     tokens = token_strings([f" {word}".encode() for word in WORDS[script]] * 3)
-    shown = _words(_case(tokens, peak=len(tokens) // 2), columns)
-    assert drawable(tokens[len(tokens) // 2])[0].strip() in shown
+    shown = "".join(_words(_case(tokens, peak=len(tokens) // 2), columns))
+    assert drawable(tokens[len(tokens) // 2]).strip() in shown
 
 
 @pytest.mark.parametrize("columns", list(WIDTHS))
 def test_hostile_tokens_are_text(columns: int) -> None:
     for token in token_strings([t for t in HOSTILE if t]):
-        shown = [word.strip(" ") for word in _words(_case(["before", token, "after"], peak=1), columns)]
-        text = drawable(token)[0].strip(" ")
-        whole = text in shown or f"\u25cc{text}" in shown
-        assert whole or not text or any(text.startswith(w[:-1]) for w in shown if w.endswith("…"))
+        shown = "".join(_words(_case(["before", token, "after"], peak=1), columns)[2:]).replace(" ", "")
+        text = drawable(token).replace(" ", "")
+        if any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
+            assert set(text) <= set(shown)  # parts stand in another order
+        else:
+            assert text in shown or "…" in shown
+
+
+def _marked(tokens: list[str], width: float = 50.0, peak: int = 0, most: int = 1) -> list[Line]:
+    with mpl.rc_context(STYLE):
+        return lines_of(tokens, peak, width, width, most)
+
+
+@pytest.mark.parametrize("text", [*SCRIPTS.values(), *MIXED])
+def test_every_token_is_marked_and_marks_fill_the_line(text: str) -> None:
+    tokens = token_strings(cut(text, [2, 3]))
+    (line,) = _marked(tokens)
+    places = sorted((mark.left, mark.left + mark.width) for mark in line.marks)
+    assert sorted({mark.token for mark in line.marks}) == list(range(len(tokens)))
+    assert all(abs(right - left) < 1e-6 for (_, right), (left, _) in pairwise(places))
+    assert "".join(sorted("".join(stretch.text for stretch in line.stretches))) == "".join(sorted(drawable(text)))
+
+
+def test_stretches_of_one_direction_stand_in_the_order_of_the_bidirectional_algorithm() -> None:
+    (line,) = _marked(["The quick", " brown ", "قال ثم", " fox"])
+    assert [(s.text, s.right) for s in line.stretches] == [
+        ("The quick brown ", False), ("قال ثم", True), (" fox", False)
+    ]  # fmt: skip
+    (line,) = _marked(["שלום", " (abc", ")", " 12%", " ש"])
+    assert [s.text for s in line.stretches] == [" ש", "12%", ") ", "abc", "שלום ("]
+    assert [s.right for s in line.stretches] == [True, False, True, False, True]
+    assert max(mark.left + mark.width for mark in line.marks) == pytest.approx(50)
+
+
+def test_lines_end_between_words_and_hold_the_peak() -> None:
+    words = [f" word{i}" for i in range(60)]
+    tokens = [part for word in words for part in (word[:3], word[3:])]
+    for peak in (0, 61, 119):
+        lines = _marked(tokens, width=2.0, peak=peak, most=2)
+        assert len(lines) == 2
+        assert peak in {mark.token for line in lines for mark in line.marks}
+        assert lines[1].stretches[0].text.startswith(" word")
+        assert all(mark.left + mark.width <= 2.0 + 1e-6 for line in lines for mark in line.marks)
+    assert _marked([""], peak=0) == []
 
 
 def test_the_peak_is_kept_where_a_context_is_long() -> None:
-    tokens = [f"{i:03d}" for i in range(400)]
+    tokens = [f" {i:03d}" for i in range(400)]
     for peak in (0, 200, 399):
-        shown = _words(_case(tokens, peak), 1)
-        assert f"{peak:03d}" in shown
-        numbers = sorted(int(word) for word in shown if word in tokens)
+        shown = " ".join(_words(_case(tokens, peak), 1))
+        numbers = [int(word) for word in shown.split() if len(word) == 3 and word.isdigit()]
+        assert peak in numbers
         assert len(numbers) < 100
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
     assert _words(_case([], 0)._replace(contexts=[]), 1)[0] == "cluster 1"
 
 
 def test_a_character_without_a_font_stands_as_its_number() -> None:
-    text, families = drawable("a\U000e0fff日")
-    assert text.startswith("a⟨U+E0FFF⟩")
-    assert families[0] == BASE
-    assert drawable("plain") == ("plain", (BASE,))
+    assert drawable("a\U000e0fff日").startswith("a⟨U+E0FFF⟩")
+    assert families_of("a日")[0] == BASE
+    assert drawable("plain") == "plain"
+    assert families_of("plain") == (BASE,)
+
+
+def test_marks_come_from_the_font_of_their_letters() -> None:
+    """Fonts of other Indic scripts have Tamil's mark on consonants too."""
+    assert len(families_of(drawable(SCRIPTS["tamil"]))) <= 2
+    assert len(families_of(drawable(SCRIPTS["devanagari"] + SCRIPTS["thai"]))) <= 3
 
 
 def test_drawing_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
