@@ -60,7 +60,7 @@ class Sizes:
             self.n_layers = shape.n_layers
         else:
             self.d_model, self.d_mlp, self.n_layers = 768, 3072, 12
-        hooks = [reader.hook_point for reader in recipe.readers]
+        hooks = {hook for model in recipe.model_ids for hook in recipe.hook_points_of(model)}
         self.d_in = self.d_mlp if any("mlp.hook_post" in hook for hook in hooks) else self.d_model
         blocks = self.n_layers * (4 * self.d_model**2 + 2 * self.d_model * self.d_mlp)
         unembedding = 2 * self.d_model * self.vocabulary

@@ -43,7 +43,7 @@ TABLES: Mapping[str, TableSchema] = {
         COMPARISON_ID,
     ),
     **_stored("sweeps"),
-    **_stored("study study_cells study_means study_contrasts study_domains", STUDY_ID),
+    **_stored("study study_cells study_means study_contrasts study_layers study_domains", STUDY_ID),
     **_stored("split_tree splits_by_size split_agreement", STUDY_ID, POINT),
     **_stored("positions cluster_positions cluster_links", COMPARISON_ID),
     **_stored(

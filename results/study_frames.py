@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from results.headline import split_comparisons
+from results.layer_frames import layer_sentence
 from results.stored_comparison import StoredComparison, pair_node
 from results.words import LEVELS, share
 from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
 
-_FACTORS = {"sae_seed": "SAE seed", "half": "half of the documents", "model": "model seed", "data": "data"}
-_SHORT = {"sae_seed": "SAE seed"}
+_SHORT = {"sae_seed": "SAE seed", "hook_point": "hook point"}
+_FACTORS = _SHORT | {"half": "half of the documents", "model": "model seed", "data": "data"}
 _CONTRASTS = {SAME_INIT: "data, at one initialisation", INTERACTION: "model seed x data"}
 #: Kinds of bars of a waterfall, in their order.
 ITSELF, FACTOR, OBSERVED = "itself", "factor", "observed"
@@ -29,6 +31,11 @@ def relation_words(relation: str) -> str:
     if relation == UNTRAINED:
         return "untrained models"
     return " + ".join(_SHORT.get(name, name) for name in relation.split(" + "))
+
+
+def point_words(point: str) -> str:
+    """A point of a study for people, without the parts of hook points' names that all have: ``"0 mlp.post"``."""
+    return re.sub(r"hook_point blocks\.(\d+)\.([^\s,]+)", lambda of: f"{of[1]} {of[2].replace('hook_', '')}", point)
 
 
 def contrast_rows(contrasts: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
@@ -51,7 +58,7 @@ def contrast_rows(contrasts: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
         points = table["point"] if "point" in table else pd.Series("", index=table.index)
         for (name, point), group in table.groupby([table[key], points], sort=False):
             first = group.iloc[0]
-            row = {"part": part, "name": name, "label": words(str(name)), "point": point}
+            row = {"part": part, "name": name, "label": words(str(name)), "point": point_words(str(point))}
             row |= {"n_pairs": first["n_pairs"], "n_models": first["n_models"], "chance": first.get("chance", np.nan)}
             for measure in ("shared", "r", "r_joint"):
                 row |= dict.fromkeys((measure, f"{measure}_low", f"{measure}_high"), np.nan)
@@ -209,15 +216,19 @@ def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
 
 
 def study_sentences(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """:func:`study_sentence` of every finished study of a run, by its id; ``tables`` of the run by name."""
+    """What is said of every finished study of a run, by its id: :func:`study_sentence`, with several hook points
+    :func:`~results.layer_frames.layer_sentence` too; ``tables`` of the run by name."""
     if not {"study_contrasts", "study_means"} <= tables.keys():
         return {}
     contrasts = dict(split_comparisons(tables["study_contrasts"]))
     empty = tables["study_contrasts"][:0]
-    return {
-        study: study_sentence(contrasts.get(study, empty), means)
-        for study, means in split_comparisons(tables["study_means"])
-    }
+    layers = dict(split_comparisons(tables["study_layers"])) if "study_layers" in tables else {}
+    told = {}
+    for study, means in split_comparisons(tables["study_means"]):
+        told[study] = study_sentence(contrasts.get(study, empty), means)
+        if study in layers:
+            told[study] += f" {layer_sentence(layers[study])}"
+    return told
 
 
 def _points(value: float) -> str:

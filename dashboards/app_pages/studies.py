@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboards.components.columns import explained, text
 from dashboards.components.downloads import csv_button
+from dashboards.components.layers_panel import show_layers
 from dashboards.components.links import literal
 from dashboards.components.markup import legend, swatch
 from dashboards.components.panels import nothing, panel
@@ -27,6 +28,7 @@ from results.study_frames import (
     domain_rows,
     factor_words,
     level_rows,
+    point_words,
     relation_words,
     study_sentence,
     waterfall,
@@ -53,7 +55,7 @@ _MEANS = {"chance": ("chance", "%.3f"), "n_pairs": ("pairs", "%d"), "n_models": 
 _NUMBER = st.column_config.NumberColumn
 
 
-def show_study(view: View, name: str, tables: dict[str, pd.DataFrame]) -> None:
+def show_study(view: View, name: str, tables: dict[str, pd.DataFrame], layers: pd.DataFrame | None) -> None:
     """What one study found: a sentence, what factors take away, levels, curves, and every number behind them."""
     contrasts, means, cells, pairs, domains = (tables[table] for table in TABLES)
     st.text(f"Study {name}")
@@ -69,6 +71,8 @@ def show_study(view: View, name: str, tables: dict[str, pd.DataFrame]) -> None:
         "Agreement", list(MEASURES), default="shared", format_func=MEASURES.__getitem__, key=f"measure_{name}"
     )
     measure = measure or "shared"
+    if layers is not None:
+        show_layers(name, layers, measure)
     bars, curve = waterfall(contrasts, means, measure), curve_rows(means, measure)
     if curve["x"].nunique() > 1:
         st.altair_chart(curve_chart(curve, measure))
@@ -85,7 +89,9 @@ def show_study(view: View, name: str, tables: dict[str, pd.DataFrame]) -> None:
         st.html(legend(swatch(colour, name.replace("_", " ")) for name, colour in LEVEL_COLOURS.items()))
         one_point = level_rows(means[~means["point"].str.contains(" / ", regex=False)])
         points = list(dict.fromkeys(one_point["point"]))
-        point = st.selectbox("at", points, key=f"point_{name}") if len(points) > 1 else points[0]
+        point = (
+            st.selectbox("at", points, format_func=point_words, key=f"point_{name}") if len(points) > 1 else points[0]
+        )
         st.altair_chart(levels_chart(one_point[one_point["point"] == point]))
     show_numbers(name, contrasts, means)
     if len(domains):
@@ -154,12 +160,13 @@ def main() -> None:
             st.code(RECIPE, language="yaml")
             return
         split = {name: dict(split_comparisons(table)) for name, table in found.items() if table is not None}
-        stored = [view.optional(name) for name in ("splits_by_size", "split_tree")]
-        in_sizes = [{} if table is None else dict(split_comparisons(table)) for table in stored]
+        stored = [view.optional(name) for name in ("study_layers", "splits_by_size", "split_tree")]
+        layers, *in_sizes = [{} if table is None else dict(split_comparisons(table)) for table in stored]
         for name in split["study_cells"]:
             with panel():
                 empty = {table: pd.DataFrame(columns=pd.Index(MADE[table].names)) for table in TABLES}
-                show_study(view, name, {table: parts.get(name, empty[table]) for table, parts in split.items()})
+                own = {table: parts.get(name, empty[table]) for table, parts in split.items()}
+                show_study(view, name, own, layers.get(name))
             if all(name in parts for parts in in_sizes):
                 with panel():
                     counts, tree = (parts[name] for parts in in_sizes)

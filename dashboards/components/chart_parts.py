@@ -67,10 +67,11 @@ def r_axes(low: float) -> dict[str, Any]:
 R_TIPS = (("left:Q", "from r", ".2f"), ("right:Q", "to r", ".2f"), ("fraction:Q", "share", ".1%"))
 
 
-def cells_of_r(base: alt.Chart) -> alt.Chart:
-    """A cell for each r, the darker the higher."""
-    scale = alt.Scale(domain=[0, 1], range=list(RAMP), clamp=True)
-    return base.mark_rect(stroke="#ffffff", strokeWidth=1).encode(color=alt.Color("r:Q", scale=scale, legend=None))
+def cells_of_r(base: alt.Chart, field: str = "r", top: float = 1.0) -> alt.Chart:
+    """A cell for each r (or what else the field holds), the darker the nearer to ``top``."""
+    scale = alt.Scale(domain=[0, top], range=list(RAMP), clamp=True)
+    colour = alt.Color(f"{field}:Q", scale=scale, legend=None)
+    return base.mark_rect(stroke="#ffffff", strokeWidth=1).encode(color=colour)
 
 
 def white_where(dark: Any) -> Any:

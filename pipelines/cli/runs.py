@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
-from pipelines.cli.study_summary import STUDY_TABLES, print_splits, print_studies, study_values
+from pipelines.cli.study_summary import STUDY_TABLES, print_layers, print_splits, print_studies, study_values
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from results.progress import gone_sentence, gone_steps
@@ -135,6 +135,9 @@ def print_run(out: Console, run: Run) -> None:
     contrasts, means = (_optional(run, name) for name in STUDY_TABLES)
     if contrasts is not None and means is not None:
         print_studies(out, contrasts, means)
+    layers = _optional(run, "study_layers")
+    if layers is not None:
+        print_layers(out, layers)
     splits = _optional(run, "splits_by_size")
     if splits is not None:
         print_splits(out, splits)

@@ -61,6 +61,24 @@ def print_studies(console: Console, contrasts: pd.DataFrame, means: pd.DataFrame
             console.print(titled(f"Study {name}: {words}", table))
 
 
+def print_layers(console: Console, layers: pd.DataFrame) -> None:
+    """Print of every study with several hook points one sentence, and the matrices of what is shared."""
+    from results.headline import split_comparisons
+    from results.layer_frames import layer_sentence, layer_table
+
+    for name, part in split_comparisons(layers):
+        console.print(layer_sentence(part), markup=False)
+        for panel, rows in layer_table(part).groupby("panel", sort=False):
+            across = list(dict.fromkeys(rows["b"]))
+            table = plain_table("", *(f">{place}" for place in across))
+            for place, cells in rows.groupby("a", sort=False):
+                pairs = zip(cells["value"], cells["joint"], strict=True)
+                told = dict(zip(cells["b"], (f"{number(one)} ({number(two)})" for one, two in pairs), strict=True))
+                table.add_row(str(place), *(told.get(place, "") for place in across))
+            title = f"Study {name}, {panel}: share with a partner (mean r beyond domain, document, token and place)"
+            console.print(titled(title, table))
+
+
 def print_splits(console: Console, splits: pd.DataFrame) -> None:
     """Print of every study one sentence on splitting, and shares by model and sizes with their controls."""
     from results.headline import split_comparisons

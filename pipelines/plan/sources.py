@@ -63,7 +63,6 @@ def _tokenizer(recipe: Recipe) -> dict[str, Any]:
 def transformer_nodes(layout: Layout) -> list[Node]:
     """Every transformer that something reads, and its activations."""
     recipe, models = layout.recipe, layout.recipe.models
-    hooks = sorted({reader.hook_point for reader in recipe.readers})
     nodes: list[Node] = []
     used = used_models(layout)
     sources = {_shuffled_from(layout, index) for index, u in enumerate(layout.untrained) if u in used}
@@ -112,7 +111,7 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             evaluation = part == "eval"
             params = {
                 "part": part,
-                "hook_points": hooks,
+                "hook_points": recipe.hook_points_of(model),
                 "max_tokens": None if evaluation else training_tokens(recipe),
                 "dtype": "float32" if evaluation else recipe.activation_dtype,
                 "batch_contexts": BATCH_CONTEXTS,

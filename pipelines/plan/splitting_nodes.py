@@ -28,7 +28,7 @@ def splitting_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
     recipe, configs = layout.recipe, [config for _, config in study.settings()]
     if len({config.d_sae for config in configs}) < 2 or len(study.sae_seeds) < 2:
         return []
-    others = [name for name in study.varied if name != "d_sae"]
+    others = [name for name in study.factors if name != "d_sae"]
     cells: dict[str, dict[str, Any]] = {}
     for cell, spec in study_cells(recipe, study):
         if not cell.untrained and cell.levels["half"] == study.halves[0]:

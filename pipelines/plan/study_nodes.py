@@ -56,7 +56,7 @@ def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
     nodes: list[Node] = []
     inputs = {"tokens": TOKENS}
     for cell, spec in study_cells(recipe, study):
-        nodes += trained_dictionary(layout, s, study.hook_point, configs[cell.setting], spec)
+        nodes += trained_dictionary(layout, s, study.place_of(cell), configs[cell.setting], spec)
         inputs |= {input_name("latents", cell.id): latents_node(s, cell.id)}
         inputs |= {input_name("sae", cell.id): dictionary_node("sae", s, cell.id)}
     mixes = [name for name in recipe.mixes if any(cell.levels.get(DATA) == name for cell in design.cells)]
@@ -87,7 +87,7 @@ def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
         "study_id": s,
         "cells": [vars(cell) | {"levels": dict(cell.levels)} for cell in design.cells],
         "of_models": list(design.of_models),
-        "settings": study.varied,
+        "settings": list(study.factors),
         "mixes": mixes,
         "compare": {name: compare[name] for name in ("min_firings", "tau", "confidence")},
     }

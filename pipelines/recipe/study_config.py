@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -11,7 +12,7 @@ from pipelines.recipe.dictionary_spec import DictionarySpec
 from pipelines.recipe.parts import NativeModels
 from pipelines.sweep_config import check_setting, combined, dictionary_config
 from universality.config import Frozen
-from universality.studies.design import DATA, HALF, MODEL, SAE_SEED, Cell, Design
+from universality.studies.design import DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, Cell, Design
 
 if TYPE_CHECKING:
     from pipelines.recipe.whole import Recipe
@@ -24,12 +25,24 @@ FLOOR_MODELS = 3
 #: What models trained on the whole corpus are called beside those of a mix.
 ALL_DATA = "all"
 
+Places = Annotated[tuple[str, ...], Field(min_length=1)]
+
 
 class StudyConfig(Frozen):
     """Dictionaries of several models, seeds, halves of the documents and settings, all combined."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in every table")
-    hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
+    hook_point: str | None = Field(
+        None,
+        exclude_if=lambda place: place is None,
+        description="where the dictionaries read, for example blocks.0.mlp.hook_post",
+    )
+    hook_points: Places | dict[str, Places] | None = Field(
+        None,
+        exclude_if=lambda places: places is None,
+        description="in place of hook_point, several: dictionaries at each of them, and every two are compared, layer "
+        "by layer. A list for all models, or by model its own ({m0: […], m1: […]})",
+    )
     models: tuple[str, ...] | None = Field(
         None, min_length=1, description="whose activations they read: ids m0, m1, …; default all trained models"
     )
@@ -60,7 +73,14 @@ class StudyConfig(Frozen):
 
     @model_validator(mode="after")
     def _legal(self) -> StudyConfig:
-        for name, values in (("sae_seeds", self.sae_seeds), ("halves", self.halves), ("models", self.models or ())):
+        if (self.hook_point is None) == (self.hook_points is None):
+            got = "neither" if self.hook_point is None else "both"
+            raise ValueError(f"study {self.id!r} must have either hook_point or hook_points; got {got}")
+        if self.hook_points is not None and len(self.places) < 2:
+            raise ValueError(f"study {self.id!r}: hook_points must be two at least; got one. Say hook_point instead.")
+        own = [*self.hook_points.values()] if isinstance(self.hook_points, Mapping) else [self.hook_points or ()]
+        named = (("sae_seeds", self.sae_seeds), ("halves", self.halves), ("models", self.models or ()))
+        for name, values in (*named, *(("hook_points", places) for places in own)):
             if len(set(values)) != len(values):
                 raise ValueError(f"study {self.id!r}: {name} must differ; got {list(values)}")
         for key in (*self.sae, *self.varied):
@@ -78,6 +98,25 @@ class StudyConfig(Frozen):
         """Names of the settings that vary, in the order in which they are named."""
         return list(dict.fromkeys([*self.vary, *(key for point in self.points for key in point)]))
 
+    @property
+    def factors(self) -> list[str]:
+        """Names of what varies between the dictionaries of one model and seed: the hook point first."""
+        return [*([HOOK_POINT] if self.hook_points else []), *self.varied]
+
+    @property
+    def places(self) -> list[str]:
+        """Every hook point, in the order in which they are named."""
+        lists = [*self.hook_points.values()] if isinstance(self.hook_points, Mapping) else [self.hook_points or ()]
+        return list(dict.fromkeys(place for places in lists for place in places)) or [str(self.hook_point)]
+
+    def places_of(self, model: str) -> list[str]:
+        """The hook points at which a trained model is read."""
+        return list(self.hook_points.get(model, ())) if isinstance(self.hook_points, Mapping) else self.places
+
+    def place_of(self, cell: Cell) -> str:
+        """The hook point that one of its dictionaries reads."""
+        return cell.levels.get(HOOK_POINT, self.hook_point or "")
+
     def settings(self) -> list[tuple[dict[str, Any], SAETrainingConfig]]:
         """What each combination of ``vary`` and ``points`` sets, and the dictionary's settings; one without either."""
         where = f"study {self.id!r}"
@@ -88,7 +127,7 @@ class StudyConfig(Frozen):
 
 def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, DictionarySpec]]:
     """The dictionaries of a study, each with what it is trained from."""
-    settings = study.settings()
+    settings, places = study.settings(), study.places
     varied = len(settings) > 1
     trained = study.models or tuple(recipe.model_ids)
     untrained = _floor_of(recipe, trained) if study.floor else []
@@ -96,18 +135,26 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
     for model in (*trained, *untrained):
         floor = model in recipe.untrained_ids
         of_model = shape_levels(recipe, model) if floor else model_levels(recipe, model)
-        for seed in study.sae_seeds[:1] if floor else study.sae_seeds:
-            for half in study.halves[:1] if floor else study.halves:
-                for number, (_, config) in enumerate(settings):
-                    own_id = f"{model}s{seed}"
-                    cell_id = f"{own_id}{half}" + (f"-{number}" if varied else "")
-                    levels = {SAE_SEED: str(seed), HALF: half, **_levels(config, study.varied), **of_model}
-                    role = "untrained" if floor else "primary"
-                    # The seed of m0s0 is that of a comparison's dictionary of that name: equal settings are one
-                    # artifact.
-                    spec = DictionarySpec(cell_id, model, own_id, "sae_a" if half == "a" else "sae_b", role)
-                    cells.append((Cell(cell_id, model, levels, number, floor), spec))
+        seeds, halves = (study.sae_seeds[:1], study.halves[:1]) if floor else (study.sae_seeds, study.halves)
+        read = study.places_of(shape_of(recipe, model))
+        for place, seed, half, (number, (_, config)) in product(read, seeds, halves, enumerate(settings)):
+            own_id = f"{model}s{seed}"
+            at, of_place = (f"h{places.index(place)}", {HOOK_POINT: place}) if study.hook_points else ("", {})
+            cell_id = f"{model}{at}s{seed}{half}" + (f"-{number}" if varied else "")
+            levels = {SAE_SEED: str(seed), HALF: half, **of_place, **_levels(config, study.varied), **of_model}
+            role = "untrained" if floor else "primary"
+            # The seed of m0s0 is that of a comparison's dictionary of that name: equal settings are one artifact.
+            spec = DictionarySpec(cell_id, model, own_id, "sae_a" if half == "a" else "sae_b", role)
+            cells.append((Cell(cell_id, model, levels, number, floor), spec))
     return cells
+
+
+def shape_of(recipe: Recipe, model: str) -> str:
+    """The trained model whose shape a model has: itself, or of an untrained one that of its number."""
+    if model in recipe.model_ids:
+        return model
+    twin = f"m{model[1:]}"
+    return twin if isinstance(recipe.models, NativeModels) and twin in recipe.model_ids else recipe.model_ids[0]
 
 
 def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
@@ -148,7 +195,7 @@ def shape_levels(recipe: Recipe, untrained: str) -> dict[str, str]:
 def study_design(recipe: Recipe, study: StudyConfig) -> Design:
     """The design of a study of a recipe."""
     of_models = [name for name in model_levels(recipe, recipe.model_ids[0]) if name != MODEL]
-    return Design([cell for cell, _ in study_cells(recipe, study)], of_models, study.varied)
+    return Design([cell for cell, _ in study_cells(recipe, study)], of_models, study.factors)
 
 
 def check_study(recipe: Recipe, study: StudyConfig) -> None:
@@ -162,6 +209,12 @@ def check_study(recipe: Recipe, study: StudyConfig) -> None:
     unknown = [model for model in study.models or () if model not in recipe.model_ids]
     if unknown:
         raise ValueError(f"models of {where} must be among {', '.join(recipe.model_ids)}; got {unknown[0]!r}")
+    if isinstance(study.hook_points, Mapping):
+        models = study.models or tuple(recipe.model_ids)
+        if {*study.hook_points} != {*models}:
+            raise ValueError(
+                f"hook_points of {where} must name its models ({', '.join(models)}); got {', '.join(study.hook_points)}"
+            )
     n = len(study_cells(recipe, study))
     if n > MOST_CELLS:
         raise ValueError(f"{where} must have at most {MOST_CELLS} dictionaries; got {n}. Name fewer seeds or settings.")

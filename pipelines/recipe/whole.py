@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -17,7 +18,7 @@ from pipelines.recipe.parts import (
     PretrainedModels,
     TrainingRowsConfig,
 )
-from pipelines.recipe.study_config import StudyConfig, check_study
+from pipelines.recipe.study_config import StudyConfig, check_study, shape_of
 from pipelines.sweep_config import SweepConfig
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
 from universality.compare.compare_config import CompareConfig
@@ -106,6 +107,12 @@ class Recipe(Frozen):
         """Everything that reads activations at a hook point."""
         return (*self.comparisons, *self.sweeps, *self.studies)
 
+    def hook_points_of(self, model: str) -> list[str]:
+        """Where a model, trained or not, is read: the points that one pass over its activations keeps, sorted."""
+        like, read = shape_of(self, model), (*self.comparisons, *self.sweeps)
+        studied = {place for study in self.studies for place in study.places_of(like)}
+        return sorted({reader.hook_point for reader in read} | studied)
+
     @property
     def model_ids(self) -> list[str]:
         """Ids of the trained transformers, ``m0, m1, …`` in the recipe's order."""
@@ -172,10 +179,10 @@ class Recipe(Frozen):
             if unknown:
                 legal = ", ".join(self.mixes) or "none, for mixes is empty"
                 raise ValueError(f"models.data must name mixes ({legal}) or null; got {unknown}")
-            layers = min(self.models.of(index)[0].n_layers for index in range(len(self.model_ids)))
-            for asked in self.readers:
-                slip = slip_in(asked.hook_point, layers)
-                if slip is not None:
+            layers = {model: self.models.of(index)[0].n_layers for index, model in enumerate(self.model_ids)}
+            for asked, model in product(self.readers, sorted(layers, key=layers.__getitem__)):
+                places = asked.places_of(model) if isinstance(asked, StudyConfig) else [asked.hook_point]
+                for slip in filter(None, (slip_in(place, layers[model]) for place in places)):
                     raise ValueError(f"hook_point of {asked.id!r} {slip}")
             shapes = {str(self.models.of(index)[0]) for index in range(len(self.model_ids))}
             if len(shapes) > 1 and (self.comparisons or self.sweeps):

@@ -12,6 +12,7 @@ from pipelines.report.figures.dictionary_figures import firing_rates_figure, qua
 from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.effects_figure import effects_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
+from pipelines.report.figures.layers_figure import layers_figure
 from pipelines.report.figures.map_figures import MAX_LINES, map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.parts_figure import parts_figure
@@ -20,7 +21,7 @@ from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
 from pipelines.report.figures.study_figures import curve_figure, study_figure
-from results import effect_frames, figure_frames, frames, split_frames, steering_frames, study_frames
+from results import effect_frames, figure_frames, frames, layer_frames, split_frames, steering_frames, study_frames
 from results.headline import overall_values
 
 
@@ -109,6 +110,14 @@ def _study_curve(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": partial(curve_figure, curves, columns=context.spans(2)), ".csv": rows}
 
 
+def _study_layers(tables: Tables, context: ExhibitContext) -> Contents:
+    layers, measures = tables["study_layers"], ("shared", "r_joint")
+    rows = pd.concat([layer_frames.layer_rows(layers, name).assign(measure=name) for name in measures])
+    _, axis = layer_frames.place_labels([*layers["hook_point_a"], *layers["hook_point_b"]])
+    rows = rows.reset_index(drop=True)
+    return {"": partial(layers_figure, rows, axis, columns=context.spans(2)), ".csv": rows}
+
+
 def _membership(tables: Tables, context: ExhibitContext) -> Contents:
     k_of_m, sets = frames.k_of_m_frame(tables["k_of_m"]), figure_frames.membership(tables["features"])
     models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
@@ -185,6 +194,7 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/frontier", ("sweeps",), _frontier),
     Exhibit("figures/study", ("study_means", "study_contrasts"), _study),
     Exhibit("figures/study_curve", ("study_means",), _study_curve),
+    Exhibit("figures/study_layers", ("study_layers",), _study_layers),
     Exhibit("figures/domains", ("domains",), _domains),
     Exhibit("figures/splitting", ("splits_by_size",), _splitting),
 )

@@ -47,6 +47,8 @@ OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer"
 # A step that only runs have whose models see different text.
 OWNERS |= {"unseen_domains": "unseen_domains"}
 OWNERS |= dict.fromkeys(["study", "study_cells", "study_means", "study_contrasts", "study_domains"], "study")
+# Of studies with several hook points alone: nothing is missing where it is not.
+OWNERS |= {"study_layers": "(no step)"}
 OWNERS |= {"split_tree": "splitting", "splits_by_size": "splitting", "split_agreement": "split_agreement"}
 # Steps of effects make these of some hook points only: nothing is missing where they are not.
 OWNERS |= dict.fromkeys(["attribution", "latent_attribution"], "(no step)")

@@ -12,6 +12,7 @@ from results.frames import cluster_domains
 from results.headline import headline_frame
 from results.ids import feature_ids
 from results.label_frames import label_summary
+from results.layer_frames import layer_table
 from results.probe_frames import explanation_summary, probe_summary
 from results.split_frames import agreement_rows, split_rows
 from results.steering_frames import steering_summary
@@ -167,6 +168,13 @@ def _study(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": Listing(rows, [label, *varied, *others], groups)}
 
 
+def _study_layers(tables: Tables, context: ExhibitContext) -> Contents:
+    rows = layer_table(tables["study_layers"])
+    rows["span"], rows["joint_span"] = (intervals(rows[f"{of}low"], rows[f"{of}high"]) for of in ("", "joint_"))
+    groups = {int(part.index[0]): str(name) for name, part in rows.groupby("panel", sort=False)}
+    return {"": Listing(rows, columns("tables/study_layers"), groups)}
+
+
 def _study_domains(tables: Tables, context: ExhibitContext) -> Contents:
     rows = domain_rows(tables["study_domains"])
     if rows.empty:
@@ -206,6 +214,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/verdicts", ("features",), _verdicts),
     Exhibit("tables/unseen", ("unseen_domains",), _unseen),
     Exhibit("tables/study", ("study_contrasts", "study_means"), _study),
+    Exhibit("tables/study_layers", ("study_layers",), _study_layers),
     Exhibit("tables/study_domains", ("study_domains",), _study_domains),
     Exhibit("tables/pinned", ("pinned",), _pinned),
     Exhibit("tables/words", ("explained",), _words),

@@ -98,7 +98,8 @@ def study_pair(ctx: StepContext) -> None:
     write_table(ctx, "study_partners", found.partners)
 
 
-STUDY_TABLES = ("study", "study_cells", "study_means", "study_contrasts", "study_domains")
+#: ``study_layers`` only where dictionaries read at several hook points.
+STUDY_TABLES = ("study", "study_cells", "study_means", "study_contrasts", "study_layers", "study_domains")
 
 
 def study_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
@@ -113,7 +114,8 @@ def study(ctx: StepContext) -> None:
 
     from universality.compare.chance import PairNull
     from universality.studies.contrasts import study_contrasts, study_means, study_table
-    from universality.studies.design import Cell, Design
+    from universality.studies.design import HOOK_POINT, Cell, Design
+    from universality.studies.layers import study_layers
     from universality.studies.study_domains import study_domains
 
     p = ctx.params
@@ -141,6 +143,8 @@ def study(ctx: StepContext) -> None:
         "study_contrasts": study_contrasts(design, measured, level),
         "study_cells": STUDY_CELLS.typed(DataFrame([_described(ctx, cell, alive[cell.id]) for cell in design.cells])),
     }
+    if HOOK_POINT in design.factors:
+        tables["study_layers"] = study_layers(design, measured, level)
     for name, table in tables.items():
         write_table(ctx, name, table, study_id=p["study_id"])
 

@@ -61,6 +61,11 @@ VARIANTS = {
          "sae_seeds: [0, 1], floor: false}]"],
         ["study/s"],
     ),
+    "layers": (
+        ["studies=[{id: l, hook_points: [blocks.0.hook_resid_post, blocks.0.mlp.hook_post], sae_seeds: [0, 1], "
+         "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}, floor: false, models: [m0, m1]}]"],
+        ["study/l"],
+    ),
     "splitting": (
         ["studies=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {k: 4, tokens: 6000, batch_rows: 128}, "
          "sae_seeds: [0, 1, 2], vary: {d_sae: [32, 64]}, floor: false}]"],

@@ -13,13 +13,14 @@ from results.schema import STUDY_CELLS
 from storage import Run
 from universality.studies.agreement import MEASURES, PARTNERS
 from universality.studies.contrasts import study_contrasts, study_means, study_table
-from universality.studies.design import DATA, HALF, MODEL, SAE_SEED, UNTRAINED, Cell, Design
+from universality.studies.design import DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, UNTRAINED, Cell, Design
+from universality.studies.layers import study_layers
 from universality.studies.study_domains import study_domains
 
 #: Domains of the text.
 NAMES = ("dna", "python")
 #: What each factor takes away of what is shared.
-LOSS = {SAE_SEED: 0.25, HALF: 0.02, MODEL: 0.2, DATA: 0.15, UNTRAINED: 0.7, "d_sae": 0.1}
+LOSS = {SAE_SEED: 0.25, HALF: 0.02, MODEL: 0.2, DATA: 0.15, UNTRAINED: 0.7, "d_sae": 0.1, HOOK_POINT: 0.15}
 
 
 def crossed(
@@ -49,6 +50,18 @@ def sized() -> Design:
     return Design(cells, settings=("d_sae",))
 
 
+def layered(n_models: int = 3, n_layers: int = 2, site: str = "hook_resid_post") -> Design:
+    """Model seeds with dictionaries at several layers, two SAE seeds; two untrained models."""
+    subjects = [(f"m{i}", s, {MODEL: str(i)}) for i in range(n_models) for s in range(2)]
+    subjects += [(f"u{i}", 0, {}) for i in range(2)]
+    cells = []
+    for model, s, seed in subjects:
+        for n in range(n_layers):
+            levels = {SAE_SEED: str(s), HALF: "a", HOOK_POINT: f"blocks.{n}.{site}", **seed}
+            cells.append(Cell(f"{model}h{n}s{s}a", model, levels, 0, model[0] == "u"))
+    return Design(cells, settings=(HOOK_POINT,))
+
+
 def measured(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Agreement of every pair, with 40 resamples."""
     found = {}
@@ -72,9 +85,9 @@ def by_domain(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]
 
 
 def add_studies(run: Run) -> None:
-    """The steps ``study/data`` (a crossed design) and ``study/size`` (a curve, with its splitting)."""
+    """The steps ``study/data`` (a crossed design), ``study/size`` (a curve, with its splitting), ``study/layers``."""
     rng, nodes = np.random.default_rng(0), {}
-    for name, design in (("data", crossed()), ("size", sized())):
+    for name, design in (("data", crossed()), ("size", sized()), ("layers", layered())):
         found = measured(design, rng)
         cells = [
             {
@@ -93,6 +106,8 @@ def add_studies(run: Run) -> None:
             "study_domains": study_domains(design, by_domain(design, rng), {"no-dna": frozenset({"dna"})}, NAMES),
             "study_cells": STUDY_CELLS.typed(pd.DataFrame(cells)),
         }
+        if HOOK_POINT in design.factors:
+            tables["study_layers"] = study_layers(design, found)
         key = hashlib.blake2b(f"{run.name} study {name}".encode(), digest_size=16).hexdigest()
         with run.store.create(key, step="study", version=1, params={}, inputs={}) as out:
             for table, frame in tables.items():

@@ -49,7 +49,7 @@ def study_means(
         for point in dict.fromkeys(map(design.point, of_relation)):
             pairs = [pair for pair in of_relation if design.point(pair) == point]
             shared = {"relation": relation, "point": point, "chance": chance.get(relation, np.nan)}
-            rows += [shared | row for row in _rows(pairs, measured, ((1.0, relation),), confidence)]
+            rows += [shared | row for row in estimate_rows(pairs, measured, ((1.0, relation),), confidence)]
     return STUDY_MEANS.typed(pd.DataFrame(rows, columns=pd.Index(STUDY_MEANS.names)))
 
 
@@ -58,17 +58,27 @@ def study_contrasts(design: Design, measured: Mapping[str, np.ndarray], confiden
     rows = []
     for contrast in design.contrasts:
         pairs = [pair for pair in design.pairs if pair.relation in contrast.relations]
-        told = _rows(pairs, measured, contrast.terms, confidence)
+        told = estimate_rows(pairs, measured, contrast.terms, confidence)
         rows += [{"contrast": contrast.name} | row for row in told]
     return STUDY_CONTRASTS.typed(pd.DataFrame(rows, columns=pd.Index(STUDY_CONTRASTS.names)))
 
 
-def _rows(
-    pairs: Sequence[CellPair], measured: Mapping[str, np.ndarray], terms: Sequence[tuple[float, str]], confidence: float
+def estimate_rows(
+    pairs: Sequence[CellPair],
+    measured: Mapping[str, np.ndarray],
+    terms: Sequence[tuple[float, str]],
+    confidence: float,
+    groups: Sequence[str] | None = None,
 ) -> list[dict[str, object]]:
-    """One row per measure: value, interval over models and sources, that over sources alone, and of how many."""
-    values, relations = np.array([measured[pair.name] for pair in pairs]), np.array([pair.relation for pair in pairs])
-    estimate = Estimate(pairs, values, relations, terms, confidence, _WITH_ITSELF)
+    """One row per measure: value, interval over models and sources, that over sources alone, and of how many.
+
+    Args:
+        pairs, measured, terms, confidence: as :class:`~universality.studies.estimates.Estimate` and
+            :func:`study_table` have them.
+        groups: of the pairs, which ``terms`` name; their relations by default.
+    """
+    values, named = np.array([measured[pair.name] for pair in pairs]), groups or [pair.relation for pair in pairs]
+    estimate = Estimate(pairs, values, np.array(named), terms, confidence, _WITH_ITSELF)
     rows: list[dict[str, object]] = []
     for number, measure in enumerate(MEASURES):
         value = float(estimate.value[number])

@@ -11,6 +11,8 @@ from itertools import combinations
 
 #: Factors that every study may have; settings of dictionaries and of models come between and after.
 SAE_SEED, HALF, MODEL, DATA = "sae_seed", "half", "model", "data"
+#: Where dictionaries read, in studies of several places: a setting of theirs, of which every pair of levels is asked.
+HOOK_POINT = "hook_point"
 #: Pairs of untrained models: what agrees before anything was learned.
 UNTRAINED = "untrained"
 #: Two dictionaries that differ in nothing are one: they share everything.
@@ -108,10 +110,13 @@ class Design:
         seeds = {self._named({SAE_SEED, *more}) for more in ((), (HALF,), (MODEL,), (HALF, MODEL))}
         wanted = seeds.union(*(one.relations for one in self.contrasts))
         floor = [CellPair(a, b, UNTRAINED) for a, b in combinations([c for c in cells if c.untrained], 2)]
-        self.pairs = (
-            *(pair for pair in all_pairs if pair.relation in wanted),
-            *(p for p in floor if p.a.transformer != p.b.transformer and p.a.levels == p.b.levels),
-        )
+        floor = [pair for pair in floor if pair.a.transformer != pair.b.transformer]
+        if HOOK_POINT in self.factors:
+            wanted |= {pair.relation for pair in all_pairs if self._of_matrix(pair.relation)}
+            floor = [pair for pair in floor if pair.a.setting == pair.b.setting]
+        else:
+            floor = [pair for pair in floor if pair.a.levels == pair.b.levels]
+        self.pairs = (*(pair for pair in all_pairs if pair.relation in wanted), *floor)
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -132,6 +137,11 @@ class Design:
         """Where on the curves a pair lies, in words; of a pair that spans two points both. "" where nothing varies."""
         points = {cell.point(self.curves) for cell in (pair.a, pair.b)}
         return " / ".join(point for point in self.points if point in points)
+
+    def _of_matrix(self, relation: str) -> bool:
+        """Whether a matrix of hook points reads such pairs: another SAE seed, and of settings the hook point alone."""
+        names = {*relation.split(" + ")}
+        return SAE_SEED in names and names.isdisjoint({*self.settings} - {HOOK_POINT})
 
     def _named(self, factors: Collection[str]) -> str:
         order = (SAE_SEED, HALF, *self.settings, MODEL, *self.of_models)

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pipelines.report.figures.canvas import DASHES, INK, MUTED, WIDTHS, axes_at, new_figure, styled
 from pipelines.report.figures.parts import (
+    BLUES,
     class_colour,
     dash_key,
     grid,
@@ -21,14 +22,11 @@ from pipelines.report.figures.parts import (
     tau_axis,
     unit_ticks,
 )
-from results.colours import KIND_COLOURS, OKABE_ITO, tint
+from results.colours import KIND_COLOURS, tint
 from results.frames import KINDS, MEASURES
 from results.words import CLASSES, LEVELS
 
 _MEASURE_TITLES = {"r_held_out": "raw", "r_token": "token and position means removed"}
-#: Darkness without hue: the order of values survives a grey printer.
-_BLUES = LinearSegmentedColormap.from_list("ink", ["#FFFFFF", tint(OKABE_ITO["blue"], 0.5), "#00436B"])
-
 #: Paper behind words that stand on ink.
 _PAPER = {"boxstyle": "square,pad=0.12", "fc": "white", "ec": "none", "alpha": 0.8}
 
@@ -233,7 +231,7 @@ def _heatmap(axes: Axes, bar: Axes, matrix: pd.DataFrame) -> None:
     r = cells["r"].unstack()
     values = r.reindex(index=models, columns=models).to_numpy(float)
     scale = Normalize(0, 1)
-    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=_BLUES, norm=scale, edgecolors="white", lw=1.2)
+    mesh = axes.pcolormesh(np.ma.masked_invalid(values), cmap=BLUES, norm=scale, edgecolors="white", lw=1.2)
     axes.invert_yaxis()
     named = range(0, len(models), max(-(-len(models) // 8), 1))  # as many names as have room
     axes.set_xticks([i + 0.5 for i in named], [models[i] for i in named])

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
@@ -15,6 +16,8 @@ from results.colours import CLASS_COLOURS, LEVEL_INK, OKABE_ITO, tint
 #: Dashes, so that lines are told apart without colour.
 LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
 _COLOURS = tuple(OKABE_ITO[name] for name in ("blue", "vermillion", "green", "purple", "orange", "sky", "black"))
+#: Darkness without hue: the order of values survives a grey printer.
+BLUES = LinearSegmentedColormap.from_list("ink", ["#FFFFFF", tint(OKABE_ITO["blue"], 0.5), "#00436B"])
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 

@@ -8,8 +8,12 @@ from pipelines.recipe import StudyConfig, study_design
 from pipelines.report.prose.macros import Macros, code, count, letters, percent, real, series, span, words
 from pipelines.report.prose.material import Material
 from results.headline import split_comparisons
+from results.layer_frames import KIND_WORDS, layer_means
 from results.study_frames import all_differ, contrast_rows, factor_words
 from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
+
+_NO_LAYERS = pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["kind", "where"]))
+_WHERE = {"same": "at one hook point", "other": "at two hook points"}
 
 
 def study_scope(study: str) -> str:
@@ -25,6 +29,11 @@ def add_study_numbers(macros: Macros, m: Material) -> None:
         rows = _rows(m, config)
         if rows is not None:
             _outcome(macros, *rows)
+        for row in _layers(m, config).reset_index().to_dict("records"):
+            name = f"{row['where'].title()}Place{letters(row['kind'])}"
+            of = f"{KIND_WORDS[row['kind']]}, {_WHERE[row['where']]}; table study_layers"
+            macros.add(name, percent(row["shared"]), f"latents with a partner, per cent: {of}")
+            macros.add(f"{name}Joint", real(row["r_joint"]), f"mean r beyond domain, document, token and place: {of}")
     macros.scoped(None)
 
 
@@ -32,8 +41,9 @@ def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
     """What ``study.md.j2`` is given beside the study: its contrasts as words and letters, and what is left."""
     rows = _rows(m, config)
     if rows is None:  # names that no macro has are told as such
-        return {"contrasts": [], "same_init": "", "interaction": "", "left": True, "floor": config.floor}
+        return {"contrasts": [], "same_init": "", "interaction": "", "left": True, "floor": config.floor, "layers": {}}
     told, everything = rows
+    layers = _layers(m, config)
     labels = told[told["part"] == "what differs"].set_index("name")["label"]
     relations = set(told.loc[told["part"] == "agreement", "name"])
     plain = [name for name in labels.index if name not in (SAME_INIT, INTERACTION)]
@@ -43,6 +53,11 @@ def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
         "interaction": letters(INTERACTION) if INTERACTION in labels.index else "",
         "left": everything in relations,
         "floor": UNTRAINED in relations,
+        "layers": {
+            where: [(KIND_WORDS[kind], letters(kind)) for kind, place in layers.index if place == where]
+            for where in _WHERE
+            if where in layers.index.get_level_values("where")
+        },
     }
 
 
@@ -57,11 +72,17 @@ def _rows(m: Material, config: StudyConfig) -> tuple[pd.DataFrame, str] | None:
     return contrast_rows(contrasts, means), all_differ(means)
 
 
+def _layers(m: Material, config: StudyConfig) -> pd.DataFrame:
+    """Means by kind over cells of one hook point and of two; empty for a study of one."""
+    tables = dict(split_comparisons(m.tables["study_layers"])) if "study_layers" in m.tables else {}
+    return layer_means(tables[config.id]) if config.id in tables else _NO_LAYERS
+
+
 def _design(macros: Macros, m: Material, config: StudyConfig) -> None:
     assert m.recipe is not None
     design, where = study_design(m.recipe, config), "of the study"
     trained = [cell for cell in design.cells if not cell.untrained]
-    macros.add("HookPoint", code(config.hook_point), f"hook_point {where}")
+    macros.add("HookPoint", series(map(code, config.places)), f"where the dictionaries {where} read")
     macros.add("NumCells", count(len(trained)), f"dictionaries {where}, those of untrained models left out")
     macros.add("NumPairs", count(len(design.pairs)), f"pairs of dictionaries {where} that are compared")
     macros.add("NumTransformers", count(len({cell.transformer for cell in trained})), f"trained transformers {where}")

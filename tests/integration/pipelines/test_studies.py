@@ -17,7 +17,7 @@ from results.study_frames import contrast_rows, study_sentence
 from storage import open_run, open_store
 from universality.errors import InputError
 
-HOOK = "blocks.0.mlp.hook_post"
+HOOK, AFTER = "blocks.0.mlp.hook_post", "blocks.0.hook_resid_post"
 RECIPE = {
     "recipe": "study",
     "corpus": {
@@ -38,6 +38,8 @@ RECIPE = {
     },
     "studies": [
         {"id": "data", "hook_point": HOOK, "sae_seeds": [0, 1],
+         "sae": {"d_sae": 24, "k": 4, "tokens": 12_000, "batch_rows": 64, "lr": 0.003}},
+        {"id": "layers", "hook_points": [HOOK, AFTER], "sae_seeds": [0, 1], "models": ["m0", "m1"],
          "sae": {"d_sae": 24, "k": 4, "tokens": 12_000, "batch_rows": 64, "lr": 0.003}},
     ],
     "compare": {"n_shifts": 10, "n_resamples": 20, "min_firings": 5},
@@ -79,7 +81,8 @@ def run(place):
 
 
 @pytest.mark.parametrize(
-    "table", ["study", "study_cells", "study_means", "study_contrasts", "study_domains", "study_partners"]
+    "table",
+    ["study", "study_cells", "study_means", "study_contrasts", "study_layers", "study_domains", "study_partners"],
 )
 def test_files_hold_the_declared_types(run, table):
     assert_files_hold_the_declared_types(run, table)
@@ -169,6 +172,38 @@ def test_dictionaries_of_a_study_are_those_of_a_comparison_with_the_same_seeds(t
     assert keys["latents/data/m1s1a"] == keys["latents/main/m1s1"]
 
 
+def test_hook_points_are_read_in_one_pass_and_every_two_are_compared(place, run):
+    plan = build_plan(load_recipe(str(place / "study.yaml")))
+    read = {node.id: node.params["hook_points"] for node in plan if node.step == "activations"}
+    assert set(map(tuple, read.values())) == {(AFTER, HOOK)}, "the points of both studies, in one activations node"
+    keys = plan.keys()
+    assert keys["sae/layers/m1h0s1a"] == keys["sae/data/m1s1a"], "the dictionary of a study of that point alone"
+    cells, layers = run.table("study_cells"), run.table("study_layers")
+    assert set(cells.loc[cells["study_id"] == "layers", "point"]) == {f"hook_point {HOOK}", f"hook_point {AFTER}"}
+    between = layers[(layers["kind"] == "models") & (layers["measure"] == "r")]
+    assert set(zip(between["group_a"], between["group_b"], strict=True)) == {("m0", "m1")}
+    pairs = run.table("study").query("study_id == 'layers' and measure == 'r'")
+    for row in between.to_dict("records"):
+        a, b = (f"m{i}h{[HOOK, AFTER].index(row[f'hook_point_{side}'])}" for i, side in enumerate("ab"))
+        asked = pairs[pairs["cell_a"].str.startswith(a) & pairs["cell_b"].str.startswith(b)]
+        assert len(asked) == row["n_pairs"] == 4
+        assert row["value"] == pytest.approx(asked["value"].mean())
+
+
+def test_models_may_be_read_at_points_of_their_own(tmp_path):
+    made = recipe(
+        hook_point=None, hook_points={"m0": [HOOK], "m1": [AFTER]}, models=["m0", "m1"], models__data=None,
+        models__model_seeds=[0, 1],
+    )  # fmt: skip
+    del made["studies"][1]
+    plan = build_plan(loaded(tmp_path, made))
+    read = {node.id.split("/")[1]: node.params["hook_points"] for node in plan if node.step == "activations"}
+    assert read == {"m0": [HOOK], "m1": [AFTER], "u0": [HOOK], "u1": [AFTER]}
+    pairs = {node.id for node in plan if node.step == "study_pair"}
+    assert "study_pair/data/m0h0s0a-m1h1s1a" in pairs
+    assert "study_pair/data/u0h0s0a-u1h1s0a" in pairs, "the floor reads where the models of their numbers are read"
+
+
 def test_settings_and_sizes_make_points_with_a_floor_each(tmp_path):
     grown = recipe(
         vary={"k": [2, 4]}, models__data=None, models__model_seeds=[0, 1, 0, 1],
@@ -205,6 +240,24 @@ REFUSED = {
         "must have two dictionaries that differ in seed, half or model; got",
     ),
     "too many": ({"sae_seeds": list(range(200))}, "must have at most 200 dictionaries; got 802"),
+    "no place": ({"hook_point": None}, "must have either hook_point or hook_points; got neither"),
+    "places twice over": ({"hook_points": [HOOK, AFTER]}, "must have either hook_point or hook_points; got both"),
+    "one of several places": (
+        {"hook_point": None, "hook_points": [HOOK]},
+        "hook_points must be two at least; got one. Say hook_point instead",
+    ),
+    "a place twice": (
+        {"hook_point": None, "hook_points": [HOOK, HOOK, AFTER]},
+        f"hook_points must differ; got ['{HOOK}', '{HOOK}', '{AFTER}']",
+    ),
+    "a place that no model has": (
+        {"hook_point": None, "hook_points": [HOOK, "blocks.1.hook_resid_post"]},
+        "hook_point of 'data' must name one of the blocks 0 to 0; got blocks.1.hook_resid_post",
+    ),
+    "places of a model that is not there": (
+        {"hook_point": None, "hook_points": {"m0": [HOOK], "m9": [AFTER]}},
+        "hook_points of study 'data' must name its models (m0, m1, m2, m3); got m0, m9",
+    ),
     "an unknown model": ({"models": ["m9"]}, "must be among m0, m1, m2, m3; got 'm9'"),
     "an unknown setting": ({"vary": {"d_sea": [1]}}, "'d_sea' is no setting of a dictionary. Did you mean 'd_sae'?"),
     "settings twice": ({"vary": {"k": [4, 4]}}, "settings of vary and points must differ; got the same twice"),

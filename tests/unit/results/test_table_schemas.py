@@ -12,7 +12,15 @@ from universality.errors import InputError
 
 #: Tables that the synthetic run lacks; tests of their steps have them.
 ELSEWHERE = {"sweeps", "matched", "neuron_pairs", "space_means", "raw_indices"}
-ELSEWHERE |= {"study", "study_cells", "study_means", "study_contrasts", "study_domains", "study_partners"}
+ELSEWHERE |= {
+    "study",
+    "study_cells",
+    "study_means",
+    "study_contrasts",
+    "study_domains",
+    "study_layers",
+    "study_partners",
+}
 ELSEWHERE |= {"split_tree", "splits_by_size", "split_agreement"}
 
 

@@ -1,0 +1,71 @@
+"""Agreement at every two hook points: matrices beside their ceiling and floor."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from pipelines.report.figures.canvas import INK, WIDTHS, axes_at, new_figure, styled
+from pipelines.report.figures.parts import BLUES, name_width, note, shortened
+
+#: Inches: of a cell at most, above and below a matrix, between two.
+_CELL, _TOP, _BELOW, _GAP = 0.5, 0.26, 0.14, 0.2
+#: Characters of a hook point's name and inches of each; hook points up to which cells hold their numbers.
+_LABEL, _CHARACTER, _MOST_NUMBERS = 14, 0.056, 8
+_MEASURES = {"shared": "latents with a partner", "r_joint": "mean r beyond domain, document, token and place"}
+
+
+@styled
+def layers_figure(rows: pd.DataFrame, axis: str, *, columns: int = 2) -> Figure:
+    """Matrices of hook points, one measure below the other, each with one scale for all its matrices.
+
+    Args:
+        rows: as :func:`results.layer_frames.layer_rows` makes them, with the column ``measure``.
+        axis: what the hook points' names are names of, for example "layer (hook_resid_post)".
+        columns: of the page; up to three matrices stand side by side in two, two in one.
+    """
+    panels, total = list(dict.fromkeys(rows["panel"])), WIDTHS[columns]
+    across = min(max(len(panels), 1), 3 if columns == 2 else 2)
+    down = -(-max(len(panels), 1) // across)
+    names = [shortened(str(name), _LABEL) for name in dict.fromkeys([*rows["a"], *rows["b"]])]
+    left, turned = 0.3 + name_width(names, _CHARACTER, 1), max(map(len, names), default=1) > 3
+    below = _BELOW + (name_width(names, _CHARACTER, 1) if turned else 0.0)
+    width = (total - 0.1 - across * left - (across - 1) * _GAP) / across
+    width = min(width, _CELL * max(rows["b"].nunique(), 3))
+    height = width * rows["a"].nunique() / max(rows["b"].nunique(), 1)
+    each = _TOP + height + below
+    part = 0.2 + down * each + 0.16
+    figure = new_figure(total, len(_MEASURES) * part)
+    for row, (measure, words) in enumerate(_MEASURES.items()):
+        top = (len(_MEASURES) - row) * part
+        note(figure, 0.06, top - 0.14, words, fontweight="bold")
+        note(figure, left, top - part + 0.04, f"{axis} of both dictionaries", fontsize=6.5)
+        of_measure = rows[rows["measure"] == measure]
+        scale = Normalize(0, max(float(of_measure["value"].max()), 0.05) if len(of_measure) else 1.0)
+        for number, panel in enumerate(panels):
+            line, place = divmod(number, across)
+            axes = axes_at(
+                figure, left + place * (width + left + _GAP), top - 0.2 - (line + 1) * each + below, width, height
+            )
+            _matrix(axes, of_measure[of_measure["panel"] == panel], scale, turned=turned)
+            axes.set_title(shortened(panel, int(width / 0.062) + 4), loc="left", pad=3, fontsize=6.5)
+    return figure
+
+
+def _matrix(axes: Axes, cells: pd.DataFrame, scale: Normalize, *, turned: bool) -> None:
+    down, across = (list(dict.fromkeys(cells[side])) for side in ("a", "b"))
+    values = cells.set_index(["a", "b"])["value"].unstack("b").reindex(index=down, columns=across).to_numpy(float)
+    axes.pcolormesh(np.ma.masked_invalid(values), cmap=BLUES, norm=scale, edgecolors="white", lw=0.8)
+    axes.invert_yaxis()
+    axes.set_xticks(np.arange(len(across)) + 0.5, [shortened(name, _LABEL) for name in across])
+    axes.set_yticks(np.arange(len(down)) + 0.5, [shortened(name, _LABEL) for name in down])
+    axes.tick_params(length=0, pad=2)
+    if turned:
+        axes.tick_params(axis="x", labelrotation=90)
+    axes.spines[:].set_visible(False)
+    if max(values.shape) <= _MOST_NUMBERS:
+        for i, j in np.ndindex(values.shape):
+            words = "–" if np.isnan(values[i, j]) else f"{values[i, j]:.2f}"
+            colour = "white" if values[i, j] > 0.55 * float(scale.vmax or 1.0) else INK
+            axes.text(j + 0.5, i + 0.5, words, ha="center", va="center", color=colour, fontsize=6.5)
