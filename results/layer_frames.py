@@ -13,7 +13,7 @@ from universality.studies.design import UNTRAINED
 from universality.studies.layers import KINDS, MODELS, ONE_MODEL
 
 #: Kind of pairs -> what a matrix of them is called.
-KIND_WORDS = {MODELS: "two models", ONE_MODEL: "one model, another SAE seed", UNTRAINED: "untrained models"}
+KIND_WORDS = {MODELS: "two models", ONE_MODEL: "one model, two SAE seeds", UNTRAINED: "untrained models"}
 #: Hook points up to which a sentence names the nearest of each.
 _MOST_NAMED = 6
 
@@ -99,11 +99,11 @@ def layer_sentence(layers: pd.DataFrame) -> str:
             for row in best.to_dict("records")
         )
     means, places = layer_means(layers)["shared"], []
-    for where, words in (("same", "one hook point"), ("other", "two")):
+    for where, words in (("same", "one hook point"), ("other", "two hook points")):
         if (MODELS, where) in means:
             beside = f" (untrained {share(means[UNTRAINED, where])})" if (UNTRAINED, where) in means else ""
             places.append(f"at {words} {share(means[MODELS, where])}{beside}")
     return (
-        f"By mean r beyond domain, document, token and place, two models agree most: {told}. Of their latents have a "
-        f"partner {', '.join(places)}."
+        f"By mean r beyond domain, document, token and place, two models agree most: {told}. Latents with a partner in "
+        f"the other model: {', '.join(places)}."
     )

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.recipe import StudyConfig, study_design
-from pipelines.report.prose.macros import Macros, code, count, letters, percent, real, series, span, words
+from pipelines.report.prose.macros import Macros, code, count, joined, letters, percent, real, series, span, words
 from pipelines.report.prose.material import Material
 from results.headline import split_comparisons
 from results.layer_frames import KIND_WORDS, layer_means
@@ -41,7 +41,14 @@ def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
     """What ``study.md.j2`` is given beside the study: its contrasts as words and letters, and what is left."""
     rows = _rows(m, config)
     if rows is None:  # names that no macro has are told as such
-        return {"contrasts": [], "same_init": "", "interaction": "", "left": True, "floor": config.floor, "layers": {}}
+        return {
+            "contrasts": [],
+            "same_init": "",
+            "interaction": "",
+            "left": "all of these",
+            "floor": config.floor,
+            "layers": {},
+        }
     told, everything = rows
     layers = _layers(m, config)
     labels = told[told["part"] == "what differs"].set_index("name")["label"]
@@ -51,7 +58,7 @@ def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
         "contrasts": [(str(labels[name]), letters(name)) for name in plain],
         "same_init": letters(SAME_INIT) if SAME_INIT in labels.index else "",
         "interaction": letters(INTERACTION) if INTERACTION in labels.index else "",
-        "left": everything in relations,
+        "left": _left_words(m, config, everything) if everything in relations else "",
         "floor": UNTRAINED in relations,
         "layers": {
             where: [(KIND_WORDS[kind], letters(kind)) for kind, place in layers.index if place == where]
@@ -70,6 +77,14 @@ def _rows(m: Material, config: StudyConfig) -> tuple[pd.DataFrame, str] | None:
         return None
     contrasts, means = tables[0].get(config.id, m.tables["study_contrasts"][:0]), tables[1][config.id]
     return contrast_rows(contrasts, means), all_differ(means)
+
+
+def _left_words(m: Material, config: StudyConfig, everything: str) -> str:
+    """What differs where most does: all factors, or those of ``everything`` by name."""
+    assert m.recipe is not None
+    names = everything.split(" + ")
+    every = {*study_design(m.recipe, config).factors} <= {*names}
+    return "all of these" if every else joined([*map(factor_words, names)])
 
 
 def _layers(m: Material, config: StudyConfig) -> pd.DataFrame:

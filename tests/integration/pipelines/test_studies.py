@@ -12,6 +12,9 @@ from stored_types import assert_files_hold_the_declared_types
 from pipelines.engine.plan import Plan
 from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe, study_design
+from pipelines.report.exhibit_writer import ReportOptions
+from pipelines.report.report_writer import write_report
+from results.layer_frames import layer_means
 from results.stored_comparison import comparisons_of
 from results.study_frames import contrast_rows, study_sentence
 from storage import open_run, open_store
@@ -80,6 +83,10 @@ def run(place):
     return open_run("data", store=str(place / "store"))
 
 
+def of_data(run, table):
+    return run.table(table).query("study_id == 'data'")
+
+
 @pytest.mark.parametrize(
     "table",
     ["study", "study_cells", "study_means", "study_contrasts", "study_layers", "study_domains", "study_partners"],
@@ -93,20 +100,20 @@ def test_a_study_is_no_comparison(run):
 
 
 def test_cells_are_crossed_and_every_contrast_is_there(run):
-    cells, contrasts = run.table("study_cells"), run.table("study_contrasts")
+    cells, contrasts = of_data(run, "study_cells"), of_data(run, "study_contrasts")
     assert (~cells["untrained"]).sum() == 8
     assert cells["untrained"].sum() == 2
     assert set(cells.loc[~cells["untrained"], "data"]) == {"all", "no-dna"}
     assert list(dict.fromkeys(contrasts["contrast"])) == [
         "sae_seed", "model", "data", "data at one initialisation", "model x data",
     ]  # fmt: skip
-    means = run.table("study_means")
+    means = of_data(run, "study_means")
     assert means.loc[means["relation"] == "untrained", "n_pairs"].unique().tolist() == [1]
     assert means.loc[means["measure"] == "shared", "chance"].notna().all()
 
 
 def test_other_data_are_told_by_domain(run):
-    told = run.table("study_domains").set_index("domain")
+    told = of_data(run, "study_domains").set_index("domain")
     assert (told["first"] == "all").all()
     assert (told["second"] == "no-dna").all()
     assert told.loc["dna", "seen_by"] == "first only"
@@ -116,19 +123,19 @@ def test_other_data_are_told_by_domain(run):
 
 
 def test_a_contrast_is_the_difference_of_means_of_pairs(run):
-    pairs = run.table("study").query("measure == 'r'").groupby("relation")["value"].mean()
-    told = run.table("study_contrasts").query("measure == 'r'").set_index("contrast")["value"]
+    pairs = of_data(run, "study").query("measure == 'r'").groupby("relation")["value"].mean()
+    told = of_data(run, "study_contrasts").query("measure == 'r'").set_index("contrast")["value"]
     assert told["sae_seed"] == pytest.approx(1 - pairs["sae_seed"])
     assert told["data"] == pytest.approx(pairs["sae_seed + model"] - pairs["sae_seed + model + data"])
 
 
 def test_the_summary_says_what_differs_and_what_untrained_models_share(place, run):
     said = " ".join((place / "said.txt").read_text().split())
-    sentence = study_sentence(run.table("study_contrasts"), run.table("study_means"))
+    sentence = study_sentence(of_data(run, "study_contrasts"), of_data(run, "study_means"))
     assert " ".join(sentence.split()) in said
     assert "of untrained models" in sentence
     assert "what each factor takes away" in said
-    rows = contrast_rows(run.table("study_contrasts"), run.table("study_means"))
+    rows = contrast_rows(of_data(run, "study_contrasts"), of_data(run, "study_means"))
     assert rows.loc[rows["part"] == "agreement", "name"].iloc[-1] == "untrained"
 
 
@@ -188,6 +195,16 @@ def test_hook_points_are_read_in_one_pass_and_every_two_are_compared(place, run)
         asked = pairs[pairs["cell_a"].str.startswith(a) & pairs["cell_b"].str.startswith(b)]
         assert len(asked) == row["n_pairs"] == 4
         assert row["value"] == pytest.approx(asked["value"].mean())
+
+
+def test_the_report_says_what_layers_share_with_macros(run, tmp_path):
+    write_report(run, tmp_path, ReportOptions(formats=()))
+    text, macros = ((tmp_path / name).read_text() for name in ("methods.md", "macros.tex"))
+    means = layer_means(run.table("study_layers"))
+    assert f"two models {100 * means.loc[('models', 'other'), 'shared']:.1f}% (" in text
+    assert f"at `{HOOK}` and `{AFTER}` of 2 transformers" in text
+    assert "Where SAE seed and model seed differ" in text, "no pair of one point differs in its hook point"
+    assert "SamePlaceUntrainedJointInStudyLayers" in macros
 
 
 def test_models_may_be_read_at_points_of_their_own(tmp_path):

@@ -14,13 +14,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic_study import crossed, measured, sized
+from synthetic_study import crossed, layered, measured, sized
 
 from pipelines.report.figures.agreement_figures import bands, classes_figure, correlation_figure
 from pipelines.report.figures.canvas import FORMATS, WIDTHS, to_file
 from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
+from pipelines.report.figures.layers_figure import layers_figure
 from pipelines.report.figures.map_figures import map_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
@@ -29,7 +30,7 @@ from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
 from pipelines.report.figures.study_figures import curve_figure, study_figure
-from results import figure_frames, frames, split_frames, study_frames
+from results import figure_frames, frames, layer_frames, split_frames, study_frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
 from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
@@ -38,6 +39,7 @@ from results.side_by_side import classes_beside, curves_beside, headlines_beside
 from results.words import SPACES, STEERED_BY
 from universality.studies.contrasts import study_contrasts, study_means
 from universality.studies.design import Design
+from universality.studies.layers import study_layers
 
 Drawing = Callable[..., Figure]
 
@@ -109,6 +111,13 @@ def _study_curve(design: Design) -> Drawing:
     means = _study_tables(design)[1]
     parts = {"all levels": "shared", "level context": "shared_context"}
     return partial(curve_figure, {words: study_frames.curve_rows(means, name) for words, name in parts.items()})
+
+
+def _study_layers(n_models: int, n_layers: int, site: str = "hook_resid_post") -> Drawing:
+    design = layered(n_models, n_layers, site)
+    layers = study_layers(design, measured(design, np.random.default_rng(0)))
+    rows = [layer_frames.layer_rows(layers, name).assign(measure=name) for name in ("shared", "r_joint")]
+    return partial(layers_figure, pd.concat(rows), layer_frames.place_labels(layers["hook_point_a"])[1])
 
 
 def _frontier(kinds: list[tuple[str, int]], fvu: list[float]) -> Drawing:
@@ -278,6 +287,9 @@ FIGURES = {
         study_figure, _study_bars(crossed())[:0], _study_levels(crossed())[:0]
     ),
     "study curve": lambda: _study_curve(sized()),
+    "study layers": lambda: _study_layers(3, 3),
+    "study layers, two models": lambda: _study_layers(2, 4, "attn.hook_z"),
+    "study layers, many": lambda: _study_layers(3, 13),
     "splitting": lambda: _splitting(2, (256, 512, 1024)),
     "splitting, three models, four sizes": lambda: _splitting(3, (512, 1024, 4096, 16384)),
     "splitting, one model, many sizes": lambda: _splitting(1, (256, 512, 1024, 2048, 4096, 131072)),
