@@ -78,7 +78,8 @@ def transformer_nodes(layout: Layout) -> list[Node]:
             spec = {**as_json(models.models[index]), "untrained_seed": None}
             node = layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER})
             if layout.pinned:
-                said = check_model(spec["name"], spec["revision"], n_ctx=recipe.n_ctx, hook_points=recipe.hook_points_of(model))
+                read = recipe.hook_points_of(model)
+                said = check_model(spec["name"], spec["revision"], n_ctx=recipe.n_ctx, hook_points=read)
                 node = replace(node, warnings=said)
             nodes.append(node)
     for index, model in enumerate(layout.untrained):

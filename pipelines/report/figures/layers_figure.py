@@ -54,7 +54,8 @@ def layers_figure(rows: pd.DataFrame, axis: str, *, columns: int = 2) -> Figure:
                 figure, left + place * (width + left + _GAP), top - 0.2 - (line + 1) * each + below, width, height
             )
             _matrix(axes, of_measure[of_measure["panel"] == panel], scale, turned=turned)
-            axes.set_title(shortened(panel, int((width + 0.3) / 0.056)), loc="left", pad=3, fontsize=6.5)
+            room = width + (0.3 if place < across - 1 else 0.06)
+            axes.set_title(shortened(panel, int(room / 0.058)), loc="left", pad=3, fontsize=6.5)
     return figure
 
 
