@@ -60,7 +60,7 @@ def context_html(frame: pd.DataFrame, drawing: dict[str, Any]) -> str:
     """Contexts as strips of tokens, the peak framed, coloured relative to the latent's largest activation."""
     title = [f"<b>{escape(drawing['name'])}</b>"]
     if drawing["label"]:
-        title.append(escape(drawing["label"]))
+        title.append(f"<bdi>{escape(drawing['label'])}</bdi>")
     title.append(f"fires on {100 * drawing['rate']:.2g} % of rows, at most {number(drawing['maximum'])}")
     blocks = [f"<div>{' · '.join(title)}</div>"]
     columns = (frame[name].tolist()[:DRAWN] for name in ("row", "kind", "group", "value"))

@@ -109,7 +109,8 @@ def lines_of(tokens: Sequence[str], span: Callable[[Piece], str], *, break_lines
 
 def _hover(token: str, channels: Sequence[Channel], position: int) -> str:
     values = [f"{channel.label} {float(channel.values[position]):.4g}" for channel in channels]
-    return " · ".join([token if len(token) <= 40 else f"{token[:40]}…", *values])
+    # The token comes last: before numbers, letters from right to left would turn what follows.
+    return " · ".join([*values, token if len(token) <= 40 else f"{token[:40]}…"])
 
 
 def _style(text: str, shares: Sequence[Sequence[float]], colours: Sequence[str], n_filled: int, *, framed: bool) -> str:

@@ -76,7 +76,7 @@ def strip(tokens: Sequence[str], drawn: Sequence[Mark], chosen: int | None) -> s
         of = [drawn[place] for place in piece.tokens]
         label = "".join(dict.fromkeys(mark.label for mark in of))
         kind = "uv-piece uv-framed" if chosen in piece.tokens else "uv-piece"
-        title = "\n".join(f"{place + 1}: {tokens[place][:40]} · {drawn[place].title}" for place in piece.tokens)
+        title = "\n".join(f"token {place + 1} · {drawn[place].title} · {tokens[place][:40]}" for place in piece.tokens)
         style = escape(_style(piece.text, of, label))
         return f'<span class="{kind}" style="{style}" title="{escape(title)}">{escape(piece.text)}</span>'
 

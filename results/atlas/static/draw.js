@@ -103,7 +103,7 @@ function tokenStrip(tokens, channels, {peak = null, breakLines = true, backgroun
   const hover = (place) => {
     const characters = Array.from(tokens[place]);
     const shown = characters.length <= 40 ? tokens[place] : `${characters.slice(0, 40).join("")}…`;
-    return [shown, ...channels.map(({label, values}) => `${label} ${general(values[place], 4)}`)].join(" · ");
+    return [...channels.map(({label, values}) => `${label} ${general(values[place], 4)}`), shown].join(" · ");
   };
   const span = ([text, first, stop]) => {
     const places = Array.from({length: stop - first + 1}, (_, i) => first + i);

@@ -49,7 +49,7 @@ def test_every_token_carries_raw_values_and_nothing_sets_it_apart() -> None:
     assert (div, line, inner) == ("div", "div", {"dir": "ltr"})
     assert "white-space:pre-wrap" in str(outer["style"])
     assert not re.search(r"isolate|display|[^-]position:|margin|border|padding-(left|right)", str(spans))
-    assert [attributes["title"] for _, attributes in spans] == ["a · A 0 · B 3", "b · A 12.35 · B 0"]
+    assert [attributes["title"] for _, attributes in spans] == ["A 0 · B 3 · a", "A 12.35 · B 0 · b"]
 
 
 def test_colours_are_relative_to_each_feature_and_capped() -> None:
@@ -92,7 +92,7 @@ def test_a_shared_letter_has_the_colours_of_its_tokens_in_the_order_of_the_text(
         page = _Page(token_strip(tokens, [Channel("A", [1.0, 0.0, 0.5]), Channel("B", [0.0, 1.0, 0.0])], peak=1))
         assert [tag for tag, _ in page.tags] == ["div", "div", "span"]
         assert page.tags[2][1]["title"] == "\n".join(
-            [f"{tokens[0]} · A 1 · B 0", f"{tokens[1]} · A 0 · B 1", f"{tokens[2]} · A 0.5 · B 0"]
+            [f"A 1 · B 0 · {tokens[0]}", f"A 0 · B 1 · {tokens[1]}", f"A 0.5 · B 0 · {tokens[2]}"]
         )
         return str(page.tags[2][1]["style"])
 
