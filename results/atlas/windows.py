@@ -48,8 +48,8 @@ class Windows:
         self._ids = np.full(text.contexts.shape, -1, dtype=np.int32)
 
     def window(self, row: int, note: int, firing: Firing) -> list[Any]:
-        """A context: note, place of the framed token, numbers of the lines that run right to left, domain (-1: none), numbers
-        of the tokens' texts, and place and activation of those on which the latent fires, one after the other."""
+        """A context, as JSON: note, place of the framed token, numbers of the lines that run right to left, domain (-1:
+        none), numbers of the tokens' texts, and place and activation of those on which the latent fires, in turn."""
         context, position = int(self.text.row_context[row]), int(self.text.row_position[row])
         start, stop = max(position - BEFORE, 0), min(position + AFTER + 1, self.text.n_ctx)
         ids = self._of_context(context)[start:stop].tolist()
