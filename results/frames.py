@@ -37,6 +37,12 @@ def class_bars(features: pd.DataFrame) -> pd.DataFrame:
     return _by_class_and_level(alive.assign(n=1), "n", "model", alive["model"].unique())
 
 
+def partnered_wholes(features: pd.DataFrame) -> pd.Series:
+    """Which features share a cluster with other models and yet are not partnered: wholes of several pieces there."""
+    together = (features["status"] == "alive") & (features["class"] != "specific")
+    return (together & (features["group"] != "partnered")).astype(bool)
+
+
 def class_curve(tau_curve: pd.DataFrame) -> pd.DataFrame:
     """Features per class and level over the threshold tau, from the table ``tau_curve``.
 

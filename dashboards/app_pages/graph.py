@@ -117,7 +117,7 @@ class GraphPage(PlanePage):
     def draw_card(self, row: pd.Series) -> None:
         """A cluster's class, level, numbers and screens."""
         cluster, kind = str(row["cluster"]), str(row["class"])
-        st.html(heading([(f"Cluster {cluster}", CLASS_COLOURS.get(kind, GREY))], cluster_badges(row)))
+        st.html(heading([(f"Cluster {cluster}", CLASS_COLOURS.get(kind, GREY))], cluster_badges(self.view, row)))
         st.html(facts([
             Fact("models", f"{int(row['n_models'])} of {len(self.view.models())}", "have a member"),
             Fact("cohesion", words.number(row["cohesion"]), "mean held-out r of its members"),

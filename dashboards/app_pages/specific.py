@@ -17,6 +17,7 @@ from results import words
 from results.feature_lists import among, find_feature, missing_in, specific_features, with_one_of
 from results.label_frames import kinds_in
 from results.search import features_matching
+from results.untested import untested_group
 
 ANYWHERE = "any model"
 ORDERS: dict[str, tuple[str, bool]] = {
@@ -49,7 +50,7 @@ class SpecificPage(TablePage):
         """How many features there are for each reason, with the reasons in words, and how few are really missing."""
         counts = things["group"].value_counts()
         said = [
-            f"**{counts[name]:,}** {name}: {words.GROUPS[name]}"
+            f"**{counts[name]:,}** {name}: {untested_group(self.view) if name == 'untested' else words.GROUPS[name]}"
             for name in ("missing", "rearranged", "unstable", "untested")
             if name in counts
         ]

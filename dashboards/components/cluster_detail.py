@@ -61,7 +61,7 @@ def show_cluster(view: View, row: pd.Series) -> None:
     """The whole detail of a cluster (a row of ``clusters_of``)."""
     number, colours = int(row["cluster"]), model_colours(view.models())
     members = cluster_members(view, number)
-    st.html(heading([(f"Cluster {number}", GREY)], cluster_badges(row)))
+    st.html(heading([(f"Cluster {number}", GREY)], cluster_badges(view, row)))
     show_cluster_label(view, number)
     steer_link(view, str(number))
     features: list[DrawnFeature] = []  # stays empty where the activations cannot be read

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.badges import badge_of, feature_badges
+from dashboards.components.badges import feature_badges, level_badge
 from dashboards.components.columns import bar, number, text
 from dashboards.components.contexts import DrawnEffect, DrawnFeature, drawn_feature, show_contexts_panel
 from dashboards.components.labels import show_label
@@ -35,7 +35,7 @@ def show_feature(view: View, row: pd.Series) -> None:
     """The whole detail of a latent (a row of the table ``features``)."""
     model, latent, status = str(row["model"]), int(row["latent"]), str(row["status"])
     colour = model_colours(view.models()).get(model, GREY)
-    level = [] if pd.isna(row["level"]) else [badge_of("level", row["level"])]
+    level = [] if pd.isna(row["level"]) else [level_badge(view, row)]
     st.html(heading([(feature_id(model, latent), colour)], [*feature_badges(row), *level]))
     if status in words.LATENTS:
         st.caption(f":material/info: {words.LATENTS[status]}")

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.badges import badge_of
+from dashboards.components.badges import badge_of, level_badge
 from dashboards.components.columns import bar
 from dashboards.components.contexts import drawn_feature, show_contexts_panel
 from dashboards.components.labels import show_label
@@ -21,7 +21,7 @@ from results.ids import feature_id
 def show_pair(view: View, row: pd.Series) -> None:
     """The whole detail of an assigned pair."""
     names = [feature_id(row[f"model_{side}"], row[f"latent_{side}"]) for side in "ab"]
-    st.html(heading(zip(names, SIDE_COLOURS.values(), strict=True), badges(row, view.alpha)))
+    st.html(heading(zip(names, SIDE_COLOURS.values(), strict=True), badges(view, row)))
     for side in "ab":
         show_label(view, str(row[f"model_{side}"]), int(row[f"latent_{side}"]))
     st.html(facts(evidence_facts(row, view.alpha)))
@@ -43,16 +43,16 @@ def show_pair(view: View, row: pd.Series) -> None:
     show_candidates(view, row)
 
 
-def badges(row: pd.Series, alpha: float) -> list[str]:
+def badges(view: View, row: pd.Series) -> list[str]:
     """Level, class, chance and flags as small labels."""
-    made = [badge_of("level", row["level"])]
+    made = [level_badge(view, row)]
     classes = {side: str(row[f"class_{side}"]) for side in "ab" if pd.notna(row[f"class_{side}"])}
     if len(set(classes.values())) == 1:
         made.append(badge_of("class", next(iter(classes.values()))))
     else:
         made += [badge_of("class", name, before=f"{side.upper()} ") for side, name in classes.items()]
     if pd.notna(row["q"]):
-        text, colour = ("beyond chance", "green") if row["q"] < alpha else ("within chance", "vermillion")
+        text, colour = ("beyond chance", "green") if row["q"] < view.alpha else ("within chance", "vermillion")
         made.append(badge(text, OKABE_ITO[colour], hint=f"q {words.probability(row['q'])}"))
     if pd.notna(row.get("effect_class")):
         name = str(row["effect_class"])

@@ -190,6 +190,13 @@ def test_a_specific_feature_says_why(run, at_full):
         assert escape(words.VERDICTS[verdict]) in html(at)
 
 
+def test_an_untested_level_says_why_here_and_blames_no_missing_labels(run, at_full):
+    rows = run.table("features").query("`class` == 'specific' and status == 'alive' and level == 'untested'")
+    at = turned(at_full, "feature", feature=f"{rows.iloc[0]['model']}:{rows.iloc[0]['latent']}")
+    assert "it has no partner in another model" in html(at)
+    assert "labels" not in html(at).partition("level: untested")[0].rpartition("<span")[2]
+
+
 def test_dead_and_rare_latents_say_so(run, at_full):
     at = turned(at_full, "feature", feature=_with_status(run, "dead"))
     assert "Dead: it never fires" in sentences(at)

@@ -22,7 +22,7 @@ from pipelines.report.prose.material import Material
 from pipelines.report.prose.word_numbers import add_labels, add_words
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
-from results.frames import dictionary_roles
+from results.frames import dictionary_roles, partnered_wholes
 from results.headline import QUANTITIES
 from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.steering_frames import steering_summary
@@ -168,6 +168,8 @@ def _features(macros: Macros, features: pd.DataFrame) -> None:
         n = int((features["status"] == status).sum())
         macros.add(f"Num{status.title()}", count(n), f"latents with status {status}; {where}")
     total = max(len(alive), 1)
+    wholes = count(int(partnered_wholes(alive).sum()))
+    macros.add("NumPartneredWholes", wholes, f"alive features in clusters of several models, not partnered; {where}")
     for column, names in (("class", CLASSES), ("group", GROUPS)):
         for name in names:
             chosen = alive[alive[column] == name]
@@ -305,9 +307,8 @@ def _probes(macros: Macros, probes: pd.DataFrame) -> None:
         macros.add(f"ProbeAuc{label}", real(row["auc"]), f"mean area of the models' best latents, {where}")
         for kind in KINDS:
             known = None if pd.isna(row[kind]) else real(row[kind])
-            macros.add(
-                f"ProbeTransfer{letters(kind)}{label}", known, f"mean transfer to partners of kind {kind}, {where}"
-            )
+            name = f"ProbeTransfer{letters(kind)}{label}"
+            macros.add(name, known, f"mean transfer to partners of kind {kind}, {where}")
 
 
 def _explanations(macros: Macros, transfer: pd.DataFrame) -> None:
@@ -322,11 +323,11 @@ def _explanations(macros: Macros, transfer: pd.DataFrame) -> None:
 
 def _verdicts(macros: Macros, verdicts: pd.DataFrame) -> None:
     where = "table verdicts"
-    meaning = f"alive features times models that lack them; {where}"
-    macros.add("NumVerdicts", count(len(verdicts)), meaning)
+    macros.add("NumVerdicts", count(len(verdicts)), f"alive features times models that lack them; {where}")
+    lacked = count(len(verdicts[["model", "latent"]].drop_duplicates()))
+    macros.add("NumFeaturesLacked", lacked, f"alive features that some model lacks; {where}")
     for verdict in VERDICTS:
-        n = int((verdicts["verdict"] == verdict).sum())
-        name = letters(verdict)
+        n, name = int((verdicts["verdict"] == verdict).sum()), letters(verdict)
         macros.add(f"NumVerdict{name}", count(n), f"rows of verdict {verdict}; {where}")
         if len(verdicts):
             macros.add(f"PercentVerdict{name}", percent(n / len(verdicts)), f"the same, percent; {where}")

@@ -16,6 +16,7 @@ from pipelines.report.prose.word_numbers import has_words
 from pipelines.sweep_config import SweepConfig
 from results.conclusions import conclusions
 from results.effect_frames import effect_rows
+from results.frames import partnered_wholes
 from results.headline import QUANTITIES
 from results.probe_frames import KINDS, probe_summary
 from results.steering_frames import steering_summary
@@ -94,6 +95,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
             name: _levels(None if features is None else features[features["class"] == name])
             for name in ("universal", "shared", "specific")
         },
+        "wholes": features is not None and bool(partnered_wholes(features).any()),
         **_dictionary_facts(m.of(comparison, "models")),
         **_headline_facts(m.of(comparison, "headline")),
         **_space_facts(m.of(comparison, "spaces"), older=features is not None),

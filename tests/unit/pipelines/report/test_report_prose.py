@@ -82,6 +82,8 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
         "NChance": str(headline.loc[("null_p95", "overall"), "n"]),
         "NumClusters": str((raw["clusters"]["n_models"] > 1).sum()),
         "NumVerdictSplit": str((raw["verdicts"]["verdict"] == "split").sum()),
+        "NumFeaturesLacked": str(raw["verdicts"].groupby(["model", "latent"]).ngroups),
+        "NumPartneredWholes": str(((alive["class"] != "specific") & (alive["group"] == "rearranged")).sum()),
         "PercentModelsThree": f"{100 * raw['k_of_m'].set_index('k')['fraction'].to_numpy()[2]:.1f}",
         "Fvu": rf"\mbox{{{primary['fvu'].min():.3f}--{primary['fvu'].max():.3f}}}",
         "NumDocuments": str(len(documents)),
