@@ -129,6 +129,8 @@ def _origin(transformer: Artifact) -> tuple[str, dict[str, Any]]:
         return str(seed), transformer.json("training")
     spec = transformer.json("pretrained")
     name = spec["name"] if spec["revision"] is None else f"{spec['name']}@{spec['revision']}"
+    if "dtype" in spec:
+        name = f"{name} in {spec['dtype']}"
     if spec.get("shuffle_seed") is not None:
         name = f"{name} (shuffled weights)"
     if spec["untrained_seed"] is not None:

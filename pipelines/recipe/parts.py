@@ -111,6 +111,13 @@ class PretrainedModel(Frozen):
 
     name: str = Field(description="hub id or folder made by save_pretrained")
     revision: str | None = Field(None, description="hub revision (branch, tag or commit)")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        "float32",
+        # Unsaid it stands nowhere: keys of earlier runs stay.
+        exclude_if=lambda dtype: dtype == "float32",
+        description="numbers in which the model is held and computed, whatever its weights were saved in: float32, or "
+        "bfloat16 (8 bits), which takes half the memory. What is read from it is float32 in either case",
+    )
 
 
 class PretrainedModels(Frozen):

@@ -39,6 +39,7 @@ def load_pretrained(
     device: str = "cpu",
     untrained_seed: int | None = None,
     digest: str | None = None,
+    dtype: str = "float32",
 ) -> TransformerBridge:
     """Load a transformer with the weights as they were published: nothing folded, nothing centred.
 
@@ -48,9 +49,10 @@ def load_pretrained(
         device: where the weights go.
         untrained_seed: keep the shape and draw random weights from this seed instead.
         digest: what :func:`describe_pretrained` said of the weights; a folder is checked against it.
+        dtype: of the weights and all that is computed, ``"float32"`` or ``"bfloat16"``, whatever was saved.
 
     Returns:
-        A bridge in evaluation mode, float32.
+        A bridge in evaluation mode.
 
     Raises:
         HubError: neither a readable folder nor reachable on the hub (``HF_HUB_OFFLINE`` is respected), an
@@ -65,7 +67,8 @@ def load_pretrained(
     check_architecture(name_or_folder, read_config(name_or_folder, revision))
     if digest is not None and Path(source).is_dir() and untrained_seed is None:
         _check_digest(name_or_folder, digest, _folder_digest(Path(source)))
-    options: dict[str, Any] = {"revision": revision, "model_class": CheckedLoader(name_or_folder)}
+    numbers = getattr(torch, dtype)
+    options: dict[str, Any] = {"revision": revision, "model_class": CheckedLoader(name_or_folder), "dtype": numbers}
     with _opening(name_or_folder, revision):
         _check_known(name_or_folder, source, revision)
         if untrained_seed is None:
@@ -75,7 +78,7 @@ def load_pretrained(
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(untrained_seed)
                 model = TransformerBridge.boot_transformers(source, device="cpu", load_weights=False, **options)
-            model = model.to(torch.float32).to(device)
+            model = model.to(numbers).to(device)
     return model.eval()
 
 

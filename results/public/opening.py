@@ -18,7 +18,7 @@ def open_transformer(artifact: Artifact, device: str = "cpu") -> Any:
         from results.public.hub import load_pretrained
 
         spec = artifact.json("pretrained")
-        pinned = {name: spec[name] for name in ("revision", "untrained_seed", "digest")}
+        pinned = {name: spec[name] for name in ("revision", "untrained_seed", "digest", "dtype") if name in spec}
         model = load_pretrained(spec["name"], device=device, **pinned)
         if spec.get("shuffle_seed") is not None:
             from universality.transformers.native import shuffle_weights

@@ -99,16 +99,17 @@ def test_a_dictionary_of_a_model_with_centred_weights_reads_what_it_was_trained_
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.slow
-@pytest.mark.parametrize("floor", ["random", "shuffled"])
-def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
+@pytest.mark.parametrize(("floor", "dtype"), [("random", None), ("shuffled", "bfloat16")])
+def test_local_models_of_one_family_are_compared(folders, tmp_path, floor, dtype):
     paths, texts, root = folders
+    numbers = {"dtype": dtype} if dtype else {}
     recipe = {
         "recipe": "family",
         "corpus": {"sources": [{"kind": "text", "path": str(texts)}]},
         "split": {"fit_tokens": 1500, "score_tokens": 1500, "validation_tokens": 300, "bytes_per_token": 2.0},
         "tokenizer": {"kind": "hub", "name": str(paths[0])},
         "n_ctx": 32,
-        "models": {"kind": "pretrained", "models": [{"name": str(path)} for path in paths],
+        "models": {"kind": "pretrained", "models": [{"name": str(path), **numbers} for path in paths],
                    "n_untrained": 2, "floor": floor},
         "comparisons": [
             {"id": "resid", "hook_point": "blocks.0.hook_resid_post", "sae": {"d_sae": 64, "k": 4, "tokens": 4000}},
@@ -130,9 +131,9 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor):
     assert set(models["comparison_id"]) == {"resid", "mlp"}
     resid = models[models["comparison_id"] == "resid"].set_index("model")
     assert list(resid.index) == ["m0", "m1", "m0r", "m1r", "u0r", "u1r", "u0", "u1"]
-    assert resid.loc["m0", "model_seed"] == str(paths[0])
+    assert resid.loc["m0", "model_seed"] == (f"{paths[0]} in bfloat16" if dtype else str(paths[0]))
     assert resid.loc["m0", "d_in"] == 32
-    said = {"random": f"{paths[0]} (random weights 1)", "shuffled": f"{paths[1]} (shuffled weights)"}
+    said = {"random": f"{paths[0]} (random weights 1)", "shuffled": f"{paths[1]} in bfloat16 (shuffled weights)"}
     assert resid.loc["u1", "model_seed"] == said[floor]
     assert set(run.table("pairs")["comparison_id"]) == {"resid", "mlp"}
     # In the first of two blocks the model runs again for every firing; at the end of the last the readout is enough.

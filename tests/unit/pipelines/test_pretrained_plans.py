@@ -99,3 +99,10 @@ def test_config_json_as_it_stands_is_believed_where_it_says_less(folders, tmp_pa
     planned(
         tmp_path, ("gpt2",), "comparisons.0.hook_point=blocks.0.mlp.hook_post", given, "comparisons.0.sae_seeds=[0, 1]"
     )
+
+
+def test_numbers_of_a_model_are_in_its_key_where_they_are_said(folders):
+    usual, halved = planned(folders), planned(folders, ("llama", "qwen3"), "models.models.0.dtype=bfloat16")
+    assert "dtype" not in usual["transformer/m0"].params
+    assert halved["transformer/m0"].params["dtype"] == halved["transformer/u0"].params["dtype"] == "bfloat16"
+    assert usual.keys()["transformer/m1"] == halved.keys()["transformer/m1"]

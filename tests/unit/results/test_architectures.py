@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import D_VOCAB, EXPERTS, FAMILIES, save_model
+from transformers import LlamaForCausalLM
 
 from results.public.hub import load_pretrained, read_config
 from results.public.shapes import shape_of, slip_at
@@ -157,6 +158,27 @@ def test_a_hook_that_never_fires_is_an_error_with_the_nearest_that_do(case):
             list(harvest(case.bridge, TOKENS, [name]))
         for near in str(caught.value).partition("Did you mean ")[2].rstrip("?").split(" or "):
             assert not near or hook_dimension(case.bridge, near) > 0
+
+
+def test_bfloat16_is_kept_where_it_is_asked_for_and_widened_where_not(tmp_path):
+    save_model(tmp_path, "llama", dtype=torch.bfloat16)
+    widened, kept = load_pretrained(str(tmp_path)), load_pretrained(str(tmp_path), dtype="bfloat16")
+    names = [f"blocks.1.{site}" for site in ("hook_resid_pre", "attn.hook_z", "mlp.hook_post")]
+    for bridge, dtype in ((kept, torch.bfloat16), (widened, torch.float32)):
+        theirs = LlamaForCausalLM.from_pretrained(tmp_path, dtype=dtype, attn_implementation="eager")
+        assert {weight.dtype for weight in bridge.parameters()} == {dtype}
+        with torch.no_grad():
+            stream = theirs(IDS, output_hidden_states=True).hidden_states[1].float()
+        (got,) = harvest(bridge, TOKENS, names)
+        assert {values.dtype for values in got.values()} == {np.dtype(np.float32)}
+        close(got["blocks.1.hook_resid_pre"], stream, 1e3 if bridge is kept else 1)  # bfloat16 has 8 bits
+        # float32 on, from the weights as they were saved: to the last bit the same map.
+        np.testing.assert_array_equal(*(logit_weights(b, "blocks.1.mlp.hook_post") for b in (kept, widened)))
+    clean, spliced, *_ = spliced_losses(kept, TOKENS, "blocks.1.mlp.hook_post", lambda x: x)
+    assert spliced == clean
+    assert clean == pytest.approx(spliced_losses(widened, TOKENS, "blocks.1.mlp.hook_post", lambda x: x)[0], rel=0.02)
+    untrained = load_pretrained(str(tmp_path), untrained_seed=0, dtype="bfloat16")
+    assert {weight.dtype for weight in untrained.parameters()} == {torch.bfloat16}
 
 
 @pytest.mark.parametrize("name", EXPERTS)
