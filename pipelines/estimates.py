@@ -5,10 +5,12 @@ usual core takes :data:`USUAL` of it. A plan is an order of magnitude, not a pro
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipelines.recipe import NativeModels, Recipe, primary_specs, trained_configs
+from pipelines.loaded_dictionaries import Looked
+from pipelines.recipe import Recipe, primary_specs, trained_configs
+from universality.transformers.hook_points import Shape
 
 #: What a usual core takes of the seconds that the rules say for a node of the CPU: two of them took 4 min 22 s for a
 #: quickstart for which the rules had said 7 min, missing a seventh of its work.
@@ -28,45 +30,54 @@ BASE_MEMORY = 700_000_000
 
 
 class Sizes:
-    """What a recipe says of sizes, for the cost rules of its steps. Nothing is opened to plan.
+    """What a recipe and its models say of sizes, for the cost rules of its steps.
+
+    Args:
+        recipe: the recipe.
+        shapes: widths of its models, as far as they are known.
+        looked: dictionaries from elsewhere, as far as they were looked at.
 
     Attributes:
         recipe: the recipe.
         rows: evaluation rows, fit and score.
         n_compared: dictionaries that the largest comparison compares.
-        d_sae: latents of the widest dictionary; of loaded ones the size of common public ones.
+        d_sae: latents of the widest dictionary; of loaded ones that were not looked at the size of common public ones.
         k: latents that fire in a row, of the densest dictionary.
         vocabulary: token ids.
-        d_model, d_mlp, n_layers: shape of the transformers; of pretrained ones that of a small public model.
+        d_model, d_mlp, n_layers: largest of the transformers; where nothing is known those of a small public model.
         d_in: width of what dictionaries read.
         block_flops: float operations of a token's forward pass through all blocks.
         token_flops: the same with the logits.
         parameters: weights of one transformer.
+        model_bytes: resident bytes of one that is open.
         two_sides: resident bytes of a step that holds the latents of two dictionaries.
     """
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: Recipe, shapes: Mapping[str, Shape], looked: Collection[Looked] = ()):
         self.recipe = recipe
         self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
         self.n_compared = max((len(primary_specs(recipe.model_ids, c)) for c in recipe.comparisons), default=0)
         configs = trained_configs(recipe)
-        loaded = any(c.sae is None for c in recipe.comparisons)
-        self.d_sae = max([16_384 * loaded, *(config.d_sae for config in configs)])
-        self.k = max([64 * loaded, *(math.ceil(config.expected_l0) for config in configs)])
-        self.vocabulary = getattr(recipe.tokenizer, "vocab_size", 50_000)
-        if isinstance(recipe.models, NativeModels):
-            shape = recipe.models.architecture
-            self.d_model, self.d_mlp = shape.d_model, shape.d_mlp or 4 * shape.d_model
-            self.n_layers = shape.n_layers
-        else:
-            self.d_model, self.d_mlp, self.n_layers = 768, 3072, 12
-        hooks = {hook for model in recipe.model_ids for hook in recipe.hook_points_of(model)}
-        self.d_in = self.d_mlp if any("mlp.hook_post" in hook for hook in hooks) else self.d_model
+        unseen = len(looked) < sum(len(c.saes) for c in recipe.comparisons)
+        d_sae = [*(config.d_sae for config in configs), *(one.d_sae for one in looked)]
+        self.d_sae = max([16_384 * unseen, *d_sae])
+        k = [*(math.ceil(config.expected_l0) for config in configs), *(one.k or 64 for one in looked)]
+        self.k = max([64 * unseen, *k])
+
+        def largest(name: str, default: int) -> int:
+            return max(filter(None, (getattr(shape, name) for shape in shapes.values())), default=default)
+
+        self.vocabulary = getattr(recipe.tokenizer, "vocab_size", None) or largest("d_vocab", 50_000)
+        self.d_model, self.n_layers = largest("d_model", 768), largest("n_layers", 12)
+        self.d_mlp = largest("d_mlp", 4 * self.d_model)
+        read = [(shapes[model], hook) for model in recipe.model_ids for hook in recipe.hook_points_of(model)]
+        self.d_in = max(filter(None, (shape.width_at(hook) for shape, hook in read)), default=self.d_model)
         blocks = self.n_layers * (4 * self.d_model**2 + 2 * self.d_model * self.d_mlp)
         unembedding = 2 * self.d_model * self.vocabulary
         self.block_flops = 2 * blocks
         self.token_flops = self.block_flops + unembedding
         self.parameters = blocks + unembedding
+        self.model_bytes = 4 * self.parameters
         self.two_sides = BASE_MEMORY + 2 * 24 * self.rows * self.k
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from universality.errors import refusal
 from universality.sae.places import model_name, place_of
@@ -38,6 +39,31 @@ def check_dictionary(dictionary: SparseAutoencoder, source: str) -> None:
     if why is not None:
         remedy = "Choose a dictionary of one hook point; transcoders cannot be compared here."
         raise refusal("dictionary", source, "one that writes where it reads", why, remedy)
+
+
+class Looked(NamedTuple):
+    """What a plan knows of a dictionary: its widths, its latents, how many fire where that is fixed, what it says."""
+
+    d_in: int
+    d_out: int
+    d_sae: int
+    k: int | None
+    metadata: Mapping[str, Any]
+
+
+@cache
+def look(path: str, part: int | None, digests: tuple[str, ...]) -> Looked:
+    """Read a dictionary before anything is computed, once for files of the same ``digests``.
+
+    Raises:
+        InputError: as :func:`check_dictionary`, or no dictionary at all.
+    """
+    from universality.sae.formats import load_sae
+
+    dictionary = load_sae(path, part)
+    check_dictionary(dictionary, path)
+    d_out, k = int(dictionary.b_dec.shape[0]), getattr(dictionary.activation, "k", None)
+    return Looked(dictionary.d_in, d_out, dictionary.d_sae, k, dictionary.metadata)
 
 
 def check_width(widths: tuple[int, int], source: str, hook_point: str, width: int) -> None:

@@ -1,13 +1,11 @@
 """Nodes of dictionaries: trained or loaded, and those of sweeps."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipelines.engine.plan import Node
 from pipelines.hub_dictionaries import sae_commit, sae_files, sae_source
-from pipelines.loaded_dictionaries import check_dictionary, check_width, hook_point_doubts
+from pipelines.loaded_dictionaries import check_width, hook_point_doubts
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens
 from pipelines.sweep_config import SweepConfig
@@ -40,7 +38,7 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
     }
     sae = layout.node(sae_node(comparison.id, spec.id), "loaded_sae", params, inputs)
     if entry.path is not None and layout.pinned:
-        looked = _look(entry.path, entry.part, tuple(params["files"].values()))
+        looked = layout.looked[comparison.id, spec.id]
         source, width = sae_source(params), layout.shapes[spec.model].width_at(comparison.hook_point)
         if width is not None:
             check_width((looked.d_in, looked.d_out), source, comparison.hook_point, width)
@@ -82,22 +80,6 @@ def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
         return {"path": entry.path, "files": sae_files(entry.path), **part}
     hub = str(entry.hub)
     return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision), **part}
-
-
-class _Looked(NamedTuple):
-    d_in: int
-    d_out: int
-    metadata: Mapping[str, Any]
-
-
-@cache
-def _look(path: str, part: int | None, digests: tuple[str, ...]) -> _Looked:
-    """Read a dictionary before anything is computed, once for the same bytes, and keep what it says of itself."""
-    from universality.sae.formats import load_sae
-
-    dictionary = load_sae(path, part)
-    check_dictionary(dictionary, path)
-    return _Looked(dictionary.d_in, int(dictionary.b_dec.shape[0]), dictionary.metadata)
 
 
 def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:

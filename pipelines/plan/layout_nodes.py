@@ -7,6 +7,8 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.engine.step import find_step
 from pipelines.estimates import USUAL, Sizes
+from pipelines.hub_dictionaries import sae_files
+from pipelines.loaded_dictionaries import Looked, look
 from pipelines.recipe import NativeModels, Recipe
 from results.public.hub import read_config
 from results.public.shapes import shape_of
@@ -63,9 +65,19 @@ class Layout:
         return shape_of(read_config(named.name, named.revision) if self.pinned else {})
 
     @cached_property
+    def looked(self) -> dict[tuple[str, str], Looked]:
+        """Dictionaries of folders, by comparison and name; none where nothing is asked."""
+        return {
+            (comparison.id, name): look(entry.path, entry.part, tuple(sae_files(entry.path).values()))
+            for comparison in self.recipe.comparisons
+            for name, entry in comparison.loaded.items()
+            if self.pinned and entry.path is not None
+        }
+
+    @cached_property
     def sizes(self) -> Sizes:
         """What the cost rules of steps read."""
-        return Sizes(self.recipe)
+        return Sizes(self.recipe, self.shapes, self.looked.values())
 
     def training_node(
         self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], *, holds: bool = True

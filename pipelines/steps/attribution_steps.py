@@ -29,7 +29,7 @@ def attributions_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """A forward and a backward pass for every token of the contexts that are attributed."""
     tokens = min(params["effects"]["rows"], sizes.recipe.split.score_tokens)
     seconds = IMPORT_SECONDS + 1 + 3 * tokens * sizes.token_flops / flops(params)
-    return Estimate(seconds, 16 * tokens * sizes.k, BASE_MEMORY + 48 * sizes.rows * sizes.k)
+    return Estimate(seconds, 16 * tokens * sizes.k, BASE_MEMORY + sizes.model_bytes + 48 * sizes.rows * sizes.k)
 
 
 @step("readouts", version=1, cost=lambda sizes, params: Estimate(IMPORT_SECONDS + 5, 1000, BASE_MEMORY))

@@ -41,7 +41,7 @@ def sae_cost(sizes: Sizes, params: Params) -> Estimate:
     if "live" in params:
         seconds += 2 * sizes.block_flops * _computed_rows(sizes, config, params) / flops(params)
         batch = params["live"]["batch_contexts"] * sizes.recipe.n_ctx
-        memory += 4 * sizes.parameters + 4 * batch * (4 * sizes.d_model + sizes.d_mlp)
+        memory += sizes.model_bytes + 4 * batch * (4 * sizes.d_model + sizes.d_mlp)
     return Estimate(IMPORT_SECONDS + seconds, weights, memory)
 
 
@@ -117,4 +117,4 @@ def loaded_sae_cost(sizes: Sizes, params: Params) -> Estimate:
 def latents_cost(sizes: Sizes, params: Params) -> Estimate:
     """One encoding of all evaluation rows."""
     seconds = IMPORT_SECONDS + 2 * sizes.d_in * sizes.d_sae * sizes.rows / flops(params)
-    return Estimate(seconds, 16 * sizes.rows * sizes.k, BASE_MEMORY + 24 * sizes.rows * sizes.k)
+    return Estimate(seconds, 16 * sizes.rows * sizes.k, BASE_MEMORY + sizes.model_bytes + 24 * sizes.rows * sizes.k)

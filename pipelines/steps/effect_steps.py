@@ -42,7 +42,7 @@ def _entry_seconds(sizes: Sizes, params: Mapping[str, Any], entries: float) -> f
 def fingerprints_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """Every firing that is measured, twice: with the latent's own direction and with a random one."""
     entries = _n_entries(sizes, params)
-    memory = BASE_MEMORY + 48 * sizes.rows * sizes.k + 8 * sizes.d_sae * sizes.vocabulary
+    memory = BASE_MEMORY + sizes.model_bytes + 48 * sizes.rows * sizes.k + 8 * sizes.d_sae * sizes.vocabulary
     seconds = IMPORT_SECONDS + 1 + _entry_seconds(sizes, params, 2 * entries)
     return Estimate(seconds, 16 * entries, memory, 2 * entries if params["rerun"] else 0)
 
@@ -123,7 +123,8 @@ def effects_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
         _substituted_rows(_n_rows(sizes, params), params, params["rerun"]),
     )
     seconds = 3.0 + 5e-7 * kinds * sizes.rows * sizes.k + _entry_seconds(sizes, params, 4 * kinds * rows * sizes.k)
-    return Estimate(IMPORT_SECONDS + seconds, 8000 * sizes.d_sae, sizes.two_sides + 48 * sizes.rows * sizes.k)
+    memory = sizes.two_sides + 2 * sizes.model_bytes + 48 * sizes.rows * sizes.k
+    return Estimate(IMPORT_SECONDS + seconds, 8000 * sizes.d_sae, memory)
 
 
 def _substituted_rows(n_rows: int, params: Mapping[str, Any], rerun: bool) -> int:

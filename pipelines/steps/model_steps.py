@@ -96,7 +96,12 @@ def transformer(ctx: StepContext) -> None:
     ctx.out.facts(**facts)
 
 
-@step("pretrained", version=1, cost=transformer_cost)
+def pretrained_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Two readings of the weights; what is kept is a few words."""
+    return Estimate(IMPORT_SECONDS + 2 * sizes.model_bytes / 3e8, 1000, BASE_MEMORY + sizes.model_bytes)
+
+
+@step("pretrained", version=1, cost=pretrained_cost)
 def pretrained(ctx: StepContext) -> None:
     """Pin a model from the hub or a folder: its resolved revision and the digest of its weights."""
     from results.public.hub import check_weights, describe_pretrained
@@ -161,7 +166,7 @@ def activations_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     if params["part"] == "eval":  # the maps to the logits beside them
         size += 4 * sizes.d_in * sizes.vocabulary * len(params["hook_points"])
     seconds = IMPORT_SECONDS + 2 * sizes.block_flops * tokens / flops(params) + size / 3e8
-    return Estimate(seconds, size, BASE_MEMORY)
+    return Estimate(seconds, size, BASE_MEMORY + sizes.model_bytes)
 
 
 @step("activations", version=1, cost=activations_cost)

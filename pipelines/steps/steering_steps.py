@@ -104,7 +104,7 @@ def steering_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     moved = arms * s["transfer_contexts"] * sizes.recipe.n_ctx
     seconds = sizes.n_layers * PASS_SECONDS * (passes + arms) + sizes.block_flops * (tokens + moved) / flops(params)
     seconds += LOGIT_SECONDS * sizes.vocabulary * (logits + moved)
-    memory = sizes.two_sides + 32 * 40_000 * sizes.d_in
+    memory = sizes.two_sides + sizes.model_bytes + 32 * 40_000 * sizes.d_in
     return Estimate(IMPORT_SECONDS + 2 + s["clusters"] * seconds, 100_000, memory)
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.engine.step import StepContext, find_step
 from pipelines.errors import TrainingDiverged
-from pipelines.estimates import Sizes
 from pipelines.plan import build_plan
+from pipelines.plan.layout_nodes import Layout
 from pipelines.recipe import load_recipe, validate_recipe
 from pipelines.steps.dictionary_costs import gpu_seconds
 from pipelines.steps.dictionary_steps import missed_target
@@ -71,8 +71,8 @@ def test_small_steps_of_a_gpu_cost_their_launches():
     sweep = load_recipe("sweep-demo")
     nodes = [node for node in build_plan(sweep, device="cuda") if node.step == "sweep_sae"]
     for node in nodes:
-        alone = find_step("sweep_sae").cost(Sizes(sweep), {**node.params, "n_seeds": 1}).seconds
-        together = find_step("sweep_sae").cost(Sizes(sweep), {**node.params, "n_seeds": 8}).seconds
+        alone = find_step("sweep_sae").cost(Layout(sweep, "cuda").sizes, {**node.params, "n_seeds": 1}).seconds
+        together = find_step("sweep_sae").cost(Layout(sweep, "cuda").sizes, {**node.params, "n_seeds": 8}).seconds
         assert alone < together < 8 * alone
 
 

@@ -8,6 +8,7 @@ import torch
 from tiny_models import save_model
 
 from pipelines.plan import build_plan
+from pipelines.plan.layout_nodes import Layout
 from pipelines.recipe import load_recipe
 from results.public.errors import HubError
 from universality.errors import InputError
@@ -106,3 +107,19 @@ def test_numbers_of_a_model_are_in_its_key_where_they_are_said(folders):
     assert "dtype" not in usual["transformer/m0"].params
     assert halved["transformer/m0"].params["dtype"] == halved["transformer/u0"].params["dtype"] == "bfloat16"
     assert usual.keys()["transformer/m1"] == halved.keys()["transformer/m1"]
+
+
+def test_estimates_are_of_the_models_and_dictionaries_that_are_there(folders, tmp_path):
+    """Of a small public model, as was assumed, the weights alone are half a gigabyte."""
+    plan = planned(folders, ("qwen3", "llama"), HOOK)
+    pinned, read = plan["transformer/m0"].estimate, plan["activations/m0/eval"].estimate
+    assert pinned.bytes < 10_000
+    assert pinned.memory == plan["transformer/u0"].estimate.memory < 701_000_000
+    layout = Layout(load_recipe("tiny"), "cpu")
+    assert read.bytes == 4 * 40 * (layout.sizes.rows + 37), "rows and logit map at the wider of the two hook points"
+    save_dictionary(tmp_path / "sae", 40)
+    both = ", ".join(f"{{model: m0s{seed}, path: {tmp_path / 'sae'}}}" for seed in (0, 1))
+    given = (f"comparisons.0.saes=[{both}]", "comparisons.0.sae=null", "comparisons.0.replicates=false")
+    plan = planned(folders, ("qwen3",), HOOK, *given, "comparisons.0.sae_seeds=[0, 1]")
+    assert plan["latents/main/m0s0"].estimate.bytes == 16 * layout.sizes.rows * 2, "2 of its 8 latents fire in a row"
+    assert plan["sae/main/m0s0"].estimate.bytes == 8 * 40 * 8
