@@ -12,11 +12,13 @@ from results.headline import split_comparisons
 from results.layer_frames import layer_sentence
 from results.stored_comparison import StoredComparison, pair_node
 from results.words import LEVELS, share
-from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
+from universality.studies.design import CHECKPOINT, INTERACTION, MODEL, SAE_SEED, SAME_INIT, THEN, UNTRAINED
 
 _SHORT = {"sae_seed": "SAE seed", "hook_point": "hook point"}
 _FACTORS = _SHORT | {"half": "half of the documents", "model": "model seed", "data": "data"}
 _CONTRASTS = {SAME_INIT: "data, at one initialisation", INTERACTION: "model seed x data"}
+#: Two models that are alike but for their seeds.
+TWO_MODELS = f"{SAE_SEED} + {MODEL}"
 #: Kinds of bars of a waterfall, in their order.
 ITSELF, FACTOR, OBSERVED = "itself", "factor", "observed"
 
@@ -30,6 +32,8 @@ def relation_words(relation: str) -> str:
     """The factors of a relation in words, or "untrained models"."""
     if relation == UNTRAINED:
         return "untrained models"
+    if relation == THEN:
+        return "one model, then and at its end"
     return " + ".join(_SHORT.get(name, name) for name in relation.split(" + "))
 
 
@@ -143,14 +147,16 @@ def curve_rows(means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
 
     Returns:
         factor, x (its number), series (relation, and levels of whatever else varies), relation, value, low, high;
-        empty where nothing with numbers varies. Of pairs at one point only.
+        empty where nothing with numbers varies. Of pairs at one point only, but for a model beside itself at the end of
+        its training, which stands at the earlier place.
     """
     columns = pd.Index(["factor", "x", "series", "relation", "value", "low", "high"])
     rows: list[dict[str, object]] = []
     for row in means[means["measure"] == measure].to_dict("records"):
-        if " / " in str(row["point"]):
+        first, spans, _ = str(row["point"]).partition(" / ")
+        if spans and row["relation"] != THEN:
             continue
-        levels = dict(part.rsplit(" ", 1) for part in str(row["point"]).split(", ") if part)
+        levels = dict(part.rsplit(" ", 1) for part in first.split(", ") if part)
         numbers = {name: number for name, level in levels.items() if (number := _number(level)) is not None}
         factor = next(iter(numbers), "")
         # What goes with the size (d_mlp with d_model, say) makes no line of its own.
@@ -179,6 +185,28 @@ def _varies_alone(means: pd.DataFrame, name: str, factor: str) -> bool:
         if name in levels and factor in levels:
             seen.setdefault(levels[factor], set()).add(levels[name])
     return any(len(levels) > 1 for levels in seen.values())
+
+
+def training_rows(means: pd.DataFrame) -> pd.DataFrame:
+    """Of two models at every checkpoint: x (tokens), level, value, as :func:`level_rows` has the shares by level; empty
+    without checkpoints."""
+    levels = level_rows(means[means["relation"] == TWO_MODELS])
+    tokens = levels["point"].str.extract(rf"^{CHECKPOINT} (\d+)$")[0].astype(float)
+    return levels.assign(x=tokens).dropna(subset=["x"])[["x", "level", "value"]].reset_index(drop=True)
+
+
+def training_sentence(means: pd.DataFrame) -> str:
+    """What two models share at every checkpoint; "" without checkpoints."""
+    shared, joint = (curve_rows(means, measure) for measure in ("shared", "r_joint"))
+    rows = shared.merge(joint, on=["factor", "x", "series", "relation"], suffixes=("", "_joint"))
+    rows = rows[(rows["relation"] == TWO_MODELS) & (rows["factor"] == CHECKPOINT)].sort_values("x")
+    if rows.empty:
+        return ""
+    told = [f"{row['x']:,.0f}: {share(row['value'])} ({row['value_joint']:.2f})" for row in rows.to_dict("records")]
+    return (
+        "Over training tokens, so many latents of two models have a partner (mean r beyond domain, document, token and "
+        f"place): {', '.join(told)}."
+    )
 
 
 def domain_rows(domains: pd.DataFrame) -> pd.DataFrame:
@@ -216,8 +244,8 @@ def study_sentence(contrasts: pd.DataFrame, means: pd.DataFrame) -> str:
 
 
 def study_sentences(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """What is said of every finished study of a run, by its id: :func:`study_sentence`, with several hook points
-    :func:`~results.layer_frames.layer_sentence` too; ``tables`` of the run by name."""
+    """What is said of every finished study of a run, by its id: :func:`study_sentence`, of several hook points
+    :func:`~results.layer_frames.layer_sentence`, of checkpoints :func:`training_sentence`; ``tables`` by name."""
     if not {"study_contrasts", "study_means"} <= tables.keys():
         return {}
     contrasts = dict(split_comparisons(tables["study_contrasts"]))
@@ -226,8 +254,8 @@ def study_sentences(tables: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     told = {}
     for study, means in split_comparisons(tables["study_means"]):
         told[study] = study_sentence(contrasts.get(study, empty), means)
-        if study in layers:
-            told[study] += f" {layer_sentence(layers[study])}"
+        more = [layer_sentence(layers[study]) if study in layers else "", training_sentence(means)]
+        told[study] = " ".join(filter(None, [told[study], *more]))
     return told
 
 

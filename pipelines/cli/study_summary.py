@@ -31,12 +31,14 @@ def study_values(contrasts: pd.DataFrame, means: pd.DataFrame) -> dict[str, list
 def print_studies(console: Console, contrasts: pd.DataFrame, means: pd.DataFrame) -> None:
     """Print of every study one sentence, what each factor does, and what relations agree with floor and chance."""
     from results.headline import split_comparisons
-    from results.study_frames import contrast_rows, study_sentence
+    from results.study_frames import contrast_rows, study_sentence, training_sentence
 
     own = dict(split_comparisons(contrasts))
     for name, part in split_comparisons(means):
         theirs = own.get(name, contrasts[:0])
         console.print(study_sentence(theirs, part), markup=False)
+        if sentence := training_sentence(part):
+            console.print(sentence, markup=False)
         rows = contrast_rows(theirs, part)
         for title, group in rows.groupby("part", sort=False):
             agreement = title == "agreement"

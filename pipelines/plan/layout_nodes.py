@@ -55,10 +55,10 @@ class Layout:
     @cached_property
     def shapes(self) -> dict[str, Shape]:
         """Widths of every transformer; those of one from elsewhere are unknown where nothing is asked."""
-        return {model: self._shape(model) for model in [*self.trained, *self.untrained]}
+        return {model: self._shape(model) for model in [*self.trained, *self.recipe.checkpoint_ids, *self.untrained]}
 
     def _shape(self, model: str) -> Shape:
-        models, index = self.recipe.models, int(model[1:])
+        models, index = self.recipe.models, int(model[1:].partition("c")[0])
         if isinstance(models, NativeModels):
             return models.of(index)[0].widths
         named = models.models[index if model in self.trained else 0]

@@ -6,7 +6,7 @@ from typing import Any
 from pipelines.corpus.fingerprint import corpus_fingerprint, tokenizer_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.recipe import NativeModels, Recipe, dictionary_specs, study_cells, training_tokens
+from pipelines.recipe import NativeModels, Recipe, dictionary_specs, shaped_like, study_cells, training_tokens
 from results.public.hub import check_model
 from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, mix_node, transformer_node
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
@@ -65,15 +65,19 @@ def transformer_nodes(layout: Layout) -> list[Node]:
     recipe, models = layout.recipe, layout.recipe.models
     nodes: list[Node] = []
     used = used_models(layout)
+    needed = used | {shaped_like(recipe, name) for name in recipe.checkpoint_ids if name in used}
     sources = {_shuffled_from(layout, index) for index, u in enumerate(layout.untrained) if u in used}
     for index, model in enumerate(layout.trained):
-        if model not in used and not (models.floor == "shuffled" and model in sources):
+        if model not in needed and not (models.floor == "shuffled" and model in sources):
             continue
         if isinstance(models, NativeModels):
             model_seed = models.model_seeds[index]
             data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
             mix = None if models.data is None else models.data[index]
-            nodes.append(_native(layout, model, models.of(index), model_seed, data_seed, mix))
+            node = _native(layout, model, models.of(index), model_seed, data_seed, mix)
+            if models.kept:
+                node = replace(node, params={**node.params, "checkpoints": models.kept})
+            nodes += [node, *_checkpoint_nodes(layout, model, models.of(index)[1], used)]
         else:
             spec = {**as_json(models.models[index]), "untrained_seed": None}
             node = layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER})
@@ -103,7 +107,7 @@ def transformer_nodes(layout: Layout) -> list[Node]:
         if spec.id not in c.loaded
     } | {(sweep.model, "sae_a") for sweep in recipe.sweeps}
     trained_on |= {(spec.model, spec.data_part) for study in recipe.studies for _, spec in study_cells(recipe, study)}
-    for model in [*layout.trained, *layout.untrained]:
+    for model in [*layout.trained, *recipe.checkpoint_ids, *layout.untrained]:
         if model not in used:
             continue
         stored = recipe.activation_source == "stored"
@@ -127,15 +131,30 @@ def transformer_nodes(layout: Layout) -> list[Node]:
 def used_models(layout: Layout) -> set[str]:
     """Transformers whose activations something reads: all where models are compared, else those of sweeps, studies."""
     recipe = layout.recipe
-    if recipe.comparisons:
-        return {*layout.trained, *layout.untrained}
+    compared = {*layout.trained, *layout.untrained} if recipe.comparisons else set()
     studied = {cell.transformer for study in recipe.studies for cell, _ in study_cells(recipe, study)}
-    return studied | {sweep.model for sweep in recipe.sweeps}
+    return compared | studied | {sweep.model for sweep in recipe.sweeps}
 
 
 def _shuffled_from(layout: Layout, index: int) -> str:
     """The trained model whose weights the untrained one of that number has in another order."""
     return layout.trained[index % len(layout.trained)]
+
+
+def _checkpoint_nodes(layout: Layout, model: str, training: TrainingConfig, used: set[str]) -> list[Node]:
+    """A trained transformer at those earlier places of its training that something reads."""
+    models, n_ctx = layout.recipe.models, layout.recipe.n_ctx
+    kept = models.kept if isinstance(models, NativeModels) else []
+    steps = training.steps_at(kept, n_ctx)
+    inputs = {"transformer": transformer_node(model), "tokens": TOKENS}
+    return [
+        layout.training_node(
+            transformer_node(f"{model}c{number}"), "checkpoint",
+            {"number": number, "tokens": step * training.batch_contexts * n_ctx}, inputs,
+        )
+        for number, step in enumerate(steps)
+        if f"{model}c{number}" in used
+    ]  # fmt: skip
 
 
 def _native(

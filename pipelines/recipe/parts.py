@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -54,12 +55,21 @@ class NativeModels(Frozen):
         description="settings in which each model differs from architecture and training (d_model, tokens, …), one "
         "entry per model seed, {} for none; the untrained model of the same number has the same shape",
     )
+    checkpoints: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        (),
+        exclude_if=lambda checkpoints: not checkpoints,
+        max_length=50,
+        description="fractions of the training tokens at which the weights are kept, rising, 0 for the initial ones: "
+        "models m0c0, m0c1, … for studies; 1 is the trained model itself",
+    )
     n_untrained: Untrained = None
 
     floor: Floor = "random"
 
     @model_validator(mode="after")
     def _consistent(self) -> NativeModels:
+        if any(b <= a for a, b in pairwise(self.checkpoints)):
+            raise ValueError(f"checkpoints must rise; got {list(self.checkpoints)}")
         n = len(self.model_seeds)
         for name, entries in (("data", self.data), ("changes", self.changes)):
             if entries is not None and len(entries) != n:
@@ -100,6 +110,11 @@ class NativeModels(Frozen):
             return base.model_dump() | {k: v for k, v in changes.items() if k in type(base).model_fields}
 
         return TransformerConfig(**changed(self.architecture)), TrainingConfig(**changed(self.training))
+
+    @property
+    def kept(self) -> list[float]:
+        """Fractions of checkpoints before the end, each a model of its own."""
+        return [fraction for fraction in self.checkpoints if fraction < 1]
 
     def setting(self, index: int, name: str) -> Any:
         """The value of a setting of architecture or training for a model."""

@@ -12,7 +12,7 @@ from pipelines.recipe.dictionary_spec import DictionarySpec
 from pipelines.recipe.parts import NativeModels
 from pipelines.sweep_config import check_setting, combined, dictionary_config
 from universality.config import Frozen
-from universality.studies.design import DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, Cell, Design
+from universality.studies.design import CHECKPOINT, DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, Cell, Design
 
 if TYPE_CHECKING:
     from pipelines.recipe.whole import Recipe
@@ -45,6 +45,12 @@ class StudyConfig(Frozen):
     )
     models: tuple[str, ...] | None = Field(
         None, min_length=1, description="whose activations they read: ids m0, m1, …; default all trained models"
+    )
+    checkpoints: bool = Field(
+        False,
+        exclude_if=lambda checkpoints: not checkpoints,
+        description="whether each of them is read at all its checkpoints too (`checkpoints` of models): the curve of "
+        "agreement over training",
     )
     sae: dict[str, Any] = Field(description="settings of every dictionary, as `sae` of a comparison has them")
     sae_seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
@@ -129,14 +135,14 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
     """The dictionaries of a study, each with what it is trained from."""
     settings, places = study.settings(), study.places
     varied = len(settings) > 1
-    trained = study.models or tuple(recipe.model_ids)
+    trained = studied_models(recipe, study)
     untrained = _floor_of(recipe, trained) if study.floor else []
     cells = []
     for model in (*trained, *untrained):
         floor = model in recipe.untrained_ids
         of_model = shape_levels(recipe, model) if floor else model_levels(recipe, model)
         seeds, halves = (study.sae_seeds[:1], study.halves[:1]) if floor else (study.sae_seeds, study.halves)
-        read = study.places_of(shape_of(recipe, model))
+        read = study.places_of(shaped_like(recipe, model))
         for place, seed, half, (number, (_, config)) in product(read, seeds, halves, enumerate(settings)):
             own_id = f"{model}s{seed}"
             at, of_place = (f"h{places.index(place)}", {HOOK_POINT: place}) if study.hook_points else ("", {})
@@ -149,8 +155,20 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
     return cells
 
 
-def shape_of(recipe: Recipe, model: str) -> str:
-    """The trained model whose shape a model has: itself, or of an untrained one that of its number."""
+def studied_models(recipe: Recipe, study: StudyConfig) -> list[str]:
+    """The trained models that a study reads; with its checkpoints each stands behind them."""
+    kept = recipe.checkpoint_ids if study.checkpoints else []
+    named = [
+        [*(name for name in kept if shaped_like(recipe, name) == model), model]
+        for model in study.models or recipe.model_ids
+    ]
+    return list(dict.fromkeys(name for names in named for name in names))
+
+
+def shaped_like(recipe: Recipe, model: str) -> str:
+    """The trained model whose shape a model has: itself, that of a checkpoint, or of an untrained one its number's."""
+    if model in recipe.checkpoint_ids:
+        return model.partition("c")[0]
     if model in recipe.model_ids:
         return model
     twin = f"m{model[1:]}"
@@ -159,7 +177,8 @@ def shape_of(recipe: Recipe, model: str) -> str:
 
 def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
     """Untrained models of the shapes of some models, of each shape :data:`FLOOR_MODELS` at most."""
-    twins = [f"u{model[1:]}" for model in trained if f"u{model[1:]}" in recipe.untrained_ids]
+    twins = dict.fromkeys(f"u{shaped_like(recipe, model)[1:]}" for model in trained)
+    twins = [name for name in twins if name in recipe.untrained_ids]
     of_shape: dict[str, list[str]] = {}
     for untrained in twins if len(twins) > 1 else recipe.untrained_ids:
         of_shape.setdefault(str(shape_levels(recipe, untrained)), []).append(untrained)
@@ -168,12 +187,16 @@ def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
 
 def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     """Levels of the factors of a trained model: its seed, its data, and the settings in which models differ."""
-    models, index = recipe.models, recipe.model_ids.index(model)
+    base = shaped_like(recipe, model)
+    models, index = recipe.models, recipe.model_ids.index(base)
     if not isinstance(models, NativeModels):
         return {MODEL: model}
     levels = {MODEL: str(models.model_seeds[index])}
     if models.data is not None:
         levels[DATA] = models.data[index] or ALL_DATA
+    if models.kept:
+        at = 1.0 if model == base else models.kept[int(model.removeprefix(f"{base}c"))]
+        levels[CHECKPOINT] = str(round(at * models.of(index)[1].tokens))
     return levels | {name: str(models.setting(index, name)) for name in models.changed}
 
 
@@ -206,11 +229,16 @@ def check_study(recipe: Recipe, study: StudyConfig) -> None:
             level, or a contrast that no pairs can estimate; names what to change.
     """
     where = f"study {study.id!r}"
-    unknown = [model for model in study.models or () if model not in recipe.model_ids]
+    legal = [*recipe.model_ids, *recipe.checkpoint_ids]
+    unknown = [model for model in study.models or () if model not in legal]
     if unknown:
-        raise ValueError(f"models of {where} must be among {', '.join(recipe.model_ids)}; got {unknown[0]!r}")
+        raise ValueError(f"models of {where} must be among {', '.join(legal)}; got {unknown[0]!r}")
+    if study.checkpoints and not recipe.checkpoint_ids:
+        raise ValueError(
+            f"checkpoints of {where} must be kept by its models; got none. Name some (models.checkpoints)."
+        )
     if isinstance(study.hook_points, Mapping):
-        models = study.models or tuple(recipe.model_ids)
+        models = list(dict.fromkeys(shaped_like(recipe, model) for model in studied_models(recipe, study)))
         if {*study.hook_points} != {*models}:
             raise ValueError(
                 f"hook_points of {where} must name its models ({', '.join(models)}); got {', '.join(study.hook_points)}"

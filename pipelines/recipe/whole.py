@@ -18,7 +18,7 @@ from pipelines.recipe.parts import (
     PretrainedModels,
     TrainingRowsConfig,
 )
-from pipelines.recipe.study_config import StudyConfig, check_study, shape_of
+from pipelines.recipe.study_config import StudyConfig, check_study, shaped_like
 from pipelines.sweep_config import SweepConfig
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
 from universality.compare.compare_config import CompareConfig
@@ -109,7 +109,7 @@ class Recipe(Frozen):
 
     def hook_points_of(self, model: str) -> list[str]:
         """Where a model, trained or not, is read: the points that one pass over its activations keeps, sorted."""
-        like, read = shape_of(self, model), (*self.comparisons, *self.sweeps)
+        like, read = shaped_like(self, model), (*self.comparisons, *self.sweeps)
         studied = {place for study in self.studies for place in study.places_of(like)}
         return sorted({reader.hook_point for reader in read} | studied)
 
@@ -124,6 +124,12 @@ class Recipe(Frozen):
     def untrained_ids(self) -> list[str]:
         """Ids of the untrained transformers, ``u0, u1, …``."""
         return [f"u{i}" for i in range(self.models.n_untrained or 0)]
+
+    @property
+    def checkpoint_ids(self) -> list[str]:
+        """Ids of the trained transformers at earlier places of their training, ``m0c0, m0c1, …``."""
+        kept = self.models.kept if isinstance(self.models, NativeModels) else []
+        return [f"{model}c{i}" for model in self.model_ids for i in range(len(kept))]
 
     @model_validator(mode="after")
     def _with_floor(self) -> Recipe:
@@ -179,6 +185,14 @@ class Recipe(Frozen):
             if unknown:
                 legal = ", ".join(self.mixes) or "none, for mixes is empty"
                 raise ValueError(f"models.data must name mixes ({legal}) or null; got {unknown}")
+            for index in range(len(self.model_ids)):
+                training, kept = self.models.of(index)[1], self.models.kept
+                steps = [*training.steps_at(kept, self.n_ctx), training.n_steps(self.n_ctx)]
+                if len(set(steps)) != len(steps):
+                    raise ValueError(
+                        f"checkpoints must be at different steps of the {steps[-1]} of m{index}; got {list(kept)}, at "
+                        f"steps {steps[:-1]}. Name fewer, or train on more tokens."
+                    )
             layers = {model: self.models.of(index)[0].n_layers for index, model in enumerate(self.model_ids)}
             for asked, model in product(self.readers, sorted(layers, key=layers.__getitem__)):
                 places = asked.places_of(model) if isinstance(asked, StudyConfig) else [asked.hook_point]

@@ -69,12 +69,15 @@ def transformer(ctx: StepContext) -> None:
         facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
         losses = np.zeros(0, np.float32)
     else:
+        config = TrainingConfig(**p["training"])
+        steps = config.steps_at(p.get("checkpoints", ()), tokens.array("train_contexts").shape[1])
         with resumable(ctx) as (options,):
             result = train(
                 model,
                 tokens.array("train_contexts"),
                 validation,
-                TrainingConfig(**p["training"]),
+                config,
+                checkpoints=steps,
                 data_seed=derive_seed(p["root_seed"], "data-order", p["data_seed"]),
                 **options,
             )
@@ -83,6 +86,8 @@ def transformer(ctx: StepContext) -> None:
                 f"Training of {ctx.node_id} diverged after {result.tokens} tokens (loss not finite). "
                 "Lower models.training.lr or raise its warm-up."
             )
+        for number, at in enumerate(steps):
+            ctx.out.tensors(_checkpoint(number), result.checkpoints[at])
         facts = {"heldout_loss": result.heldout_loss, "tokens": result.tokens}
         losses = result.losses
         if result.warnings:
@@ -140,8 +145,7 @@ def _compare_tokenizers(ctx: StepContext) -> None:
 @step("shuffled", version=1, cost=transformer_cost)
 def shuffled(ctx: StepContext) -> None:
     """A trained transformer with the entries of every weight tensor in another order: a floor."""
-    from universality.transformers.native import shuffle_weights, weights
-    from universality.transformers.training import heldout_loss
+    from universality.transformers.native import shuffle_weights
 
     source, seed = ctx.inputs["transformer"], derive_seed(ctx.params["root_seed"], *ctx.params["shuffle"])
     if source.has("pretrained"):
@@ -150,10 +154,37 @@ def shuffled(ctx: StepContext) -> None:
         return
     model = open_transformer(source, ctx.device)
     shuffle_weights(model, seed)
+    _write_derived(ctx, model, 0)
+
+
+def _checkpoint(number: int) -> str:
+    return f"checkpoint-{number}"
+
+
+def checkpoint_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """Weights opened and written, and the validation text read once."""
+    return Estimate(IMPORT_SECONDS, 4 * sizes.parameters, BASE_MEMORY + 8 * sizes.parameters)
+
+
+@step("checkpoint", version=1, cost=checkpoint_cost)
+def checkpoint(ctx: StepContext) -> None:
+    """A transformer as it was at a place of its training, as a model of its own."""
+    from universality.transformers.native import restored
+
+    source = ctx.inputs["transformer"]
+    model = restored(source.json("config"), source.tensors(_checkpoint(ctx.params["number"])), device=ctx.device)
+    _write_derived(ctx, model, ctx.params["tokens"])
+
+
+def _write_derived(ctx: StepContext, model: Any, tokens: int) -> None:
+    """Write a transformer that was made of another, after so many training tokens."""
+    from universality.transformers.native import weights
+    from universality.transformers.training import heldout_loss
+
     validation = ctx.inputs["tokens"].array("validation_contexts")[:VALIDATION_CONTEXTS]
-    facts = {"heldout_loss": heldout_loss(model, validation), "tokens": 0}
+    facts = {"heldout_loss": heldout_loss(model, validation), "tokens": tokens}
     ctx.out.tensors("weights", weights(model))
-    ctx.out.json("config", source.json("config"))
+    ctx.out.json("config", ctx.inputs["transformer"].json("config"))
     ctx.out.json("training", facts)
     ctx.out.facts(**facts)
 

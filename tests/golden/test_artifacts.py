@@ -66,6 +66,11 @@ VARIANTS = {
          "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}, floor: false, models: [m0, m1]}]"],
         ["study/l"],
     ),
+    "checkpoints": (
+        ["models.checkpoints=[0, 0.5]", "studies=[{id: c, hook_point: blocks.0.mlp.hook_post, models: [m0c1, m1c1], "
+         "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}, floor: false}]"],
+        ["study/c"],
+    ),
     "splitting": (
         ["studies=[{id: s, hook_point: blocks.0.mlp.hook_post, sae: {k: 4, tokens: 6000, batch_rows: 128}, "
          "sae_seeds: [0, 1, 2], vary: {d_sae: [32, 64]}, floor: false}]"],

@@ -13,10 +13,14 @@ from itertools import combinations
 SAE_SEED, HALF, MODEL, DATA = "sae_seed", "half", "model", "data"
 #: Where dictionaries read, in studies of several places: a setting of theirs, of which every pair of levels is asked.
 HOOK_POINT = "hook_point"
+#: How long models were trained, in tokens, where each was kept at several places of one training.
+CHECKPOINT = "checkpoint"
 #: Pairs of untrained models: what agrees before anything was learned.
 UNTRAINED = "untrained"
 #: Two dictionaries that differ in nothing are one: they share everything.
 IDENTITY = ""
+#: One model at two places of its training.
+THEN = f"{SAE_SEED} + {CHECKPOINT}"
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,8 @@ class Design:
             floor = [pair for pair in floor if pair.a.setting == pair.b.setting]
         else:
             floor = [pair for pair in floor if pair.a.levels == pair.b.levels]
-        self.pairs = (*(pair for pair in all_pairs if pair.relation in wanted), *floor)
+        trained_pairs = [pair for pair in all_pairs if pair.relation in wanted or self._of_end(pair)]
+        self.pairs = (*trained_pairs, *floor)
 
     @property
     def relations(self) -> tuple[str, ...]:
@@ -138,6 +143,18 @@ class Design:
         points = {cell.point(self.curves) for cell in (pair.a, pair.b)}
         return " / ".join(point for point in self.points if point in points)
 
+    def _of_end(self, pair: CellPair) -> bool:
+        """Whether a pair is of one model at the end of its training and before."""
+        if pair.relation != THEN:
+            return False
+        names = [name for name in (MODEL, *self.of_models) if name != CHECKPOINT]
+
+        def place(cell: Cell) -> list[str]:
+            return [cell.levels[name] for name in names]
+
+        ends = [int(c.levels[CHECKPOINT]) for c in self.cells if not c.untrained and place(c) == place(pair.a)]
+        return max(ends) in {int(cell.levels[CHECKPOINT]) for cell in (pair.a, pair.b)}
+
     def _of_matrix(self, relation: str) -> bool:
         """Whether a matrix of hook points reads such pairs: another SAE seed, and of settings the hook point alone."""
         names = {*relation.split(" + ")}
@@ -153,7 +170,8 @@ class Design:
             yield Contrast(SAE_SEED, ((1.0, IDENTITY), (-1.0, SAE_SEED)))
         for name in self.factors:
             alike = {SAE_SEED, MODEL} if name in self.of_models else {SAE_SEED}
-            if name != SAE_SEED and (terms := self._difference(alike, name, there)):
+            # Two models at unequal places of their trainings are not compared: a checkpoint is a point of curves.
+            if name not in (SAE_SEED, CHECKPOINT) and (terms := self._difference(alike, name, there)):
                 yield Contrast(name, terms)
         # By how much more other data cost where the initialisation differs too.
         data, same = (self._difference(alike, DATA, there) for alike in ({SAE_SEED, MODEL}, {SAE_SEED}))

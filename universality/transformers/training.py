@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +28,8 @@ class TrainingResult:
     """Outcome of :func:`train`; the weights are in the model.
 
     Invariants: ``len(losses)`` is the number of steps taken; ``tokens`` counts them; ``heldout_loss``
-    is in nats per token and infinite when the training diverged; ``warnings`` say what did not go as asked.
+    is in nats per token and infinite when the training diverged; ``warnings`` say what did not go as asked;
+    ``checkpoints`` are the weights after the steps that were asked for.
     """
 
     status: Literal["ok", "diverged"]
@@ -36,6 +37,7 @@ class TrainingResult:
     heldout_loss: float
     tokens: int
     warnings: tuple[str, ...] = ()
+    checkpoints: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 def train(
@@ -49,6 +51,7 @@ def train(
     on_state: Callable[[dict[str, np.ndarray], dict[str, Any]], None] | None = None,
     state_every: int = 200,
     progress: Callable[..., None] | None = None,
+    checkpoints: Collection[int] = (),
     compile: bool | None = None,  # noqa: A002 - the name that torch has for it
 ) -> TrainingResult:
     """Train ``model`` in place on next-token cross-entropy.
@@ -71,6 +74,8 @@ def train(
         state_every: steps between two states; has no influence on the result.
         progress: called as ``progress(done_tokens, total_tokens, loss=…)``; where it raises an interrupt the state
             is saved before that goes on.
+        checkpoints: steps after which the weights are kept, 0 for the initial ones; no influence on the result. States
+            hold those kept so far.
         compile: whether the step is compiled on a CUDA device; default where the training is long enough to win back
             the half minute that it takes.
 
@@ -87,12 +92,14 @@ def train(
     _check_contexts(contexts, model, "contexts")
     n_contexts, n_ctx = contexts.shape
     step_tokens = config.batch_contexts * n_ctx
-    n_steps = max(1, math.ceil(config.tokens / step_tokens))
-    identity = {
+    n_steps = config.n_steps(n_ctx)
+    identity: dict[str, Any] = {
         "config": config.model_dump(mode="json"),
         "data_seed": int(data_seed),
         "contexts": [int(n_contexts), int(n_ctx)],
     }
+    if checkpoints:
+        identity["checkpoints"] = sorted(checkpoints)
     device = parameters(model)[0].device
     config.check_device(device.type)
     batches = Batches(contexts, config.batch_contexts, data_seed)
@@ -104,31 +111,39 @@ def train(
     else:
         steps = HostSteps(model, batches, config, n_steps)
     losses = [] if state is None else _restore(model, steps.optimizer, state, identity)
+    kept = ({0: weights(model)} if 0 in checkpoints else {}) if state is None else _kept(state)
+
+    def save() -> None:
+        if on_state is not None:
+            on_state(*_state(model, steps.optimizer, losses, kept, identity))
+
     status: Literal["ok", "diverged"] = "ok"
     was_training = model.training
     model.train()
     with flushed_denormals():
         while len(losses) < n_steps:
             done = len(losses)
-            end = min(n_steps, *(done - done % pace + pace for pace in (steps.every, state_every)))
+            ahead = [step for step in checkpoints if step > done]
+            end = min(n_steps, *(done - done % pace + pace for pace in (steps.every, state_every)), *ahead)
             losses += steps.run(done, end - done)
             if len(losses) < end:
                 status = "diverged"
                 break
-            if on_state is not None and end % state_every == 0 and end < n_steps:
-                on_state(*_state(model, steps.optimizer, losses, identity))
+            if end in checkpoints:
+                kept[end] = weights(model)
+            if end % state_every == 0 and end < n_steps:
+                save()
             if progress is not None and (end % steps.every == 0 or end == n_steps):
                 try:
                     progress(end * step_tokens, n_steps * step_tokens, loss=losses[-1])
                 except (KeyboardInterrupt, InterruptedError):
-                    if on_state is not None:
-                        on_state(*_state(model, steps.optimizer, losses, identity))
+                    save()
                     raise
     steps.optimizer.zero_grad(set_to_none=True)
     model.train(was_training)
     heldout = math.inf if status == "diverged" else heldout_loss(model, validation_contexts)
     taken = np.array(losses, dtype=np.float32), heldout, len(losses) * step_tokens
-    return TrainingResult(status, *taken, tuple(steps.warnings))
+    return TrainingResult(status, *taken, tuple(steps.warnings), kept)
 
 
 def heldout_loss(model: TransformerBridge, contexts: np.ndarray, *, batch_contexts: int = 32) -> float:
@@ -154,13 +169,25 @@ def _named(model: TransformerBridge) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
 
 
-def _state(model, optimizer, losses: list[float], identity: dict) -> tuple[dict, dict]:
+def _state(model, optimizer, losses: list[float], kept: dict[int, Any], identity: dict) -> tuple[dict, dict]:
     arrays = {f"weight/{name}": value for name, value in weights(model).items()}
+    arrays |= {f"checkpoint/{step}/{name}": value for step, of in kept.items() for name, value in of.items()}
     for name, parameter in _named(model):
         for moment in ("exp_avg", "exp_avg_sq"):
             arrays[f"{moment}/{name}"] = optimizer.state[parameter][moment].cpu().numpy().copy()
     arrays["losses"] = np.array(losses, dtype=np.float64)
     return arrays, {"step": len(losses), **identity}
+
+
+def _kept(state: State) -> dict[int, dict[str, np.ndarray]]:
+    """The weights that an interrupted training had kept, by step."""
+    kept: dict[int, dict[str, np.ndarray]] = {}
+    for key, value in state[0].items():
+        kind, _, rest = key.partition("/")
+        if kind == "checkpoint":
+            step, _, name = rest.partition("/")
+            kept.setdefault(int(step), {})[name] = np.array(value)
+    return kept
 
 
 def _restore(model, optimizer, state: State, identity: dict) -> list[float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -92,6 +94,14 @@ class TrainingConfig(Frozen):
         description="Matrix products on a GPU: with factors of 24, 11 or 8 bits. Weights, losses and AdamW are "
         "float32 in all.",
     )
+
+    def n_steps(self, n_ctx: int) -> int:
+        """Optimiser steps over contexts of ``n_ctx`` tokens."""
+        return max(1, math.ceil(self.tokens / (self.batch_contexts * n_ctx)))
+
+    def steps_at(self, fractions: Iterable[float], n_ctx: int) -> list[int]:
+        """After how many of them fractions of the training tokens were seen, to the nearest step."""
+        return [round(fraction * self.n_steps(n_ctx)) for fraction in fractions]
 
     def check_device(self, device: str) -> None:
         """Refuse to train where the precision makes no sense.

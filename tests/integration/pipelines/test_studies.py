@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import yaml
 from program import universality
@@ -16,7 +17,7 @@ from pipelines.report.exhibit_writer import ReportOptions
 from pipelines.report.report_writer import write_report
 from results.layer_frames import layer_means
 from results.stored_comparison import comparisons_of
-from results.study_frames import contrast_rows, study_sentence
+from results.study_frames import contrast_rows, curve_rows, study_sentence
 from storage import open_run, open_store
 from universality.errors import InputError
 
@@ -243,6 +244,64 @@ def test_settings_that_belong_together_are_points_of_a_study(tmp_path):
     assert {cell.levels["architecture"] for cell in design.cells} == {"batch_topk", "relu"}
 
 
+def kept(**changes):
+    """The recipe with models of two seeds at three places of their trainings, read by one study."""
+    of_models = {"data": None, "model_seeds": [0, 1], "checkpoints": [0, 0.2, 1], "n_untrained": 0}
+    made = recipe(**{f"models__{name}": value for name, value in of_models.items()} | changes)
+    del made["studies"][1], made["mixes"]
+    return made
+
+
+def test_checkpoints_are_models_of_one_training(tmp_path):
+    plan = build_plan(loaded(tmp_path, kept(checkpoints=True)))
+    made = {node.id.split("/")[1]: node.step for node in plan if node.id.startswith("transformer/")}
+    assert made == {
+        "m0": "transformer", "m0c0": "checkpoint", "m0c1": "checkpoint",
+        "m1": "transformer", "m1c0": "checkpoint", "m1c1": "checkpoint",
+    }  # fmt: skip
+    pairs = [node.id.split("/")[2] for node in plan if node.step == "study_pair"]
+    assert "m0c1s0a-m1c1s1a" in pairs
+    assert "m0c0s0a-m0s1a" in pairs, "a model before, and at the end"
+    assert not [pair for pair in pairs if pair.startswith("m0c0s0a-m1c1") or pair.startswith("m0c0s0a-m0c1")]
+    design = study_design(loaded(tmp_path, kept(checkpoints=True)), loaded(tmp_path, kept(checkpoints=True)).studies[0])
+    assert design.curves == ("checkpoint",)
+    assert [contrast.name for contrast in design.contrasts] == ["sae_seed", "model"]
+    assert [cell.levels["checkpoint"] for cell in design.cells[::2]] == ["0", "4000", "20000"] * 2
+
+
+def test_a_training_keeps_its_key_where_nothing_is_kept_and_named_checkpoints_are_all_that_is_made(tmp_path):
+    plain = kept()
+    del plain["models"]["checkpoints"]
+    before = build_plan(loaded(tmp_path, plain)).keys()
+    assert build_plan(loaded(tmp_path, kept(models__checkpoints=[1]))).keys() == before
+    plan = build_plan(loaded(tmp_path, kept(models=["m0c1", "m1c1"])))
+    assert plan.keys()["transformer/m0"] != before["transformer/m0"]
+    assert [node.id for node in plan if node.step == "checkpoint"] == ["transformer/m0c1", "transformer/m1c1"]
+    assert "activations/m0/eval" not in {node.id for node in plan}
+    assert [node.params["checkpoints"] for node in plan if node.step == "transformer"] == [[0.0, 0.2]] * 2
+
+
+def test_the_last_checkpoint_is_that_of_a_training_without_and_the_first_its_random_weights(tmp_path):
+    ran(tmp_path, kept(checkpoints=True, sae_seeds=[0]), "kept", "--serial")
+    told = open_run("kept", store=str(tmp_path / "store"))
+    plain = kept(sae_seeds=[0])
+    del plain["models"]["checkpoints"]
+    ran(tmp_path, plain, "plain", "--serial")
+    alone = open_run("plain", store=str(tmp_path / "store"))
+
+    def weights(run, model):
+        stored = run.artifact(f"transformer/{model}").tensors("weights")
+        return {name: np.asarray(values).tobytes() for name, values in stored.items()}
+
+    assert weights(told, "m1") == weights(alone, "m1")
+    assert len({str(weights(told, model)) for model in ("m1c0", "m1c1", "m1")}) == 3
+    losses = [told.artifact(f"transformer/{model}").json("training") for model in ("m1c0", "m1c1", "m1")]
+    assert [loss["tokens"] for loss in losses] == [0, 4096, 20480]
+    assert losses[0]["heldout_loss"] > losses[1]["heldout_loss"] > losses[2]["heldout_loss"]
+    curve = curve_rows(told.table("study_means"), "r").query("relation == 'sae_seed + model'")
+    assert curve["x"].tolist() == [0.0, 4000.0, 20000.0]
+
+
 REFUSED = {
     "one model per level": (
         {"models__model_seeds": [0, 1, 2], "models__data": [None, None, "no-dna"]},
@@ -274,6 +333,15 @@ REFUSED = {
     "places of a model that is not there": (
         {"hook_point": None, "hook_points": {"m0": [HOOK], "m9": [AFTER]}},
         "hook_points of study 'data' must name its models (m0, m1, m2, m3); got m0, m9",
+    ),
+    "places of no training": (
+        {"checkpoints": True},
+        "checkpoints of study 'data' must be kept by its models; got none",
+    ),
+    "falling checkpoints": ({"models__checkpoints": [0.5, 0.1]}, "checkpoints must rise; got [0.5, 0.1]"),
+    "checkpoints at one step": (
+        {"models__checkpoints": [0, 0.01]},
+        "checkpoints must be at different steps of the 40 of m0; got [0.0, 0.01], at steps [0, 0]",
     ),
     "an unknown model": ({"models": ["m9"]}, "must be among m0, m1, m2, m3; got 'm9'"),
     "an unknown setting": ({"vary": {"d_sea": [1]}}, "'d_sea' is no setting of a dictionary. Did you mean 'd_sae'?"),

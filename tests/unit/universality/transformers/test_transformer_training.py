@@ -71,6 +71,40 @@ def test_states_are_copies_and_cost_nothing():
     assert bytes_of(watched) == bytes_of(run()[0])
 
 
+def test_checkpoints_are_the_weights_after_their_steps_and_cost_nothing():
+    states = []
+    run(on_state=lambda *state: states.append(state), state_every=17)
+    model, result = run(checkpoints=[0, 17, 60])
+    plain, expected = run()
+    assert bytes_of(model) == bytes_of(plain)
+    assert result.losses.tobytes() == expected.losses.tobytes()
+    assert not expected.checkpoints
+    kept = {step: {name: value.tobytes() for name, value in of.items()} for step, of in result.checkpoints.items()}
+    after_17 = {name.removeprefix("weight/"): a.tobytes() for name, a in states[0][0].items() if "weight/" in name}
+    assert kept == {0: bytes_of(build(SHAPE, 1)), 17: after_17, 60: bytes_of(plain)}
+
+
+@pytest.mark.parametrize("stop", [5, 17, 40])
+def test_a_resumed_training_has_the_checkpoints_of_before(stop):
+    _, whole = run(checkpoints=[0, 17, 50])
+    states = []
+    run(checkpoints=[0, 17, 50], on_state=lambda *state: states.append(state), state_every=stop)
+    resumed = build(SHAPE, 77)
+    result = train(resumed, TRAIN, VALIDATION, CONFIG, data_seed=2, state=states[0], checkpoints=[0, 17, 50])
+    assert result.checkpoints.keys() == whole.checkpoints.keys()
+    for step, of in whole.checkpoints.items():
+        assert {name: value.tobytes() for name, value in of.items()} == {
+            name: value.tobytes() for name, value in result.checkpoints[step].items()
+        }
+    with pytest.raises(InputError, match="same training"):
+        run(state=states[0], checkpoints=[3])
+
+
+def test_fractions_of_the_tokens_are_steps():
+    assert CONFIG.n_steps(12) == N_STEPS
+    assert CONFIG.steps_at([0, 0.01, 0.1, 1], 12) == [0, 1, 6, 60]
+
+
 def test_each_seed_moves_its_own_stream_only():
     start = bytes_of(build(SHAPE, 1))
     assert start == bytes_of(build(SHAPE, 1))
