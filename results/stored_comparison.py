@@ -313,10 +313,6 @@ class StoredComparison:
         """Whether the run stored its graph; the first versions did not."""
         return self.run.artifact(comparison_node(self.comparison)).has("graph")
 
-    def has_weights(self) -> bool:
-        """Whether the weights of every compared model lie in the store; public models are only named there."""
-        return not any(self.transformer_artifact(dictionary).has("pretrained") for dictionary in self.models())
-
     def dictionary(self, model: str) -> SparseAutoencoder:
         """The dictionary of a model; imports torch."""
         from universality.sae import SparseAutoencoder

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Longest text that is taken; it must fit an address, in which a character can take nine.
 MAX_CHARACTERS = 2_000
+#: Tokens of a sample text: enough for clusters to fire several times, and a context of most runs.
+SAMPLE_TOKENS = 60
 #: Agreement over a text needs two members that fire somewhere in it; a cluster of one model has none.
 SHARED = 2
 
@@ -146,6 +148,26 @@ def _opened(stored: StoredComparison, model: str, hook_point: str) -> OpenedMode
         return np.asarray(acts[:, latents].sum(axis=0)).ravel() / acts.shape[0]
 
     return OpenedModel(stored.transformer(model), stored.dictionary(model), hook_point, means)
+
+
+@remembered()
+def sample_texts(stored: StoredComparison) -> dict[str, str]:
+    """Texts to begin with: the beginning of a document of each domain, of the half of text that nothing was matched on.
+
+    Returns:
+        Text by domain, in the order of their names; by "a document" where the text has no labels.
+    """
+    text, score = stored.text, stored.score_rows
+    domains = sorted((name, code) for code, name in enumerate(text.domains) if name)
+    choices = [(name, np.flatnonzero(score & (text.row_domain == code))) for name, code in domains]
+    samples = {}
+    for name, rows in choices or [("a document", np.flatnonzero(score))]:
+        if len(rows):
+            own = rows[(text.row_document[rows] == text.row_document[rows[0]])]
+            own = own[text.row_context[own] == text.row_context[rows[0]]][:SAMPLE_TOKENS]
+            ids = text.contexts[text.row_context[own], text.row_position[own]]
+            samples[name] = b"".join(text.token_bytes[i] for i in ids).decode("utf-8", "ignore").strip()
+    return {name: sample[:MAX_CHARACTERS] for name, sample in samples.items() if sample}
 
 
 @remembered()

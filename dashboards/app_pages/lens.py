@@ -9,34 +9,51 @@ from dashboards.components.columns import Column, chosen_columns, number, percen
 from dashboards.components.downloads import csv_button
 from dashboards.components.lens_strip import labels, marks, strip, strip_legend
 from dashboards.components.links import page_address, view_popover
-from dashboards.components.panels import nothing, panel
+from dashboards.components.opened_models import show_sources
+from dashboards.components.panels import explain_refusal, nothing, panel
 from dashboards.components.selection import fitting, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from dashboards.lens import read, without
 from results import text_lens, words
 from results.ids import feature_ids
+from results.public.errors import HubError
 from results.text_lens import Agreement, Reading
+from universality.errors import InputError
 
 #: Tokens on which a cluster must fire before its correlation says anything.
 ENOUGH = 3
 
 
-def typed() -> str:
-    """The text box; its text stands in the address."""
-    return (
+def choose(samples: dict[str, str]) -> None:
+    """Write the sample that was picked into the box."""
+    st.session_state["text"] = samples.get(st.session_state["lens_sample"], "")
+
+
+def typed(view: View) -> str:
+    """The text box, a button, and texts to begin with; the text stands in the address."""
+    text = (
         st.text_area(
             "Text", key="text", height=120, max_chars=text_lens.MAX_CHARACTERS, bind="query-params",
-            placeholder="Type or paste a text, then press Ctrl+Enter",
+            placeholder="Type or paste a text, or take one of the run's own below",
             help="It is cut into tokens by the run's own tokenizer and read as one context: a start token, then "
             "the text. Nothing is stored and nothing leaves this machine; the text is part of the link.",
         )
         or ""
     )  # fmt: skip
+    samples = text_lens.sample_texts(view)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.button("Read", key="lens_read", type="primary", icon=":material/play_arrow:", help="Or press Ctrl+Enter")
+        st.selectbox(
+            "Sample text", list(samples), index=None, key="lens_sample", on_change=choose, args=(samples,),
+            placeholder="Sample text of a domain", label_visibility="collapsed", width=280,
+        )  # fmt: skip
+        st.caption(f"Up to {view.text.n_ctx - 1:,} tokens: one context of this run's models.")
+    return text
 
 
-def summary(agreed: Agreement, reading: Reading) -> str:
-    """How far the models agree on the text, in a sentence."""
+def summary(view: View, agreed: Agreement, reading: Reading) -> str:
+    """How far the models agree on the text, in a sentence, beside how far they do on the evaluation text."""
     clusters = agreed.clusters
     said = f"On {words.counted(len(reading.tokens), 'token')} {words.counted(len(clusters), 'cluster')} fire"
     if clusters.empty:
@@ -44,22 +61,40 @@ def summary(agreed: Agreement, reading: Reading) -> str:
     n_tokens = clusters["n_tokens"]
     firing = float((clusters["firing"] * n_tokens).sum() / n_tokens.sum())
     said += f". Where a cluster fires, {words.share(firing)} of its models do"
-    often = clusters.loc[n_tokens >= ENOUGH, "r"].dropna()
+    often = clusters.loc[(n_tokens >= ENOUGH) & clusters["r"].notna()]
     if len(often):
+        cohesion = view.table("clusters").set_index("cluster")["cohesion"].reindex(often["cluster"])
         said += (
-            f"; members correlate over this text at a median r of {words.number(often.median())} "
-            f"({words.counted(len(often), 'cluster')} on {ENOUGH} tokens or more)"
+            f"; members correlate over this text at a median r of {words.number(often['r'].median())} "
+            f"({words.counted(len(often), 'cluster')} on {ENOUGH} tokens or more; over the evaluation text the same "
+            f"clusters: {words.number(cohesion.median())})"
         )
     return f"{said}."
 
 
-def whole_text(reading: Reading, agreed: Agreement, chosen: int | None) -> None:
+#: The summary's words, explained.
+MEANING = f"""
+- **fire**: a cluster fires on a token if any of its members does, that is, a feature of one of the models.
+- **of its models do**: the share of a cluster's members that fire where any of them does, mean over clusters and
+  tokens. 100 % is full agreement on where to fire.
+- **median r**: correlation of two members' activations over the tokens of this text, mean over the pairs of a
+  cluster, median over clusters: whether models agree on how strongly to fire. On a short text it says little, so
+  clusters that fire on fewer than {ENOUGH} tokens are left out, and beside it stands the r of the same clusters over
+  the evaluation text.
+- **letters and colours** in the strip: the cluster that is strongest on the token, by the mean of its members' shares
+  of their maxima. Features that no other model shares are not drawn there; they have a list of their own below.
+"""
+
+
+def whole_text(view: View, reading: Reading, agreed: Agreement, chosen: int | None) -> None:
     """The strip, its legend and the sentence below it."""
     with panel("The text in its strongest clusters", "A cluster is one feature in several models."):
         named = labels(agreed)
         st.html(strip(reading.tokens, marks(agreed, named, len(reading.tokens)), chosen))
         st.html(strip_legend(named))
-        st.markdown(summary(agreed, reading))
+        st.markdown(summary(view, agreed, reading))
+        with st.expander("What these numbers say"):
+            st.markdown(MEANING)
         if reading.n_left_out:
             st.caption(
                 f":material/content_cut: The models read {words.counted(len(reading.tokens), 'token')} at once; "
@@ -185,14 +220,18 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
     """Firings of features that no other model shares, on the selected token or the whole text."""
     note = "Model-specific features, and those too rare to be compared: no other model is known to have them."
     with panel("Features in no cluster", note):
-        rows = text_lens.unshared_firings(reading.firings, text_lens.shared_members(view), view.table("features"))
+        members, features = text_lens.shared_members(view), view.table("features")
+        rows = text_lens.unshared_firings(reading.firings, members, features)
         if position is not None:
             rows = rows[rows["position"] == position]
         if rows.empty:
             nothing("None fires here.")
             return
         where = "on this text" if position is None else f"on token {position + 1}"
-        st.caption(f"**{len(rows):,}** of them fire {where}; strongest first")
+        n = len(rows[["model", "latent"]].drop_duplicates())
+        said = f"**{n:,}** of {len(features) - len(members):,} latents in no cluster fire {where}"
+        times = f", {len(rows):,} times; a row for each" if position is None else ""
+        st.caption(f"{said}{times}, strongest first")
         rows = rows.head(MAX_ROWS)
         rows = rows.assign(
             link=[page_address("feature", view, feature=feature) for feature in feature_ids(rows)],
@@ -248,7 +287,7 @@ def show(view: View, typed_text: str) -> None:
     reading, members = read(view, typed_text), text_lens.shared_members(view)
     agreed = text_lens.agreement(reading.firings, members, len(reading.tokens))
     chosen = chosen_token(reading)
-    whole_text(reading, agreed, chosen)
+    whole_text(view, reading, agreed, chosen)
     with st.container(horizontal=True, horizontal_alignment="right", gap="small"):
         view_popover(view, text=typed_text, token=st.query_params.get("token", ""))
         csv_button(lambda: all_firings(reading, members), "lens.csv", key="lens_csv")
@@ -272,17 +311,16 @@ def main() -> None:
     view = current_view()
     st.title("Text lens", anchor=False)
     with panel(border=False):
-        if not view.has_weights():
-            nothing(
-                "The lens works for models that were trained here.",
-                "The models of this run are public ones, whose weights the store does not hold.",
-            )
+        if not show_sources(view):
             return
-        n_tokens = view.text.n_ctx - 1
-        typed_text = typed()
-        st.caption(f"Up to {n_tokens:,} tokens: one context of this run's models.")
-        if typed_text.strip():
+        typed_text = typed(view)
+        if not typed_text.strip():
+            st.caption(":material/touch_app: The first text waits some seconds for the models.")
+            return
+        try:
             show(view, typed_text)
+        except (InputError, HubError) as error:  # a model that is not the one that the run read
+            explain_refusal(error)
 
 
 main()

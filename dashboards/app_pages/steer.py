@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import cluster_link, literal, view_popover
+from dashboards.components.opened_models import show_sources
 from dashboards.components.panels import abreast, explain_refusal, panel
 from dashboards.components.steered_model import show_steered
 from dashboards.components.stored_steering import show_stored
@@ -176,11 +177,7 @@ def main() -> None:
     view = current_view()
     st.title("Steer", anchor=False)
     with panel(border=False):
-        if not view.has_weights():
-            st.caption(
-                ":material/cloud_download: The models of this run are public ones, which the store only names. *Steer* "
-                "opens them from where the run had them, on this machine or the hub."
-            )
+        show_sources(view)
         try:
             ask(view)
         except (InputError, HubError) as error:  # a model that is not where the run had it

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 from synthetic_run import write_synthetic_run
+from tiny_models import save_tokenizer
+from transformers import GPT2Config, GPT2LMHeadModel
 from visits import APP, checked, damage, html, opened, sentences
 
+from dashboards.lens import _lens
+from results.public.hub import describe_pretrained
+from results.stored_comparison import StoredComparison
 from results.text_lens import MAX_CHARACTERS
 from storage import open_run
 
@@ -92,22 +99,91 @@ def test_typed_markup_is_escaped(store, monkeypatch):
     assert not [value for value in (m.value for m in shown.markdown) if "onerror" in value]
 
 
-def test_a_run_without_weights_or_of_public_models_says_so(tmp_path, monkeypatch):
-    write_synthetic_run(str(tmp_path / "bare"), **SMALL)
-    shown = opened(str(tmp_path / "bare"), monkeypatch, "lens", text="hello")
-    assert "has not finished" in sentences(shown)
-    run = write_synthetic_run(str(tmp_path / "public"), **SMALL)
+def test_firings_are_not_counted_as_features(store, monkeypatch):
+    """Of so many latents, so many fire so many times."""
+    shown = opened(store, monkeypatch, "lens", text="hello hello hello")
+    features = open_run(None, store).table("features")
+    inside = int((features["cluster"].notna() & (features["n_models"] >= 2)).sum())
+    lonely = next(frame.value for frame in shown.dataframe if "share" in frame.value and "status" in frame.value)
+    n, of, times = map(
+        int, re.search(r"\*\*(\d+)\*\* of (\d+) latents .* text, (\d+) times", sentences(shown)).groups()
+    )
+    assert of == len(features) - inside
+    assert n == lonely["link"].nunique() < times == len(lonely)
+
+
+def test_a_sample_of_the_runs_own_text_is_read_and_the_summary_explained(store, monkeypatch):
+    shown = opened(store, monkeypatch, "lens")
+    assert shown.button(key="lens_read")
+    box = shown.selectbox(key="lens_sample")
+    assert {"english", "hebrew", "python"} <= set(box.options)
+    checked(box.select("english").run())
+    typed = shown.text_area(key="text").value
+    assert shown.query_params["text"] == typed
+    assert set(typed.split()) & {"the", "law", "party", "agreement"}
+    assert "over the evaluation text the same clusters" in sentences(shown)
+    assert "100 % is full agreement" in sentences(shown)
+    assert [e.label for e in shown.expander] == ["What these numbers say"]
+
+
+def named_elsewhere(run, spec):
+    """The run with m0's weights named and not held."""
     node = run.record["nodes"]["transformer/m0"]
     with run.store.create("f" * 32, step="pretrained", version=1, params={}, inputs={}) as out:
-        out.json("pretrained", {"name": "somebody/model"})
+        out.json("pretrained", {"revision": None, "untrained_seed": None, "digest": "0", **spec})
     run.update(nodes={**run.record["nodes"], "transformer/m0": {**node, "key": "f" * 32}})
-    shown = opened(str(tmp_path / "public"), monkeypatch, "lens", text="hello")
-    assert "models that were trained here" in sentences(shown)
+
+
+def test_a_run_without_weights_says_so(tmp_path, monkeypatch):
+    write_synthetic_run(str(tmp_path), **SMALL)
+    assert "has not finished" in sentences(opened(str(tmp_path), monkeypatch, "lens", text="hello"))
+
+
+def test_models_of_a_folder_are_opened_from_it(tmp_path, monkeypatch):
+    """Once the folder is gone the page says which, and once it holds other weights, that."""
+    url, folder = str(tmp_path / "store"), tmp_path / "gpt2"
+    run = write_synthetic_run(url, **SMALL, loadable=True)
+    config = GPT2Config(
+        vocab_size=len(StoredComparison(run, "main").text.token_bytes),
+        n_positions=32,
+        n_embd=16,
+        n_inner=64,
+        n_layer=2,
+        n_head=2,
+    )
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    save_tokenizer(folder)
+    named_elsewhere(run, {"name": str(folder), "digest": describe_pretrained(str(folder))["digest"]})
+    shown = opened(url, monkeypatch, "lens", text="hello")
+    assert f"m0 from the folder {folder}" in sentences(shown).replace("\\", "")
+    assert "public" not in sentences(shown)
+    assert html(shown).count('class="uv-piece') == 5
+    assert len(shown.dataframe) > 1
+    GPT2LMHeadModel(config).save_pretrained(folder)
+    _lens.clear()
+    shown = opened(url, monkeypatch, "lens", text="other")
+    assert "weights of" in " ".join(code.value for code in shown.code)
+    assert 'class="uv-piece' not in html(shown)
+    shutil.rmtree(folder)
+    shown = opened(url, monkeypatch, "lens", text="hello")
+    assert "they cannot all be opened here" in sentences(shown)
+    assert f"m0 was read from the folder {folder}, which is not here any more" in " ".join(c.value for c in shown.code)
+    assert not shown.text_area
+
+
+def test_models_of_the_hub_are_asked_for_by_a_command_and_never_fetched(tmp_path, monkeypatch):
+    """Nothing is cached, so the page tells what to do, and asks nobody."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    url = str(tmp_path / "store")
+    run = write_synthetic_run(url, **SMALL, loadable=True)
+    named_elsewhere(run, {"name": "somebody/model", "revision": "a" * 40})
+    shown = opened(url, monkeypatch, "lens", text="hello")
+    assert f"hf download somebody/model --revision {'a' * 40}" in [code.value for code in shown.code]
     assert not shown.text_area
 
 
 @pytest.mark.parametrize("step", ["transformer", "sae", "tokenizer"])
-def testdamaged_weights_are_told(tmp_path, monkeypatch, step):
+def test_damaged_weights_are_told(tmp_path, monkeypatch, step):
     write_synthetic_run(str(tmp_path), **SMALL, loadable=True)
     damage(str(tmp_path), step)
     shown = opened(str(tmp_path), monkeypatch, "lens", text="hello")

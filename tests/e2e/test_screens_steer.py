@@ -142,7 +142,7 @@ def test_public_models_are_steered_from_where_the_run_had_them(tmp_path, monkeyp
             assert first.cfg.n_layers == 2
         asked = {"subject": f"m0:{1 + seed}", "go": "1", "tokens": "5", "samples": "1"}
         shown = opened(str(tmp_path / "store"), monkeypatch, "steer", **asked)
-        assert "opens them from where the run had them" in sentences(shown)
+        assert "they are opened again, m0 from the folder" in sentences(shown)
         if seed == 0:
             assert html(shown).count('class="uv-context"') == 2
             assert not shown.error

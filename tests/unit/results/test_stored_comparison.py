@@ -12,6 +12,7 @@ import pytest
 from synthetic_run import write_synthetic_run
 
 from results import stored_comparison
+from results.model_sources import Source, model_sources
 from results.older_runs import as_of_now
 from results.stored_comparison import StoredComparison, comparisons_of, dictionary_node, latents_node
 from storage import ArtifactMissing, TableMissing, open_store
@@ -98,7 +99,9 @@ def test_a_dictionary_finds_the_transformer_of_its_model(tmp_path):
     stored.memory = {
         StoredComparison.table.__wrapped__: lambda name: pd.DataFrame({"model": ["m0s3"], "role": "primary"})
     }
-    assert not stored.has_weights()
+    assert model_sources(stored) == [
+        Source("m0s3", "the folder gpt2", "m0s3 was read from the folder gpt2, which is not here any more.")
+    ]
 
 
 def test_what_has_not_been_computed_is_said(tmp_path):
