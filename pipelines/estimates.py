@@ -36,9 +36,11 @@ class Sizes:
         recipe: the recipe.
         shapes: widths of its models, as far as they are known.
         looked: dictionaries from elsewhere, as far as they were looked at.
+        text_bytes: of the corpus at most; None where nobody knows.
 
     Attributes:
         recipe: the recipe.
+        text_tokens: of the corpus at most, by the recipe's bytes per token.
         rows: evaluation rows, fit and score.
         n_compared: dictionaries that the largest comparison compares.
         d_sae: latents of the widest dictionary; of loaded ones that were not looked at the size of common public ones.
@@ -53,9 +55,18 @@ class Sizes:
         two_sides: resident bytes of a step that holds the latents of two dictionaries.
     """
 
-    def __init__(self, recipe: Recipe, shapes: Mapping[str, Shape], looked: Collection[Looked] = ()):
+    def __init__(
+        self,
+        recipe: Recipe,
+        shapes: Mapping[str, Shape],
+        looked: Collection[Looked] = (),
+        text_bytes: int | None = None,
+    ):
         self.recipe = recipe
-        self.rows = recipe.split.fit_tokens + recipe.split.score_tokens
+        split = recipe.split
+        self.text_tokens = math.inf if text_bytes is None else max(1, int(text_bytes / split.bytes_per_token))
+        most = split.max_fraction * self.text_tokens
+        self.rows = int(min(split.fit_tokens, most) + min(split.score_tokens, most))
         self.n_compared = max((len(primary_specs(recipe.model_ids, c)) for c in recipe.comparisons), default=0)
         configs = trained_configs(recipe)
         unseen = len(looked) < sum(len(c.saes) for c in recipe.comparisons)

@@ -9,6 +9,7 @@ from pipelines.engine.step import find_step
 from pipelines.estimates import USUAL, Sizes
 from pipelines.hub_dictionaries import sae_files
 from pipelines.loaded_dictionaries import Looked, look
+from pipelines.plan.heads import most_bytes
 from pipelines.recipe import NativeModels, Recipe
 from results.public.hub import read_config
 from results.public.shapes import shape_of
@@ -77,7 +78,8 @@ class Layout:
     @cached_property
     def sizes(self) -> Sizes:
         """What the cost rules of steps read."""
-        return Sizes(self.recipe, self.shapes, self.looked.values())
+        text_bytes = most_bytes(self.recipe.corpus) if self.pinned else None
+        return Sizes(self.recipe, self.shapes, self.looked.values(), text_bytes)
 
     def training_node(
         self, node_id: str, step: str, params: dict[str, Any], inputs: dict[str, str], *, holds: bool = True

@@ -191,7 +191,7 @@ def _write_derived(ctx: StepContext, model: Any, tokens: int) -> None:
 
 def activations_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """A forward pass over the part's tokens, and the writing of what is kept."""
-    tokens = params["max_tokens"] or sizes.rows
+    tokens = sizes.rows if params["part"] == "eval" else int(min(params["max_tokens"], sizes.text_tokens / 2))
     width = 2 if params["dtype"] == "float16" else 4
     size = tokens * sizes.d_in * width * len(params["hook_points"])
     if params["part"] == "eval":  # the maps to the logits beside them

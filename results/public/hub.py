@@ -31,6 +31,12 @@ WEIGHT_FILES = (
     "pytorch_model.bin.index.json",
 )
 
+#: Files of which a tokenizer has at least one.
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
+    "sentencepiece.bpe.model", "tiktoken.model", "tekken.json",
+)  # fmt: skip
+
 
 def load_pretrained(
     name_or_folder: str,
@@ -169,6 +175,22 @@ def check_model(
     return () if warning is None else (warning,)
 
 
+def check_tokenizer(name_or_folder: str, revision: str | None = None) -> None:
+    """Look for the files of a tokenizer before anything is computed.
+
+    Raises:
+        HubError: none of them is there.
+    """
+    source = _source(name_or_folder)
+    try:
+        found = any(_file(source, name, revision) is not None for name in TOKENIZER_FILES)
+        error = OSError("no tokenizer there")
+    except (OSError, ValueError) as raised:
+        found, error = False, raised
+    if not found:
+        raise _unreachable(name_or_folder, revision, error, "tokenizer") from error
+
+
 def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
     """Pin a model: what its name means today.
 
@@ -279,7 +301,7 @@ def _commit(config_file: Path | None, revision: str | None) -> str | None:
     return extract_commit_hash(str(config_file), None) or revision
 
 
-def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
+def _unreachable(name: str, revision: str | None, error: Exception, kind: str = "model") -> HubError:
     if isinstance(error, InputError):  # says already which file, and what to do
         return CheckpointRefused(str(error))
     reason = reason_of(error)
@@ -289,11 +311,12 @@ def _unreachable(name: str, revision: str | None, error: Exception) -> HubError:
     elif folder.is_dir():
         remedy = "Write the folder with save_pretrained (model and tokenizer), or correct the path."
     elif is_offline():
-        remedy = "HF_HUB_OFFLINE is set and the model is not in the local cache: unset it, or give a folder."
+        remedy = f"HF_HUB_OFFLINE is set and the {kind} is not in the local cache: unset it, or give a folder."
     else:
         remedy = "Check the name, revision and network, or give a folder made by save_pretrained."
-    what = f"model {name!r}" + (f" at revision {revision!r}" if revision else "")
-    return HubError.worded(what, "models", "a reachable hub id or a folder with a model", reason, remedy)
+    what = f"{kind} {name!r}" + (f" at revision {revision!r}" if revision else "")
+    where = "models" if kind == "model" else "the recipe"
+    return HubError.worded(what, where, f"a reachable hub id or a folder with a {kind}", reason, remedy)
 
 
 def reason_of(error: Exception) -> str:

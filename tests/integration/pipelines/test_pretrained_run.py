@@ -144,11 +144,13 @@ def test_local_models_of_one_family_are_compared(folders, tmp_path, floor, dtype
         assert of["r_effect"].abs().max() <= 1
     assert set(run.table("effect_agreement")["comparison_id"]) == {"resid", "mlp"}
     tried = {name: run.artifact(f"fingerprints/{name}/m0").manifest["facts"]["exact"] for name in ("resid", "mlp")}
-    assert tried == {"resid": False, "mlp": True}
+    # What follows from the readout is not what bfloat16 rounds to.
+    assert tried == {"resid": False, "mlp": dtype is None}
     assert run.artifact("readouts/resid").manifest["facts"]["reruns"]
     attribution = run.table("attribution")
-    assert set(attribution["comparison_id"]) == {"resid"}
-    assert len(attribution) == (effects["comparison_id"] == "resid").sum()
+    again = {name for name, exact in tried.items() if not exact}
+    assert set(attribution["comparison_id"]) == again
+    assert len(attribution) == effects["comparison_id"].isin(again).sum()
     assert attribution["r_gradient"].abs().max() <= 1
     # The weights that were read are pinned: other bytes under the same name are refused.
     first = run.artifact("transformer/m0").json("pretrained")["digest"]

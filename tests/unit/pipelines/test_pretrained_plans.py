@@ -123,3 +123,42 @@ def test_estimates_are_of_the_models_and_dictionaries_that_are_there(folders, tm
     plan = planned(folders, ("qwen3",), HOOK, *given, "comparisons.0.sae_seeds=[0, 1]")
     assert plan["latents/main/m0s0"].estimate.bytes == 16 * layout.sizes.rows * 2, "2 of its 8 latents fire in a row"
     assert plan["sae/main/m0s0"].estimate.bytes == 8 * 40 * 8
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("{kind: jsonl, path: ROWS}", r"rows/a.jsonl:1 must be one of \['body'\]; got 'text'"),
+        ("{kind: jsonl, path: ROWS, text_column: body, domain_column: bodi}", "Did you mean 'body'"),
+        ("{kind: text, path: ROWS, pattern: '*.jsonl', encoding: ascii}", "must be valid ascii"),
+        ("{kind: text, path: NOWHERE}", "must be a file or folder"),
+    ],
+)
+def test_slips_in_the_text_are_told_before_anything_is_computed(tmp_path, source, said):
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows/a.jsonl").write_text(json.dumps({"body": "é"}, ensure_ascii=False))
+    placed = source.replace("ROWS", str(tmp_path / "rows")).replace("NOWHERE", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match=said):
+        build_plan(load_recipe("tiny", [f"corpus.sources=[{placed}]"]))
+
+
+@pytest.mark.parametrize(("name", "said"), [("texts", "got no tokenizer there"), ("./texts", "got no such folder")])
+def test_a_missing_tokenizer_is_told_before_anything_is_computed(folders, tmp_path, name, said):
+    (tmp_path / "texts").mkdir()
+    given = str(tmp_path / name) if name == "texts" else name
+    with pytest.raises(HubError, match=f"tokenizer '{given}' of the recipe must be .*{said}"):
+        planned(folders, ("llama", "qwen3"), f"tokenizer={{kind: hub, name: {given}}}")
+
+
+def test_parts_that_ask_for_more_text_than_there_is_are_a_warning_and_cost_what_there_is(tmp_path):
+    (tmp_path / "a.txt").write_text("some text\n" * 4000)
+    text = [f"corpus.sources=[{{kind: text, path: {tmp_path}}}]", "split.fit_tokens=1000000", "split.score_tokens=1500"]
+    plan = build_plan(load_recipe("tiny", text))
+    assert plan["tokens"].warnings == (
+        "split.fit_tokens asks for 1,000,000 tokens and will get about 2,000: a share of max_fraction (0.2) of at most "
+        "40 kB of text, 4 bytes each (bytes_per_token).",
+    )
+    assert plan["latents/main/m0"].estimate.bytes == 16 * (2000 + 1500) * Layout(load_recipe("tiny"), "cpu").sizes.k
+    (tmp_path / "b.txt.gz").write_bytes(b"")
+    unknown = build_plan(load_recipe("tiny", [text[0].replace("}]", ", pattern: '*'}]"), *text[1:]]))
+    assert unknown["tokens"].warnings == ()
