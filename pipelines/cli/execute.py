@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,7 +23,7 @@ from pipelines.cli.options import (
     WorkersOption,
 )
 from pipelines.cli.progress import choose_display
-from pipelines.cli.runs import print_run, run_document
+from pipelines.cli.runs import as_typed, print_run, run_document
 from pipelines.cli.terminal import console, print_json, say
 from results.words import counted, duration
 from universality.errors import refusal
@@ -65,8 +64,8 @@ def run(
     if as_json:
         print_json(outcome_document(computed, outcome))
     elif outcome.status in ("done", "partial"):
-        print_run(console(), computed)
-        if not quiet:
+        has_results = print_run(console(), computed, store)
+        if has_results and not quiet:
             tell_next(computed, store)
     if outcome.exit_code:
         raise typer.Exit(outcome.exit_code)
@@ -91,6 +90,11 @@ def compute(
 
     opened = open_store(store)
     run = open_or_create(opened, read, plan, name)
+    if not quiet:
+        keys = plan.keys()
+        for node in plan:
+            for warning in node.warnings if not opened.has(keys[node.id]) else ():
+                say(f"warning: {node.id}: {warning}")
     display = choose_display(quiet, verbose)
     try:
         outcome = run_plan(plan, opened, run, executor=executor, progress=display)
@@ -160,14 +164,16 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
 
 def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> None:
     """Say on stderr how the run ended; failures also when quiet."""
-    for node_id, failure in outcome.errors.items():
-        say(f"{node_id} failed: {failure['error']}\n  traceback: {failure['log']}")
+    if quiet:  # else each was told when it failed
+        for node_id, failure in outcome.errors.items():
+            say(f"failed: {node_id}: {failure['error']}")
     if outcome.status == "interrupted":
         say(f"Interrupted; everything finished is kept. The same command goes on with run {run.name}.")
     elif outcome.status in ("partial", "failed"):
         counts = {status: list(outcome.nodes.values()).count(status) for status in ("done", "failed", "skipped")}
         said = ", ".join(f"{n} {status}" for status, n in counts.items())
         say(f"Run {run.name} is {outcome.status}: {said} of {n_nodes} steps. The same command tries again.")
+        say("Logs: " + ", ".join(failure["log"] for failure in list(outcome.errors.values())[:3]))
     elif not quiet and outcome.n_computed == 0:
         say(f"Run {run.name}: nothing to compute, all {n_nodes} steps are in the store.")
     elif not quiet:
@@ -175,15 +181,10 @@ def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> No
         say(f"Run {run.name}: {counted(outcome.n_computed, 'step')} computed{reused} in {duration(outcome.wall_s)}.")
 
 
-def tell_next(run: Run, store_url: str) -> None:
+def tell_next(run: Run, store: str) -> None:
     """The commands that people type next."""
-    store = "" if store_url == "runs" else f" --store {shlex.quote(store_url)}"
-    say(
-        "Next:\n"
-        f"  universality dash{store}\n"
-        f"  universality report {run.name} --out report{store}\n"
-        f"  universality show {run.name}{store}"
-    )
+    commands = "dash", f"report {run.name} --out report", f"show {run.name}"
+    say("\n".join(["Next:", *(f"  {as_typed(command, store)}" for command in commands)]))
 
 
 def outcome_document(run: Run, outcome: RunOutcome) -> dict[str, Any]:

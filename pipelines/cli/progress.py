@@ -140,7 +140,7 @@ def settled_line(progress: RunProgress, event: dict[str, Any], verbose: bool) ->
     if kind == "failed":
         trace = "\n" + event["traceback"].rstrip() if verbose else ""
         return f"failed: {node}: {event['error']}{trace}"
-    if kind == "skipped":
+    if kind == "skipped" and verbose:  # the end says how many
         return f"skipped: {node}, because {event['because']} failed"
     if kind == "warning":
         return f"warning: {node}: {event['message']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -90,7 +91,7 @@ def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Json
     if as_json:
         print_json(run_document(run))
     else:
-        print_run(console(), run)
+        print_run(console(), run, store)
 
 
 def run_document(run: Run) -> dict[str, Any]:
@@ -115,8 +116,8 @@ def run_document(run: Run) -> dict[str, Any]:
         return head | {"headline": {}, "counts": {}}
 
 
-def print_run(out: Console, run: Run) -> None:
-    """Print the summary of a run, or what there is instead of results."""
+def print_run(out: Console, run: Run, store: str) -> bool:
+    """Print the summary of a run, or what there is instead of results; whether there are any."""
     from results.cautions import stored_cautions
     from results.conclusions import TABLES
     from results.stored_comparison import StoredComparison, comparisons_of
@@ -142,14 +143,20 @@ def print_run(out: Console, run: Run) -> None:
     if splits is not None:
         print_splits(out, splits)
     if not recipe.get("comparisons") and (sweeps is not None or means is not None):
-        return
+        return True
     names = {"headline", "models", "pairs", "domains", *TABLES}
     tables = {name: table for name in names if (table := _optional(run, name)) is not None}
     if not {"headline", "features"} <= tables.keys():
-        out.print(f"No results yet. See: universality status {run.name}", markup=False)
-        return
+        out.print(f"No results yet. See: {as_typed(f'status {run.name}', store)}", markup=False)
+        return sweeps is not None or means is not None
     ids = comparisons_of(record)
     print_summary(out, tables, {name: stored_cautions(StoredComparison(run, name, record)) for name in ids})
+    return True
+
+
+def as_typed(command: str, store: str) -> str:
+    """A command with what names its store, to be pasted into a shell."""
+    return f"universality {command}" + ("" if store == "runs" else f" --store {shlex.quote(store)}")
 
 
 def training_rows_sentence(recipe: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from pipelines.cli.runs import open_named
 from pipelines.cli.streams import reader_has_left
 from pipelines.cli.terminal import console, print_json, say
 from results.progress import RunProgress, gone_sentence, gone_steps
+from results.words import counted
 from universality.errors import refusal
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ def _print(run: Run, now: float) -> None:
         out.print(gone_sentence(document["gone"]), markup=False)
     for node, error in document["failed"].items():
         out.print(f"failed: {node}: {error}", markup=False)
-    for node, cause in document["skipped"].items():
-        out.print(f"skipped: {node}, because {cause} failed", markup=False)
+    for cause, n in Counter(document["skipped"].values()).items():
+        out.print(f"skipped: {counted(n, 'step')}, because {cause} failed", markup=False)
     for warning in document["warnings"]:
         out.print(f"warning: {warning['node']}: {warning['message']}", markup=False)
     if document["status"] in ("interrupted", "partial", "failed", "planned"):

@@ -92,7 +92,10 @@ def load_pretrained(
 def _opening(name: str, revision: str | None) -> Iterator[None]:
     """Nothing starts a process, and whatever a library raises (of every kind, by architecture) becomes one sentence."""
     import torch
+    from transformers.utils import logging
 
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # one for every opening, between the lines of a run
     try:
         with no_processes(name):
             yield
@@ -100,6 +103,9 @@ def _opening(name: str, revision: str | None) -> Iterator[None]:
         raise
     except Exception as error:
         raise _unreachable(name, revision, error) from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _check_known(name: str, source: str, revision: str | None) -> None:
