@@ -147,7 +147,7 @@ def print_run(out: Console, run: Run, store: str) -> bool:
     names = {"headline", "models", "pairs", "domains", *TABLES}
     tables = {name: table for name in names if (table := _optional(run, name)) is not None}
     if not {"headline", "features"} <= tables.keys():
-        out.print(f"No results yet. See: {as_typed(f'status {run.name}', store)}", markup=False)
+        out.print(f"No results yet. See: {as_typed(f'status {run.name}', store)}", markup=False, soft_wrap=True)
         return sweeps is not None or means is not None
     ids = comparisons_of(record)
     print_summary(out, tables, {name: stored_cautions(StoredComparison(run, name, record)) for name in ids})
