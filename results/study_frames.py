@@ -42,6 +42,11 @@ def point_words(point: str) -> str:
     return re.sub(r"hook_point blocks\.(\d+)\.([^\s,]+)", lambda of: f"{of[1]} {of[2].replace('hook_', '')}", point)
 
 
+def axis_words(factor: str) -> str:
+    """What a curve over a factor has below it."""
+    return "training tokens" if factor == CHECKPOINT else factor
+
+
 def contrast_rows(contrasts: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
     """What factors do, one row per contrast; then what relations agree, untrained models last.
 

@@ -13,6 +13,7 @@ from dashboards.components.splitting_panel import show_splitting
 from dashboards.components.study_charts import (
     curve_chart,
     levels_chart,
+    training_chart,
     waterfall_chart,
     waterfall_legend,
 )
@@ -31,6 +32,8 @@ from results.study_frames import (
     point_words,
     relation_words,
     study_sentence,
+    training_rows,
+    training_sentence,
     waterfall,
 )
 
@@ -52,6 +55,7 @@ _DOMAINS = {
     "did": ("DiD", "%.2f"), "low": ("from", "%.2f"), "high": ("to", "%.2f"), "n_models": ("models", "%d"),
 }  # fmt: skip
 _MEANS = {"chance": ("chance", "%.3f"), "n_pairs": ("pairs", "%d"), "n_models": ("models", "%d")}
+_LEVELS = legend(swatch(colour, name.replace("_", " ")) for name, colour in LEVEL_COLOURS.items())
 _NUMBER = st.column_config.NumberColumn
 
 
@@ -73,9 +77,14 @@ def show_study(view: View, name: str, tables: dict[str, pd.DataFrame], layers: p
     measure = measure or "shared"
     if layers is not None:
         show_layers(name, layers, measure)
-    bars, curve = waterfall(contrasts, means, measure), curve_rows(means, measure)
+    bars, curve, training = waterfall(contrasts, means, measure), curve_rows(means, measure), training_rows(means)
     if curve["x"].nunique() > 1:
         st.altair_chart(curve_chart(curve, measure))
+    if len(training):
+        st.markdown("**What two models share over training, by level**")
+        st.markdown(literal(training_sentence(means)))
+        st.html(_LEVELS)
+        st.altair_chart(training_chart(training))
     left, right = st.columns(2)
     with left:
         if bars.empty:
@@ -86,7 +95,7 @@ def show_study(view: View, name: str, tables: dict[str, pd.DataFrame], layers: p
             st.altair_chart(waterfall_chart(bars, measure))
     with right:
         st.markdown("**What is shared, by level**")
-        st.html(legend(swatch(colour, name.replace("_", " ")) for name, colour in LEVEL_COLOURS.items()))
+        st.html(_LEVELS)
         one_point = level_rows(means[~means["point"].str.contains(" / ", regex=False)])
         points = list(dict.fromkeys(one_point["point"]))
         point = (

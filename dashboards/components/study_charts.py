@@ -9,7 +9,7 @@ from dashboards.components.chart_parts import HEIGHT, PADDING, SHARE_AXIS, Drawi
 from dashboards.components.markup import legend, swatch
 from dashboards.components.sweep_chart import COLOURS
 from results.colours import GREY, KIND_COLOURS, LEVEL_COLOURS, OKABE_ITO
-from results.study_frames import FACTOR, ITSELF, OBSERVED
+from results.study_frames import FACTOR, ITSELF, OBSERVED, axis_words
 from universality.studies.design import UNTRAINED
 
 #: Kind of a bar -> its colour.
@@ -63,13 +63,37 @@ def levels_chart(levels: pd.DataFrame) -> Drawing:
     ).properties(height=_ROW * frame["label"].nunique() + 40, padding=PADDING)
 
 
+def training_chart(rows: pd.DataFrame) -> Drawing:
+    """Shares of two models by level at every checkpoint, stacked (columns of figure "study_training")."""
+    order = {name: number for number, name in enumerate(LEVEL_COLOURS)}
+    frame = rows.assign(place=rows["level"].map(order), tokens=[f"{x:,.0f}" for x in rows["x"]])
+    return (
+        alt.Chart(frame)
+        .mark_bar()
+        .encode(
+            x=alt.X("tokens:N", sort=list(dict.fromkeys(frame["tokens"])), title="training tokens",
+                    axis=alt.Axis(labelAngle=0)),
+            y=alt.Y("value:Q", stack="zero", title="share of latents with a partner", axis=SHARE_AXIS),
+            color=coloured("level:N", LEVEL_COLOURS),
+            order=alt.Order("place:Q"),
+            tooltip=tips(("tokens:N", "training tokens"), "level:N", ("value:Q", "share", ".1%")),
+        )
+        .properties(height=HEIGHT, padding=PADDING)
+    )  # fmt: skip
+
+
 def curve_chart(rows: pd.DataFrame, measure: str) -> Drawing:
     """Agreement over what varies: a line and a band for each relation (columns of figure "study_curve")."""
     names = list(dict.fromkeys(rows["series"]))
     colours = list(islice(cycle(COLOURS), len(names)))
     values = sorted(rows["x"].unique())
-    scale = alt.Scale(type="log" if values[-1] >= 4 * max(values[0], 1e-300) else "linear", nice=False, padding=20)
-    x = alt.X("x:Q", title=str(rows["factor"].iloc[0]), scale=scale, axis=alt.Axis(values=values, format=","))
+    wide, how = values[-1] >= 4 * max(values[0], 1e-300), {"nice": False, "padding": 20}
+    scale = alt.Scale(type="log" if wide else "linear", **how)
+    if values[0] == 0:  # as wide as what follows, on a scale that is linear up to there
+        scale = alt.Scale(type="symlog", constant=values[1], **how)
+    x = alt.X(
+        "x:Q", title=axis_words(str(rows["factor"].iloc[0])), scale=scale, axis=alt.Axis(values=values, format=",")
+    )
     title = "share of latents with a partner" if measure == "shared" else "mean held-out r"
     y = alt.Y("value:Q", title=title, axis=SHARE_AXIS if measure == "shared" else alt.Axis())
     colour = alt.Color(

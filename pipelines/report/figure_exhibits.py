@@ -20,7 +20,7 @@ from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
-from pipelines.report.figures.study_figures import curve_figure, study_figure
+from pipelines.report.figures.study_figures import curve_figure, study_figure, training_figure
 from results import effect_frames, figure_frames, frames, layer_frames, split_frames, steering_frames, study_frames
 from results.headline import overall_values
 
@@ -110,6 +110,15 @@ def _study_curve(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": partial(curve_figure, curves, columns=context.spans(2)), ".csv": rows}
 
 
+def _study_training(tables: Tables, context: ExhibitContext) -> Contents:
+    levels = study_frames.training_rows(tables["study_means"])
+    if levels.empty:
+        return {}
+    curve = study_frames.curve_rows(tables["study_means"], "r_joint")
+    figure = partial(training_figure, levels, curve, columns=context.spans(2))
+    return {"": figure, ".csv": levels, ".r_joint.csv": curve}
+
+
 def _study_layers(tables: Tables, context: ExhibitContext) -> Contents:
     layers, measures = tables["study_layers"], ("shared", "r_joint")
     rows = pd.concat([layer_frames.layer_rows(layers, name).assign(measure=name) for name in measures])
@@ -194,6 +203,7 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/frontier", ("sweeps",), _frontier),
     Exhibit("figures/study", ("study_means", "study_contrasts"), _study),
     Exhibit("figures/study_curve", ("study_means",), _study_curve),
+    Exhibit("figures/study_training", ("study_means",), _study_training),
     Exhibit("figures/study_layers", ("study_layers",), _study_layers),
     Exhibit("figures/domains", ("domains",), _domains),
     Exhibit("figures/splitting", ("splits_by_size",), _splitting),

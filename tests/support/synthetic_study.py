@@ -13,14 +13,23 @@ from results.schema import STUDY_CELLS
 from storage import Run
 from universality.studies.agreement import MEASURES, PARTNERS
 from universality.studies.contrasts import study_contrasts, study_means, study_table
-from universality.studies.design import DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, UNTRAINED, Cell, Design
+from universality.studies.design import CHECKPOINT, DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, UNTRAINED, Cell, Design
 from universality.studies.layers import study_layers
 from universality.studies.study_domains import study_domains
 
 #: Domains of the text.
 NAMES = ("dna", "python")
 #: What each factor takes away of what is shared.
-LOSS = {SAE_SEED: 0.25, HALF: 0.02, MODEL: 0.2, DATA: 0.15, UNTRAINED: 0.7, "d_sae": 0.1, HOOK_POINT: 0.15}
+LOSS = {
+    SAE_SEED: 0.25,
+    HALF: 0.02,
+    MODEL: 0.2,
+    DATA: 0.15,
+    UNTRAINED: 0.7,
+    "d_sae": 0.1,
+    HOOK_POINT: 0.15,
+    CHECKPOINT: 0.2,
+}
 
 
 def crossed(
@@ -62,6 +71,17 @@ def layered(n_models: int = 3, n_layers: int = 2, site: str = "hook_resid_post")
     return Design(cells, settings=(HOOK_POINT,))
 
 
+def kept(n_models: int = 3, tokens: tuple[int, ...] = (0, 10_000, 100_000)) -> Design:
+    """Model seeds at several places of their trainings, two SAE seeds."""
+    cells = []
+    for i in range(n_models):
+        for n, at in enumerate(tokens):
+            model = f"m{i}" + (f"c{n}" if n < len(tokens) - 1 else "")
+            seeds = {HALF: "a", MODEL: str(i), CHECKPOINT: str(at)}
+            cells += [Cell(f"{model}s{s}a", model, {SAE_SEED: str(s), **seeds}) for s in range(2)]
+    return Design(cells, (CHECKPOINT,))
+
+
 def measured(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Agreement of every pair, with 40 resamples."""
     found = {}
@@ -85,9 +105,10 @@ def by_domain(design: Design, rng: np.random.Generator) -> dict[str, np.ndarray]
 
 
 def add_studies(run: Run) -> None:
-    """The steps ``study/data`` (a crossed design), ``study/size`` (a curve, with its splitting), ``study/layers``."""
+    """The steps ``study/data`` (a crossed design), ``study/size`` (a curve, with its splitting), ``study/layers`` and
+    ``study/kept``."""
     rng, nodes = np.random.default_rng(0), {}
-    for name, design in (("data", crossed()), ("size", sized()), ("layers", layered())):
+    for name, design in (("data", crossed()), ("size", sized()), ("layers", layered()), ("kept", kept())):
         found = measured(design, rng)
         cells = [
             {

@@ -19,7 +19,7 @@ from pipelines.report.figures.parts import (
     shortened,
 )
 from results.colours import KIND_COLOURS, LEVEL_COLOURS, OKABE_ITO
-from results.study_frames import FACTOR, ITSELF, OBSERVED
+from results.study_frames import FACTOR, ITSELF, OBSERVED, axis_words
 from results.words import LEVELS
 from universality.studies.design import UNTRAINED
 
@@ -47,7 +47,7 @@ def study_figure(bars: pd.DataFrame, levels: pd.DataFrame, *, columns: int = 2) 
     labels = [[shortened(name, _LABEL) for name in part] for part in (bars["label"], relations)]
     names = [0.1 + name_width(part, 0.056, 10) for part in labels]
     heights = [max(len(part), 3) * _ROW for part in labels]
-    key = 0.3 if columns == 2 else 0.44
+    key = 0.3 if columns == 2 else 0.56
     if columns == 2:
         width = (total - sum(names) - 0.25) / 2
         figure = new_figure(total, key + _BOTTOM + max(heights) + _TOP)
@@ -111,7 +111,7 @@ def _levels(axes: Axes, levels: pd.DataFrame, relations: list[str]) -> None:
 
 
 def _level_key(axes: Axes, columns: int) -> None:
-    per_row = len(LEVELS) if columns == 2 else 4
+    per_row = len(LEVELS) if columns == 2 else 3
     key_rows(axes, -(-len(LEVELS) // per_row), width=per_row)
     for number, level in enumerate(LEVELS):
         row, place = divmod(number, per_row)
@@ -138,16 +138,21 @@ def curve_figure(curves: dict[str, pd.DataFrame], *, columns: int = 1) -> Figure
         column, row = place % across, place // across
         bottom = key + part * (n // across - 1 - row) + _BOTTOM
         _curve(axes_at(figure, 0.52 + column * (width + 0.6), bottom, width, height), rows, words, series)
-    axes = axes_at(figure, 0.45, 0.04, total - 0.6, key - 0.06)
+    _series_key(axes_at(figure, 0.45, 0.04, total - 0.6, key - 0.06), series)
+    return figure
+
+
+def _series_key(axes: Axes, series: list[str]) -> None:
     key_rows(axes, len(series))
     for number, name in enumerate(series):
         colour, marker, line = series_style(number)
         axes.plot([0.01, 0.08], [number, number], color=colour, ls=line, marker=marker, ms=3, lw=1.1)
         key_words(axes, 0.11, number, name)
-    return figure
 
 
-def _curve(axes: Axes, rows: pd.DataFrame, words: str, series: list[str]) -> None:
+def _curve(
+    axes: Axes, rows: pd.DataFrame, words: str, series: list[str], measured: str = "share with a partner"
+) -> None:
     heading(axes, words)
     grid(axes)
     for name, line in rows.sort_values("x").groupby("series", sort=False):
@@ -155,13 +160,66 @@ def _curve(axes: Axes, rows: pd.DataFrame, words: str, series: list[str]) -> Non
         axes.fill_between(line["x"], line["low"], line["high"], color=colour, alpha=0.15, lw=0)
         axes.plot(line["x"], line["value"], color=colour, ls=dashes, marker=marker, ms=3, lw=1.1)
     values = sorted(rows["x"].unique())
-    if values and values[-1] >= 4 * max(values[0], 1e-300):
+    if values and values[0] == 0 and len(values) > 1:  # linear up to the first place after the start
+        axes.set_xscale("symlog", linthresh=values[1], linscale=0.6)
+    elif values and values[-1] >= 4 * max(values[0], 1e-300):
         axes.set_xscale("log")
-    axes.set_xticks(values, [f"{value:,.0f}" if value == round(value) else f"{value:g}" for value in values])
+    axes.set_xticks(values, [_compact(value) for value in values])
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     top = max(float(rows["high"].max()) * 1.05, 0.02) if len(rows) else 1.0
     axes.set_ylim(0, top)
     axes.set_yticks(round_ticks(top, 5))
-    axes.set_xlabel(str(rows["factor"].iloc[0]) if len(rows) else "", labelpad=2)
+    axes.set_xlabel(axis_words(str(rows["factor"].iloc[0])) if len(rows) else "", labelpad=2)
+    axes.set_ylabel(measured)
+
+
+def _compact(value: float) -> str:
+    """A number as ticks have room for it: thousands and millions by letter where many digits would be noughts."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= 10 * size or (value >= size == 1e6):
+            return f"{value / size:g}{letter}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:g}"
+
+
+@styled
+def training_figure(levels: pd.DataFrame, curve: pd.DataFrame, *, columns: int = 2) -> Figure:
+    """What two models share over training, by level, and how far it goes beyond tokens.
+
+    Args:
+        levels: as :func:`results.study_frames.training_rows` makes it.
+        curve: as :func:`results.study_frames.curve_rows` makes it of ``r_joint``.
+        columns: of the page; the parts stand side by side in two, below each other in one.
+    """
+    series, total, height = list(dict.fromkeys(curve["series"])), WIDTHS[columns], 1.7
+    across = 2 if columns == 2 else 1
+    width, part = (total - 0.1 - 0.6 * across) / across, _BOTTOM + height + _TOP
+    keys = [0.56, 0.15 * len(series) + 0.08]
+    figure = new_figure(total, part + max(keys) if across == 2 else 2 * part + sum(keys))
+    up = [max(keys), max(keys)] if across == 2 else [keys[0] + part + keys[1], keys[1]]
+    left = [0.52, 0.52 + (width + 0.6) * (across - 1)]
+    _stacked(axes_at(figure, left[0], up[0] + _BOTTOM, width, height), levels)
+    beyond = "mean r beyond tokens"
+    _curve(axes_at(figure, left[1], up[1] + _BOTTOM, width, height), curve, beyond, series, beyond)
+    _level_key(axes_at(figure, 0.1, up[0] - keys[0] + 0.02, width + 0.42, keys[0] - 0.06), 1)
+    _series_key(axes_at(figure, left[1] - 0.07, up[1] - keys[1] + 0.04, width + 0.07, keys[1] - 0.06), series)
+    return figure
+
+
+def _stacked(axes: Axes, levels: pd.DataFrame) -> None:
+    heading(axes, "two models, by level")
+    places = sorted(levels["x"].unique())
+    for position, x in enumerate(places):
+        bottom = 0.0
+        for row in levels[levels["x"] == x].to_dict("records"):
+            colour = LEVEL_COLOURS[row["level"]]
+            axes.bar(position, row["value"], 0.7, bottom=bottom, color=colour, ec="white", lw=0.3, zorder=2)
+            bottom += row["value"]
+    grid(axes, "y")
+    axes.set_xticks(range(len(places)), [_compact(x) for x in places])
+    axes.tick_params(axis="x", length=0)
+    top = max(1.06 * float(levels.groupby("x")["value"].sum().max()) if len(levels) else 1.0, 0.02)
+    axes.set_ylim(0, top)
+    axes.set_yticks(round_ticks(top, 5))
+    axes.set_xlabel("training tokens", labelpad=2)
     axes.set_ylabel("share with a partner")

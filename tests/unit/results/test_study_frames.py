@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from synthetic_run import write_synthetic_run
-from synthetic_study import LOSS, add_studies, crossed, measured, sized
+from synthetic_study import LOSS, add_studies, crossed, kept, measured, sized
 from visits import TINY
 
 from pipelines.report.exhibit_writer import ReportOptions
@@ -18,6 +18,8 @@ from results.study_frames import (
     curve_rows,
     level_rows,
     study_sentence,
+    training_rows,
+    training_sentence,
     waterfall,
 )
 from universality.studies.contrasts import study_contrasts, study_means
@@ -58,6 +60,25 @@ def test_a_curve_has_a_line_for_each_relation_and_leaves_out_pairs_of_two_points
     assert floor["value"].nunique() == 1
 
 
+def test_a_model_at_its_end_stands_in_the_curve_where_it_was_then():
+    contrasts, means = tables(kept())
+    assert set(contrasts["contrast"]) == {SAE_SEED, MODEL}, "places of trainings are points of curves"
+    rows = curve_rows(means, "r_joint")
+    assert {name: part["x"].tolist() for name, part in rows.groupby("series")} == {
+        "SAE seed": [0.0, 10_000.0, 100_000.0],
+        "SAE seed + model": [0.0, 10_000.0, 100_000.0],
+        "one model, then and at its end": [0.0, 10_000.0],
+    }
+    levels = training_rows(means)
+    shared = curve_rows(means).query("relation == 'sae_seed + model'").set_index("x")["value"]
+    assert levels.groupby("x")["value"].sum().tolist() == pytest.approx(shared.tolist(), rel=1e-6)
+    sentence = training_sentence(means)
+    for x, value in shared.items():
+        assert f"{x:,.0f}: {100 * value:.0f} % (" in sentence
+    assert training_sentence(tables(sized())[1]) == ""
+    assert training_rows(tables(sized())[1]).empty
+
+
 def test_levels_of_a_relation_add_up_to_its_share():
     means = tables(crossed())[1]
     shared = means[means["measure"] == "shared"].set_index("relation")["value"]
@@ -85,6 +106,7 @@ def test_a_report_tells_studies_in_figure_table_text_and_in_short(tmp_path):
         "figures/study-data.svg",
         "figures/study-size.svg",
         "figures/study_curve-size.pdf",
+        "figures/study_training-kept.svg",
         "tables/study-data.tex",
     ):
         assert (report / file).exists(), file

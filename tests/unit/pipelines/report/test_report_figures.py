@@ -14,7 +14,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from synthetic_study import crossed, layered, measured, sized
+from synthetic_study import crossed, kept, layered, measured, sized
 
 from pipelines.report.figures.agreement_figures import bands, classes_figure, correlation_figure
 from pipelines.report.figures.canvas import FORMATS, WIDTHS, to_file
@@ -29,7 +29,7 @@ from pipelines.report.figures.side_by_side_figure import beside_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
-from pipelines.report.figures.study_figures import curve_figure, study_figure
+from pipelines.report.figures.study_figures import curve_figure, study_figure, training_figure
 from results import figure_frames, frames, layer_frames, split_frames, study_frames
 from results.colours import OKABE_ITO, model_colours, rgba, tint
 from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
@@ -111,6 +111,11 @@ def _study_curve(design: Design) -> Drawing:
     means = _study_tables(design)[1]
     parts = {"all levels": "shared", "level context": "shared_context"}
     return partial(curve_figure, {words: study_frames.curve_rows(means, name) for words, name in parts.items()})
+
+
+def _study_training(*tokens: int) -> Drawing:
+    means = _study_tables(kept(3, tokens))[1]
+    return partial(training_figure, study_frames.training_rows(means), study_frames.curve_rows(means, "r_joint"))
 
 
 def _study_layers(n_models: int, n_layers: int, site: str = "hook_resid_post") -> Drawing:
@@ -287,6 +292,9 @@ FIGURES = {
         study_figure, _study_bars(crossed())[:0], _study_levels(crossed())[:0]
     ),
     "study curve": lambda: _study_curve(sized()),
+    "study curve, checkpoints": lambda: _study_curve(kept(3, (0, 10_000, 40_000, 100_000, 400_000, 2_000_000))),
+    "study training": lambda: _study_training(0, 10_000, 40_000, 100_000, 400_000, 2_000_000),
+    "study training, two": lambda: _study_training(1_000, 2_000),
     "study layers": lambda: _study_layers(3, 3),
     "study layers, two models": lambda: _study_layers(2, 4, "attn.hook_z"),
     "study layers, many": lambda: _study_layers(3, 13),
