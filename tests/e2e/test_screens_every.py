@@ -12,6 +12,9 @@ from synthetic_run import write_synthetic_run
 from synthetic_study import add_studies
 from visits import CONTEXT, TINY, damage, html, links, opened, sentences, turned
 
+from dashboards.components.links import literal
+from results.layer_frames import layer_sentence
+from results.study_frames import training_sentence
 from storage import open_run
 
 #: What stands on the screen when there is something to show; a name in brackets is a kind of element.
@@ -171,6 +174,19 @@ def test_a_feature_is_followed_through_the_sizes_of_a_study(full, visitor):
     at.selectbox(key="split_feature_size").set_value(first + 5).run()
     assert not at.exception
     assert html(at) != shown
+
+
+def test_layers_and_checkpoints_of_studies_are_drawn_with_what_is_said_of_them(full, visitor):
+    at = visitor(full, "studies", {})
+    run = open_run("synthetic", full)
+    layers, means = (run.table(name).set_index("study_id") for name in ("study_layers", "study_means"))
+    for sentence in (layer_sentence(layers), training_sentence(means.loc["kept"])):
+        assert literal(sentence) in {markdown.value for markdown in at.markdown}
+    drawn = "".join(chart.proto.spec for chart in at.get("vega_lite_chart"))
+    assert "layer (hook_resid_post)" in drawn
+    assert "training tokens" in drawn
+    at.selectbox(key="layers_level_layers").set_value("token").run()
+    assert not at.exception
 
 
 def test_the_features_of_two_dictionaries_of_a_study_are_read_beside_each_other(full, visitor):
