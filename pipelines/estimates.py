@@ -78,7 +78,9 @@ class Sizes:
         def largest(name: str, default: int) -> int:
             return max(filter(None, (getattr(shape, name) for shape in shapes.values())), default=default)
 
-        self.vocabulary = getattr(recipe.tokenizer, "vocab_size", None) or largest("d_vocab", 50_000)
+        self.vocabulary = max(getattr(config, "vocab_size", 0) for config in recipe.tokenizers) or largest(
+            "d_vocab", 50_000
+        )
         self.d_model, self.n_layers = largest("d_model", 768), largest("n_layers", 12)
         self.d_mlp = largest("d_mlp", 4 * self.d_model)
         read = [(shapes[model], hook) for model in recipe.model_ids for hook in recipe.hook_points_of(model)]

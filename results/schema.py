@@ -51,10 +51,13 @@ TABLES: Mapping[str, TableSchema] = {
         COMPARISON_ID,
         MADE["shared"]["model"],
     ),
-    **_stored("documents vocabulary texts matched neuron_pairs space_means raw_indices study_partners"),
+    **_stored("documents vocabulary model_vocabulary coverage texts matched neuron_pairs space_means raw_indices"),
+    **_stored("study_partners"),
 }
 #: Those among them that one step hands to another, and no report holds.
-INNER = frozenset(["texts", "matched", "neuron_pairs", "space_means", "raw_indices", "study_partners"])
+INNER = frozenset(
+    ["texts", "model_vocabulary", "matched", "neuron_pairs", "space_means", "raw_indices", "study_partners"]
+)
 
 
 def describe(name: str) -> DataFrame:

@@ -6,7 +6,7 @@ artifact of a run asks :class:`StoredComparison`, so that nobody else needs to k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,21 @@ CORPUS, TOKENIZER, TOKENS = "corpus", "tokenizer", "tokens"
 def transformer_node(model: str) -> str:
     """Weights of a transformer, trained, untrained or public."""
     return f"transformer/{model}"
+
+
+def tokenizer_node(number: int) -> str:
+    """One of several tokenizers; the run's own one spells what lies between the bytes that all of them share."""
+    return f"{TOKENIZER}/t{number}"
+
+
+def tokens_node(number: int) -> str:
+    """The text under one of several tokenizers: what its models are trained on."""
+    return f"{TOKENS}/t{number}"
+
+
+def aligned_node(number: int) -> str:
+    """The evaluation contexts under one of several tokenizers, and the token that ends at each shared row."""
+    return f"aligned/t{number}"
 
 
 def mix_node(mix: str) -> str:
@@ -83,6 +98,12 @@ def sweep_node(step: str, sweep: str, point: int | None = None) -> str:
 def input_name(what: str, subject: object) -> str:
     """The name under which a step that reads several artifacts of one kind finds that of a subject."""
     return f"{what}/{subject}"
+
+
+def vocabulary_of(tokenizer: Artifact, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """The vocabulary of a tokenizer, the run's own or that of some of its models."""
+    name = "vocabulary" if "vocabulary" in tokenizer.tables() else "model_vocabulary"
+    return tokenizer.table(name, columns=columns)
 
 
 def comparisons_of(record: Mapping[str, Any]) -> list[str]:
@@ -215,7 +236,7 @@ class StoredComparison:
         return EvaluationText.build(
             contexts=_whole(tokens.array("eval_contexts")),
             domains=tokens.json("domains"),
-            vocabulary=tokenizer.table("vocabulary"),
+            vocabulary=vocabulary_of(tokenizer),
             **{name: _whole(tokens.array(name)) for name in rows},
         )
 

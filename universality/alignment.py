@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -66,6 +66,81 @@ def shared_boundaries(ends: Sequence[Any]) -> Int[np.ndarray, "n_rows n_models"]
     shared = shared[shared > 0]
     columns = [of[np.searchsorted(at, shared)] for at, of in zip(places, first, strict=True)]
     return np.stack(columns, axis=1).astype(np.int64)
+
+
+class SharedContexts(NamedTuple):
+    """Documents packed into contexts that hold the same text for every model, and the rows that they share.
+
+    In column ``n_models`` of ``positions`` and array of that number of ``contexts`` stand the segments (what lies
+    between two rows), as if they were the tokens of one more model.
+
+    Attributes:
+        contexts: of each model, (n_contexts, n_ctx) numbers of tokens among all that were given, -1 where a context
+            begins, between documents, and where nothing follows.
+        context: (n_rows,) context of each row.
+        positions: (n_rows, n_models + 1) where in its context the token stands that ends at the row.
+        documents: (n_rows,) which of the given documents it is.
+        n_left_out: segments that are longer than a context, left out.
+    """
+
+    contexts: list[Int[np.ndarray, "n_contexts n_ctx"]]
+    context: Int[np.ndarray, " n_rows"]
+    positions: Int[np.ndarray, "n_rows n_models_1"]
+    documents: Int[np.ndarray, " n_rows"]
+    n_left_out: int
+
+
+def shared_contexts(
+    rows: Sequence[Int[np.ndarray, "n_rows n_models"]], sizes: Sequence[Sequence[int]], n_ctx: int
+) -> SharedContexts:
+    """Pack documents one after the other into contexts, each cut where all models end a token.
+
+    A context takes as much as the model has room for that needs most tokens for it; so all read the same text from
+    the same byte on, after a start of its own, with a separator between documents.
+
+    Args:
+        rows: of each document, what :func:`shared_boundaries` gave.
+        sizes: of each document, how many tokens each model has for it.
+        n_ctx: tokens per context, the first one included.
+    """
+    n_models = len(sizes[0]) if sizes else 0
+    width = n_ctx - 1
+    used, context, n_left_out = np.zeros(n_models + 1, np.int64), 0, 0
+    # Numbers of a document's tokens among those of all documents; of segments likewise.
+    first = np.zeros(n_models + 1, np.int64)
+    pieces: list[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]] = []
+    for document, (own, size) in enumerate(zip(rows, sizes, strict=True)):
+        taken = np.column_stack([own + 1, np.arange(1, len(own) + 1)])
+        ends = np.vstack([np.zeros((1, n_models + 1), np.int64), taken])
+        done = 0
+        while done < len(own):
+            begun = used + (1 if used.any() and done == 0 else 0)
+            fits = int(((ends[done + 1 : done + 1 + width] - ends[done] <= width - begun).all(axis=1)).sum())
+            if fits:
+                pieces.append((context, document, begun, ends[done : done + fits + 1], first.copy()))
+                used = begun + ends[done + fits] - ends[done]
+                done += fits
+            elif used.any():
+                used, context = np.zeros_like(used), context + 1
+            else:
+                done, n_left_out = done + 1, n_left_out + 1
+        first += np.array([*size, len(own)], np.int64)
+    contexts = [np.full((context + 1, n_ctx), -1, np.int64) for _ in range(n_models + 1)]
+    positions = []
+    for number, _, begun, ends, before in pieces:
+        for model, filled in enumerate(contexts):
+            low, high = int(ends[0, model]), int(ends[-1, model])
+            at = 1 + int(begun[model])
+            filled[number, at : at + high - low] = before[model] + np.arange(low, high)
+        positions.append(begun + ends[1:] - ends[0])
+    n_rows = [len(of) for of in positions]
+    return SharedContexts(
+        contexts,
+        np.repeat([piece[0] for piece in pieces], n_rows).astype(np.int64),
+        np.concatenate(positions) if positions else np.zeros((0, n_models + 1), np.int64),
+        np.repeat([piece[1] for piece in pieces], n_rows).astype(np.int64),
+        n_left_out,
+    )
 
 
 def coverage(ends: Sequence[Any], rows: Int[np.ndarray, "n_rows n_models"]) -> Float[np.ndarray, " n_models"]:

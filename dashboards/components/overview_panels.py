@@ -17,6 +17,7 @@ from results.ids import feature_id
 from results.label_frames import label_summary
 from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.schema import MODELS
+from results.tokenizers import tokenizers_frame
 from universality.table_schemas import DOMAINS, TABLES
 
 EXPLAINED = TABLES["explanation_transfer"]
@@ -299,10 +300,36 @@ _HEADINGS = {
 }  # fmt: skip
 
 
+def tokenizers(view: View) -> None:
+    """Where models have several tokenizers: which, and how much of each is compared; nothing where they share one."""
+    frame = tokenizers_frame(view)
+    if frame is None:
+        return
+    st.markdown("**Tokenizers**")
+    st.caption(
+        "Models are compared where all of them end a token: there each has read the same bytes. What a model does at "
+        "its other tokens is not seen. Contexts on these screens are cut at the rows."
+    )
+    st.dataframe(
+        frame, hide_index=True,
+        column_order=[
+            "tokenizer", "name", "models", "n_tokens", "bytes_per_token",
+            "coverage", "lowest_domain", "lowest_coverage",
+        ],
+        column_config={
+            "n_tokens": number("tokens", format="localized"),
+            "bytes_per_token": number("bytes per token", format="%.2f"),
+            "coverage": number("are rows", format="percent", help="share of its tokens where all others end one too"),
+            "lowest_domain": "least in", "lowest_coverage": number("there", format="percent"),
+        },
+    )  # fmt: skip
+
+
 def dictionaries(view: View) -> None:
     """Models, SAEs and their quality."""
     note = "One row per dictionary: those compared, untrained models, and the second SAEs of both."
     with panel("Models and their SAEs", note):
+        tokenizers(view)
         models = view.table("models").copy()
         models["role"] = frames.dictionary_roles(models).map(words.ROLES).fillna(models["role"])
         for title, columns in _DICTIONARIES.items():

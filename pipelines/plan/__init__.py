@@ -31,8 +31,9 @@ def build_plan(recipe: Recipe, device: str = "cpu") -> Plan:
         InputError: a dictionary or transformer that cannot be trained on the device, or what is read from elsewhere
             (text, tokenizer, models, dictionaries) is not there or not what it must be.
     """
-    if isinstance(recipe.models, NativeModels):
-        recipe.models.training.check_device(device)
+    for group in recipe.groups:
+        if isinstance(group, NativeModels):
+            group.training.check_device(device)
     for config in trained_configs(recipe):
         config.check_device(device)
     said = check_heads(recipe)

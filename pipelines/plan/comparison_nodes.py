@@ -73,6 +73,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         "trained": compared,
         "replicates": replicate_of,
         "untrained": untrained,
+        **({"several_tokenizers": True} if layout.aligned else {}),
     }
     nodes += effect_nodes(layout, comparison, plan, model_of)
     nodes.append(layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs))
@@ -80,7 +81,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     nodes += steering_nodes(layout, comparison, compared, model_of)
     for dictionary in compared:
         nodes.append(_evidence_node(layout, comparison, specs[dictionary]))
-    nodes += label_nodes(layout, c, compared, untrained)
+    nodes += label_nodes(layout, c, compared, untrained, model_of)
     inputs = {input_name("latents", dictionary): latents_node(c, dictionary) for dictionary in compared}
     params = {"comparison_id": c, "root_seed": layout.recipe.root_seed}
     nodes.append(
@@ -156,7 +157,7 @@ def _evidence_node(layout: Layout, comparison: ComparisonConfig, spec: Dictionar
         "latents": latents_node(c, spec.id),
         "sae": sae_node(c, spec.id),
         "transformer": transformer_node(spec.model),
-        "tokens": TOKENS,
+        "tokens": layout.read(spec.model)["tokens"],
     }
     # On a device the last digits of what latents promote differ; on the CPU they depend on neither threads nor device.
     node = layout.node if layout.device == "cpu" else layout.training_node

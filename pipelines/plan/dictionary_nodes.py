@@ -7,11 +7,9 @@ from pipelines.engine.plan import Node
 from pipelines.hub_dictionaries import sae_commit, sae_files, sae_source
 from pipelines.loaded_dictionaries import check_width, hook_point_doubts
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, Recipe, training_tokens
+from pipelines.recipe import ComparisonConfig, DictionarySpec, LoadedSAE, training_tokens
 from pipelines.sweep_config import SweepConfig
 from results.stored_comparison import (
-    TOKENIZER,
-    TOKENS,
     activations_node,
     input_name,
     latents_node,
@@ -34,7 +32,7 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
     inputs = {
         "activations": activations_node(spec.model, "eval"),
         "transformer": transformer_node(spec.model),
-        "tokenizer": TOKENIZER,
+        "tokenizer": layout.tokenizer(spec.model),
     }
     sae = layout.node(sae_node(comparison.id, spec.id), "loaded_sae", params, inputs)
     if entry.path is not None and layout.pinned:
@@ -57,7 +55,7 @@ def trained_dictionary(
         "sae_seed": [spec.sae_seed],
         "root_seed": layout.recipe.root_seed,
     }
-    more, inputs = _training_source(layout.recipe, spec.model, spec.data_part)
+    more, inputs = _training_source(layout, spec.model, spec.data_part)
     sae = layout.training_node(sae_node(owner, spec.id), "sae", {**params, **more, **layout.fused}, inputs)
     return [sae, _latents(layout, owner, hook_point, spec)]
 
@@ -67,8 +65,8 @@ def _latents(layout: Layout, owner: str, hook_point: str, spec: DictionarySpec) 
         "sae": sae_node(owner, spec.id),
         "activations": activations_node(spec.model, "eval"),
         "transformer": transformer_node(spec.model),
-        "tokens": TOKENS,
-        "tokenizer": TOKENIZER,
+        **layout.read(spec.model),
+        **layout.shared,
     }
     return layout.training_node(latents_node(owner, spec.id), "latents", {"hook_point": hook_point}, inputs)
 
@@ -82,9 +80,9 @@ def _loaded_from(entry: LoadedSAE) -> dict[str, Any]:
     return {"hub": hub, "subfolder": entry.subfolder, "commit": sae_commit(hub, entry.revision), **part}
 
 
-def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _training_source(layout: Layout, model: str, data_part: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Params and inputs that say which rows a dictionary is trained on."""
-    rows = recipe.training_rows
+    recipe, rows = layout.recipe, layout.recipe.training_rows
     params: dict[str, Any] = {} if rows.max_norm is None else {"max_norm": rows.max_norm}
     if recipe.activation_source == "stored":
         return params, {"activations": activations_node(model, data_part)}
@@ -94,14 +92,14 @@ def _training_source(recipe: Recipe, model: str, data_part: str) -> tuple[dict[s
         "batch_contexts": BATCH_CONTEXTS,
         **rows.positions,
     }
-    return params, {"transformer": transformer_node(model), "tokens": TOKENS, "tokenizer": TOKENIZER}
+    return params, {"transformer": transformer_node(model), **layout.text(model)}
 
 
 def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
     """Training and quality of every point, and the table of them all."""
     recipe, model, points = layout.recipe, sweep.model, sweep.settings()
     shared = {"sweep": sweep.id, "hook_point": sweep.hook_point}
-    more, sources = _training_source(recipe, model, "sae_a")
+    more, sources = _training_source(layout, model, "sae_a")
     nodes: list[Node] = []
     inputs: dict[str, str] = {}
     memory: dict[Any, int] = {}
@@ -122,8 +120,7 @@ def sweep_nodes(layout: Layout, sweep: SweepConfig) -> list[Node]:
             "sae": sae.id,
             "activations": activations_node(model, "eval"),
             "transformer": transformer_node(model),
-            "tokens": TOKENS,
-            "tokenizer": TOKENIZER,
+            **layout.read(model),
         }
         params = {
             "hook_point": sweep.hook_point,

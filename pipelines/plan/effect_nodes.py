@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import Layout, as_json
-from pipelines.recipe import ComparisonConfig, NativeModels, Recipe
+from pipelines.recipe import ComparisonConfig, NativeModels, PretrainedModels
+from pipelines.recipe.parts import size_of
 from results.stored_comparison import (
     TOKENIZER,
     TOKENS,
@@ -34,9 +35,9 @@ def effect_nodes(
 ) -> list[Node]:
     """Fingerprints of dictionaries, effects of pairs (but for replicates of untrained models), and their table."""
     recipe, c = layout.recipe, comparison.id
-    if recipe.effects is None:
+    if recipe.effects is None or layout.aligned:  # predictions of different vocabularies do not compare
         return []
-    rerun = _runs_again(recipe, comparison.hook_point)
+    rerun = any(_runs_again(group, comparison.hook_point) for group in recipe.groups)
     unread = _OWN if rerun else _OWN | {"per_latent", "latents"}
     params = {
         "comparison_id": c,
@@ -135,19 +136,25 @@ def _model_of(c: str, dictionary: str, model_of: Mapping[str, str]) -> dict[str,
     }
 
 
-def _runs_again(recipe: Recipe, hook_point: str) -> bool:
-    """Whether the model must run again for every firing, as far as can be told without opening it."""
-    if not isinstance(recipe.models, NativeModels):
+def _runs_again(group: NativeModels | PretrainedModels, hook_point: str) -> bool:
+    """Whether a model must run again for every firing, as far as can be told without opening it."""
+    if not isinstance(group, NativeModels):
         return True
-    shape = recipe.models.architecture
     layer, _, site = hook_point.removeprefix("blocks.").partition(".")
-    return not (layer == str(shape.n_layers - 1) and site in AFTER_MLP and shape.output_logits_soft_cap <= 0)
+    shapes = [group.of(index)[0] for index in range(size_of(group))]
+    return not all(
+        layer == str(shape.n_layers - 1) and site in AFTER_MLP and shape.output_logits_soft_cap <= 0 for shape in shapes
+    )
 
 
 def _readouts(layout: Layout, comparison: ComparisonConfig, models: list[str]) -> list[Node]:
     """Of public models, the step that tries whether they must: none where that is known."""
     layer, _, site = comparison.hook_point.removeprefix("blocks.").partition(".")
-    if isinstance(layout.recipe.models, NativeModels) or not layer.isdigit() or site not in AFTER_MLP:
+    if (
+        any(isinstance(group, NativeModels) for group in layout.recipe.groups)
+        or not layer.isdigit()
+        or site not in AFTER_MLP
+    ):
         return []
     inputs = {node: node for node in map(transformer_node, models)}
     node = comparison_node(comparison.id, "readouts")

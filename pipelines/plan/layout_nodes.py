@@ -11,8 +11,11 @@ from pipelines.hub_dictionaries import sae_files
 from pipelines.loaded_dictionaries import Looked, look
 from pipelines.plan.heads import most_bytes
 from pipelines.recipe import NativeModels, Recipe
+from pipelines.tokens.identity import identity
+from pipelines.tokens.tokenizer_config import TokenizerConfig
 from results.public.hub import read_config
 from results.public.shapes import shape_of
+from results.stored_comparison import TOKENIZER, TOKENS, aligned_node, tokenizer_node, tokens_node
 from universality.transformers.hook_points import Shape
 
 #: Contexts per forward pass when activations are read.
@@ -43,6 +46,53 @@ class Layout:
         """Ids of the untrained transformers."""
         return self.recipe.untrained_ids
 
+    @cached_property
+    def _held(self) -> dict[str, str]:
+        """What each tokenizer that is said holds, as far as it is known and matters."""
+        said = self.recipe.tokenizers
+        asked = self.pinned and len(said) > 1
+        # Frozen configs are hashable, which their type does not say.
+        return {str(config): identity(config) if asked else str(config) for config in said}  # pyright: ignore[reportArgumentType]
+
+    @cached_property
+    def tokenizers(self) -> dict[str, TokenizerConfig]:
+        """The tokenizers of the models by what they hold, in the order of the models: of equal ones the first."""
+        found: dict[str, TokenizerConfig] = {}
+        for config in self.recipe.tokenizers:
+            found.setdefault(self._held[str(config)], config)
+        return found
+
+    @property
+    def aligned(self) -> bool:
+        """Whether tokenizers differ, so that rows are bytes at which all of them end a token."""
+        return len(self.tokenizers) > 1
+
+    def tokenizer(self, model: str) -> str:
+        """The node of a transformer's tokenizer."""
+        return tokenizer_node(self._number(model)) if self.aligned else TOKENIZER
+
+    def tokens(self, model: str) -> str:
+        """The node of the text that a transformer and its dictionaries are trained on."""
+        return tokens_node(self._number(model)) if self.aligned else TOKENS
+
+    def text(self, model: str) -> dict[str, str]:
+        """Inputs of a step that trains a transformer, or reads what a dictionary of it is trained on."""
+        return {"tokens": self.tokens(model), "tokenizer": self.tokenizer(model)}
+
+    def read(self, model: str) -> dict[str, str]:
+        """Inputs of a step that reads the evaluation contexts of a transformer, in its own tokens."""
+        if not self.aligned:
+            return {"tokens": TOKENS, "tokenizer": TOKENIZER}
+        return {"tokens": aligned_node(self._number(model)), "tokenizer": self.tokenizer(model)}
+
+    @property
+    def shared(self) -> dict[str, str]:
+        """What a step reads beside its own tokens to know the rows that models share; nothing where they are one."""
+        return {"rows": TOKENS} if self.aligned else {}
+
+    def _number(self, model: str) -> int:
+        return list(self.tokenizers).index(self._held[str(self.recipe.tokenizer_of(model))])
+
     @property
     def compute(self) -> dict[str, Any]:
         """What changes the bytes of a gradient besides the recipe's science."""
@@ -59,7 +109,7 @@ class Layout:
         return {model: self._shape(model) for model in [*self.trained, *self.recipe.checkpoint_ids, *self.untrained]}
 
     def _shape(self, model: str) -> Shape:
-        models, index = self.recipe.models, int(model[1:].partition("c")[0])
+        models, index = self.recipe.member(model)
         if isinstance(models, NativeModels):
             return models.of(index)[0].widths
         named = models.models[index if model in self.trained else 0]

@@ -6,9 +6,22 @@ from typing import Any
 from pipelines.corpus.fingerprint import corpus_fingerprint, tokenizer_fingerprint
 from pipelines.engine.plan import Node
 from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
-from pipelines.recipe import NativeModels, Recipe, dictionary_specs, shaped_like, study_cells, training_tokens
+from pipelines.recipe import NativeModels, Recipe, dictionary_specs, study_cells, training_tokens
+from pipelines.tokens.identity import check_own_tokenizer, check_spells, local_content, tokenizer_name
+from pipelines.tokens.tokenizer_config import TokenizerConfig
 from results.public.hub import check_model
-from results.stored_comparison import CORPUS, TOKENIZER, TOKENS, activations_node, mix_node, transformer_node
+from results.stored_comparison import (
+    CORPUS,
+    TOKENIZER,
+    TOKENS,
+    activations_node,
+    aligned_node,
+    input_name,
+    mix_node,
+    tokenizer_node,
+    tokens_node,
+    transformer_node,
+)
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 #: Rows per shard of stored activations.
@@ -31,9 +44,11 @@ def data_nodes(layout: Layout) -> list[Node]:
     # Files may change under the same path: what they hold is part of the key.
     held = {"fingerprint": corpus_fingerprint(recipe.corpus)} if layout.pinned else {}
     corpus = {"corpus": as_json(recipe.corpus), **held, "split": as_json(split), **seed}
+    if layout.aligned:
+        return [layout.node(CORPUS, "corpus", corpus, {}), *_aligned_nodes(layout, tokens, seed)]
     return [
         layout.node(CORPUS, "corpus", corpus, {}),
-        layout.node(TOKENIZER, "tokenizer", _tokenizer(recipe), {"corpus": CORPUS}),
+        layout.node(TOKENIZER, "tokenizer", _tokenizer(*layout.tokenizers.values()), {"corpus": CORPUS}),
         layout.node(TOKENS, "tokens", {"tokens": tokens, **seed}, {"corpus": CORPUS, "tokenizer": TOKENIZER}),
         *(
             layout.node(
@@ -46,60 +61,58 @@ def data_nodes(layout: Layout) -> list[Node]:
     ]  # fmt: skip
 
 
+def _aligned_nodes(layout: Layout, tokens: dict[str, Any], seed: dict[str, int]) -> list[Node]:
+    """Of several tokenizers, each with the text that its models are trained on, and the rows that all share."""
+    nodes, made, names = [], {"corpus": CORPUS, "documents": tokens_node(0)}, []
+    for number, config in enumerate(layout.tokenizers.values()):
+        of = tokenizer_node(number)
+        names.append(tokenizer_name(config))
+        content = local_content(config) if layout.pinned else None
+        if content is not None:
+            check_spells(content, names[-1])
+        nodes += [
+            layout.node(of, "model_tokenizer", {**_tokenizer(config), "number": number}, {"corpus": CORPUS}),
+            layout.node(
+                tokens_node(number), "model_tokens", {"tokens": tokens, **seed}, {"corpus": CORPUS, "tokenizer": of}
+            ),
+        ]
+        made[input_name("tokenizer", number)] = of
+    return [
+        *nodes,
+        layout.node(TOKENS, "evaluation", {"tokens": tokens, **seed, "names": names}, made),
+        layout.node(TOKENIZER, "segments", {}, {"tokens": TOKENS}),
+        *(
+            layout.node(aligned_node(number), "aligned", {"tokenizer": number}, {"tokens": TOKENS})
+            for number in range(len(names))
+        ),
+    ]
+
+
 def used_mixes(recipe: Recipe) -> list[str]:
     """Names of the mixes that some model is trained on."""
-    data = recipe.models.data if isinstance(recipe.models, NativeModels) else None
-    return [name for name in recipe.mixes if name in (data or ())]
+    used = {name for group in recipe.groups if isinstance(group, NativeModels) for name in group.data or ()}
+    return [name for name in recipe.mixes if name in used]
 
 
-def _tokenizer(recipe: Recipe) -> dict[str, Any]:
+def _tokenizer(config: TokenizerConfig) -> dict[str, Any]:
     """A tokenizer from elsewhere starts contexts with its own token; earlier versions went by a list of usual names."""
-    params = {"tokenizer": as_json(recipe.tokenizer)}
-    if recipe.tokenizer.kind == "train":
+    params = {"tokenizer": as_json(config)}
+    if config.kind == "train":
         return params
-    return {**params, "start": "own", "files": tokenizer_fingerprint(recipe.tokenizer)}
+    return {**params, "start": "own", "files": tokenizer_fingerprint(config)}
 
 
 def transformer_nodes(layout: Layout) -> list[Node]:
     """Every transformer that something reads, and its activations."""
-    recipe, models = layout.recipe, layout.recipe.models
-    nodes: list[Node] = []
+    recipe = layout.recipe
     used = used_models(layout)
-    needed = used | {shaped_like(recipe, name) for name in recipe.checkpoint_ids if name in used}
-    sources = {_shuffled_from(layout, index) for index, u in enumerate(layout.untrained) if u in used}
-    for index, model in enumerate(layout.trained):
-        if model not in needed and not (models.floor == "shuffled" and model in sources):
-            continue
-        if isinstance(models, NativeModels):
-            model_seed = models.model_seeds[index]
-            data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
-            mix = None if models.data is None else models.data[index]
-            node = _native(layout, model, models.of(index), model_seed, data_seed, mix)
-            if models.kept:
-                node = replace(node, params={**node.params, "checkpoints": models.kept})
-            nodes += [node, *_checkpoint_nodes(layout, model, models.of(index)[1], used)]
-        else:
-            spec = {**as_json(models.models[index]), "untrained_seed": None}
-            node = layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER})
-            if layout.pinned:
-                read = recipe.hook_points_of(model)
-                said = check_model(spec["name"], spec["revision"], n_ctx=recipe.n_ctx, hook_points=read)
-                node = replace(node, warnings=said)
-            nodes.append(node)
-    for index, model in enumerate(layout.untrained):
-        if model not in used:
-            continue
-        if models.floor == "shuffled":
-            source = _shuffled_from(layout, index)
-            params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
-            inputs = {"transformer": transformer_node(source), "tokens": TOKENS}
-            own = isinstance(models, NativeModels)  # public weights are shuffled where they are opened, not here
-            nodes.append(layout.training_node(transformer_node(model), "shuffled", params, inputs, holds=own))
-        elif isinstance(models, NativeModels):
-            nodes.append(_native(layout, model, models.of(index), f"untrained-{index}", None))
-        else:
-            spec = {**as_json(models.models[0]), "untrained_seed": index}
-            nodes.append(layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": TOKENIZER}))
+    needed = used | {recipe.like(name) for name in recipe.checkpoint_ids if name in used}
+    needed |= {recipe.twin(u) for u in layout.untrained if u in used and recipe.member(u).group.floor == "shuffled"}
+    nodes: list[Node] = []
+    for model in layout.trained:
+        if model in needed:
+            nodes += _trained(layout, model, used)
+    nodes += [_untrained(layout, model) for model in layout.untrained if model in used]
     trained_on = {
         (spec.model, spec.data_part)
         for c in recipe.comparisons
@@ -123,7 +136,8 @@ def transformer_nodes(layout: Layout) -> list[Node]:
                 "shard_rows": SHARD_ROWS,
                 **({} if evaluation else recipe.training_rows.positions),
             }
-            inputs = {"transformer": transformer_node(model), "tokens": TOKENS, "tokenizer": TOKENIZER}
+            text = layout.read(model) if evaluation else layout.text(model)
+            inputs = {"transformer": transformer_node(model), **text}
             nodes.append(layout.training_node(activations_node(model, part), "activations", params, inputs))
     return nodes
 
@@ -136,23 +150,52 @@ def used_models(layout: Layout) -> set[str]:
     return compared | studied | {sweep.model for sweep in recipe.sweeps}
 
 
-def _shuffled_from(layout: Layout, index: int) -> str:
-    """The trained model whose weights the untrained one of that number has in another order."""
-    return layout.trained[index % len(layout.trained)]
+def _trained(layout: Layout, model: str, used: set[str]) -> list[Node]:
+    """A transformer that is trained here, with those of its checkpoints that are read, or one from elsewhere."""
+    recipe, (models, index) = layout.recipe, layout.recipe.member(model)
+    if isinstance(models, NativeModels):
+        model_seed = models.model_seeds[index]
+        data_seed = model_seed if models.data_seeds is None else models.data_seeds[index]
+        mix = None if models.data is None else models.data[index]
+        node = _native(layout, model, models.of(index), model_seed, data_seed, mix)
+        if models.kept:
+            node = replace(node, params={**node.params, "checkpoints": models.kept})
+        return [node, *_checkpoint_nodes(layout, model, models, index, used)]
+    spec = {**as_json(models.models[index]), "untrained_seed": None}
+    node = layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": layout.tokenizer(model)})
+    if layout.pinned:
+        read = recipe.hook_points_of(model)
+        said = check_model(spec["name"], spec["revision"], n_ctx=recipe.n_ctx, hook_points=read)
+        check_own_tokenizer(spec["name"], recipe.tokenizer_of(model))
+        node = replace(node, warnings=said)
+    return [node]
 
 
-def _checkpoint_nodes(layout: Layout, model: str, training: TrainingConfig, used: set[str]) -> list[Node]:
+def _untrained(layout: Layout, model: str) -> Node:
+    """A transformer for the floor."""
+    recipe, (models, _) = layout.recipe, layout.recipe.member(model)
+    number = layout.untrained.index(model)
+    if models.floor == "shuffled":
+        params = {"shuffle": ["shuffled", model], "root_seed": recipe.root_seed}
+        inputs = {"transformer": transformer_node(recipe.twin(model)), "tokens": layout.tokens(model)}
+        own = isinstance(models, NativeModels)  # public weights are shuffled where they are opened, not here
+        return layout.training_node(transformer_node(model), "shuffled", params, inputs, holds=own)
+    if isinstance(models, NativeModels):
+        return _native(layout, model, models.of(recipe.member(model).index), f"untrained-{number}", None)
+    spec = {**as_json(models.models[0]), "untrained_seed": number}
+    return layout.node(transformer_node(model), "pretrained", spec, {"tokenizer": layout.tokenizer(model)})
+
+
+def _checkpoint_nodes(layout: Layout, model: str, models: NativeModels, index: int, used: set[str]) -> list[Node]:
     """A trained transformer at those earlier places of its training that something reads."""
-    models, n_ctx = layout.recipe.models, layout.recipe.n_ctx
-    kept = models.kept if isinstance(models, NativeModels) else []
-    steps = training.steps_at(kept, n_ctx)
-    inputs = {"transformer": transformer_node(model), "tokens": TOKENS}
+    n_ctx, training = layout.recipe.n_ctx, models.of(index)[1]
+    inputs = {"transformer": transformer_node(model), "tokens": layout.tokens(model)}
     return [
         layout.training_node(
             transformer_node(f"{model}c{number}"), "checkpoint",
             {"number": number, "tokens": step * training.batch_contexts * n_ctx}, inputs,
         )
-        for number, step in enumerate(steps)
+        for number, step in enumerate(training.steps_at(models.kept, n_ctx))
         if f"{model}c{number}" in used
     ]  # fmt: skip
 
@@ -174,5 +217,5 @@ def _native(
         "data_seed": data_seed,
         "root_seed": layout.recipe.root_seed,
     }
-    inputs = {"tokens": TOKENS if mix is None else mix_node(mix), "tokenizer": TOKENIZER}
+    inputs = layout.text(model) if mix is None else {**layout.text(model), "tokens": mix_node(mix)}
     return layout.training_node(transformer_node(model), "transformer", params, inputs)

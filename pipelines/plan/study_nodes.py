@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.engine.plan import Node
 from pipelines.plan.dictionary_nodes import trained_dictionary
 from pipelines.plan.layout_nodes import Layout, as_json
-from pipelines.recipe import ComparisonConfig, NativeModels, StudyConfig, study_cells, study_design
+from pipelines.recipe import ComparisonConfig, NativeModels, Recipe, StudyConfig, study_cells, study_design
 from results.stored_comparison import (
     TOKENS,
     comparison_node,
@@ -31,10 +31,9 @@ def unseen_nodes(
     settings: Mapping[str, Any],
 ) -> list[Node]:
     """Losses by domain, and what models lack whose data left domains out; none where all read the same text."""
-    models, c = layout.recipe.models, comparison.id
-    if not isinstance(models, NativeModels) or not any(models.data or ()):
+    c, mix_of = comparison.id, {model: _mix_of(layout.recipe, model) for model in layout.trained}
+    if not any(mix_of.values()):
         return []
-    mix_of = dict(zip(layout.trained, models.data or (), strict=True))
     nodes: list[Node] = []
     inputs = {"tokens": TOKENS, "comparison": comparison_node(c)}
     for name in plan.models:
@@ -47,6 +46,11 @@ def unseen_nodes(
     inputs |= {input_name("matching", pair_name(p)): pair_node("matching", c, pair_name(p)) for p in plan.model_pairs}
     params = {**settings, "models": list(plan.models), "data": data, "pairs": [list(p) for p in plan.model_pairs]}
     return [*nodes, layout.node(comparison_node(c, "unseen_domains"), "unseen_domains", params, inputs)]
+
+
+def _mix_of(recipe: Recipe, model: str) -> str | None:
+    group, index = recipe.member(model)
+    return group.data[index] if isinstance(group, NativeModels) and group.data is not None else None
 
 
 def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:

@@ -16,12 +16,12 @@ from pipelines.recipe.parts import (
     PretrainedModels,
     TrainingRowsConfig,
 )
-from pipelines.recipe.study_config import StudyConfig, shaped_like, study_cells, study_design
+from pipelines.recipe.study_config import StudyConfig, study_cells, study_design
 from pipelines.recipe.whole import Recipe, trained_configs, training_tokens
 
 __all__ = [
     "ComparisonConfig", "DictionarySpec", "EvidenceConfig", "Floor", "LoadedSAE", "NativeModels",
     "PretrainedModel", "PretrainedModels", "Recipe", "StudyConfig", "TrainingRowsConfig", "dictionary_specs",
-    "load_recipe", "primary_specs", "shaped_like", "shipped_recipes", "study_cells", "study_design", "trained_configs",
+    "load_recipe", "primary_specs", "shipped_recipes", "study_cells", "study_design", "trained_configs",
     "training_tokens", "validate_recipe",
 ]  # fmt: skip

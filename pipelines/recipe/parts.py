@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig
 from universality.config import Frozen
 from universality.sae.sae_config import SAETrainingConfig
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
@@ -27,6 +28,17 @@ Untrained = Annotated[
         le=100,
         description="transformers of the (first) model's shape with random weights, for the floor: 0, or at least 2; "
         "by default as many as there are models, and 0 where a comparison says of no dictionary how it is trained",
+    ),
+]
+
+
+OwnTokenizer = Annotated[
+    TokenizerConfig | None,
+    Field(
+        # Unsaid it stands nowhere: recipes of earlier runs read as they were written.
+        exclude_if=lambda tokenizer: tokenizer is None,
+        description="tokenizer of these models, where models are a list: groups whose tokenizers differ are compared "
+        "on the bytes at which all of them end a token. Default the recipe's; of pretrained models in a list their own",
     ),
 ]
 
@@ -62,6 +74,7 @@ class NativeModels(Frozen):
         description="fractions of the training tokens at which the weights are kept, rising, 0 for the initial ones: "
         "models m0c0, m0c1, … for studies; 1 is the trained model itself",
     )
+    tokenizer: OwnTokenizer = None
     n_untrained: Untrained = None
 
     floor: Floor = "random"
@@ -140,6 +153,7 @@ class PretrainedModels(Frozen):
 
     kind: Literal["pretrained"]
     models: tuple[PretrainedModel, ...] = Field(min_length=1, description="the models, in order m0, m1, …")
+    tokenizer: OwnTokenizer = None
     n_untrained: Untrained = None
 
     floor: Floor = "random"
@@ -152,6 +166,26 @@ class PretrainedModels(Frozen):
         if self.n_untrained == 1:
             raise ValueError("n_untrained must be 0 or at least 2: the floor is a comparison of two")
         return self
+
+
+ModelGroup = Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")]
+#: One group, or a list of groups that differ in shape, training, origin or tokenizer.
+Models = Annotated[
+    Annotated[ModelGroup, Tag("group")] | Annotated[tuple[ModelGroup, ...], Tag("groups"), Field(min_length=1)],
+    Discriminator(lambda given: "groups" if isinstance(given, (list, tuple)) else "group"),
+]
+
+
+def size_of(group: NativeModels | PretrainedModels) -> int:
+    """How many trained models a group has."""
+    return len(group.model_seeds if isinstance(group, NativeModels) else group.models)
+
+
+def own_tokenizer(group: NativeModels | PretrainedModels) -> TokenizerConfig | None:
+    """The tokenizer that a group of a list says, or that its pretrained models bring along; None of any other."""
+    if group.tokenizer is not None or isinstance(group, NativeModels):
+        return group.tokenizer
+    return HubTokenizer(name=group.models[0].name, revision=group.models[0].revision)
 
 
 class LoadedSAE(Frozen):

@@ -12,7 +12,8 @@ from pipelines.recipe.dictionary_spec import DictionarySpec
 from pipelines.recipe.parts import NativeModels
 from pipelines.sweep_config import check_setting, combined, dictionary_config
 from universality.config import Frozen
-from universality.studies.design import CHECKPOINT, DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, Cell, Design
+from universality.studies.design import CHECKPOINT, DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, TOKENIZER, Cell, Design
+from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 if TYPE_CHECKING:
     from pipelines.recipe.whole import Recipe
@@ -142,7 +143,7 @@ def study_cells(recipe: Recipe, study: StudyConfig) -> list[tuple[Cell, Dictiona
         floor = model in recipe.untrained_ids
         of_model = shape_levels(recipe, model) if floor else model_levels(recipe, model)
         seeds, halves = (study.sae_seeds[:1], study.halves[:1]) if floor else (study.sae_seeds, study.halves)
-        read = study.places_of(shaped_like(recipe, model))
+        read = study.places_of(recipe.like(model))
         for place, seed, half, (number, (_, config)) in product(read, seeds, halves, enumerate(settings)):
             own_id = f"{model}s{seed}"
             at, of_place = (f"h{places.index(place)}", {HOOK_POINT: place}) if study.hook_points else ("", {})
@@ -159,26 +160,17 @@ def studied_models(recipe: Recipe, study: StudyConfig) -> list[str]:
     """The trained models that a study reads; with its checkpoints each stands behind them."""
     kept = recipe.checkpoint_ids if study.checkpoints else []
     named = [
-        [*(name for name in kept if shaped_like(recipe, name) == model), model]
-        for model in study.models or recipe.model_ids
+        [*(name for name in kept if recipe.like(name) == model), model] for model in study.models or recipe.model_ids
     ]
     return list(dict.fromkeys(name for names in named for name in names))
 
 
-def shaped_like(recipe: Recipe, model: str) -> str:
-    """The trained model whose shape a model has: itself, that of a checkpoint, or of an untrained one its number's."""
-    if model in recipe.checkpoint_ids:
-        return model.partition("c")[0]
-    if model in recipe.model_ids:
-        return model
-    twin = f"m{model[1:]}"
-    return twin if isinstance(recipe.models, NativeModels) and twin in recipe.model_ids else recipe.model_ids[0]
-
-
 def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
     """Untrained models of the shapes of some models, of each shape :data:`FLOOR_MODELS` at most."""
-    twins = dict.fromkeys(f"u{shaped_like(recipe, model)[1:]}" for model in trained)
-    twins = [name for name in twins if name in recipe.untrained_ids]
+    beside: dict[str, str] = {}
+    for untrained in recipe.untrained_ids:
+        beside.setdefault(recipe.twin(untrained), untrained)
+    twins = [beside[model] for model in dict.fromkeys(map(recipe.like, trained)) if model in beside]
     of_shape: dict[str, list[str]] = {}
     for untrained in twins if len(twins) > 1 else recipe.untrained_ids:
         of_shape.setdefault(str(shape_levels(recipe, untrained)), []).append(untrained)
@@ -187,17 +179,39 @@ def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
 
 def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     """Levels of the factors of a trained model: its seed, its data, and the settings in which models differ."""
-    base = shaped_like(recipe, model)
-    models, index = recipe.models, recipe.model_ids.index(base)
+    models, index = recipe.member(model)
     if not isinstance(models, NativeModels):
-        return {MODEL: model}
+        return {MODEL: model} | _group_levels(recipe, model, changed_settings(recipe))
     levels = {MODEL: str(models.model_seeds[index])}
     if models.data is not None:
         levels[DATA] = models.data[index] or ALL_DATA
     if models.kept:
-        at = 1.0 if model == base else models.kept[int(model.removeprefix(f"{base}c"))]
+        at = 1.0 if model in recipe.model_ids else models.kept[int(model.partition("c")[2])]
         levels[CHECKPOINT] = str(round(at * models.of(index)[1].tokens))
-    return levels | {name: str(models.setting(index, name)) for name in models.changed}
+    return levels | _group_levels(recipe, model, changed_settings(recipe))
+
+
+def changed_settings(recipe: Recipe) -> list[str]:
+    """Settings of architecture or training in which native models differ, within groups and between them."""
+    native = [group for group in recipe.groups if isinstance(group, NativeModels)]
+    within = [name for group in native for name in group.changed]
+    names = [*TransformerConfig.model_fields, *TrainingConfig.model_fields]
+    between = [
+        name
+        for name in dict.fromkeys(names)
+        if name not in ("d_vocab", "n_ctx") and len({str(group.setting(0, name)) for group in native}) > 1
+    ]
+    return list(dict.fromkeys([*within, *(between if len(native) > 1 else [])]))
+
+
+def _group_levels(recipe: Recipe, model: str, names: Sequence[str]) -> dict[str, str]:
+    """Which tokenizer, where there are several, and the settings in which models differ; "public" of public models."""
+    models, index = recipe.member(model)
+    known = [str(config) for config in recipe.tokenizers]
+    own = {TOKENIZER: f"t{known.index(str(recipe.tokenizer_of(model)))}"} if len(known) > 1 else {}
+    if isinstance(models, NativeModels):
+        return own | {name: str(models.setting(index, name)) for name in names}
+    return own | dict.fromkeys(names, "public")
 
 
 def _levels(config: SAETrainingConfig, names: Sequence[str]) -> dict[str, str]:
@@ -208,11 +222,8 @@ def _levels(config: SAETrainingConfig, names: Sequence[str]) -> dict[str, str]:
 
 def shape_levels(recipe: Recipe, untrained: str) -> dict[str, str]:
     """Levels of the factors of an untrained model: the settings of its shape in which models differ."""
-    models, index = recipe.models, recipe.untrained_ids.index(untrained)
-    if not isinstance(models, NativeModels):
-        return {}
-    shape = models.of(index)[0]
-    return {name: str(getattr(shape, name)) for name in models.changed if name in type(shape).model_fields}
+    shapes = [name for name in changed_settings(recipe) if name in TransformerConfig.model_fields]
+    return _group_levels(recipe, untrained, shapes)
 
 
 def study_design(recipe: Recipe, study: StudyConfig) -> Design:
@@ -238,7 +249,7 @@ def check_study(recipe: Recipe, study: StudyConfig) -> None:
             f"checkpoints of {where} must be kept by its models; got none. Name some (models.checkpoints)."
         )
     if isinstance(study.hook_points, Mapping):
-        models = list(dict.fromkeys(shaped_like(recipe, model) for model in studied_models(recipe, study)))
+        models = list(dict.fromkeys(recipe.like(model) for model in studied_models(recipe, study)))
         if {*study.hook_points} != {*models}:
             raise ValueError(
                 f"hook_points of {where} must name its models ({', '.join(models)}); got {', '.join(study.hook_points)}"

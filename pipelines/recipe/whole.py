@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
@@ -14,11 +14,14 @@ from pipelines.recipe.dictionary_spec import dictionary_specs, primary_specs
 from pipelines.recipe.parts import (
     ComparisonConfig,
     EvidenceConfig,
+    Models,
     NativeModels,
     PretrainedModels,
     TrainingRowsConfig,
+    own_tokenizer,
+    size_of,
 )
-from pipelines.recipe.study_config import StudyConfig, check_study, shaped_like
+from pipelines.recipe.study_config import StudyConfig, check_study
 from pipelines.sweep_config import SweepConfig
 from pipelines.tokens.tokenizer_config import TokenizerConfig, TrainedTokenizer
 from universality.compare.compare_config import CompareConfig
@@ -31,6 +34,13 @@ from universality.transformers.hook_points import slip_in
 NAME = r"[a-z0-9][a-z0-9_-]*"
 #: Dictionaries of one comparison.
 MOST_DICTIONARIES = 200
+
+
+class Member(NamedTuple):
+    """A transformer of a recipe, trained or not: its group, and its number in it."""
+
+    group: NativeModels | PretrainedModels
+    index: int
 
 
 class Recipe(Frozen):
@@ -48,8 +58,8 @@ class Recipe(Frozen):
         description="named parts of the training text, for models that see different data (`data` of models)",
     )
     n_ctx: int = Field(128, ge=8, description="tokens per context, the first one included")
-    models: Annotated[NativeModels | PretrainedModels, Field(discriminator="kind")] = Field(
-        description="the transformers"
+    models: Models = Field(
+        description="the transformers: some of one kind, or a list of such groups, of other shapes, origins, tokenizers"
     )
     comparisons: tuple[ComparisonConfig, ...] = Field(
         (), description="what is compared; may be empty where there are sweeps or studies"
@@ -109,35 +119,82 @@ class Recipe(Frozen):
 
     def hook_points_of(self, model: str) -> list[str]:
         """Where a model, trained or not, is read: the points that one pass over its activations keeps, sorted."""
-        like, read = shaped_like(self, model), (*self.comparisons, *self.sweeps)
+        like, read = self.like(model), (*self.comparisons, *self.sweeps)
         studied = {place for study in self.studies for place in study.places_of(like)}
         return sorted({reader.hook_point for reader in read} | studied)
 
     @property
     def model_ids(self) -> list[str]:
         """Ids of the trained transformers, ``m0, m1, …`` in the recipe's order."""
-        models = self.models
-        count = len(models.model_seeds) if isinstance(models, NativeModels) else len(models.models)
-        return [f"m{i}" for i in range(count)]
+        return [f"m{i}" for i in range(sum(map(size_of, self.groups)))]
 
     @property
     def untrained_ids(self) -> list[str]:
         """Ids of the untrained transformers, ``u0, u1, …``."""
-        return [f"u{i}" for i in range(self.models.n_untrained or 0)]
+        return [f"u{i}" for i in range(sum(group.n_untrained or 0 for group in self.groups))]
+
+    @property
+    def groups(self) -> tuple[NativeModels | PretrainedModels, ...]:
+        """The groups of models, one where the recipe has no list of them."""
+        return self.models if isinstance(self.models, tuple) else (self.models,)
+
+    def member(self, model: str) -> Member:
+        """The group of a transformer (``m3``, ``u3``, ``m3c0``), and its number in it: ids count on between groups."""
+        index = int(model[1:].partition("c")[0])
+        for group in self.groups:
+            size = size_of(group) if model[0] == "m" else group.n_untrained or 0
+            if index < size:
+                return Member(group, index)
+            index -= size
+        raise KeyError(model)
+
+    def twin(self, untrained: str) -> str:
+        """The trained model that an untrained one stands beside: that of its number in its group, counted round."""
+        group, index = self.member(untrained)
+        return f"m{self._first(group) + index % size_of(group)}"
+
+    def like(self, model: str) -> str:
+        """The trained model whose shape a model has: itself, that of a checkpoint, or of an untrained one its twin."""
+        group, index = self.member(model)
+        if model[0] == "m":
+            return model.partition("c")[0]
+        own = index if isinstance(group, NativeModels) and index < size_of(group) else 0
+        return f"m{self._first(group) + own}"
+
+    def _first(self, group: NativeModels | PretrainedModels) -> int:
+        """Number of the first trained model of a group."""
+        return sum(size_of(other) for other in self.groups[: self.groups.index(group)])
+
+    @property
+    def tokenizers(self) -> list[TokenizerConfig]:
+        """The tokenizers that are said, each once, in the order of the models; one where all models share it."""
+        return list({str(config): config for config in map(self.tokenizer_of, self.model_ids)}.values())
+
+    def tokenizer_of(self, model: str) -> TokenizerConfig:
+        """What is said of the tokenizer of a transformer."""
+        group = self.member(model).group
+        listed = isinstance(self.models, tuple) or group.tokenizer is not None
+        return (own_tokenizer(group) if listed else None) or self.tokenizer
 
     @property
     def checkpoint_ids(self) -> list[str]:
         """Ids of the trained transformers at earlier places of their training, ``m0c0, m0c1, …``."""
-        kept = self.models.kept if isinstance(self.models, NativeModels) else []
-        return [f"{model}c{i}" for model in self.model_ids for i in range(len(kept))]
+        groups = [(model, self.member(model).group) for model in self.model_ids]
+        return [
+            f"{model}c{i}" for model, of in groups if isinstance(of, NativeModels) for i in range(len(of.kept))
+        ]  # fmt: skip
 
     @model_validator(mode="after")
     def _with_floor(self) -> Recipe:
-        if self.models.n_untrained is None:
-            trained = all(comparison.sae is not None for comparison in self.comparisons)
-            trained &= bool(self.comparisons or any(study.floor for study in self.studies))
-            models = self.models.model_copy(update={"n_untrained": max(2, len(self.model_ids)) if trained else 0})
-            object.__setattr__(self, "models", models)
+        trained = all(comparison.sae is not None for comparison in self.comparisons)
+        trained &= bool(self.comparisons or any(study.floor for study in self.studies))
+        groups = tuple(
+            group.model_copy(update={"n_untrained": max(2, size_of(group)) if trained else 0})
+            if group.n_untrained is None
+            else group
+            for group in self.groups
+        )
+        object.__setattr__(self, "models", groups if isinstance(self.models, tuple) else groups[0])
         return self
 
     @model_validator(mode="after")
@@ -145,10 +202,11 @@ class Recipe(Frozen):
         ids = [c.id for c in self.comparisons]
         if len(set(ids)) != len(ids):
             raise ValueError(f"comparison ids must differ; got {ids}")
-        if isinstance(self.models, NativeModels) and self.models.architecture.n_ctx < self.n_ctx:
-            raise ValueError(
-                f"n_ctx must be at most the architecture's n_ctx ({self.models.architecture.n_ctx}); got {self.n_ctx}"
-            )
+        for group in self.groups:
+            if isinstance(group, NativeModels) and group.architecture.n_ctx < self.n_ctx:
+                raise ValueError(
+                    f"n_ctx must be at most the architecture's n_ctx ({group.architecture.n_ctx}); got {self.n_ctx}"
+                )
         if self.training_rows.first_position >= self.n_ctx:
             first = self.training_rows.first_position
             raise ValueError(f"training_rows.first_position must be below n_ctx ({self.n_ctx}); got {first}")
@@ -172,38 +230,29 @@ class Recipe(Frozen):
         names = [*ids, *(study.id for study in self.studies)]
         if len(set(names)) != len(names):
             raise ValueError(f"ids of comparisons and studies must differ; got {names}")
-        if isinstance(self.models, PretrainedModels) and isinstance(self.tokenizer, TrainedTokenizer):
-            raise ValueError(
-                "tokenizer must be that of the pretrained models; got kind train. Say tokenizer: {kind: hub, name: "
-                f"{self.models.models[0].name}}}: their weights know no other token ids."
-            )
+        _check_groups(self)
         for name in self.mixes:
             if not re.fullmatch(NAME, name):
                 raise ValueError(f"names of mixes must be small letters, digits, - and _; got {name!r}")
-        if isinstance(self.models, NativeModels):
-            unknown = [name for name in self.models.data or () if name is not None and name not in self.mixes]
+        native = [group for group in self.groups if isinstance(group, NativeModels)]
+        for group in native:
+            unknown = [name for name in group.data or () if name is not None and name not in self.mixes]
             if unknown:
                 legal = ", ".join(self.mixes) or "none, for mixes is empty"
                 raise ValueError(f"models.data must name mixes ({legal}) or null; got {unknown}")
-            for index in range(len(self.model_ids)):
-                training, kept = self.models.of(index)[1], self.models.kept
+            for index in range(size_of(group)):
+                training, kept = group.of(index)[1], group.kept
                 steps = [*training.steps_at(kept, self.n_ctx), training.n_steps(self.n_ctx)]
                 if len(set(steps)) != len(steps):
                     raise ValueError(
-                        f"checkpoints must be at different steps of the {steps[-1]} of m{index}; got {list(kept)}, at "
-                        f"steps {steps[:-1]}. Name fewer, or train on more tokens."
+                        f"checkpoints must be at different steps of the {steps[-1]} of m{self._first(group) + index}; "
+                        f"got {list(kept)}, at steps {steps[:-1]}. Name fewer, or train on more tokens."
                     )
-            layers = {model: self.models.of(index)[0].n_layers for index, model in enumerate(self.model_ids)}
+            layers = {f"m{self._first(group) + i}": group.of(i)[0].n_layers for i in range(size_of(group))}
             for asked, model in product(self.readers, sorted(layers, key=layers.__getitem__)):
                 places = asked.places_of(model) if isinstance(asked, StudyConfig) else [asked.hook_point]
                 for slip in filter(None, (slip_in(place, layers[model]) for place in places)):
                     raise ValueError(f"hook_point of {asked.id!r} {slip}")
-            shapes = {str(self.models.of(index)[0]) for index in range(len(self.model_ids))}
-            if len(shapes) > 1 and (self.comparisons or self.sweeps):
-                raise ValueError(
-                    "models must have one shape where comparisons or sweeps name them; got "
-                    f"{len(shapes)} shapes (changes: {', '.join(self.models.changed)}). Studies compare any shapes."
-                )
         transformers = [*self.model_ids, *self.untrained_ids]
         for sweep in self.sweeps:
             if sweep.model not in transformers:
@@ -214,6 +263,31 @@ class Recipe(Frozen):
         for study in self.studies:
             check_study(self, study)
         return self
+
+
+def _check_groups(recipe: Recipe) -> None:
+    """What must hold between the groups of models, and their tokenizers."""
+    listed = isinstance(recipe.models, tuple)
+    if not listed and recipe.groups[0].tokenizer is not None:
+        raise ValueError("tokenizer of models belongs to models in a list; say tokenizer of the recipe instead")
+    for group in recipe.groups:
+        said = (own_tokenizer(group) if listed else None) or recipe.tokenizer
+        if isinstance(group, PretrainedModels) and isinstance(said, TrainedTokenizer):
+            raise ValueError(
+                "tokenizer must be that of the pretrained models; got kind train. Say tokenizer: {kind: hub, name: "
+                f"{group.models[0].name}}}: their weights know no other token ids."
+            )
+    seeds = [seed for group in recipe.groups if isinstance(group, NativeModels) for seed in set(group.model_seeds)]
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(
+            "model_seeds of groups must differ: equal seeds draw equal random numbers, so that models of two groups "
+            f"would begin alike; got {seeds}"
+        )
+    names = [(m.name, m.revision) for g in recipe.groups if isinstance(g, PretrainedModels) for m in g.models]
+    if len(set(names)) != len(names):
+        raise ValueError("models must differ between groups: a model compared with itself agrees perfectly")
+    if len(recipe.tokenizers) > 1 and any(isinstance(g, NativeModels) and g.data is not None for g in recipe.groups):
+        raise ValueError("models.data (mixes) needs one tokenizer for all models: losses of several do not compare")
 
 
 def trained_configs(recipe: Recipe) -> list[SAETrainingConfig]:

@@ -17,6 +17,7 @@ from results.probe_frames import explanation_summary, probe_summary
 from results.split_frames import agreement_rows, split_rows
 from results.steering_frames import steering_summary
 from results.study_frames import contrast_rows, domain_rows
+from results.tokenizers import coverage_frame
 from results.unseen_frames import unseen_summary
 
 #: Models with a column of their own, at most; clusters listed.
@@ -49,6 +50,13 @@ def _models(tables: Tables, context: ExhibitContext) -> Contents:
         return {}
     frame = figure_frames.dictionary_frame(tables["models"])
     return {"": Listing(frame, columns("tables/models"))}
+
+
+def _coverage(tables: Tables, context: ExhibitContext) -> Contents:
+    frame = coverage_frame(tables["coverage"])
+    for name in ("coverage", "lowest_coverage"):
+        frame[name] = 100 * frame[name]
+    return {"": Listing(frame, columns("tables/coverage"))}
 
 
 def _sweeps(tables: Tables, context: ExhibitContext) -> Contents:
@@ -204,6 +212,7 @@ def _split_agreement(tables: Tables, context: ExhibitContext) -> Contents:
 READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/headline", ("headline",), _headline),
     Exhibit("tables/models", ("models",), _models),
+    Exhibit("tables/coverage", ("coverage",), _coverage),
     Exhibit("tables/domains", ("domains",), _domains),
     Exhibit("tables/indices", ("indices", "features"), _indices),
     Exhibit("tables/probes", ("probes",), _probes),

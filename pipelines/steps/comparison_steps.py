@@ -50,7 +50,8 @@ def _same_ancestry(ctx: StepContext) -> None:
     """Rows are comparable only if both sides were encoded over the very same tokens."""
     key = ctx.inputs["tokens"].key
     for side in "ab":
-        if ctx.inputs[side].manifest["inputs"]["tokens"] != key:
+        read = ctx.inputs[side].manifest["inputs"]
+        if read.get("rows", read["tokens"]) != key:  # with several tokenizers, tokens are those of a side alone
             raise ValueError(f"Side {side} of {ctx.node_id} must be encoded over the run's tokens {key}.")
 
 
@@ -245,7 +246,12 @@ def _stages(ctx: StepContext) -> Stages:
         raw={name: activations(name).array(p["hook_point"]) for name in plan.models},
         untrained_raw={name: activations(name).array(p["hook_point"]) for name in plan.untrained},
         weights={name: _weights(inputs[input_name("sae", name)]) for name in plan.dictionaries},
-        logits={name: activations(name).array(entry) for name in plan.models if activations(name).has(entry)},
+        # Maps to different vocabularies do not compare.
+        logits={
+            name: activations(name).array(entry)
+            for name in plan.models
+            if activations(name).has(entry) and not p.get("several_tokenizers")
+        },
         similarities={
             pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity")) for pair in plan.all
         },

@@ -23,6 +23,7 @@ from pipelines.steps.dictionary_costs import latents_cost, loaded_sae_cost, sae_
 from pipelines.steps.model_steps import special_tokens, training_rows
 from pipelines.steps.step_rows import mixing_of, shared_rows, training_source
 from results.public.opening import open_transformer
+from results.stored_comparison import vocabulary_of
 from storage import Artifact, ArtifactWriter
 from universality.errors import refusal
 from universality.sae.sae_config import SAETrainingConfig
@@ -112,7 +113,7 @@ def _read_as(ctx: StepContext) -> ReadModel:
 
     transformer, tokenizer = ctx.inputs["transformer"], ctx.inputs["tokenizer"]
     bos = int(tokenizer.json("tokenizer")["bos"])
-    start = tokenizer.table("vocabulary", columns=["text"])["text"][bos]
+    start = vocabulary_of(tokenizer, ["text"])["text"][bos]
     if not transformer.has("pretrained"):
         centres = transformer.json("config")["normalization_type"] in ("LN", "LNPre")
         return ReadModel(centres, start, None)
@@ -156,13 +157,14 @@ def latents(ctx: StepContext) -> None:
     dictionary = open_sae(ctx.inputs["sae"])
     transformer, source = ctx.inputs["transformer"], sae_source(ctx.inputs["sae"].manifest["params"])
     model = transformer.json("pretrained")["name"] if transformer.has("pretrained") else None
-    n_ctx = int(ctx.inputs["tokens"].array("eval_contexts").shape[1])
+    tokens = ctx.inputs["tokens"]
+    n_ctx = int(tokens.array("eval_contexts").shape[1])
     _warn(ctx, [*model_doubts(dictionary.metadata, source, model), *length_doubts(dictionary.metadata, source, n_ctx)])
     blocks: list[Any] = []
     quality = measured(ctx, dictionary, blocks)
     acts = sparse.vstack(blocks, format="csr")
     ctx.out.csr("acts", acts)
-    statistics = latent_statistics(sparse.csr_matrix(acts), shared_rows(ctx.inputs["tokens"]))
+    statistics = latent_statistics(sparse.csr_matrix(acts), shared_rows(ctx.inputs.get("rows", tokens)))
     ctx.out.tensors("statistics", statistics.to_arrays())
     ctx.out.json("quality", {**quality.result(), **spliced(ctx, dictionary)})
     names = ctx.inputs["tokens"].json("domains")

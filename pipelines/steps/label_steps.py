@@ -12,7 +12,7 @@ from pipelines.estimates import Sizes
 from pipelines.steps.run_tables import write_table
 from pipelines.steps.steering_steps import run_text
 from pipelines.steps.step_rows import shared_rows
-from results.stored_comparison import input_name
+from results.stored_comparison import input_name, vocabulary_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,12 +140,21 @@ def _promoted(ctx: StepContext, name: str, text: EvaluationText) -> dict[int, st
         return {}
     top = evidence.table("logits", columns=["latent", "side", "rank", "token"])
     wide = top[top["side"] == "top"].pivot_table(index="latent", columns="rank", values="token").astype(np.int64)
-    tokens = wide.to_numpy()
-    common = common_parts(tokens, text.token_bytes, text.special)
+    tokens, (token_bytes, special) = wide.to_numpy(), _vocabulary(ctx, name, text)
+    common = common_parts(tokens, token_bytes, special)
     return {
-        int(latent): promoted_text(of.family, of.key, of.n, tokens.shape[1], [text.token_bytes[t] for t in row])
+        int(latent): promoted_text(of.family, of.key, of.n, tokens.shape[1], [token_bytes[t] for t in row])
         for latent, of, row in zip(wide.index, common, tokens, strict=True)
     }
+
+
+def _vocabulary(ctx: StepContext, name: str, text: EvaluationText) -> tuple[list[bytes], np.ndarray]:
+    """What every token of a dictionary's model spells, and which are special."""
+    own = ctx.inputs.get(input_name("tokenizer", name))
+    if own is None:
+        return text.token_bytes, text.special
+    vocabulary = vocabulary_of(own, ["bytes", "special"])
+    return [bytes.fromhex(data) for data in vocabulary["bytes"]], vocabulary["special"].to_numpy(bool)
 
 
 def _acts(ctx: StepContext, name: str) -> sparse.csr_matrix:

@@ -20,6 +20,7 @@ from pipelines.estimates import (
     flops,
 )
 from results.public.opening import open_transformer
+from results.stored_comparison import vocabulary_of
 from storage import Artifact
 from universality.errors import InputError, refusal
 from universality.seeds import derive_seed
@@ -305,7 +306,7 @@ def _evaluation_rows(tokens: Artifact) -> KeptRows:
 
 def special_tokens(tokenizer: Artifact) -> np.ndarray:
     """Ids of the special tokens."""
-    vocabulary = tokenizer.table("vocabulary", columns=["token", "special"])
+    vocabulary = vocabulary_of(tokenizer, ["token", "special"])
     return vocabulary.loc[vocabulary["special"], "token"].to_numpy()
 
 

@@ -1,6 +1,6 @@
 """The bodies of the steps ``tokenizer`` and ``tokens``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +50,8 @@ def build_tokenizer(texts: pd.DataFrame, config: TokenizerConfig) -> TokenizerRe
             repeats included: they raise rare scripts in the vocabulary as they do in training.
         config: train, file or hub.
     """
-    training = texts[texts["part"].isin(TRAIN_PARTS)]
+    parts = (config.learn_from if isinstance(config, TrainedTokenizer) else None) or TRAIN_PARTS
+    training = texts[texts["part"].isin(parts)]
     repeated = training.loc[training.index.repeat(training["repeats"])]
     if isinstance(config, TrainedTokenizer):
         limit = config.max_train_bytes or _BYTES_PER_ENTRY * config.vocab_size
@@ -105,15 +106,21 @@ def build_tokens(texts: pd.DataFrame, tokenizer: TokenizerResult, config: Tokens
     arrays = evaluation_rows(
         sides["fit"], sides["score"], codes, sources, tokenizer.vocabulary["special"].to_numpy(dtype=bool)
     )
-    documents = texts[["document", "domain", "source", "source_group", "part", "digest"]].copy()
-    documents.insert(5, "n_tokens", lists.lengths)
+    documents = documents_table(texts, lists.lengths)
     return TokensResult(
         arrays,
         _streams(lists, texts, config, bos, root_seed),
         domains,
         documents,
-        _facts(arrays, documents, domains),
+        {**row_facts(arrays, domains), "n_tokens": int(documents["n_tokens"].sum())},
     )
+
+
+def documents_table(texts: pd.DataFrame, n_tokens: np.ndarray) -> pd.DataFrame:
+    """The table ``documents`` of texts and how many tokens each has."""
+    documents = texts[["document", "domain", "source", "source_group", "part", "digest"]].copy()
+    documents.insert(5, "n_tokens", n_tokens)
+    return documents
 
 
 def build_mix_tokens(
@@ -188,7 +195,8 @@ def _streams(
     return streams
 
 
-def _facts(arrays: dict[str, np.ndarray], documents: pd.DataFrame, domains: list[str]) -> dict[str, object]:
+def row_facts(arrays: dict[str, np.ndarray], domains: Sequence[str]) -> dict[str, object]:
+    """How many evaluation rows there are: all, those of the fit half, and of each domain in both halves."""
     fit = arrays["row_fit"]
     rows = {
         name: np.bincount(arrays["row_domain"][mask], minlength=len(domains)).tolist()
@@ -200,5 +208,4 @@ def _facts(arrays: dict[str, np.ndarray], documents: pd.DataFrame, domains: list
         "rows_by_domain": {
             str(domain): {"fit": rows["fit"][code], "score": rows["score"][code]} for code, domain in enumerate(domains)
         },
-        "n_tokens": int(documents["n_tokens"].sum()),
     }

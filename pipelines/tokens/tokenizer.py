@@ -179,7 +179,10 @@ def compare_tokenizers(own: bytes, used: bytes, model: str) -> str | None:
     if wrong:
         names = {token: text for text, token in ours.items()}
         got = f"id {wrong[0]} for {names[wrong[0]]!r}, where the model has {meant[wrong[0]]!r} ({len(wrong)} such ids)"
-        remedy = "Set tokenizer to {kind: hub, name: the model's own}."
+        remedy = (
+            "Set tokenizer to {kind: hub, name: the model's own}; or list the model in a group of its own (models: a "
+            "list), which is compared with others at the bytes where both end a token."
+        )
         raise refusal("tokenizer", model, "the one that the model was trained with", got, remedy)
     a, b = (json.loads(content) for content in (used, own))
     parts = [key for key in ("model", "normalizer", "pre_tokenizer") if _steady(a.get(key)) != _steady(b.get(key))]

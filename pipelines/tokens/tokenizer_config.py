@@ -6,6 +6,9 @@ from pydantic import Field
 
 from universality.config import Frozen
 
+#: Number of the segment that stands where a context begins and between documents, in runs of several tokenizers.
+SEPARATOR = 0
+
 
 class TrainedTokenizer(Frozen):
     """A byte-level BPE trained on the training part of the corpus."""
@@ -18,6 +21,13 @@ class TrainedTokenizer(Frozen):
         default=None,
         gt=0,
         description="Training text to learn from at most, spread evenly; 2,000 bytes a token if not set.",
+    )
+    learn_from: tuple[Literal["sae_a", "sae_b"], ...] | None = Field(
+        default=None,
+        min_length=1,
+        exclude_if=lambda parts: parts is None,
+        description="Halves of the training documents to learn from; both if not set. Tokenizers of other halves "
+        "differ as those of two makers do.",
     )
     min_frequency: int = Field(default=2, ge=1, description="How often a pair must occur to be merged.")
     max_token_length: int = Field(

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Collection, Sequence
 from functools import cache
 
 import numpy as np
@@ -58,12 +59,17 @@ def vocabulary_table(tokenizer: Tokenizer) -> pd.DataFrame:
     """
     table = token_bytes(tokenizer)
     special = {token["id"] for token in json.loads(tokenizer.to_str())["added_tokens"] if token["special"]}
+    return table_of(table, special)
+
+
+def table_of(pieces: Sequence[bytes], special: Collection[int]) -> pd.DataFrame:
+    """The table of :func:`vocabulary_table` of what each token spells, and which are special."""
     return pd.DataFrame(
         {
-            "token": np.arange(len(table), dtype=np.int32),
-            "bytes": [data.hex() for data in table],
-            "text": [data.decode("utf-8", errors="replace") for data in table],
-            "special": [token in special for token in range(len(table))],
+            "token": np.arange(len(pieces), dtype=np.int32),
+            "bytes": [data.hex() for data in pieces],
+            "text": [data.decode("utf-8", errors="replace") for data in pieces],
+            "special": [token in special for token in range(len(pieces))],
         }
     )
 

@@ -63,3 +63,30 @@ def test_two_copies_of_one_model_agree_on_shared_rows_and_not_by_index(texts):
     np.testing.assert_array_equal(order[latents[:, 1]], latents[:, 0])
     np.testing.assert_allclose(found["shared"], 1.0, atol=1e-9)
     assert found["index"].mean() < 0.3
+
+
+def test_what_rows_by_index_call_universal_shared_rows_do_not(texts):
+    """Latents that count tokens: by index they are the same at every row, of the same bytes they tell nothing."""
+    rng = np.random.default_rng(2)
+    sides: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {"index": ([], []), "shared": ([], [])}
+    documents: dict[str, list[np.ndarray]] = {"index": [], "shared": []}
+    strengths = rng.gamma(8, 1 / 8, (4_000, 12))
+    for number, text in enumerate(texts):
+        ends = [token_ends(split.findall(text), text) for split in SPLITS]
+        counted = [np.arange(len(of))[:, None] % 12 == np.arange(12) for of in ends]
+        acts = [fires * strengths[: len(fires)] for fires in counted]
+        acts[1] = acts[1][:, ::-1]  # the second model numbers its latents otherwise
+        rows = shared_boundaries(ends)
+        n = min(map(len, ends))
+        for side in range(2):
+            sides["index"][side].append(acts[side][:n])
+            sides["shared"][side].append(acts[side][rows[:, side]])
+        documents["index"].append(np.full(n, number))
+        documents["shared"].append(np.full(len(rows), number))
+    universal = {}
+    for name, (a, b) in sides.items():
+        given = {"m0": sparse.csr_matrix(np.concatenate(a)), "m1": sparse.csr_matrix(np.concatenate(b))}
+        result = compare(given, documents=np.concatenate(documents[name]), n_shifts=20, min_firings=10)
+        universal[name] = int((result.features["class"] == "universal").sum())
+    assert universal["index"] == 24
+    assert universal["shared"] == 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 #: Factors that every study may have; settings of dictionaries and of models come between and after.
-SAE_SEED, HALF, MODEL, DATA = "sae_seed", "half", "model", "data"
+SAE_SEED, HALF, MODEL, DATA, TOKENIZER = "sae_seed", "half", "model", "data", "tokenizer"
 #: Where dictionaries read, in studies of several places: a setting of theirs, of which every pair of levels is asked.
 HOOK_POINT = "hook_point"
 #: How long models were trained, in tokens, where each was kept at several places of one training.
@@ -119,7 +119,7 @@ class Design:
             wanted |= {pair.relation for pair in all_pairs if self._of_matrix(pair.relation)}
             floor = [pair for pair in floor if pair.a.setting == pair.b.setting]
         else:
-            floor = [pair for pair in floor if pair.a.levels == pair.b.levels]
+            floor = [pair for pair in floor if _shape_of(pair.a) == _shape_of(pair.b)]
         trained_pairs = [pair for pair in all_pairs if pair.relation in wanted or self._of_end(pair)]
         self.pairs = (*trained_pairs, *floor)
 
@@ -190,6 +190,11 @@ class Design:
             for pair in terms
             for weight, relation in zip((1.0, -1.0), pair, strict=True)
         )
+
+
+def _shape_of(cell: Cell) -> dict[str, str]:
+    """What an untrained cell has in common with those that it is a floor with: all but what it reads text by."""
+    return {name: level for name, level in cell.levels.items() if name != TOKENIZER}
 
 
 #: Other data for models of one initialisation; and what it costs beyond that where the initialisation differs.

@@ -33,7 +33,7 @@ def methods_sections(m: Material) -> list[Section]:
     studies."""
     unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
     facts = {"several_domains": _several_domains(m), "by_source": _by_source(m), "unfinished": unfinished}
-    text = sections("methods", recipe=m.recipe, **facts)
+    text = sections("methods", recipe=m.recipe, native=_native(m), **facts)
     if m.recipe is not None:
         for comparison in m.comparisons:
             text += sections("comparison", m.scope(comparison), **_comparison_facts(m, comparison))
@@ -57,10 +57,14 @@ def checklist_text(m: Material, macros: Macros) -> str:
     return re.sub(r"^- (\*\*.+?\*\*)(.*)$", item, folded(text), flags=re.M)
 
 
+def _native(m: Material) -> bool:
+    """Whether every transformer was trained here."""
+    return m.recipe is not None and all(isinstance(group, NativeModels) for group in m.recipe.groups)
+
+
 def _licences(m: Material) -> list[str]:
     """What the corpus step knows; nothing where the text came from the user, or where models did."""
-    native = m.recipe is not None and isinstance(m.recipe.models, NativeModels)
-    packages = (m.facts(CORPUS).get("packages") or []) if native else []
+    packages = (m.facts(CORPUS).get("packages") or []) if _native(m) else []
     return [f"{p['package']} {p['version']}: {p['licence']}" for p in packages]
 
 
@@ -87,7 +91,7 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "replicates": config is not None and config.replicates is True,
         "twice_untrained": config is not None and bool(config.replicates),
         "neurons": config is not None and config.neurons,
-        "untrained": recipe is not None and bool(recipe.models.n_untrained),
+        "untrained": recipe is not None and bool(recipe.untrained_ids),
         "quantities": {name: quantity.macro for name, quantity in QUANTITIES.items()},
         "concluded": comparison not in m.parts or bool(conclusions(m.parts[comparison])),
         "pair_levels": _levels(pairs),

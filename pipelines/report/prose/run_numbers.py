@@ -15,11 +15,13 @@ from pipelines.report.prose.macros import (
     series,
     setting,
     span,
+    tex_escape,
     whole_percent,
     words,
 )
 from pipelines.report.prose.material import Material
 from pipelines.report.provenance import made_with
+from pipelines.tokens.identity import tokenizer_name
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
 from results.stored_comparison import CORPUS, n_score_sources
 from universality.transformers.transformer_config import TransformerConfig
@@ -83,6 +85,12 @@ def _text(macros: Macros, m: Material) -> None:
         _documents(macros, documents)
     if vocabulary is not None:
         macros.add("VocabSize", count(len(vocabulary)), "entries of the tokenizer; rows of table vocabulary")
+    coverage = m.tables.get("coverage")
+    if coverage is not None:
+        shares = coverage.loc[coverage["domain"] == "", "coverage"]
+        where = "of all tokenizers: tokens that are rows, percent; table coverage"
+        macros.add("CoverageLeast", percent(shares.min(), 0), f"the smallest {where}")
+        macros.add("CoverageMost", percent(shares.max(), 0), f"the largest {where}")
     dropped = m.facts(CORPUS).get("dropped") or {}
     if "duplicate" in dropped:
         meaning = "documents left out as duplicates; facts of step corpus"
@@ -120,8 +128,11 @@ def _recipe_text(macros: Macros, recipe: Recipe) -> None:
     add("ContextLength", count(recipe.n_ctx), f"n_ctx{where}: tokens per context, the separator included")
     add("CorpusSources", series(_source(s) for s in recipe.corpus.sources), f"corpus.sources{where}")
     macros.add_fields(recipe, where, _TRAINING_ROWS)
-    tokenizer = recipe.tokenizer
-    if isinstance(tokenizer, (TokenizerFile, HubTokenizer)):
+    tokenizer = recipe.tokenizers[0]
+    if len(recipe.tokenizers) > 1:
+        add("NumTokenizers", count(len(recipe.tokenizers)), f"tokenizers of the models{where}")
+        add("Tokenizers", series(words(tokenizer_name(t)) for t in recipe.tokenizers), f"t0, t1, ...; models{where}")
+    elif isinstance(tokenizer, (TokenizerFile, HubTokenizer)):
         name = tokenizer.path if isinstance(tokenizer, TokenizerFile) else tokenizer.name
         add("TokenizerName", code(name), f"tokenizer{where}")
 
@@ -136,11 +147,15 @@ def _source(source: object) -> Value | None:
 
 
 def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
-    models, add = recipe.models, macros.add
-    n = len(recipe.model_ids)
+    add, n = macros.add, len(recipe.model_ids)
     add("NumModels", count(n), "models compared, m0, m1, ... of the recipe")
     add("NumModelsWord", words(_COUNTS[n] if n < len(_COUNTS) else f"{n:,}"), "the same as a word below ten")
     add("NumUntrained", count(len(recipe.untrained_ids)), "untrained models u0, u1, ... of the recipe")
+    models, *others = recipe.groups
+    if others:
+        add("ModelGroups", series(map(_group, recipe.groups)), "models of the recipe, group by group")
+        _trained(macros, m)
+        return
     if isinstance(models, PretrainedModels):
         names = [p.name if p.revision is None else f"{p.name}@{p.revision}" for p in models.models]
         add("ModelNames", series(code(name) for name in names), "models.models of the recipe")
@@ -151,6 +166,18 @@ def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
         _shape(macros, models.architecture)
         macros.add_fields(models.training, "; models.training of the recipe", _MODEL_TRAINING)
     _trained(macros, m)
+
+
+def _group(group: NativeModels | PretrainedModels) -> Value:
+    """A group of models in words, for a list of them."""
+    if isinstance(group, PretrainedModels):
+        return series(code(p.name if p.revision is None else f"{p.name}@{p.revision}") for p in group.models)  # pyright: ignore
+    shape, seeds = group.architecture, group.model_seeds
+    own = f", {tokenizer_name(group.tokenizer)}" if group.tokenizer is not None else ""
+    layers = "1 layer" if shape.n_layers == 1 else f"{shape.n_layers} layers"
+    numbers = joined([str(seed) for seed in seeds])
+    said = f"{len(seeds)} trained here (seed{'s' * (len(seeds) > 1)} {numbers}; {layers} of width {shape.d_model}{own})"
+    return Value(tex_escape(said), said)
 
 
 def _shape(macros: Macros, shape: TransformerConfig) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from universality.alignment import coverage, segments, shared_boundaries, token_ends
+from universality.alignment import coverage, segments, shared_boundaries, shared_contexts, token_ends
 from universality.errors import InputError
 
 ALPHABET = "aé中🙂👩‍👩‍👧é\u0301\r\n \u200d\u05e9ส้"
@@ -82,6 +82,44 @@ def test_alone_every_token_that_spells_something_is_a_row(case):
     rows = shared_boundaries(ends)
     assert rows[:, 0].tolist() == [n for n, token in enumerate(tokens) if token]
     assert coverage(ends, rows)[0] == (1.0 if any(tokens) else 0.0)
+
+
+@given(st.lists(cut_texts(n_models=2), min_size=1, max_size=6), st.integers(4, 12))
+def test_contexts_hold_the_same_bytes_for_every_model_and_every_row_once(cases, n_ctx):
+    ends = [[token_ends(tokens, text) for tokens in models] for text, models in cases]
+    rows = [shared_boundaries(of) for of in ends]
+    packed = shared_contexts(rows, [[len(tokens) for tokens in models] for _, models in cases], n_ctx)
+    flat = [[token for _, models in cases for token in models[side]] for side in range(2)]
+    pieces = [
+        segments(text, of[0][own[:, 0]]) for (text, _), of, own in zip(cases, ends, rows, strict=True)
+    ]  # fmt: skip
+    flat.append([piece for of in pieces for piece in of])
+    assert len(packed.context) + packed.n_left_out == sum(map(len, rows))
+    assert (packed.contexts[0][:, 0] == -1).all()
+    starts = np.cumsum([0, *map(len, pieces)])
+    seen = packed.contexts[2][packed.context, packed.positions[:, 2]]
+    assert len(set(seen.tolist())) == len(seen)
+    for row, (context, document) in enumerate(zip(packed.context, packed.documents, strict=True)):
+        read = [
+            b"".join(b"\0" if n < 0 else flat[side][n] for n in packed.contexts[side][context, 1 : place + 1])
+            for side, place in enumerate(packed.positions[row])
+        ]
+        assert read[0] == read[1] == read[2]
+        assert starts[document] <= seen[row] < starts[document + 1]
+    # Another order of the models packs the same rows.
+    other = shared_contexts(
+        [own[:, ::-1] for own in rows], [[len(t) for t in models[::-1]] for _, models in cases], n_ctx
+    )
+    np.testing.assert_array_equal(other.positions[:, [1, 0, 2]], packed.positions)
+    np.testing.assert_array_equal(other.contexts[0], packed.contexts[1])
+
+
+def test_a_segment_longer_than_a_context_is_left_out_and_the_text_goes_on_behind_it():
+    ends = [np.array([1, 2, 3, 4, 5, 6]), np.array([1, 5, 6])]
+    packed = shared_contexts([shared_boundaries(ends)], [[6, 3]], 4)
+    assert packed.n_left_out == 1
+    assert packed.contexts[0].tolist() == [[-1, 0, -1, -1], [-1, 5, -1, -1]]
+    assert packed.contexts[1].tolist() == [[-1, 0, -1, -1], [-1, 2, -1, -1]]
 
 
 @pytest.mark.parametrize(

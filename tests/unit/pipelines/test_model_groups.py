@@ -1,0 +1,96 @@
+"""Recipes whose models are a list of groups: ids, twins, tokenizers, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from pipelines.plan import build_plan
+from pipelines.recipe import Recipe, load_recipe, validate_recipe
+from universality.errors import InputError
+
+
+def tiny(models: Any, **more: Any) -> dict[str, Any]:
+    recipe = load_recipe("tiny").resolved()
+    recipe["models"] = models
+    return recipe | more
+
+
+def group(*seeds: int, **more: Any) -> dict[str, Any]:
+    shape = {"n_layers": 1, "d_model": 32, "n_heads": 2, "d_mlp": 64, "act_fn": "relu"}
+    return {
+        "kind": "native", "architecture": shape, "training": {"tokens": 60_000}, "model_seeds": list(seeds), **more,
+    }  # fmt: skip
+
+
+def read(models: Any, **more: Any) -> Recipe:
+    return validate_recipe(tiny(models, **more), "here")
+
+
+SMALL, LARGE = ({"kind": "train", "vocab_size": size} for size in (512, 700))
+
+
+def test_ids_count_on_from_group_to_group_and_untrained_twins_stay_in_theirs():
+    recipe = read([group(0, 1, n_untrained=2), group(2, n_untrained=0), group(3, 4, 5, n_untrained=4)])
+    assert recipe.model_ids == [f"m{i}" for i in range(6)]
+    assert recipe.untrained_ids == [f"u{i}" for i in range(6)]
+    assert [(recipe.groups.index(g), i) for g, i in map(recipe.member, recipe.model_ids)] == [
+        (0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2),
+    ]  # fmt: skip
+    assert [recipe.twin(u) for u in recipe.untrained_ids] == ["m0", "m1", "m3", "m4", "m5", "m3"]
+
+
+def test_a_list_of_one_group_is_that_group():
+    # Same keys: what stands in a list is made as before.
+    alone = build_plan(read(group(0, 1, n_untrained=2)))
+    assert build_plan(read([group(0, 1, n_untrained=2)])).keys() == alone.keys()
+
+
+def test_one_tokenizer_gives_tokens_and_several_give_shared_rows():
+    same = build_plan(read([group(0, 1, tokenizer=SMALL), group(2, tokenizer=SMALL)]))
+    assert same["tokens"].step == "tokens"
+    plan = build_plan(read([group(0, 1, tokenizer=SMALL), group(2, tokenizer=LARGE)]))
+    assert (plan["tokens"].step, plan["tokenizer"].step) == ("evaluation", "segments")
+    # A model is trained on its own tokens, and read where all of them end one.
+    assert plan["transformer/m2"].inputs == {"tokens": "tokens/t1", "tokenizer": "tokenizer/t1"}
+    assert plan["activations/m2/eval"].inputs["tokens"] == "aligned/t1"
+    assert plan["activations/m2/sae_a"].inputs["tokens"] == "tokens/t1"
+    # u0 to u1 are of the first group, whose tokenizer they read.
+    assert [plan[f"transformer/u{i}"].inputs["tokenizer"] for i in range(4)] == ["tokenizer/t0"] * 2 + [
+        "tokenizer/t1"
+    ] * 2
+    assert plan["similarity/main/m0-m2"].inputs["tokens"] == "tokens"
+    # Predictions over other vocabularies are not set beside each other.
+    assert not any(node.step in ("fingerprints", "effects", "steering") for node in plan)
+
+
+def test_untrained_models_of_groups_draw_numbers_of_their_own():
+    plan = build_plan(read([group(0, 1), group(2, 3)]))
+    seeds = [plan[f"transformer/u{i}"].params["model_seed"] for i in range(4)]
+    assert len(set(seeds)) == 4
+
+
+PUBLIC = {"kind": "pretrained", "models": [{"name": "owner/one"}]}
+
+
+@pytest.mark.parametrize(
+    ("models", "more", "told"),
+    [
+        ([group(0, 1), group(1, 2)], {}, "model_seeds of groups must differ"),
+        ([PUBLIC, PUBLIC], {}, "models must differ between groups"),
+        (group(0, 1, tokenizer=SMALL), {}, "tokenizer of models belongs to models in a list"),
+        ([group(0, 1), {**PUBLIC, "tokenizer": SMALL}], {}, "tokenizer must be that of the pretrained models"),
+        (
+            [group(0, 1, data=["half", None], tokenizer=SMALL), group(2, 3, tokenizer=LARGE)],
+            {"mixes": {"half": {"domains": ["dna"]}}},
+            "needs one tokenizer for all models",
+        ),
+        ([], {}, "models: must be a list of at least 1"),
+        ([{"kind": "native"}], {}, "models.0.architecture: must be given"),
+    ],
+)
+def test_what_groups_cannot_be_is_refused_in_words(models, more, told):
+    with pytest.raises(InputError, match=re.escape(told)):
+        read(models, **more)
