@@ -49,7 +49,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         "root_seed": layout.recipe.root_seed,
     }
     for pair in plan.all:
-        nodes += _pair_nodes(layout, c, pair, settings)
+        nodes += _pair_nodes(layout, c, pair, model_of, settings)
     for number, pairs in enumerate((raw_pairs, floor_pairs)):
         nodes += _space_nodes(layout, comparison, pairs, model_of, {**settings, "intervals": number == 0})
     inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
@@ -90,9 +90,9 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     return nodes
 
 
-def _pair_nodes(layout: Layout, c: str, pair: Pair, settings: dict[str, Any]) -> list[Node]:
-    name = pair_name(pair)
-    sides = {"tokens": TOKENS, "a": latents_node(c, pair[0]), "b": latents_node(c, pair[1])}
+def _pair_nodes(layout: Layout, c: str, pair: Pair, model_of: dict[str, str], settings: dict[str, Any]) -> list[Node]:
+    name, read = pair_name(pair), layout.read_by([model_of[one] for one in pair])
+    sides = {"tokens": read, "a": latents_node(c, pair[0]), "b": latents_node(c, pair[1])}
     params = {**settings, "ids": list(pair)}
     # Only what a step reads is in its key: another tau repeats neither correlations nor nulls.
     compare = settings["compare"]
@@ -125,12 +125,17 @@ def _space_nodes(
         inputs = {"latents": latents_node(c, name), "activations": activations_node(model_of[name], "eval")}
         made = {**params, "compare": {"min_firings": compare["min_firings"]}, "id": name}
         nodes.append(
-            layout.node(dictionary_node("coordinates", c, name), "coordinates", made, {"tokens": TOKENS, **inputs})
+            layout.node(
+                dictionary_node("coordinates", c, name),
+                "coordinates",
+                made,
+                {"tokens": layout.read(model_of[name])["tokens"], **inputs},
+            )
         )
     read = ("min_firings", "unmatched", "n_resamples", "n_rotations")
     params |= {"compare": {name: compare[name] for name in read}, "intervals": settings["intervals"]}
     for pair in pairs:
-        inputs = {"tokens": TOKENS}
+        inputs = {"tokens": layout.read_by([model_of[name] for name in pair])}
         for side, name in zip("ab", pair, strict=True):
             inputs |= {
                 side: latents_node(c, name),

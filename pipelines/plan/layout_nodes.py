@@ -1,5 +1,6 @@
 """What every node of a plan is made with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -84,6 +85,11 @@ class Layout:
         if not self.aligned:
             return {"tokens": TOKENS, "tokenizer": TOKENIZER}
         return {"tokens": aligned_node(self._number(model)), "tokenizer": self.tokenizer(model)}
+
+    def read_by(self, pair: Sequence[str]) -> str:
+        """The node of the rows of two transformers, with the tokens that agreement is conditioned on: those of both."""
+        a, b = (self.read(model)["tokens"] for model in pair)
+        return a if a == b else TOKENS
 
     @property
     def shared(self) -> dict[str, str]:

@@ -79,7 +79,7 @@ def _aligned_nodes(layout: Layout, tokens: dict[str, Any], seed: dict[str, int])
         made[input_name("tokenizer", number)] = of
     return [
         *nodes,
-        layout.node(TOKENS, "evaluation", {"tokens": tokens, **seed, "names": names}, made),
+        layout.node(TOKENS, "shared_rows", {"tokens": tokens, **seed, "names": names}, made),
         layout.node(TOKENIZER, "segments", {}, {"tokens": TOKENS}),
         *(
             layout.node(aligned_node(number), "aligned", {"tokenizer": number}, {"tokens": TOKENS})

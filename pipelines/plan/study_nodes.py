@@ -77,7 +77,8 @@ def study_nodes(layout: Layout, study: StudyConfig) -> list[Node]:
     first = {}
     for pair in design.pairs:
         ids = [pair.a.id, pair.b.id]
-        sides = {"tokens": TOKENS, "a": latents_node(s, ids[0]), "b": latents_node(s, ids[1])}
+        read = layout.read_by([pair.a.transformer, pair.b.transformer])
+        sides = {"tokens": read, "a": latents_node(s, ids[0]), "b": latents_node(s, ids[1])}
         node = pair_node("study_pair", s, pair.name)
         nodes.append(layout.node(node, "study_pair", {**agreement, "ids": ids}, sides))
         inputs[input_name("pair", pair.name)] = node

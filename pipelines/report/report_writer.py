@@ -34,7 +34,7 @@ from storage import ArtifactCorrupt, ArtifactGone, Run, TableMissing
 OWNERS = {
     "sweeps": "sweep",
     "documents": "tokens",
-    "coverage": "evaluation",
+    "coverage": "shared_rows",
     "vocabulary": "tokenizer",
     "pinned": "(no step)",
     "answers": "(no step)",

@@ -51,7 +51,7 @@ def _same_ancestry(ctx: StepContext) -> None:
     key = ctx.inputs["tokens"].key
     for side in "ab":
         read = ctx.inputs[side].manifest["inputs"]
-        if read.get("rows", read["tokens"]) != key:  # with several tokenizers, tokens are those of a side alone
+        if key not in (read["tokens"], read.get("rows")):  # with several tokenizers, tokens are those of a side alone
             raise ValueError(f"Side {side} of {ctx.node_id} must be encoded over the run's tokens {key}.")
 
 

@@ -115,8 +115,8 @@ def _stored_tokenizer(made: Artifact) -> TokenizerResult:
     return TokenizerResult(made.bytes("tokenizer.json"), vocabulary_of(made), made.json("tokenizer"))
 
 
-@step("evaluation", version=1, cost=text_cost, tables=["coverage", "documents"])
-def evaluation(ctx: StepContext) -> None:
+@step("shared_rows", version=1, cost=text_cost, tables=["coverage", "documents"])
+def shared_rows(ctx: StepContext) -> None:
     """Of a run with several tokenizers, the evaluation rows that all of them share, in segments and in all tokens."""
     from pipelines.tokens.build import documents_table
     from pipelines.tokens.shared_rows import evaluation_of

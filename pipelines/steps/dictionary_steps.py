@@ -164,7 +164,7 @@ def latents(ctx: StepContext) -> None:
     quality = measured(ctx, dictionary, blocks)
     acts = sparse.vstack(blocks, format="csr")
     ctx.out.csr("acts", acts)
-    statistics = latent_statistics(sparse.csr_matrix(acts), shared_rows(ctx.inputs.get("rows", tokens)))
+    statistics = latent_statistics(sparse.csr_matrix(acts), shared_rows(tokens))
     ctx.out.tensors("statistics", statistics.to_arrays())
     ctx.out.json("quality", {**quality.result(), **spliced(ctx, dictionary)})
     names = ctx.inputs["tokens"].json("domains")

@@ -92,13 +92,16 @@ def shared_rows(tokens: Artifact) -> Rows:
 def _rows(tokens: Artifact) -> Rows:
     from universality.rows import Rows
 
+    # With several tokenizers, what models read at a row is all the tokens that end there: segments, which name what lies
+    # since the row before, are many more, and a mean over few rows takes too little off.
+    read = "row_tokens" if "row_tokens" in tokens.names("arrays") else "row_token"
     return Rows(
         documents=tokens.array("row_document"),
         sources=tokens.array("row_source"),
         fit=tokens.array("row_fit"),
         domains=tokens.array("row_domain"),
         domain_names=tuple(tokens.json("domains")),
-        tokens=tokens.array("row_token"),
+        tokens=tokens.array(read),
         positions=tokens.array("row_position"),
         next_tokens=tokens.array("row_next_token"),
         # Rows leave the first position out, so a context without separators is one row shorter than n_ctx.

@@ -34,7 +34,8 @@ class Evaluation(NamedTuple):
 
     Attributes:
         arrays: ``eval_contexts`` and ``row_*`` as of :func:`pipelines.tokens.evaluation_rows.evaluation_rows`, of
-            segments; and of tokenizer i its own as ``eval_contexts.t{i}``, ``row_position.t{i}``, ….
+            segments; of tokenizer i its own as ``eval_contexts.t{i}``, …; and ``row_tokens``, one
+            number for each choice of tokens, one of every tokenizer, that end at a row.
         vocabulary: of the segments, as of :func:`pipelines.tokens.vocabulary.vocabulary_table`.
         coverage: domain by domain and over all (""), how many tokens of each tokenizer end at a row.
         facts: what was read and left out, and warnings.
@@ -198,6 +199,9 @@ def _arrays(
             f"row_token{suffix}": contexts[context, position],
             f"row_next_token{suffix}": following[context, position],
         }
+    # What a model reads at a row is the token that ends there: equal tokens under every tokenizer, one number.
+    read = np.stack([arrays[f"row_token.t{model}"] for model in range(len(starts))], axis=1)
+    arrays["row_tokens"] = np.unique(read, axis=0, return_inverse=True)[1].ravel().astype(np.int32)
     return arrays
 
 

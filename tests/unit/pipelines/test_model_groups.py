@@ -52,7 +52,7 @@ def test_one_tokenizer_gives_tokens_and_several_give_shared_rows():
     same = build_plan(read([group(0, 1, tokenizer=SMALL), group(2, tokenizer=SMALL)]))
     assert same["tokens"].step == "tokens"
     plan = build_plan(read([group(0, 1, tokenizer=SMALL), group(2, tokenizer=LARGE)]))
-    assert (plan["tokens"].step, plan["tokenizer"].step) == ("evaluation", "segments")
+    assert (plan["tokens"].step, plan["tokenizer"].step) == ("shared_rows", "segments")
     # A model is trained on its own tokens, and read where all of them end one.
     assert plan["transformer/m2"].inputs == {"tokens": "tokens/t1", "tokenizer": "tokenizer/t1"}
     assert plan["activations/m2/eval"].inputs["tokens"] == "aligned/t1"
