@@ -92,8 +92,8 @@ def shared_rows(tokens: Artifact) -> Rows:
 def _rows(tokens: Artifact) -> Rows:
     from universality.rows import Rows
 
-    # With several tokenizers, what models read at a row is all the tokens that end there: segments, which name what lies
-    # since the row before, are many more, and a mean over few rows takes too little off.
+    # With several tokenizers, what is read at a row is all the tokens that end there. Segments, which name what lies
+    # since the row before, are many more: a mean over few rows takes too little off.
     read = "row_tokens" if "row_tokens" in tokens.names("arrays") else "row_token"
     return Rows(
         documents=tokens.array("row_document"),

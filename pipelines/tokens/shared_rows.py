@@ -34,7 +34,7 @@ class Evaluation(NamedTuple):
 
     Attributes:
         arrays: ``eval_contexts`` and ``row_*`` as of :func:`pipelines.tokens.evaluation_rows.evaluation_rows`, of
-            segments; of tokenizer i its own as ``eval_contexts.t{i}``, …; and ``row_tokens``, one
+            segments; of tokenizer i its own as ``eval_contexts.t{i}``, …; and ``row_tokens``, a
             number for each choice of tokens, one of every tokenizer, that end at a row.
         vocabulary: of the segments, as of :func:`pipelines.tokens.vocabulary.vocabulary_table`.
         coverage: domain by domain and over all (""), how many tokens of each tokenizer end at a row.

@@ -309,7 +309,7 @@ def test_every_shipped_recipe_gives_a_text(name: str, tmp_path: Path) -> None:
     write_report(run, tmp_path / "report", TEXT)
     text = (tmp_path / "report" / "methods.md").read_text()
     assert f"Contexts hold {recipe.n_ctx:,} tokens" in text
-    assert ("pretrained transformers: `" in text) == (recipe.models.kind == "pretrained")
+    assert ("pretrained transformers: `" in text) == all(group.kind == "pretrained" for group in recipe.groups)
     assert "**[Missing from this run: VocabSize.]**" in text
     for sweep in recipe.sweeps:
         assert f"## Sweep {sweep.id}" in text
