@@ -170,8 +170,9 @@ def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> No
     if outcome.status == "interrupted":
         say(f"Interrupted; everything finished is kept. The same command goes on with run {run.name}.")
     elif outcome.status in ("partial", "failed"):
-        counts = {status: list(outcome.nodes.values()).count(status) for status in ("done", "failed", "skipped")}
-        said = ", ".join(f"{n} {status}" for status, n in counts.items())
+        done, failed, skipped = (list(outcome.nodes.values()).count(status) for status in ("done", "failed", "skipped"))
+        which = ", ".join(list(outcome.errors)[:3]) + (", …" if len(outcome.errors) > 3 else "")
+        said = f"{done} done, {failed} failed ({which}), {skipped} skipped"
         say(f"Run {run.name} is {outcome.status}: {said} of {n_nodes} steps. The same command tries again.")
         say("Logs: " + ", ".join(failure["log"] for failure in list(outcome.errors.values())[:3]))
     elif not quiet and outcome.n_computed == 0:

@@ -1,6 +1,7 @@
 """Text from Hugging Face datasets, streamed: from the hub, or from a local folder without network."""
 
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,9 @@ def hub_units(config: HubDataset, notes: Notes | None = None) -> Iterator[Unit]:
         InputError: no such dataset, split or column, or a row that cannot be read, with its number.
     """
     notes = Notes() if notes is None else notes
-    try:
-        import datasets
-    except ImportError as error:
-        raise SourceMissing.worded(
-            "package 'datasets'",
-            f"the source '{config.name}'",
-            "installed",
-            "not installed",
-            f"Run: {INSTALL}",
-        ) from error
+    check_installed(config)
+    import datasets
+
     with no_processes(config.name):
         rows = _saved(config) if _is_saved(config) else _streamed(config, datasets)
     names = _class_names(rows, config.domain_column)
@@ -50,6 +44,17 @@ def hub_units(config: HubDataset, notes: Notes | None = None) -> Iterator[Unit]:
             place.row = f", {config.split} row {number + 1}"  # the one that is read next
             if unit is not None:
                 yield unit
+
+
+def check_installed(config: HubDataset) -> None:
+    """Refuse a source for which the package ``datasets`` is wanting.
+
+    Raises:
+        SourceMissing: says the command that mends it.
+    """
+    if find_spec("datasets") is None:
+        where, remedy = f"the source '{config.name}'", f"Run: {INSTALL}"
+        raise SourceMissing.worded("package 'datasets'", where, "installed", "not installed", remedy)
 
 
 def _class_names(rows: Any, column: str | None) -> list[str] | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix, HubDataset, JsonLines, TextFolder
+from pipelines.corpus.demo import caps
 from pipelines.corpus.files import file_units
+from pipelines.corpus.hub import check_installed, hub_units
 from pipelines.corpus.listing import matching_files
+from pipelines.corpus.packages import PACKAGES, locate
 from pipelines.recipe import Recipe
 from results.public.hub import check_tokenizer
 from results.words import size
@@ -14,17 +19,26 @@ _DEMO_BYTES = {"small": 8_000_000, "full": 17_000_000}
 
 
 def check_heads(recipe: Recipe) -> tuple[str, ...]:
-    """Read the first text of every source of files, and find the tokenizer.
+    """Read the first text of every source on this machine, and find the tokenizer.
 
     Returns:
         What to say of the text: parts that ask for more than there is.
 
     Raises:
-        InputError: a column that is not there, text that cannot be read, no tokenizer.
+        InputError: a column or domain that is not there, text that cannot be read, no tokenizer.
+        SourceMissing: a package that holds or reads text is not installed.
     """
     for source in recipe.corpus.sources:
-        if not isinstance(source, (DemoMix, HubDataset)):
+        if isinstance(source, DemoMix):
+            caps(source)
+            for package in PACKAGES if source.domains is None else ():
+                locate(package)
+        elif not isinstance(source, HubDataset):
             next(file_units(source), None)
+        elif Path(source.name).expanduser().is_dir():
+            next(hub_units(source), None)
+        else:
+            check_installed(source)
     if recipe.tokenizer.kind == "hub":
         check_tokenizer(recipe.tokenizer.name, recipe.tokenizer.revision)
     there, split, said = most_bytes(recipe.corpus), recipe.split, []

@@ -107,7 +107,7 @@ def test_partial_and_failed_runs_have_their_exit_codes(call, as_recipe):
     assert err.count("ValueError: no [luck] today") == 1, "one failure is one line"
     assert "failed: bad: ValueError" in err
     assert "skipped: " not in err
-    assert "2 done, 1 failed, 2 skipped of 5 steps" in err
+    assert "2 done, 1 failed (bad), 2 skipped of 5 steps" in err
     assert "Traceback" not in err
     as_recipe(Plan([*toys.results_plan("main"), Node("bad", "toy-fail", {"message": "no"})]))
     code, out, err = call("run", "toy", "--serial", "-v")

@@ -7,6 +7,8 @@ import pytest
 import torch
 from tiny_models import save_model
 
+from pipelines.corpus.packages import Package
+from pipelines.errors import SourceMissing
 from pipelines.plan import build_plan
 from pipelines.plan.layout_nodes import Layout
 from pipelines.recipe import load_recipe
@@ -132,6 +134,9 @@ def test_estimates_are_of_the_models_and_dictionaries_that_are_there(folders, tm
         ("{kind: jsonl, path: ROWS, text_column: body, domain_column: bodi}", "Did you mean 'body'"),
         ("{kind: text, path: ROWS, pattern: '*.jsonl', encoding: ascii}", "must be valid ascii"),
         ("{kind: text, path: NOWHERE}", "must be a file or folder"),
+        ("{kind: hub, name: ROWS}", r"column .* must be one of \['body'\]; got 'text'"),
+        ("{kind: hub, name: ROWS, text_column: body, split: tain}", "Bad split: tain"),
+        ("{kind: demo, domains: [pyton]}", "Did you mean 'python'"),
     ],
 )
 def test_slips_in_the_text_are_told_before_anything_is_computed(tmp_path, source, said):
@@ -140,6 +145,17 @@ def test_slips_in_the_text_are_told_before_anything_is_computed(tmp_path, source
     placed = source.replace("ROWS", str(tmp_path / "rows")).replace("NOWHERE", str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match=said):
         build_plan(load_recipe("tiny", [f"corpus.sources=[{placed}]"]))
+
+
+def test_packages_of_text_are_found_before_anything_is_computed(monkeypatch):
+    hub = "corpus.sources=[{kind: hub, name: no/body}]"
+    build_plan(load_recipe("tiny", [hub]))
+    monkeypatch.setattr("pipelines.corpus.hub.find_spec", lambda name: None)
+    with pytest.raises(SourceMissing, match="package 'datasets' of the source 'no/body' must be installed"):
+        build_plan(load_recipe("tiny", [hub]))
+    monkeypatch.setattr("pipelines.plan.heads.PACKAGES", [Package("no-such", "no_such", "1.0", "")])
+    with pytest.raises(SourceMissing, match=r"package 'no-such' of the demo mix .* got not installed"):
+        build_plan(load_recipe("quickstart"))
 
 
 @pytest.mark.parametrize(("name", "said"), [("texts", "got no tokenizer there"), ("./texts", "got no such folder")])
