@@ -1,5 +1,3 @@
-import builtins
-
 import pandas as pd
 import pytest
 
@@ -55,13 +53,6 @@ def test_an_unknown_dataset(datasets, tmp_path):
 
 
 def test_without_the_package(monkeypatch):
-    real = builtins.__import__
-
-    def refuse(name, *args, **kwargs):
-        if name == "datasets":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setattr("pipelines.corpus.hub.find_spec", lambda name: None)
     with pytest.raises(SourceMissing, match=r'pip install -e "\.\[hub\]"'):
         texts_of(name="owner/name")
