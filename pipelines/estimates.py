@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipelines.loaded_dictionaries import Looked
-from pipelines.recipe import Recipe, primary_specs, trained_configs
+from pipelines.recipe import NativeModels, Recipe, primary_specs, trained_configs
 from universality.transformers.hook_points import Shape
 
 #: What a usual core takes of the seconds that the rules say for a node of the CPU: two of them took 4 min 22 s for a
@@ -90,7 +90,8 @@ class Sizes:
         self.block_flops = 2 * blocks
         self.token_flops = self.block_flops + unembedding
         self.parameters = blocks + unembedding
-        self.model_bytes = 4 * self.parameters
+        wide = any(isinstance(g, NativeModels) or any(m.dtype == "float32" for m in g.models) for g in recipe.groups)
+        self.model_bytes = (4 if wide else 2) * self.parameters
         self.two_sides = BASE_MEMORY + 2 * 24 * self.rows * self.k
 
 

@@ -19,7 +19,7 @@ _DEMO_BYTES = {"small": 8_000_000, "full": 17_000_000}
 
 
 def check_heads(recipe: Recipe) -> tuple[str, ...]:
-    """Read the first text of every source on this machine, and find the tokenizer.
+    """Read the first text of every source on this machine, and find the tokenizers.
 
     Returns:
         What to say of the text: parts that ask for more than there is.
@@ -39,8 +39,9 @@ def check_heads(recipe: Recipe) -> tuple[str, ...]:
             next(hub_units(source), None)
         else:
             check_installed(source)
-    if recipe.tokenizer.kind == "hub":
-        check_tokenizer(recipe.tokenizer.name, recipe.tokenizer.revision)
+    for tokenizer in recipe.tokenizers:
+        if tokenizer.kind == "hub":
+            check_tokenizer(tokenizer.name, tokenizer.revision)
     there, split, said = most_bytes(recipe.corpus), recipe.split, []
     for name, tokens in (("fit", split.fit_tokens), ("score", split.score_tokens)):
         most = None if there is None else int(split.max_fraction * there / split.bytes_per_token)

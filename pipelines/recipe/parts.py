@@ -147,6 +147,12 @@ class PretrainedModel(Frozen):
         "bfloat16 (8 bits), which takes half the memory. What is read from it is float32 in either case",
     )
 
+    @property
+    def said(self) -> str:
+        """Where it comes from, in a word."""
+        revision = "" if self.revision is None else f"@{self.revision}"
+        return self.name + revision + (" in bfloat16" if self.dtype == "bfloat16" else "")
+
 
 class PretrainedModels(Frozen):
     """Transformers trained elsewhere, one per seed of a public family or any local folders."""

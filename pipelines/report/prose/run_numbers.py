@@ -157,8 +157,7 @@ def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
         _trained(macros, m)
         return
     if isinstance(models, PretrainedModels):
-        names = [p.name if p.revision is None else f"{p.name}@{p.revision}" for p in models.models]
-        add("ModelNames", series(code(name) for name in names), "models.models of the recipe")
+        add("ModelNames", series(code(p.said) for p in models.models), "models.models of the recipe")
     if isinstance(models, NativeModels):
         add("ModelSeeds", series(count(s) for s in models.model_seeds), "models.model_seeds of the recipe")
         if models.data_seeds is not None:
@@ -171,7 +170,7 @@ def _models(macros: Macros, m: Material, recipe: Recipe) -> None:
 def _group(group: NativeModels | PretrainedModels) -> Value:
     """A group of models in words, for a list of them."""
     if isinstance(group, PretrainedModels):
-        return series(code(p.name if p.revision is None else f"{p.name}@{p.revision}") for p in group.models)  # pyright: ignore
+        return series(code(p.said) for p in group.models)  # pyright: ignore
     shape, seeds = group.architecture, group.model_seeds
     own = f", {tokenizer_name(group.tokenizer)}" if group.tokenizer is not None else ""
     layers = "1 layer" if shape.n_layers == 1 else f"{shape.n_layers} layers"

@@ -109,6 +109,11 @@ def test_numbers_of_a_model_are_in_its_key_where_they_are_said(folders):
     assert "dtype" not in usual["transformer/m0"].params
     assert halved["transformer/m0"].params["dtype"] == halved["transformer/u0"].params["dtype"] == "bfloat16"
     assert usual.keys()["transformer/m1"] == halved.keys()["transformer/m1"]
+    both = planned(folders, ("llama", "qwen3"), *(f"models.models.{i}.dtype=bfloat16" for i in (0, 1)))
+    saved = [
+        usual[name].estimate.memory - both[name].estimate.memory for name in ("transformer/m0", "activations/m0/eval")
+    ]
+    assert saved[0] == saved[1] > 0
 
 
 def test_estimates_are_of_the_models_and_dictionaries_that_are_there(folders, tmp_path):
