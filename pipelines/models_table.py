@@ -49,7 +49,7 @@ def models_table(ctx: StepContext, dictionaries: Mapping[str, Dictionary], compa
                 "model_seed": seed,
                 "sae_seed": _sae_seed(dictionary),
                 "sae_source": sae_source(dictionary.manifest["params"]),
-                "hook_point": p["hook_point"],
+                "hook_point": p.get("hook_points", {}).get(name, p["hook_point"]),
                 "d_in": config["d_in"],
                 "architecture": config["metadata"].get("training_architecture") or config["architecture"],
                 "d_sae": config["d_sae"],

@@ -66,7 +66,10 @@ def what_they_do(view: View) -> None:
     with panel("Do matched features do the same?", note):
         table = view.optional("effect_agreement")
         if table is None or (rows := effect_frames.effect_rows(table)).empty:
-            nothing("This run did not ablate its features, or is of a version that did not.")
+            nothing(
+                "This run did not ablate its features: it was not asked to, is of an older version, or its models "
+                "have several tokenizers or hook points, and no predictions in common."
+            )
             return
         pairs, (left, right) = effect_frames.effect_pairs(view.table("effects")), st.columns(2)
         with left:

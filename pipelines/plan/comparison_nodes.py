@@ -1,6 +1,7 @@
 """Nodes of a comparison: pairs of dictionaries, and what is made of them all."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipelines.engine.plan import Node
@@ -25,6 +26,11 @@ from results.stored_comparison import (
 )
 from universality.compare.pair_plan import Pair, PairPlan, pair_name
 
+_NO_EFFECTS = (
+    "What features do to predictions (effects, probes, steering) is left out: models with several tokenizers or hook "
+    "points have no predictions in common.",
+)
+
 
 def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]:
     """Dictionaries, pairs, and what is made of them all."""
@@ -36,6 +42,7 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     replicate_of = {spec.id: spec.replicate_of for spec in specs.values() if spec.replicate_of is not None}
     model_of = {name: spec.model for name, spec in specs.items()}
     plan = PairPlan(tuple(compared), replicate_of, tuple(untrained), model_of)
+    several = comparison.hook_points is not None
     nodes: list[Node] = []
     for spec in specs.values():
         nodes += dictionary_nodes(layout, comparison, spec)
@@ -70,13 +77,16 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
         inputs |= {input_name(step, name): pair_node(step, c, name) for name in map(pair_name, pairs)}
     roles = {
         "hook_point": comparison.hook_point,
+        **({"hook_points": {name: layout.place(comparison, of) for name, of in model_of.items()}} if several else {}),
         "trained": compared,
         "replicates": replicate_of,
         "untrained": untrained,
         **({"several_tokenizers": True} if layout.aligned else {}),
     }
     nodes += effect_nodes(layout, comparison, plan, model_of)
-    nodes.append(layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs))
+    node = layout.node(comparison_node(c), "comparison", {**settings, **roles}, inputs)
+    said = () if layout.one_readout(comparison) or layout.recipe.effects is None else _NO_EFFECTS
+    nodes.append(replace(node, warnings=said))
     nodes += unseen_nodes(layout, comparison, plan, model_of, settings)
     nodes += steering_nodes(layout, comparison, compared, model_of)
     for dictionary in compared:
@@ -119,11 +129,12 @@ def _space_nodes(
 ) -> list[Node]:
     """Other coordinates of what the dictionaries read, and how well those of two models agree."""
     c, compare = comparison.id, settings["compare"]
-    params = {"hook_point": comparison.hook_point, "root_seed": settings["root_seed"]}
+    params = {"root_seed": settings["root_seed"]}
+    place_of = {name: layout.place(comparison, model) for name, model in model_of.items()}
     nodes = []
     for name in dict.fromkeys(name for pair in pairs for name in pair):
         inputs = {"latents": latents_node(c, name), "activations": activations_node(model_of[name], "eval")}
-        made = {**params, "compare": {"min_firings": compare["min_firings"]}, "id": name}
+        made = {**params, "hook_point": place_of[name], "compare": {"min_firings": compare["min_firings"]}, "id": name}
         nodes.append(
             layout.node(
                 dictionary_node("coordinates", c, name),
@@ -142,9 +153,10 @@ def _space_nodes(
                 f"activations_{side}": activations_node(model_of[name], "eval"),
                 f"coordinates_{side}": dictionary_node("coordinates", c, name),
             }
-        nodes.append(
-            layout.node(pair_node("spaces", c, pair_name(pair)), "spaces", {**params, "ids": list(pair)}, inputs)
-        )
+        places = [place_of[name] for name in pair]
+        read = {"hook_point": places[0], **({} if len(set(places)) == 1 else {"hook_points": places})}
+        node = pair_node("spaces", c, pair_name(pair))
+        nodes.append(layout.node(node, "spaces", {**params, **read, "ids": list(pair)}, inputs))
     return nodes
 
 
@@ -155,7 +167,7 @@ def _evidence_node(layout: Layout, comparison: ComparisonConfig, spec: Dictionar
         "compare": as_json(layout.recipe.compare),
         "root_seed": layout.recipe.root_seed,
         "comparison_id": c,
-        "hook_point": comparison.hook_point,
+        "hook_point": layout.place(comparison, spec.model),
         "model": spec.id,
     }
     inputs = {

@@ -25,10 +25,11 @@ SIDE_BY_SIDE_BYTES = 8_000_000_000
 
 def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: DictionarySpec) -> list[Node]:
     """The dictionary, trained or loaded, and its latents."""
+    place = layout.place(comparison, spec.model)
     if spec.id not in comparison.loaded:
-        return trained_dictionary(layout, comparison.id, comparison.hook_point, comparison.sae, spec)
+        return trained_dictionary(layout, comparison.id, place, comparison.sae, spec)
     entry = comparison.loaded[spec.id]
-    params = {**(_loaded_from(entry) if layout.pinned else {}), "hook_point": comparison.hook_point}
+    params = {**(_loaded_from(entry) if layout.pinned else {}), "hook_point": place}
     inputs = {
         "activations": activations_node(spec.model, "eval"),
         "transformer": transformer_node(spec.model),
@@ -37,12 +38,12 @@ def dictionary_nodes(layout: Layout, comparison: ComparisonConfig, spec: Diction
     sae = layout.node(sae_node(comparison.id, spec.id), "loaded_sae", params, inputs)
     if entry.path is not None and layout.pinned:
         looked = layout.looked[comparison.id, spec.id]
-        source, width = sae_source(params), layout.shapes[spec.model].width_at(comparison.hook_point)
+        source, width = sae_source(params), layout.shapes[spec.model].width_at(place)
         if width is not None:
-            check_width((looked.d_in, looked.d_out), source, comparison.hook_point, width)
-        said = hook_point_doubts(looked.metadata, source, comparison.hook_point)
+            check_width((looked.d_in, looked.d_out), source, place, width)
+        said = hook_point_doubts(looked.metadata, source, place)
         sae = replace(sae, warnings=tuple(said))
-    return [sae, _latents(layout, comparison.id, comparison.hook_point, spec)]
+    return [sae, _latents(layout, comparison.id, place, spec)]
 
 
 def trained_dictionary(

@@ -35,7 +35,7 @@ def effect_nodes(
 ) -> list[Node]:
     """Fingerprints of dictionaries, effects of pairs (but for replicates of untrained models), and their table."""
     recipe, c = layout.recipe, comparison.id
-    if recipe.effects is None or layout.aligned:  # predictions of different vocabularies do not compare
+    if recipe.effects is None or not layout.one_readout(comparison):
         return []
     rerun = any(_runs_again(group, comparison.hook_point) for group in recipe.groups)
     unread = _OWN if rerun else _OWN | {"per_latent", "latents"}

@@ -11,7 +11,7 @@ from pipelines.estimates import USUAL, Sizes
 from pipelines.hub_dictionaries import sae_files
 from pipelines.loaded_dictionaries import Looked, look
 from pipelines.plan.heads import most_bytes
-from pipelines.recipe import NativeModels, Recipe
+from pipelines.recipe import ComparisonConfig, NativeModels, Recipe
 from pipelines.tokens.identity import identity
 from pipelines.tokens.tokenizer_config import TokenizerConfig
 from results.public.hub import read_config
@@ -85,6 +85,14 @@ class Layout:
         if not self.aligned:
             return {"tokens": TOKENS, "tokenizer": TOKENIZER}
         return {"tokens": aligned_node(self._number(model)), "tokenizer": self.tokenizer(model)}
+
+    def place(self, comparison: ComparisonConfig, model: str) -> str:
+        """The hook point at which a comparison reads a transformer."""
+        return comparison.place_of(self.recipe.like(model))
+
+    def one_readout(self, comparison: ComparisonConfig) -> bool:
+        """Whether what features do to predictions can be set beside each other: one vocabulary, one place."""
+        return not self.aligned and not comparison.hook_points
 
     def read_by(self, pair: Sequence[str]) -> str:
         """The node of the rows of two transformers, with the tokens that agreement is conditioned on: those of both."""

@@ -24,7 +24,7 @@ def steering_nodes(
 ) -> list[Node]:
     """The choice of clusters, and every model steered. Inputs are named by their nodes, as whoever opens a run does."""
     recipe, c = layout.recipe, comparison.id
-    if recipe.effects is None or recipe.effects.steering is None or layout.aligned:
+    if recipe.effects is None or recipe.effects.steering is None or not layout.one_readout(comparison):
         return []
     params = {"comparison_id": c, "models": list(compared)}
     shared = [TOKENS, TOKENIZER, comparison_node(c), *(latents_node(c, name) for name in compared)]

@@ -239,6 +239,12 @@ class ComparisonConfig(Frozen):
 
     id: str = Field("main", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="stands in every table")
     hook_point: str = Field(description="where the dictionaries read, for example blocks.0.mlp.hook_post")
+    hook_points: dict[Annotated[str, Field(pattern=r"^m\d+$")], str] | None = Field(
+        None,
+        exclude_if=lambda places: places is None,
+        description="where single models are read, by id, in place of hook_point; an untrained model is read where the "
+        "trained one of its shape is",
+    )
     sae: SAETrainingConfig | None = Field(
         None, description="how a dictionary is trained for every model that `saes` does not name"
     )
@@ -266,6 +272,10 @@ class ComparisonConfig(Frozen):
         if len(set(seeds)) != len(seeds):
             raise ValueError(f"sae_seeds must differ: a dictionary agrees perfectly with itself; got {list(seeds)}")
         return self
+
+    def place_of(self, model: str) -> str:
+        """The hook point at which a trained model is read."""
+        return (self.hook_points or {}).get(model, self.hook_point)
 
     @property
     def loaded(self) -> dict[str, LoadedSAE]:

@@ -119,9 +119,10 @@ class Recipe(Frozen):
 
     def hook_points_of(self, model: str) -> list[str]:
         """Where a model, trained or not, is read: the points that one pass over its activations keeps, sorted."""
-        like, read = self.like(model), (*self.comparisons, *self.sweeps)
+        like = self.like(model)
         studied = {place for study in self.studies for place in study.places_of(like)}
-        return sorted({reader.hook_point for reader in read} | studied)
+        compared = {comparison.place_of(like) for comparison in self.comparisons}
+        return sorted(compared | studied | {sweep.hook_point for sweep in self.sweeps})
 
     @property
     def model_ids(self) -> list[str]:
@@ -250,7 +251,7 @@ class Recipe(Frozen):
                     )
             layers = {f"m{self._first(group) + i}": group.of(i)[0].n_layers for i in range(size_of(group))}
             for asked, model in product(self.readers, sorted(layers, key=layers.__getitem__)):
-                places = asked.places_of(model) if isinstance(asked, StudyConfig) else [asked.hook_point]
+                places = [asked.hook_point] if isinstance(asked, SweepConfig) else _places(asked, model)
                 for slip in filter(None, (slip_in(place, layers[model]) for place in places)):
                     raise ValueError(f"hook_point of {asked.id!r} {slip}")
         transformers = [*self.model_ids, *self.untrained_ids]
@@ -303,8 +304,17 @@ def training_tokens(recipe: Recipe) -> int:
     return min(most, recipe.activation_tokens or most)
 
 
+def _places(reader: ComparisonConfig | StudyConfig, model: str) -> list[str]:
+    """Where a trained model is read."""
+    return reader.places_of(model) if isinstance(reader, StudyConfig) else [reader.place_of(model)]
+
+
 def _check_dictionaries(recipe: Recipe, comparison: ComparisonConfig) -> None:
     """Every dictionary of a comparison is either loaded or trained."""
+    absent = [model for model in comparison.hook_points or () if model not in recipe.model_ids]
+    if absent:
+        legal = ", ".join(recipe.model_ids)
+        raise ValueError(f"hook_points of comparison {comparison.id!r} must name models ({legal}); got {absent}")
     ids = [spec.id for spec in dictionary_specs(recipe, comparison)]
     loaded = [entry.model for entry in comparison.saes]
     if len(set(loaded)) != len(loaded):

@@ -171,7 +171,8 @@ def spaces(ctx: StepContext) -> None:
         Coordinates(artifact.tensors("directions"), {name: sparse.csr_matrix(artifact.csr(name)) for name in CODES})
         for artifact in stored
     )
-    raw = [ctx.inputs[f"activations_{side}"].array(ctx.params["hook_point"]) for side in "ab"]
+    places = ctx.params.get("hook_points") or [ctx.params["hook_point"]] * 2
+    raw = [ctx.inputs[f"activations_{side}"].array(place) for side, place in zip("ab", places, strict=True)]
     matched = pair_spaces((raw[0], raw[1]), (first, second), pair, intervals=ctx.params["intervals"])
     for name, table in matched.to_tables().items():
         write_table(ctx, name, table)
@@ -219,7 +220,7 @@ def _stages(ctx: StepContext) -> Stages:
     p, inputs, rows = ctx.params, ctx.inputs, shared_rows(ctx.inputs["tokens"])
     read = {name: inputs[input_name("activations", name)].key for name in p["trained"]}
     plan = PairPlan(tuple(p["trained"]), p["replicates"], tuple(p["untrained"]), read)
-    entry = f"logit_map.{p['hook_point']}"
+    place = dict.fromkeys((*p["trained"], *p["untrained"]), p["hook_point"]) | p.get("hook_points", {})
 
     def stored(step: str, pair: tuple[str, str]) -> Artifact:
         return inputs[input_name(step, pair_name(pair))]
@@ -243,14 +244,14 @@ def _stages(ctx: StepContext) -> Stages:
         },
         config=CompareConfig(**p["compare"]),
         root_seed=p["root_seed"],
-        raw={name: activations(name).array(p["hook_point"]) for name in plan.models},
-        untrained_raw={name: activations(name).array(p["hook_point"]) for name in plan.untrained},
+        raw={name: activations(name).array(place[name]) for name in plan.models},
+        untrained_raw={name: activations(name).array(place[name]) for name in plan.untrained},
         weights={name: _weights(inputs[input_name("sae", name)]) for name in plan.dictionaries},
         # Maps to different vocabularies do not compare.
         logits={
-            name: activations(name).array(entry)
+            name: activations(name).array(f"logit_map.{place[name]}")
             for name in plan.models
-            if activations(name).has(entry) and not p.get("several_tokenizers")
+            if activations(name).has(f"logit_map.{place[name]}") and not p.get("several_tokenizers")
         },
         similarities={
             pair: TopSimilarity.from_arrays(stored("similarity", pair).tensors("similarity")) for pair in plan.all

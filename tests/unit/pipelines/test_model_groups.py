@@ -94,3 +94,24 @@ PUBLIC = {"kind": "pretrained", "models": [{"name": "owner/one"}]}
 def test_what_groups_cannot_be_is_refused_in_words(models, more, told):
     with pytest.raises(InputError, match=re.escape(told)):
         read(models, **more)
+
+
+def test_models_may_be_read_at_different_places():
+    deep = {**group(2, 3), "architecture": {**group(2)["architecture"], "n_layers": 2, "d_model": 48}}
+    compared = {
+        "id": "main", "hook_point": "blocks.0.mlp.hook_post", "hook_points": {"m2": "blocks.1.hook_resid_post"},
+        "sae": load_recipe("tiny").resolved()["comparisons"][0]["sae"],
+    }  # fmt: skip
+    plan = build_plan(read([group(0, 1), deep], comparisons=[compared]))
+    usual, other = "blocks.0.mlp.hook_post", "blocks.1.hook_resid_post"
+    places = {name: plan[f"sae/main/{name}"].params["hook_point"] for name in ("m0", "m2", "m2r", "m3", "u2", "u3")}
+    # The floor is read where its twin is.
+    assert places == {"m0": usual, "m2": other, "m2r": other, "m3": usual, "u2": other, "u3": usual}
+    assert plan["activations/m2/eval"].params["hook_points"] == [other]
+    assert plan["spaces/main/m0-m2"].params["hook_points"] == [usual, other]
+    assert "hook_points" not in plan["spaces/main/m0-m1"].params
+    assert "no predictions in common" in plan["comparison/main"].warnings[0]
+    with pytest.raises(InputError, match="hook_points of comparison 'main' must name models"):
+        read([group(0, 1), deep], comparisons=[compared | {"hook_points": {"m9": usual}}])
+    with pytest.raises(InputError, match="must name one of the blocks 0 to 0"):
+        read([group(0, 1), deep], comparisons=[compared | {"hook_points": {"m0": other}}])
