@@ -6,26 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from results.public.checkpoints import text_config
-from universality.transformers.hook_points import IN_BLOCKS, NEURONS, OUTSIDE, UNREADABLE, Shape, slip_in
+from universality.transformers.hook_points import ELSEWHERE, IN_BLOCKS, NEURONS, OUTSIDE, UNREADABLE, Shape, slip_in
 
 _GATED = {"mlp.gate.hook_in", "mlp.gate.hook_out", "mlp.hook_pre_linear"}
 _ROTATED = {"attn.hook_rot_q", "attn.hook_rot_k"}
 _JOINT = {"attn.hook_hidden_states"}
 _TABLE = {"hook_pos_embed", "pos_embed.hook_out"}
 _MID = {"hook_resid_mid"}
-_POST = {f"ln{n}_post.hook_{end}" for n in (1, 2) for end in ("in", "normalized", "out", "scale")}
+_POST = {name for name in ELSEWHERE if "_post." in name} | {"ln1_post.hook_scale", "ln2_post.hook_scale"}
 _LLAMA = _GATED | _ROTATED | _MID | {"rotary_emb.hook_in"}
 #: By ``model_type``, what some models have and others lack. Of other types no name is refused before they are opened.
 _OWN: dict[str, set[str]] = {
     "gpt2": _JOINT | _TABLE | _MID,
     "gpt_neox": _JOINT | {"rotary_emb.hook_in"},
     **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3"), _LLAMA),
-    "gemma2": _LLAMA | _POST,
+    **dict.fromkeys(("gemma2", "gemma3_text"), _LLAMA | _POST),
 }
 _BESIDE = {*OUTSIDE, "rotary_emb.hook_in"}
 _USUAL = {*IN_BLOCKS, *OUTSIDE} - set().union(*_OWN.values()) - set(UNREADABLE)
-#: Width of a head where it is not said and not ``d_model / n_heads``: there it is not guessed.
-_HEADS_APART = ("gemma", "gemma2", "qwen3")
+#: Where a head that is not said to have another width has ``d_model / n_heads``; elsewhere it is not guessed.
+_HEADS_SHARE = ("gpt2", "gpt_neox", "llama", "mistral", "qwen2")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 #: What says that some layers have a common MLP all the same.
 _PARTLY = (
@@ -46,7 +46,7 @@ def shape_of(config: Mapping[str, Any]) -> Shape:
 
     d_model, n_heads = said("hidden_size", "n_embd"), said("num_attention_heads", "n_head")
     kind, d_head, d_mlp = str(text.get("model_type")), said("head_dim"), said("intermediate_size", "n_inner")
-    if d_head is None and d_model and n_heads and kind not in _HEADS_APART:
+    if d_head is None and d_model and n_heads and kind in _HEADS_SHARE:
         d_head = d_model // n_heads
     if d_mlp is None and d_model and kind == "gpt2":
         d_mlp = 4 * d_model

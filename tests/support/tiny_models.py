@@ -59,6 +59,10 @@ FAMILIES = {
         "Gemma2ForCausalLM", {**_WIDE, "sliding_window": 5, **_CAPS}, mid="pre_feedforward_layernorm",
         post=("post_attention_layernorm", "post_feedforward_layernorm"),
     ),
+    "gemma3": Family(
+        "Gemma3ForCausalLM", {**_WIDE, "sliding_window": 5, "query_pre_attn_scalar": 7},
+        mid="pre_feedforward_layernorm", post=("post_attention_layernorm", "post_feedforward_layernorm"),
+    ),
 }  # fmt: skip
 EXPERTS = {
     "mixtral": Family("MixtralForCausalLM", {**_COMMON, "num_local_experts": 3}),

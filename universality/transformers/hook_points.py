@@ -44,6 +44,11 @@ NEURONS = (
 _HEADS = ("attn.hook_q", "attn.hook_rot_q", "attn.hook_z", "attn.o.hook_in", "attn.q.hook_out")
 _KEYS = ("attn.hook_k", "attn.hook_rot_k", "attn.hook_v", "attn.k.hook_out", "attn.v.hook_out")
 _TOKENS = ("hook_unembed", "unembed.hook_out")
+#: Of models from elsewhere alone, as wide as the stream: norms of what attention and MLP add, and rotary positions.
+ELSEWHERE = (
+    "ln1_post.hook_in", "ln1_post.hook_normalized", "ln1_post.hook_out", "ln2_post.hook_in",
+    "ln2_post.hook_normalized", "ln2_post.hook_out", "rotary_emb.hook_in",
+)  # fmt: skip
 #: Sites whose activations are no rows of tokens, or that fire only after a switch that nothing here throws.
 UNREADABLE = (
     "attn.hook_attn_in", "attn.hook_attn_scores", "attn.hook_k_input", "attn.hook_pattern", "attn.hook_q_input",
@@ -81,7 +86,9 @@ class Shape:
         if site in _HEADS + _KEYS:
             heads = self.n_heads if site in _HEADS else self.n_key_value_heads
             return heads * self.d_head if heads and self.d_head else None
-        return self.d_mlp if site in NEURONS else self.d_vocab if site in _TOKENS else self.d_model
+        if site in NEURONS + _TOKENS:
+            return self.d_mlp if site in NEURONS else self.d_vocab
+        return self.d_model if site in (*IN_BLOCKS, *OUTSIDE, *ELSEWHERE) else None
 
 
 def slip_in(

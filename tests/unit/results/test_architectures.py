@@ -1,4 +1,4 @@
-"""Seven published architectures through their bridge: what hook points give is what transformers' own model computes.
+"""Eight published architectures through their bridge: what hook points give is what transformers' own model computes.
 
 Grouped queries, rotary and learned positions, sliding windows, tied embeddings, soft caps, norms of what is added, no
 biases: each is in one of the configs, whose widths all differ.
@@ -192,5 +192,7 @@ def test_neurons_of_experts_are_refused_by_name(tmp_path, name):
                 act(bridge, f"blocks.1.mlp.{site}")
         assert "Take hook_mlp_out" in slip_at(f"blocks.1.mlp.{site}", read_config(str(tmp_path)))
     assert slip_at("blocks.1.hook_mlp_out", read_config(str(tmp_path))) is None
+    widths, shape = hook_widths(bridge), shape_of(read_config(str(tmp_path)))
+    assert {site: widths[site] for site in widths if shape.width_at(site) not in (widths[site], None)} == {}
     assert "blocks 0 to 1" in slip_at("blocks.2.hook_mlp_out", read_config(str(tmp_path)))
     assert hook_dimension(bridge, "blocks.1.hook_mlp_out") == 24
