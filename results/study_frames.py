@@ -12,7 +12,7 @@ from results.headline import split_comparisons
 from results.layer_frames import layer_sentence
 from results.stored_comparison import StoredComparison, pair_node
 from results.words import LEVELS, share
-from universality.studies.design import CHECKPOINT, INTERACTION, MODEL, SAE_SEED, SAME_INIT, THEN, UNTRAINED
+from universality.studies.design import CHECKPOINT, INTERACTION, MODEL, REVISION, SAE_SEED, SAME_INIT, THEN, UNTRAINED
 
 _SHORT = {"sae_seed": "SAE seed", "hook_point": "hook point"}
 _FACTORS = _SHORT | {"half": "half of the documents", "model": "model seed", "data": "data"}
@@ -32,7 +32,7 @@ def relation_words(relation: str) -> str:
     """The factors of a relation in words, or "untrained models"."""
     if relation == UNTRAINED:
         return "untrained models"
-    if relation == THEN:
+    if relation in THEN:
         return "one model, then and at its end"
     return " + ".join(_SHORT.get(name, name) for name in relation.split(" + "))
 
@@ -44,7 +44,7 @@ def point_words(point: str) -> str:
 
 def axis_words(factor: str) -> str:
     """What a curve over a factor has below it."""
-    return "training tokens" if factor == CHECKPOINT else factor
+    return {CHECKPOINT: "training tokens", REVISION: "training steps"}.get(factor, factor)
 
 
 def contrast_rows(contrasts: pd.DataFrame, means: pd.DataFrame) -> pd.DataFrame:
@@ -159,7 +159,7 @@ def curve_rows(means: pd.DataFrame, measure: str = "shared") -> pd.DataFrame:
     rows: list[dict[str, object]] = []
     for row in means[means["measure"] == measure].to_dict("records"):
         first, spans, _ = str(row["point"]).partition(" / ")
-        if spans and row["relation"] != THEN:
+        if spans and row["relation"] not in THEN:
             continue
         levels = dict(part.rsplit(" ", 1) for part in first.split(", ") if part)
         numbers = {name: number for name, level in levels.items() if (number := _number(level)) is not None}
@@ -193,10 +193,10 @@ def _varies_alone(means: pd.DataFrame, name: str, factor: str) -> bool:
 
 
 def training_rows(means: pd.DataFrame) -> pd.DataFrame:
-    """Of two models at every checkpoint: x (tokens), level, value, as :func:`level_rows` has the shares by level; empty
-    without checkpoints."""
+    """Of two models at every checkpoint: x (tokens, or steps of revisions), level, value, as :func:`level_rows` has the
+    shares by level; empty without checkpoints."""
     levels = level_rows(means[means["relation"] == TWO_MODELS])
-    tokens = levels["point"].str.extract(rf"^{CHECKPOINT} (\d+)$")[0].astype(float)
+    tokens = levels["point"].str.extract(rf"^(?:{CHECKPOINT}|{REVISION}) (\d+)$")[0].astype(float)
     return levels.assign(x=tokens).dropna(subset=["x"])[["x", "level", "value"]].reset_index(drop=True)
 
 
@@ -204,13 +204,14 @@ def training_sentence(means: pd.DataFrame) -> str:
     """What two models share at every checkpoint; "" without checkpoints."""
     shared, joint = (curve_rows(means, measure) for measure in ("shared", "r_joint"))
     rows = shared.merge(joint, on=["factor", "x", "series", "relation"], suffixes=("", "_joint"))
-    rows = rows[(rows["relation"] == TWO_MODELS) & (rows["factor"] == CHECKPOINT)].sort_values("x")
+    rows = rows[(rows["relation"] == TWO_MODELS) & rows["factor"].isin(THEN.values())].sort_values("x")
     if rows.empty:
         return ""
     told = [f"{row['x']:,.0f}: {share(row['value'])} ({row['value_joint']:.2f})" for row in rows.to_dict("records")]
+    over = axis_words(str(rows["factor"].iloc[0]))
     return (
-        "Over training tokens, so many latents of two models have a partner (mean r beyond domain, document, token and "
-        f"place): {', '.join(told)}."
+        f"Over {over}, so many latents of two models have a partner (mean r beyond domain, document, token and place): "
+        f"{', '.join(told)}."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,10 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pipelines.recipe.dictionary_spec import DictionarySpec
-from pipelines.recipe.parts import NativeModels
+from pipelines.recipe.parts import NativeModels, PretrainedModels
 from pipelines.sweep_config import check_setting, combined, dictionary_config
 from universality.config import Frozen
-from universality.studies.design import CHECKPOINT, DATA, HALF, HOOK_POINT, MODEL, SAE_SEED, TOKENIZER, Cell, Design
+from universality.studies.design import (
+    CHECKPOINT,
+    DATA,
+    HALF,
+    HOOK_POINT,
+    MODEL,
+    REVISION,
+    SAE_SEED,
+    TOKENIZER,
+    Cell,
+    Design,
+)
 from universality.transformers.transformer_config import TrainingConfig, TransformerConfig
 
 if TYPE_CHECKING:
@@ -181,7 +193,7 @@ def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     """Levels of the factors of a trained model: its seed, its data, and the settings in which models differ."""
     models, index = recipe.member(model)
     if not isinstance(models, NativeModels):
-        return {MODEL: model} | _group_levels(recipe, model, changed_settings(recipe))
+        return _public_levels(recipe, model) | _group_levels(recipe, model, changed_settings(recipe))
     levels = {MODEL: str(models.model_seeds[index])}
     if models.data is not None:
         levels[DATA] = models.data[index] or ALL_DATA
@@ -189,6 +201,18 @@ def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
         at = 1.0 if model in recipe.model_ids else models.kept[int(model.partition("c")[2])]
         levels[CHECKPOINT] = str(round(at * models.of(index)[1].tokens))
     return levels | _group_levels(recipe, model, changed_settings(recipe))
+
+
+def _public_levels(recipe: Recipe, model: str) -> dict[str, str]:
+    """Which model one from elsewhere is; of revisions ``step1000`` of a family the place in the training of each."""
+    group, index = recipe.member(model)
+    assert isinstance(group, PretrainedModels)
+    names = [one.name for one in group.models]
+    steps = [re.fullmatch(r"step(\d+)", one.revision or "") for one in group.models]
+    step = steps[index]
+    if step is None or not all(steps) or len(set(names)) == len(names) or len(recipe.groups) > 1:
+        return {MODEL: model}
+    return {MODEL: names[index], REVISION: str(int(step[1]))}
 
 
 def changed_settings(recipe: Recipe) -> list[str]:
@@ -282,6 +306,8 @@ def check_study(recipe: Recipe, study: StudyConfig) -> None:
 def _check_factors(design: Design, where: str) -> None:
     """Each level of data, width and so on needs two models: with one, its difference is that of two seeds."""
     for name in design.of_models:
+        if name in (CHECKPOINT, REVISION):  # no contrast, but points of curves
+            continue
         seeds: dict[str, set[str]] = {}
         for cell in design.cells:
             if not cell.untrained:

@@ -13,14 +13,15 @@ from itertools import combinations
 SAE_SEED, HALF, MODEL, DATA, TOKENIZER = "sae_seed", "half", "model", "data", "tokenizer"
 #: Where dictionaries read, in studies of several places: a setting of theirs, of which every pair of levels is asked.
 HOOK_POINT = "hook_point"
-#: How long models were trained, in tokens, where each was kept at several places of one training.
-CHECKPOINT = "checkpoint"
+#: How long models were trained where each was kept at several places of one training: in tokens, or in steps where they
+#: are revisions of a public family.
+CHECKPOINT, REVISION = "checkpoint", "revision"
 #: Pairs of untrained models: what agrees before anything was learned.
 UNTRAINED = "untrained"
 #: Two dictionaries that differ in nothing are one: they share everything.
 IDENTITY = ""
-#: One model at two places of its training.
-THEN = f"{SAE_SEED} + {CHECKPOINT}"
+#: Of one model at two places of its training: what differs -> what they are called.
+THEN = {f"{SAE_SEED} + {name}": name for name in (CHECKPOINT, REVISION)}
 
 
 @dataclass(frozen=True)
@@ -145,15 +146,16 @@ class Design:
 
     def _of_end(self, pair: CellPair) -> bool:
         """Whether a pair is of one model at the end of its training and before."""
-        if pair.relation != THEN:
+        place_in = THEN.get(pair.relation)
+        if place_in is None:
             return False
-        names = [name for name in (MODEL, *self.of_models) if name != CHECKPOINT]
+        names = [name for name in (MODEL, *self.of_models) if name != place_in]
 
         def place(cell: Cell) -> list[str]:
             return [cell.levels[name] for name in names]
 
-        ends = [int(c.levels[CHECKPOINT]) for c in self.cells if not c.untrained and place(c) == place(pair.a)]
-        return max(ends) in {int(cell.levels[CHECKPOINT]) for cell in (pair.a, pair.b)}
+        ends = [int(c.levels[place_in]) for c in self.cells if not c.untrained and place(c) == place(pair.a)]
+        return max(ends) in {int(cell.levels[place_in]) for cell in (pair.a, pair.b)}
 
     def _of_matrix(self, relation: str) -> bool:
         """Whether a matrix of hook points reads such pairs: another SAE seed, and of settings the hook point alone."""
@@ -170,8 +172,8 @@ class Design:
             yield Contrast(SAE_SEED, ((1.0, IDENTITY), (-1.0, SAE_SEED)))
         for name in self.factors:
             alike = {SAE_SEED, MODEL} if name in self.of_models else {SAE_SEED}
-            # Two models at unequal places of their trainings are not compared: a checkpoint is a point of curves.
-            if name not in (SAE_SEED, CHECKPOINT) and (terms := self._difference(alike, name, there)):
+            # Two models at unequal places of their trainings are not compared: these are points of curves.
+            if name not in (SAE_SEED, CHECKPOINT, REVISION) and (terms := self._difference(alike, name, there)):
                 yield Contrast(name, terms)
         # By how much more other data cost where the initialisation differs too.
         data, same = (self._difference(alike, DATA, there) for alike in ({SAE_SEED, MODEL}, {SAE_SEED}))

@@ -269,6 +269,30 @@ def test_checkpoints_are_models_of_one_training(tmp_path):
     assert [cell.levels["checkpoint"] for cell in design.cells[::2]] == ["0", "4000", "20000"] * 2
 
 
+def test_one_model_is_studied_over_its_own_training(tmp_path):
+    made = kept(models=["m0"], checkpoints=True)
+    pairs = [node.id.split("/")[2] for node in build_plan(loaded(tmp_path, made)) if node.step == "study_pair"]
+    assert "m0c0s0a-m0c0s1a" in pairs
+    assert "m0c1s1a-m0s0a" in pairs
+    assert not [pair for pair in pairs if pair.startswith("m0c0") and "-m0c1" in pair]
+
+
+def test_revisions_of_a_family_are_places_of_its_trainings(tmp_path):
+    family = [{"name": f"x/family-{seed}", "revision": f"step{step}"} for seed in "ab" for step in (0, 1000, 143000)]
+    made = recipe() | {
+        "models": {"kind": "pretrained", "models": family, "n_untrained": 0},
+        "tokenizer": {"kind": "hub", "name": "x/family-a"},
+    }
+    del made["mixes"], made["studies"][1]
+    design = study_design(loaded(tmp_path, made), loaded(tmp_path, made).studies[0])
+    assert design.curves == ("revision",)
+    assert {pair.relation for pair in design.pairs} == {"sae_seed", "sae_seed + model", "sae_seed + revision"}
+    for pair in design.pairs:
+        steps = [cell.levels["revision"] for cell in (pair.a, pair.b)]
+        assert (steps[0] == steps[1]) == (pair.relation != "sae_seed + revision")
+        assert pair.relation != "sae_seed + revision" or steps[1] == "143000"
+
+
 def test_a_training_keeps_its_key_where_nothing_is_kept_and_named_checkpoints_are_all_that_is_made(tmp_path):
     plain = kept()
     del plain["models"]["checkpoints"]
