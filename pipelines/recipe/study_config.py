@@ -193,11 +193,12 @@ def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     """Levels of the factors of a trained model: its seed, its data, and the settings in which models differ."""
     models, index = recipe.member(model)
     if not isinstance(models, NativeModels):
-        return _public_levels(recipe, model) | _group_levels(recipe, model, changed_settings(recipe))
+        at_end = {CHECKPOINT: "public"} if recipe.checkpoint_ids else {}
+        return _public_levels(recipe, model) | at_end | _group_levels(recipe, model, changed_settings(recipe))
     levels = {MODEL: str(models.model_seeds[index])}
     if models.data is not None:
         levels[DATA] = models.data[index] or ALL_DATA
-    if models.kept:
+    if recipe.checkpoint_ids:
         at = 1.0 if model in recipe.model_ids else models.kept[int(model.partition("c")[2])]
         levels[CHECKPOINT] = str(round(at * models.of(index)[1].tokens))
     return levels | _group_levels(recipe, model, changed_settings(recipe))

@@ -277,6 +277,19 @@ def test_one_model_is_studied_over_its_own_training(tmp_path):
     assert not [pair for pair in pairs if pair.startswith("m0c0") and "-m0c1" in pair]
 
 
+def test_models_that_keep_nothing_stand_at_the_end_of_their_training(tmp_path):
+    made = kept(checkpoints=True)
+    others = {**made["models"], "model_seeds": [2, 3]}
+    del others["checkpoints"]
+    made["models"] = [made["models"], others]
+    study = loaded(tmp_path, made).studies[0]
+    cells = study_design(loaded(tmp_path, made), study).cells
+    assert {cell.transformer: cell.levels["checkpoint"] for cell in cells} == {
+        "m0c0": "0", "m0c1": "4000", "m0": "20000", "m1c0": "0", "m1c1": "4000", "m1": "20000", "m2": "20000",
+        "m3": "20000",
+    }  # fmt: skip
+
+
 def test_revisions_of_a_family_are_places_of_its_trainings(tmp_path):
     family = [{"name": f"x/family-{seed}", "revision": f"step{step}"} for seed in "ab" for step in (0, 1000, 143000)]
     made = recipe() | {
