@@ -398,10 +398,3 @@ def test_bad_designs_are_refused_with_the_reason(tmp_path, case):
     with pytest.raises(InputError) as refused:
         loaded(tmp_path, recipe(**changes))
     assert words in " ".join(str(refused.value).split())
-
-
-def test_shapes_that_only_studies_compare_are_refused_elsewhere(tmp_path):
-    made = recipe(models__data=None, models__model_seeds=[0, 1, 2, 3], models__changes=[{}, {}, *[{"d_mlp": 32}] * 2])
-    same = {"id": "main", "hook_point": HOOK, "sae": made["studies"][0]["sae"]}
-    with pytest.raises(InputError, match="Studies compare any shapes"):
-        loaded(tmp_path, made | {"comparisons": [same]})
