@@ -164,9 +164,10 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
 
 def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> None:
     """Say on stderr how the run ended; failures also when quiet."""
+    first = {failure["error"]: (node, failure["log"]) for node, failure in reversed(outcome.errors.items())}
     if quiet:  # else each was told when it failed
-        for node_id, failure in outcome.errors.items():
-            say(f"failed: {node_id}: {failure['error']}")
+        for error, (node, _) in reversed(first.items()):
+            say(f"failed: {node}: {error}")
     if outcome.status == "interrupted":
         say(f"Interrupted; everything finished is kept. The same command goes on with run {run.name}.")
     elif outcome.status in ("partial", "failed"):
@@ -174,7 +175,7 @@ def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> No
         which = ", ".join(list(outcome.errors)[:3]) + (", …" if len(outcome.errors) > 3 else "")
         said = f"{done} done, {failed} failed ({which}), {skipped} skipped"
         say(f"Run {run.name} is {outcome.status}: {said} of {n_nodes} steps. The same command tries again.")
-        say("Logs: " + ", ".join(failure["log"] for failure in list(outcome.errors.values())[:3]))
+        say("Logs: " + ", ".join(log for _, log in list(reversed(first.values()))[:3]))
     elif not quiet and outcome.n_computed == 0:
         say(f"Run {run.name}: nothing to compute, all {n_nodes} steps are in the store.")
     elif not quiet:

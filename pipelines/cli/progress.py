@@ -137,7 +137,7 @@ def settled_line(progress: RunProgress, event: dict[str, Any], verbose: bool) ->
     if kind == "done":
         memory = f", {size(event['peak_memory'])}" if verbose and event.get("peak_memory") else ""
         return f"[{len(progress.settled)}/{n_todo}] {node}  {duration(event.get('wall_s', 0.0))}{memory}"
-    if kind == "failed":
+    if kind == "failed" and (verbose or not _told(progress, event)):
         trace = "\n" + event["traceback"].rstrip() if verbose else ""
         return f"failed: {node}: {event['error']}{trace}"
     if kind == "skipped" and verbose:  # the end says how many
@@ -145,6 +145,11 @@ def settled_line(progress: RunProgress, event: dict[str, Any], verbose: bool) ->
     if kind == "warning":
         return f"warning: {node}: {event['message']}"
     return None
+
+
+def _told(progress: RunProgress, failure: dict[str, Any]) -> bool:
+    """Whether another step failed for the same reason: one slip is one line, and the end says in how many steps."""
+    return any(error == failure["error"] and node != failure["node"] for node, error in progress.failed.items())
 
 
 def choose_display(quiet: bool, verbose: bool) -> Silent | Lines | Live:

@@ -82,10 +82,11 @@ def _print(run: Run, now: float) -> None:
             out.print("  " + step_line(node, step, now), markup=False)
     if document["gone"]:
         out.print(gone_sentence(document["gone"]), markup=False)
-    for node, error in document["failed"].items():
-        out.print(f"failed: {node}: {error}", markup=False)
-    for cause, n in Counter(document["skipped"].values()).items():
-        out.print(f"skipped: {counted(n, 'step')}, because {cause} failed", markup=False)
+    for error in dict.fromkeys(document["failed"].values()):
+        nodes = [node for node, said in document["failed"].items() if said == error]
+        out.print(f"failed: {', '.join(nodes)}: {error}", markup=False)
+    if document["skipped"]:
+        out.print(f"skipped: {counted(len(document['skipped']), 'step')} that need what failed", markup=False)
     for warning in document["warnings"]:
         out.print(f"warning: {warning['node']}: {warning['message']}", markup=False)
     if document["status"] in ("interrupted", "partial", "failed", "planned"):

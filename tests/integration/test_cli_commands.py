@@ -367,7 +367,7 @@ def test_status_of_a_failed_run(call, as_recipe):
     code, out, _ = call("status", "--watch")  # a run that is not running ends the watch at once
     assert code == 0
     assert "failed: bad: ValueError: no [luck] today" in out
-    assert "skipped: 2 steps, because bad failed" in out
+    assert "skipped: 2 steps that need what failed" in out
 
 
 def test_status_while_a_run_is_running(call, url):

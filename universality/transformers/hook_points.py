@@ -49,6 +49,8 @@ ELSEWHERE = (
     "ln1_post.hook_in", "ln1_post.hook_normalized", "ln1_post.hook_out", "ln2_post.hook_in",
     "ln2_post.hook_normalized", "ln2_post.hook_out", "rotary_emb.hook_in",
 )  # fmt: skip
+#: Sites of attention between tokens: in no model rows.
+BETWEEN = ("attn.hook_attn_scores", "attn.hook_pattern")
 #: Sites whose activations are no rows of tokens, or that fire only after a switch that nothing here throws.
 UNREADABLE = (
     "attn.hook_attn_in", "attn.hook_attn_scores", "attn.hook_k_input", "attn.hook_pattern", "attn.hook_q_input",
@@ -105,6 +107,8 @@ def slip_in(
     match = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
     if match is not None and int(match[1]) >= n_layers:
         return f"must name one of the blocks 0 to {n_layers - 1}; got {name}"
+    if match is not None and match[2] in BETWEEN:
+        return f"must be one with a row of activations for each token; got {name}, which is between tokens"
     layer = match[1] if match is not None else "0"
     legal = [*(f"blocks.{layer}.{part}" for part in in_blocks), *outside]
     if name in legal:

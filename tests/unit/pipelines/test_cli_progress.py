@@ -25,6 +25,12 @@ def test_lines_left_behind():
     failed = {"event": "failed", "node": "b", "error": "bad [x]", "traceback": "Traceback\n"}
     assert settled_line(progress, failed, False) == "failed: b: bad [x]"
     assert settled_line(progress, failed, True).endswith("\nTraceback")
+    progress.apply(failed)
+    assert settled_line(progress, failed, False) == "failed: b: bad [x]"
+    same, other = {**failed, "node": "c"}, {**failed, "node": "c", "error": "worse"}
+    assert settled_line(progress, same, False) is None, "one slip is one line, in however many steps"
+    assert settled_line(progress, same, True).startswith("failed: c: bad [x]")
+    assert settled_line(progress, other, False) == "failed: c: worse"
     assert settled_line(progress, {"event": "progress", "node": "a"}, False) is None
 
 

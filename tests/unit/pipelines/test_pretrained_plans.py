@@ -41,7 +41,9 @@ def planned(folders, names=("llama", "qwen3"), *changes):
     [
         ({"hook": "blocks.2.hook_resid_post"}, "must name one of the blocks 0 to 1"),
         ({"hook": "blocks.0.hook_resid_pots"}, "Did you mean blocks.0.hook_resid_post"),
-        ({"hook": "blocks.0.attn.hook_pattern"}, "must be a hook point of the model"),
+        ({"hook": "blocks.0.attn.hook_pattern"}, "which is between tokens"),
+        ({"hook": "blocks.0.attn.hook_pattern", "names": ("mixtral", "llama")}, "mixtral .*which is between tokens"),
+        ({"hook": "blocks.0.hook_mlp_in"}, "must be a hook point of the model"),
         ({"hook": "hook_pos_embed"}, "hook_point of .*llama must be a hook point of the model; got hook_pos_embed"),
         ({"hook": "blocks.0.mlp.hook_post", "names": ("llama", "mixtral")}, "of experts. Take hook_mlp_out"),
         ({"names": ("llama", "nowhere")}, "got no such folder. Correct the path"),

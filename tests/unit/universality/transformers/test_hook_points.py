@@ -2,7 +2,7 @@
 
 import pytest
 
-from universality.transformers.hook_points import slip_in
+from universality.transformers.hook_points import BETWEEN, slip_in
 from universality.transformers.native import build
 from universality.transformers.transformer_config import TransformerConfig
 
@@ -20,7 +20,9 @@ SHAPE = {"d_vocab": 64, "n_layers": 2, "d_model": 16, "n_heads": 2, "d_mlp": 32,
 )
 def test_no_hook_point_of_a_model_is_refused(change):
     model = build(TransformerConfig(**{**SHAPE, **change}), 0)
-    assert [name for name in model.hook_dict if slip_in(name, 2) is not None] == []
+    slips = {name: slip for name in model.hook_dict if (slip := slip_in(name, 2)) is not None}
+    assert slips.keys() == {f"blocks.{layer}.{site}" for layer in (0, 1) for site in BETWEEN}
+    assert all("between tokens" in slip for slip in slips.values())
 
 
 @pytest.mark.parametrize(
