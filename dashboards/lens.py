@@ -15,14 +15,14 @@ def read(view: View, text: str) -> Reading:
     Raises:
         StoreError: weights, dictionaries or the tokenizer are missing or damaged.
     """
-    return read_text(_lens(view), view.text, text)
+    return read_text(_lens(view), text)
 
 
 @st.cache_resource(show_spinner="Reading the text without the cluster…", max_entries=64, hash_funcs=BY_VIEW)
 def without(view: View, text: str, cluster: int) -> pd.DataFrame:
     """What every model predicts less well without a cluster, see :func:`results.lens_ablation.without_cluster`."""
     members = shared_members(view)
-    return without_cluster(_lens(view), view.text, text, members[members["cluster"] == cluster])
+    return without_cluster(_lens(view), text, members[members["cluster"] == cluster])
 
 
 # Models are large: of two comparisons at most they stay open.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from jaxtyping import Float
 from results.evaluation_text import EvaluationText
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
+from results.token_text import token_strings
+from results.tokenizers import own_text, own_tokenizer
+from universality.alignment import segments, shared_boundaries, token_ends
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -40,12 +43,24 @@ class OpenedModel:
         dictionary: what reads it.
         hook_point: where.
         means: mean activations over the evaluation text of some latents, (n,) by their numbers.
+        text: the evaluation text in the model's own tokens: how many fit a context, and what starts it.
+        encode_text: text to its token ids, no special tokens.
     """
 
     transformer: Any
     dictionary: SparseAutoencoder
     hook_point: str
     means: Callable[[np.ndarray], np.ndarray]
+    text: EvaluationText
+    encode_text: Callable[[str], list[int]]
+
+    def tokens(self, text: str) -> list[int]:
+        """Ids of a typed text, halves of characters replaced."""
+        return self.encode_text(text.encode("utf-8", "replace").decode("utf-8"))
+
+    def context(self, text: str) -> np.ndarray:
+        """(n,) the text as one context: what every context starts with, then as many tokens as fit."""
+        return np.array([self.text.contexts[0, 0], *self.tokens(text)[: self.text.n_ctx - 1]])
 
     def activations(self, context: np.ndarray) -> np.ndarray:
         """(n_ctx, d_in) at the hook point, of token ids (n_ctx,)."""
@@ -63,25 +78,53 @@ class OpenedModel:
 
 @dataclass(frozen=True)
 class Lens:
-    """A tokenizer and the models that read it.
+    """The models that read a typed text.
 
     Attributes:
-        encode_text: text to token ids, no special tokens.
         models: one per compared model, in the order of the run.
         lock: held while a model is run with something added, which must not reach another visitor's pass.
     """
 
-    encode_text: Callable[[str], list[int]]
     models: dict[str, OpenedModel]
     lock: RLock = field(default_factory=RLock)
 
-    def tokens(self, text: str) -> list[int]:
-        """Ids of a typed text, halves of characters replaced."""
-        return self.encode_text(text.encode("utf-8", "replace").decode("utf-8"))
+    def rows(self, text: str) -> Rows:
+        """Where models are set beside each other in a typed text: at its tokens, or at the bytes where all end one.
 
-    def context(self, evaluation: EvaluationText, text: str) -> np.ndarray:
-        """(n,) the text as one context: what every context starts with, then as many tokens as fit."""
-        return np.array([evaluation.contexts[0, 0], *self.tokens(text)[: evaluation.n_ctx - 1]])
+        Raises:
+            InputError: a tokenizer of several that does not spell the text as it is written.
+        """
+        contexts = {model: opened.context(text) for model, opened in self.models.items()}
+        first, *others = self.models.values()
+        n_tokens = len(first.tokens(text))
+        if all(other.text is first.text for other in others):
+            ids = next(iter(contexts.values()))[1:]
+            return Rows(first.text.strings(ids), n_tokens - len(ids), {m: np.arange(len(ids)) for m in contexts})
+        data = text.encode("utf-8", "replace")
+        pieces = {m: [self.models[m].text.token_bytes[i] for i in ids[1:]] for m, ids in contexts.items()}
+        ends = [token_ends(of, data) for of in pieces.values()]
+        shared = shared_boundaries(ends)
+        at = {}
+        for (model, of), columns in zip(pieces.items(), shared.T, strict=True):
+            at[model] = np.full(len(of), -1)
+            at[model][columns] = np.arange(len(shared))
+        offsets = ends[0][shared[:, 0]]
+        left_out = n_tokens - int(shared[-1, 0]) - 1 if len(shared) else n_tokens
+        return Rows(token_strings(segments(data, offsets)), left_out, at)
+
+
+class Rows(NamedTuple):
+    """Rows of a typed text.
+
+    Attributes:
+        tokens: what stands at each, ready to be drawn.
+        n_left_out: tokens (of the first model) of the text that do not fit a context.
+        at: of each model, (n_tokens,) row of its tokens, -1 where others end none.
+    """
+
+    tokens: list[str]
+    n_left_out: int
+    at: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,7 +132,8 @@ class Reading:
     """What the models make of a text.
 
     Attributes:
-        tokens: texts of the tokens, ready to be drawn; those beyond the models' context are left out.
+        tokens: texts of the tokens, or of what lies between the bytes at which several tokenizers all end one, ready to
+            be drawn; those beyond the models' context are left out.
         n_left_out: how many that were.
         firings: one row per latent and token where it fires: position (from 0), model, latent, activation.
     """
@@ -99,31 +143,32 @@ class Reading:
     firings: pd.DataFrame
 
 
-def read_text(lens: Lens, evaluation: EvaluationText, text: str) -> Reading:
+def read_text(lens: Lens, text: str) -> Reading:
     """Run a text through every compared model and its dictionary.
 
     Args:
         lens: the models, of :func:`open_lens`.
-        evaluation: the text that the run evaluated on; its contexts say how many tokens fit and what starts them.
         text: what to read.
+
+    Raises:
+        InputError: as :meth:`Lens.rows`.
     """
-    ids, context = lens.tokens(text), lens.context(evaluation, text)
-    read_ids = context[1:].tolist()
+    rows = lens.rows(text)
     parts = [
-        _firings(model, opened.dictionary.encode_sparse(opened.activations(context)))
+        _firings(model, opened.dictionary.encode_sparse(opened.activations(opened.context(text))), rows.at[model])
         for model, opened in lens.models.items()
-        if read_ids
+        if rows.tokens
     ]
     columns = ["position", "model", "latent", "activation"]
     firings = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-    return Reading(evaluation.strings(read_ids), len(ids) - len(read_ids), firings)
+    return Reading(rows.tokens, rows.n_left_out, firings)
 
 
-def _firings(model: str, acts: sp.csr_matrix) -> pd.DataFrame:
-    """The entries of a context's latents, without those of the token that starts it."""
+def _firings(model: str, acts: sp.csr_matrix, at: np.ndarray) -> pd.DataFrame:
+    """The entries of a context's latents at the rows ``at``, without those of the token that starts it."""
     entries = acts[1:].tocoo()
-    columns = {"position": entries.row, "model": model, "latent": entries.col, "activation": entries.data}
-    return pd.DataFrame(columns).query("activation > 0")
+    columns = {"position": at[entries.row], "model": model, "latent": entries.col, "activation": entries.data}
+    return pd.DataFrame(columns).query("activation > 0 and position >= 0")
 
 
 def open_lens(stored: StoredComparison) -> Lens:
@@ -132,14 +177,8 @@ def open_lens(stored: StoredComparison) -> Lens:
     Raises:
         StoreError: weights, dictionaries or the tokenizer are missing or damaged.
     """
-    hook_points, tokenizer = stored.table("models").set_index("model")["hook_point"], stored.tokenizer()
-    from universality.transformers.tokenizer import encoding
-
-    def encode_text(text: str) -> list[int]:
-        with encoding():
-            return tokenizer.encode(text, add_special_tokens=False).ids
-
-    return Lens(encode_text, {model: _opened(stored, model, str(hook_points[model])) for model in stored.models()})
+    hook_points = stored.table("models").set_index("model")["hook_point"]
+    return Lens({model: _opened(stored, model, str(hook_points[model])) for model in stored.models()})
 
 
 def _opened(stored: StoredComparison, model: str, hook_point: str) -> OpenedModel:
@@ -147,7 +186,16 @@ def _opened(stored: StoredComparison, model: str, hook_point: str) -> OpenedMode
         acts = stored.acts(model)
         return np.asarray(acts[:, latents].sum(axis=0)).ravel() / acts.shape[0]
 
-    return OpenedModel(stored.transformer(model), stored.dictionary(model), hook_point, means)
+    from universality.transformers.tokenizer import encoding
+
+    tokenizer = own_tokenizer(stored, model)
+
+    def encode_text(text: str) -> list[int]:
+        with encoding():
+            return tokenizer.encode(text, add_special_tokens=False).ids
+
+    opened = stored.transformer(model), stored.dictionary(model)
+    return OpenedModel(*opened, hook_point, means, own_text(stored, model), encode_text)
 
 
 @remembered()

@@ -63,7 +63,7 @@ def rate(value: Any) -> str:
 
 def share(value: Any) -> str:
     """A probability or overlap as whole percent."""
-    return "–" if _missing(value) else f"{100 * value:.0f} %"
+    return "–" if _missing(value) else f"{100 * value:z.0f} %"
 
 
 def flags(text: Any) -> list[str]:

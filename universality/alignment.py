@@ -22,22 +22,23 @@ def token_ends(tokens: Sequence[bytes], text: bytes | None = None) -> Int[np.nda
 
     Args:
         tokens: what every token spells, in order; special tokens spell nothing.
-        text: the text that they must be the beginning of; None asks for nothing.
+        text: the text that they must be the beginning of; None asks for nothing. A space in front of it belongs to no
+            byte: sentencepiece writes a mark there that reads as one.
 
     Raises:
         InputError: the tokens do not spell the text: the tokenizer normalises it, or these are not its tokens.
     """
+    ahead = 0
     if text is not None:
         spelled = b"".join(tokens)
-        if not text.startswith(spelled):
+        ahead = int(not text.startswith(spelled) and (b" " + text).startswith(spelled))
+        if not ahead and not text.startswith(spelled):
             pairs = zip(spelled, text, strict=False)
             at = next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(spelled), len(text)))
-            remedy = (
-                "Tokenizers that change the text (NFKC, lower case, a space in front) cannot be aligned with others."
-            )
+            remedy = "Tokenizers that change the text (NFKC, lower case) cannot be aligned with others."
             got = f"{spelled[at : at + 12]!r} in place of {text[at : at + 12]!r} at byte {at:,}"
             raise refusal("tokens", "the text", "its own bytes in order", got, remedy)
-    return np.cumsum([len(token) for token in tokens], dtype=np.int64)
+    return np.maximum(np.cumsum([len(token) for token in tokens], dtype=np.int64) - ahead, 0)
 
 
 def shared_boundaries(ends: Sequence[Any]) -> Int[np.ndarray, "n_rows n_models"]:

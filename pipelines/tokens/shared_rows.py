@@ -18,8 +18,8 @@ from pipelines.tokens.evaluation_rows import choose_documents, one_of_each_first
 from pipelines.tokens.identity import check_spells
 from pipelines.tokens.tokenizer_config import SEPARATOR, TokensConfig
 from pipelines.tokens.vocabulary import table_of
-from universality.alignment import SharedContexts, segments, shared_boundaries, shared_contexts
-from universality.errors import refusal
+from universality.alignment import SharedContexts, segments, shared_boundaries, shared_contexts, token_ends
+from universality.errors import InputError, refusal
 from universality.seeds import generator
 from universality.transformers.tokenizer import load_tokenizer
 
@@ -134,15 +134,12 @@ def _spelled(
 
 
 def _ends(pieces: list[bytes], text: bytes) -> np.ndarray | None:
-    """Where tokens end in a text; None where they spell another one.
-
-    Sentencepiece writes a mark in front of a text that reads as a space: it belongs to no byte.
-    """
-    spelled = b"".join(pieces)
-    ahead = int(spelled != text and spelled == b" " + text)
-    if spelled != text and not ahead:
+    """Where tokens end in a text; None where they spell another one."""
+    try:
+        ends = token_ends(pieces, text)
+    except InputError:
         return None
-    return np.maximum(np.cumsum([len(piece) for piece in pieces], dtype=np.int64) - ahead, 0)
+    return ends if (int(ends[-1]) if len(ends) else 0) == len(text) else None
 
 
 def _segments(texts: pd.DataFrame, read: Sequence[_Documents]) -> tuple[list[list[np.ndarray]], pd.DataFrame]:

@@ -21,18 +21,18 @@ def stored(tmp_path_factory):
 
 def test_a_cluster_at_its_mean_changes_what_its_models_predict(stored):
     lens, members = open_lens(stored), shared_members(stored)
-    reading = read_text(lens, stored.text, TEXT)
+    reading = read_text(lens, TEXT)
     agreed = agreement(reading.firings, members, len(reading.tokens))
     cluster = int(agreed.clusters["cluster"].iloc[0])
     inside = members[members["cluster"] == cluster]
-    changes = without_cluster(lens, stored.text, TEXT, inside)
+    changes = without_cluster(lens, TEXT, inside)
     fires = reading.firings.merge(inside, on=["model", "latent"])
     fires = fires[fires["position"] < len(reading.tokens) - 1]
     assert len(changes) > 0
     assert set(zip(changes["model"], changes["position"], strict=True)) == set(
         zip(fires["model"], fires["position"], strict=True)
     )
-    context = lens.context(stored.text, TEXT)
+    context = next(iter(lens.models.values())).context(TEXT)
     tokens = torch.from_numpy(context.astype(np.int64))[None]
     for model, of_model in inside.groupby("model"):
         opened, latents = lens.models[model], of_model["latent"].to_numpy()
@@ -59,6 +59,6 @@ def test_a_cluster_at_its_mean_changes_what_its_models_predict(stored):
 
 def test_a_cluster_that_does_not_fire_changes_nothing(stored):
     lens, members = open_lens(stored), shared_members(stored)
-    silent = members[~members["cluster"].isin(members.merge(read_text(lens, stored.text, "h").firings)["cluster"])]
+    silent = members[~members["cluster"].isin(members.merge(read_text(lens, "h").firings)["cluster"])]
     cluster = silent["cluster"].iloc[0]
-    assert without_cluster(lens, stored.text, "hh", members[members["cluster"] == cluster]).empty
+    assert without_cluster(lens, "hh", members[members["cluster"] == cluster]).empty

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -16,7 +17,9 @@ from pipelines.plan import build_plan
 from pipelines.recipe import load_recipe
 from pipelines.tokens.tokenizer import train_tokenizer
 from pipelines.tokens.tokenizer_config import TrainedTokenizer
+from results.lens_ablation import without_cluster
 from results.loading import LoadedComparison
+from results.text_lens import open_lens, read_text
 from results.tokenizers import own_text, own_tokenizer, tokenizer_of, tokenizers_frame
 from storage import open_store
 from universality.errors import InputError
@@ -123,6 +126,17 @@ def test_a_copy_under_other_token_ids_is_the_same_model(copies, saes, tmp_path):
         assert shown[0] == shown[1] == shown[2]
     ids = [own_tokenizer(stored, name).encode("The cat").ids for name in ("m0", "m1")]
     assert ids[0] != ids[1]
+    # A typed text is read by both, in tokens of their own, and they fire alike.
+    lens = open_lens(stored)
+    reading = read_text(lens, "The cat sat on the 漢字 road 🙂.")
+    assert "".join(reading.tokens).replace("┊", "") == "The cat sat on the 漢字 road 🙂."
+    fired = reading.firings.assign(latent=lambda t: np.where(t["model"] == "m1", 23 - t["latent"], t["latent"]))
+    m0, m1 = (
+        fired[fired["model"] == m].set_index(["position", "latent"])["activation"].sort_index() for m in ("m0", "m1")
+    )
+    assert len(m0) > 10
+    pd.testing.assert_series_equal(m0, m1, rtol=1e-4)
+    assert without_cluster(lens, "The cat", pd.DataFrame({"model": ["m0", "m1"], "latent": [0, 23]})).shape[1] == 3
     # Vocabularies are not compared with each other.
     assert "r_logits" not in pairs or pairs["r_logits"].isna().all()
 

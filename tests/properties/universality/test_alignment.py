@@ -123,6 +123,20 @@ def test_a_segment_longer_than_a_context_is_left_out_and_the_text_goes_on_behind
 
 
 @pytest.mark.parametrize(
+    ("tokens", "text", "ends"),
+    [
+        ([b" The", b" cat"], b"The cat", [3, 7]),
+        ([b" ", b"The"], b"The", [0, 3]),
+        ([b"  x"], b" x", [2]),
+        ([b" x"], b" x", [2]),
+        ([b" ", b"\xe4", b"\xb8\xad"], "中".encode(), [0, 1, 3]),
+    ],
+)
+def test_a_mark_in_front_of_the_text_belongs_to_no_byte(tokens, text, ends):
+    assert token_ends(tokens, text).tolist() == ends
+
+
+@pytest.mark.parametrize(
     ("call", "told"),
     [
         (lambda: shared_boundaries([]), "one model or more"),
@@ -134,6 +148,7 @@ def test_a_segment_longer_than_a_context_is_left_out_and_the_text_goes_on_behind
         (lambda: token_ends([b"the", b" cat"], b"The cat"), "got b'the cat' in place of b'The cat' at byte 0"),
         (lambda: token_ends(["ﬁ".encode()], b"fi"), "cannot be aligned"),
         (lambda: token_ends([b"longer"], b"long"), "at byte 4"),
+        (lambda: token_ends([b"  two"], b"two"), "at byte 0"),
     ],
 )
 def test_what_cannot_be_aligned_is_refused(call, told):
