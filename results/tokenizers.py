@@ -10,7 +10,7 @@ import pandas as pd
 
 from results.evaluation_text import EvaluationText
 from results.remembering import remembered
-from results.stored_comparison import StoredComparison, latents_node, tokenizer_node, vocabulary_of
+from results.stored_comparison import TOKENS, StoredComparison, latents_node, tokenizer_node, vocabulary_of
 from storage.errors import ArtifactMissing
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def tokenizers_frame(stored: StoredComparison) -> pd.DataFrame | None:
     coverage = stored.optional("coverage") if several_tokenizers(stored) else None
     if coverage is None:
         return None
-    called = stored.run.artifact("tokens").manifest["facts"]["tokenizers"]
+    called = stored.run.artifact(TOKENS).manifest["facts"]["tokenizers"]
     frame = coverage_frame(coverage, {f"t{number}": name for number, name in enumerate(called)})
     models: dict[str, list[str]] = {}
     for model in stored.models():
