@@ -81,7 +81,10 @@ def open_files(url: str | os.PathLike[str]) -> LocalFiles | RemoteFiles:
     if not text or "\0" in text:
         raise NotAStore.worded("store", "open_store", "a path or URL", repr(text), "Name a folder.")
     try:
-        return LocalFiles(Path(text).expanduser().absolute())
+        folder = Path(text).expanduser().absolute()
+        if folder.is_file():
+            raise NotAStore(f"{folder} is a file, and a store is a folder. Give another --store.")
+        return LocalFiles(folder)
     except RuntimeError as error:  # "~nobody"
         raise NotAStore.worded(
             "store", "open_store", "a path or URL", f"{text!r} ({error})", "Name a folder."

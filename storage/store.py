@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping
@@ -194,8 +195,7 @@ class Store:
     def run(self, name: str) -> Run:
         """The run of that name. Raises RunMissing, naming those there are."""
         if not self.files.exists(f"{RUNS}/{check_name(name, 'a run')}/run.json"):
-            names = ", ".join(run.name for run in self.runs({})[-12:]) or "nothing: it has no runs"
-            raise RunMissing.worded("run", self.url, f"one of {names}", repr(name), "List them with: universality ls.")
+            raise RunMissing(_no_run(name, [run.name for run in self.runs({})], self.url))
         return Run(self, name)
 
     def runs(self, damaged: dict[str, RunCorrupt] | None = None) -> list[Run]:
@@ -280,7 +280,18 @@ def open_run(name: str | None = None, store: Store | str | os.PathLike[str] | No
         return opened.run(name)
     newest = opened.latest_run()
     if newest is None:
-        raise RunMissing.worded(
-            "store", opened.url, "one with runs", "none", "Compute one: universality run quickstart."
-        )
+        raise RunMissing(f"There are no runs in {opened.url} yet. {_COMPUTE}")
     return newest
+
+
+_COMPUTE = "Compute one: universality run quickstart."
+
+
+def _no_run(name: str, names: list[str], url: str) -> str:
+    """That there is no such run, and which there are."""
+    if not names:
+        return f"There is no run {name!r}: there are no runs in {url} yet. {_COMPUTE}"
+    near = difflib.get_close_matches(name, names, 1)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    shown = ", ".join(names[-12:]) if len(names) <= 12 else f"…, {', '.join(names[-12:])}"
+    return f"There is no run {name!r} in {url}. {meant}It has {shown}. List them with: universality ls."

@@ -8,7 +8,7 @@ from dashboards.components.columns import Column, chosen_columns, number, percen
 from dashboards.components.downloads import csv_button
 from dashboards.components.feature_detail import show_feature
 from dashboards.components.filters import SEARCH_HELP, SEARCHED, found_in_words
-from dashboards.components.links import literal, view_popover
+from dashboards.components.links import literal, quoted, view_popover
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import choosing_table, named_in_address, step_buttons
 from dashboards.data import View
@@ -105,7 +105,7 @@ def main() -> None:
         if row is not None:
             show_feature(view, row)
         elif feature:
-            nothing("The address names a feature that this run has not.", _remedy(view, feature))
+            nothing(f"There is no feature {quoted(feature)} in this run.", _remedy(view, feature))
         elif sought := st.query_params.get(SOUGHT, ""):
             show_found(view, features, sought)
         else:

@@ -7,7 +7,7 @@ import streamlit as st
 from dashboards.components.badges import cluster_badges
 from dashboards.components.downloads import csv_button, download
 from dashboards.components.filters import domains_in, search_box, several
-from dashboards.components.links import screen_link, view_popover
+from dashboards.components.links import quoted, screen_link, view_popover
 from dashboards.components.list_page import PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing
@@ -109,10 +109,8 @@ class GraphPage(PlanePage):
 
     def draw_unplaced(self, selected: str) -> None:
         """Clusters of one model are no nodes."""
-        nothing(
-            "The address names a cluster that this graph has not.",
-            "It has clusters of at least two models; click one.",
-        )
+        remedy = "It has clusters of two models or more; click one."
+        nothing(f"There is no cluster {quoted(selected)} in this graph.", remedy)
 
     def draw_card(self, row: pd.Series) -> None:
         """A cluster's class, level, numbers and screens."""

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.components.columns import Column, chosen_columns, number, percent, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.lens_strip import labels, marks, strip, strip_legend
-from dashboards.components.links import page_address, view_popover
+from dashboards.components.links import page_address, quoted, view_popover
 from dashboards.components.opened_models import show_sources
 from dashboards.components.panels import explain_refusal, nothing, panel
 from dashboards.components.selection import fitting, selectable_table, step_buttons
@@ -274,11 +274,11 @@ def all_firings(reading: Reading, members: pd.DataFrame) -> pd.DataFrame:
 
 def chosen_token(reading: Reading) -> int | None:
     """The token that the address names, counted from 0; a sentence where the text has no such token."""
-    named = st.query_params.get("token", "")
-    if named.isdecimal() and 0 < int(named[:9]) <= len(reading.tokens):
-        return int(named) - 1
-    if named:
-        nothing("The address names a token that this text has not.", "Choose one in the table.")
+    chosen = st.query_params.get("token", "")
+    if chosen.isdecimal() and 0 < int(chosen[:9]) <= len(reading.tokens):
+        return int(chosen) - 1
+    if chosen:
+        nothing(f"This text has no token {quoted(chosen)}.", "Choose one in the table.")
     return None
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboards.components.badges import badge_of
 from dashboards.components.filters import domains_in, search_box, several
-from dashboards.components.links import screen_link, view_popover
+from dashboards.components.links import quoted, screen_link, view_popover
 from dashboards.components.list_page import PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, swatch
 from dashboards.components.panels import nothing
@@ -76,7 +76,7 @@ class MapPage(PlanePage):
     def draw_unplaced(self, selected: str) -> None:
         """A feature that is not alive has no place, but a screen."""
         if find_feature(self.view, selected) is None:
-            nothing("The address names a feature that this run has not.", "Click a point of the map.")
+            nothing(f"There is no feature {quoted(selected)} in this run.", "Click a point of the map.")
             return
         nothing("This feature has no place on the map.", "Only alive features are embedded.")
         screen_link("feature", f"Open feature {selected}", feature=selected)

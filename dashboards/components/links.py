@@ -21,6 +21,11 @@ def literal(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", text)
 
 
+def quoted(text: str) -> str:
+    """What an address names, as it is said in a sentence: literal, and no longer than a name is."""
+    return literal(text if len(text) <= 60 else f"{text[:60]}…")
+
+
 def here(view: View, **params: str) -> dict[str, str]:
     """Query parameters that name the run and the comparison, and further ones."""
     return {"run": view.name, "comparison": view.comparison, **params}

@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboards.components.columns import Column, chosen_columns
 from dashboards.components.downloads import csv_button
-from dashboards.components.links import view_popover
+from dashboards.components.links import quoted, view_popover
 from dashboards.components.markup import escape
 from dashboards.components.panels import nothing, panel
 from dashboards.components.plane import explain_no_positions
@@ -150,7 +150,7 @@ class TablePage(ListPage):
         """The detail below its place in the table and its buttons."""
         row = self.find(selected, things)
         if row is None:
-            nothing(f"The address names a {self.kind} that this run has not.", "Choose one in the table.")
+            nothing(f"There is no {self.kind} {quoted(selected)} in this run.", "Choose one in the table.")
             return
         ids = passing["id"].tolist()
         left, right = st.columns(self.widths, vertical_alignment="center")

@@ -104,5 +104,14 @@ def _opened(path: Path) -> Iterator[tuple[IO[bytes], Any]]:
         raise refusal("file", "compare", "there", str(path), "Check the path.") from None
     except Exception as error:
         constraint, remedy = "a whole .npy or .npz without pickles", "Save it again, with numpy or scipy."
-        reason = f"{type(error).__name__}: {str(error).split(chr(10), maxsplit=1)[0]}"
-        raise refusal("content", path.name, constraint, reason, remedy) from error
+        raise refusal("content", path.name, constraint, _reason(error), remedy) from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a file, where numpy would give advice on its own options."""
+    said = str(error).split("\n", maxsplit=1)[0]
+    if "pickled" in said:
+        return "pickled objects, or a file of another kind"
+    if type(error).__name__ == "BadZipFile":
+        return "an archive that is cut short or damaged"
+    return f"{type(error).__name__}: {said}"

@@ -83,6 +83,7 @@ def compute(
     verbose: bool,
 ) -> tuple[Run, RunOutcome]:
     """Compute what a recipe describes, or resume it, and say on stderr how that went."""
+    planning.check_run_name(name)
     read, plan = planning.recipe_and_plan(recipe, overrides, device)
 
     from pipelines.engine import run_plan

@@ -26,7 +26,7 @@ from pipelines.cli.runs import ls, recipes, schema, show
 from pipelines.cli.status import status
 from pipelines.cli.steer import steer
 from pipelines.cli.streams import settle_streams
-from pipelines.cli.terminal import in_sentences
+from pipelines.cli.terminal import Worded, in_sentences
 
 app = typer.Typer(
     name="universality",
@@ -61,7 +61,7 @@ for _command in (
     run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
     calibrate, steer, reproduce, explain, export, export_saes, atlas,
 ):  # fmt: skip
-    app.command()(in_sentences(_command))
+    app.command(cls=Worded)(in_sentences(_command))
 
 
 def entry() -> None:

@@ -100,6 +100,10 @@ def dash(
         except OSError:
             remedy = "Stop what uses it, or give another --port."
             raise refusal("port", "dash", "free on 127.0.0.1", port, remedy) from None
+    from storage import open_store
+
+    if not open_store(store).runs({}):
+        say(f"There are no runs in {store} yet; the page says how to compute one.")
     say(f"Dashboards of {store}: http://127.0.0.1:{port}  (Ctrl-C ends)")
     command = streamlit_command(store, port, browser)
     if os.name == "posix":  # no process in between: signals reach the server itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.options import (
@@ -17,7 +18,7 @@ from pipelines.cli.options import (
 )
 from pipelines.cli.terminal import console, plain_table, print_json, titled
 from results.words import counted, duration, size
-from universality.errors import refusal
+from universality.errors import InputError, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ def plan(
     from pipelines.engine.machine import cores
     from storage import open_store
 
+    check_run_name(name)
     read, nodes = recipe_and_plan(recipe, overrides or [], device)
     opened = open_store(store)
     states = node_states(nodes, opened, read.recipe)
@@ -55,6 +57,20 @@ def plan(
         print_json(document)
     else:
         _print(document)
+
+
+def check_run_name(name: str | None) -> None:
+    """Refuse what cannot name a run, before anything is read. Raises InputError, with a name that can."""
+    from storage.keys import InvalidName, check_name
+
+    try:
+        if name is not None:
+            check_name(name, "a run")
+    except InvalidName:
+        near = re.sub(r"[^A-Za-z0-9_.-]+", "-", name or "")[:64].strip(".-")
+        offer = f"Call it {near!r}." if near else "Choose another."
+        legal = "a name is made of letters, digits, '_', '-' and '.', at most 128 of them"
+        raise InputError(f"A run cannot be called {name!r}: {legal}. {offer}") from None
 
 
 def recipe_and_plan(recipe_name: str, overrides: list[str], device: str) -> tuple[Recipe, Plan]:

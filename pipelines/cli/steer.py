@@ -10,7 +10,7 @@ from pipelines.cli.options import STORE, JsonOption, MaybeText, StoreOption
 from pipelines.cli.runs import open_named
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from results import words
-from universality.errors import require
+from universality.errors import InputError, require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +65,8 @@ def steer(
     from results.steering import MAX_CHARACTERS, Sampling, Steering, domain_of, members_of, strengths_of
     from results.stored_comparison import StoredComparison, comparisons_of
 
-    legal, remedy = "text to continue, unless --doses or --transfer is given", "Give one of --prompt TEXT and these."
-    require((prompt is not None) + doses + transfer == 1, "--prompt", "steer", legal, repr(prompt), remedy)
+    if (prompt is not None) + doses + transfer != 1:
+        raise InputError("steer needs one of --prompt TEXT (to continue it), --doses and --transfer. Give exactly one.")
     run = open_named(run_name, store)
     ids = comparisons_of(run.observed)
     remedy = "Check its id."

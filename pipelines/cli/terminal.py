@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import typer
+import typer.core
 
 from pipelines.cli.streams import width
 
@@ -105,10 +108,50 @@ def errors_as_sentences(verbose: bool = False) -> Iterator[None]:
             raise
         if verbose:
             say("".join(traceback.format_exception(error)))
-        say(f"universality: {error}")
+        say(f"universality: {_sentence(error)}")
         # What the user can put right on the command line or in the recipe is a matter of usage.
-        usage = isinstance(error, (InputError, InvalidName, NotAStore, RunMissing))
+        usage = isinstance(error, (InputError, InvalidName, NotAStore, RunMissing)) or _is_misplaced(error)
         raise typer.Exit(EXIT_USAGE if usage else EXIT_FAILED) from None
+
+
+#: What a folder or file that was named can be the reason of; a full disk, for example, is another matter.
+_MISPLACED = {errno.ENOENT, errno.EEXIST, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS}
+
+
+def _is_misplaced(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.filename is not None and error.errno in _MISPLACED
+
+
+def _sentence(error: Exception) -> str:
+    """An error in words; of one of the operating system, its file first and what can be done."""
+    if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
+        return str(error)
+    what = f"{error.filename} cannot be read or written: {error.strerror.lower()}."
+    return f"{what} Check the path and your rights there, or give another." if _is_misplaced(error) else what
+
+
+class Worded(typer.core.TyperCommand):
+    """A command that says what is wrong with an option in plain words, where its library quotes its own."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """As of typer."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except typer.BadParameter as error:
+            for said, ours in _PLAIN:
+                error.message = re.sub(said, ours, error.message)
+            raise
+
+
+_PLAIN = (
+    (r"^Value error, ", ""),
+    (r"Input should be a valid integer.*", "must be a whole number"),
+    (r"Input should be a valid number.*", "must be a number"),
+    (r"Input should be a valid boolean.*", "must be true or false"),
+    (r"Input should be greater than or equal to (\S+)", r"must be \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"must be \1 or less"),
+    (r"Input should be ", "must be "),
+)
 
 
 def in_sentences(command: Callable[..., None]) -> Callable[..., None]:

@@ -136,7 +136,7 @@ def test_the_sides_of_a_pair_may_be_named_in_either_order(full, at_full):
 
 def test_a_link_to_no_pair_is_a_sentence(at_full):
     for pair in ("m0:999999-m1:0", "nonsense", "m0:1-m9:1", "<script>-x:1", "m0:-1-m1:2"):
-        assert "a pair that this run has not" in sentences(turned(at_full, "pairs", pair=pair)), pair
+        assert "There is no pair" in sentences(turned(at_full, "pairs", pair=pair)), pair
 
 
 def test_every_choice_of_contexts_is_drawn(full, at_full):
@@ -242,7 +242,7 @@ def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
 
 def test_a_link_to_no_feature_is_a_sentence(at_full):
     for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30):
-        assert "a feature that this run has not" in sentences(turned(at_full, "specific", feature=feature)), feature
+        assert "There is no feature" in sentences(turned(at_full, "specific", feature=feature)), feature
 
 
 def _chart(at: AppTest) -> dict:
@@ -303,13 +303,13 @@ def test_a_link_to_a_feature_of_the_map_leads_on_to_its_pair(full, at_full):
 
 def test_a_link_to_no_place_is_a_sentence(full, at_full):
     for feature in ("m0:999999", "m9:1", "<img src=x>", "m0:" + "9" * 30):
-        assert "a feature that this run has not" in sentences(turned(at_full, "map", feature=feature)), feature
+        assert "There is no feature" in sentences(turned(at_full, "map", feature=feature)), feature
     features = open_run(None, full).table("features")
     row = features[features["status"] != "alive"].iloc[0]
     at = turned(at_full, "map", feature=f"{row['model']}:{row['latent']}")
     assert "has no place on the map" in sentences(at)
     for cluster in ("999999", "-1", "<b>", "9" * 30):
-        assert "a cluster that this graph has not" in sentences(turned(at_full, "graph", cluster=cluster))
+        assert "There is no cluster" in sentences(turned(at_full, "graph", cluster=cluster))
 
 
 def test_the_graph_has_every_cluster_of_two_models_and_filters_keep_what_they_say(full, at_full):

@@ -26,6 +26,7 @@ from universality.compare.pair import Dictionary
 from universality.compare.pair_plan import PairPlan, replicate_names
 from universality.compare.stages import Stages
 from universality.compare.statistics import latent_statistics
+from universality.errors import require
 
 Sparse = sparse.spmatrix | sparse.sparray
 
@@ -125,6 +126,9 @@ def compare(
     read = {str(name): id(array) for name, array in raw.items()}
     plan = PairPlan(models, dict(names.values()), tuple(untrained_acts), read)
     checked_names(models, tuple(name for name, _ in names.values()), plan.untrained)
+    floor = bool(plan.untrained_pairs) or not plan.untrained
+    remedy = "Give another one, or leave it out."
+    require(floor, "untrained", "compare", "two dictionaries at least: the floor is how far they agree", "one", remedy)
     every = {**matrices, **replicate_acts, **untrained_acts}
     raw_of = checked_raw(raw, "raw", models, n_rows)
     untrained_ids = plan.untrained or tuple(untrained_raw)
