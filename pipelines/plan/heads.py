@@ -11,7 +11,7 @@ from pipelines.corpus.hub import check_installed, hub_units
 from pipelines.corpus.listing import matching_files
 from pipelines.corpus.packages import PACKAGES, locate
 from pipelines.recipe import Recipe
-from results.public.hub import check_tokenizer
+from results.public.ahead import check_tokenizer
 from results.words import size
 
 #: Bytes of the demo mix, about.
@@ -59,7 +59,7 @@ def most_bytes(corpus: CorpusConfig) -> int | None:
     total = 0
     for source in corpus.sources:
         if isinstance(source, DemoMix):
-            total += _DEMO_BYTES[source.size]
+            total += min(_DEMO_BYTES[source.size], sum(caps(source).values()))
             continue
         files = matching_files(source) if isinstance(source, (TextFolder, JsonLines)) else []
         if not files or any(path.suffix.lower() in (".gz", ".bz2", ".xz") for _, path in files):

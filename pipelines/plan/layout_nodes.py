@@ -14,7 +14,7 @@ from pipelines.plan.heads import most_bytes
 from pipelines.recipe import ComparisonConfig, NativeModels, Recipe
 from pipelines.tokens.identity import identity
 from pipelines.tokens.tokenizer_config import TokenizerConfig
-from results.public.hub import read_config
+from results.public.ahead import config_ahead
 from results.public.shapes import shape_of
 from results.stored_comparison import TOKENIZER, TOKENS, aligned_node, tokenizer_node, tokens_node
 from universality.transformers.hook_points import Shape
@@ -127,7 +127,7 @@ class Layout:
         if isinstance(models, NativeModels):
             return models.of(index)[0].widths
         named = models.models[index if model in self.trained else 0]
-        return shape_of(read_config(named.name, named.revision) if self.pinned else {})
+        return shape_of(config_ahead(named.name, named.revision) if self.pinned else {})
 
     @cached_property
     def looked(self) -> dict[tuple[str, str], Looked]:

@@ -9,7 +9,7 @@ from pipelines.plan.layout_nodes import BATCH_CONTEXTS, Layout, as_json
 from pipelines.recipe import NativeModels, Recipe, dictionary_specs, study_cells, training_tokens
 from pipelines.tokens.identity import check_own_tokenizer, check_spells, local_content, tokenizer_name
 from pipelines.tokens.tokenizer_config import TokenizerConfig
-from results.public.hub import check_model
+from results.public.ahead import check_model
 from results.stored_comparison import (
     CORPUS,
     TOKENIZER,

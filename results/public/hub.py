@@ -6,15 +6,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.public.checkpoints import CheckedLoader, check_architecture, check_bridge, check_positions, text_config
+from results.public.checkpoints import CheckedLoader, check_architecture, check_bridge, text_config
 from results.public.errors import CheckpointRefused, HubError
 from results.public.no_processes import no_processes
-from results.public.shapes import slip_at
 from universality.downloads import check_download
 from universality.errors import InputError, UniversalityError, refusal
 
@@ -30,12 +29,6 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-
-#: Files of which a tokenizer has at least one.
-TOKENIZER_FILES = (
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model",
-    "sentencepiece.bpe.model", "tiktoken.model", "tekken.json",
-)  # fmt: skip
 
 
 def load_pretrained(
@@ -69,7 +62,7 @@ def load_pretrained(
     import torch
     from transformer_lens.model_bridge import TransformerBridge
 
-    source = _source(name_or_folder)
+    source = source_of(name_or_folder)
     check_architecture(name_or_folder, read_config(name_or_folder, revision))
     if digest is not None and Path(source).is_dir() and untrained_seed is None:
         _check_digest(name_or_folder, digest, _folder_digest(Path(source)))
@@ -102,7 +95,7 @@ def _opening(name: str, revision: str | None) -> Iterator[None]:
     except (UniversalityError, torch.OutOfMemoryError):
         raise
     except Exception as error:
-        raise _unreachable(name, revision, error) from error
+        raise unreachable(name, revision, error) from error
     finally:
         if bars:
             logging.enable_progress_bar()
@@ -121,7 +114,7 @@ def check_weights(name_or_folder: str, revision: str | None = None) -> None:
         HubError, ProcessRefused: as :func:`load_pretrained`.
     """
     with _opening(name_or_folder, revision):
-        source = _source(name_or_folder)
+        source = source_of(name_or_folder)
         _check_known(name_or_folder, source, revision)
         CheckedLoader(name_or_folder).from_pretrained(source, revision=revision, dtype="auto")
 
@@ -132,7 +125,7 @@ def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, A
     Raises:
         HubError: not there, or no JSON object.
     """
-    source = _source(name_or_folder)
+    source = source_of(name_or_folder)
     try:
         file = _file(source, "config.json", revision)
         if file is None:
@@ -143,58 +136,8 @@ def read_config(name_or_folder: str, revision: str | None = None) -> dict[str, A
         if not isinstance(config, dict):
             raise ValueError(f"{file} holds {type(config).__name__}, no object")
     except (OSError, ValueError, RecursionError) as error:
-        raise _unreachable(name_or_folder, revision, error) from error
+        raise unreachable(name_or_folder, revision, error) from error
     return config
-
-
-def check_model(
-    name_or_folder: str, revision: str | None = None, *, n_ctx: int, hook_points: Iterable[str] = ()
-) -> tuple[str, ...]:
-    """Look at a model's ``config.json`` (and that a folder has its weights) before anything is computed.
-
-    Args:
-        name_or_folder, revision: as for :func:`load_pretrained`.
-        n_ctx: tokens per context.
-        hook_points: where it will be read.
-
-    Returns:
-        What to say of it.
-
-    Raises:
-        HubError: no config or weights, an architecture that is not opened, fewer positions than ``n_ctx``, or a hook
-            point that models of its kind do not have.
-    """
-    config = read_config(name_or_folder, revision)
-    check_architecture(name_or_folder, config)
-    warning = check_positions(name_or_folder, config, n_ctx)
-    for hook_point in hook_points:
-        slip = slip_at(hook_point, config)
-        if slip is not None:
-            raise CheckpointRefused(f"The hook_point of {name_or_folder} {slip}")
-    source = _source(name_or_folder)
-    if Path(source).is_dir():
-        try:
-            for file in _weight_files(source, revision):
-                check_download(file)
-        except (OSError, ValueError) as error:
-            raise _unreachable(name_or_folder, revision, error) from error
-    return () if warning is None else (warning,)
-
-
-def check_tokenizer(name_or_folder: str, revision: str | None = None) -> None:
-    """Look for the files of a tokenizer before anything is computed.
-
-    Raises:
-        HubError: none of them is there.
-    """
-    source = _source(name_or_folder)
-    try:
-        found = any(_file(source, name, revision) is not None for name in TOKENIZER_FILES)
-        error = OSError("no tokenizer there")
-    except (OSError, ValueError) as raised:
-        found, error = False, raised
-    if not found:
-        raise _unreachable(name_or_folder, revision, error, "tokenizer") from error
 
 
 def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dict[str, Any]:
@@ -207,7 +150,7 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
     Raises:
         HubError: as :func:`load_pretrained`, or no weights beside the config.
     """
-    source = _source(name_or_folder)
+    source = source_of(name_or_folder)
     config = read_config(name_or_folder, revision)
     check_architecture(name_or_folder, config)
     d_vocab = text_config(config).get("vocab_size")
@@ -215,12 +158,12 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
         if not isinstance(d_vocab, int):
             raise ValueError(f"config.json says vocab_size {d_vocab!r}, no number")
         config_file = _file(source, "config.json", revision)
-        files = _weight_files(source, revision)
+        files = weight_files(source, revision)
         for file in files:
             check_download(file)
         digest = _digest(files)
     except (OSError, ValueError) as error:
-        raise _unreachable(name_or_folder, revision, error) from error
+        raise unreachable(name_or_folder, revision, error) from error
     return {
         "revision": None if Path(source).is_dir() else _commit(config_file, revision),
         "digest": digest,
@@ -229,7 +172,12 @@ def describe_pretrained(name_or_folder: str, revision: str | None = None) -> dic
     }
 
 
-def _source(name_or_folder: str) -> str:
+def is_path(name: str) -> bool:
+    """Whether a name can be that of a file or folder alone, and of nothing on the hub."""
+    return name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name
+
+
+def source_of(name_or_folder: str) -> str:
     """An existing folder as an absolute path, anything else as it is: a hub id."""
     folder = Path(name_or_folder).expanduser()
     return str(folder.resolve()) if folder.is_dir() else name_or_folder
@@ -246,7 +194,12 @@ def _file(source: str, name: str, revision: str | None) -> Path | None:
     return None if file is None else Path(file)
 
 
-def _weight_files(source: str, revision: str | None) -> list[Path]:
+def weight_files(source: str, revision: str | None) -> list[Path]:
+    """Files of a model's weights on this machine, fetched if they have to be.
+
+    Raises:
+        OSError, ValueError: none or not all of them.
+    """
     for name in WEIGHT_FILES:
         first = _file(source, name, revision)
         if first is None:
@@ -288,9 +241,9 @@ def _digest(files: list[Path]) -> str:
 
 def _folder_digest(folder: Path) -> str:
     try:
-        return _digest(_weight_files(str(folder), None))
+        return _digest(weight_files(str(folder), None))
     except (OSError, ValueError) as error:
-        raise _unreachable(str(folder), None, error) from error
+        raise unreachable(str(folder), None, error) from error
 
 
 def _check_digest(name: str, expected: str, digest: str) -> None:
@@ -307,12 +260,13 @@ def _commit(config_file: Path | None, revision: str | None) -> str | None:
     return extract_commit_hash(str(config_file), None) or revision
 
 
-def _unreachable(name: str, revision: str | None, error: Exception, kind: str = "model") -> HubError:
+def unreachable(name: str, revision: str | None, error: Exception, kind: str = "model") -> HubError:
+    """The error for a model or tokenizer that cannot be had, with the reason and what to do."""
     if isinstance(error, InputError):  # says already which file, and what to do
         return CheckpointRefused(str(error))
     reason = reason_of(error)
     folder = Path(name).expanduser()
-    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name):
+    if is_path(name) and not folder.is_dir():
         reason, remedy = "no such folder", "Correct the path, or give the name of a model of the hub: owner/name."
     elif folder.is_dir():
         remedy = "Write the folder with save_pretrained (model and tokenizer), or correct the path."

@@ -16,9 +16,10 @@ from tiny_models import D_VOCAB, save_tokenizer
 
 from pipelines.steps.model_steps import check_finite
 from results.public import checkpoints, hub
+from results.public.ahead import check_model
 from results.public.checkpoints import check_architecture, check_positions, text_config
 from results.public.errors import HubError
-from results.public.hub import check_model, check_weights, describe_pretrained, load_pretrained
+from results.public.hub import check_weights, describe_pretrained, load_pretrained
 from results.public.no_processes import ProcessRefused, no_processes
 from universality.errors import InputError
 from universality.transformers.harvest import harvest
