@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,9 @@ def _cached(name: str, file: str, revision: str | None) -> Path | None:
     return Path(path) if isinstance(path, str) else None
 
 
+@cache
 def _on_hub(name: str, revision: str | None, kind: str) -> bool:
-    """Whether the hub answers now; that it has no such thing is an error, that nobody answers is none."""
+    """Whether the hub answers now; that it has no such thing is an error, that nobody answers is none, and is not tried twice."""
     from huggingface_hub import HfApi
     from huggingface_hub import errors as hub
 

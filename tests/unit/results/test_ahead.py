@@ -6,6 +6,7 @@ import pytest
 from huggingface_hub import HfApi, constants
 from huggingface_hub import errors as hub
 
+from results.public import ahead
 from results.public.ahead import check_model, check_tokenizer, config_ahead
 from results.public.errors import HubError
 
@@ -17,22 +18,28 @@ COMMIT = "a" * 40
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    ahead._on_hub.cache_clear()
     return tmp_path / "models--no--body"
 
 
 def answer(monkeypatch, error, *made):
+    asked = []
+
     def model_info(self, name, **options):
         assert options["timeout"] < 10
+        asked.append(name)
         raise error if not made else error.__new__(error, *made)
 
     monkeypatch.setattr(HfApi, "model_info", model_info)
+    return asked
 
 
 def test_a_hub_that_does_not_answer_is_no_error_now(cache, monkeypatch):
-    answer(monkeypatch, ConnectionResetError("no route to host"))
+    asked = answer(monkeypatch, ConnectionResetError("no route to host"))
     assert config_ahead("no/body") == {}
     assert check_model("no/body", n_ctx=10**6, hook_points=["blocks.9.nothing"]) == ()
     check_tokenizer("no/body")
+    assert len(asked) == 2, "for the model, and for the tokenizer"
 
 
 @pytest.mark.parametrize(
