@@ -101,7 +101,7 @@ def _cached(name: str, file: str, revision: str | None) -> Path | None:
 
 @cache
 def _on_hub(name: str, revision: str | None, kind: str) -> bool:
-    """Whether the hub answers now; that it has no such thing is an error, that nobody answers is none, and is not tried twice."""
+    """Whether the hub answers, asked once; that it has no such thing is an error, that nobody answers is none."""
     from huggingface_hub import HfApi
     from huggingface_hub import errors as hub
 
