@@ -18,6 +18,8 @@ from results.token_text import token_strings, visible
 
 #: Tokens shown before and after the row of interest.
 BEFORE, AFTER = 20, 12
+#: Further tokens in which a character of a token may begin or end.
+MAX_PARTS = 3
 #: A search hit counts for a row when it lies at most this many tokens away.
 REACH = 3
 #: Characters of one token that are drawn; a longer one ends in its length.
@@ -106,11 +108,12 @@ class EvaluationText:
         return rows
 
     def window(self, row: int, before: int = BEFORE, after: int = AFTER) -> Window:
-        """The tokens around a row, cut at the ends of its context."""
+        """The tokens around a row, cut at the ends of its context; a character that the window cuts is read whole."""
         context, position = int(self.row_context[row]), int(self.row_position[row])
         start, stop = max(position - before, 0), min(position + after + 1, self.n_ctx)
-        ids = np.asarray(self.contexts[context, start:stop])
-        return Window(self.strings(ids), self.row_of[context, start:stop], position - start)
+        wider = max(start - MAX_PARTS, 0)
+        texts = self.strings(np.asarray(self.contexts[context, wider : stop + MAX_PARTS]))
+        return Window(texts[start - wider : stop - wider], self.row_of[context, start:stop], position - start)
 
     def strings(self, ids: Sequence[int] | np.ndarray) -> list[str]:
         """Consecutive token ids as text that hides nothing; special tokens by their name."""

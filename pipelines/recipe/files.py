@@ -112,7 +112,10 @@ def _place(part: str, values: list[Any]) -> int | None:
 
 def _explain(wrong: list[Fault], where: str) -> str:
     lines = [f"{where} is not a legal recipe:"]
-    for fault in wrong[:MOST_SAID]:
+    by_path: dict[str, list[Fault]] = {}
+    for fault in wrong:  # a value that may be of several kinds is none of them in as many ways
+        by_path.setdefault(fault.path, []).append(fault)
+    for fault, *others in list(by_path.values())[:MOST_SAID]:
         path = fault.path[:200] or "(top level)"
         if fault.kind == "extra_forbidden":
             near = difflib.get_close_matches(fault.path.rpartition(".")[2][:80], _legal_keys(), 1, cutoff=0.6)
@@ -121,9 +124,10 @@ def _explain(wrong: list[Fault], where: str) -> str:
         else:
             value = repr(fault.got)
             shown = f"; got {value}" if fault.kind != "missing" and len(value) < 80 else ""
-            lines.append(f"  {path}: {fault.sentence or f'must be {fault.constraint}'}{shown}")
-    if len(wrong) > MOST_SAID:
-        lines.append(f"  … and {len(wrong) - MOST_SAID} more")
+            kinds = " or ".join(dict.fromkeys(each.constraint for each in (fault, *others) if not each.sentence))
+            lines.append(f"  {path}: {fault.sentence or f'must be {kinds}'}{shown}")
+    if len(by_path) > MOST_SAID:
+        lines.append(f"  … and {len(by_path) - MOST_SAID} more")
     lines.append("`universality schema` prints every key with its meaning.")
     return "\n".join(lines)
 

@@ -24,6 +24,13 @@ def test_overrides_reach_lists_and_nested_keys():
     assert recipe.untrained_ids == ["u0", "u1", "u2"], "as many as models, unless the recipe says otherwise"
 
 
+def test_a_value_that_may_be_of_several_kinds_is_one_slip():
+    with pytest.raises(InputError) as refused:
+        load_recipe("tiny", ["corpus.sources.0.max_bytes=abc"])
+    slips = [line for line in str(refused.value).splitlines() if line.startswith("  ")]
+    assert slips == ["  corpus.sources.0.max_bytes: must be a whole number or a mapping; got 'abc'"]
+
+
 def test_overrides_may_name_what_the_file_leaves_to_defaults():
     assert load_recipe("quickstart", ["compare.n_shifts=12"]).compare.n_shifts == 12
 

@@ -43,6 +43,27 @@ def test_a_window_stops_at_the_ends_of_its_context(text):
     assert window.peak == 2
 
 
+def test_a_character_that_a_window_cuts_is_read_whole():
+    """Windows that begin and end inside a character show what the whole text shows there."""
+    data = "аб в".encode()
+    vocabulary = pd.DataFrame(
+        {"token": range(len(data)), "bytes": [bytes([b]).hex() for b in data], "text": "", "special": False}
+    )
+    n = len(data)
+    rows = {"row_context": np.zeros(n, int), "row_position": np.arange(n), "row_domain": np.zeros(n, int)}
+    contexts = np.arange(n)[None]
+    text = EvaluationText.build(
+        contexts=contexts, row_document=np.zeros(n, int), domains=["x"], vocabulary=vocabulary, **rows
+    )
+    whole = text.strings(contexts[0])
+    assert whole == ["┊", "а", "┊", "б", " ", "┊", "в"]
+    for row in range(n):
+        for before, after in ((0, 0), (1, 0), (0, 1), (1, 1), (9, 9)):
+            window = text.window(row, before, after)
+            assert window.tokens == whole[max(row - before, 0) : row + after + 1]
+            assert window.tokens[window.peak] == whole[row]
+
+
 def test_special_tokens_inside_a_context_are_no_rows(text):
     first_of_second = 5
     window = text.window(first_of_second)
