@@ -18,7 +18,7 @@ from universality.effects.substitution import SubstitutedLosses, scaling_factors
 from universality.errors import require
 from universality.matrices import Matrix, as_csr
 from universality.sae import SparseAutoencoder
-from universality.transformers.harvest import check_editable, harvest
+from universality.transformers.harvest import check_editable, harvest, hook_dimension
 
 #: What a dictionary and a model must be, and counts.
 _RULES = {
@@ -191,6 +191,9 @@ def _opened(
     require(legal, "contexts", "ablation", constraint, got, "Cut the text into contexts of one length.")
     places = (part.ravel() for part in np.mgrid[: shape[0], 1 : shape[1]])
     rows = TextRows(tokens, *places)
+    width, remedy = hook_dimension(model, hook_point), "Take a dictionary of this hook point."
+    constraint = f"{width}, the width of {hook_point}"
+    require(dictionary.d_in == width, "d_in", "the dictionary", constraint, dictionary.d_in, remedy)
     harvested = harvest(model, tokens, [hook_point])
     x = np.concatenate([batch[hook_point][:, 1:].reshape(-1, dictionary.d_in) for batch in harvested])
     scale = None

@@ -89,6 +89,8 @@ def test_a_latent_in_its_own_place_costs_nothing_and_a_silent_one_all_but_its_me
         (CONTEXTS.astype(float), "blocks.0.mlp.hook_post", "token ids"),
         (CONTEXTS, "blocks.0.hook_resid_mid", "reaches the stream"),
         (CONTEXTS, "blocks.7.mlp.hook_post", "one of its hook points"),
+        # 45 rows of 12 would be 27 of the dictionary's 20.
+        (CONTEXTS[:5], "blocks.0.hook_mlp_out", "12, the width of blocks.0.hook_mlp_out; got 20"),
     ],
 )
 def test_what_cannot_be_ablated_is_refused(contexts, hook_point, constraint):
