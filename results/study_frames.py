@@ -200,18 +200,26 @@ def training_rows(means: pd.DataFrame) -> pd.DataFrame:
     return levels.assign(x=tokens).dropna(subset=["x"])[["x", "level", "value"]].reset_index(drop=True)
 
 
-def training_sentence(means: pd.DataFrame) -> str:
-    """What two models share at every checkpoint; "" without checkpoints."""
+def training_shares(means: pd.DataFrame) -> pd.DataFrame:
+    """What two models share at every checkpoint, from the first on: over (what x counts), x, shared, r_joint."""
     shared, joint = (curve_rows(means, measure) for measure in ("shared", "r_joint"))
     rows = shared.merge(joint, on=["factor", "x", "series", "relation"], suffixes=("", "_joint"))
     rows = rows[(rows["relation"] == TWO_MODELS) & rows["factor"].isin(THEN.values())].sort_values("x")
+    rows = rows.assign(over=rows["factor"].map(axis_words)).rename(
+        columns={"value": "shared", "value_joint": "r_joint"}
+    )
+    return rows[["over", "x", "shared", "r_joint"]].reset_index(drop=True)
+
+
+def training_sentence(means: pd.DataFrame) -> str:
+    """What two models share at every checkpoint; "" without checkpoints."""
+    rows = training_shares(means)
     if rows.empty:
         return ""
-    told = [f"{row['x']:,.0f}: {share(row['value'])} ({row['value_joint']:.2f})" for row in rows.to_dict("records")]
-    over = axis_words(str(rows["factor"].iloc[0]))
+    told = [f"{row['x']:,.0f}: {share(row['shared'])} ({row['r_joint']:.2f})" for row in rows.to_dict("records")]
     return (
-        f"Over {over}, so many latents of two models have a partner (mean r beyond domain, document, token and place): "
-        f"{', '.join(told)}."
+        f"Over {rows['over'].iloc[0]}, so many latents of two models have a partner (mean r beyond domain, document, "
+        f"token and place): {', '.join(told)}."
     )
 
 

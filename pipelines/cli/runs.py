@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
-from pipelines.cli.study_summary import STUDY_TABLES, print_layers, print_splits, print_studies, study_values
+from pipelines.cli.study_summary import (
+    STUDY_TABLES,
+    layer_values,
+    print_layers,
+    print_splits,
+    print_studies,
+    study_values,
+)
 from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, say
 from results.progress import gone_sentence, gone_steps
@@ -95,8 +102,8 @@ def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Json
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps`` and
-    ``studies`` if any."""
+    """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps``,
+    ``studies`` and ``layers`` (of studies) if any."""
     from results.headline import summary_values
     from storage import TableMissing
 
@@ -110,6 +117,9 @@ def run_document(run: Run) -> dict[str, Any]:
     contrasts, means = (_optional(run, name) for name in STUDY_TABLES)
     if contrasts is not None and means is not None:
         head["studies"] = study_values(contrasts, means)
+    layers = _optional(run, "study_layers")
+    if layers is not None:
+        head["layers"] = layer_values(layers)
     try:
         return head | summary_values(run.table("headline"), run.table("features"))
     except TableMissing:

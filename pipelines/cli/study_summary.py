@@ -63,6 +63,17 @@ def print_studies(console: Console, contrasts: pd.DataFrame, means: pd.DataFrame
             console.print(titled(f"Study {name}: {words}", table))
 
 
+def layer_values(layers: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """What dictionaries at every two hook points share, as JSON values by the id of the study."""
+    import json
+
+    from results.headline import split_comparisons
+    from results.layer_frames import layer_table
+
+    rows = {name: layer_table(part) for name, part in split_comparisons(layers)}
+    return {name: json.loads(table.to_json(orient="records", double_precision=15)) for name, table in rows.items()}
+
+
 def print_layers(console: Console, layers: pd.DataFrame) -> None:
     """Print of every study with several hook points one sentence, and the matrices of what is shared."""
     from results.headline import split_comparisons

@@ -9,7 +9,7 @@ from pipelines.report.prose.macros import Macros, code, count, joined, letters, 
 from pipelines.report.prose.material import Material
 from results.headline import split_comparisons
 from results.layer_frames import KIND_WORDS, layer_means
-from results.study_frames import all_differ, contrast_rows, factor_words
+from results.study_frames import all_differ, contrast_rows, factor_words, training_shares
 from universality.studies.design import INTERACTION, SAME_INIT, UNTRAINED
 
 _NO_LAYERS = pd.DataFrame(index=pd.MultiIndex.from_arrays([[], []], names=["kind", "where"]))
@@ -34,6 +34,10 @@ def add_study_numbers(macros: Macros, m: Material) -> None:
             of = f"{KIND_WORDS[row['kind']]}, {_WHERE[row['where']]}; table study_layers"
             macros.add(name, percent(row["shared"]), f"latents with a partner, per cent: {of}")
             macros.add(f"{name}Joint", real(row["r_joint"]), f"mean r beyond domain, document, token and place: {of}")
+        for name, row in zip(("AtFirst", "AtLast"), _ends(m, config), strict=False):
+            of = f"two models at checkpoint {row['x']:,.0f} ({row['over']}); table study_means"
+            macros.add(name, percent(row["shared"]), f"latents with a partner, per cent: {of}")
+            macros.add(f"{name}Joint", real(row["r_joint"]), f"mean r beyond domain, document, token and place: {of}")
     macros.scoped(None)
 
 
@@ -47,6 +51,7 @@ def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
             "interaction": "",
             "left": "all of these",
             "floor": config.floor,
+            "ends": False,
             "layers": {},
         }
     told, everything = rows
@@ -60,6 +65,7 @@ def study_facts(m: Material, config: StudyConfig) -> dict[str, Any]:
         "interaction": letters(INTERACTION) if INTERACTION in labels.index else "",
         "left": _left_words(m, config, everything) if everything in relations else "",
         "floor": UNTRAINED in relations,
+        "ends": bool(_ends(m, config)),
         "layers": {
             where: [(KIND_WORDS[kind], letters(kind)) for kind, place in layers.index if place == where]
             for where in _WHERE
@@ -91,6 +97,13 @@ def _layers(m: Material, config: StudyConfig) -> pd.DataFrame:
     """Means by kind over cells of one hook point and of two; empty for a study of one."""
     tables = dict(split_comparisons(m.tables["study_layers"])) if "study_layers" in m.tables else {}
     return layer_means(tables[config.id]) if config.id in tables else _NO_LAYERS
+
+
+def _ends(m: Material, config: StudyConfig) -> list[dict[Any, Any]]:
+    """What two models share at the first and the last checkpoint; nothing without checkpoints."""
+    means = dict(split_comparisons(m.tables["study_means"])) if "study_means" in m.tables else {}
+    rows = training_shares(means[config.id]) if config.id in means else pd.DataFrame()
+    return rows.iloc[[0, -1]].to_dict("records") if len(rows) else []
 
 
 def _design(macros: Macros, m: Material, config: StudyConfig) -> None:

@@ -17,7 +17,7 @@ from pipelines.report.exhibit_writer import ReportOptions
 from pipelines.report.report_writer import write_report
 from results.layer_frames import layer_means
 from results.stored_comparison import comparisons_of
-from results.study_frames import contrast_rows, curve_rows, study_sentence
+from results.study_frames import contrast_rows, curve_rows, study_sentence, training_shares
 from storage import open_run, open_store
 from universality.errors import InputError
 
@@ -337,6 +337,11 @@ def test_the_last_checkpoint_is_that_of_a_training_without_and_the_first_its_ran
     assert losses[0]["heldout_loss"] > losses[1]["heldout_loss"] > losses[2]["heldout_loss"]
     curve = curve_rows(told.table("study_means"), "r").query("relation == 'sae_seed + model'")
     assert curve["x"].tolist() == [0.0, 4000.0, 20000.0]
+    write_report(told, tmp_path / "report", ReportOptions(formats=()))
+    shares = 100 * training_shares(told.table("study_means"))["shared"]
+    said = (tmp_path / "report/methods.md").read_text()
+    assert f"At the first checkpoint {shares.iloc[0]:.1f}% of the latents of two models have a partner" in said
+    assert f"at the last {shares.iloc[-1]:.1f}%" in said
 
 
 REFUSED = {

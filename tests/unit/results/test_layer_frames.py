@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from program import universality
@@ -86,3 +88,5 @@ def test_the_terminal_prints_the_matrices(run):
     assert "Study layers, two models: share with a partner" in said
     rows = layer_table(run.table("study_layers").drop(columns="study_id"))
     assert f"{rows['value'].iloc[0]:.2f} ({rows['joint'].iloc[0]:.2f})" in said
+    told = json.loads(universality("show", run.name, "--store", run.store.url, "--json").stdout)["layers"]["layers"]
+    assert [cell["value"] for cell in told] == pytest.approx(rows["value"].tolist())
