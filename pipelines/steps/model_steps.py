@@ -42,7 +42,8 @@ def transformer_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     seconds = work / flops(params)
     if training and params.get("device") == "cuda":
         seconds = _gpu_seconds(sizes, training, work)
-    return Estimate(IMPORT_SECONDS + seconds, 4 * sizes.parameters, BASE_MEMORY + 16 * sizes.parameters)
+    kept = 4 * sizes.parameters * len(params.get("checkpoints", ()))
+    return Estimate(IMPORT_SECONDS + seconds, 4 * sizes.parameters + kept, BASE_MEMORY + 16 * sizes.parameters + kept)
 
 
 def _gpu_seconds(sizes: Sizes, training: Mapping[str, Any], work: float) -> float:
