@@ -93,7 +93,7 @@ def curve_chart(rows: pd.DataFrame, measure: str) -> Drawing:
         scale = alt.Scale(type="symlog", constant=values[1], **how)
     whole = all(value == int(value) for value in values)
     axis = alt.Axis(values=values, format=",d" if whole else ",")
-    x = alt.X("x:Q", title=words, scale=scale, axis=axis)
+    x = alt.X("x:Q", title=axis_words(str(rows["factor"].iloc[0])), scale=scale, axis=axis)
     title = "share of latents with a partner" if measure == "shared" else "mean held-out r"
     y = alt.Y("value:Q", title=title, axis=SHARE_AXIS if measure == "shared" else alt.Axis())
     colour = alt.Color(

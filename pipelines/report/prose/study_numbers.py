@@ -34,10 +34,11 @@ def add_study_numbers(macros: Macros, m: Material) -> None:
             of = f"{KIND_WORDS[row['kind']]}, {_WHERE[row['where']]}; table study_layers"
             macros.add(name, percent(row["shared"]), f"latents with a partner, per cent: {of}")
             macros.add(f"{name}Joint", real(row["r_joint"]), f"mean r beyond domain, document, token and place: {of}")
-        for name, row in zip(("AtFirst", "AtLast"), _ends(m, config), strict=False):
+        ends = zip((("AtFirst", "AtFirstJoint"), ("AtLast", "AtLastJoint")), _ends(m, config), strict=False)
+        for (of_shared, of_joint), row in ends:
             of = f"two models at checkpoint {row['x']:,.0f} ({row['over']}); table study_means"
-            macros.add(name, percent(row["shared"]), f"latents with a partner, per cent: {of}")
-            macros.add(f"{name}Joint", real(row["r_joint"]), f"mean r beyond domain, document, token and place: {of}")
+            macros.add(of_shared, percent(row["shared"]), f"latents with a partner, per cent: {of}")
+            macros.add(of_joint, real(row["r_joint"]), f"mean r beyond domain, document, token and place: {of}")
     macros.scoped(None)
 
 
