@@ -12,6 +12,7 @@ from results.conclusions import TABLES, conclusions
 from results.label_frames import NO_RULE, labelled_features
 from results.schema import TABLES as STORED_TABLES
 from results.token_strip import Channel, token_strip
+from results.token_text import isolated
 from results.words import counted, number, share
 from storage import StoreError
 
@@ -60,7 +61,7 @@ def context_html(frame: pd.DataFrame, drawing: dict[str, Any]) -> str:
     """Contexts as strips of tokens, the peak framed, coloured relative to the latent's largest activation."""
     title = [f"<b>{escape(drawing['name'])}</b>"]
     if drawing["label"]:
-        title.append(f"<bdi>{escape(drawing['label'])}</bdi>")
+        title.append(f"<bdi>{escape(isolated(drawing['label']))}</bdi>")
     title.append(f"fires on {100 * drawing['rate']:.2g} % of rows, at most {number(drawing['maximum'])}")
     blocks = [f"<div>{' · '.join(title)}</div>"]
     columns = (frame[name].tolist()[:DRAWN] for name in ("row", "kind", "group", "value"))

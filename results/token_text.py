@@ -36,6 +36,8 @@ _MARKS = {
 _INVISIBLE_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 #: What no text holds: names of marks, and bytes that complete no character.
 _NOT_TEXT = re.compile(r"⟨[^⟨⟩]*⟩|\\x[0-9A-F]{2}")
+#: A token as sentences quote it.
+_QUOTED = re.compile("“[^“”]*”")
 #: Two characters of one letter, beside marks on a letter: signs of two characters, conjuncts (UAX #29, rules GB6 to
 #: GB9c), and lam with alef, which fonts draw as one. draw.js has the same.
 _JOINED = re.compile(
@@ -195,6 +197,18 @@ def text_lines(tokens: Sequence[str], *, break_lines: bool = True) -> list[tuple
     whole = runs_right_to_left(tokens)
     counts = [_letters_by_direction([piece.text for piece in line]) for line in lines]
     return [(right > left if left + right else whole, line) for (left, right), line in zip(counts, lines, strict=True)]
+
+
+def isolated(sentence: str) -> str:
+    """A sentence of ours with tokens in quotes, such as a label, for a screen: no token turns the words around it.
+
+    Tokens that run from right to left get isolates of Unicode around them, which nobody sees. Not for files.
+    """
+    return _QUOTED.sub(lambda quoted: f"\u2066{quoted[0]}\u2069" if _runs_right(quoted[0]) else quoted[0], sentence)
+
+
+def _runs_right(text: str) -> bool:
+    return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
 
 
 def runs_right_to_left(tokens: Sequence[str]) -> bool:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.cluster_detail import show_cluster
-from dashboards.components.columns import Column, bar, number, percent, text
+from dashboards.components.columns import Column, bar, number, percent, quoting, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.filters import domains_in, one_of, search_box, several
 from dashboards.components.labels import HELP
@@ -64,7 +64,7 @@ class ClustersPage(TablePage):
                    number("complete %", format="%.0f", width="small", help="assigned pairs over all pairs of members")),
             Column("class", "class", text("class", width="small")),
             Column("level", "level", text("level")),
-            Column("label", "label", text("label", help=f"{HELP}; that of the member which says most of all")),
+            Column("label", quoting("label"), text("label", help=f"{HELP}; that of the member which says most of all")),
             Column("domain", "domain", text("domain", help="in which most members are strongest")),
             Column("rate_low", percent("rate_low"), number("fires % from", format="%.3g", width="small")),
             Column("rate_high", percent("rate_high"), number("to", format="%.3g", width="small")),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.columns import Column, bar, number, percent, text
+from dashboards.components.columns import Column, bar, number, percent, quoting, text
 from dashboards.components.downloads import csv_button
 from dashboards.components.filters import domains_in, one_of, search_box, several
 from dashboards.components.labels import HELP
@@ -72,7 +72,7 @@ class PairsPage(TablePage):
             Column("r_effect_both", "r_effect_both",
                    number("what they do", format="%.2f", width="small",
                           help="r of the changes in the loss that ablating either makes, where both fire")),
-            Column("label", "label_a", text("label", help=f"{HELP}; of A")),
+            Column("label", quoting("label_a"), text("label", help=f"{HELP}; of A")),
             Column("class", "class_a", text("class", width="small", help="of A")),
             Column("domain", "domain", text("domain", help="of A's strongest activations")),
             Column("margin", "margin",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.columns import Column, bar, number, percent, text
+from dashboards.components.columns import Column, bar, number, percent, quoting, text
 from dashboards.components.filters import one_of, search_box, several
 from dashboards.components.labels import HELP
 from dashboards.components.list_page import TablePage
@@ -99,7 +99,7 @@ class SpecificPage(TablePage):
                 bar("P(group)", help="in how many other halves of the sources the feature is in the same group"),
             ),
             Column("verdict", "verdict"),
-            Column("label", "label", text("label", help=HELP)),
+            Column("label", quoting("label"), text("label", help=HELP)),
             Column("best_r", "best_r", bar("best held-out r", help="to any latent of any other model")),
             Column("rate", percent("firing_rate"), number("fires %", format="%.3g")),
             Column("domain", "top_domain", text("domain", help="of its strongest activations")),

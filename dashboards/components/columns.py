@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import streamlit as st
 
+from results.token_text import isolated
 from universality.schema import TableSchema
 
 number, text = st.column_config.NumberColumn, st.column_config.TextColumn
@@ -46,6 +47,16 @@ class Column(NamedTuple):
     name: str
     values: str | Callable[[pd.DataFrame], Any]
     heading: Any = None
+
+
+def quoting(name: str) -> Callable[[pd.DataFrame], Any]:
+    """Values of a column of sentences that quote tokens, for a :class:`Column`; none where there is no such column."""
+
+    def values(frame: pd.DataFrame) -> Any:
+        own = frame.get(name)
+        return None if own is None else own.map(isolated, na_action="ignore")
+
+    return values
 
 
 def chosen_columns(frame: pd.DataFrame, columns: Iterable[Column]) -> tuple[pd.DataFrame, dict[str, Any]]:

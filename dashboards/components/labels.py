@@ -10,6 +10,7 @@ from results import words
 from results.explained import explanation_sentence, explanations_of
 from results.ids import feature_id, feature_ids
 from results.label_frames import NO_RULE, labelled_clusters, labelled_features
+from results.token_text import isolated
 from universality.errors import InputError
 
 HELP = "The rule of the text that says most of it, learned on fit rows; spaces of tokens are written ·"
@@ -52,7 +53,7 @@ def _show_rule(view: View, model: str, latent: int) -> None:
         said += f"; untrained models at r {words.number(row['r_untrained'])}"
     entries = [remark(said)]
     if isinstance(row["promotes"], str):
-        entries.append(remark(f"makes likelier: {row['promotes']}"))
+        entries.append(remark(isolated(f"makes likelier: {row['promotes']}")))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.html(labelled(label_of(row), entries))
         if row["n_parts"]:

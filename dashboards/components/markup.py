@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from results.colours import rgba
+from results.token_text import isolated
 
 
 def escape(text: object) -> str:
@@ -114,7 +115,7 @@ def labelled(text: str, entries: Iterable[str]) -> str:
         text: the label; escaped, and kept apart from the direction of what follows.
         entries: markup.
     """
-    return f'<div class="uv-legend"><b class="uv-own"><bdi>{escape(text)}</bdi></b>{"".join(entries)}</div>'
+    return f'<div class="uv-legend"><b class="uv-own"><bdi>{escape(isolated(text))}</bdi></b>{"".join(entries)}</div>'
 
 
 #: What a page of its own needs of the styles of the screens.

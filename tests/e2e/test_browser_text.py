@@ -12,11 +12,12 @@ from scripts import MIXED, SCRIPTS, cut
 from watched import BROWSER
 
 from dashboards.components.lens_strip import Mark, strip
+from dashboards.components.markup import labelled
 from pipelines.report.figures.canvas import STYLE
 from pipelines.report.figures.glyphs import drawable
 from pipelines.report.figures.text_lines import SIZE, lines_of
 from results.token_strip import Channel, token_strip
-from results.token_text import Piece, pieces_of, runs_right_to_left, text_lines, token_strings
+from results.token_text import Piece, isolated, pieces_of, runs_right_to_left, text_lines, token_strings
 from tools.screenshots import chromium
 
 pytestmark = BROWSER
@@ -148,3 +149,25 @@ def test_figures_mark_tokens_where_the_browser_draws_them(browser, sizes):
                 gaps[text] = max(gaps.get(text, 0.0), abs(found[0] - left), abs(found[1] - right))
     assert len(gaps) >= 25
     assert {text: gap for text, gap in gaps.items() if gap > 0.18} == {}
+
+
+def test_a_label_reads_from_left_to_right_whatever_it_quotes(browser):
+    """The quoted tokens stand in their order, each between its own quotes."""
+    label = "tokens “ق”, “ש”, “ab” and 3 more"
+    page = browser.new_page()
+    page.set_content(labelled(label, []))
+    shown = isolated(label)
+    lefts = page.evaluate(
+        """() => {
+          const node = document.querySelector("bdi").firstChild, range = document.createRange();
+          return Array.from({length: node.length}, (_, i) => {
+            range.setStart(node, i);
+            range.setEnd(node, i + 1);
+            return range.getBoundingClientRect().left;
+          });
+        }"""
+    )
+    page.close()
+    assert len(lefts) == len(shown)
+    seen = [left for left, character in zip(lefts, shown, strict=True) if character not in "\u2066\u2069"]
+    assert seen == sorted(seen)

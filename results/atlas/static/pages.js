@@ -11,7 +11,9 @@ const joined = (parts, by = "; ") => parts.filter(Boolean).join(by);
 const link = (to, text, more) => el("a", {href: `#/${to}`, ...more}, text);
 const featureLink = (id) => link(`feature/${id}`, id, {class: "id"});
 const colourOf = (id) => home.colours.model[id.split(":")[0]] || home.colours.other;
-const literal = (text) => el("span", {class: "literal"}, text);
+// A quoted token that runs from right to left must not turn the words around it: it stands in an isolate.
+const isolated = (text) => text.replace(/“[^“”]*”/g, (quoted) => RIGHT.test(quoted) ? `\u2066${quoted}\u2069` : quoted);
+const literal = (text) => el("span", {class: "literal"}, isMissing(text) ? text : isolated(text));
 const section = (title, ...children) => el("section", {}, el("h2", {}, title), children);
 const note = (...children) => el("p", {class: "note"}, children);
 const heading = (...children) => el("h1", {tabindex: -1}, children);

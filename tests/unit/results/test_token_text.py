@@ -13,6 +13,7 @@ from results.token_text import (
     PART_MARK,
     Piece,
     is_invisible,
+    isolated,
     pieces_of,
     runs_right_to_left,
     text_lines,
@@ -122,6 +123,13 @@ def test_each_line_runs_as_most_of_its_letters_do() -> None:
     assert [right for right, _ in text_lines(["⏎", "سلام", " ok ⏎", "12."])] == [True, True, True]
     assert len(text_lines(["a⏎", "b"], break_lines=False)) == 1
     assert text_lines([]) == [(False, [])]
+
+
+def test_quoted_tokens_do_not_turn_the_words_around_them() -> None:
+    label = "tokens “ق”, “ab” and “ي” in x"
+    assert isolated(label) == "tokens \u2066“ق”\u2069, “ab” and \u2066“ي”\u2069 in x"
+    assert isolated("token “ab”") == "token “ab”"
+    assert isolated(label).replace("\u2066", "").replace("\u2069", "") == label
 
 
 def test_names_of_marks_are_not_letters_of_the_text() -> None:
