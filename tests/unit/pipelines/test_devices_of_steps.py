@@ -34,7 +34,7 @@ def test_the_steps_that_hold_a_device_are_those_that_use_it():
     shipped = {"transformer", "activations", "sae", "latents", "evidence", "steering"}
     assert held("tiny") == shipped
     everywhere = held("tiny") | held("tiny", SWEEP) | held("tiny", "models.floor=shuffled")
-    everywhere |= held("tiny", "comparisons.0.hook_point=blocks.0.hook_resid_pre")
+    everywhere |= held("tiny", "comparisons.0.hook_point=blocks.0.hook_resid_pre") | held("emergence")
     everywhere |= held("tiny", "mixes={a: {without: [dna]}}", "models.data=[a, null]")
     assert everywhere >= shipped | {"sweep_sae", "sweep_quality", "shuffled", "fingerprints", "effects"}
     ours = {name: step for name, step in registered_steps().items() if step.module.startswith("pipelines.steps")}
