@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from results.evaluation_text import EvaluationText
+from results.evaluation_text import EvaluationText, Window
 from results.remembering import remembered
 from results.stored_comparison import TOKENS, StoredComparison, latents_node, tokenizer_node, vocabulary_of
 from storage.errors import ArtifactMissing
@@ -35,6 +35,20 @@ def own_text(stored: StoredComparison, dictionary: str) -> EvaluationText:
         vocabulary=vocabulary_of(_read_by(stored, dictionary, "tokenizer")),
         **{name: np.asarray(tokens.array(name)[:]) for name in rows},
     )
+
+
+def own_window(stored: StoredComparison, dictionary: str, window: Window) -> Window:
+    """The bytes of a window of ``stored.text`` in the tokens that the model of a dictionary reads."""
+    text, rows = own_text(stored, dictionary), window.rows[window.rows >= 0]
+    first, last, peak = int(rows[0]), int(rows[-1]), int(window.rows[window.peak])
+    context = int(text.row_context[peak])
+    # The tokens of the first row begin behind the row before it, or where the context does; a separator between them
+    # stands in both or in neither.
+    known = first > 0 and int(text.row_context[first - 1]) == context
+    start, stop = int(text.row_position[first - 1]) + 1 if known else 0, int(text.row_position[last]) + 1
+    start += int(window.rows[0] >= 0 and text.special[text.contexts[context, start]])
+    strings = text.strings(text.contexts[context, start:stop])
+    return Window(strings, text.row_of[context, start:stop], int(text.row_position[peak]) - start)
 
 
 def own_tokenizer(stored: StoredComparison, dictionary: str) -> Any:

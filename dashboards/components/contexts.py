@@ -11,10 +11,11 @@ from dashboards.components.markup import context_rows, escape, legend, remark, s
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from results import words
-from results.evaluation_text import EvaluationText
+from results.evaluation_text import EvaluationText, Window
 from results.firing import Firing, distinct, rows_of_choice
 from results.ids import feature_id
 from results.token_strip import Channel, token_strip
+from results.tokenizers import own_window, several_tokenizers, tokenizer_of
 
 #: Contexts shown at first, and after a click on *More*.
 LIMIT = 8
@@ -105,7 +106,7 @@ def show_contexts_panel(
         together = [*features, *beneath]
         st.html(features_legend(together, stacked=stacked))
         if rows:
-            drawn = (context_strip(view.text, row, note, together, stacked=stacked) for row, note in rows)
+            drawn = (context_strip(view, row, note, together, stacked=stacked) for row, note in rows)
             st.html(context_rows(drawn))
         else:
             remedy = "The two features agree here, or one of them never fires on the evaluation text."
@@ -170,13 +171,14 @@ def distinct_contexts(text: EvaluationText, rows: np.ndarray, limit: int) -> lis
 
 
 def context_strip(
-    text: EvaluationText, row: int, note: str, features: Sequence[DrawnFeature], *, stacked: bool
+    view: View, row: int, note: str, features: Sequence[DrawnFeature], *, stacked: bool
 ) -> tuple[str, str]:
     """Values and place of an evaluation row, and its text with every feature on it or on a line of its own."""
-    window = text.window(row)
-    channels = [feature.channel(window.rows) for feature in features]
-    lines = [[channel] for channel in channels] if stacked else [channels]
-    strips = "".join(f"<div>{token_strip(window.tokens, line, peak=window.peak)}</div>" for line in lines)
+    text = view.text
+    strips = "".join(
+        f"<div>{token_strip(window.tokens, [one.channel(window.rows) for one in drawn], peak=window.peak)}</div>"
+        for window, drawn in _lines(view, text.window(row), features, stacked=stacked)
+    )
     values = "".join(
         f'<div title="{escape(feature.name)}"><i class="uv-dot" style="background-color:{feature.colour}"></i>'
         f"<b>{words.number(float(feature.firing.at([row])[0]))}</b></div>"
@@ -184,6 +186,19 @@ def context_strip(
     )
     place = " · ".join(part for part in (text.domain(row), note) if part)
     return f'<div class="uv-pairing">{values}</div><div><span>{escape(place)}</span></div>', strips
+
+
+def _lines(
+    view: View, window: Window, features: Sequence[DrawnFeature], *, stacked: bool
+) -> list[tuple[Window, list[DrawnFeature]]]:
+    """The text in the tokens of the features' models, once for each tokenizer (or feature), and what is drawn on it."""
+    together: dict[str, list[DrawnFeature]] = {}
+    for feature in features:
+        line = feature.name if stacked else tokenizer_of(view, feature.model)
+        together.setdefault(line, []).append(feature)
+    if not several_tokenizers(view):
+        return [(window, drawn) for drawn in together.values()]
+    return [(own_window(view, drawn[0].model, window), drawn) for drawn in together.values()]
 
 
 def features_legend(features: Sequence[DrawnFeature], *, stacked: bool) -> str:

@@ -141,4 +141,4 @@ def _contexts(view: View, features: list[DrawnFeature]) -> str:
     """Contexts in which the last of the features is strongest, with all of them drawn on each."""
     best = rows_of_choice("top_a", features[-1].firing, features[-1].firing)
     rows = distinct_contexts(view.text, best, _CONTEXTS)
-    return context_rows(context_strip(view.text, row, "", features, stacked=False) for row in rows)
+    return context_rows(context_strip(view, row, "", features, stacked=False) for row in rows)

@@ -20,7 +20,7 @@ from pipelines.tokens.tokenizer_config import TrainedTokenizer
 from results.lens_ablation import without_cluster
 from results.loading import LoadedComparison
 from results.text_lens import open_lens, read_text
-from results.tokenizers import own_text, own_tokenizer, tokenizer_of, tokenizers_frame
+from results.tokenizers import own_text, own_tokenizer, own_window, tokenizer_of, tokenizers_frame
 from storage import open_store
 from universality.errors import InputError
 from universality.sae import SparseAutoencoder, save_sae
@@ -124,6 +124,14 @@ def test_a_copy_under_other_token_ids_is_the_same_model(copies, saes, tmp_path):
     for row in (0, 7, stored.text.n_rows - 1):
         shown = ["".join(text.window(row).tokens).replace("<|separator|>", "<|endoftext|>") for text in of]
         assert shown[0] == shown[1] == shown[2]
+        window = stored.text.window(row)
+        own = [own_window(stored, name, window) for name in ("m0", "m1")]
+        assert (
+            "".join(own[0].tokens)
+            == "".join(own[1].tokens)
+            == "".join(window.tokens).replace("<|separator|>", "<|endoftext|>")
+        )
+        assert {int(of.rows[of.peak]) for of in own} == {row}
     ids = [own_tokenizer(stored, name).encode("The cat").ids for name in ("m0", "m1")]
     assert ids[0] != ids[1]
     # A typed text is read by both, in tokens of their own, and they fire alike.
