@@ -16,6 +16,7 @@ from results.evaluation_text import AFTER, BEFORE, EvaluationText
 from results.label_frames import labelled_features
 from results.stored_comparison import StoredComparison, dictionary_node
 from results.token_text import visible
+from results.tokenizers import own_text
 from storage.errors import TableMissing
 from universality.errors import refusal
 
@@ -90,7 +91,7 @@ class DictionaryRecord:
     @cached_property
     def text(self) -> TokenTexts:
         """Token ids as text."""
-        return TokenTexts(self.stored.text)
+        return TokenTexts(own_text(self.stored, self.name))
 
     def features(self) -> Iterator[FeatureRecord]:
         """Every latent, dead ones too, in their order."""
@@ -124,7 +125,7 @@ class DictionaryRecord:
         shown = np.flatnonzero((rows["kind"] != "random") & (rows["value"] > 0))
         if not shown.size:
             return
-        text, firing = self.stored.text, self.stored.firing(self.name, latent)
+        text, firing = own_text(self.stored, self.name), self.stored.firing(self.name, latent)
         peaks = rows["row"][shown]
         spans = [
             (int(context), slice(max(position - BEFORE, 0), min(position + AFTER + 1, text.n_ctx)))

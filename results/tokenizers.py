@@ -10,7 +10,7 @@ import pandas as pd
 
 from results.evaluation_text import EvaluationText, Window
 from results.remembering import remembered
-from results.stored_comparison import TOKENS, StoredComparison, latents_node, tokenizer_node, vocabulary_of
+from results.stored_comparison import TOKENIZER, TOKENS, StoredComparison, latents_node, tokenizer_node, vocabulary_of
 from storage.errors import ArtifactMissing
 
 if TYPE_CHECKING:
@@ -32,9 +32,16 @@ def own_text(stored: StoredComparison, dictionary: str) -> EvaluationText:
     return EvaluationText.build(
         contexts=np.asarray(tokens.array("eval_contexts")[:]),
         domains=tokens.json("domains"),
-        vocabulary=vocabulary_of(_read_by(stored, dictionary, "tokenizer")),
+        vocabulary=own_vocabulary(stored, dictionary),
         **{name: np.asarray(tokens.array(name)[:]) for name in rows},
     )
+
+
+@remembered(64)
+def own_vocabulary(stored: StoredComparison, dictionary: str) -> pd.DataFrame:
+    """The vocabulary of the model of a dictionary: token, bytes, text, special."""
+    several = several_tokenizers(stored)
+    return vocabulary_of(_read_by(stored, dictionary, "tokenizer") if several else stored.run.artifact(TOKENIZER))
 
 
 def own_window(stored: StoredComparison, dictionary: str, window: Window) -> Window:

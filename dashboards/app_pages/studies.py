@@ -88,7 +88,12 @@ def show_study(view: View, name: str, tables: dict[str, pd.DataFrame], layers: p
     left, right = st.columns(2)
     with left:
         if bars.empty:
-            nothing("No factor can be told from another here.", "More seeds, halves or models would.")
+            if contrasts.empty:
+                nothing("No factor can be told from another here.", "More seeds, halves or models would.")
+            else:
+                st.caption(
+                    "What each factor takes away stands in the table below; they are measured at different points."
+                )
         else:
             st.markdown("**What each factor takes away**")
             st.html(waterfall_legend(bars))

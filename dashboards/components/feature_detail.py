@@ -24,6 +24,7 @@ from results.feature_lists import candidates_of, partners_of
 from results.feature_neighbours import neighbours
 from results.ids import feature_id, feature_ids
 from results.progress import command
+from results.tokenizers import own_text
 
 #: Other models beside each other.
 ABREAST = 4
@@ -99,7 +100,9 @@ def show_text_statistics(view: View, feature: DrawnFeature) -> None:
     with left, panel():
         frame = shares_of_maximum(view.of_latent("histograms", *of_latent), view.text.n_rows)
         show_profile(feature, frame, common_limits([frame]))
-        show_tokens(view.text, feature, {feature.name: view.of_latent("logits", *of_latent)})
+        show_tokens(
+            {feature.name: own_text(view, feature.model)}, feature, {feature.name: view.of_latent("logits", *of_latent)}
+        )
     note = "Share of its whole activation, and how well it tells the domain from the rest."
     with right, panel("Domains", note):
         table = view.of_latent("latent_domains", *of_latent)

@@ -13,6 +13,7 @@ from dashboards.data import View
 from results import words
 from results.evaluation_text import EvaluationText
 from results.firing import Firing, joint_histogram
+from results.tokenizers import own_text
 
 TOKENS_SHOWN = 8
 #: Ends of a feature's effect on the logits, and their captions.
@@ -36,10 +37,11 @@ def show_profiles(
     ]
     limits = pair_charts.common_limits(frames)
     tokens = {f.name: view.of_latent("logits", f.model, f.latent) for f in features}
+    texts = {f.name: own_text(view, f.model) for f in features}
     for (feature, frame), column in abreast(list(zip(features, frames, strict=True)), most, least=2):
         with column, panel():
             show_profile(feature, frame, limits)
-            show_tokens(view.text, feature, tokens, ends)
+            show_tokens(texts, feature, tokens, ends)
 
 
 def show_profile(feature: DrawnFeature, frame: pd.DataFrame, limits: tuple[float, float]) -> None:
@@ -61,7 +63,7 @@ def show_profile(feature: DrawnFeature, frame: pd.DataFrame, limits: tuple[float
 
 
 def show_tokens(
-    text: EvaluationText,
+    texts: Mapping[str, EvaluationText],
     feature: DrawnFeature,
     tokens: Mapping[str, pd.DataFrame],
     ends: Mapping[str, str] = ENDS,
@@ -69,23 +71,23 @@ def show_tokens(
     """Tokens that the decoder raises and lowers most; those that another feature lists too are marked.
 
     Args:
-        text: knows how tokens are written.
+        texts: know how tokens of every feature's model are written.
         feature: whose tokens are drawn.
         tokens: table ``logits`` of every feature that is compared, by name.
         ends: which ends are listed, and their captions.
     """
     for (end, caption), column in zip(ends.items(), st.columns(len(ends)), strict=True):
-        if listed := listed_tokens(text, feature.name, tokens, end):
+        if listed := listed_tokens(texts, feature.name, tokens, end):
             column.html(token_list(listed, feature.colour, caption=caption))
 
 
 def listed_tokens(
-    text: EvaluationText, name: str, tokens: Mapping[str, pd.DataFrame], end: str
+    texts: Mapping[str, EvaluationText], name: str, tokens: Mapping[str, pd.DataFrame], end: str
 ) -> list[tuple[str, float, bool]]:
     """The tokens at one end of a feature's effect on the logits.
 
     Args:
-        text: knows how tokens are written.
+        texts: know how tokens of every feature's model are written.
         name: of the feature, as in ``tokens``.
         tokens: table ``logits`` of every feature that is compared, by name.
         end: ``top`` or ``bottom``.
@@ -94,12 +96,10 @@ def listed_tokens(
         Text, value, and whether any other feature lists the token at the same end.
     """
     at_end = {other: frame[frame["side"] == end] for other, frame in tokens.items()}
-    shared = {int(t) for other, frame in at_end.items() if other != name for t in frame["token"]}
+    shared = {texts[other].token(int(t)) for other, frame in at_end.items() if other != name for t in frame["token"]}
     rows = at_end[name].sort_values("rank").head(TOKENS_SHOWN)
-    return [
-        (text.token(int(token)), float(value), int(token) in shared)
-        for token, value in zip(rows["token"], rows["value"], strict=True)
-    ]
+    written = [texts[name].token(int(token)) for token in rows["token"]]
+    return [(token, float(value), token in shared) for token, value in zip(written, rows["value"], strict=True)]
 
 
 def show_joint(a: DrawnFeature, b: DrawnFeature) -> None:

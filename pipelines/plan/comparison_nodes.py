@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from dataclasses import replace
 from typing import Any
 
 from pipelines.engine.plan import Node
@@ -25,6 +26,12 @@ from results.stored_comparison import (
     transformer_node,
 )
 from universality.compare.pair_plan import Pair, PairPlan, pair_name
+
+_NO_EFFECTS = (
+    "What features do to predictions (effects, probes, steering) is left out: models with several tokenizers or hook "
+    "points have no predictions in common.",
+)
+
 
 _NO_EFFECTS = (
     "What features do to predictions (effects, probes, steering) is left out: models with several tokenizers or hook "

@@ -165,7 +165,7 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
         except (ArtifactCorrupt, ArtifactGone) as damage:
             missing.append(f"table `{name}`, which is damaged: {damage}")
     if "logits" in tables and "vocabulary" in tables:
-        tables["logits"] = with_token_text(tables["logits"], tables["vocabulary"])
+        tables["logits"] = with_token_text(run, tables["logits"])
     return tables, missing
 
 

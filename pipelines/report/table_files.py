@@ -6,6 +6,9 @@ from dataclasses import replace
 import pandas as pd
 
 from results import schema
+from results.stored_comparison import StoredComparison
+from results.tokenizers import own_vocabulary
+from storage import Run
 from universality.schema import Column, TableSchema
 
 _PAIRS, _LOGITS = schema.TABLES["pairs"], schema.TABLES["logits"]
@@ -29,7 +32,10 @@ EVIDENCE = (
 MAX_CSV_ROWS = 200_000
 
 
-def with_token_text(logits: pd.DataFrame, vocabulary: pd.DataFrame) -> pd.DataFrame:
-    """The table ``logits`` with the text of each token."""
-    text = vocabulary.set_index("token")["text"]
-    return logits.assign(token_text=logits["token"].map(text))
+def with_token_text(run: Run, logits: pd.DataFrame) -> pd.DataFrame:
+    """The table ``logits`` with the text of each token, of its own model's where a run has several tokenizers."""
+    texts = pd.Series(index=logits.index, dtype=object)
+    for (comparison, model), rows in logits.groupby(["comparison_id", "model"], sort=False):
+        vocabulary = own_vocabulary(StoredComparison(run, str(comparison)), str(model))
+        texts.loc[rows.index] = rows["token"].map(vocabulary.set_index("token")["text"])
+    return logits.assign(token_text=texts)

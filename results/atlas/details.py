@@ -17,6 +17,7 @@ from results.label_frames import labelled_features
 from results.pair_lists import listed_pairs
 from results.schema import TABLES
 from results.stored_comparison import StoredComparison, dictionary_node
+from results.tokenizers import own_text
 from results.words import flags
 
 #: Tokens that a latent makes likelier, domains of its activation, and parts of its label's rule that are shown.
@@ -76,7 +77,7 @@ class Details:
     def _promoted(self) -> ByLatent:
         rows = self._evidence("logits")
         rows = rows[(rows["side"] == "top").to_numpy() & (rows["rank"] < PROMOTED).to_numpy()].sort_values("rank")
-        text, texts = self.windows.text, self.windows.texts
+        text, texts = own_text(self.stored, self.model), self.windows.texts
         return ByLatent(rows["latent"], [texts(text.token(token)) for token in rows["token"].tolist()])
 
     def _domains(self, codes: Codes) -> ByLatent:
