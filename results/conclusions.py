@@ -15,12 +15,15 @@ import pandas as pd
 from results import words
 from results.effect_frames import effect_rows
 from results.label_frames import label_sentence
+from results.same_index_frames import same_index_sentence
 from results.unseen_frames import unseen_sentence
 from results.words import LEVELS
 
-#: Tables that sentences are made from; the last four are empty, or not there, where raw activations or effects were not
-#: compared, where all models saw the same text, and in runs of before there were labels.
-TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement", "unseen_domains", "labels")
+#: Tables that sentences are made from; the last five are empty, or not there, where raw activations or effects were not
+#: compared, where all models saw the same text, in runs of before there were labels, and where nobody asked for
+#: latents of equal number.
+TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement", "unseen_domains", "labels",
+          "same_index")  # fmt: skip
 #: Levels that a sentence may lead with, the finest first.
 _LEADING = tuple(level for level in LEVELS if level != "untested")
 #: Features below which a share is said as a count: one more or less would be another share.
@@ -61,6 +64,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         unseen_sentence(tables.get("unseen_domains")),
         _leading(shares), _beyond(overall), _effects(tables.get("effect_agreement")), _made_of(overall), _raw(overall),
         _space(tables.get("spaces")),
+        same_index_sentence(tables.get("same_index")),
         _grouped(tables["features"], shares, k_of_m if k_of_m is None or "fraction_low" in k_of_m else None),
         label_sentence(tables.get("labels"), set(tables["features"]["model"])),
     ]  # fmt: skip

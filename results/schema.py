@@ -39,7 +39,7 @@ TABLES: Mapping[str, TableSchema] = {
         "headline models dictionary_domains features pairs clusters verdicts domains indices tau_curve k_of_m "
         "agreement spaces baselines null_quantiles null_rates candidates effects effect_agreement substitution_curve "
         "attribution steering_clusters steering_doses steering_transfer probes explanations "
-        "explanation_transfer unseen_domains labels label_parts cluster_labels",
+        "explanation_transfer same_index unseen_domains labels label_parts cluster_labels",
         COMPARISON_ID,
     ),
     **_stored("sweeps"),

@@ -24,7 +24,7 @@ from results.stored_comparison import (
     sae_node,
     transformer_node,
 )
-from universality.compare.pair_plan import Pair, PairPlan, pair_name
+from universality.compare.pair_plan import Pair, PairPlan, check_equal_numbers, pair_name
 
 _NO_EFFECTS = (
     "What features do to predictions (effects, probes, steering) is left out: models with several tokenizers or hook "
@@ -63,6 +63,8 @@ def comparison_nodes(layout: Layout, comparison: ComparisonConfig) -> list[Node]
     }
     for pair in plan.all:
         nodes += _pair_nodes(layout, c, pair, model_of, settings)
+    if comparison.same_index:
+        nodes += _same_index_nodes(layout, comparison, plan, model_of, settings)
     for number, pairs in enumerate((raw_pairs, floor_pairs)):
         nodes += _space_nodes(layout, comparison, pairs, model_of, {**settings, "intervals": number == 0})
     inputs = {"tokens": TOKENS, "tokenizer": TOKENIZER}
@@ -124,6 +126,30 @@ def _pair_nodes(layout: Layout, c: str, pair: Pair, model_of: dict[str, str], se
             {**sides, "similarity": pair_node("similarity", c, name), "null": pair_node("null", c, name)},
         ),
     ]
+
+
+def _same_index_nodes(
+    layout: Layout, comparison: ComparisonConfig, plan: PairPlan, model_of: dict[str, str], settings: dict[str, Any]
+) -> list[Node]:
+    """Latents of equal number, of pairs of models and of the floor's."""
+    c, kinds = comparison.id, {pair: kind for kind in ("features", "untrained") for pair in plan.by_kind[kind]}
+    known = {
+        name: layout.latents_of(comparison, name) for name in dict.fromkeys(name for pair in kinds for name in pair)
+    }
+    check_equal_numbers({name: n for name, n in known.items() if n is not None}, f"comparison {c!r}")
+    compare = {"min_firings": settings["compare"]["min_firings"]}
+    nodes = []
+    for pair, kind in kinds.items():
+        name = pair_name(pair)
+        inputs = {"tokens": layout.read_by([model_of[one] for one in pair])}
+        inputs |= {
+            "a": latents_node(c, pair[0]),
+            "b": latents_node(c, pair[1]),
+            "matching": pair_node("matching", c, name),
+        }
+        params = {**settings, "compare": compare, "ids": list(pair), "kind": kind}
+        nodes.append(layout.node(pair_node("same_index", c, name), "same_index", params, inputs))
+    return nodes
 
 
 def _space_nodes(

@@ -139,6 +139,13 @@ class Layout:
             if self.pinned and entry.path is not None
         }
 
+    def latents_of(self, comparison: ComparisonConfig, dictionary: str) -> int | None:
+        """How many latents a dictionary has; None of one from elsewhere that was not looked at."""
+        if dictionary in comparison.loaded:
+            looked = self.looked.get((comparison.id, dictionary))
+            return None if looked is None else looked.d_sae
+        return None if comparison.sae is None else comparison.sae.d_sae
+
     @cached_property
     def sizes(self) -> Sizes:
         """What the cost rules of steps read."""

@@ -257,6 +257,12 @@ class ComparisonConfig(Frozen):
     neurons: bool = Field(
         True, description="compare the raw activation basis of different models too: the neuron baseline"
     )
+    same_index: bool = Field(
+        False,
+        exclude_if=lambda asked: not asked,
+        description="set latents of equal number beside each other, and beside their partners: the control of one "
+        "dictionary on two models, or of dictionaries that were trained on from one start",
+    )
     sae_seeds: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
         None,
         min_length=1,

@@ -45,8 +45,8 @@ OWNERS |= {"latent_effects": "fingerprints", "steering_clusters": "steering_clus
 OWNERS |= dict.fromkeys(["explanations", "explanation_transfer"], "explanations")
 OWNERS |= dict.fromkeys(["labels", "label_parts", "cluster_labels"], "labels")
 OWNERS |= {"probes": "probes", "steering_doses": "steering", "steering_transfer": "steering"}
-# A step that only runs have whose models see different text.
-OWNERS |= {"unseen_domains": "unseen_domains"}
+# Steps that only runs have whose models see different text, or that ask for latents of equal number.
+OWNERS |= {"unseen_domains": "unseen_domains", "same_index": "same_index"}
 OWNERS |= dict.fromkeys(["study", "study_cells", "study_means", "study_contrasts", "study_domains"], "study")
 # Of studies with several hook points alone: nothing is missing where it is not.
 OWNERS |= {"study_layers": "(no step)"}

@@ -132,6 +132,21 @@ def matching(ctx: StepContext) -> None:
     ctx.out.facts(certificate=matched.certificate, n_pairs=len(matched.pairs))
 
 
+def same_index_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
+    """As many pairs as latents, twice, and once more with the means of tokens taken away."""
+    return Estimate(1.0 + _firings_seconds(sizes), 100 * sizes.d_sae, sizes.two_sides)
+
+
+@step("same_index", version=1, cost=same_index_cost, tables=["same_index"])
+def same_index(ctx: StepContext) -> None:
+    """Latents of equal number, beside those that were assigned to them."""
+    from universality.compare.same_index import same_index as table_of
+
+    p = ctx.params
+    table = table_of(dictionary_pair(ctx), ctx.inputs["matching"].table("matched"), p["kind"])
+    write_table(ctx, "same_index", table, comparison_id=p["comparison_id"])
+
+
 def coordinates_cost(sizes: Sizes, params: Mapping[str, Any]) -> Estimate:
     """All rows through a random dictionary, and independent components of a sample."""
     seconds = 1.0 + 3 * sizes.rows * sizes.d_in * sizes.d_sae / CPU_FLOPS

@@ -82,6 +82,7 @@ VARIANTS = {
          "effects={rows: 1500, rerun_rows: 100, per_latent: 6, latents: 24, horizon: 4}"],
         ["effects/z/m0-m1"],
     ),
+    "same_index": (["comparisons.0.same_index=true"], ["same_index/main/m0-m1"]),
 }  # fmt: skip
 #: Steps of files from elsewhere, which tests/unit/pipelines/test_hub_*.py and test_pretrained_run.py hold.
 FROM_ELSEWHERE = {"pretrained", "loaded_sae", "readouts"}

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from universality.errors import InputError, must_be
+from universality.errors import InputError, must_be, require
 
 Pair = tuple[str, str]
 
@@ -106,6 +106,20 @@ class PairPlan:
     def all(self) -> tuple[Pair, ...]:
         """Every pair that needs similarity, null and matching."""
         return tuple(pair for pairs in self.by_kind.values() for pair in pairs)
+
+
+def check_equal_numbers(sizes: Mapping[str, int], where: str) -> None:
+    """Refuse to compare latents by their number where dictionaries hold different numbers of them.
+
+    Args:
+        sizes: latents of every dictionary, by its id.
+        where: what the error is about.
+
+    Raises:
+        InputError: not all alike.
+    """
+    got, remedy = ", ".join(f"{n} of {name}" for name, n in sizes.items()), "Leave same_index out."
+    require(len(set(sizes.values())) < 2, "latents of dictionaries", where, "equally many for same_index", got, remedy)
 
 
 def replicate_names(keys: Iterable[str], models: tuple[str, ...]) -> dict[str, Pair]:

@@ -74,6 +74,7 @@ COMPARED = (
     "models", "features", "pairs", "clusters", "verdicts", "headline", "indices", "k_of_m", "domains", "baselines",
     "agreement", "spaces", "effect_agreement", "attribution", "steering_clusters", "steering_doses",
     "steering_transfer", "probes", "explanation_transfer", "labels", "explained",
+    "same_index",
 )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ ELSEWHERE |= {
     "study_layers",
     "study_partners",
 }
-ELSEWHERE |= {"model_vocabulary", "coverage"}
+ELSEWHERE |= {"model_vocabulary", "coverage", "same_index"}
 ELSEWHERE |= {"split_tree", "splits_by_size", "split_agreement"}
 
 
