@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -60,7 +61,7 @@ def test_a_renumbered_copy_has_every_partner_and_none_of_its_own_number():
 
 
 def test_what_is_not_alive_in_both_has_no_row_and_a_latent_nobody_was_assigned_no_partner():
-    first, *_, last = np.flatnonzero(original().alive)
+    first, *_, last = map(int, np.flatnonzero(original().alive))
     acts = original().acts.tolil()
     acts[:, first] = 0
     table = told(beside(sparse.csr_matrix(acts)))
@@ -68,10 +69,12 @@ def test_what_is_not_alive_in_both_has_no_row_and_a_latent_nobody_was_assigned_n
     assert last in set(table["latent"])
     assert table["rolled"].ne(first).all()
     matched = pair_matching(pair := beside(original().acts), pair_similarity(pair), pair_null(pair)).pairs
-    table = same_index(pair, matched[matched["latent_a"] != last], "features").set_index("latent")
-    assert table.loc[[last], ["partner", "r_partner"]].isna().all(axis=None)
-    assert table.loc[last, "r_held_out"] == pytest.approx(1.0)
-    assert same_index_summary(table.reset_index())["share"].item() == pytest.approx(1 - 1 / len(table))
+    table = same_index(pair, matched.query(f"latent_a != {last}"), "features")
+    (row,) = table.query(f"latent == {last}").to_dict("records")
+    assert pd.isna(row["partner"])
+    assert np.isnan(row["r_partner"])
+    assert row["r_held_out"] == pytest.approx(1.0)
+    assert same_index_summary(table)["share"].item() == pytest.approx(1 - 1 / len(table))
 
 
 def test_of_one_latent_alone_there_is_no_chance():
@@ -88,8 +91,6 @@ def test_dictionaries_of_different_numbers_of_latents_are_refused():
 
 
 def test_the_sentence_has_chance_and_floor_beside_it():
-    import pandas as pd
-
     copy = told(beside(original().acts))
     n = original().d_sae
     floor = told(beside(original().acts[:, np.roll(np.arange(n), 1)]), "untrained")
