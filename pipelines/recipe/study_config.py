@@ -192,12 +192,18 @@ def _floor_of(recipe: Recipe, trained: Sequence[str]) -> list[str]:
 def model_levels(recipe: Recipe, model: str) -> dict[str, str]:
     """Levels of the factors of a trained model: its seed, its data, and the settings in which models differ."""
     models, index = recipe.member(model)
+    # Where models of one group differ in data, it is a factor of all groups.
+    several = any(isinstance(group, NativeModels) and group.data is not None for group in recipe.groups)
     if not isinstance(models, NativeModels):
-        at_end = {CHECKPOINT: "public"} if recipe.checkpoint_ids else {}
-        return _public_levels(recipe, model) | at_end | _group_levels(recipe, model, changed_settings(recipe))
+        named = [*([DATA] if several else []), *([CHECKPOINT] if recipe.checkpoint_ids else [])]
+        return (
+            _public_levels(recipe, model)
+            | dict.fromkeys(named, "public")
+            | _group_levels(recipe, model, changed_settings(recipe))
+        )
     levels = {MODEL: str(models.model_seeds[index])}
-    if models.data is not None:
-        levels[DATA] = models.data[index] or ALL_DATA
+    if several:
+        levels[DATA] = (models.data or (None,) * (index + 1))[index] or ALL_DATA
     if recipe.checkpoint_ids:
         at = 1.0 if model in recipe.model_ids else models.kept[int(model.partition("c")[2])]
         levels[CHECKPOINT] = str(round(at * models.of(index)[1].tokens))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipelines.plan import build_plan
-from pipelines.recipe import Recipe, load_recipe, validate_recipe
+from pipelines.recipe import Recipe, load_recipe, study_design, validate_recipe
 from universality.errors import InputError
 
 
@@ -72,6 +72,7 @@ def test_untrained_models_of_groups_draw_numbers_of_their_own():
     assert len(set(seeds)) == 4
 
 
+HUB = {"kind": "hub", "name": "owner/a"}
 PUBLIC = {"kind": "pretrained", "models": [{"name": "owner/one"}]}
 
 
@@ -115,3 +116,23 @@ def test_models_may_be_read_at_different_places():
         read([group(0, 1), deep], comparisons=[compared | {"hook_points": {"m9": usual}}])
     with pytest.raises(InputError, match="must name one of the blocks 0 to 0"):
         read([group(0, 1), deep], comparisons=[compared | {"hook_points": {"m0": other}}])
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_data_is_a_factor_of_every_group_where_models_of_one_differ_in_it(first):
+    mixed = group(0, 1, 2, 3, data=[None, None, "no-dna", "no-dna"])
+    public = {"kind": "pretrained", "models": [{"name": f"owner/{name}"} for name in "ab"], "tokenizer": HUB}
+    groups = [mixed | {"tokenizer": HUB}, group(4, 5, tokenizer=HUB), public]
+    study = {
+        "id": "s", "hook_point": "blocks.0.mlp.hook_post", "floor": False, "sae_seeds": [0, 1],
+        "sae": {"d_sae": 64, "k": 4, "tokens": 6000, "batch_rows": 128},
+    }  # fmt: skip
+    listed = [*groups[first:], *groups[:first]]
+    recipe = read(listed, mixes={"no-dna": {"without": ["dna"]}}, comparisons=[], studies=[study])
+    design = study_design(recipe, recipe.studies[0])
+    assert "data" in design.of_models
+    levels = {cell.transformer: cell.levels["data"] for cell in design.cells}
+    said = [["all", "all", "no-dna", "no-dna"], ["all", "all"], ["public", "public"]]
+    assert list(levels.values()) == [level for of in [*said[first:], *said[:first]] for level in of]
+    alone = read([groups[1], group(6, 7, tokenizer=HUB)], comparisons=[], studies=[study])
+    assert "data" not in study_design(alone, alone.studies[0]).cells[0].levels
