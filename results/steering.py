@@ -16,6 +16,7 @@ import numpy as np
 
 from results.ids import FEATURE_ID, feature_id
 from results.stored_comparison import StoredComparison
+from results.tokenizers import several_tokenizers
 from universality.errors import refusal, require
 
 if TYPE_CHECKING:
@@ -63,10 +64,14 @@ class Steering:
     Attributes:
         stored: the comparison.
         open_model: a model's id to its transformer; default from the store, public ones from where the run had them.
+            A run whose models have several tokenizers is an InputError: what they write is judged in tokens of the run.
         lock: held while a model is run: what is added to one visitor's pass must not reach another's.
     """
 
     def __init__(self, stored: StoredComparison, open_model: Callable[[str], Any] | None = None) -> None:
+        if several_tokenizers(stored):
+            got, remedy = "several", "Steer a run of one of these models with others of its tokenizer."
+            raise refusal("tokenizers", f"steering of run {stored.name!r}", "one that all models share", got, remedy)
         self.stored, self.open_model = stored, open_model or stored.transformer
         self.lock = threading.RLock()
         self._models: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import cluster_link, literal, view_popover
 from dashboards.components.opened_models import show_sources
-from dashboards.components.panels import abreast, explain_refusal, panel
+from dashboards.components.panels import abreast, explain_refusal, nothing, panel
 from dashboards.components.steered_model import show_steered
 from dashboards.components.stored_steering import show_stored
 from dashboards.data import View
@@ -19,6 +19,7 @@ from results.colours import model_colours
 from results.public.errors import HubError
 from results.steered import Steered, command, trust
 from results.steering import MAX_CHARACTERS, MOST, Member, Sampling, domain_of, members_of
+from results.tokenizers import several_tokenizers
 from universality.errors import InputError
 
 #: Models beside each other.
@@ -176,6 +177,12 @@ def main() -> None:
     """Draw the page."""
     view = current_view()
     st.title("Steer", anchor=False)
+    if several_tokenizers(view):
+        nothing(
+            "Models with several tokenizers are not steered.",
+            "What they write is judged in tokens that all of them share; steer a run of models of one tokenizer.",
+        )
+        return
     with panel(border=False):
         show_sources(view)
         try:

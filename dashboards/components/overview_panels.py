@@ -99,7 +99,9 @@ def what_they_know(view: View) -> None:
     with panel("Do partners know the same labels?", note):
         probes = view.optional("probes")
         if probes is None or (rows := probe_summary(probes)).empty:
-            nothing("No label has 50 rows in either half, or the run is of a version that asked for none.")
+            nothing(
+                "No label has 50 rows in either half, or the run asked for none, as those of several tokenizers do."
+            )
         else:
             names = {kind: words.EFFECT_PARTNERS[kind] for kind in KINDS}
             st.dataframe(
@@ -117,7 +119,7 @@ def what_they_know(view: View) -> None:
     with panel("Does what explains a feature explain its partner?", note):
         table = view.optional("explanation_transfer")
         if table is None or (rows := explanation_summary(table)).empty:
-            nothing("No feature could be explained, or the run is of a version that did not try.")
+            nothing("No feature could be explained, or the run did not try, as those of several tokenizers do not.")
             return
         st.dataframe(
             rows[["partner", "n", "own", "score", "transfer", "transfer_low", "transfer_high"]], hide_index=True,

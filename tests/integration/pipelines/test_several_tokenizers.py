@@ -19,6 +19,7 @@ from pipelines.tokens.tokenizer import train_tokenizer
 from pipelines.tokens.tokenizer_config import TrainedTokenizer
 from results.lens_ablation import without_cluster
 from results.loading import LoadedComparison
+from results.steering import Steering
 from results.text_lens import open_lens, read_text
 from results.tokenizers import own_text, own_tokenizer, own_window, tokenizer_of, tokenizers_frame
 from storage import open_store
@@ -145,6 +146,8 @@ def test_a_copy_under_other_token_ids_is_the_same_model(copies, saes, tmp_path):
     assert len(m0) > 10
     pd.testing.assert_series_equal(m0, m1, rtol=1e-4)
     assert without_cluster(lens, "The cat", pd.DataFrame({"model": ["m0", "m1"], "latent": [0, 23]})).shape[1] == 3
+    with pytest.raises(InputError, match="one that all models share"):
+        Steering(stored)
     # Vocabularies are not compared with each other.
     assert "r_logits" not in pairs or pairs["r_logits"].isna().all()
 
