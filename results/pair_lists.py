@@ -104,6 +104,7 @@ class PairFilter:
         domains: domains of which one is that of side a.
         effects: effect classes of which the pair has one.
         labels: kinds of labels (:func:`results.label_frames.kinds_in`) of which side a has one.
+        same_index: whether both latents have the same number.
         search: what finds one of the sides, as :func:`results.search.features_matching` reads it.
     """
 
@@ -115,6 +116,7 @@ class PairFilter:
     domains: Sequence[str] = field(default=())
     effects: Sequence[str] = field(default=())
     labels: Sequence[str] = field(default=())
+    same_index: bool | None = None
     search: str = ""
 
     def rows(self, frame: pd.DataFrame, stored: StoredComparison, alpha: float) -> pd.DataFrame:
@@ -131,6 +133,8 @@ class PairFilter:
             keep &= (frame["q"] < alpha).to_numpy() == self.significant
         if self.classes:
             keep &= (frame[["class_a", "class_b"]].isin(list(self.classes))).any(axis=1).to_numpy()
+        if self.same_index is not None:
+            keep &= (frame["latent_a"] == frame["latent_b"]).to_numpy() == self.same_index
         if self.search.strip():
             matching = features_matching(stored, self.search)
             ids_a, ids_b = _side_keys(stored)

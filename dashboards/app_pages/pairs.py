@@ -18,6 +18,7 @@ from results.label_frames import kinds_in
 from results.pair_lists import PAIR_ORDERS, PairFilter, find_pair, listed_pairs, sort_pairs
 
 ALL = "All pairs of models"
+NUMBERS = {"Any": None, "Same index": True, "Other index": False}
 CHANCE = {"Any": None, "Beyond chance": True, "Within chance": False}
 #: Every value that a correlation can take.
 ANY_R = (-1.0, 1.0)
@@ -39,7 +40,8 @@ class PairsPage(TablePage):
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The pairs that pass the filters, in the chosen order."""
-        first = st.columns([3, 2, 2], vertical_alignment="bottom")
+        asked = self.view.optional("same_index") is not None  # of other comparisons equal numbers mean nothing
+        first = st.columns([3, 2, 2, *([1] if asked else [])], vertical_alignment="bottom")
         search = search_box(self.view, first[0], "find")
         couples = ["-".join(couple) for couple in things[["model_a", "model_b"]].drop_duplicates().to_numpy()]
         models = one_of(first[1], "Models", [ALL, *couples], "models")
@@ -55,6 +57,7 @@ class PairsPage(TablePage):
             domains=several(second[4], "Domain", domains_in(things), "domain"),
             effects=several(second[5], "Effect", words.EFFECT_CLASSES, "effect"),
             labels=several(second[6], "Label", kinds_in(things["label_kind_a"]), "label", help="Of A, by rule."),
+            same_index=NUMBERS[one_of(first[3], "Numbers", NUMBERS, "numbers")] if asked else None,
             search=search,
         )
         return sort_pairs(passing.rows(things, self.view, self.view.alpha), order)

@@ -7,7 +7,10 @@ import pytest
 from program import universality
 from stored_types import assert_files_hold_the_declared_types
 from tiny_run import tiny_store
+from visits import opened, sentences
 
+from results.pair_lists import PairFilter, listed_pairs
+from results.stored_comparison import StoredComparison
 from storage import open_run
 
 
@@ -41,3 +44,19 @@ def test_run_show_and_report_say_what_equal_numbers_have_in_common(folder):
     assert done.exit_code == 0, done.stderr
     assert len(pd.read_csv(folder / "report" / "tables" / "same_index.csv")) == len(table)
     assert "Latents of equal number" in (folder / "report" / "report.md").read_text()
+
+
+def test_pairs_are_narrowed_to_equal_numbers_where_a_comparison_asked_for_them(folder, monkeypatch):
+    stored = StoredComparison(open_run("asked", store=str(folder / "store")), "main")
+    listed = listed_pairs(stored)
+    pairs = listed.copy()
+    pairs.loc[pairs.index[:3], "latent_b"] = pairs.loc[pairs.index[:3], "latent_a"]  # this run need not have any
+    same = pairs["latent_a"] == pairs["latent_b"]
+    assert PairFilter(same_index=True).rows(pairs, stored, 0.05).equals(pairs[same])
+    assert PairFilter(same_index=False).rows(pairs, stored, 0.05).equals(pairs[~same])
+    other = int((listed["latent_a"] != listed["latent_b"]).sum())
+    page = opened(str(folder / "store"), monkeypatch, "pairs", run="asked", numbers="Other index")
+    assert f"**{other}** of {len(listed)} pairs" in sentences(page)
+    assert "Numbers" in [box.label for box in page.selectbox]
+    page = opened(str(folder / "store"), monkeypatch, "pairs", run="tiny")
+    assert "Numbers" not in [box.label for box in page.selectbox]
