@@ -37,6 +37,10 @@ from storage import Artifact, Store, open_store
 
 GOLDEN = Path(__file__).with_name("artifacts.json")
 UPDATE = "then: python tests/golden/test_artifacts.py --update"
+_GROUP = (
+    "{{kind: native, n_untrained: 0, model_seeds: [{seed}], tokenizer: {{kind: train, vocab_size: {size}}}, "
+    "architecture: {{n_layers: 1, d_model: 32, n_heads: 2, d_mlp: 64, act_fn: relu}}, training: {{tokens: 60000}}}}"
+)
 #: Parts of recipes that tiny has not, by name: what is set, and the nodes that show it.
 VARIANTS = {
     "tiny": ([], None),
@@ -81,6 +85,10 @@ VARIANTS = {
          "sae: {d_sae: 64, k: 4, tokens: 6000, batch_rows: 128}}]", "models.n_untrained=0",
          "effects={rows: 1500, rerun_rows: 100, per_latent: 6, latents: 24, horizon: 4}"],
         ["effects/z/m0-m1"],
+    ),
+    "tokenizers": (
+        [f"models=[{', '.join(_GROUP.format(seed=seed, size=size) for seed, size in ((0, 512), (1, 400)))}]"],
+        ["matching/main/m0-m1", "tokenizer"],
     ),
     "same_index": (["comparisons.0.same_index=true"], ["same_index/main/m0-m1"]),
 }  # fmt: skip
