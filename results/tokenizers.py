@@ -17,9 +17,14 @@ if TYPE_CHECKING:
     from storage import Artifact
 
 
+def aligned(record: Mapping[str, Any]) -> bool:
+    """Whether rows of a run are bytes that several tokenizers share; groups of models may hold the same one."""
+    return tokenizer_node(0) in (record.get("nodes") or {})
+
+
 def several_tokenizers(stored: StoredComparison) -> bool:
     """Whether rows are bytes that tokenizers share, and what stands in the place of tokens is what lies between."""
-    return tokenizer_node(0) in (stored.record.get("nodes") or {})
+    return aligned(stored.record)
 
 
 @remembered(64)

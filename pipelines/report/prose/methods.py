@@ -21,6 +21,7 @@ from results.headline import QUANTITIES
 from results.probe_frames import KINDS, probe_summary
 from results.steering_frames import steering_summary
 from results.stored_comparison import CORPUS
+from results.tokenizers import aligned
 from results.words import EFFECT_PARTNERS, LEVELS, STEERED_BY
 from universality.sae.architectures import ARCHITECTURES
 from universality.verdicts import VERDICTS
@@ -33,7 +34,7 @@ def methods_sections(m: Material) -> list[Section]:
     studies."""
     unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
     facts = {"several_domains": _several_domains(m), "by_source": _by_source(m), "unfinished": unfinished}
-    text = sections("methods", recipe=m.recipe, native=_native(m), **facts)
+    text = sections("methods", recipe=m.recipe, native=_native(m), aligned=aligned(m.run.record), **facts)
     if m.recipe is not None:
         for comparison in m.comparisons:
             text += sections("comparison", m.scope(comparison), **_comparison_facts(m, comparison))

@@ -24,6 +24,7 @@ from pipelines.report.provenance import made_with
 from pipelines.tokens.identity import tokenizer_name
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
 from results.stored_comparison import CORPUS, n_score_sources
+from results.tokenizers import aligned
 from universality.transformers.transformer_config import TransformerConfig
 
 #: Parts of the corpus as a macro and as prose call them; the training part is both halves.
@@ -68,7 +69,7 @@ def add_run_numbers(macros: Macros, m: Material) -> None:
         return
     meaning = "root_seed of the recipe; all other seeds derive from it"
     macros.add("RootSeed", count(m.recipe.root_seed), meaning)
-    _recipe_text(macros, m.recipe)
+    _recipe_text(macros, m.recipe, several=aligned(m.run.record))
     _models(macros, m, m.recipe)
 
 
@@ -120,7 +121,7 @@ def _documents(macros: Macros, documents: pd.DataFrame) -> None:
         macros.add(f"NumTokens{name}", count(n_tokens[inside].sum()), meaning)
 
 
-def _recipe_text(macros: Macros, recipe: Recipe) -> None:
+def _recipe_text(macros: Macros, recipe: Recipe, *, several: bool) -> None:
     add, where = macros.add, " of the recipe"
     macros.add_fields(recipe, where, _DOCUMENTS)
     add("MinDomainShare", percent(recipe.split.min_share, 0), f"split.min_share{where}, percent")
@@ -129,7 +130,7 @@ def _recipe_text(macros: Macros, recipe: Recipe) -> None:
     add("CorpusSources", series(_source(s) for s in recipe.corpus.sources), f"corpus.sources{where}")
     macros.add_fields(recipe, where, _TRAINING_ROWS)
     tokenizer = recipe.tokenizers[0]
-    if len(recipe.tokenizers) > 1:
+    if several:
         add("NumTokenizers", count(len(recipe.tokenizers)), f"tokenizers of the models{where}")
         add("Tokenizers", series(words(tokenizer_name(t)) for t in recipe.tokenizers), f"t0, t1, ...; models{where}")
     elif isinstance(tokenizer, (TokenizerFile, HubTokenizer)):
