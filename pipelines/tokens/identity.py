@@ -89,15 +89,21 @@ def check_spells(content: bytes, name: str) -> None:
     Raises:
         InputError: it names what the tokenizer does.
     """
-    for part in _normalizers(json.loads(content).get("normalizer")):
+    change = what_changes(json.loads(content))
+    if change is not None:
+        got, remedy = f"one that {change}", "Compare models of this tokenizer with each other, or choose others."
+        raise refusal("tokenizer", name, "one that keeps the bytes of the text, as others split it", got, remedy)
+
+
+def what_changes(settings: dict[str, Any]) -> str | None:
+    """What the settings of a tokenizer do to ordinary text before it becomes tokens; None where they keep it."""
+    for part in _normalizers(settings.get("normalizer")):
         kind = str(part.get("type"))
-        bert = kind == "BertNormalizer" and (part.get("lowercase") or part.get("strip_accents"))
-        if bert or kind in _CHANGES:
-            got = f"one that {'writes all letters small or drops accents' if bert else _CHANGES[kind]}"
-            remedy = (
-                "Compare models of this tokenizer with each other, or choose models whose tokenizers keep the text."
-            )
-            raise refusal("tokenizer", name, "one that keeps the bytes of the text, as others split it", got, remedy)
+        if kind == "BertNormalizer" and (part.get("lowercase") or part.get("strip_accents")):
+            return "writes all letters small or drops accents"
+        if kind in _CHANGES:
+            return _CHANGES[kind]
+    return None
 
 
 def _normalizers(part: Any) -> list[dict[str, Any]]:

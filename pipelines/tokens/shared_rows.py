@@ -6,18 +6,20 @@ rows, a *segment*, is known to all, and takes the place of the token wherever mo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from tokenizers import Tokenizer
 
 from pipelines.tokens.build import TokenizerResult, row_facts
 from pipelines.tokens.encode import encode_documents
 from pipelines.tokens.evaluation_rows import choose_documents, one_of_each_first
 from pipelines.tokens.identity import check_spells
 from pipelines.tokens.tokenizer_config import SEPARATOR, TokensConfig
-from pipelines.tokens.vocabulary import table_of
+from pipelines.tokens.vocabulary import is_wordpiece, table_of
 from universality.alignment import SharedContexts, segments, shared_boundaries, shared_contexts, token_ends
 from universality.errors import InputError, refusal
 from universality.seeds import generator
@@ -120,13 +122,21 @@ def _spelled(
     tokens: list[list[np.ndarray]] = [[] for _ in written]
     missed = np.zeros(len(tokenizers), np.int64)
     for number, made in enumerate(tokenizers):
-        lists = encode_documents(load_tokenizer(made.content), texts["text"].iloc[members].tolist())
+        tokenizer, own = load_tokenizer(made.content), texts["text"].iloc[members].tolist()
+        lists = encode_documents(tokenizer, own)
         spelling = [bytes.fromhex(data) for data in made.vocabulary["bytes"]]
+        settings = json.loads(made.content)
+        unknown = settings["model"].get("unk_token")
         for place, text in enumerate(written):
             ids = lists[place]
             tokens[place].append(ids)
-            ends[place].append(_ends([spelling[token] for token in ids.tolist()], text))
-            missed[number] += ends[place][-1] is None
+            of = (
+                _ends_of_words(tokenizer, own[place], unknown)
+                if is_wordpiece(settings)
+                else _ends([spelling[i] for i in ids.tolist()], text)
+            )
+            ends[place].append(of)
+            missed[number] += of is None
     kept = [place for place, of in enumerate(ends) if not any(one is None for one in of)]
     known = [[one for one in ends[place] if one is not None] for place in kept]
     rows = [shared_boundaries(of) for of in known]
@@ -140,6 +150,15 @@ def _ends(pieces: list[bytes], text: bytes) -> np.ndarray | None:
     except InputError:
         return None
     return ends if (int(ends[-1]) if len(ends) else 0) == len(text) else None
+
+
+def _ends_of_words(tokenizer: Tokenizer, text: str, unknown: str | None) -> np.ndarray | None:
+    """The same of WordPiece, which loses spaces but tells places; None where it has no pieces for a word."""
+    encoded = tokenizer.encode(text, add_special_tokens=False)
+    if unknown in encoded.tokens:
+        return None
+    at = np.cumsum([0, *(len(character.encode("utf-8")) for character in text)], dtype=np.int64)
+    return at[[end for _, end in encoded.offsets]] if encoded.offsets else np.empty(0, np.int64)
 
 
 def _segments(texts: pd.DataFrame, read: Sequence[_Documents]) -> tuple[list[list[np.ndarray]], pd.DataFrame]:

@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 
 import numpy as np
 import pandas as pd
 from tokenizers import Tokenizer
 
+from pipelines.tokens.identity import what_changes
 from universality.errors import refusal, require
 
 #: Ids of a vocabulary, at most: the largest known have a quarter of a million.
@@ -32,7 +33,7 @@ def token_bytes(tokenizer: Tokenizer) -> list[bytes]:
     """Bytes of each token id, so that joined in order they are the text's UTF-8.
 
     Byte-level vocabularies (GPT-2, Pythia, Llama 3, ours) and byte-fallback ones (Llama 2, Gemma) are
-    read exactly.
+    read exactly. WordPiece knows no spaces: a piece that begins a word is written with one in front of it.
 
     Raises:
         InputError: a vocabulary of another kind, whose tokens are not exact bytes.
@@ -80,6 +81,8 @@ def _reader(settings: dict):
         return _byte_level
     if settings["model"].get("byte_fallback"):
         return _byte_fallback
+    if is_wordpiece(settings) and what_changes(settings) is None:
+        return _word_piece(settings["model"].get("continuing_subword_prefix", "##"))
     raise refusal(
         "vocabulary",
         f"the tokenizer (model {settings['model'].get('type')})",
@@ -87,6 +90,18 @@ def _reader(settings: dict):
         f"pre-tokenizer {_types(settings['pre_tokenizer']) or 'none'}",
         "Use a byte-level tokenizer (GPT-2, Pythia, Llama 3) or train one: tokenizer.kind=train.",
     )
+
+
+def is_wordpiece(settings: dict) -> bool:
+    """Whether tokens are pieces of words between which spaces are lost."""
+    return settings["model"].get("type") == "WordPiece"
+
+
+def _word_piece(continuing: str) -> Callable[[str], bytes]:
+    def read(text: str) -> bytes:
+        return (text.removeprefix(continuing) if text.startswith(continuing) else f" {text}").encode("utf-8")
+
+    return read
 
 
 def _types(node: object) -> set[str]:

@@ -103,6 +103,38 @@ def test_every_tokenizer_reads_the_same_text_in_its_own_tokens(texts):
     np.testing.assert_array_equal(again.arrays["eval_contexts"], found.arrays["eval_contexts"])
 
 
+def test_word_pieces_end_where_their_letters_do():
+    rng = np.random.default_rng(1)
+    words = ["the", "thing", "seen", "été", "being,", "and"]
+    texts = ["  ".join(words[i] for i in rng.integers(len(words), size=30)) for _ in range(40)]
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))  # pyright: ignore[reportCallIssue]
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()  # pyright: ignore[reportAttributeAccessIssue]
+    made.train_from_iterator(
+        texts[:-1], trainers.WordPieceTrainer(vocab_size=40, special_tokens=["[CLS]", "[UNK]"], show_progress=False)
+    )
+    made.add_special_tokens(["[CLS]", "[UNK]"])
+    table = vocabulary_table(made)
+    pieces = TokenizerResult(made.to_str().encode(), table, {"d_vocab": len(table), "bos": 0})
+    texts[1] += " ⨁"  # no piece has it
+    bytes_of = tokenizer(texts, size=262)
+    found = evaluation_of(documents(texts), [pieces, bytes_of], ["pieces", "bytes"], CONFIG, 0)
+    assert found.facts["documents_left_out"] == [1, 0]
+    own, other = (
+        spelled(found.arrays[f"eval_contexts.t{i}"], of.vocabulary) for i, of in enumerate((pieces, bytes_of))
+    )
+    for a, b in zip(own, other, strict=True):
+        assert a.replace(b" ", b"").rstrip(b"\0").endswith(b.replace(b" ", b"").rstrip(b"\0")[-20:])
+    # The pieces of a word end where its bytes do, and no row stands in the spaces between.
+    text, row = texts[int(found.arrays["row_document"][0])].encode(), found.vocabulary.set_index("token")["bytes"]
+    said = [bytes.fromhex(row[token]) for token in found.arrays["row_token"][:20]]
+    assert text.startswith(b"".join(said))
+    assert not any(piece.endswith(b" ") for piece in said)
+    small = json.loads(pieces.content) | {"normalizer": {"type": "BertNormalizer", "lowercase": True}}
+    changed = pieces._replace(content=json.dumps(small).encode())
+    with pytest.raises(InputError, match="writes all letters small"):
+        evaluation_of(documents(texts), [changed, bytes_of], ["pieces", "bytes"], CONFIG, 0)
+
+
 def test_documents_that_a_tokenizer_does_not_spell_are_left_out_and_told(texts):
     composes = tokenizer(texts, normalizer=normalizers.NFC())
     plain = tokenizer(texts, size=280)
