@@ -48,6 +48,7 @@ def run(store):
 #: Tables of runs with sweeps, with models that run again, and with models that see different text.
 NOT_TINY = {"sweeps", "attribution", "latent_attribution", "unseen_domains"}
 NOT_TINY |= {"study", "study_cells", "study_means", "study_contrasts", "study_domains", "study_partners"}
+NOT_TINY |= {"study_layers"}
 NOT_TINY |= {"model_vocabulary", "coverage", "same_index"}
 NOT_TINY |= {"split_tree", "splits_by_size", "split_agreement"}
 
