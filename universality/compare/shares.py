@@ -82,7 +82,10 @@ def over_models(values: Mapping[Pair, float], level: float) -> tuple[float, floa
     if m < 4:
         return np.nan, np.nan
     value = float(np.mean(list(values.values())))
-    left_out = np.array([np.mean([v for pair, v in values.items() if model not in pair]) for model in models])
+    others = [[v for pair, v in values.items() if model not in pair] for model in models]
+    if not all(others):  # every pair has one model in it: how far that decides cannot be told
+        return np.nan, np.nan
+    left_out = np.array([np.mean(of) for of in others])
     deviation = float(np.sqrt((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum()))
     spread = float(stats.t.ppf((1 + level) / 2, m - 1)) * deviation
     return value - spread, value + spread

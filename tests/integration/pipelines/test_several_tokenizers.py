@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoXConfig, GPTNeoXForCausalLM, PreTrainedTokenizerFast
 
 from pipelines.engine.runner import run_plan
 from pipelines.plan import build_plan
-from pipelines.recipe import load_recipe
+from pipelines.recipe import Recipe, load_recipe
 from pipelines.tokens.tokenizer import train_tokenizer
 from pipelines.tokens.tokenizer_config import TrainedTokenizer
 from results.lens_ablation import without_cluster
@@ -100,13 +100,16 @@ def saes(tmp_path) -> Path:
 
 def ran(recipe: dict, place: Path) -> LoadedComparison:
     (place / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    loaded = load_recipe(str(place / "recipe.yaml"))
+    return computed(load_recipe(str(place / "recipe.yaml")), place)
+
+
+def computed(loaded: Recipe, place: Path) -> LoadedComparison:
     plan, store = build_plan(loaded), open_store(str(place / "store"))
     nodes = {node.id: {"step": node.step, "key": plan.keys()[node.id]} for node in plan}
     run = store.create_run("run", recipe_name=loaded.recipe, recipe=loaded.resolved(), nodes=nodes)
     outcome = run_plan(plan, store, run)
     assert outcome.status == "done", outcome.errors
-    return LoadedComparison(run, "main")
+    return LoadedComparison(run, loaded.comparisons[0].id)
 
 
 def test_a_copy_under_other_token_ids_is_the_same_model(copies, saes, tmp_path):
@@ -190,3 +193,39 @@ def test_a_tokenizer_that_changes_the_text_is_refused_by_name(copies, saes, tmp_
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     with pytest.raises(InputError, match=r"tokenizer of .*changed must be one that keeps the bytes"):
         build_plan(load_recipe(str(tmp_path / "recipe.yaml")))
+
+
+@pytest.mark.slow
+def test_the_recipe_of_two_public_families_runs_on_stand_ins(copies, tmp_path):
+    """GPT-NeoX beside GPT-2, each trained on nothing, in a tokenizer of its own."""
+    _, texts = copies
+    torch.manual_seed(3)
+    shape = {"num_hidden_layers": 8, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    folders = {}
+    for name, size in (("neox", 400), ("neox-seed1", 400), ("gpt2", 320)):
+        content = train_tokenizer(LINES if size == 400 else LINES[:90], TrainedTokenizer(vocab_size=size))
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=load_tokenizer(content), bos_token="<|endoftext|>")
+        model = (
+            GPT2LMHeadModel(GPT2Config(vocab_size=size, n_positions=64, n_embd=24, n_layer=8, n_head=2))
+            if name == "gpt2"
+            else GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=size, max_position_embeddings=64, **shape))
+        )
+        folders[name] = tmp_path / name
+        model.save_pretrained(folders[name])
+        tokenizer.save_pretrained(folders[name])
+    sources = f"corpus={{sources: [{{kind: text, path: {texts}}}], max_document_bytes: 512}}"
+    split = "split={fit_tokens: 1500, score_tokens: 1500, validation_tokens: 300, bytes_per_token: 2.0}"
+    sae = "comparisons.0.sae={d_sae: 48, k: 4, tokens: 4000, batch_rows: 128}"
+    loaded = load_recipe("pythia-x-gpt2", [
+        sources, split, sae, "n_ctx=32", "compare={n_shifts: 10, n_resamples: 20, n_resplits: 2, min_firings: 5}",
+        *(f"models.{group}.models.{place}.name={folders[name]}"
+          for group, place, name in ((0, 0, "neox"), (0, 1, "neox-seed1"), (1, 0, "gpt2"))),
+    ])  # fmt: skip
+    stored = computed(loaded, tmp_path)
+    assert stored.models() == ["m0", "m1", "m2"]
+    assert tokenizers_frame(stored)["models"].tolist() == ["m0, m1", "m2"]
+    # Twins of the floor are of their own family: each has its width, and reads its tokenizer.
+    widths = stored.table("models").set_index("model")["d_in"]
+    assert [widths[name] for name in ("m0", "m2", "u0", "u1", "u2", "u3")] == [16, 24, 16, 16, 24, 24]
+    assert {tokenizer_of(stored, name) for name in ("u2", "u3")} == {"t1"}
+    assert set(stored.table("headline")["pair"]) >= {"m0-m1", "m0-m2", "u0-u2"}

@@ -22,6 +22,8 @@ def test_an_interval_over_models_is_the_jackknife_by_hand_and_needs_four() -> No
     assert [low, high] == pytest.approx([mean - stats.t.ppf(0.95, 4) * error, mean + stats.t.ppf(0.95, 4) * error])
     three = {pair: value for pair, value in values.items() if set(pair) <= {"m0", "m1", "m2"}}
     assert np.isnan(over_models(three, 0.9)).all()
+    star = {("a", other): 0.5 for other in "bcd"}  # leaving a out leaves nothing: no interval, and no warning
+    assert np.isnan(over_models(star, 0.9)).all()
 
 
 def test_intervals_over_models_cover() -> None:
