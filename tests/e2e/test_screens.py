@@ -59,7 +59,8 @@ def test_overview_tells_the_headline_of_the_tables(full, at_full):
     assert at.metric[0].label == "Features"
     assert float(at.metric[0].value) == pytest.approx(expected, abs=0.005)
     run = open_run(None, full)
-    tables = {name: run.table(name).query("comparison_id == 'main'") for name in TABLES}
+    made = [name for name in TABLES if name in run.tables()]
+    tables = {name: run.table(name).query("comparison_id == 'main'") for name in made}
     first, *others = conclusions(tables)
     assert f"<b>{escape(first)}</b>" in html(at)
     assert all(escape(sentence) in html(at) for sentence in others)
