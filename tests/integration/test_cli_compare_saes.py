@@ -138,7 +138,7 @@ REFUSED = {
     ("tiny:m9", TOPK): "dictionary of run 'tiny' must be one of main/m0, main/m1",
     ("tiny:m0", "tiny:m1"): "model of tiny:m0 and tiny:m1 must be one",
     ("tiny:m0", TOPK): "d_in of tiny:m0 and ",
-    ("none:m0", TOPK): "run of ",
+    ("none:m0", TOPK): "There is no run 'none'",
     ("hub:someone", TOPK): "must be hub:OWNER/NAME[/FOLDER][@REVISION]",
     (str(PEERS), TOPK): "must be those of a known format",
     (TOPK, GATED, "--out", "pairs.txt"): "--out of compare-saes must be a file that ends in .csv or .parquet",
