@@ -45,7 +45,9 @@ def identity(config: TokenizerConfig) -> str:
     from pipelines.tokens.tokenizer import choose_tokenizer
 
     try:
-        return f"{content_digest(choose_tokenizer(config, []).content)} {config.bos_token}"
+        chosen = choose_tokenizer(config, [])
+        # Contexts of equal tokenizers that start with different tokens are different.
+        return f"{content_digest(chosen.content)} {config.bos_token or chosen.start}"
     except InputError:  # the step says so, with the reason; a hub may be out of reach only now
         return str(config)
 

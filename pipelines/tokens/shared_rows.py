@@ -205,9 +205,8 @@ def _arrays(
             filled.append(flat[of.contexts[model]])
         contexts = np.concatenate(filled).astype(np.int32)
         position = np.concatenate([of.positions[:, model] for of in packed])
-        following = np.full_like(contexts, -1)
+        following = np.full_like(contexts, -1)  # nothing follows the last token of a context
         following[:, :-1] = contexts[:, 1:]
-        # Nothing is known of what follows the last token of a context.
         suffix = "" if model == len(starts) else f".t{model}"
         arrays |= {
             f"eval_contexts{suffix}": contexts,

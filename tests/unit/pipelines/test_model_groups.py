@@ -61,7 +61,10 @@ def test_one_tokenizer_gives_tokens_and_several_give_shared_rows():
     assert [plan[f"transformer/u{i}"].inputs["tokenizer"] for i in range(4)] == ["tokenizer/t0"] * 2 + [
         "tokenizer/t1"
     ] * 2
-    assert plan["similarity/main/m0-m2"].inputs["tokens"] == "tokens"
+    # Models of one tokenizer are compared beyond its own tokens, others beyond those of both.
+    for step in ("similarity", "null", "matching", "spaces"):
+        assert plan[f"{step}/main/m0-m1"].inputs["tokens"] == "aligned/t0"
+        assert plan[f"{step}/main/m0-m2"].inputs["tokens"] == "tokens"
     # Predictions over other vocabularies are not set beside each other.
     assert not any(node.step in ("fingerprints", "effects", "steering") for node in plan)
 
