@@ -25,10 +25,10 @@ from results.words import LEVELS
 TABLES = ("features", "agreement", "indices", "k_of_m", "spaces", "effect_agreement", "unseen_domains", "labels",
           "same_index")  # fmt: skip
 #: Levels that a sentence may lead with, the finest first.
-_LEADING = tuple(level for level in LEVELS if level != "untested")
+LEADING = tuple(level for level in LEVELS if level != "untested")
 #: Features below which a share is said as a count: one more or less would be another share.
 FEW = 20
-_LEVEL_WORDS = {
+LEVEL_WORDS = {
     "context": "beyond domain, document, token, position, pairs of tokens and tokens at a position (level context)",
     "bigram": "at the level of pairs of tokens, or of a token at a position",
     "token_x_domain": "at the level of tokens within a domain or document",
@@ -58,7 +58,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     overall: _Overall = {row["kind"]: row for row in agreement[agreement["pair"] == "overall"].to_dict("records")}
     if "features" not in overall:
         return []
-    shares = _Shares(tables["indices"])
+    shares = Shares(tables["indices"])
     k_of_m = tables.get("k_of_m")
     sentences = [
         unseen_sentence(tables.get("unseen_domains")),
@@ -75,7 +75,7 @@ def conclusions(tables: Mapping[str, pd.DataFrame]) -> list[str]:
 _Overall = dict[str, dict[Any, Any]]
 
 
-class _Share(NamedTuple):
+class Share(NamedTuple):
     """A share with its chance level, its interval over sources, and that over models where there are enough.
 
     Behind it are ``hits`` of ``n`` features; ``n_features`` of them differ, as one counts for each other model.
@@ -104,40 +104,40 @@ class _Share(NamedTuple):
         return f"{self.hits} of {self.n} features{each}"
 
 
-class _Shares:
+class Shares:
     """Shares of the table ``indices`` over all pairs of a kind."""
 
     def __init__(self, indices: pd.DataFrame) -> None:
         self._indices = indices
         self.has_floor = not np.isnan(self.of("shared_fraction", "untrained").value)
 
-    def of(self, name: str, kind: str = "features") -> _Share:
+    def of(self, name: str, kind: str = "features") -> Share:
         """NaN where there is no such index. In runs of before, and within one model, means over pairs, ends too."""
         rows = self._indices[(self._indices["kind"] == kind) & (self._indices["name"] == name)]
         of_pairs = rows["pair"].str.contains("-")
         together, pairs = rows[~of_pairs], rows[of_pairs]
-        values = (together if len(together) else rows)[[*_Share._fields[:6]]].astype(float).mean()
+        values = (together if len(together) else rows)[[*Share._fields[:6]]].astype(float).mean()
         counted = pairs if len(pairs) else together
         hits = int((counted["value"] * counted["n"]).round().sum())
         # Features of a model meet every other model: they are counted once for each, and are so many.
         n_features = counted.groupby(counted["pair"].str.partition("-")[0])["n"].max().sum() if len(counted) else 0
-        return _Share._make([*values, hits, int(counted["n"].sum()), int(n_features)])
+        return Share._make([*values, hits, int(counted["n"].sum()), int(n_features)])
 
-    def floor(self, name: str) -> _Share:
+    def floor(self, name: str) -> Share:
         """Of untrained models; 0 where these have nothing of the kind, NaN without such models."""
         share = self.of(name, "untrained")
         return share._replace(value=0.0) if self.has_floor and np.isnan(share.value) else share
 
 
-def _leading(shares: _Shares) -> str:
+def _leading(shares: Shares) -> str:
     """Of features that a second dictionary has at the finest level that beats its floor, how many another model has."""
-    if all(np.isnan(shares.of(f"shared_fraction_{level}").value) for level in _LEADING):
+    if all(np.isnan(shares.of(f"shared_fraction_{level}").value) for level in LEADING):
         return "No level could be tested, so what matches here may share no more than a token or a kind of text."
-    for level in _LEADING:
+    for level in LEADING:
         floor, matched = shares.floor(f"shared_fraction_{level}").value, shares.of(f"shared_fraction_{level}")
         if not matched.value > 0 or (shares.has_floor and not matched.low > floor):
             continue
-        reproduced, where = shares.of(f"reproduced_{level}"), _LEVEL_WORDS[level]
+        reproduced, where = shares.of(f"reproduced_{level}"), LEVEL_WORDS[level]
         of_all = f"{matched.words(' of all features')}{_controls(shares, level)}"
         if np.isnan(reproduced.value):
             return f"A partner in another model {where} have {of_all}."
@@ -151,7 +151,7 @@ def _leading(shares: _Shares) -> str:
     return ""
 
 
-def _controls(shares: _Shares, level: str) -> str:
+def _controls(shares: Shares, level: str) -> str:
     """What a share of all features at a level stands beside: one model, untrained models, chance."""
     name = f"shared_fraction_{level}"
     one, chance = shares.of(name, "ceiling"), shares.of(name).chance
@@ -163,14 +163,14 @@ def _controls(shares: _Shares, level: str) -> str:
     return f"; beside it stand {', '.join([*parts, floor])} and {words.share(chance)} by chance"
 
 
-def _intervals(share: _Share) -> str:
+def _intervals(share: Share) -> str:
     text = f"interval over sources {words.share(share.low)} to {words.share(share.high)}"
     if np.isnan(share.low_models):
         return text
     return f"{text}, over models {words.share(share.low_models)} to {words.share(share.high_models)}"
 
 
-def _reproduced_floor(shares: _Shares, level: str) -> str:
+def _reproduced_floor(shares: Shares, level: str) -> str:
     """The same share of untrained models, where these have second dictionaries."""
     if np.isnan(shares.of("reproduced", "untrained").value):
         return ""
@@ -276,7 +276,7 @@ def _space(spaces: pd.DataFrame | None) -> str:
     return f"{text} {difference}, and between untrained models {words.number(raw_floor)}."
 
 
-def _grouped(features: pd.DataFrame, shares: _Shares, k_of_m: pd.DataFrame | None) -> str:
+def _grouped(features: pd.DataFrame, shares: Shares, k_of_m: pd.DataFrame | None) -> str:
     """How many features are in each group, the floor beside the one that has one."""
     groups = features["group"].dropna() if "group" in features else pd.Series(dtype=object)
     if groups.empty:

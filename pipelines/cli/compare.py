@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.arrays import load_dense, load_matrix, load_rows
-from pipelines.cli.summary import print_summary
+from pipelines.cli.summary import print_answer, print_summary
 from pipelines.cli.terminal import console, print_json, say
 from universality.errors import refusal
 from universality.table_schemas import COMPARISON
@@ -103,7 +103,9 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
             *run_cautions(n_score_sources=n_sources),
             *comparison_cautions({**tables, "documents": documents}, comparison.config.tau),
         ]
-        print_summary(console(), tables, {"main": cautions})
+        out_stream, told = console(), {"main": cautions}
+        print_summary(out_stream, tables, told)
+        print_answer(out_stream, tables, told, comparison.config.tau, n_sources)
     say(f"{len(written)} files in {out}.")
 
 

@@ -17,8 +17,8 @@ from pipelines.cli.study_summary import (
     print_studies,
     study_values,
 )
-from pipelines.cli.summary import print_summary, print_sweeps, sweep_values
-from pipelines.cli.terminal import console, plain_table, print_json, say
+from pipelines.cli.summary import print_answer, print_summary, print_sweeps, sweep_values
+from pipelines.cli.terminal import console, plain_table, print_json, program, say
 from results.progress import gone_sentence, gone_steps
 from results.words import duration
 from universality.errors import refusal
@@ -128,8 +128,9 @@ def run_document(run: Run) -> dict[str, Any]:
 
 def print_run(out: Console, run: Run, store: str) -> bool:
     """Print the summary of a run, or what there is instead of results; whether there are any."""
+    from results.answer import TABLES as ANSWERED
     from results.cautions import stored_cautions
-    from results.conclusions import TABLES
+    from results.conclusions import TABLES as CONCLUDED
     from results.stored_comparison import StoredComparison, comparisons_of
 
     record = run.observed
@@ -152,21 +153,26 @@ def print_run(out: Console, run: Run, store: str) -> bool:
     splits = _optional(run, "splits_by_size")
     if splits is not None:
         print_splits(out, splits)
-    if not recipe.get("comparisons") and (sweeps is not None or means is not None):
-        return True
-    names = {"headline", "models", "pairs", "domains", *TABLES}
+    names = {"headline", "domains", *ANSWERED, *CONCLUDED, *STUDY_TABLES}
     tables = {name: table for name in names if (table := _optional(run, name)) is not None}
+    studies = {name: tables.pop(name) for name in STUDY_TABLES if name in tables}
+    if not recipe.get("comparisons") and (sweeps is not None or means is not None):
+        print_answer(out, studies, {}, 0.0, None)
+        return True
     if not {"headline", "features"} <= tables.keys():
         out.print(f"No results yet. See: {as_typed(f'status {run.name}', store)}", markup=False, soft_wrap=True)
         return sweeps is not None or means is not None
-    ids = comparisons_of(record)
-    print_summary(out, tables, {name: stored_cautions(StoredComparison(run, name, record)) for name in ids})
+    compared = {name: StoredComparison(run, name, record) for name in comparisons_of(record)}
+    cautions = {name: stored_cautions(stored) for name, stored in compared.items()}
+    print_summary(out, tables, cautions)
+    any_of = next(iter(compared.values()))
+    print_answer(out, tables | studies, cautions, any_of.tau, any_of.n_score_sources)
     return True
 
 
 def as_typed(command: str, store: str) -> str:
     """A command with what names its store, to be pasted into a shell."""
-    return f"universality {command}" + ("" if store == "runs" else f" --store {shlex.quote(store)}")
+    return f"{program()} {command}" + ("" if store == "runs" else f" --store {shlex.quote(store)}")
 
 
 def training_rows_sentence(recipe: dict[str, Any]) -> str:

@@ -31,13 +31,8 @@ def print_summary(
         cautions: what to keep in mind about each comparison, by its id.
     """
     from results.conclusions import conclusions
-    from results.headline import split_comparisons
 
-    by_comparison: dict[str, dict[str, pd.DataFrame]] = {}
-    for table, frame in tables.items():
-        for comparison, part in split_comparisons(frame):
-            by_comparison.setdefault(comparison, {})[table] = part
-    for comparison, parts in by_comparison.items():
+    for comparison, parts in by_comparison(tables).items():
         if "headline" not in parts:
             continue
         for sentence in conclusions(parts):
@@ -49,6 +44,47 @@ def print_summary(
             console.print(shares)
         if len(parts.get("domains", ())):
             console.print(domains_table(parts["domains"]))
+
+
+def print_answer(
+    console: Console,
+    tables: Mapping[str, pd.DataFrame],
+    cautions: Mapping[str, Sequence[Caution]],
+    tau: float,
+    n_sources: int | None,
+) -> None:
+    """Print the answer: of every study, then of every comparison, a sentence a line.
+
+    Args:
+        console: where.
+        tables, cautions: as for :func:`print_summary`.
+        tau: threshold on held-out r.
+        n_sources: sources behind the rows that are scored; None where it is not known.
+    """
+    from results.answer import answer, study_answer
+
+    said = []
+    if {"study_contrasts", "study_means"} <= tables.keys():
+        said += study_answer(tables["study_contrasts"], tables["study_means"])
+    compared = by_comparison({name: table for name, table in tables.items() if not name.startswith("study_")})
+    for comparison, parts in compared.items():
+        sentences = answer(parts, tau, n_sources, cautions.get(comparison, ()))
+        said += [f"Comparison {comparison}", *sentences] if sentences and len(compared) > 1 else sentences
+    if said:
+        console.print("[bold]The answer[/]")
+    for sentence in said:
+        console.print(sentence, markup=False)
+
+
+def by_comparison(tables: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
+    """The tables of each comparison, by its id."""
+    from results.headline import split_comparisons
+
+    parts: dict[str, dict[str, pd.DataFrame]] = {}
+    for table, frame in tables.items():
+        for comparison, part in split_comparisons(frame):
+            parts.setdefault(comparison, {})[table] = part
+    return parts
 
 
 def print_cautions(console: Console, cautions: Sequence[Caution]) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import os
 import re
+import shlex
+import shutil
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -80,8 +83,17 @@ def stdout_for_json() -> Iterator[None]:
         _for_json.pop()
 
 
+def program() -> str:
+    """This program as it can be typed: with its path where it was called so and would not be found by name."""
+    called = sys.argv[0]
+    if os.path.basename(called) != "universality" or shutil.which("universality") == os.path.abspath(called):
+        return "universality"
+    return shlex.quote(called)
+
+
 def say(text: str) -> None:
-    """One paragraph on stderr."""
+    """One paragraph on stderr, below what stdout has so far."""
+    sys.stdout.flush()
     sys.stderr.write(text.rstrip() + "\n")
 
 
