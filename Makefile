@@ -9,13 +9,15 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c const
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) -e ".[demo]"
+	$(PIP) -e .
+	$(BIN)/universality fetch-text
 	touch $@
 
 # All at once, with what .base wants; bytecode is written afterwards, on all cores.
 $(VENV)/.dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --no-compile -e ".[demo,hub,dev]"
+	$(PIP) --no-compile -e ".[hub,dev]"
+	$(BIN)/universality fetch-text
 	$(BIN)/python -W ignore -m compileall -qq -j 0 $(VENV)/lib || true  # some packages hold files of other Pythons
 	touch $(VENV)/.base $@
 

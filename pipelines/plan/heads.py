@@ -31,7 +31,7 @@ def check_heads(recipe: Recipe) -> tuple[str, ...]:
     for source in recipe.corpus.sources:
         if isinstance(source, DemoMix):
             caps(source)
-            for package in PACKAGES if source.domains is None else ():
+            for package in PACKAGES:
                 locate(package)
         elif not isinstance(source, HubDataset):
             next(file_units(source), None)

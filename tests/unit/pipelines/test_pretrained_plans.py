@@ -154,14 +154,14 @@ def test_slips_in_the_text_are_told_before_anything_is_computed(tmp_path, source
         build_plan(load_recipe("tiny", [f"corpus.sources=[{placed}]"]))
 
 
-def test_packages_of_text_are_found_before_anything_is_computed(monkeypatch):
+def test_packages_and_wheels_of_text_are_found_before_anything_is_computed(monkeypatch):
     hub = "corpus.sources=[{kind: hub, name: no/body}]"
     build_plan(load_recipe("tiny", [hub]))
     monkeypatch.setattr("pipelines.corpus.hub.find_spec", lambda name: None)
     with pytest.raises(SourceMissing, match="package 'datasets' of the source 'no/body' must be installed"):
         build_plan(load_recipe("tiny", [hub]))
     monkeypatch.setattr("pipelines.plan.heads.PACKAGES", [Package("no-such", "no_such", "1.0", "")])
-    with pytest.raises(SourceMissing, match=r"package 'no-such' of the demo mix .* got not installed"):
+    with pytest.raises(SourceMissing, match=r"wheel of 'no-such' 1.0 of the demo mix .* got no such file"):
         build_plan(load_recipe("quickstart"))
 
 

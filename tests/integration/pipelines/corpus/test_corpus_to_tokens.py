@@ -1,4 +1,4 @@
-"""From text to evaluation rows, on the demo mix where it is installed and on own files everywhere."""
+"""From text to evaluation rows, on the demo mix where it was fetched and on own files everywhere."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def installed():
     return True
 
 
-needs_demo = pytest.mark.skipif(not installed(), reason="the demo extra is not installed")
+needs_demo = pytest.mark.skipif(not installed(), reason="the demo text is not there: universality fetch-text")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import zipfile
 
 import pytest
 
@@ -44,20 +45,30 @@ def test_every_domain_has_a_pin():
     assert (shipped.sources[0].size, shipped.max_document_bytes) in pinned_digests.PINS
 
 
-@pytest.mark.parametrize("found", ["5.2.18", None])
-def test_a_missing_or_other_version_names_the_command(monkeypatch, found):
-    def version(name):
-        if found is None:
-            raise packages.PackageNotFoundError(name)
-        return found
-
-    monkeypatch.setattr(packages, "version", version)
-    packages.locate.cache_clear()
-    with pytest.raises(ImportError, match=r'5\.2\.19 exactly.*pip install -e "\.\[demo\]"') as caught:
-        read_corpus(CorpusConfig(sources=(DemoMix(domains=("html",)),)))
+def test_a_wheel_that_is_missing_of_another_version_or_damaged_names_the_command(monkeypatch, tmp_path):
+    monkeypatch.setenv("UNIVERSALITY_TEXT", str(tmp_path))
+    (tmp_path / "django-5.2.18-py3-none-any.whl").write_bytes(b"")
+    config = CorpusConfig(sources=(DemoMix(domains=("html",)),))
+    with pytest.raises(ImportError, match=r"'django' 5\.2\.19 .*Run: universality fetch-text") as caught:
+        read_corpus(config)
     assert isinstance(caught.value, SourceMissing)
-    assert (found or "not installed") in str(caught.value)
-    packages.locate.cache_clear()
+    wheel = tmp_path / "django-5.2.19-py3-none-any.whl"
+    wheel.write_bytes(b"no archive")
+    with pytest.raises(SourceMissing, match=r"5\.2\.19-py3-none-any\.whl must be whole.*universality fetch-text"):
+        read_corpus(config)
+
+
+def test_text_is_read_from_the_wheel_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("UNIVERSALITY_TEXT", str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "django-5.2.19-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("django/b/two.html", "<p>\r\nשלום")
+        wheel.writestr("django/a.html", "one")
+        wheel.writestr("django-5.2.19.dist-info/x.html", "not its")
+    assert packages.files_of(packages.DJANGO, ".html") == ["a.html", "b/two.html"]
+    assert packages.files_of(packages.DJANGO, ".html", "b/") == ["b/two.html"]
+    assert packages.text_of(packages.DJANGO, "b", "two.html") == "<p>\r\nשלום"
+    with pytest.raises(SourceMissing, match=r"'c\.html'"):
+        packages.text_of(packages.DJANGO, "c.html")
 
 
 def test_a_changed_text_is_refused():
