@@ -200,14 +200,15 @@ def text_lines(tokens: Sequence[str], *, break_lines: bool = True) -> list[tuple
 
 
 def isolated(sentence: str) -> str:
-    """A sentence of ours with tokens in quotes, such as a label, for a screen: no token turns the words around it.
+    """A sentence of ours with tokens in quotes, such as a label, for readers: no token turns the words around it.
 
-    Tokens that run from right to left get isolates of Unicode around them, which nobody sees. Not for files.
+    Tokens that run from right to left get isolates of Unicode around them, which nobody sees. Not for data.
     """
-    return _QUOTED.sub(lambda quoted: f"\u2066{quoted[0]}\u2069" if _runs_right(quoted[0]) else quoted[0], sentence)
+    return _QUOTED.sub(lambda quoted: f"\u2066{quoted[0]}\u2069" if runs_right(quoted[0]) else quoted[0], sentence)
 
 
-def _runs_right(text: str) -> bool:
+def runs_right(text: str) -> bool:
+    """Whether any letter of a text belongs to a script that is written from right to left."""
     return any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
 
 

@@ -1,6 +1,7 @@
 """``universality report`` and ``universality dash``."""
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -68,12 +69,17 @@ def report(
     if as_json:
         print_json({"run": run.name, "folder": str(out), "files": result.files, "missing": result.missing})
     else:
-        for path in result.files:
-            typer.echo(out / path)
-    say(f"Report of run {run.name}: {len(result.files)} files in {out}. Start with {out / 'README.md'}.")
+        partial = f" Not complete: README.md says what is missing ({len(result.missing)})." if result.missing else ""
+        typer.echo(
+            f"Report of run {run.name}: {len(result.files)} files in {out}. Read report.html;"
+            f" to make paper.pdf: cd {shlex.quote(str(out))} && {COMPILE}{partial}"
+        )
     if result.missing:
-        say(f"The report is not complete: README.md lists what is missing ({len(result.missing)}).")
         raise typer.Exit(3)
+
+
+#: What makes a PDF of a report's ``paper.tex``, in its folder.
+COMPILE = "pdflatex paper && bibtex paper && pdflatex paper && pdflatex paper"
 
 
 def chosen_formats(text: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ needs ``\usepackage{booktabs}`` and nothing else.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -30,8 +31,15 @@ _SPECIAL = {
 #: or font encoding reads as anything else (OT1 and T1 typewriter fonts agree on these positions).
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789()[]:;./=+*@")
 _ESCAPES = {"\n": "n", "\t": "t", "\r": "r"}
+#: Points of a page of :file:`paper.tex`, and of a character of its tables, a figure's width in 8 pt type.
+_PAGE, _CHARACTER = 6.75 * 72.27, 4.25
+#: Points on either side of a column, at most and at least.
+_GAPS = (6.0, 2.0)
+#: A character as a reader sees it, among what only says how to set it.
+_SEEN = re.compile(r"\\(?:texttt|emph|multicolumn\{\d\}\{.\})\{|(?P<seen>\\[a-z]+\{[^{}]*\}|\\[a-z]+|\\?[^{}])")
 _COMMON = {
     "–": "--",
+    "−": r"\ensuremath{-}",
     "—": "---",
     "×": r"\ensuremath{\times}",
     "τ": r"\ensuremath{\tau}",
@@ -124,23 +132,39 @@ def booktabs(
         tex_escape(c.header) if not n else rf"\multicolumn{{1}}{{c}}{{{tex_escape(c.header)}}}"
         for c, n in zip(columns, numeric, strict=True)
     ]
+    cells = [[_cell(value, c) for value, c in zip(row, columns, strict=True)] for row in _rows(frame, columns)]
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{tex_escape(caption)}}}",
         rf"\label{{{label}}}",
-        *([r"\setlength{\tabcolsep}{3pt}"] if len(columns) > 9 else []),
+        # A float begins in the size of the text, whatever the size around it.
+        rf"\footnotesize\setlength{{\tabcolsep}}{{{_gap([heads, *cells]):.1f}pt}}",
         rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
     ]
-    for position, row in enumerate(frame[[c.name for c in columns]].itertuples(index=False, name=None)):
+    for position, row in enumerate(cells):
         if groups and position in groups:
             lines += [r"\addlinespace"] if position else []
             lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\")
-        lines.append(" & ".join(_cell(value, c) for value, c in zip(row, columns, strict=True)) + r" \\")
+        lines.append(" & ".join(row) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _rows(frame: pd.DataFrame, columns: Sequence[Column]) -> Iterable[tuple[object, ...]]:
+    return frame[[c.name for c in columns]].itertuples(index=False, name=None)
+
+
+def _gap(lines: Sequence[Sequence[str]]) -> float:
+    """Points beside each column: fewer where a table of these cells would be wider than the page."""
+    columns = zip(*lines, strict=True)
+    longest = [
+        max(sum(part["seen"] is not None for part in _SEEN.finditer(cell)) for cell in cells) for cells in columns
+    ]
+    room = (_PAGE - _CHARACTER * sum(longest)) / max(2 * (len(longest) - 1), 1)
+    return min(max(room, _GAPS[1]), _GAPS[0])
 
 
 def _cell(value: object, column: Column) -> str:

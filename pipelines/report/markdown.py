@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from pipelines.report.latex import Column
-from results.token_text import visible
+from results.token_text import isolated, runs_right, visible
 
 
 def markdown_table(frame: pd.DataFrame, columns: Sequence[Column], groups: Mapping[int, str] | None = None) -> str:
@@ -38,12 +38,17 @@ def _cell(value: object, column: Column) -> str:
     if column.digits is not None:
         number = f"{float(value):.{column.digits}f}"  # type: ignore[arg-type]
         return number.replace("-", "−") if float(number) != 0 else number.lstrip("-")
-    return plain(value) if isinstance(value, str) else f"{int(value):,}"  # type: ignore[call-overload]
+    return _apart(plain(value)) if isinstance(value, str) else f"{int(value):,}"  # type: ignore[call-overload]
+
+
+def _apart(text: str) -> str:
+    """Text that turns nothing around it: words from right to left in isolates of Unicode, which nobody sees."""
+    return f"\u2068{text}\u2069" if runs_right(text) else text
 
 
 def plain(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    return re.sub(r"([\\`*_{}\[\]<>#|$~!&:])", r"\\\1", " ".join(text.split()))
+    """Text that Markdown shows as it is, on one line; no quoted token turns the words around it."""
+    return re.sub(r"([\\`*_{}\[\]<>#|$~!&:])", r"\\\1", isolated(" ".join(text.split())))
 
 
 def code(text: str) -> str:
@@ -53,4 +58,4 @@ def code(text: str) -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     around = " " if text.startswith("`") or text.endswith("`") else ""
-    return f"{fence}{around}{text}{around}{fence}".replace("|", "\\|")
+    return _apart(f"{fence}{around}{text}{around}{fence}".replace("|", "\\|"))

@@ -19,6 +19,7 @@ from results.steering_frames import steering_summary
 from results.study_frames import contrast_rows, domain_rows
 from results.tokenizers import coverage_frame
 from results.unseen_frames import unseen_summary
+from results.words import number
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
@@ -67,7 +68,8 @@ def _sweeps(tables: Tables, context: ExhibitContext) -> Contents:
 
 def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
     """The ends of intervals in words; None where one is missing."""
-    return [None if pd.isna(a) or pd.isna(b) else f"{a:.2f} to {b:.2f}" for a, b in zip(low, high, strict=True)]
+    ends = zip(low, high, strict=True)
+    return [None if pd.isna(a) or pd.isna(b) else f"{number(a)} to {number(b)}" for a, b in ends]
 
 
 def _indices(tables: Tables, context: ExhibitContext) -> Contents:

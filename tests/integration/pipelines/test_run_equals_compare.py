@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from latex import compiled, needs_latex
 from program import universality
 from stored_types import assert_files_hold_the_declared_types
 from tiny_run import in_a_process, tiny_store, tiny_store_of_workers
@@ -216,15 +217,25 @@ def test_machine_readable_views(store):
 
 def test_report_of_a_real_run(store, tmp_path):
     out = tmp_path / "report"
-    options = ("--format", "svg", "--columns", "1")
+    options = ("--format", "pdf", "--columns", "1")
     done = universality("report", "tiny", "--store", str(store), "--out", str(out), *options)
     assert done.exit_code == 0, done.stderr
     names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert len(done.stdout.splitlines()) == 1
+    assert f"{len(names)} files in {out}" in done.stdout
     assert {"results.json", "manifest.json", "README.md", "tables/headline.tex"} <= names
-    assert sum(name.endswith(".svg") for name in names) >= 2
-    assert not any(name.endswith((".pdf", ".png")) for name in names)
+    assert sum(name.endswith(".pdf") for name in names) >= 2
+    assert not any(name.endswith((".svg", ".png")) for name in names)
     pairs = pd.read_parquet(next(path for path in out.rglob("pairs.parquet")))
     pd.testing.assert_frame_equal(pairs, open_run("tiny", store=str(store)).table("pairs"), check_dtype=False)
+
+
+@needs_latex
+def test_the_paper_of_a_real_run_compiles(store, tmp_path):
+    out = tmp_path / "report"
+    done = universality("report", "tiny", "--store", str(store), "--out", str(out), "--format", "pdf")
+    assert done.exit_code == 0, done.stderr
+    compiled(out)
 
 
 @pytest.mark.slow

@@ -98,6 +98,16 @@ def test_table_has_one_line_per_row_and_group() -> None:
     assert r"\caption{Share in \%}" in source
 
 
+def test_columns_of_a_wide_table_stand_closer() -> None:
+    def gap(length: int) -> float:
+        frame = pd.DataFrame({str(n): ["m" * length] for n in range(8)})
+        source = booktabs(frame, [Column(name, name) for name in frame], caption="", label="tab:x")
+        return float(re.findall(r"tabcolsep\}\{([\d.]+)pt", source)[0])
+
+    assert [gap(6), gap(40)] == [6, 2]
+    assert 2 < gap(13) < 6
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_hostile_tables_compile(tmp_path: Path) -> None:
     tokens = [

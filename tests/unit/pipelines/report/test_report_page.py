@@ -71,6 +71,20 @@ def test_the_twin_has_the_same_words_and_its_links_lead_somewhere(small_report: 
         assert heading in "".join(_read((small_report / "report.html").read_text(encoding="utf-8")).text)
 
 
+def test_what_runs_from_right_to_left_turns_nothing_around_it() -> None:
+    frame = pd.DataFrame({"text": ["token “ق”, 12", "شرح", "“a”"], "token": [" ی".encode(), b"b", "ك|".encode()]})
+    columns = [Column("text", "text"), Column("token", "token", token=True)]
+    rows = [re.sub(r"\\(.)", r"\1", line) for line in markdown_table(frame, columns).splitlines()[2:]]
+    assert rows == [
+        "| \u2068token \u2066“ق”\u2069, 12\u2069 | \u2068`·ی`\u2069 |",
+        "| \u2068شرح\u2069 | `b` |",
+        "| “a” | \u2068`ك|`\u2069 |",
+    ]
+    shown = "".join(_read(as_html(markdown_table(frame, columns), "t", {})).text)
+    assert shown.count("\u2068") == 4
+    assert len(re.findall("\u2066[^\u2068\u2069]*\u2069", shown)) == 1
+
+
 def test_hostile_cells_are_shown_as_they_are() -> None:
     frame = pd.DataFrame({"text": [EVIL], "token": [EVIL.encode()], "n": [-0.5]})
     columns = [Column("text", EVIL), Column("token", "token", token=True), Column("n", "n", 1)]

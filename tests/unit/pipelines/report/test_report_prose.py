@@ -6,7 +6,6 @@ import copy
 import json
 import re
 import shutil
-import subprocess
 from importlib import resources
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from jinja2 import UndefinedError
+from latex import compiled, needs_latex
 from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import load_recipe, shipped_recipes
@@ -273,21 +273,11 @@ def test_every_number_that_a_template_names_is_made_somewhere(report: Path) -> N
     assert [name for name in sorted(named) if name not in made and f'"{name}"' not in code] == []
 
 
-@pytest.mark.skipif(
-    shutil.which("pdflatex") is None or shutil.which("bibtex") is None,
-    reason="pdflatex and bibtex are not installed (Debian: texlive-latex-recommended)",
-)
+@needs_latex
 def test_the_whole_report_compiles_with_its_references(report: Path, tmp_path: Path) -> None:
     shutil.copytree(report, tmp_path / "report")
     folder = tmp_path / "report"
-    for step in (["pdflatex"], ["bibtex"], ["pdflatex"], ["pdflatex"]):
-        options = ["-interaction=nonstopmode", "-halt-on-error"] if step[0] == "pdflatex" else []
-        done = subprocess.run([*step, *options, "paper"], cwd=folder, capture_output=True, check=False)
-        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
-    log = (folder / "paper.log").read_text(errors="replace")
-    assert "undefined" not in log
-    assert "Overfull" not in log
-    assert "Float too large" not in log
+    log = compiled(folder)
     # Every figure and every table stands on a page.
     floats = (folder / "floats.tex").read_text(encoding="ascii")
     for path in folder.glob("figures/*.pdf"):
