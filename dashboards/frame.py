@@ -5,9 +5,11 @@ import shlex
 
 import streamlit as st
 
+from dashboards.components.links import literal
 from dashboards.components.panels import explain_damage, explain_unreachable, nothing
 from dashboards.components.pin_panel import show_pins
 from dashboards.data import View, get_view, list_runs, open_cached_store
+from results.own_notes import one_line, run_notes
 from results.progress import gone_sentence, gone_steps
 from results.stored_comparison import comparisons_of
 from storage import Run, StoreError
@@ -54,6 +56,8 @@ def _choose(url: str, runs: list[Run]) -> View:
     with st.sidebar:
         name = st.selectbox("Run", names, key="run", bind="query-params", help="Newest first", on_change=_found)
         run = next((run for run in runs if run.name == name), runs[0])
+        if note := run_notes(run.store, [run.record])[0]:
+            st.caption(literal(one_line(note, 160)))
         comparisons = comparisons_of(run.record)
         comparison = comparisons[0]
         if len(comparisons) > 1:

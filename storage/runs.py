@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.checkpoint import CHECKPOINTS
 from storage.errors import ArtifactCorrupt, ArtifactGone, ArtifactMissing, InvalidName, RunMissing, TableMissing
 from storage.events import EventLog
 from storage.keys import check_text, plain
@@ -34,7 +35,7 @@ class Run:
         self.store = store
         self._folder = f"{RUNS}/{name}"
         self._mutex = threading.Lock()
-        self._events = EventLog(store.files, self._folder)
+        self._events = EventLog(store.files, f"{self._folder}/events")
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, store={self.store.url!r})"
@@ -81,6 +82,14 @@ class Run:
     def status(self) -> str:
         """The status of :attr:`observed`."""
         return self.observed["status"]
+
+    @property
+    def has_work(self) -> bool:
+        """Whether it computed anything itself: a step that has finished, or the checkpoint of one that has not."""
+        started = {name.removesuffix(".safetensors") for name in self.store.files.names(CHECKPOINTS)}
+        return any(node["key"] in started for node in self.record["nodes"].values()) or any(
+            event.get("event") == "done" for event in self.events()
+        )
 
     def missing(self) -> list[str]:
         """Ids of the nodes that were done and whose artifact is not there any more."""

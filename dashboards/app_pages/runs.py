@@ -9,13 +9,16 @@ import streamlit as st
 
 from dashboards.components.columns import bar, number, text
 from dashboards.components.downloads import download
+from dashboards.components.own_words import own_words
 from dashboards.components.panels import nothing, panel
 from dashboards.components.run_comparison import show_two
 from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
 from results import words
+from results.own_notes import run_notes, run_subject
 from results.progress import RunningStep, RunProgress, command, recipe_yaml, steps_frame, steps_ready
+from results.run_settings import own_settings
 from storage import Run
 
 #: Seconds between two looks at a run that is being computed.
@@ -40,8 +43,11 @@ def table(runs: list[Run], chosen: str) -> None:
             "steps": [100 * ready / max(n, 1) for ready, n in map(steps_ready, records)],
             "created": [when(record.get("created")) for record in records],
             "time": [words.duration(record.get("wall_s") or float("nan")) for record in records],
+            "settings": own_settings(records),
+            "note": run_notes(runs[0].store, records),
         }
     )
+    frame = frame.drop(columns=[name for name in ("settings", "note") if not frame[name].any()])
 
     def choose(name: str | None) -> None:
         if name is not None:
@@ -54,14 +60,16 @@ def table(runs: list[Run], chosen: str) -> None:
             "steps": bar("steps done", format="%.0f %%", max_value=100),
             "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),
             "time": text("computing time"),
+            "settings": text("differs in", help="Settings that most runs of the same recipe have otherwise"),
         },
     )  # fmt: skip
 
 
 def detail(run: Run, store: str) -> None:
     """One run: progress, command, provenance. Looks again by itself while the run is being computed."""
-    st.fragment(live, run_every=REFRESH if run.status == "running" else None)(run)
     record = run.record
+    own_words(run.store, run_subject(record), run=run.name)
+    st.fragment(live, run_every=REFRESH if run.status == "running" else None)(run)
     note = "Finished steps are reused, so the same command starts, resumes and repeats a run."
     with panel("Start or go on", note):
         st.code(command(record, store), language="bash", wrap_lines=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +16,7 @@ from pipelines.cli.options import (
     GpuSlotsOption,
     JsonOption,
     NameOption,
+    NoteOption,
     QuietOption,
     RecipeArgument,
     SchedulerOption,
@@ -39,6 +43,7 @@ def run(
     recipe: RecipeArgument,
     *,
     name: NameOption = None,
+    note: NoteOption = None,
     store: StoreOption = STORE,
     overrides: SetOption = None,
     workers: WorkersOption = None,
@@ -60,7 +65,8 @@ def run(
         common = {"name": name, "store": store, "device": device, "as_json": as_json}
         planning.plan(recipe, overrides=overrides, workers=workers, gpu_slots=gpu_slots, **common)
         return
-    computed, outcome = compute(recipe, name, store, overrides or [], executor, device, quiet=quiet, verbose=verbose)
+    how = {"quiet": quiet, "verbose": verbose, "note": note}
+    computed, outcome = compute(recipe, name, store, overrides or [], executor, device, **how)
     if as_json:
         print_json(outcome_document(computed, outcome))
     elif outcome.status in ("done", "partial"):
@@ -81,9 +87,17 @@ def compute(
     *,
     quiet: bool,
     verbose: bool,
+    note: str | None = None,
 ) -> tuple[Run, RunOutcome]:
-    """Compute what a recipe describes, or resume it, and say on stderr how that went."""
+    """Compute what a recipe describes, or resume it, and say on stderr how that went.
+
+    A try that computed nothing leaves no run behind, whatever it ended with.
+    """
+    from results.own_notes import keep_note, run_subject, worded
+
     planning.check_run_name(name)
+    if note is not None:
+        worded("", note, "--note")
     read, plan = planning.recipe_and_plan(recipe, overrides, device)
 
     from pipelines.engine import run_plan
@@ -91,6 +105,9 @@ def compute(
 
     opened = open_store(store)
     run = open_or_create(opened, read, plan, name)
+    had_ended = run.status in ("done", "partial")
+    if note is not None:
+        keep_note(opened, run_subject(run.record), run=run.name, note=note)
     if not quiet:
         keys = plan.keys()
         for node in plan:
@@ -99,10 +116,41 @@ def compute(
     display = choose_display(quiet, verbose)
     try:
         outcome = run_plan(plan, opened, run, executor=executor, progress=display)
+    except BaseException:
+        _drop_empty(run, had_ended)
+        raise
     finally:
         display.close()
-    tell_outcome(run, outcome, len(plan), quiet)
+    kept = outcome.status in ("done", "partial") or not _drop_empty(run, had_ended)
+    if not kept:
+        outcome = replace(outcome, errors=_with_logs_elsewhere(run.name, outcome.errors))
+    tell_outcome(run, outcome, len(plan), quiet, kept)
     return run, outcome
+
+
+def _drop_empty(run: Run, had_ended: bool) -> bool:
+    """Let go of a run that has never ended and computed nothing; whether it is gone. Not where another computes it."""
+    from storage import StoreError
+
+    try:
+        if had_ended or run.has_work or run.holder() is not None:
+            return False
+        run.store.delete_run(run.name)
+    except StoreError:  # what is wrong is told already, or nobody answers
+        return False
+    return True
+
+
+def _with_logs_elsewhere(name: str, errors: Mapping[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The errors of a run that is not kept, with their tracebacks in files of the machine's temporary folder."""
+    moved: dict[str, str] = {}
+    for error in errors.values():
+        if error["error"] not in moved:
+            begin = f"universality-{name}-"
+            with NamedTemporaryFile("w", encoding="utf-8", prefix=begin, suffix=".txt", delete=False) as file:
+                file.write(error["traceback"].encode("utf-8", "replace").decode())
+            moved[error["error"]] = file.name
+    return {node: {**error, "log": moved[error["error"]]} for node, error in errors.items()}
 
 
 def choose_executor(workers: int | None, scheduler: str | None, serial: bool, gpu_slots: int | None = None) -> Executor:
@@ -163,19 +211,21 @@ def open_or_create(store: Store, recipe: Recipe, plan: Plan, name: str | None) -
     return run
 
 
-def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool) -> None:
+def tell_outcome(run: Run, outcome: RunOutcome, n_nodes: int, quiet: bool, kept: bool = True) -> None:
     """Say on stderr how the run ended; failures also when quiet."""
     first = {failure["error"]: (node, failure["log"]) for node, failure in reversed(outcome.errors.items())}
     if quiet:  # else each was told when it failed
         for error, (node, _) in reversed(first.items()):
             say(f"failed: {node}: {error}")
     if outcome.status == "interrupted":
-        say(f"Interrupted; everything finished is kept. The same command goes on with run {run.name}.")
+        on = f"everything finished is kept. The same command goes on with run {run.name}."
+        say(f"Interrupted; {on}" if kept else "Interrupted before anything was computed; no run is kept.")
     elif outcome.status in ("partial", "failed"):
         done, failed, skipped = (list(outcome.nodes.values()).count(status) for status in ("done", "failed", "skipped"))
         which = ", ".join(list(outcome.errors)[:3]) + (", …" if len(outcome.errors) > 3 else "")
         said = f"{done} done, {failed} failed ({which}), {skipped} skipped"
-        say(f"Run {run.name} is {outcome.status}: {said} of {n_nodes} steps. The same command tries again.")
+        again = "The same command tries again." if kept else "Nothing was computed, so no run is kept."
+        say(f"Run {run.name} is {outcome.status}: {said} of {n_nodes} steps. {again}")
         say("Logs: " + ", ".join(log for _, log in list(reversed(first.values()))[:3]))
     elif not quiet and outcome.n_computed == 0:
         say(f"Run {run.name}: nothing to compute, all {n_nodes} steps are in the store.")
@@ -191,8 +241,15 @@ def tell_next(run: Run, store: str) -> None:
 
 
 def outcome_document(run: Run, outcome: RunOutcome) -> dict[str, Any]:
-    """What ``run --json`` prints: ``show --json`` and what this call did."""
-    return run_document(run) | {
+    """What ``run --json`` prints: ``show --json`` and what this call did; ``kept`` is false where it left no run."""
+    from storage import RunMissing
+
+    try:
+        document = {**run_document(run), "kept": True}
+    except RunMissing:
+        document = {"name": run.name, "status": outcome.status, "wall_s": outcome.wall_s, "headline": {}, "counts": {}}
+        document |= {"note": "", "kept": False}
+    return document | {
         "n_computed": outcome.n_computed,
         "n_reused": outcome.n_reused,
         "nodes": outcome.nodes,

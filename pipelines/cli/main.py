@@ -20,6 +20,7 @@ from pipelines.cli.export import export
 from pipelines.cli.export_saes import export_saes
 from pipelines.cli.fetch_text import fetch_text
 from pipelines.cli.names import refuse_foreign_rooms
+from pipelines.cli.notes import note
 from pipelines.cli.outputs import dash, report
 from pipelines.cli.planning import plan
 from pipelines.cli.reproduce import reproduce
@@ -59,7 +60,7 @@ def options(
 
 
 for _command in (
-    run, plan, status, ls, show, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
+    run, plan, status, ls, show, note, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
     calibrate, steer, reproduce, explain, export, export_saes, atlas, fetch_text,
 ):  # fmt: skip
     app.command(cls=Worded)(in_sentences(_command))

@@ -34,6 +34,10 @@ NameOption = Annotated[
     MaybeText,
     typer.Option("--name", help="Name of the run; default the recipe's name and a hash of the plan."),
 ]
+NoteOption = Annotated[
+    MaybeText,
+    typer.Option("--note", metavar="TEXT", help="What this run is for; lists and reports show it.", show_default=False),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 WorkersOption = Annotated[
     MaybeInt, typer.Option("--workers", min=1, help="Worker processes on this machine; default one per core.")

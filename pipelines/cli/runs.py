@@ -63,25 +63,49 @@ def open_named(run_name: str | None, store_url: str) -> Run:
 
 
 def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
-    """List the runs of the store, newest first."""
+    """List the runs of the store, newest first.
+
+    With the settings in which a run differs from its recipe as shipped, or from other runs of it, and with its note.
+    """
+    from rich.text import Text
+
+    from results.own_notes import one_line, run_notes
+    from results.run_settings import own_settings
     from storage import open_store
 
     opened = open_store(store)
     damaged: dict[str, RunCorrupt] = {}
     records = opened.records(damaged, observed=True)[::-1]
-    rows = [(r["name"], r["status"], r["recipe_name"], moment(r["created"])) for r in records]
+    own = zip(records, own_settings(records, _as_shipped(records)), run_notes(opened, records), strict=True)
+    listed = [
+        {
+            "name": record["name"], "status": record["status"], "recipe": record["recipe_name"],
+            "created": moment(record["created"]), "settings": settings, "note": note,
+        }
+        for record, settings, note in own
+    ]  # fmt: skip
     for error in damaged.values():
         say(f"Left out: {error}")
     if as_json:
-        print_json([dict(zip(("name", "status", "recipe", "created"), row, strict=True)) for row in rows])
+        print_json(listed)
         return
     if not records:
         say(f"No runs in {opened.url} yet. Start with: universality run quickstart")
         return
-    table = plain_table("run", "status", "recipe", "created", ">time")
-    for row, record in zip(rows, records, strict=True):
-        table.add_row(*row, duration(record["wall_s"]))
+    optional = [name for name in ("settings", "note") if any(one[name] for one in listed)]
+    table = plain_table("run", "status", "recipe", "created", ">time", *optional)
+    for one, record in zip(listed, records, strict=True):
+        minute = one["created"][:16].replace("T", " ")
+        last = [Text(one_line(one[name], 60)) for name in optional]
+        table.add_row(one["name"], one["status"], one["recipe"], minute, duration(record["wall_s"]), *last)
     console().print(table)
+
+
+def _as_shipped(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Every setting of those recipes of runs that ship with the package."""
+    from pipelines.recipe import load_recipe, shipped_recipes
+
+    return {name: load_recipe(name).resolved() for name in {r["recipe_name"] for r in records} & {*shipped_recipes()}}
 
 
 def moment(seconds: float) -> str:
@@ -102,13 +126,15 @@ def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: Json
 
 
 def run_document(run: Run) -> dict[str, Any]:
-    """``name, status, wall_s, headline, counts``, the last two empty while there are no results; ``sweeps``,
+    """``name, status, wall_s, note, headline, counts``, the last two empty while there are no results; ``sweeps``,
     ``studies`` and ``layers`` (of studies) if any."""
     from results.headline import summary_values
+    from results.own_notes import run_notes
     from storage import TableMissing
 
     record, gone = run.observed, run.missing()
     head: dict[str, Any] = {"name": run.name, "status": record["status"], "wall_s": record["wall_s"]}
+    head["note"] = run_notes(run.store, [record])[0]
     if gone:
         head["gone"] = gone
     sweeps = _optional(run, "sweeps")
@@ -136,6 +162,7 @@ def print_run(out: Console, run: Run, store: str) -> bool:
     record = run.observed
     took = f" in {duration(record['wall_s'])}" if record["wall_s"] else ""
     out.print(f"Run {run.name}: {record['status']}{took}, recipe {record['recipe_name']}", markup=False)
+    print_note(out, run)
     if gone := gone_steps(record):
         out.print(gone_sentence(gone), markup=False)
     recipe = record["recipe"] or {}
@@ -168,6 +195,14 @@ def print_run(out: Console, run: Run, store: str) -> bool:
     any_of = next(iter(compared.values()))
     print_answer(out, tables | studies, cautions, any_of.tau, any_of.n_score_sources)
     return True
+
+
+def print_note(out: Console, run: Run) -> None:
+    """What somebody wrote of a run, if anything."""
+    from results.own_notes import run_notes
+
+    if note := run_notes(run.store, [run.record])[0]:
+        out.print(f"Note: {note}", markup=False)
 
 
 def as_typed(command: str, store: str) -> str:

@@ -11,7 +11,7 @@ import typer
 
 from pipelines.cli.options import STORE, JsonOption, RunArgument, StoreOption
 from pipelines.cli.progress import ahead, draw, running_line, step_line
-from pipelines.cli.runs import open_named
+from pipelines.cli.runs import open_named, print_note
 from pipelines.cli.streams import reader_has_left
 from pipelines.cli.terminal import console, print_json, say
 from results.progress import RunProgress, gone_sentence, gone_steps
@@ -48,6 +48,8 @@ def status(
 
 def status_document(run: Run, now: float) -> dict[str, Any]:
     """Status, node counts, running steps with their progress, failures and the expected rest."""
+    from results.own_notes import run_notes
+
     record, progress = run.observed, RunProgress.of(run.events())
     status = record["status"]
     running = {
@@ -58,6 +60,7 @@ def status_document(run: Run, now: float) -> dict[str, Any]:
         "name": run.name,
         "status": status,
         "recipe": record["recipe_name"],
+        "note": run_notes(run.store, [record])[0],
         "nodes": dict(Counter(node["status"] for node in record["nodes"].values())),
         "fraction": round(progress.share or 0.0, 4) if status == "running" else None,
         "remaining_s": progress.seconds_left(now) if status == "running" else None,
@@ -75,6 +78,7 @@ def _print(run: Run, now: float) -> None:
     out = console()
     counts = ", ".join(f"{n} {status}" for status, n in document["nodes"].items())
     out.print(f"Run {document['name']}: {document['status']} ({counts})", markup=False)
+    print_note(out, run)
     if document["status"] == "running":
         progress = RunProgress.of(run.events())
         out.print(f"{100 * (progress.share or 0):.0f} %{ahead(progress, now)}", markup=False)

@@ -11,13 +11,14 @@ from pipelines.report.prose.template import filled
 from pipelines.report.side_by_side import TOGETHER, pictures_beside
 
 
-def report_markdown(results: Mapping[str, Any], shown: Sequence[Shown], methods: str) -> str:
+def report_markdown(results: Mapping[str, Any], shown: Sequence[Shown], methods: str, note: str = "") -> str:
     """The page as Markdown; pictures are links into the report's folder.
 
     Args:
         results: of the run, as in ``results.json``.
         shown: figures and tables that were made.
         methods: the text ``methods.md``.
+        note: what somebody wrote about the run.
     """
 
     def exhibits(names: Sequence[str]) -> str:
@@ -26,6 +27,7 @@ def report_markdown(results: Mapping[str, Any], shown: Sequence[Shown], methods:
     return filled(
         "report.md",
         run=str(results["run"]),
+        note=note,
         n_missing=len(results["missing"]),
         in_short=in_short(results),
         beside=_beside(shown),

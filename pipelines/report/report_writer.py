@@ -27,6 +27,7 @@ from results.answers import answers_table
 from results.explained import explained_table
 from results.export import csv_bytes, parquet_bytes
 from results.older_runs import as_of_now
+from results.own_notes import run_notes
 from results.pins import pinned_rows
 from storage import ArtifactCorrupt, ArtifactGone, Run, TableMissing
 
@@ -71,8 +72,8 @@ class ReportResult(NamedTuple):
 def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) -> ReportResult:
     """Write everything about a run that a paper needs into a folder.
 
-    The same run gives the same bytes, but for ``timestamps.json``. A run that is not finished or has damaged files
-    gives a partial report that lists what it lacks.
+    The same run and what people wrote of it give the same bytes, but for ``timestamps.json``. A run that is not
+    finished or has damaged files gives a partial report that lists what it lacks.
 
     Args:
         run: the run; only read.
@@ -109,7 +110,8 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     if beside:
         values["beside"] = clean(beside_values(beside))
     values["limitations"] = write_text(folder.write, run, tables, missing, values["warnings"])
-    markdown = report_markdown(values, exhibits.shown, (folder.path / "methods.md").read_text(encoding="utf-8"))
+    methods = (folder.path / "methods.md").read_text(encoding="utf-8")
+    markdown = report_markdown(values, exhibits.shown, methods, run_notes(run.store, [run.record])[0])
     folder.write("report.md", markdown)
     folder.write("report.html", report_html(markdown, run.name, exhibits.shown))
     folder.write("floats.tex", floats_tex(folder.digests, exhibits.shown))

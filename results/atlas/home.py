@@ -14,6 +14,7 @@ from results.cautions import stored_cautions
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, VERDICT_COLOURS, model_colours
 from results.conclusions import TABLES, conclusions
 from results.label_frames import label_summary
+from results.own_notes import one_line, run_notes
 from results.stored_comparison import StoredComparison, comparison_node
 from universality import __version__
 
@@ -91,8 +92,10 @@ def _provenance(stored: StoredComparison) -> list[list[str]]:
     models = stored.table("models")
     hooks = models.loc[models["role"] == "primary", "hook_point"].astype(str).unique() if "hook_point" in models else []
     made_with = (record.get("environment") or {}).get("universality", "unknown")
+    note = run_notes(stored.run.store, [record])[0]
     facts = {
         "run": stored.name,
+        **({"note by those who made it": one_line(note)} if note else {}),
         "recipe": str(record.get("recipe_name") or "–"),
         "comparison": stored.comparison,
         "reads": ", ".join(hooks) or "–",

@@ -46,7 +46,8 @@ def write_atlas(
 ) -> Atlas:
     """Write a folder of pages that opens from a file: ``index.html``, its script and style, and data in small files.
 
-    The same run gives the same bytes. Models are read one after the other, so that memory holds the evidence of one.
+    The same run and what people wrote of it give the same bytes. Models are read one after the other, so that memory
+    holds the evidence of one.
 
     Args:
         stored: a comparison of a finished run; only read.

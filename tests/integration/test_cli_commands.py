@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -229,7 +230,7 @@ def test_ls_newest_first_and_empty(call, as_recipe, url):
         time.sleep(0.01)
     listed = json.loads(call("ls", "--json")[1])
     assert [run["name"] for run in listed] == ["second", "first"]
-    assert set(listed[0]) == {"name", "status", "recipe", "created"}
+    assert set(listed[0]) == {"name", "status", "recipe", "created", "settings", "note"}
     assert listed[0]["created"].endswith("Z")
     assert "second" in call("ls")[1]
     assert json.loads(call("show", "--json")[1])["name"] == "second", "the newest by default"
@@ -250,7 +251,8 @@ def test_show_before_there_are_results(call, as_recipe, url):
     store = open_store(url)
     toys.make_run(store, toys.results_plan("main"), "waiting")
     document = json.loads(call("show", "waiting", "--json")[1])
-    assert document == {"name": "waiting", "status": "planned", "wall_s": None, "headline": {}, "counts": {}}
+    head = {"name": "waiting", "status": "planned", "wall_s": None, "note": ""}
+    assert document == {**head, "headline": {}, "counts": {}}
     code, out, _ = call("show", "waiting")
     assert code == 0
     assert "universality status waiting" in out
@@ -542,3 +544,106 @@ def test_a_damaged_record_is_told_and_hides_no_other_run(call, as_recipe, url):
         assert "must be as it was written" in err
         assert "Traceback" not in err
     assert call("show", "one")[0] == 0
+
+
+def names_of(url):
+    return [run.name for run in open_store(url).runs()]
+
+
+def test_a_try_that_computed_nothing_leaves_no_run(call, as_recipe, url):
+    fails = Node("bad", "toy-fail", {"message": "no [luck] today"})
+    as_recipe(Plan([fails]))
+    code, _, err = call("run", "toy", "--serial")
+    assert code == 1
+    assert "failed: bad: ValueError: no [luck] today" in err
+    assert "Nothing was computed, so no run is kept." in err
+    log = Path(err.partition("Logs: ")[2].split()[0])
+    assert "Traceback (most recent call last)" in log.read_text()
+    log.unlink()
+    assert names_of(url) == []
+    document = json.loads(call("run", "toy", "--serial", "--json", "--quiet")[1])
+    assert (document["status"], document["kept"], document["n_computed"]) == ("failed", False, 0)
+    assert document["errors"]["bad"]["error"] == "ValueError: no [luck] today"
+    Path(document["errors"]["bad"]["log"]).unlink()
+
+    as_recipe(toys.failing_plan())  # two of five steps are computed: that run can go on
+    assert call("run", "toy", "--serial", "--name", "half")[0] == 1
+    start = toys.failing_plan().nodes[0]  # in the store already: not computed by this one
+    as_recipe(Plan([start, Node("bad", "toy-fail", {"message": "no"}, {"x": start.id})]))
+    assert "no run is kept" in call("run", "toy", "--serial")[2]
+    assert names_of(url) == ["half"]
+    assert "The same command tries again." in call("run", "toy", "--serial", "--name", "half")[2]
+
+
+def test_an_interrupted_try_stays_if_it_has_a_step_or_a_checkpoint(call, as_recipe, url, monkeypatch):
+    begun = Node("train", "toy-train", {"steps": 10}, {"start": "draw"})
+    as_recipe(Plan([Node("draw", "toy-draw", {"seed": 1, "n": 3}), begun]))
+
+    class Stopped(SerialExecutor):
+        """Ctrl-C before anything has finished."""
+
+        def wait(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.engine.executor.SerialExecutor", Stopped)
+    code, _, err = call("run", "toy", "--serial", "--note", "too big?")
+    assert code == 130
+    assert "Interrupted before anything was computed; no run is kept." in err
+    assert names_of(url) == []
+    monkeypatch.undo()
+    monkeypatch.setenv("UNIVERSALITY_STORE", url)
+
+    store = open_store(url)
+    run = toys.make_run(store, Plan([Node("draw", "toy-draw", {"seed": 1, "n": 3}), begun]), "begun")
+    assert not run.has_work
+    store.checkpoint(run.record["nodes"]["train"]["key"]).save({"x": np.zeros(2)}, {"done": 1})
+    assert run.has_work, "unfinished work is work: gc keeps it while a run wants it"
+
+
+def test_a_finished_run_stays_whatever_comes_after(call, as_recipe, url, monkeypatch):
+    plan = toys.results_plan("main")
+    as_recipe(plan)
+    call("run", "toy", "--serial", "--name", "one")
+    call("run", "toy", "--serial", "--name", "two")  # computed by the first
+    assert names_of(url) == ["one", "two"]
+    store = open_store(url)
+    for key in plan.keys().values():
+        store.files.remove(f"artifacts/{key}")
+    monkeypatch.setattr(SerialExecutor, "wait", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert call("run", "toy", "--serial", "--name", "two")[0] == 130
+    assert names_of(url) == ["one", "two"]
+
+
+def test_a_note_shows_in_lists_and_changes_no_key(call, as_recipe, url):
+    as_recipe(toys.results_plan("main"))
+    assert call("run", "toy", "--serial", "--name", "one", "--note", "first try")[0] == 0
+    keys = open_store(url).keys()
+    assert "nothing to compute" in call("run", "toy", "--serial", "--name", "one", "--note", "second [try]")[2]
+    assert open_store(url).keys() == keys
+    assert [run["note"] for run in json.loads(call("ls", "--json")[1])] == ["second [try]"]
+    assert "second [try]" in call("ls")[1]
+    for command in ("show", "status"):
+        assert json.loads(call(command, "one", "--json")[1])["note"] == "second [try]"
+        assert "Note: second [try]" in call(command, "one")[1]
+    assert call("note", "one")[1] == "second [try]\n"
+    assert "is kept" in call("note", "on", "third")[2]
+    assert json.loads(call("note", "one", "--json")[1]) == {"run": "one", "note": "third"}
+    assert "is gone" in call("note", "one", "")[2]
+    assert "There is no note about run one. Write one: universality note one" in call("note", "one")[2]
+    code, _, err = call("note", "one", "a\x07b")
+    assert (code, "got U+0007. Remove them." in err) == (2, True)
+    code, _, err = call("run", "toy", "--serial", "--name", "late", "--note", "n" * 1001)
+    assert (code, "note of '--note' must be at most 1000 characters" in err) == (2, True)
+    assert names_of(url) == ["one"], "refused before anything is computed"
+
+
+def test_ls_says_what_differs_between_runs_of_a_recipe(call, as_recipe, url):
+    for name, tau in (("a", 0.5), ("b", 0.5), ("c", 0.6)):
+        as_recipe(toys.results_plan("main"), resolved={"compare": {"tau": tau}})
+        call("run", "toy", "--serial", "--name", name)
+    listed = json.loads(call("ls", "--json")[1])
+    assert [(run["name"], run["settings"]) for run in listed] == [("c", "compare.tau=0.6"), ("b", ""), ("a", "")]
+    table = call("ls")[1]
+    assert "settings" in table
+    assert "compare.tau=0.6" in table
+    assert "note" not in table, "no column for what no run has"

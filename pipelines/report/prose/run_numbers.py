@@ -23,6 +23,7 @@ from pipelines.report.prose.material import Material
 from pipelines.report.provenance import made_with
 from pipelines.tokens.identity import tokenizer_name
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
+from results.own_notes import one_line, run_notes
 from results.stored_comparison import CORPUS, n_score_sources
 from results.tokenizers import aligned
 from universality.transformers.transformer_config import TransformerConfig
@@ -62,6 +63,8 @@ _MODEL_TRAINING = (
 def add_run_numbers(macros: Macros, m: Material) -> None:
     """Add every number that belongs to no comparison."""
     macros.add("RunName", code(m.run.name), "name of the run")
+    note = run_notes(m.run.store, [m.run.record])[0]
+    macros.add("RunNote", words(one_line(note)) if note else None, "what somebody wrote about the run")
     macros.add("RecipeName", code(m.run.record.get("recipe_name")), "name of the recipe")
     _versions(macros, m)
     _text(macros, m)

@@ -12,13 +12,13 @@ from storage.files import LocalFiles, RemoteFiles
 
 def test_a_cut_line_is_skipped_and_never_glued_to(tmp_path):
     files = LocalFiles(tmp_path)
-    log = EventLog(files, "run")
+    log = EventLog(files, "run/events")
     for number in range(2):
         log.append({"n": number})
     whole = files.read("run/events.jsonl")
     for cut in range(len(whole)):
         files.write("run/events.jsonl", whole[:cut])
-        EventLog(files, "run").append({"n": "after"})
+        EventLog(files, "run/events").append({"n": "after"})
         expected = [n for n, line_end in enumerate(_line_ends(whole)) if line_end - 1 <= cut]
         assert [event["n"] for event in log.read()] == [*expected, "after"]
 
@@ -30,7 +30,7 @@ def _line_ends(data: bytes) -> list[int]:
 @pytest.mark.parametrize("garbage", [b"\0\0\0\n", b"\xff\xfe\n", b"[1]\n", b"\n\n", b"3\n"])
 def test_garbage_lines_are_left_out(tmp_path, garbage):
     files = LocalFiles(tmp_path)
-    log = EventLog(files, "run")
+    log = EventLog(files, "run/events")
     log.append({"n": 0})
     files.write("run/events.jsonl", files.read("run/events.jsonl") + garbage)
     log.append({"n": 1, "text": "line\nbreak"})
@@ -38,7 +38,7 @@ def test_garbage_lines_are_left_out(tmp_path, garbage):
 
 
 def test_threads_do_not_mix_lines(tmp_path):
-    logs = [EventLog(LocalFiles(tmp_path), "run") for _ in range(4)]
+    logs = [EventLog(LocalFiles(tmp_path), "run/events") for _ in range(4)]
 
     def write(log: EventLog, writer: int) -> None:
         for number in range(50):
@@ -58,8 +58,8 @@ def test_remote_segments_are_few_and_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr("storage.events.SEGMENT", 10)
     files = RemoteFiles(f"memory://{tmp_path.name}-events")
     for first in (0, 25):
-        log = EventLog(files, "run")
+        log = EventLog(files, "run/events")
         for number in range(first, first + 25):
             log.append({"n": number})
     assert len(files.names("run/events")) == 6
-    assert [event["n"] for event in EventLog(files, "run").read()] == list(range(50))
+    assert [event["n"] for event in EventLog(files, "run/events").read()] == list(range(50))
