@@ -18,6 +18,8 @@ from results.token_text import token_strings, visible
 
 #: Tokens shown before and after the row of interest.
 BEFORE, AFTER = 20, 12
+#: Characters that a wide window shows before and after it.
+WIDE_BEFORE, WIDE_AFTER = 160, 100
 #: Further tokens in which a character of a token may begin or end.
 MAX_PARTS = 3
 #: A search hit counts for a row when it lies at most this many tokens away.
@@ -114,6 +116,14 @@ class EvaluationText:
         wider = max(start - MAX_PARTS, 0)
         texts = self.strings(np.asarray(self.contexts[context, wider : stop + MAX_PARTS]))
         return Window(texts[start - wider : stop - wider], self.row_of[context, start:stop], position - start)
+
+    def wide_window(self, row: int) -> Window:
+        """The tokens around a row that have about :data:`WIDE_BEFORE` and :data:`WIDE_AFTER` characters."""
+        position = int(self.row_position[row])
+        lengths = [len(text) for text in self.strings(self.contexts[int(self.row_context[row])])]
+        before = np.cumsum(lengths[:position][::-1]).searchsorted(WIDE_BEFORE, side="right")
+        after = np.cumsum(lengths[position + 1 :]).searchsorted(WIDE_AFTER, side="right")
+        return self.window(row, int(before), int(after))
 
     def strings(self, ids: Sequence[int] | np.ndarray) -> list[str]:
         """Consecutive token ids as text that hides nothing; special tokens by their name."""

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.components.columns import bar, number
 from dashboards.components.downloads import download
+from dashboards.components.mark_legend import mark_legend
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from dashboards.frame import current_view
@@ -53,6 +54,7 @@ def main() -> None:
         if not player:
             nothing("Answers are kept under a name.", "Write any.")
             return
+        mark_legend("games_legend")
         _play(view, str(game or "intruder"), player, answers)
     _results(player, answers, view.name)
 

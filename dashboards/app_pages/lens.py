@@ -9,6 +9,7 @@ from dashboards.components.columns import Column, chosen_columns, number, percen
 from dashboards.components.downloads import csv_button
 from dashboards.components.lens_strip import labels, marks, strip, strip_legend
 from dashboards.components.links import page_address, quoted, view_popover
+from dashboards.components.mark_legend import mark_legend
 from dashboards.components.opened_models import show_sources
 from dashboards.components.panels import explain_refusal, nothing, panel
 from dashboards.components.selection import fitting, selectable_table, step_buttons
@@ -92,6 +93,7 @@ def whole_text(view: View, reading: Reading, agreed: Agreement, chosen: int | No
         named = labels(agreed)
         st.html(strip(reading.tokens, marks(agreed, named, len(reading.tokens)), chosen))
         st.html(strip_legend(named))
+        mark_legend("lens_legend")
         st.markdown(summary(view, agreed, reading))
         with st.expander("What these numbers say"):
             st.markdown(MEANING)

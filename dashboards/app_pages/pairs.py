@@ -56,7 +56,7 @@ class PairsPage(TablePage):
             classes=several(second[3], "Class", words.CLASSES, "class"),
             domains=several(second[4], "Domain", domains_in(things), "domain"),
             effects=several(second[5], "Effect", words.EFFECT_CLASSES, "effect"),
-            labels=several(second[6], "Label", kinds_in(things["label_kind_a"]), "label", help="Of A, by rule."),
+            labels=several(second[6], "Label", kinds_in(things["label_kind_a"]), "label", help="Of the first."),
             same_index=NUMBERS[one_of(first[3], "Numbers", NUMBERS, "numbers")] if asked else None,
             search=search,
         )
@@ -65,8 +65,8 @@ class PairsPage(TablePage):
     def columns(self) -> Sequence[Column]:
         """Both features and their agreement."""
         return [
-            Column("A", lambda pairs: feature_ids(pairs, "a"), text("A", width="small")),
-            Column("B", lambda pairs: feature_ids(pairs, "b"), text("B", width="small")),
+            Column("feature", lambda pairs: feature_ids(pairs, "a"), text("feature", width="small")),
+            Column("partner", lambda pairs: feature_ids(pairs, "b"), text("partner", width="small")),
             Column("r_held_out", "r_held_out", bar("held-out r")),
             Column("r_token", "r_token",
                    number("beyond token", format="%.2f", help="held-out r, token and position means removed")),
@@ -75,15 +75,15 @@ class PairsPage(TablePage):
             Column("r_effect_both", "r_effect_both",
                    number("what they do", format="%.2f", width="small",
                           help="r of the changes in the loss that ablating either makes, where both fire")),
-            Column("label", quoting("label_a"), text("label", help=f"{HELP}; of A")),
-            Column("class", "class_a", text("class", width="small", help="of A")),
-            Column("domain", "domain", text("domain", help="of A's strongest activations")),
+            Column("label", quoting("label_a"), text("label", help=f"{HELP}; of the first feature")),
+            Column("class", "class_a", text("class", width="small", help="of the first feature")),
+            Column("domain", "domain", text("domain", help="of the first feature's strongest activations")),
             Column("margin", "margin",
                    number("margin", format="%.2f", width="small",
                           help="the smaller of both margins to the runner-up")),
-            Column("rate_a", percent("firing_rate_a"), number("A fires %", format="%.3g", width="small")),
-            Column("rate_b", percent("firing_rate_b"), number("B fires %", format="%.3g", width="small")),
-            Column("flags", "flags_a", text("flags", width="small", help="of A")),
+            Column("rate_a", percent("firing_rate_a"), number("fires %", format="%.3g", width="small")),
+            Column("rate_b", percent("firing_rate_b"), number("partner fires %", format="%.3g", width="small")),
+            Column("flags", "flags_a", text("flags", width="small", help="of the first feature")),
         ]  # fmt: skip
 
     def find(self, selected: str, things: pd.DataFrame) -> pd.Series | None:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import cluster_link, literal, view_popover
+from dashboards.components.mark_legend import mark_legend
 from dashboards.components.opened_models import show_sources
 from dashboards.components.panels import abreast, explain_refusal, nothing, panel
 from dashboards.components.steered_model import show_steered
@@ -167,6 +168,7 @@ def ask(view: View) -> None:
     with st.container(horizontal=True, gap="small"):
         st.button("Steer", key="steer", type="primary", icon=":material/play_arrow:", on_click=press)
         how = sampling_of()
+        mark_legend("steer_legend")
     if st.query_params.get("go") == "1":
         show(view, subject, members, strengths, prompt or "", how, domain)
     else:

@@ -14,6 +14,7 @@ from dashboards.components.contexts import LIMIT, LOOK, MORE, DrawnFeature, dist
 from dashboards.components.downloads import download
 from dashboards.components.labels import show_cluster_label
 from dashboards.components.links import feature_link, pair_link, steer_link
+from dashboards.components.mark_legend import mark_legend
 from dashboards.components.markup import Fact, escape, facts, heading, legend, remark, swatch
 from dashboards.components.panels import abreast, nothing, panel
 from dashboards.components.pin_panel import pin_button
@@ -149,14 +150,17 @@ def show_consensus(view: View, number: int, lanes: Sequence[Lane]) -> None:
         "Each text stands once; every model has a row under it."
     )
     with panel("Consensus contexts", note):
-        more = st.toggle("More", key="cluster_more", help=f"Up to {MORE} contexts")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            more = st.toggle("More", key="cluster_more", help=f"Up to {MORE} contexts")
+            broken = st.toggle("Line breaks", key="cluster_broken", help="Begin a new line where the text does")
+            mark_legend("cluster_legend")
         features = [lane.feature for lane in lanes if lane.feature]
         rows = consensus_contexts(view.text, features, MORE if more else LIMIT)
         if not rows:
             nothing("No member of this cluster fires on the evaluation text.")
             return
         named = models_legend(lanes)
-        drawn = markup.context_rows([_context(view.text, lanes, *row) for row in rows])
+        drawn = markup.context_rows((_context(view.text, lanes, *row) for row in rows), flowing=not broken)
         st.html(named)
         st.html(drawn)
         download(
@@ -173,7 +177,7 @@ def consensus_contexts(text: EvaluationText, features: Sequence[DrawnFeature], l
 
 
 def _context(text: EvaluationText, lanes: Sequence[Lane], row: int, mean: float) -> tuple[str, str]:
-    window = text.window(row)
+    window = text.wide_window(row)
     channels = [
         lane.feature.channel(window.rows)
         if lane.feature
@@ -188,8 +192,7 @@ def _context(text: EvaluationText, lanes: Sequence[Lane], row: int, mean: float)
 def models_legend(lanes: Sequence[Lane]) -> str:
     """Which row is whose, from the top."""
     entries = [swatch(lane.colour, lane.name, underline=True, ink=1.0 if lane.feature else 0.5) for lane in lanes]
-    said = "rows under the text, from the top · framed: the strongest token · hover: raw values"
-    return legend([*entries, remark(said)])
+    return legend([*entries, remark("rows under the text, from the top")])
 
 
 def show_agreement(view: View, members: pd.DataFrame, features: Sequence[DrawnFeature], r: np.ndarray) -> None:

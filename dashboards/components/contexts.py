@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboards.components.markup import context_rows, escape, legend, remark, swatch
+from dashboards.components.links import literal
+from dashboards.components.mark_legend import mark_legend
+from dashboards.components.markup import context_rows, escape, legend, swatch
 from dashboards.components.panels import nothing, panel
 from dashboards.data import View
 from results import words
@@ -64,24 +66,37 @@ def drawn_feature(view: View, model: str, latent: int, colour: str) -> DrawnFeat
     return DrawnFeature(model, int(latent), view.firing(model, int(latent)), colour)
 
 
-#: Choice of contexts -> its name on the button, and what it shows. A is the first of two features and B the second.
-CHOICES: dict[str, tuple[str, str]] = {
-    "top_a": ("Top of A", "The contexts in which A is strongest."),
-    "top_b": ("Top of B", "The contexts in which B is strongest."),
-    "both": ("Both fire", "Both fire on the framed token; ordered by the weaker side's share of its maximum."),
-    "a_only": ("A only", "A fires on the framed token and B is silent there: where the two disagree."),
-    "b_only": ("B only", "B fires on the framed token and A is silent there: where the two disagree."),
-    "quantiles": ("Quantiles", "Contexts from every tenth of the activation range, strongest tenth first."),
-    "random": ("Random", "Drawn at random from all rows where the feature fires: what it usually looks like."),
-}  # fmt: skip
+#: Choices of contexts of two features: those of :func:`results.firing.rows_of_choice`, and of :data:`STORED`.
+CHOICES = ("top_a", "top_b", "both", "a_only", "b_only", "quantiles", "random")
 #: Choices whose contexts the run has drawn for one feature -> their kind in the table ``contexts``.
 STORED = {"quantiles": "quantile", "random": "random"}
 
 
+def choice_words(choice: str, names: Sequence[str]) -> tuple[str, str]:
+    """The name of a choice of contexts on its button, and what it shows.
+
+    Args:
+        choice: of :data:`CHOICES`.
+        names: of one feature, or of two.
+    """
+    a, b = names[0], names[-1]
+    silent = "on the framed token and {} is silent there: where the two disagree."
+    return {
+        "top_a": (f"Top of {a}" if a != b else "Top", f"The contexts in which {a} is strongest."),
+        "top_b": (f"Top of {b}", f"The contexts in which {b} is strongest."),
+        "both": ("Both fire", "Both fire on the framed token; ordered by the weaker one's share of its maximum."),
+        "a_only": (f"Only {a}", f"{a} fires {silent.format(b)}"),
+        "b_only": (f"Only {b}", f"{b} fires {silent.format(a)}"),
+        "quantiles": ("Quantiles", "Contexts from every tenth of the activation range, strongest tenth first."),
+        "random": ("Random", "Drawn at random from all rows where the feature fires: what it usually looks like."),
+    }[choice]
+
+
 @st.fragment
 def show_contexts_panel(
-    view: View, features: Sequence[DrawnFeature], *, key: str, beneath: Sequence[DrawnFeature] = (), stored: bool = True
-) -> None:
+    view: View, features: Sequence[DrawnFeature], *, key: str, beneath: Sequence[DrawnFeature] = (),
+    stored: bool = True, title: str = "Contexts",
+) -> None:  # fmt: skip
     """Contexts of a choice; a fragment, so that another choice redraws nothing else.
 
     Args:
@@ -90,13 +105,14 @@ def show_contexts_panel(
         key: prefix of the keys of the widgets.
         beneath: what is drawn below one feature, and chooses no contexts.
         stored: whether the run has drawn contexts for its compared models, as comparisons do and studies do not.
+        title: of the panel.
     """
-    with panel("Contexts", "Each text stands once, with the activations of both features drawn on it."):
-        models = view.models() if stored else []
+    with panel(title, "Each text stands once, with the activations of all features drawn on it."):
+        models, names = view.models() if stored else [], [feature.name for feature in features]
         drawn_for = [side for side, f in zip("ab", features, strict=False) if f.model in models]
-        choice, whose, more, stacked = _controls(len(features), drawn_for, key)
+        choice, whose, more, stacked, broken = _controls(names, drawn_for, key)
         if len(features) > 1:
-            st.caption(CHOICES[choice][1])
+            st.caption(literal(choice_words(choice, names)[1]))
         if choice in STORED:
             one = features["ab".index(whose)]
             rows = stored_rows(view.of_latent("contexts", one.model, one.latent), STORED[choice])
@@ -107,39 +123,37 @@ def show_contexts_panel(
         st.html(features_legend(together, stacked=stacked))
         if rows:
             drawn = (context_strip(view, row, note, together, stacked=stacked) for row, note in rows)
-            st.html(context_rows(drawn))
+            st.html(context_rows(drawn, flowing=not broken))
         else:
             remedy = "The two features agree here, or one of them never fires on the evaluation text."
             nothing("No such row.", remedy)
 
 
-def _controls(n_features: int, drawn_for: Sequence[str], key: str) -> tuple[str, str, bool, bool]:
-    """Which contexts, of which feature, more of them, and whether each feature has a line of its own.
+def _controls(names: Sequence[str], drawn_for: Sequence[str], key: str) -> tuple[str, str, bool, bool, bool]:
+    """Which contexts, of which feature, more of them, whether each feature has a line of its own, and the text's lines.
 
     Of a control's latent the run has drawn no contexts: ``drawn_for`` are the sides of which it has.
     """
-    several = n_features > 1
+    several = len(names) > 1
     options = list(CHOICES) if several else ["top_a", *STORED]
     options = [choice for choice in options if drawn_for or choice not in STORED]
     whose, stacked = "a", False
-
-    def name(choice: str) -> str:
-        return CHOICES[choice][0] if several else CHOICES[choice][0].removesuffix(" of A")
-
     with st.container(horizontal=True, vertical_alignment="center"):
         choice = st.segmented_control(
-            "Contexts", options, default="top_a", required=True, key=f"{key}_contexts", format_func=name,
-            label_visibility="collapsed",
+            "Contexts", options, default="top_a", required=True, key=f"{key}_contexts",
+            format_func=lambda choice: literal(choice_words(choice, names)[0]), label_visibility="collapsed",
         )  # fmt: skip
         if choice in STORED and len(drawn_for) > 1:
             whose = st.segmented_control(
                 "Whose", drawn_for, default="a", required=True, key=f"{key}_whose", label_visibility="collapsed",
-                format_func=lambda side: f"of {side.upper()}",
+                format_func=lambda side: literal(f"of {names['ab'.index(side)]}"),
             )  # fmt: skip
         more = choice not in STORED and st.toggle("More", key=f"{key}_more", help=f"Up to {MORE} contexts")
         if several:
-            stacked = st.toggle("Separate lines", key=f"{key}_stacked", help="Each side on a line of its own")
-    return choice or "top_a", whose or "a", more, stacked
+            stacked = st.toggle("Separate lines", key=f"{key}_stacked", help="Each feature on a line of its own")
+        broken = st.toggle("Line breaks", key=f"{key}_broken", help="Begin a new line where the text does")
+        mark_legend(f"{key}_legend")
+    return choice or "top_a", whose or "a", more, stacked, broken
 
 
 def stored_rows(contexts: pd.DataFrame, kind: str) -> list[tuple[int, str]]:
@@ -177,7 +191,7 @@ def context_strip(
     text = view.text
     strips = "".join(
         f"<div>{token_strip(window.tokens, [one.channel(window.rows) for one in drawn], peak=window.peak)}</div>"
-        for window, drawn in _lines(view, text.window(row), features, stacked=stacked)
+        for window, drawn in _lines(view, text.wide_window(row), features, stacked=stacked)
     )
     values = "".join(
         f'<div title="{escape(feature.name)}"><i class="uv-dot" style="background-color:{feature.colour}"></i>'
@@ -210,5 +224,4 @@ def features_legend(features: Sequence[DrawnFeature], *, stacked: bool) -> str:
         swatch(feature.colour, feature.name + mark, underline=under, ink=1 if under else 0.6)
         for feature, (mark, under) in zip(features, marks, strict=False)
     ]
-    said = "framed: the token that the values belong to · colour: share of the maximum · hover: raw values"
-    return legend([*entries, remark(said)])
+    return legend(entries)

@@ -8,7 +8,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from results.colours import rgba
+from results.colours import OKABE_ITO, rgba
 from results.token_text import isolated
 
 
@@ -43,6 +43,26 @@ def badge(text: str, colour: str, *, hint: str = "") -> str:
     return f'<span class="uv-badge" style="{style}" title="{escape(hint)}">{escape(text)}</span>'
 
 
+#: Whether something speaks for a verdict -> its mark, its colour, and what the mark says.
+_MARKS = {True: ("✓", "green", "yes"), False: ("✗", "vermillion", "no"), None: ("–", "", "not known")}
+
+
+def verdict(sentence: str, reasons: Iterable[tuple[bool | None, str, str]]) -> str:
+    """A sentence that decides, and under it what it rests on.
+
+    Args:
+        sentence: the verdict.
+        reasons: whether each speaks for it (None: not known), what was asked, and what was found.
+    """
+    lines = ""
+    for holds, asked, found in reasons:
+        mark, colour, said = _MARKS[holds]
+        style = f' style="color:{OKABE_ITO[colour]}"' if colour else ""
+        marked = f'<b{style} title="{said}" aria-label="{said}">{mark}</b>'
+        lines += f"<dt>{marked} {escape(asked)}</dt><dd>{escape(found)}</dd>"
+    return f'<div class="uv-verdict"><p>{escape(sentence)}</p><dl>{lines}</dl></div>'
+
+
 def heading(names: Iterable[tuple[str, str]], badges: Iterable[str] = ()) -> str:
     """Names, each underlined in its colour, and badges.
 
@@ -75,13 +95,18 @@ def token_list(rows: Sequence[tuple[str, float, bool]], colour: str, *, caption:
     return f'<div class="uv-tokens"><div class="uv-label">{escape(caption)}</div>{lines}</div>'
 
 
-def context_rows(items: Iterable[tuple[str, str]]) -> str:
-    """Contexts under each other: a narrow column of facts (markup) beside the strip (markup)."""
+def context_rows(items: Iterable[tuple[str, str]], *, flowing: bool = False) -> str:
+    """Contexts under each other: a narrow column of facts (markup) beside the strip (markup).
+
+    Args:
+        items: facts and strip of each.
+        flowing: lines of a text follow each other, whatever line feeds it has.
+    """
     rows = "".join(
         f'<div class="uv-context"><div class="uv-meta">{meta}</div><div class="uv-strip">{strip}</div></div>'
         for meta, strip in items
     )
-    return f'<div class="uv-contexts">{rows}</div>'
+    return f'<div class="uv-contexts{" uv-flowing" if flowing else ""}">{rows}</div>'
 
 
 def swatch(colour: str, text: str, *, underline: bool = False, ink: float = 1.0) -> str:

@@ -7,17 +7,18 @@ import streamlit as st
 
 from dashboards.components import pair_charts
 from dashboards.components.contexts import DrawnFeature
-from dashboards.components.markup import Fact, facts, heading, token_list
+from dashboards.components.markup import Fact, facts, heading, labelled, legend, remark, swatch, token_list
 from dashboards.components.panels import abreast, nothing, panel
 from dashboards.data import View
 from results import words
 from results.evaluation_text import EvaluationText
-from results.firing import Firing, joint_histogram
+from results.firing import joint_histogram
 from results.tokenizers import own_text
 
 TOKENS_SHOWN = 8
 #: Ends of a feature's effect on the logits, and their captions.
 ENDS = {"top": "raises most", "bottom": "lowers most"}
+_SHARED = "●: in the other's list too"
 
 
 def show_profiles(
@@ -102,27 +103,51 @@ def listed_tokens(
     return [(token, float(value), token in shared) for token, value in zip(written, rows["value"], strict=True)]
 
 
-def show_joint(a: DrawnFeature, b: DrawnFeature) -> None:
-    """The joint histogram of both activations."""
-    note = "Rows where at least one of the two fires; beyond the dashed lines the other one is silent."
-    with panel("How they fire together", note):
-        frame = joint_histogram(a.firing, b.firing)
-        if frame.empty:
-            nothing("Neither of the two fires on the evaluation text.")
-            return
-        left, right = st.columns([3, 2], vertical_alignment="center")
-        left.altair_chart(pair_charts.joint_chart(frame, a.name, b.name))
-        right.html(facts(overlap_facts(frame, a.firing, b.firing)))
+def show_logits(view: View, features: Sequence[DrawnFeature]) -> None:
+    """The tokens that the decoders of features move most, beside each other."""
+    tokens = {f.name: view.of_latent("logits", f.model, f.latent) for f in features}
+    texts = {f.name: own_text(view, f.model) for f in features}
+    for feature, column in abreast(list(features), 2, least=2):
+        with column:
+            st.html(legend([swatch(feature.colour, feature.name, underline=True), remark(_SHARED)]))
+            show_tokens(texts, feature, tokens)
 
 
-def overlap_facts(frame: pd.DataFrame, a: Firing, b: Firing) -> list[Fact]:
+def show_firing(view: View, a: DrawnFeature, b: DrawnFeature) -> None:
+    """How two features fire together, and each alone on the same axes."""
+    frame = joint_histogram(a.firing, b.firing)
+    if frame.empty:
+        nothing("Neither of the two fires on the evaluation text.")
+        return
+    alone = [
+        pair_charts.shares_of_maximum(view.of_latent("histograms", f.model, f.latent), view.text.n_rows) for f in (a, b)
+    ]
+    left, right = st.columns(2)
+    with left:
+        said = "rows where one of them fires; beyond the dashed lines the other is silent"
+        st.html(labelled("Together", [remark(said)]))
+        st.altair_chart(pair_charts.joint_chart(frame, a.name, b.name))
+        st.html(facts(overlap_facts(frame, a, b)))
+    with right:
+        for feature, of in zip((a, b), alone, strict=True):
+            counted = f"{len(feature.firing.rows):,} of {feature.firing.n_rows:,} rows"
+            largest = f"largest activation {words.number(feature.firing.maximum)}"
+            st.html(legend([swatch(feature.colour, feature.name), remark(f"{counted} · {largest}")]))
+            if not of.empty:
+                chart = pair_charts.activation_chart(of, feature.colour, pair_charts.common_limits(alone))
+                st.altair_chart(chart.properties(height=185))
+
+
+def overlap_facts(frame: pd.DataFrame, a: DrawnFeature, b: DrawnFeature) -> list[Fact]:
     """Counts behind the joint histogram."""
     only_a = int(frame.loc[frame["bin_b"] < 0, "count"].sum())
     only_b = int(frame.loc[frame["bin_a"] < 0, "count"].sum())
     both = int(frame["count"].sum()) - only_a - only_b
+    expected = a.firing.rate * b.firing.rate * a.firing.n_rows
     return [
-        Fact("both fire", f"{both:,}", "rows"),
-        Fact("if independent", f"{a.rate * b.rate * a.n_rows:,.1f}", "rows with both"),
-        Fact("only A", f"{only_a:,}", f"{words.share(only_a / max(len(a.rows), 1))} of A's rows"),
-        Fact("only B", f"{only_b:,}", f"{words.share(only_b / max(len(b.rows), 1))} of B's rows"),
+        Fact("both fire", f"{both:,}", f"rows; {expected:,.1f} if independent"),
+        *(
+            Fact(f"only {f.name}", f"{n:,}", f"{words.share(n / max(len(f.firing.rows), 1))} of its rows")
+            for f, n in ((a, only_a), (b, only_b))
+        ),
     ]

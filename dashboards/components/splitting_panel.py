@@ -12,6 +12,7 @@ from dashboards.components.columns import explained, text
 from dashboards.components.contexts import DrawnFeature, context_strip, distinct_contexts, drawn_feature
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import literal
+from dashboards.components.mark_legend import mark_legend
 from dashboards.components.markup import context_rows, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.data import View
@@ -85,6 +86,7 @@ def _follow(view: View, study: str, tree: pd.DataFrame, cells: pd.DataFrame) -> 
     st.markdown("**Follow a feature**")
     tree = tree[tree["point"] == tree["point"].iloc[0]]
     models = list(dict.fromkeys(tree["model"]))
+    mark_legend(f"split_legend_{study}")
     left, right = st.columns([1, 3])
     model = left.selectbox("Model", models, key=f"split_model_{study}") or models[0]
     features = features_to_follow(tree, model)[:_FEATURES].to_dict("records")
@@ -141,4 +143,4 @@ def _contexts(view: View, features: list[DrawnFeature]) -> str:
     """Contexts in which the last of the features is strongest, with all of them drawn on each."""
     best = rows_of_choice("top_a", features[-1].firing, features[-1].firing)
     rows = distinct_contexts(view.text, best, _CONTEXTS)
-    return context_rows(context_strip(view, row, "", features, stacked=False) for row in rows)
+    return context_rows((context_strip(view, row, "", features, stacked=False) for row in rows), flowing=True)

@@ -43,7 +43,7 @@ def show_study_pair(view: View, study: str, pairs: pd.DataFrame) -> None:
         table.assign(a=feature_ids(shown, "a"), b=feature_ids(shown, "b"))[["a", "b", *table]], ids,
         st.session_state.get(f"{key}_chosen"), choose, key=key, height=260,
         column_config={
-            "a": text("A", width="small"), "b": text("B", width="small"), "r_held_out": bar("held-out r"),
+            "a": text(chosen[0]), "b": text(chosen[1]), "r_held_out": bar("held-out r"),
             "r_joint": number("beyond domain, document and token", format="%.2f"),
             "edge": st.column_config.CheckboxColumn("counts as shared"),
         },

@@ -120,10 +120,11 @@ def test_every_screen_is_clean_in_light_and_dark(browser, address, store):
 
 def test_hostile_text_is_shown_literally_and_never_acts(watched, store):
     page = watched.page
-    watched.open(f"pairs?pair={quote(telling_pair(store, 'hostile'))}")
-    seen = ""
+    pair = telling_pair(store, "hostile")
+    watched.open(f"pairs?pair={quote(pair)}")
+    seen, first = "", pair.partition("-")[0]
     page.get_by_text("More", exact=True).first.click()
-    for choice in ("Top of A", "A only", "Random"):
+    for choice in (f"Top of {first}", f"Only {first}", "Random"):
         page.get_by_role("radio", name=choice, exact=True).click()
         settle(page)
         seen += page.inner_text("body")

@@ -18,8 +18,12 @@ from streamlit.testing.v1 import AppTest
 from synthetic_run import write_synthetic_run
 from visits import APP, CONTEXT, TINY, checked, damage, html, opened, sentences, turned, visitor
 
+from dashboards.components.links import literal
 from pipelines.cli.status import status_document
 from results.conclusions import TABLES, conclusions
+from results.pair_lists import find_pair
+from results.pair_verdict import pair_verdict
+from results.stored_comparison import StoredComparison
 from storage import open_run, open_store
 
 PAGES = ["overview", "pairs", "clusters", "specific", "feature", "lens", "map", "graph", "runs"]
@@ -128,6 +132,26 @@ def test_next_and_previous_follow_the_order_of_the_table(full, at_full):
     assert at.query_params["pair"] == ids[4]
     at.button(key="pair_previous").click().run()
     assert at.query_params["pair"] == ids[3]
+
+
+def test_a_pair_is_decided_before_its_evidence_and_named_by_its_models(full, at_full):
+    row = _best_pair(full)
+    at = turned(at_full, "pairs", pair=_id(row))
+    parts = [at.markdown[i].value for i in range(len(at.markdown))]
+    assert [p for p in parts if p.startswith("##### ")] == [
+        f"##### {name}" for name in ("Activation", "Text", "What they do", "Alternatives", "Provenance")
+    ]
+    shown, names = html(at), _id(row).split("-")
+    stored = StoredComparison(open_run(None, full), "main")
+    pair = find_pair(stored, _id(row))
+    assert pair is not None
+    said = pair_verdict(stored, pair)
+    assert shown.index(escape(said.sentence)) < shown.index("held-out r</div>")
+    assert all(escape(one.sentence) in shown for one in said.reasons)
+    options = at.segmented_control(key="pair_contexts").options
+    assert options[:2] == [f"Top of {literal(name)}" for name in names]
+    assert options[3:5] == [f"Only {literal(name)}" for name in names]
+    assert not re.search(r"\b(of|only|margin of) [AB]\b", shown)
 
 
 def test_the_sides_of_a_pair_may_be_named_in_either_order(full, at_full):

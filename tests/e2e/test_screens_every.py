@@ -13,6 +13,7 @@ from synthetic_study import add_studies
 from visits import CONTEXT, TINY, damage, html, links, opened, sentences, turned
 
 from dashboards.components.links import literal
+from dashboards.components.mark_legend import meanings
 from results.layer_frames import layer_sentence
 from results.study_frames import training_sentence
 from storage import open_run
@@ -131,6 +132,12 @@ def test_a_full_run_is_drawn_without_an_apology(full, screen, visitor):
     assert drawn(at, screen)
     assert not at.error
     assert not at.info
+
+
+@pytest.mark.parametrize("screen", ["pairs", "clusters", "specific", "feature", "lens", "steer", "games"])
+def test_screens_that_draw_text_have_one_legend(full, screen, visitor):
+    at = visitor(full, screen, links(open_run("synthetic", full))[screen])
+    assert html(at).count(meanings()) == 1
 
 
 @pytest.mark.parametrize("screen", DRAWN)

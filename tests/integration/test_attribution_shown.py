@@ -11,7 +11,7 @@ from synthetic_run import write_synthetic_run
 from visits import opened
 
 from dashboards.components.feature_detail import _effect_facts
-from dashboards.components.pair_detail import evidence_facts
+from dashboards.components.pair_facts import effect_facts
 from pipelines.report.report_writer import ReportOptions, _is_planned, write_report
 from results import words
 from results.conclusions import conclusions
@@ -58,20 +58,23 @@ def test_a_pair_has_those_of_its_assigned_partner(run: Run) -> None:
 
 
 def test_the_page_of_a_pair_says_them_only_where_they_were_measured() -> None:
-    bare = dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5)
+    bare = {"model_a": "m0", "model_b": "m1"}
     measured = {"r_gradient_both": 0.41, "r_gradient_both_low": 0.32, "r_gradient_both_high": 0.53}
     measured |= {"r_exact_a": 0.91, "r_exact_b": np.nan}
-    facts = {fact.label: fact for fact in evidence_facts(pd.Series(bare | measured), 0.05)}
+    facts = {fact.label: fact for fact in effect_facts(pd.Series(bare | measured))}
     said = facts["to first order"]
-    assert (said.value, said.below) == (words.number(0.41), f"exact: A {words.number(0.91)}, B {words.number(np.nan)}")
+    assert (said.value, said.below) == (
+        words.number(0.41),
+        f"exact: m0 {words.number(0.91)} · m1 {words.number(np.nan)}",
+    )
     assert f"{words.number(0.32)} to {words.number(0.53)}" in said.hint
-    assert "to first order" not in {fact.label for fact in evidence_facts(pd.Series(bare), 0.05)}
+    assert "to first order" not in {fact.label for fact in effect_facts(pd.Series(bare))}
 
 
 def test_what_the_budget_left_out_is_said_to_be_unmeasured_and_what_a_mean_is_of(tmp_path: Path) -> None:
     run = write_synthetic_run(str(tmp_path / "store"), n_latents=60, n_documents=96)
-    bare = dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5)
-    facts = {fact.label: fact for fact in evidence_facts(pd.Series(bare | {"weight": np.nan}), 0.05)}
+    bare = {"model_a": "m0", "model_b": "m1"}
+    facts = {fact.label: fact for fact in effect_facts(pd.Series(bare | {"weight": np.nan}))}
     assert (facts["what they do"].value, facts["what they do"].below) == (words.number(np.nan), "not measured")
     effect = pd.Series({"measured": False, "n_rows": 0, "loss_change": np.nan, "helps": np.nan})
     (fact,) = _effect_facts(effect)

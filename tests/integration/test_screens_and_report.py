@@ -11,7 +11,7 @@ from program import universality
 from synthetic_run import write_synthetic_run
 
 from dashboards.components.overview_panels import class_note
-from dashboards.components.pair_detail import evidence_facts
+from dashboards.components.pair_facts import agreement_facts
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import ExhibitContext, caption
 from pipelines.report.report_writer import ReportOptions, write_report
@@ -85,8 +85,7 @@ def test_a_level_is_explained_in_the_same_words(tmp_path: Path) -> None:
 
 
 def test_the_screen_of_a_pair_names_the_alpha_of_its_run() -> None:
-    row = pd.Series(dict.fromkeys(("q", "p", "firing_rate_a", "firing_rate_b"), 0.5))
-    said = " ".join(fact.hint for fact in evidence_facts(row, 0.01))
+    said = " ".join(fact.hint for fact in agreement_facts(pd.Series({"q": 0.5, "p": 0.5}), 0.01))
     assert "From 0.01 on, shifts within it do not rule it out" in said
 
 

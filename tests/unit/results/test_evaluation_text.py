@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from results import evaluation_text
 from results.evaluation_text import EvaluationText
 
 PIECES = ["<|endoftext|>", "the", " cat", " sat", "\n", "<b>", " Ж", " дом"]
@@ -122,3 +123,12 @@ def test_a_monstrous_token_is_cut_with_its_length():
     assert len(shown) < 200
     assert text.domain(0) == ""
     assert text.token(7) == "token 7"
+
+
+def test_a_wide_window_has_as_many_characters_whatever_the_tokens_are(monkeypatch) -> None:
+    monkeypatch.setattr(evaluation_text, "WIDE_BEFORE", 9)
+    monkeypatch.setattr(evaluation_text, "WIDE_AFTER", 6)
+    text = make_text([[0, 1, 2, 3, 5, 7, 6, 1]])
+    window = text.wide_window(3)  # <b>
+    assert (window.tokens, window.peak) == ([" cat", " sat", "<b>", " дом", " Ж"], 2)
+    assert text.wide_window(0).tokens == ["the", " cat"]
