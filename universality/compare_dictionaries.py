@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from universality.arguments import checked, flag, function, instance, number, whole
+from universality.brief_repr import brief_repr
 from universality.compare.shared_init import shared_initialisation
 from universality.cosines import Cosines
 from universality.errors import refusal, require
@@ -54,6 +55,7 @@ class WeightIndex:
     initial: float
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class DictionaryComparison:
     """How far two dictionaries of one model agree.

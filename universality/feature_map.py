@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from universality.brief_repr import brief_repr
 from universality.errors import refusal
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ _GAP = 0.6
 _ROUNDS = 200
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class FeatureMap:
     """A two-dimensional embedding of features, and the neighbours that it was made from.

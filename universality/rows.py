@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from universality.arguments import checked, whole
+from universality.brief_repr import brief_repr
 from universality.errors import refusal, require
 from universality.seeds import generator
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Rows:
     """What is known about each evaluation row, in the order of the rows of every activation matrix.

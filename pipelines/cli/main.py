@@ -19,6 +19,7 @@ from pipelines.cli.explain import explain
 from pipelines.cli.export import export
 from pipelines.cli.export_saes import export_saes
 from pipelines.cli.fetch_text import fetch_text
+from pipelines.cli.init import init
 from pipelines.cli.names import refuse_foreign_rooms
 from pipelines.cli.notes import note
 from pipelines.cli.outputs import dash, report
@@ -60,8 +61,8 @@ def options(
 
 
 for _command in (
-    run, plan, status, ls, show, note, recipes, report, dash, verify, delete, gc, doctor, schema, compare, compare_saes,
-    calibrate, steer, reproduce, explain, export, export_saes, atlas, fetch_text,
+    init, run, plan, status, ls, show, note, recipes, report, dash, verify, delete, gc, doctor, schema, compare,
+    compare_saes, calibrate, steer, reproduce, explain, export, export_saes, atlas, fetch_text,
 ):  # fmt: skip
     app.command(cls=Worded)(in_sentences(_command))
 

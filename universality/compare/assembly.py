@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from universality.blas import on_one_blas_thread
+from universality.brief_repr import brief_repr
 from universality.compare.agreement import agreement_table
 from universality.compare.clusters import (
     Clustering,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     import networkx as nx
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Everything that a comparison found.

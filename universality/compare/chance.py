@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from universality.brief_repr import brief_repr
 from universality.compare.compare_config import CompareConfig
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.nulls import benjamini_hochberg, p_values, shift_null, strata
@@ -18,6 +19,7 @@ QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.975, 0.99, 0.995, 0.
 _SPREAD_FLOOR = 5e-3
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class PairNull:
     """Maxima of r over all candidates under shifts of whole sources, on the score rows.

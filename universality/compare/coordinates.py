@@ -27,6 +27,7 @@ import numpy as np
 from scipy import sparse
 
 from universality.blas import on_one_blas_thread
+from universality.brief_repr import brief_repr
 from universality.compare.pair import Dictionary
 from universality.correlation.threads import blocks
 from universality.ica import independent_components, principal_components
@@ -45,6 +46,7 @@ _ROWS, _CENTRE_ROWS = 4096, 8192
 _BLOCK_BYTES = 1 << 28
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Coordinates:
     """Coordinates of one model's raw activations.

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.compare.compare_config import CompareConfig
 from universality.compare.pair_plan import Pair
 from universality.compare.statistics import LatentStatistics
@@ -16,6 +17,7 @@ from universality.matrices import as_csr
 from universality.rows import Rows
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Dictionary:
     """The activations of one dictionary over the rows of a comparison, and what is counted of each latent alone.
@@ -72,6 +74,7 @@ class Dictionary:
         return Prepared(as_csr(self.score, self.name))
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class DictionaryPair:
     """Two dictionaries over the same rows, with all that their comparison depends on.

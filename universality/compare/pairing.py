@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.compare.chance import PairNull, significance
 from universality.compare.compare_config import FAMILY_MARGIN, MIN_SOURCES, CompareConfig
 from universality.compare.levels import LEVELS, drawn_levels, is_edge, level_columns, parts_of
@@ -63,6 +64,7 @@ class BestPartners:
     means: np.ndarray
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class PairMatching:
     """The assigned pairs of two dictionaries with their evidence.

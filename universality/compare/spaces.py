@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import sparse
 
 from universality.blas import on_one_blas_thread
+from universality.brief_repr import brief_repr
 from universality.compare.coordinates import CODES, DIRECTIONS, MAX_DIRECTIONS, Coordinates
 from universality.compare.levels import nested_rows
 from universality.compare.pair import DictionaryPair
@@ -36,6 +37,7 @@ _DRAWS = ("resampled", "resampled_joint")
 _EXCESS = ("excess_a", "excess_b")
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class SpaceMatching:
     """How well coordinates of two models agree, kind by kind.

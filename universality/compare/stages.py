@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from universality.brief_repr import brief_repr
 from universality.compare.chance import PairNull, pair_null
 from universality.compare.compare_config import CompareConfig
 from universality.compare.coordinates import model_coordinates
@@ -38,6 +39,7 @@ class Partners:
     level: np.ndarray
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Stages:
     """Inputs and results of all stages before the tables, by id or by pair (in the order of the plan).

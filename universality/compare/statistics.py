@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.compare.compare_config import CompareConfig
 from universality.rows import Rows
 
 FLAGS = ("dense", "single_token", "positional")
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class LatentStatistics:
     """One entry per latent of one dictionary; what depends on no setting, so that it can be stored with the latents.

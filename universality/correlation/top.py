@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from universality.arguments import checked, whole
+from universality.brief_repr import brief_repr
 
 
+@brief_repr
 @dataclass(frozen=True)
 class TopSimilarity:
     """Similarities of the best pairs of latents, and cut-offs that bound every other pair.

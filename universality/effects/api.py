@@ -9,6 +9,7 @@ from scipy import sparse
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.arguments import checked, instance, text, vector, whole
+from universality.brief_repr import brief_repr
 from universality.correlation.pairs import check_pairs
 from universality.effects.ablation import Fingerprints, fingerprints
 from universality.effects.attribution import attributed
@@ -30,6 +31,7 @@ _RULES = {
 }
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Ablation:
     """What ablating each latent does to a model's predictions on a text.
@@ -47,6 +49,7 @@ class Ablation:
     fingerprints: Fingerprints
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Attribution:
     """What ablating each latent would do to the loss of a text, to first order.

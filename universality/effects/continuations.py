@@ -12,12 +12,14 @@ from jaxtyping import Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.arguments import checked, instance, number, whole
+from universality.brief_repr import brief_repr
 from universality.effects.push import Push
 from universality.effects.steering import check_finite, device_of, steered
 from universality.errors import require
 from universality.seeds import generator
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Continuations:
     """What a model writes after a prompt.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from universality.brief_repr import brief_repr
 from universality.errors import require
 
 #: Tokens on either side of a token that judge it with it.
@@ -20,6 +21,7 @@ PRIOR_TOKENS = 200.0
 OWN_SCRIPT = 0.5
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class DomainJudge:
     """Token frequencies of every domain, fitted on fit rows, and how often they are right on score rows.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from universality.brief_repr import brief_repr
 from universality.errors import refusal, require
 from universality.seeds import generator
 
@@ -25,6 +26,7 @@ SHORTEST = 1e-12
 LONGEST = 1e18
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Push:
     """What is added at strength 1.

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
 from universality.arguments import checked, instance, number, whole
+from universality.brief_repr import brief_repr
 from universality.effects.push import Push
 from universality.errors import refusal, require
 from universality.transformers.harvest import USABLE, check_editable, hooked, splice
@@ -21,6 +22,7 @@ from universality.transformers.harvest import USABLE, check_editable, hooked, sp
 KEPT_BYTES = 2**28
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class SteeringEffect:
     """A model with a push against the same model without, over the pushed positions of some contexts.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.correlation.pairs import check_pairs, pair_products
 from universality.effects.predictions import Predictions
 from universality.errors import require
@@ -15,6 +16,7 @@ from universality.errors import require
 _ENTRIES = 1 << 21
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class SubstitutedLosses:
     """Sums over the rows of each source, so that pairs can be pooled and sources resampled.

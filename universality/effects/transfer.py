@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from transformer_lens.model_bridge import TransformerBridge
 
+from universality.brief_repr import brief_repr
 from universality.effects.push import Push
 from universality.effects.steering import SteeringEffect, Unsteered, steer
 from universality.errors import refusal, require
@@ -26,6 +27,7 @@ SEARCH_CONTEXTS = 16
 SEARCH_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0, 2.0, 4.0)
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class RidgeMap:
     """A linear map of one model's raw activations to another's, with its intercept.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.compiled import njit
 from universality.correlation.inputs import correlation_matrix, latent_moments
 from universality.correlation.pairs import correlate_pairs
@@ -22,6 +23,7 @@ _DENSE_LATENTS = 2048
 Gram = Callable[[np.ndarray], np.ndarray]
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class KToOne:
     """The best small combination found for each latent of the target side.

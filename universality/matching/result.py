@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from universality.brief_repr import brief_repr
 
+
+@brief_repr
 @dataclass(frozen=True)
 class MatchResult:
     """Pairs chosen by a matcher, sorted by ``indices_a`` (``max``: one entry per matched a, b may repeat).

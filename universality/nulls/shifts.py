@@ -11,11 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from universality.arguments import SEEDED, checked, instance, whole
+from universality.brief_repr import brief_repr
 from universality.correlation.sparse_pairwise import correlation_maxima
 from universality.errors import require
 from universality.matrices import Matrix, aligned
 
 
+@brief_repr
 @dataclass(frozen=True)
 class ShiftNull:
     """Maxima under shifts.

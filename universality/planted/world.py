@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import sparse
 
 from universality.arguments import checked, instance, whole
+from universality.brief_repr import brief_repr
 from universality.indices import random_rotation
 from universality.planted.events import Events, mask_events, observe
 from universality.planted.features import plant_features
@@ -25,6 +26,7 @@ from universality.planted.text import Text, plant_text
 from universality.seeds import generator
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Planted:
     """A planted world: everything that ``compare`` takes, and the truth.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.errors import refusal
 from universality.matrices import as_dense, is_dense
 from universality.sae import kernels
@@ -28,6 +29,7 @@ BLOCK_BYTES = 1 << 25
 """Pre-activations own at one time by the sparse ways through a dictionary."""
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class SparseAutoencoder:
     """A dictionary: overcomplete directions of an activation space and the rule by which few of them fire.

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from universality.brief_repr import brief_repr
 from universality.sae.autograd_step import AutogradStep, Rates, StepOutcome, Stepper
 from universality.sae.base import SparseAutoencoder
 from universality.sae.fused import FusedUpdate
@@ -22,6 +23,7 @@ REPORTED_TAIL = 0.05
 HISTORY = ("loss", "fvu", "l0")
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class SAETrainingResult:
     """Outcome of a training.

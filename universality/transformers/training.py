@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
+from universality.brief_repr import brief_repr
 from universality.denormals import flushed_denormals
 from universality.errors import refusal
 from universality.transformers.batches import Batches
@@ -23,6 +24,7 @@ State = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
 """Arrays and JSON-able facts of an interrupted training, as ``on_state`` received them."""
 
 
+@brief_repr
 @dataclass(frozen=True)
 class TrainingResult:
     """Outcome of :func:`train`; the weights are in the model.

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from universality.brief_repr import brief_repr
+
 #: Reasons in the order in which they are tried; ``untested`` stands where an input to decide was not given.
 VERDICTS = (
     "unstable", "contested", "split", "part_of", "decodable", "near_threshold", "weak", "absent", "untested",
 )  # fmt: skip
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class VerdictEvidence:
     """What was measured of features of one model against one model that lacks them, one entry per feature.
