@@ -48,6 +48,8 @@ LEVEL_COLOURS: dict[str, str] = {
     "domain": OKABE_ITO["yellow"],
     "untested": GREY,
 }
+#: Features without a partner, where levels are coloured.
+NO_PARTNER_COLOUR = "#B5B5B5"
 #: What an r is made of, in the order in which it is taken off.
 PART_COLOURS: dict[str, str] = {part: LEVEL_COLOURS[part] for part in ("domain", "document", "token")}
 PART_COLOURS |= {part: LEVEL_COLOURS[part] for part in ("token_x_domain", "bigram")} | {"rest": OKABE_ITO["blue"]}

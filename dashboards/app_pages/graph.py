@@ -16,7 +16,7 @@ from results import words
 from results.cluster_lists import ClusterFilter, with_member_in
 from results.colours import CLASS_COLOURS, GREY
 from results.feature_lists import with_one_of
-from results.map_points import MAX_NODES, graph_file, placed_clusters
+from results.map_points import MAX_NODES, graph_file, islands, placed_clusters
 
 SIZES = {"Models": "n_models", "Cohesion": "cohesion"}
 #: Members of a cluster that have a link to their place on the map.
@@ -103,7 +103,10 @@ class GraphPage(PlanePage):
         selected = st.query_params.get("cluster", "")
         number = int(selected) if selected.isdecimal() and len(selected) < 10 else None
         sizes = node_sizes(drawn, SIZES[by], len(self.view.models()))
-        spec = graph_spec(drawn, node_names(drawn), sizes, self.links_between(drawn), number)
+        spec = graph_spec(
+            drawn, node_names(drawn), sizes, self.links_between(drawn), number, placed_clusters(self.view),
+            islands(placed_clusters(self.view)),
+        )  # fmt: skip
         in_words = f"Graph of {words.counted(len(drawn), 'cluster')}"
         clickable_chart(spec, [self.ids(drawn)], param="cluster", key="graph", alt=in_words)
 

@@ -1,5 +1,7 @@
 """Map: every feature of every model in one plane, near each other where they fire alike."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -7,21 +9,33 @@ from dashboards.components.badges import badge_of
 from dashboards.components.filters import domains_in, search_box, several
 from dashboards.components.links import quoted, screen_link, view_popover
 from dashboards.components.list_page import PlanePage
-from dashboards.components.markup import Fact, facts, heading, legend, swatch
+from dashboards.components.markup import Fact, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, points_spec
 from results import words
 from results.colours import CLASS_COLOURS, GREY
 from results.feature_lists import find_feature, with_one_of
-from results.map_points import COLOURINGS, MAX_POINTS, colour_groups, placed_features, point_words, sampled
+from results.map_points import (
+    COLOURINGS,
+    MAX_POINTS,
+    ColourGroup,
+    colour_groups,
+    islands,
+    placed_features,
+    point_words,
+    sampled,
+)
 from results.search import features_matching
+
+#: Entries of the legend.
+MAX_SWATCHES = 8
 
 
 class MapPage(PlanePage):
     """The screen of features in the plane."""
 
     title, name, kind = "Map", "map", "feature"
-    hidden = "This feature is not among the points drawn: a filter or the sample hides it."
+    hidden = "This feature is drawn pale, or not at all: a filter or the sample hides it."
     invitation = "Click a point to see its feature. The wheel zooms, dragging moves."
     note = (
         "UMAP of the correlations of all alive features of all models, computed once by the run. Near means alike; "
@@ -62,13 +76,19 @@ class MapPage(PlanePage):
 
     def draw_list(self, drawn: pd.DataFrame) -> None:
         """The points in their colours."""
-        by = st.segmented_control(
-            "Colour", list(COLOURINGS), default="Class", key="colour", required=True, bind="query-params"
-        )
-        drawn = drawn.reset_index(drop=True)
-        groups = colour_groups(drawn, by or "Class", self.view.models())
-        st.html(legend([swatch(g.colour, f"{g.name} ({int(g.members.sum()):,})") for g in groups]))
-        spec = points_spec(drawn, point_words(drawn), groups, st.query_params.get("feature", ""))
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            by = st.segmented_control(
+                "Colour", list(COLOURINGS), default="Class", key="colour", required=True, bind="query-params"
+            )
+            named = st.toggle("Names", value=True, key="names", bind="query-params",
+                              help="What the points around a name are about: domains, or labels by rule")  # fmt: skip
+        drawn, whole = drawn.reset_index(drop=True), placed_features(self.view)
+        groups = colour_groups(drawn, by or "Class", self.view.models(), whole)
+        st.html(_legend(groups))
+        spec = points_spec(
+            drawn, point_words(drawn), groups, st.query_params.get("feature", ""), sampled(whole, MAX_POINTS),
+            islands(whole) if named else (),
+        )  # fmt: skip
         ids = [self.ids(drawn[group.members]) for group in groups]
         in_words = f"Map of {words.counted(len(drawn), 'feature')}"
         clickable_chart(spec, ids, param="feature", key="map", alt=in_words)
@@ -104,6 +124,18 @@ class MapPage(PlanePage):
             if kind == "specific":
                 screen_link("specific", "Why it has no partner", feature=feature)
             view_popover(self.view, feature=feature)
+
+
+def _legend(groups: Sequence[ColourGroup]) -> str:
+    """Colours and shapes of the largest groups; of the others, how to see them."""
+    largest = sorted(groups, key=lambda group: -group.members.sum())[:MAX_SWATCHES]
+    shown = [group for group in groups if group in largest]
+    entries = [swatch(g.colour, f"{g.name} ({int(g.members.sum()):,})", shape=g.shape) for g in shown]
+    rest = [group for group in groups if group not in largest]
+    if rest:
+        points = sum(int(group.members.sum()) for group in rest)
+        entries.append(remark(f"{len(rest)} more ({points:,}), by colour and shape; choose some to see them alone"))
+    return legend(entries)
 
 
 MapPage().draw()

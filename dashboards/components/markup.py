@@ -109,7 +109,7 @@ def context_rows(items: Iterable[tuple[str, str]], *, flowing: bool = False) -> 
     return f'<div class="uv-contexts{" uv-flowing" if flowing else ""}">{rows}</div>'
 
 
-def swatch(colour: str, text: str, *, underline: bool = False, ink: float = 1.0) -> str:
+def swatch(colour: str, text: str, *, underline: bool = False, ink: float = 1.0, shape: str = "box") -> str:
     """A legend entry: a filled box, or a line where the colour stands for an underline or a curve.
 
     Args:
@@ -117,8 +117,9 @@ def swatch(colour: str, text: str, *, underline: bool = False, ink: float = 1.0)
         text: what it stands for.
         underline: draw a line.
         ink: opacity of the box, 0..1.
+        shape: box, circle, triangle, diamond or rect, as points are drawn.
     """
-    kind = "uv-line" if underline else "uv-box"
+    kind = "uv-line" if underline else f"uv-box uv-{shape}"
     style = f"background-color:{colour};opacity:{ink:g}"
     return f'<span class="uv-swatch"><i class="{kind}" style="{style}"></i>{escape(text)}</span>'
 

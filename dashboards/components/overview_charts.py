@@ -1,48 +1,17 @@
 """Charts of the overview: tidy frames of ``results.frames`` in, Altair charts out."""
 
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
 from dashboards.components import chart_parts as parts
 from dashboards.components.chart_parts import HEIGHT, PADDING, Drawing, coloured, tips
-from dashboards.components.markup import legend, remark, swatch
+from dashboards.components.markup import legend, swatch
 from results import words
-from results.colours import CLASS_COLOURS, KIND_COLOURS, LEVEL_INK, PART_COLOURS, model_colours
+from results.colours import KIND_COLOURS, PART_COLOURS, model_colours
 from results.figure_frames import domain_labels
-from results.words import CLASSES, LEVELS
 
 #: Stands for ink of any colour in legends; reads on both themes.
 INK = "#6B7780"
-#: Features without a partner have no level; they are inked all alike.
-_SPECIFIC_INK = 0.75
-
-
-def _inked(frame: pd.DataFrame) -> pd.DataFrame:
-    """With the place of each class and level in a stack, and how strongly it is inked."""
-    rank = frame["class"].map({c: 10 * i for i, c in enumerate(CLASSES)})
-    rank += frame["level"].map({level: i for i, level in enumerate(LEVELS)})
-    ink = frame["level"].map(LEVEL_INK).where(frame["class"] != "specific", _SPECIFIC_INK)
-    return frame.assign(rank=rank, ink=ink, level=frame["level"].where(frame["class"] != "specific", "–"))
-
-
-def _by_class_and_level() -> dict[str, Any]:
-    """Channels of :func:`_inked` rows: coloured by class, inked by level, stacked in their order."""
-    return {
-        "color": coloured("class:N", CLASS_COLOURS),
-        "opacity": alt.Opacity("ink:Q", scale=None),
-        "order": alt.Order("rank:Q"),
-    }
-
-
-def class_legend(frame: pd.DataFrame) -> str:
-    """The legend of both class charts, with the levels that occur."""
-    matched = frame[(frame["n"] > 0) & (frame["class"] != "specific")]
-    present = [level for level in LEVELS if (matched["level"] == level).any()]
-    classes = [swatch(CLASS_COLOURS[c], c, ink=_SPECIFIC_INK if c == "specific" else 1.0) for c in CLASSES]
-    levels = [swatch(INK, level, ink=LEVEL_INK[level]) for level in present]
-    return legend(classes) + legend([remark("level:"), *levels])
 
 
 def parts_legend() -> str:
@@ -118,41 +87,6 @@ def space_chart(frame: pd.DataFrame, low: float, high: float) -> Drawing:
             tooltip=tips("name:N", "what:N", ("r:Q", "mean r", ".3f")),
         )
     ).properties(height=26 * len(frame) + 50, padding=PADDING)
-
-
-def class_bars_chart(frame: pd.DataFrame) -> Drawing:
-    """Share of each model's alive features by class, inked by level (columns of ``class_bars``)."""
-    return (
-        alt.Chart(_inked(frame[frame["n"] > 0]))
-        .mark_bar(cornerRadius=1)
-        .encode(
-            y=alt.Y("model:N", sort=list(dict.fromkeys(frame["model"])), title=None),
-            x=alt.X("fraction:Q", title="share of alive features", axis=parts.SHARE_AXIS, stack="zero"),
-            tooltip=tips("model:N", "class:N", "level:N", ("n:Q", "features", ","), ("fraction:Q", "share", ".1%")),
-            **_by_class_and_level(),
-        )
-        .properties(height=HEIGHT, padding=PADDING)
-    )
-
-
-def class_curve_chart(frame: pd.DataFrame, tau: float | None) -> Drawing:
-    """Share of features by class and level over the threshold (columns of ``class_curve``), with the run's own tau."""
-    areas = (
-        alt.Chart(_inked(frame))
-        .mark_area(line=False)
-        .encode(
-            x=alt.X("tau:Q", title="threshold on held-out r", scale=alt.Scale(nice=False)),
-            y=alt.Y("fraction:Q", title="share of features", axis=parts.SHARE_AXIS, stack="zero"),
-            detail=["class:N", "level:N"],
-            tooltip=tips(("tau:Q", None, ".2f"), "class:N", "level:N", ("fraction:Q", "share", ".1%")),
-            **_by_class_and_level(),
-        )
-    )
-    if tau is None:
-        return areas.properties(height=HEIGHT, padding=PADDING)
-    rule = alt.Chart(pd.DataFrame({"tau": [tau]})).mark_rule(strokeDash=[4, 3], color="#777777", size=1.5)
-    rule = rule.encode(x=alt.X("tau:Q"), tooltip=tips(("tau:Q", "threshold of this run"))[0])
-    return alt.layer(areas, rule).properties(height=HEIGHT, padding=PADDING)
 
 
 def model_legend(rates: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ import streamlit as st
 from dashboards.chart_frames import agreement_of, class_bars_of, matrix_of
 from dashboards.components import effect_charts
 from dashboards.components import overview_charts as charts
+from dashboards.components.class_charts import COLOURS, class_bars_chart, class_curve_chart, class_legend, stacked
 from dashboards.components.columns import bar, explained, number
 from dashboards.components.links import screen_link
 from dashboards.components.panels import nothing, panel
@@ -183,17 +184,20 @@ def other_coordinates(view: View) -> None:
 
 def classes(view: View) -> None:
     """Classes by level, at the run's threshold and over all thresholds."""
+    by = st.segmented_control(
+        "Colour of the classes", list(COLOURS), default="Class", required=True, key="classes", bind="query-params"
+    )
+    by, tau = by or "Class", view.settings.get("tau")
     left, right = st.columns(2)
-    tau = view.settings.get("tau")
-    with left, panel("Classes by level", class_note()):
-        bars = class_bars_of(view)
-        st.altair_chart(charts.class_bars_chart(bars))
-        st.html(charts.class_legend(bars))
+    with left, panel("Classes and levels", class_note()):
+        bars = stacked(class_bars_of(view), "model", by)
+        st.altair_chart(class_bars_chart(bars, by))
+        st.html(class_legend(bars, by))
     note = "One threshold is not a result: this is how the classes move with it."
     with right, panel("Classes over the threshold", note):
-        curve = frames.class_curve(view.table("tau_curve"))
-        st.altair_chart(charts.class_curve_chart(curve, tau))
-        st.html(charts.class_legend(curve.rename(columns={"n_features": "n"})))
+        curve = stacked(frames.class_curve(view.table("tau_curve")), "tau", by)
+        st.altair_chart(class_curve_chart(curve, by, tau))
+        st.html(class_legend(curve, by))
 
 
 def class_note() -> str:

@@ -14,7 +14,7 @@ import streamlit as st
 from dashboards.components.panels import nothing
 from dashboards.data import View
 from results.colours import CLASS_COLOURS, GREY
-from results.map_points import ColourGroup
+from results.map_points import ColourGroup, Island
 from results.progress import command
 
 HEIGHT = 640
@@ -35,7 +35,12 @@ def explain_no_positions(view: View) -> None:
 
 
 def points_spec(
-    frame: pd.DataFrame, summaries: Sequence[str], groups: Sequence[ColourGroup], chosen: str
+    frame: pd.DataFrame,
+    summaries: Sequence[str],
+    groups: Sequence[ColourGroup],
+    chosen: str,
+    whole: pd.DataFrame,
+    named: Sequence[Island] = (),
 ) -> dict[str, Any]:
     """The map: one series per colour, zoomed by the wheel and moved by dragging.
 
@@ -44,8 +49,11 @@ def points_spec(
         summaries: a line per point for the tooltip.
         groups: the points by colour.
         chosen: id of the point with a ring, or empty.
+        whole: id, x, y of all points: whatever passes the filters, axes stay, and the others are drawn pale.
+        named: what parts of the plane are about, the most important first.
     """
-    size = 9 if len(frame) < 1_000 else 7 if len(frame) < 5_000 else 4.5
+    size = 9 if len(whole) < 1_000 else 7 if len(whole) < 5_000 else 4.5
+    others = whole.loc[~whole["id"].isin(frame["id"]).to_numpy(), ["x", "y"]]
     points = frame[["x", "y", "id"]].assign(summary=list(summaries))
     # The fewer, the higher: a small group is never hidden by a large one.
     heights = np.argsort(np.argsort([-group.members.sum() for group in groups], kind="stable"))
@@ -54,16 +62,37 @@ def points_spec(
         {
             **common,
             "datasetIndex": i,
+            "symbol": group.shape,
             "itemStyle": {"color": group.colour, "opacity": 0.8},
             "z": 2 + int(heights[i]),
         }
         for i, group in enumerate(groups)
     ]
+    pale = {"type": "scatter", "silent": True, "symbolSize": 0.7 * size, "z": 1, "tooltip": {"show": False}}
+    pale |= {"data": others.round(3).to_numpy(float).tolist(), "itemStyle": {"color": GREY, "opacity": 0.2}}
     return {
-        **_plane(points),
+        **_plane(whole),
         "tooltip": {"trigger": "item", "confine": True, "formatter": "<b>{@id}</b><br>{@summary}"},
         "dataset": [{"source": points[group.members]} for group in groups],
-        "series": [*series, _ring(points[points["id"] == chosen], size + 12)],
+        "series": [*series, pale, _names(named), _ring(whole[whole["id"] == chosen], size + 12)],
+    }
+
+
+def _names(named: Sequence[Island]) -> dict[str, Any]:
+    """A series of names where the islands lie; of those that would cover each other some move, or wait for a zoom."""
+    words = {
+        "show": True, "formatter": "{b}", "fontSize": 12, "color": "#1f2d3a", "padding": [1, 4], "borderRadius": 3,
+        "backgroundColor": "rgba(255,255,255,0.82)",
+    }  # fmt: skip
+    return {
+        "type": "scatter",
+        "data": [{"name": island.name, "value": [island.x, island.y]} for island in named],
+        "symbolSize": 0.1,
+        "silent": True,
+        "z": 98,
+        "tooltip": {"show": False},
+        "label": words,
+        "labelLayout": {"moveOverlap": "shiftY", "hideOverlap": True},
     }
 
 
@@ -88,7 +117,13 @@ def _plane(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def graph_spec(
-    frame: pd.DataFrame, names: Sequence[str], sizes: np.ndarray, links: pd.DataFrame, chosen: int | None
+    frame: pd.DataFrame,
+    names: Sequence[str],
+    sizes: np.ndarray,
+    links: pd.DataFrame,
+    chosen: int | None,
+    whole: pd.DataFrame,
+    named: Sequence[Island] = (),
 ) -> dict[str, Any]:
     """The graph of clusters at their stored positions.
 
@@ -98,6 +133,8 @@ def graph_spec(
         sizes: (n,) diameters in pixels.
         links: cluster_a, cluster_b, r between clusters of the frame.
         chosen: the cluster with a ring, or None.
+        whole: x and y of all clusters: whatever passes the filters, axes stay.
+        named: what parts of the plane are about, the most important first.
     """
     place = {int(cluster): i for i, cluster in enumerate(frame["cluster"])}
     nodes = [
@@ -132,7 +169,8 @@ def graph_spec(
     }
     here = (frame["cluster"] == chosen).to_numpy()
     ring = _ring(frame[here], float(sizes[here].max(initial=0)) + 12)
-    return {**_plane(frame), "tooltip": {"confine": True, "formatter": "{b}"}, "series": [series, ring]}
+    every = [series, _names(named), ring]
+    return {**_plane(whole), "tooltip": {"confine": True, "formatter": "{b}"}, "series": every}
 
 
 def _ring(chosen: pd.DataFrame, size: float) -> dict[str, Any]:

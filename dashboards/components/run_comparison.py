@@ -8,6 +8,7 @@ import streamlit as st
 from dashboards.chart_frames import agreement_of, class_bars_of
 from dashboards.components import beside_charts
 from dashboards.components import overview_charts as charts
+from dashboards.components.class_charts import COLOURS, class_bars_chart, class_legend, stacked
 from dashboards.components.columns import number
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import link_popover
@@ -108,10 +109,12 @@ def headlines(views: dict[str, View]) -> None:
 def drawn(views: dict[str, View]) -> None:
     """Classes, tau curves and histograms on the same axes."""
     left, right = st.columns(2)
-    with left, panel("Classes by level", "All models together, at each run's own threshold."):
+    with left, panel("Classes and levels", "All models together, at each run's own threshold."):
         bars = pd.concat([class_shares(class_bars_of(v)).assign(model=side) for side, v in views.items()])
-        st.altair_chart(charts.class_bars_chart(bars))
-        st.html(charts.class_legend(bars))
+        by = st.segmented_control("Colour", list(COLOURS), default="Class", required=True, key="beside_classes")
+        bars = stacked(bars, "model", by or "Class")
+        st.altair_chart(class_bars_chart(bars, by or "Class"))
+        st.html(class_legend(bars, by or "Class"))
     with right, panel("Classes over the threshold"):
         tables = {side: view.table("tau_curve") for side, view in views.items()}
         st.altair_chart(beside_charts.curves_chart(curves_beside(tables)))

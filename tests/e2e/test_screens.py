@@ -281,6 +281,10 @@ def _points(at: AppTest) -> pd.DataFrame:
     return pd.concat([pa.ipc.open_stream(part.data.data).read_pandas() for part in chart.proto.datasets])
 
 
+def _axes(at: AppTest) -> list[dict]:
+    return [_chart(at)[axis] for axis in ("xAxis", "yAxis")]
+
+
 def _links(at: AppTest) -> list[str]:
     return [f"{link.proto.page}?{link.proto.query_string}" for link in at.get("page_link")]
 
@@ -290,12 +294,20 @@ def test_the_map_has_every_alive_feature_and_filters_keep_what_they_say(full, at
     features = features.assign(id=features["model"] + ":" + features["latent"].astype(str))
     at = turned(at_full, "map")
     assert sorted(_points(at)["id"]) == sorted(features["id"])
+    axes, (pale, names, _) = _axes(at), _chart(at)["series"][-3:]
+    assert pale["data"] == []
+    assert {name["name"] for name in names["data"]} & set(features["top_domain"])
     checked(at.multiselect(key="model").set_value(["m1"]).run())
     checked(at.multiselect(key="class").set_value(["universal"]).run())
     kept = features[(features["model"] == "m1") & (features["class"] == "universal")]
     assert 0 < len(kept) < len(features)
     assert sorted(_points(at)["id"]) == sorted(kept["id"])
     assert f"**{len(kept):,}** of {len(features):,} features" in sentences(at)
+    pale, still_named, _ = _chart(at)["series"][-3:]
+    assert len(pale["data"]) == len(features) - len(kept), "what fails the filters stays where it is, faded"
+    assert (_axes(at), still_named) == (axes, names)
+    checked(at.toggle(key="names").set_value(False).run())
+    assert _chart(at)["series"][-2]["data"] == []
     checked(at.text_input(key="near").set_value("no such text anywhere").run())
     assert "No feature passes these filters" in sentences(at)
     assert not at.get("echarts_chart")
@@ -342,7 +354,7 @@ def test_the_graph_has_every_cluster_of_two_models_and_filters_keep_what_they_sa
     clusters = run.table("clusters").query("comparison_id == 'main' and n_models > 1")
     links = run.table("cluster_links").query("comparison_id == 'main'")
     at = turned(at_full, "graph")
-    graph, _ = _chart(at)["series"]
+    graph, *_ = _chart(at)["series"]
     assert len(graph["data"]) == len(clusters)
     assert len(graph["links"]) == (links["r"] >= 0.5).sum()
     checked(at.slider(key="link").set_value(0.8).run())

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dashboards.components import overview_charts, pair_charts, verdicts
+from dashboards.components import class_charts, overview_charts, pair_charts, verdicts
 from results import frames
 from results.firing import N_BINS
+from results.map_points import NO_PARTNER
 
 
 def rows_of(chart) -> list[dict]:
@@ -27,19 +28,28 @@ def features(*classes: tuple[str, str]) -> pd.DataFrame:
 
 def test_class_bars_draw_every_feature_once_and_name_present_levels_only():
     bars = frames.class_bars(features(("universal", "context"), ("universal", "token"), ("specific", "untested")))
-    drawn = rows_of(overview_charts.class_bars_chart(bars))
-    assert sum(row["n"] for row in drawn) == 3
-    assert {row["class"] for row in drawn} == {"universal", "specific"}
-    legend = overview_charts.class_legend(bars)
-    assert "context" in legend
-    assert "token" in legend
-    assert "untested" not in legend  # a feature without a partner has no level
+    for by, kinds in (("Class", ["universal", "specific"]), ("Level", ["context", "token", NO_PARTNER])):
+        frame = class_charts.stacked(bars, "model", by)
+        drawn = rows_of(class_charts.class_bars_chart(frame, by))
+        assert [row["kind"] for row in drawn] == kinds
+        assert sum(row["n"] for row in drawn) == 3
+        assert [row["low"] for row in drawn[1:]] == pytest.approx([row["high"] for row in drawn[:-1]])
+        assert drawn[-1]["high"] == pytest.approx(1)
+        # A feature without a partner has no level.
+        assert "untested" not in class_charts.class_legend(frame, by)
+        assert all(kind in class_charts.class_legend(frame, by) for kind in kinds)
 
 
-def test_stronger_levels_carry_more_ink():
-    bars = frames.class_bars(features(("shared", "context"), ("shared", "token"), ("shared", "domain")))
-    ink = {row["level"]: row["ink"] for row in rows_of(overview_charts.class_bars_chart(bars))}
-    assert ink["context"] > ink["token"] > ink["domain"] > 0
+def test_areas_of_classes_have_their_names_where_they_are_widest_and_never_at_the_ends():
+    curve = pd.DataFrame(
+        {
+            "tau": np.repeat([0.2, 0.4, 0.6, 0.8], 2), "class": ["universal", "specific"] * 4, "level": "token",
+            "n_features": [9, 1, 6, 4, 4, 6, 1, 9],
+        }
+    ).assign(fraction=lambda frame: frame["n_features"] / 10)  # fmt: skip
+    chart = class_charts.class_curve_chart(class_charts.stacked(curve, "tau", "Class"), "Class", 0.5).to_dict()
+    names = chart["datasets"][chart["layer"][1]["data"]["name"]]
+    assert {(row["kind"], row["tau"]) for row in names} == {("universal", 0.4), ("specific", 0.6)}
 
 
 def test_the_last_step_of_a_histogram_is_closed():
