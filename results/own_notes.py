@@ -60,13 +60,15 @@ class Note(Frozen):
     of: tuple[str, ...] = Field(min_length=1)
     name: str = ""
     note: str = ""
-    time: float = Field(ge=0, description="seconds since 1970")
+    time: float = Field(ge=0, lt=1e11, description="seconds since 1970")
 
     @model_validator(mode="after")
     def _readable(self) -> Note:
         words = worded(self.name, self.note, self.id)
         if words != (self.name, self.note):
             raise ValueError("name and note must be as they are kept: no space around them, no control characters")
+        if self.kind != "run" and not all(re.fullmatch(r".+:\d{1,9}", one) for one in self.of):
+            raise ValueError("of must name a dictionary and a latent of it, as in 0123abcd:12")
         return self
 
     @property

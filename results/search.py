@@ -10,6 +10,7 @@ from results.explained import explanations_of
 from results.feature_lists import find_feature
 from results.ids import PAIR_ID, feature_id, feature_ids, plain_id
 from results.label_frames import labelled_features
+from results.named_things import features_named
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
 from universality.errors import InputError
@@ -28,14 +29,16 @@ def found_by(stored: StoredComparison, search: str) -> dict[str, list[str]]:
     ``m0:12`` or ``m0/12`` finds one feature, ``m0:12-m1:7`` both sides of a pair, ``cluster 12`` the members of a
     cluster, and a number that latent of every model. Any other text finds the features that are strongest in a domain
     of that name, those that tell a label of that name best in their model (table ``probes``), those whose label by rule
-    or whose words by a language model have it as a word, and those whose strongest contexts peak within a few tokens of
-    it; in double quotes the last alone.
+    or whose words by a language model have it as a word, those that people have named so or noted it of, and those
+    whose strongest contexts peak within a few tokens of it; in double quotes the last alone.
     """
     text = search.strip()
-    found, words = _found_by(stored, text), _of_words(stored, text)
-    if words and text[0] != '"' and not _named(stored, text):
-        found = {**found, "words of a language model": words}
-    return found
+    found = _found_by(stored, text)
+    if not text or text[0] == '"' or _named(stored, text):
+        return found
+    words, own = _of_words(stored, text), features_named(stored, text.casefold())
+    added = {"words of a language model": words, "named or noted so by people": own}
+    return {**found, **{what: names for what, names in added.items() if names}}
 
 
 @remembered(32)

@@ -5,6 +5,7 @@ One place, so that a card, a table heading and a chart never call one thing by t
 
 import math
 import tomllib
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -74,6 +75,11 @@ def flags(text: Any) -> list[str]:
 def counted(n: int, one: str, many: str | None = None) -> str:
     """A count with its noun: ``1 pair``, ``2,000 pairs``."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def duration(seconds: Any) -> str:

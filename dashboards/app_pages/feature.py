@@ -9,6 +9,7 @@ from dashboards.components.downloads import csv_button
 from dashboards.components.feature_detail import show_feature
 from dashboards.components.filters import SEARCH_HELP, SEARCHED, found_in_words
 from dashboards.components.links import literal, quoted, view_popover
+from dashboards.components.own_words import names_column, show_words
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import choosing_table, named_in_address, step_buttons
 from dashboards.data import View
@@ -54,6 +55,7 @@ def show_found(view: View, features: pd.DataFrame, sought: str) -> None:
             show("feature", feature)
 
     frame, config = chosen_columns(shown, [
+        *names_column(view, "feature", shown["id"]),
         Column("id", "id", text("feature", width="small")),
         Column("status", "status", text("status", width="small")),
         Column("class", "class", text("class", width="small")),
@@ -103,6 +105,7 @@ def main() -> None:
         row = find_feature(view, feature)
         controls(view, features, row)
         if row is not None:
+            show_words(view, "feature", feature)
             show_feature(view, row)
         elif feature:
             nothing(f"There is no feature {quoted(feature)} in this run.", _remedy(view, feature))

@@ -13,11 +13,11 @@ from results.search import found_by
 
 #: What a search reads (:func:`results.search.found_by`).
 SEARCH_HELP = (
-    "A domain or a word of a label finds the features that have it, other text those whose strongest contexts peak "
-    "within three tokens of it (in double quotes: only these). m0:12 or m0/12 finds one feature, a number that latent "
-    "of every model, m0:12-m1:7 a pair, cluster 12 its members."
+    "A domain, a word of a label or a name of your own finds the features that have it, other text those whose "
+    "strongest contexts peak within three tokens of it (in double quotes: only these). m0:12 or m0/12 finds one "
+    "feature, a number that latent of every model, m0:12-m1:7 a pair, cluster 12 its members."
 )
-SEARCHED = "domain, label, text near the peak, 12, m0:12"
+SEARCHED = "domain, label, own name, text near the peak, m0:12"
 
 
 def search_box(view: View, column: Any, key: str, about: str = "") -> str:

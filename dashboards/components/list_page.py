@@ -15,12 +15,14 @@ from dashboards.components.columns import Column, chosen_columns
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import quoted, view_popover
 from dashboards.components.markup import escape
+from dashboards.components.own_words import names_column, show_words
 from dashboards.components.panels import nothing, panel
 from dashboards.components.plane import explain_no_positions
 from dashboards.components.selection import named_in_address, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from results import words
+from results.own_notes import Kind
 
 
 class ListPage(ABC):
@@ -41,7 +43,7 @@ class ListPage(ABC):
 
     title: ClassVar[str]
     name: ClassVar[str]
-    kind: ClassVar[str]
+    kind: ClassVar[Kind]
     noun: ClassVar[str] = ""
     empty: ClassVar[Sequence[str]]
     remedy: ClassVar[str] = "Remove one."
@@ -140,7 +142,7 @@ class TablePage(ListPage):
 
     def draw_list(self, drawn: pd.DataFrame) -> None:
         """The table; the selected row is the address's."""
-        frame, config = chosen_columns(drawn, self.columns())
+        frame, config = chosen_columns(drawn, [*names_column(self.view, self.kind, drawn["id"]), *self.columns()])
         selectable_table(
             frame, drawn["id"].tolist(), param=self.kind, key=f"{self.name}_table", height=self.height,
             column_config=config,
@@ -161,6 +163,7 @@ class TablePage(ListPage):
         with right, st.container(horizontal=True, horizontal_alignment="right", gap="small"):
             self.buttons(selected, row)
             step_buttons(ids, param=self.kind, key=self.kind)
+        show_words(self.view, self.kind, row.get("id", selected))
         self.detail(self.view, row)
 
     @abstractmethod

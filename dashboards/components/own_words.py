@@ -1,16 +1,38 @@
 """What people call a thing and say of it, and the form to change that; kept beside the store, never in it."""
 
+from collections.abc import Iterable
+
 import streamlit as st
 
+from dashboards.components.columns import Column, text
 from dashboards.components.links import literal
 from dashboards.components.markup import escape
 from dashboards.components.panels import explain_refusal
-from results.own_notes import NAME_MOST, NOTE_MOST, Subject, keep_note, read_notes, why_not_kept
+from dashboards.data import View
+from results.named_things import names_of, subject_of
+from results.own_notes import NAME_MOST, NOTE_MOST, Kind, Subject, keep_note, read_notes, why_not_kept
 from storage import Store, StoreError
 from universality.errors import InputError
 
 #: Words of a failure that is to be told once, by key of the form.
 _FAILED = "own_words_failed"
+
+
+def show_words(view: View, kind: Kind, name: str) -> None:
+    """What people call a feature, a pair or a cluster of a comparison, and say of it (:func:`own_words`).
+
+    Args:
+        view: run and comparison.
+        kind: which of them.
+        name: its id, as the comparison has it.
+    """
+    own_words(view.run.store, subject_of(view, kind, name), run=view.name, comparison=view.comparison)
+
+
+def names_column(view: View, kind: Kind, ids: Iterable[str]) -> list[Column]:
+    """The column of names of a table of things; none where nobody has named any of them."""
+    names = names_of(view, kind, ids)
+    return [Column("name", lambda _: names, text("name", help="What people call it, or its features"))] * any(names)
 
 
 def own_words(store: Store, subject: Subject, *, run: str, comparison: str = "") -> None:

@@ -21,7 +21,7 @@ from pipelines.cli.export_saes import export_saes
 from pipelines.cli.fetch_text import fetch_text
 from pipelines.cli.init import init
 from pipelines.cli.names import refuse_foreign_rooms
-from pipelines.cli.notes import note
+from pipelines.cli.notes import note, notes
 from pipelines.cli.outputs import dash, report
 from pipelines.cli.planning import plan
 from pipelines.cli.reproduce import reproduce
@@ -61,7 +61,7 @@ def options(
 
 
 for _command in (
-    init, run, plan, status, ls, show, note, recipes, report, dash, verify, delete, gc, doctor, schema, compare,
+    init, run, plan, status, ls, show, note, notes, recipes, report, dash, verify, delete, gc, doctor, schema, compare,
     compare_saes, calibrate, steer, reproduce, explain, export, export_saes, atlas, fetch_text,
 ):  # fmt: skip
     app.command(cls=Worded)(in_sentences(_command))

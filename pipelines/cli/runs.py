@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -20,7 +19,7 @@ from pipelines.cli.study_summary import (
 from pipelines.cli.summary import print_answer, print_summary, print_sweeps, sweep_values
 from pipelines.cli.terminal import console, plain_table, print_json, program, say
 from results.progress import gone_sentence, gone_steps
-from results.words import duration
+from results.words import duration, moment
 from universality.errors import refusal
 
 if TYPE_CHECKING:
@@ -106,11 +105,6 @@ def _as_shipped(records: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     from pipelines.recipe import load_recipe, shipped_recipes
 
     return {name: load_recipe(name).resolved() for name in {r["recipe_name"] for r in records} & {*shipped_recipes()}}
-
-
-def moment(seconds: float) -> str:
-    """Seconds since 1970 as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def show(run_name: RunArgument = None, store: StoreOption = STORE, as_json: JsonOption = False) -> None:

@@ -41,6 +41,7 @@ _COMMON = {
     "–": "--",
     "−": r"\ensuremath{-}",
     "—": "---",
+    "…": r"\ldots{}",
     "×": r"\ensuremath{\times}",
     "τ": r"\ensuremath{\tau}",
     "≥": r"\ensuremath{\geq}",

@@ -26,6 +26,7 @@ from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_to
 from results.answers import answers_table
 from results.explained import explained_table
 from results.export import csv_bytes, parquet_bytes
+from results.named_things import notes_table
 from results.older_runs import as_of_now
 from results.own_notes import run_notes
 from results.pins import pinned_rows
@@ -38,6 +39,7 @@ OWNERS = {
     "coverage": "shared_rows",
     "vocabulary": "tokenizer",
     "pinned": "(no step)",
+    "names": "(no step)",
     "answers": "(no step)",
     "explained": "(no step)",
 }
@@ -92,6 +94,9 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     tables, missing = _read_tables(run)
     if options.pins is not None and "pairs" in tables:
         tables["pinned"] = pinned_rows(options.pins, run.name, tables["pairs"])
+    names = notes_table(run)
+    if (names["kind"] != "run").any():
+        tables["names"] = names[names["kind"] != "run"].reset_index(drop=True)
     if options.answers:
         tables["answers"] = answers_table(list(options.answers))
     if options.explanations:

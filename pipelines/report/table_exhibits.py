@@ -13,6 +13,7 @@ from results.headline import headline_frame
 from results.ids import feature_ids
 from results.label_frames import label_summary
 from results.layer_frames import layer_table
+from results.own_notes import one_line
 from results.probe_frames import explanation_summary, probe_summary
 from results.split_frames import agreement_rows, split_rows
 from results.steering_frames import steering_summary
@@ -25,6 +26,8 @@ from results.words import number
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
 #: Pairs of sizes, each of a model, that are listed; of more only the smallest and the largest of every model.
 MAX_SIZES_LISTED = 6
+#: Characters of what people wrote in a table for readers; the rest is in the table behind it.
+MOST_OF_WORDS = {"name": 40, "note": 50}
 #: Pairs of models listed one by one in the headline table, at most.
 MAX_PAIRS_LISTED = 10
 
@@ -107,6 +110,12 @@ def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     frame = tables["pinned"].assign(**{side: feature_ids(tables["pinned"], side) for side in "ab"})
     frame["interval"] = intervals(frame["r_low"], frame["r_high"])
     return {"": Listing(frame, columns("tables/pinned"))}
+
+
+def _names(tables: Tables, context: ExhibitContext) -> Contents:
+    cut = {name: [one_line(text, most) for text in tables["names"][name]] for name, most in MOST_OF_WORDS.items()}
+    frame = tables["names"].assign(**cut)
+    return {"": Listing(frame, columns("tables/names"))}
 
 
 def _games(tables: Tables, context: ExhibitContext) -> Contents:
@@ -228,6 +237,7 @@ READING_TABLES: tuple[Exhibit, ...] = (
     Exhibit("tables/study_layers", ("study_layers",), _study_layers),
     Exhibit("tables/study_domains", ("study_domains",), _study_domains),
     Exhibit("tables/pinned", ("pinned",), _pinned),
+    Exhibit("tables/names", ("names",), _names),
     Exhibit("tables/words", ("explained",), _words),
     Exhibit("tables/games", ("answers",), _games),
     Exhibit("tables/sweeps", ("sweeps",), _sweeps),

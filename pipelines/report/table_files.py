@@ -15,12 +15,13 @@ _PAIRS, _LOGITS = schema.TABLES["pairs"], schema.TABLES["logits"]
 _PINNED = replace(_PAIRS, name="pinned", meaning="the pairs that were pinned, in their order")
 _ANSWERS = schema.MADE["answers"].under(schema.COMPARISON_ID)
 _EXPLAINED = schema.MADE["explained"].under(schema.COMPARISON_ID)
+_NAMES = schema.MADE["names"].under(schema.COMPARISON_ID)
 _TOKEN_TEXT = Column("token_text", "text", "text", "any", "the token as text")
 #: Tables in the order of the README.
 TABLES: Mapping[str, TableSchema] = {
     table.name: table
     for stored in schema.TABLES.values()
-    for table in ((stored, _PINNED, _ANSWERS, _EXPLAINED) if stored.name == "clusters" else (stored,))
+    for table in ((stored, _PINNED, _NAMES, _ANSWERS, _EXPLAINED) if stored.name == "clusters" else (stored,))
     if table.name not in schema.INNER
 } | {"logits": replace(_LOGITS, columns=(*_LOGITS.columns, _TOKEN_TEXT))}
 #: Evidence of single latents, many rows each: Parquet only.

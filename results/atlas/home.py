@@ -14,6 +14,7 @@ from results.cautions import stored_cautions
 from results.colours import CLASS_COLOURS, GREY, LEVEL_COLOURS, VERDICT_COLOURS, model_colours
 from results.conclusions import TABLES, conclusions
 from results.label_frames import label_summary
+from results.named_things import named_things
 from results.own_notes import one_line, run_notes
 from results.stored_comparison import StoredComparison, comparison_node
 from universality import __version__
@@ -46,6 +47,10 @@ def home_document(stored: StoredComparison, codes: Codes) -> dict[str, Any]:
         "floor": {"label": _label_floor(stored), **_agreement(stored, "untrained")},
         "ceiling": _agreement(stored, "ceiling"),
         "words": codes.words(),
+        "own": {
+            kind: {name: [note.name, note.note] for name, note in notes.items()}
+            for kind, notes in named_things(stored).items()
+        },
         "meanings": {
             "class": words.CLASSES, "level": words.LEVELS, "group": words.GROUPS, "verdict": words.VERDICTS,
             "statistic": words.STATISTICS, "flag": words.FLAGS, "effect": words.EFFECT_CLASSES,

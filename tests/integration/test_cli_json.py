@@ -38,7 +38,7 @@ class Words:
     def status(self):
         return ["tiny", *self.store]
 
-    show = verify = status
+    show = verify = notes = status
 
     def ls(self):
         return self.store

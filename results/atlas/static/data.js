@@ -111,6 +111,11 @@ async function find(text) {
     all.worded ||= all.label.map((label) => label === null ? "" : ` ${plain(label)} `);
     where(`label “${asked}”`, (i) => all.worded[i].includes(` ${words} `));
   }
+  const holding = (kind) => Object.entries(home.own[kind])
+    .filter(([, said]) => said.filter(Boolean).join(": ").toLowerCase().includes(asked.toLowerCase())).map(([id]) => id);
+  const people = new Set([...holding("feature"), ...holding("pair").flatMap((pair) => pair.split("-"))]);
+  const numbers = new Set(holding("cluster").map(Number));
+  if (!quoted) where("named or noted so by people", (i) => people.has(all.id[i]) || numbers.has(all.cluster[i]));
   if (!words && token) where(`label “${token}”`, (i) => (all.label[i] || "").toLowerCase().includes(token));
   const texts = await load("texts"), peaks = new Set();
   texts.forEach((shown, k) => bare(shown) === token && token && peaks.add(k));

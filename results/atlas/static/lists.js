@@ -27,7 +27,7 @@ const LISTS = {
       beside: isMissing(home.floor.label) ? null : "label's r: of the rule, on rows that taught it nothing; " +
         `rules of untrained models' own latents ${number(home.floor.label)} in the median`,
       row: (i) => [
-        featureLink(all.id[i]), featureLabel(all, i), number(all.r[i]), number(all.r_untrained[i]),
+        [featureLink(all.id[i]), called("feature", all.id[i])], featureLabel(all, i), number(all.r[i]), number(all.r_untrained[i]),
         badge("class", word("class", all.class[i])) || spaced(word("status", all.status[i]) || ""),
         badge("level", word("level", all.level[i])), literal(word("domain", all.domain[i])),
       ],
@@ -52,7 +52,7 @@ const LISTS = {
       columns: [["cluster"], ["label"], ["models", "n"], ["agreement", "n"], ["level", "wide"], ["domain", "wide"]],
       beside: `agreement: mean held-out r inside; ${untrained("r")}`,
       row: (c) => [
-        link(`cluster/${list.cluster[c]}`, String(list.cluster[c])),
+        [link(`cluster/${list.cluster[c]}`, String(list.cluster[c])), called("cluster", String(list.cluster[c]))],
         literal(labelText(list.label[c], word("kind", list.kind[c]))),
         `${list.n_models[c]} of ${home.models.length}`, list.n_models[c] > 1 ? number(list.cohesion[c]) : "–",
         badge("level", word("level", list.level[c])),
@@ -79,7 +79,7 @@ const LISTS = {
       row: (p) => {
         const id = `${all.id[list.a[p]]}-${all.id[list.b[p]]}`;
         return [
-          link(`pair/${id}`, id), featureLabel(all, list.a[p]), number(list.r[p]),
+          [link(`pair/${id}`, id), called("pair", id)], featureLabel(all, list.a[p]), number(list.r[p]),
           badge("level", word("level", list.level[p])),
           literal(word("domain", all.domain[list.a[p]])),
         ];

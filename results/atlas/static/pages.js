@@ -18,6 +18,11 @@ const section = (title, ...children) => el("section", {}, el("h2", {}, title), c
 const note = (...children) => el("p", {class: "note"}, children);
 const heading = (...children) => el("h1", {tabindex: -1}, children);
 const named = (id) => el("span", {class: "id", style: `border-color:${colourOf(id)}`}, id);
+// What people called a thing and said of it, [name, note]: theirs, not the run's.
+const own = (kind, id) => home.own[kind][id];
+const called = (kind, id) => own(kind, id) && el("div", {class: "literal note"}, own(kind, id)[0]);
+const ownWords = (kind, id) => own(kind, id) && [
+  el("p", {class: "label literal"}, own(kind, id)[0]), note(el("span", {class: "literal lines"}, own(kind, id)[1]))];
 const missing = (title, text) => ({title, body: [heading(title), el("p", {}, text)]});
 
 function badge(kind, value, before = "") {
@@ -56,6 +61,8 @@ function homePage() {
   ]);
   const cautions = home.cautions.map(([title, text, severe]) =>
     el("li", {}, el("b", {}, title), severe ? " (it can turn a result around): " : ": ", text));
+  const people = Object.entries(home.own).flatMap(([kind, things]) => Object.entries(things).map(([id, [name, text]]) =>
+    [link(`${kind}/${id}`, kind === "cluster" ? `Cluster ${id}` : id), literal(name), literal(text)]));
   return {title: home.question, body: [
     heading(home.question),
     note(literal(`Run ${home.run}, comparison ${home.comparison}: ${counted(home.models.length, "model")}.`)),
@@ -71,6 +78,9 @@ function homePage() {
       start("features", "All features", "or type a word above (the key / goes there)"))),
     section("Models", table(
       [["model"], ["latents", "n"], ["alive", "n"], ["fvu", "n wide"], ["l0", "n wide"], ["reads", "wide"]], models)),
+    people.length > 0 && section("What people call them",
+      note("Names and notes of those who looked at the run; nothing was computed from them."),
+      table([["which"], ["name"], ["note", "wide"]], people)),
     section("Where this comes from",
       el("dl", {class: "list"},
         home.provenance.map(([name, value]) => [el("dt", {}, name), el("dd", {class: "literal"}, value)])),
@@ -158,7 +168,7 @@ async function featurePage(id) {
   const domains = (details.domains || []).map(([domain, part, auroc]) =>
     [literal(word("domain", domain)), share(part), number(auroc)]);
   return {title: `Feature ${details.id}`, body: [
-    heading(named(details.id)),
+    heading(named(details.id)), ownWords("feature", details.id),
     el("p", {class: "badges"}, badge("status", status), badge("class", word("class", all.class[i])),
       badge("level", word("level", all.level[i]), "level: "), (details.flags || []).map((flag) => badge("flag", flag)),
       !isMissing(cluster) && link(`cluster/${cluster}`, `Cluster ${cluster}`)),
@@ -209,7 +219,7 @@ async function pairPage(id) {
   const columns = both.map(async (of) =>
     el("section", {}, el("h2", {}, featureLink(of.id)), labelLines(all, of), await contexts(of)));
   return {title: `Pair ${pair.id}`, body: [
-    heading(named(both[0].id), " ↔ ", named(both[1].id)),
+    heading(named(both[0].id), " ↔ ", named(both[1].id)), ownWords("pair", pair.id),
     el("p", {class: "badges"}, badge("level", level, "level: "),
       badge("", pair.edge === 1 ? "counts as one feature" : "does not count as one feature"),
       !isMissing(cluster) && link(`cluster/${cluster}`, `Cluster ${cluster}`)),
@@ -251,7 +261,7 @@ async function clusterPage(text) {
   ]);
   const drawn = members.map(async (of) => el("section", {}, el("h3", {}, featureLink(of.id)), await contexts(of, 4)));
   return {title: `Cluster ${text}`, body: [
-    heading(`Cluster ${text}`),
+    heading(`Cluster ${text}`), ownWords("cluster", String(Number(text))),
     el("p", {class: "badges"}, badge("class", word("class", list.class[c])),
       badge("level", word("level", list.level[c]), "level: ")),
     note(home.meanings.class[word("class", list.class[c])] || ""),

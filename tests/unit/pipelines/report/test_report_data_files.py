@@ -111,7 +111,7 @@ def test_values_lie_in_the_ranges_given(report: Path) -> None:
 
 
 def test_a_report_holds_what_a_run_stores_and_pins() -> None:
-    assert set(TABLES) == set(STORED) - INNER | {"pinned", "answers", "explained"}
+    assert set(TABLES) == set(STORED) - INNER | {"pinned", "names", "answers", "explained"}
     assert TABLES["pinned"].columns == TABLES["pairs"].columns
     assert TABLES["logits"].names == [*STORED["logits"].names, "token_text"]
 
