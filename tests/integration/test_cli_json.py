@@ -18,7 +18,12 @@ from pipelines.cli.main import app
 from universality.planted import calibration
 
 #: Commands without ``--json``: what they print is a document anyway, or nothing.
-NO_DATA = {"dash": "serves until it is stopped", "schema": "prints a JSON schema", "fetch-text": "only downloads"}
+NO_DATA = {
+    "dash": "serves until it is stopped",
+    "fetch-text": "only downloads",
+    "init": "prints a recipe",
+    "schema": "prints a JSON schema",
+}
 COMMANDS = get_command(app).commands  # pyright: ignore[reportAttributeAccessIssue]
 
 
