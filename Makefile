@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test test-slow test-all check bench bench-gpu install dev s3 tokenizers screenshots clean
+.PHONY: demo test test-slow test-all check bench bench-gpu install dev s3 tokenizers triton screenshots clean
 
 $(VENV)/.base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,13 @@ $(VENV)/.tokenizers: $(VENV)/.dev tests/tokenizers.txt
 
 tokenizers: $(VENV)/.tokenizers
 
+# Triton, which interprets and compiles the GPU kernels without a GPU; where it cannot be had, their tests say so.
+$(VENV)/.triton: $(VENV)/.dev tests/triton.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-compile --target $(VENV)/triton \
+		--upgrade -r tests/triton.txt && touch $@ || echo "no Triton: tests of its kernels are skipped"
+
+triton: $(VENV)/.triton
+
 # Runs the quickstart on real text; ends with the summary and says where to look.
 demo: $(VENV)/.base
 	$(BIN)/universality run quickstart
@@ -50,11 +57,11 @@ test: $(VENV)/.dev
 	$(SHARED) -m "not slow"
 
 # Kills, two executors over a whole run, object stores, many planted worlds.
-test-slow: $(VENV)/.dev $(VENV)/.s3 $(VENV)/.tokenizers
+test-slow: $(VENV)/.dev $(VENV)/.s3 $(VENV)/.tokenizers $(VENV)/.triton
 	$(SHARED) -m slow
 
 # Both in one session, which computes once what both read.
-test-all: $(VENV)/.dev $(VENV)/.s3 $(VENV)/.tokenizers
+test-all: $(VENV)/.dev $(VENV)/.s3 $(VENV)/.tokenizers $(VENV)/.triton
 	$(SHARED)
 
 # What CI and the pre-commit hooks run before the tests.

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from unittest import mock
 
 import numpy as np
 import torch
 from gpu_timing import Figure, device, seconds, tried
 from torch.nn import functional
 
+from universality.sae import device_kernels
 from universality.sae.device_steps import EVERY, DeviceSteps
 from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.training import train_saes
@@ -31,6 +33,8 @@ def dictionaries(small: bool) -> Iterator[Figure]:
                 what = f"{size}: {precision}{', compiled' * compile_}"
                 yield tried(what, lambda p=precision, c=compile_: ours(small, rows, d_sae, p, compile_=c))  # noqa: B023
         last = precisions[-1]
+        plain = f"{size}: {last}, torch's kernels in the place of Triton's"
+        yield tried(plain, lambda: ours(small, rows, d_sae, last, triton=False))  # noqa: B023
         if d_sae <= 24_576:
             yield tried(f"{size}: {last}, 8 seeds", lambda: ours(small, rows, d_sae, last, seeds=8))  # noqa: B023
         if d_sae <= 16_384:
@@ -87,8 +91,12 @@ def ours(
     seeds: int = 1,
     dead: float = 0.0,
     compile_: bool = False,
+    triton: bool = True,
 ) -> Figure:
     """Thousand rows per second, of all seeds together, between two looks of the host."""
+    if not triton:
+        with mock.patch.object(device_kernels, "triton_on", return_value=(None, None)):
+            return ours(small, rows, d_sae, precision, seeds=seeds, dead=dead, compile_=compile_)
     n, d_in = rows[0].shape
     where = rows[0].device
     config = SAETrainingConfig.model_validate(

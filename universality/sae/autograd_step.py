@@ -124,6 +124,12 @@ class Batch:
         """``bias_of + seen @ W_enc_rows^T``, (..., n, d_sae), of rows (..., n, d_in) that need no gradient."""
         return self.affine(bias_of(w), seen, w["W_enc_rows"].mT)
 
+    def selected_from(self, w: Named, seen: torch.Tensor) -> torch.Tensor:
+        """:meth:`encoded`; of bfloat16 the products as they are rounded, without the bias, half as many bytes."""
+        if self.config.precision == "bfloat16":
+            return seen.bfloat16() @ w["W_enc_rows"].mT.bfloat16()
+        return self.encoded(w, seen)
+
     def dead_among(self, d_sae: int) -> Dead | None:
         """The latents that the auxiliary loss looks at; None where there is no such loss or nothing is dead."""
         aux_k = self.config.auxiliary_latents(self.x.shape[-1])

@@ -12,6 +12,7 @@ import torch
 
 from universality.gpu import captured, compiled
 from universality.sae.autograd_step import Batch, across, clipped, observation_decay, penalty_weight
+from universality.sae.device_kernels import fused_for, triton_on
 
 if TYPE_CHECKING:
     from universality.sae.device_stream import Batches
@@ -82,7 +83,8 @@ class DeviceSteps:
         zeros = partial(torch.zeros, device=self.device)
         self._x = zeros(config.batch_rows, W_dec.shape[-1])
         # Learning rate and weight of the penalty of the next steps, and of this one.
-        self._settings, self._lr, self._penalty = zeros(EVERY, 2), zeros(()), zeros(())
+        self._settings, self._lr, self._penalty = zeros(EVERY, 4), zeros(()), zeros(())
+        self._corrected = zeros(2)  # learning rate by the first moment's correction, and the root of the second's
         self._number, self._t = zeros(1, dtype=torch.int64), zeros(())
         self.stopped, self._short = zeros(self._seeds, dtype=torch.bool), zeros((), dtype=torch.bool)
         d_in = W_dec.shape[-1]
@@ -92,6 +94,9 @@ class DeviceSteps:
         self._graphs: dict[int, Callable[[], None]] = {}
         self._captures = self.device.type == "cuda"
         self._pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
+        self._fused = fused_for(W_dec)
+        if self.device.type == "cuda" and (reason := triton_on(self.device)[1]):
+            self.warnings.append(reason)
 
     @property
     def n_seeds(self) -> int:
@@ -135,9 +140,10 @@ class DeviceSteps:
     def step(self) -> None:
         """One step, in operations of the device alone."""
         config, state, kind = self.config, self.state, self.config.kind
-        lr, penalty = self._settings.index_select(0, self._number)[0]
-        self._lr.copy_(lr)
-        self._penalty.copy_(penalty)
+        now = self._settings.index_select(0, self._number)[0]
+        self._lr.copy_(now[0])
+        self._penalty.copy_(now[1])
+        self._corrected.copy_(now[2:])
         dead = state.silent >= config.dead_after
         if self._revives:
             self._short.logical_or_(dead.sum(dim=-1).max() > self.slots)
@@ -171,8 +177,13 @@ class DeviceSteps:
         weights, means, squares = (part.named() for part in (self.state.p, self.state.m, self.state.v))
         if kind.clip is not None:
             grads = clipped(grads, kind.clip, axes)
-        if kind.unit_decoder:
+        fused = self._fused if kind.unit_decoder else None
+        by_torch = kind.unit_decoder and fused is None
+        if by_torch:
             grads = {**grads, "W_dec": self._across(grads["W_dec"], weights["W_dec"])}
+        elif fused:
+            decoder = (part.pop("W_dec") for part in (weights, means, squares, grads))
+            fused.update_units(*decoder, held, self._corrected, (*config.betas, config.eps))
         grads = {name: grad.contiguous() for name, grad in grads.items()}
         parts = [[part[name] for name in weights] for part in (weights, grads, means, squares)]
         for number, of_seed in enumerate(held.reshape(-1).unbind()):
@@ -190,14 +201,22 @@ class DeviceSteps:
                 maximize=False,
                 found_inf=of_seed.to(self._lr.dtype),  # as for scaled gradients: where it is 1, nothing is changed
             )
-        if kind.unit_decoder:
+        if by_torch:
             self._unit(weights["W_dec"], held.view(*held.shape, 1, 1))
 
     def _load(self, first: int) -> None:
         """Bring what the steps from ``first`` on depend on to the device."""
         steps = range(first, first + EVERY)
-        config = self.config
-        rates = [(self._learning_rate(i), penalty_weight(config, i + 1, config.n_steps)) for i in steps]
+        config, (beta1, beta2) = self.config, self.config.betas
+        rates = [
+            (
+                lr := self._learning_rate(i),
+                penalty_weight(config, i + 1, config.n_steps),
+                lr / (1 - beta1 ** (i + 1)),
+                math.sqrt(1 - beta2 ** (i + 1)),
+            )
+            for i in steps
+        ]
         self._settings.copy_(torch.tensor(rates))
         self._rewind(first)
 

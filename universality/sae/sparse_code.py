@@ -9,8 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import torch
 
-SUM = 0
-"""Torch's number for embedding bags that add up."""
+from universality.sae.device_kernels import kernels_for
 
 
 class Dead(NamedTuple):
@@ -66,12 +65,12 @@ def sparse_code(
 
     Args:
         rows: (..., n, d_in), what the encoder sees and should be reconstructed; it gets no gradient.
-        pre: (..., n, d_sae), computed without one.
+        pre: (..., n, d_sae), computed without one; of bfloat16 the products alone, to which the bias is added here.
         W_enc, W_dec: (..., d_sae, d_in).
         bias: (..., d_sae).
         k: most active latents of a row.
         dead: latents that model what the active ones leave, which is a constant to them.
-        bfloat16: whether the products of dead latents are rounded.
+        bfloat16: whether products are rounded.
     """
     return SparseCode(*cast("Any", _SparseCode.apply(rows, pre, W_enc, bias, W_dec, k, dead, bfloat16)))
 
@@ -160,15 +159,11 @@ class _SparseCode(torch.autograd.Function):
         dead: Dead | None,
         bfloat16: bool,
     ) -> tuple[torch.Tensor, ...]:
-        values, indices = pre.topk(k, dim=-1, sorted=False)
-        values = values.relu_()
-        summed = torch.nn.functional.embedding_bag(
-            as_one_table(indices, W_dec).view(-1, k),
-            W_dec.flatten(0, -2),
-            per_sample_weights=values.view(-1, k),
-            mode="sum",
-        )
-        recon = summed.view(*indices.shape[:-1], -1)
+        kernels = kernels_for(W_dec)
+        values, indices = kernels.select(pre, k, bias if pre.dtype == torch.bfloat16 else None)
+        table = as_one_table(indices, W_dec).view(-1, k)
+        gathered = kernels.gathered(W_dec.flatten(0, -2), bfloat16=bfloat16)
+        recon = kernels.decode(values.view(-1, k), table, gathered).view(*indices.shape[:-1], -1)
         ctx.order = ctx.code = None
         unmodelled = W_dec.new_zeros(W_dec.shape[:-2])
         if dead is not None:
@@ -176,37 +171,18 @@ class _SparseCode(torch.autograd.Function):
             by_enc, by_bias, by_dec = (rows_at(part, dead.order) for part in (W_enc, bias, W_dec))
             ctx.code = DeadCode(rows, rows - recon, by_enc, by_bias, by_dec, dead, bfloat16=bfloat16)
             unmodelled = ctx.code.squared()
-        ctx.save_for_backward(rows, values, indices, W_dec)
+        ctx.save_for_backward(rows, values, table, gathered)
+        ctx.shape, ctx.gradients = W_dec.shape, kernels.gradients
         ctx.mark_non_differentiable(values, indices)
         ctx.set_materialize_grads(False)
         return recon, values, indices, unmodelled
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        rows, values, indices, W_dec = ctx.saved_tensors
-        k, shape, n_latents = indices.shape[-1], W_dec.shape, W_dec.shape[:-1].numel()
-        table, grad = as_one_table(indices, W_dec), grads[0].reshape(-1, shape[-1])
-        bags = torch.arange(2 * len(grad), device=grad.device).unsqueeze(1).expand(-1, k).flatten()
-        own = bags.narrow(0, 0, table.numel())  # the bag, so the row, of every slot
-        slopes = torch.ops.aten._embedding_bag_per_sample_weights_backward(
-            grad, W_dec.flatten(0, -2), table, own.view(-1, k).select(1, 0).contiguous(), own, SUM
-        )
-        slopes = slopes.masked_fill_(values.view(-1) <= 0, 0)
-        # Encoder and decoder as one table of twice as many latents: one sort for both.
-        both = torch.ops.aten._embedding_bag_dense_backward(
-            torch.cat([rows.reshape(-1, shape[-1]), grad]),
-            torch.cat([table, table + n_latents]),
-            bags,
-            own,  # sizes and maxima are for means and maxima
-            own,
-            2 * n_latents,
-            False,
-            SUM,
-            torch.cat([slopes, values.view(-1)]),
-        )
-        by_enc, by_dec = both.narrow(0, 0, n_latents), both.narrow(0, n_latents, n_latents)
-        # By sorting too, so that the sum has one order, which atomic additions would not; the range needs no check.
-        by_bias = torch.ops.aten._index_put_impl_(slopes.new_zeros(n_latents), [table], slopes, True, True)
+        rows, values, table, gathered = ctx.saved_tensors
+        shape = ctx.shape
+        rows, grad = (part.reshape(-1, shape[-1]) for part in (rows, grads[0]))
+        by_enc, by_bias, by_dec = ctx.gradients(rows, grad, values.view(table.shape), table, gathered)
         if ctx.code is not None and grads[3] is not None:
             for whole, few in zip((by_enc, by_bias, by_dec), ctx.code.gradients(grads[3]), strict=True):
                 whole.index_add_(0, ctx.order, few.flatten(0, -2) if whole.ndim > 1 else few.flatten())

@@ -57,7 +57,7 @@ class TopKArchitecture(SAEArchitecture):
         rows = batch.x - w["b_dec"].unsqueeze(-2)
         seen = rows.detach()
         with torch.no_grad():
-            pre = batch.encoded(w, seen)
+            pre = batch.selected_from(w, seen)
         k, bfloat16 = batch.config.active_per_row, batch.config.precision == "bfloat16"
         dead = batch.dead_among(pre.shape[-1])
         code = sparse_code(seen, pre, w["W_enc_rows"], bias_of(w), w["W_dec"], k, dead, bfloat16=bfloat16)

@@ -9,49 +9,19 @@ import numpy as np
 import pytest
 import torch
 from counted import Counted
-from dense_architectures import LEAST
-from dense_topk import planted_rows
+from device_dictionaries import D_IN, D_SAE, OWN, ROWS, SIZE, K, config, cost, dense_gradients, fake_steps, parameters
 from fake_gpu import Unguarded
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from universality.sae import device_steps, seed_group, training_loop
 from universality.sae.autograd_step import AutogradStep, Batch, Rates, update
+from universality.sae.device_kernels import triton_on
 from universality.sae.device_steps import DeviceSteps
 from universality.sae.device_stream import DeviceStream, HostBatches
-from universality.sae.sae_config import SAETrainingConfig
 from universality.sae.sparse_code import sparse_code
 from universality.sae.stream import RowStream
 from universality.sae.training import train_sae, train_saes
-from universality.sae.training_state import Parameters, TrainingState
-
-D_IN, D_SAE, K, SIZE = 24, 70, 5, 64
-ROWS = planted_rows(3000, D_IN, 50, 4, seed=0)
-OWN: Any = {
-    "topk": {"k": K, "aux_coefficient": 0.5, "aux_k": 6},
-    "batch_topk": {"k": K, "aux_coefficient": 0.5, "aux_k": 6},
-    "matryoshka": {"k": K, "aux_coefficient": 0.5, "aux_k": 6},
-    "relu": {"l1_coefficient": 1.0},
-    "relu_2023": {"l1_coefficient": 1.0},
-    "gated": {"l1_coefficient": 0.5},
-    "jumprelu": {"target_l0": 4.0, "bandwidth": 0.3},
-}
-
-
-def config(name="topk", steps=230, **changes):
-    shared = {"d_sae": D_SAE, "tokens": steps * SIZE, "batch_rows": SIZE, "lr": 4e-3, "dead_after": 400}
-    return SAETrainingConfig.model_validate({"architecture": name, **shared, **OWN[name], **changes})
-
-
-def parameters(name, seeds=None, device="cpu"):
-    rng = np.random.default_rng(1)
-    lead = () if seeds is None else (seeds,)
-    W_dec = rng.standard_normal((*lead, D_SAE, D_IN))
-    W_dec /= np.linalg.norm(W_dec, axis=-1, keepdims=True)
-    held = {"W_enc_rows": W_dec + 0.1 * rng.standard_normal(W_dec.shape), "W_dec": W_dec}
-    held |= {"b_enc": 0.1 * rng.standard_normal((*lead, D_SAE)), "b_dec": 0.1 * rng.standard_normal((*lead, D_IN))}
-    held |= {extra: -0.5 + 0.1 * rng.standard_normal((*lead, D_SAE)) for extra in LEAST.get(name, ())}
-    return Parameters.of({k: torch.from_numpy(v.astype(np.float32)).to(device) for k, v in held.items()})
+from universality.sae.training_state import TrainingState
 
 
 def device_steps_of(name="topk", seeds=None, **changes):
@@ -74,6 +44,14 @@ def on_its_own(monkeypatch):
 def everything(result):
     tensors = {**result.sae.to_tensors()[1], **result.history, "cosine": result.init_cosine}
     return {name: value.tobytes() for name, value in tensors.items()}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_tritons_kernels_are_right_on_this_card():
+    kernels, reason = triton_on(torch.device("cuda"))
+    assert reason is None
+    assert kernels is not None, "torch with CUDA brings Triton"
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -252,16 +230,6 @@ def test_a_training_that_diverges_ends_at_the_look_with_the_weights_before(on_it
     assert torch.isfinite(result.sae.W_dec).all()
 
 
-def fake_steps(name, precision, seeds, device="cuda", d_in=D_IN, d_sae=D_SAE, rows=SIZE, **changes):
-    """A step on empty tensors, and the names of the devices that its Adam saw."""
-    own = config(name, precision=precision, d_sae=d_sae, batch_rows=rows, **changes)
-    lead = () if seeds is None else (seeds,)
-    shapes = {"W_enc_rows": (d_sae, d_in), "W_dec": (d_sae, d_in), "b_enc": (d_sae,), "b_dec": (d_in,)}
-    shapes |= dict.fromkeys(LEAST.get(name, ()), (d_sae,))
-    p = Parameters.of({key: torch.empty((*lead, *shape), device=device) for key, shape in shapes.items()})
-    return DeviceSteps(own, TrainingState.fresh(p, own.kind.buffers), lambda step: 1e-3)
-
-
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("seeds", [None, 3])
 @pytest.mark.parametrize("name", OWN)
@@ -339,18 +307,6 @@ def test_where_no_graph_can_be_made_it_trains_without_and_says_so_once(captures)
     assert everything(result) == everything(plain)
 
 
-def dense_gradients(x, p, k):
-    """Of the plain formula, in float64."""
-    leaves = {name: value.detach().double().requires_grad_() for name, value in p.named().items()}
-    seen = x.double() - leaves["b_dec"].unsqueeze(-2)
-    pre = torch.relu(seen @ leaves["W_enc_rows"].mT + leaves["b_enc"].unsqueeze(-2))
-    values, at = pre.topk(k, dim=-1)
-    acts = torch.zeros_like(pre).scatter(-1, at, values)
-    error = seen - acts @ leaves["W_dec"]
-    error.square().sum().backward()
-    return {name: leaf.grad for name, leaf in leaves.items()}
-
-
 @pytest.mark.parametrize("seeds", [None, 3])
 def test_gradients_by_latent_are_those_of_the_dense_formula_and_never_dense(seeds):
     x, p = torch.from_numpy(ROWS[:SIZE].copy()), parameters("topk", seeds)
@@ -406,18 +362,6 @@ def test_few_slots_have_the_auxiliary_gradient_of_all(name, seeds):
     own = config(name, aux_k=0)
     without = own.kind.losses(p.named(), Batch(own, x, dead, 0.0)).loss
     assert (found[0][0] - without > 1e-3).tolist() in (True, [True, False, True])
-
-
-def cost(d_sae, precision, dead, d_in=512, rows=4096):
-    """Counts of a step of k 32 at full size, of which nothing is computed; float operations of its products."""
-    with FakeTensorMode():
-        changes = {"k": 32, "aux_k": None, "aux_coefficient": 1 / 32, "loss": "fvu"}
-        steps = fake_steps("topk", precision, None, "cpu", d_in, d_sae, rows, **changes)
-        steps.fit_slots([dead])
-        with Counted() as counted, FlopCounterMode(display=False) as flops:
-            steps.step()
-    counted.moved += 7 * 4 * 2 * d_sae * d_in  # by Adam, which has no kernel for fake tensors
-    return counted, flops.get_total_flops()
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
