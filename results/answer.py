@@ -16,7 +16,7 @@ from results.cautions import FEW_MODELS, Caution
 from results.conclusions import FEW, LEADING, LEVEL_WORDS, Shares
 from results.headline import split_comparisons
 from results.unseen_frames import unseen_sentence
-from results.words import counted, number, share
+from results.words import NOT_KNOWN, counted, number, share
 
 #: Tables that the answer is made from, beside those of the conclusions.
 TABLES = ("models", "pairs", "baselines")
@@ -86,7 +86,7 @@ def _compared(tables: Mapping[str, pd.DataFrame], overall: Mapping[str, Any], n_
     what = f"{len(names)} dictionaries of one model" if _of_one_model(tables) else counted(len(names), "model")
     primary = tables["models"].query("role == 'primary'") if "models" in tables else pd.DataFrame()
     one_place = "hook_point" in primary and primary["hook_point"].nunique() == 1
-    hooks = f" at {primary['hook_point'].iloc[0]}" if one_place else ""
+    hooks = f" at {primary['hook_point'].iloc[0]}" if one_place and primary["hook_point"].iloc[0] != NOT_KNOWN else ""
     where = "" if n_sources is None else f", on held-out text of {counted(n_sources, 'source')}"
     floor = "untrained models (the floor)" if "untrained" in overall else "no untrained models, so without a floor"
     ceiling = ", two dictionaries of one model (the ceiling)" if "ceiling" in overall else ""

@@ -15,6 +15,8 @@ CLASSES, GROUPS, LEVELS, PARTS, VERDICTS, STATUSES, ROLES, FLAGS = (
 )
 #: What the level of a matched pair is; a level is tried from the coarsest on.
 LEVEL = "the coarsest level that explains the agreement"
+#: In the place of what a run was not told.
+NOT_KNOWN = "not known"
 #: What the number beside a verdict is.
 STATISTICS = _WORDS["statistics"]
 #: Status of a latent that is not compared -> what that means.

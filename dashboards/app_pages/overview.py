@@ -13,6 +13,7 @@ from results import words
 from results.cautions import stored_cautions
 from results.conclusions import TABLES, conclusions
 from results.headline import QUANTITIES, headline_frame, overall_rows
+from results.kept_comparison import BROUGHT, is_kept
 from results.progress import READY, steps_ready
 
 
@@ -24,6 +25,8 @@ def head(view: View) -> None:
         f'<div class="uv-below">Run <b>{escape(view.name)}</b> · recipe {escape(recipe)} · '
         f"comparison {escape(view.comparison)} · {escape(status)}</div>"
     )
+    if is_kept(view.record):
+        st.markdown(BROUGHT)
 
 
 def compared(view: View) -> bool:

@@ -16,6 +16,7 @@ from dashboards.components.selection import choosing_table
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
 from results import words
+from results.kept_comparison import BROUGHT, is_kept
 from results.own_notes import run_notes, run_subject
 from results.progress import RunningStep, RunProgress, command, recipe_yaml, steps_frame, steps_ready
 from results.run_settings import own_settings
@@ -70,6 +71,10 @@ def detail(run: Run, store: str) -> None:
     record = run.record
     own_words(run.store, run_subject(record), run=run.name)
     st.fragment(live, run_every=REFRESH if run.status == "running" else None)(run)
+    if is_kept(record):
+        st.markdown(BROUGHT)
+        provenance(record)
+        return
     note = "Finished steps are reused, so the same command starts, resumes and repeats a run."
     with panel("Start or go on", note):
         st.code(command(record, store), language="bash", wrap_lines=True)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+#: Name of the run in the folder of the results, which is a store too.
+RUN = "compared"
+
+
 @dataclass(frozen=True)
 class ComparisonFiles:
     """What people bring.
@@ -73,7 +77,7 @@ def _loaded(texts: list[str], load: Callable[[Path], Any]) -> dict[str, Any]:
 
 
 def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **settings: Any) -> None:
-    """Load matrices, compare them, write the tables and the graph, print the summary.
+    """Load matrices, compare them, write the tables, the graph and a run of the same, print the summary.
 
     Args:
         inputs: the files.
@@ -81,19 +85,30 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         as_json: print one JSON document instead of tables.
         settings: passed on to ``compare``; None stands for its default.
     """
+    from storage import open_store
+
     claim_folder(out)
+    store = open_store(str(out))
+    store.claim()
     arguments = inputs.load() | {name: value for name, value in settings.items() if value is not None}
+    from pipelines.cli.environment import environment
+    from pipelines.cli.execute import tell_next
     from results.cautions import comparison_cautions, run_cautions
     from results.headline import summary_values
+    from results.kept_comparison import keep_comparison
     from universality.compare import ScatteredDocuments, SharedInitialisation, compare
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", SharedInitialisation)  # the summary says it in its own place
         warnings.simplefilter("always", ScatteredDocuments)
-        comparison = compare(arguments.pop("acts"), **arguments)
+        comparison = compare(**arguments)
     for warning in caught:
         say(f"Warning: {warning.message}")
     written = write_comparison(comparison, out)
+    run = keep_comparison(comparison, store, RUN, environment=environment(), **arguments)
+    if len(store.runs({})) == 1:
+        store.gc()  # what an earlier comparison into this folder left
+    say(f"{len(written)} files in {out}, and a run of the same.")
     if as_json:
         print_json(summary_values(comparison.headline, comparison.features))
     else:
@@ -106,7 +121,7 @@ def compare_command(inputs: ComparisonFiles, out: Path, *, as_json: bool, **sett
         out_stream, told = console(), {"main": cautions}
         print_summary(out_stream, tables, told)
         print_answer(out_stream, tables, told, comparison.config.tau, n_sources)
-    say(f"{len(written)} files in {out}.")
+        tell_next(run, str(out))
 
 
 def claim_folder(out: Path) -> None:

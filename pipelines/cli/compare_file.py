@@ -30,6 +30,10 @@ def read_compare_file(path: Path, options: Mapping[str, Any]) -> tuple[list[Path
     """
     with open(path, "rb") as file:
         said = parsed(decoded(file.read(MAX_BYTES + 1), str(path)), str(path))
+    if isinstance(said, dict) and "recipe" in said:
+        raise refusal(
+            "file", str(path), "one that names activations", "a recipe", "`universality run` computes recipes."
+        )
     if not isinstance(said, dict) or not _of_texts(said.get(MODELS)):
         remedy = "`universality init own-activations` prints an example."
         raise refusal(MODELS, str(path), "a mapping of names to files", "none", remedy)

@@ -89,7 +89,7 @@ def ls(store: StoreOption = STORE, as_json: JsonOption = False) -> None:
         print_json(listed)
         return
     if not records:
-        say(f"No runs in {opened.url} yet. Start with: universality run quickstart")
+        say(f"No runs in {opened.url} yet. Start with: {program()} run quickstart")
         return
     optional = [name for name in ("settings", "note") if any(one[name] for one in listed)]
     table = plain_table("run", "status", "recipe", "created", ">time", *optional)

@@ -26,6 +26,7 @@ from pipelines.report.table_files import EVIDENCE, MAX_CSV_ROWS, TABLES, with_to
 from results.answers import answers_table
 from results.explained import explained_table
 from results.export import csv_bytes, parquet_bytes
+from results.kept_comparison import is_kept
 from results.named_things import notes_table
 from results.older_runs import as_of_now
 from results.own_notes import run_notes
@@ -106,9 +107,10 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
         folder.write(f"tables/{name}.parquet", parquet_bytes(table))
         if name not in EVIDENCE and len(table) <= MAX_CSV_ROWS:
             folder.write(f"tables/{name}.csv", csv_bytes(table))
-    planned = frozenset(name for name in TABLES if _is_planned(name, run.record["nodes"]))
     exhibits = ExhibitWriter(folder.write, options)
-    exhibits.write_all(tables, _taus(run), planned, cache(partial(Evidence, run)))
+    exhibits.write_all(
+        tables, _taus(run), _planned(run), None if is_kept(run.record) else cache(partial(Evidence, run))
+    )
     beside = _write_beside(run, tables, options, exhibits)
     missing += exhibits.missing
     values = run_values(run, tables, tuple(missing))
@@ -152,9 +154,13 @@ def _recipe(run: Run) -> Mapping[str, Any]:
     return run.record.get("recipe") or {}
 
 
-def _is_planned(table: str, nodes: Mapping[str, Any]) -> bool:
-    """Whether a run is to have a table: those of sweeps and of comparisons only where it has such."""
-    return any(node["step"] == OWNERS.get(table, "comparison") for node in nodes.values())
+def _planned(run: Run) -> frozenset[str]:
+    """The tables that a run is to have: those of sweeps and of comparisons only where it has such, and of activations
+    that were brought what they can tell."""
+    if is_kept(run.record):
+        return frozenset(run.tables())
+    steps = {node["step"] for node in run.record["nodes"].values()}
+    return frozenset(name for name in TABLES if OWNERS.get(name, "comparison") in steps)
 
 
 def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -163,11 +169,12 @@ def _read_tables(run: Run) -> tuple[dict[str, pd.DataFrame], list[str]]:
         f"step `{node}` ({fields['status']})" for node, fields in nodes.items() if not run.store.has(fields["key"])
     ]
     tables: dict[str, pd.DataFrame] = {}
+    planned = _planned(run)
     for name in TABLES:
         try:
             tables[name] = as_of_now(name, run.table(name), run.record)
         except TableMissing:
-            if _is_planned(name, nodes):
+            if name in planned:
                 missing.append(f"table `{name}`")
         except (ArtifactCorrupt, ArtifactGone) as damage:
             missing.append(f"table `{name}`, which is damaged: {damage}")

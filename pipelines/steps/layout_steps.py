@@ -29,34 +29,19 @@ def layout(ctx: StepContext) -> None:
     features are alive than are embedded, the tables hold a sample of whole clusters; the facts ``n_alive`` and
     ``n_embedded`` say so.
     """
-    import numpy as np
-    from pandas import DataFrame
     from scipy import sparse
 
-    from universality.feature_map import LINK_R, feature_map, group_links, group_positions
+    from universality.feature_layout import feature_layout
     from universality.seeds import derive_seed
 
     p = ctx.params
     features = ctx.inputs["comparison"].table("features", columns=["model", "latent", "status", "cluster", "n_models"])
-    alive = features[features["status"] == "alive"].reset_index(drop=True)
-    parts = [
-        sparse.csc_matrix(ctx.inputs[input_name("latents", model)].csc("acts"))[:, latents.to_numpy()]
-        for model, latents in alive.groupby("model", sort=False)["latent"]
-    ]
-    columns = sparse.csc_matrix(sparse.hstack(parts)) if parts else sparse.csc_matrix((0, 0))
-    ctx.progress(1, 3)
-    groups = alive["cluster"].to_numpy(np.int64)
-    seed = derive_seed(p["root_seed"], "layout", p["comparison_id"])
-    embedding = feature_map(columns, seed=seed, groups=groups, threads=ctx.threads)
-    ctx.progress(2, 3)
-    joined = np.where(alive["n_models"].to_numpy(np.int64) >= 2, groups, -1)[embedding.kept]
-    clusters, xy = group_positions(joined, embedding.xy)
-    a, b, r = group_links(joined, embedding.neighbours, embedding.r)
-    tables = {
-        "positions": alive.loc[embedding.kept, ["model", "latent"]].assign(x=embedding.xy[:, 0], y=embedding.xy[:, 1]),
-        "cluster_positions": DataFrame({"cluster": clusters, "x": xy[:, 0], "y": xy[:, 1]}),
-        "cluster_links": DataFrame({"cluster_a": a, "cluster_b": b, "r": r}),
-    }
-    for name, table in tables.items():
+    made = feature_layout(
+        features,
+        lambda model: sparse.csc_matrix(ctx.inputs[input_name("latents", model)].csc("acts")),
+        seed=derive_seed(p["root_seed"], "layout", p["comparison_id"]),
+        threads=ctx.threads,
+    )
+    for name, table in made.tables.items():
         write_table(ctx, name, table, comparison_id=p["comparison_id"])
-    ctx.out.facts(n_alive=len(alive), n_embedded=len(embedding.kept), least_link_r=LINK_R)
+    ctx.out.facts(**made.facts)

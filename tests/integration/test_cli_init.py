@@ -108,6 +108,7 @@ def test_own_activations_are_compared_as_the_file_says(activations, tmp_path):
     ("models: {m0: a.npz, m1: b.npz}\ntau: 2", "tau of my.yaml must be a number of at least 0.01 and at most 0.99"),
     ("models: {m0: a.npz, m1: b.npz}\nblock: 1.5", "block of my.yaml must be a whole number of at least 1"),
     ("documents: d.npy", "models of my.yaml must be a mapping of names to files"),
+    ("recipe: mine\nmodels: {kind: native}", "must be one that names activations; got a recipe. `universality run`"),
     ("- a.npz", "models of my.yaml must be a mapping of names to files"),
     ("models: {m0: gone.npz, m1: b.npz}", "gone.npz"),
 ])  # fmt: skip

@@ -192,8 +192,8 @@ def span(values: Iterable[float | None], digits: int) -> Value | None:
 
 
 def count_span(values: Iterable[float]) -> Value | None:
-    """The range of whole numbers, or their one value."""
-    shown = sorted(values)
+    """The range of whole numbers, or their one value; of those that are known."""
+    shown = sorted(value for value in values if math.isfinite(value))
     return _between(count(shown[0]), count(shown[-1])) if shown else None
 
 

@@ -18,6 +18,7 @@ from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import partnered_wholes
 from results.headline import QUANTITIES
+from results.kept_comparison import is_kept
 from results.probe_frames import KINDS, probe_summary
 from results.steering_frames import steering_summary
 from results.stored_comparison import CORPUS
@@ -34,6 +35,7 @@ def methods_sections(m: Material) -> list[Section]:
     studies."""
     unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
     facts = {"several_domains": _several_domains(m), "by_source": _by_source(m), "unfinished": unfinished}
+    facts["brought"] = is_kept(m.run.record)
     text = sections("methods", recipe=m.recipe, native=_native(m), aligned=aligned(m.run.record), **facts)
     if m.recipe is not None:
         for comparison in m.comparisons:
