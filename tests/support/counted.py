@@ -36,6 +36,9 @@ class Counted(TorchDispatchMode):
         if launches and not function.is_view:
             tensors = {id(t): t for t in [*given, *tree_leaves(out)] if isinstance(t, torch.Tensor)}
             size = sum(t.numel() * t.element_size() for t in tensors.values())
+            if "index_select" in name or "index_add" in name:  # of the table only the rows that are asked for
+                few = out if "select" in name else given[-1]
+                size = (2 if few is out else 3) * few.numel() * few.element_size()
             if "embedding_bag" in name:  # a row of floats for every index
                 longest = max(t.numel() for t in given if t.dtype == torch.int64)
                 size += longest * 4 * max(t.shape[-1] for t in given if t.is_floating_point() and t.ndim == 2)

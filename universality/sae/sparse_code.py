@@ -101,12 +101,13 @@ class DeadCode:
         self._cast = (lambda t: t.bfloat16()) if bfloat16 else (lambda t: t)
         self._rows, self._W_dec = self._cast(rows), self._cast(W_dec)
         # Who lives never fires here.
-        bias = bias.masked_fill(dead.living, -torch.inf).unsqueeze(-2)
-        acts = torch.add(self._rows @ self._cast(W_enc).mT, bias).relu_()
-        if dead.aux_k < acts.shape[-1]:
-            values, slots = acts.topk(dead.aux_k, dim=-1, sorted=False)
-            acts = torch.zeros_like(acts, dtype=self._rows.dtype).scatter_(-1, slots, self._cast(values))
-        self._acts = self._cast(acts)
+        bias, products = bias.masked_fill(dead.living, -torch.inf), self._rows @ self._cast(W_enc).mT
+        if dead.aux_k < products.shape[-1]:
+            values, slots = kernels_for(W_dec).select(products, dead.aux_k, bias)
+            # Added, since slots that are free name a latent that may be another's.
+            self._acts = torch.zeros_like(products).scatter_add_(-1, slots, self._cast(values))
+        else:
+            self._acts = self._cast(torch.add(products, bias.unsqueeze(-2)).relu_())
         self._rest = error - self._acts @ self._W_dec
 
     def squared(self) -> torch.Tensor:

@@ -250,22 +250,40 @@ def dense_cost(d_in, d_sae):
     return counted.moved + 7 * 4 * 2 * d_sae * d_in
 
 
+@pytest.fixture
+def counted_step(kernels, monkeypatch):
+    """Operations and bytes of a step by these kernels."""
+    monkeypatch.setattr(torch.ops.aten._fused_adam_, "tensor_lr", lambda *lists, **options: None)
+
+    def count(d_in, d_sae, precision="bfloat16", dead=0):
+        extra = Counted()
+        with monkeypatch.context() as patch:
+            patch.setattr(sparse_code, "kernels_for", lambda weights: kernels)
+            patch.setattr(device_steps, "fused_for", lambda weights: kernels)
+            for name in ("_select", "_decode", "_slopes", "_by_latent", "_update_units"):
+                patch.setattr(kernels, name, Launches(extra, GATHERED.get(name, 0), d_in))
+            ours, _ = cost(d_sae, precision, dead, d_in)
+        assert not ours.waits
+        moved = ours.moved + extra.moved - 7 * 4 * d_sae * d_in  # the decoder's Adam is counted twice
+        return ours.kernels + extra.kernels, moved
+
+    return count
+
+
 @pytest.mark.parametrize(("d_in", "d_sae", "gigabytes"), [(512, 4096, 1.08), (512, 16_384, 1.81), (2048, 65_536, 15.4)])
 def test_a_step_moves_half_of_what_torchs_kernels_do_and_far_less_than_a_dense_one(
-    kernels, monkeypatch, d_in, d_sae, gigabytes
+    counted_step, d_in, d_sae, gigabytes
 ):
     """What docs/PERFORMANCE.md says of steps that no card has timed."""
-    monkeypatch.setattr(torch.ops.aten._fused_adam_, "tensor_lr", lambda *lists, **options: None)
     by_torch, _ = cost(d_sae, "bfloat16", 0, d_in)
-    extra = Counted()
-    monkeypatch.setattr(sparse_code, "kernels_for", lambda weights: kernels)
-    monkeypatch.setattr(device_steps, "fused_for", lambda weights: kernels)
-    for name in ("_select", "_decode", "_slopes", "_by_latent", "_update_units"):
-        monkeypatch.setattr(kernels, name, Launches(extra, GATHERED.get(name, 0), d_in))
-    ours, _ = cost(d_sae, "bfloat16", 0, d_in)
-    moved = ours.moved + extra.moved - 7 * 4 * d_sae * d_in  # the decoder's Adam is counted twice
-    assert not ours.waits
-    assert ours.kernels + extra.kernels < by_torch.kernels
+    launches, moved = counted_step(d_in, d_sae)
+    assert launches < by_torch.kernels
     assert moved == pytest.approx(gigabytes * 1e9, rel=0.01)
     assert moved < 0.54 * by_torch.moved
     assert 1.9 * moved < dense_cost(d_in, d_sae)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("d_sae", [4096, 16_384])
+def test_a_tenth_of_the_latents_dead_moves_at_most_1_3_times_as_much(counted_step, d_sae, precision):
+    assert counted_step(512, d_sae, precision, d_sae // 10)[1] < 1.3 * counted_step(512, d_sae, precision)[1]
