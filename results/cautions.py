@@ -16,6 +16,7 @@ from results.headline import overall_values
 from results.progress import READY
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison, step_warnings
+from results.words import called
 from storage.errors import ArtifactMissing
 from universality.compare.marks import flagged_pairs
 
@@ -266,10 +267,12 @@ def _of_domains(domains: pd.DataFrame | None, documents: pd.DataFrame | None) ->
     measured = domains["domain"].astype(str)
     few = sorted(set(measured[few_sources(domains)]))
     if few:
-        yield _caution("few_sources_domains", "count", len(few), FEW_DOMAIN_SOURCES, domains=few)
+        yield _caution(
+            "few_sources_domains", "count", len(few), FEW_DOMAIN_SOURCES, domains=[called(name) for name in few]
+        )
     missing = sorted(set() if documents is None else set(documents["domain"].astype(str)) - set(measured))
     if missing:
-        yield _caution("unmeasured_domains", "count", len(missing), domains=missing)
+        yield _caution("unmeasured_domains", "count", len(missing), domains=[called(name) for name in missing])
 
 
 def _of_levels(pairs: pd.DataFrame | None) -> Iterator[Caution]:

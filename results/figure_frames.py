@@ -10,7 +10,8 @@ import pandas as pd
 from results.cautions import few_sources
 from results.colours import VERDICT_COLOURS
 from results.schema_figures import FIGURES, MEDIANS
-from results.words import PARTS
+from results.words import PARTS, called
+from universality.sae.architectures import ARCHITECTURES
 
 
 def agreement_parts(agreement: pd.DataFrame) -> pd.DataFrame:
@@ -122,7 +123,7 @@ def domain_frame(domains: pd.DataFrame) -> pd.DataFrame:
 def domain_labels(domains: pd.DataFrame) -> list[str]:
     """Names of the domains of :func:`domain_frame`; :data:`FEW_MARK` follows those of few sources."""
     marks = few_sources(domains).map({True: f" {FEW_MARK}", False: ""})
-    return (domains["domain"].astype(str) + marks).tolist()
+    return (domains["domain"].astype(str).map(called) + marks).tolist()
 
 
 def _most_frequent(values: pd.Series) -> str:
@@ -206,7 +207,8 @@ def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
     values = sweeps[measured].astype(float).where(good).assign(point=sweeps["point"], n_seeds=good)
     means = values.groupby("point", sort=False).agg({**dict.fromkeys(measured, "mean"), "n_seeds": "sum"})
     frame = sweeps.groupby("point", sort=False)[fixed].first().join(means).reset_index()
-    series = frame["architecture"].astype(str) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
+    labels = {name: kind.label for name, kind in ARCHITECTURES.items()}
+    series = frame["architecture"].astype(str).replace(labels) + ", " + frame["d_sae"].map("{:,}".format) + " latents"
     return frame.assign(series=series)[FIGURES["frontier"].names]
 
 

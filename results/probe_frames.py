@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from results.words import EFFECT_PARTNERS, LEVELS
+from results.words import EFFECT_PARTNERS, LEVELS, called
 
 #: Kinds of partners, as columns of the summary.
 KINDS = ("matched", "hard_exchange", "ceiling", "floor")
@@ -27,7 +27,7 @@ def probe_summary(probes: pd.DataFrame) -> pd.DataFrame:
         means = {kind: of.loc[of["kind"] == kind, "transfer"].mean() for kind in KINDS}
         auc = mine.drop_duplicates("model_a")["auc"].mean()
         spread = {"low": mine["transfer"].min(), "high": mine["transfer"].max()}
-        row = {"label": str(label).replace("_", " "), "n_rows": of["n_rows"].iloc[0], "auc": auc}
+        row = {"label": called(str(label)), "n_rows": of["n_rows"].iloc[0], "auc": auc}
         rows.append({**row, **means, **spread})
     frame = pd.DataFrame(rows, columns=pd.Index(["label", "n_rows", "auc", *KINDS, "low", "high"]))
     return frame.sort_values("auc", ascending=False, ignore_index=True)
@@ -45,5 +45,5 @@ def explanation_summary(explanation_transfer: pd.DataFrame) -> pd.DataFrame:
     edges = explanation_transfer[explanation_transfer["level"] == "edges"]
     own = explanation_transfer[explanation_transfer["kind"] == "matched"]
     parts = [edges[edges["kind"] == kind].assign(partner=EFFECT_PARTNERS[kind]) for kind in KINDS]
-    parts += [own[own["level"] == level].assign(partner=f"matched, level {level}") for level in LEVELS]
+    parts += [own[own["level"] == level].assign(partner=f"matched, level {called(level)}") for level in LEVELS]
     return pd.concat(parts, ignore_index=True)

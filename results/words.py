@@ -30,6 +30,22 @@ STEERED_BY, NOT_STEERED = _WORDS["steered_by"], _WORDS["not_steered"]
 EFFECT_PARTNERS, EFFECT_CLASSES = _WORDS["effect_partners"], _WORDS["effect_classes"]
 #: Family of a label's rule -> what it looks at.
 LABEL_FAMILIES = _WORDS["label_families"]
+#: Identifier -> name, of those that are not their own words.
+NAMES = _WORDS["names"] | _WORDS["indices"]
+
+
+def called(name: str) -> str:
+    """What an identifier, or a label of the text such as a domain, is called wherever people read it.
+
+    Args:
+        name: as it is stored: ``token_x_domain``, ``near_threshold``, ``shared_fraction_token``, ``english_prose``.
+    """
+    if name in NAMES:
+        return NAMES[name]
+    for index in ("shared_fraction", "reproduced"):
+        if name.startswith(f"{index}_"):
+            return f"{NAMES[index]}, {called(name.removeprefix(f'{index}_'))}"
+    return name.replace("_", " ")
 
 
 def _missing(value: Any) -> bool:

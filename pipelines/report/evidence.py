@@ -9,7 +9,7 @@ from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
 from results.ids import feature_id
 from results.stored_comparison import StoredComparison
-from results.words import LEVELS
+from results.words import LEVELS, called
 from storage import Run
 
 #: Tokens around the peak that a case may show, as far as they fit.
@@ -48,11 +48,11 @@ class Evidence:
         rows = self._distinct(strongest, N_CONTEXTS)
         rate = 100 * float(np.mean([side.rate for side in firings]))
         remark = (
-            f"{row['class']}, {row['level']}; {row['n_models']}/{len(models)} models; cohesion "
+            f"{row['class']}, {called(str(row['level']))}; {row['n_models']}/{len(models)} models; cohesion "
             f"{row['cohesion']:.2f}; firing rate {rate:.2g} %"
         )
         sides = [(feature_id(model, latent), colours.get(model, SIDE_COLOURS["a"])) for model, latent in members]
-        contexts = [self._context(place, firings, self._stored.text.domain(place)) for place in rows]
+        contexts = [self._context(place, firings, called(self._stored.text.domain(place))) for place in rows]
         return CaseStudy(f"cluster {row['cluster']}", remark, sides, contexts)
 
     def strongest(self, row: pd.Series) -> tuple[bytes, bytes, bytes]:
@@ -81,9 +81,9 @@ class Evidence:
         contexts = []
         for choice, n, note in PAIR_CONTEXTS:
             for place in self._distinct(rows_of_choice(choice, *firings), n):
-                words = "; ".join(part for part in (note, self._stored.text.domain(place)) if part)
+                words = "; ".join(part for part in (note, called(self._stored.text.domain(place))) if part)
                 contexts.append(self._context(place, firings, words))
-        remark = f"held-out r {row['r_held_out']:.2f}, {row['level']}, q {row['q']:.2g}"
+        remark = f"held-out r {row['r_held_out']:.2f}, {called(str(row['level']))}, q {row['q']:.2g}"
         sides = [(f"{'AB'[n]} = {name}", SIDE_COLOURS["ab"[n]]) for n, name in enumerate(names)]
         return CaseStudy(" and ".join(names), remark, sides, contexts)
 

@@ -102,7 +102,7 @@ def caption(name: str) -> str:
 def columns(name: str) -> list[Column]:
     """The columns of a table for readers, as ``templates/exhibits.yaml.j2`` lists them."""
     return [
-        Column(column, header, digits=None if form == "token" else form, token=form == "token")
+        Column(column, header, form if isinstance(form, int) else None, token=form == "token", code=form == "code")
         for column, header, form in ([*row, None][:3] for row in _words()[name]["columns"])
     ]
 

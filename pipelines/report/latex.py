@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from results.words import called
+
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -57,12 +59,19 @@ class Column(NamedTuple):
         header: words above it; plain text, escaped here.
         digits: digits after the point for numbers; None for text and whole numbers.
         token: the cells are token bytes, written by :func:`tex_token`.
+        code: the cells are names of the program or of files, in typewriter type; of other text, identifiers stand as
+            what they are called (:func:`results.words.called`).
     """
 
     name: str
     header: str
     digits: int | None = None
     token: bool = False
+    code: bool = False
+
+    def words(self, text: str) -> str:
+        """The text of a cell as readers see it."""
+        return called(text) if not self.code and re.fullmatch(r"\w+", text) else text
 
 
 def tex_escape(text: str) -> str:
@@ -176,7 +185,7 @@ def _cell(value: object, column: Column) -> str:
     if column.digits is not None:
         return number(float(value), column.digits)  # type: ignore[arg-type]
     if isinstance(value, str):
-        return tex_escape(value)
+        return rf"\texttt{{{tex_escape(value)}}}" if column.code else tex_escape(column.words(value))
     return f"{int(value):,}".replace(",", "{,}")  # type: ignore[call-overload]
 
 

@@ -38,7 +38,9 @@ def _cell(value: object, column: Column) -> str:
     if column.digits is not None:
         number = f"{float(value):.{column.digits}f}"  # type: ignore[arg-type]
         return number.replace("-", "−") if float(number) != 0 else number.lstrip("-")
-    return _apart(plain(value)) if isinstance(value, str) else f"{int(value):,}"  # type: ignore[call-overload]
+    if isinstance(value, str):
+        return code(value) if column.code else _apart(plain(column.words(value)))
+    return f"{int(value):,}"  # type: ignore[call-overload]
 
 
 def _apart(text: str) -> str:

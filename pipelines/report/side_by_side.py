@@ -85,7 +85,7 @@ def write_beside(
         "tables/beside": _table(comparisons),
     }
     if len(recipes) > 1 and len(differences := settings_beside(recipes)):
-        listed = [Column(name, name) for name in differences.columns]
+        listed = [Column(name, name, code=True) for name in differences.columns]
         made["tables/settings"] = {"": Listing(differences, listed), ".csv": differences}
     for name, contents in made.items():
         writer.keep_numbers(name, contents)

@@ -8,7 +8,7 @@ from pipelines.report.latex import Column
 from results import figure_frames
 from results.answers import game_summary
 from results.explained import words_summary
-from results.frames import cluster_domains
+from results.frames import cluster_domains, dictionary_roles
 from results.headline import headline_frame
 from results.ids import feature_ids
 from results.label_frames import label_summary
@@ -20,7 +20,8 @@ from results.steering_frames import steering_summary
 from results.study_frames import contrast_rows, domain_rows
 from results.tokenizers import coverage_frame
 from results.unseen_frames import unseen_summary
-from results.words import number
+from results.words import NAMES, ROLES, number
+from universality.sae.architectures import ARCHITECTURES
 
 #: Models with a column of their own, at most; clusters listed.
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
@@ -52,8 +53,8 @@ def _domains(tables: Tables, context: ExhibitContext) -> Contents:
 def _models(tables: Tables, context: ExhibitContext) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
-    frame = figure_frames.dictionary_frame(tables["models"])
-    return {"": Listing(frame, columns("tables/models"))}
+    frame = figure_frames.dictionary_frame(tables["models"]).assign(role=dictionary_roles(tables["models"]).to_numpy())
+    return {"": Listing(_named(frame.replace({"role": ROLES})), columns("tables/models"))}
 
 
 def _coverage(tables: Tables, context: ExhibitContext) -> Contents:
@@ -66,7 +67,13 @@ def _coverage(tables: Tables, context: ExhibitContext) -> Contents:
 def _sweeps(tables: Tables, context: ExhibitContext) -> Contents:
     points = figure_frames.sweep_points(tables["sweeps"])
     points["best"] = points["frontier"].map({True: "yes", False: ""})
-    return {"": Listing(points, columns("tables/sweeps"))}
+    return {"": Listing(_named(points), columns("tables/sweeps"))}
+
+
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with architectures under the names that papers give them."""
+    labels = {name: kind.label for name, kind in ARCHITECTURES.items()}
+    return frame.assign(architecture=frame["architecture"].replace(labels))
 
 
 def intervals(low: pd.Series, high: pd.Series) -> list[str | None]:
@@ -80,7 +87,11 @@ def _indices(tables: Tables, context: ExhibitContext) -> Contents:
     frame["over"] = [f"{n} pairs" if n else "all models" for n in frame["pairs"]]
     frame["over"] += frame["value"].isna().map({True: " of one model", False: ""})
     frame["interval"] = intervals(frame["low"], frame["high"])
-    return {"": Listing(frame, columns("tables/indices"))}
+    by_level = frame["name"].str.extract("^(shared_fraction|reproduced)(?:_(.+))?$")
+    kind = by_level[0].map(NAMES).fillna("other indices")
+    frame["name"] = by_level[1].fillna("any level").where(by_level[0].notna(), frame["name"])
+    groups = {int(place): str(kind[place]) for place in kind.index[kind != kind.shift()]}
+    return {"": Listing(frame, columns("tables/indices"), groups)}
 
 
 def _verdicts(tables: Tables, context: ExhibitContext) -> Contents:
@@ -216,7 +227,6 @@ def _splits(tables: Tables, context: ExhibitContext) -> Contents:
 
 def _split_agreement(tables: Tables, context: ExhibitContext) -> Contents:
     frame = agreement_rows(tables["split_agreement"])
-    frame["measure"] = frame["measure"].str.replace("_", " ")
     return {"": Listing(frame[frame["n_asked"] > 0], columns("tables/split_agreement"))}
 
 

@@ -15,6 +15,21 @@ needs_latex = pytest.mark.skipif(
 )
 
 
+#: What only says how text is set, or names a file or a part of the program: in LaTeX and in Markdown.
+_UNSEEN = {
+    ".tex": r"(?<!\\)%.*|\\(?:texttt|label|input|bibliography|cite|newcommand|includegraphics)(?:\[.*?\])?"
+    r"\{(?:[^{}\\]|\\.|\\[a-z]+\{\})*\}",
+    ".md": r"`+[^`]+`+|\]\([^)]*\)|(?<!\\)\$[^$]+\$",
+}
+
+
+def identifiers_in(folder: Path) -> list[str]:
+    """Identifiers in what people read of a report: words with an underscore, outside of typewriter type."""
+    files = [*folder.glob("*.tex"), *folder.glob("tables/*.tex"), folder / "report.md", folder / "methods.md"]
+    texts = [re.sub(_UNSEEN[file.suffix], "", file.read_text(encoding="utf-8")) for file in files]
+    return sorted({name for text in texts for name in re.findall(r"\w+\\?_\w+", text)})
+
+
 def compiled(folder: Path) -> str:
     """Compile ``paper.tex`` of a report; returns the log.
 

@@ -24,7 +24,7 @@ from pipelines.report.figures.parts import (
 )
 from results.colours import KIND_COLOURS, tint
 from results.frames import KINDS, MEASURES
-from results.words import CLASSES, LEVELS
+from results.words import CLASSES, LEVELS, called
 
 _MEASURE_TITLES = {"r_held_out": "raw", "r_token": "token and position means removed"}
 #: Paper behind words that stand on ink.
@@ -212,8 +212,9 @@ def _band_key(axes: Axes, curve: pd.DataFrame, width: float) -> None:
     rows = {name: 0.36 - 0.155 * i for i, name in enumerate(CLASSES)}
     pitch = min(0.6, (width - 0.64) / max(len(levels), 4))
     for i, level in enumerate(levels):
+        words = called(level).replace(" in ", "\nin ")
         axes.text(
-            0.64 + (i + 0.47) * pitch, 0.57, level.replace("_x_", "×\n"), ha="center", va="center", color=MUTED,
+            0.64 + (i + 0.47) * pitch, 0.57, words, ha="center", va="center", color=MUTED,
             fontsize=6.5 if len(levels) < 5 else 5.5, linespacing=0.9,
         )  # fmt: skip
     for name, y in rows.items():

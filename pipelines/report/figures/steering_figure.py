@@ -18,7 +18,7 @@ from pipelines.report.figures.parts import (
     shortened,
 )
 from results.colours import GREY, model_colours
-from results.words import STEERED_BY
+from results.words import STEERED_BY, called
 
 #: Inches: of a panel over strengths, below it, of a row of directions, below these, above panels, of a row of the key.
 _DOSES, _BELOW_DOSES, _ROW, _BELOW, _TOP, _KEY = 1.35, 0.42, 0.2, 0.45, 0.24, 0.16
@@ -51,7 +51,7 @@ def steering_figure(doses: pd.DataFrame, transfer: pd.DataFrame, *, columns: int
         if cluster is None:
             message(axes, "no feature was steered")
             continue
-        heading(axes, f"{shortened(str(cluster['domain']), 14)}, {cluster['cluster']}")
+        heading(axes, f"{shortened(called(str(cluster['domain'])), 14)}, {cluster['cluster']}")
         _shares(axes, doses[doses["cluster"] == cluster["cluster"]], colours, named=number % across == 0)
         if arms:
             below = axes_at(figure, x, top - _TOP - _DOSES - _BELOW_DOSES - lower, width, lower)

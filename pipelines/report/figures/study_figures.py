@@ -20,7 +20,7 @@ from pipelines.report.figures.parts import (
 )
 from results.colours import KIND_COLOURS, LEVEL_COLOURS, OKABE_ITO
 from results.study_frames import FACTOR, ITSELF, OBSERVED, axis_words
-from results.words import LEVELS
+from results.words import LEVELS, called
 from universality.studies.design import UNTRAINED
 
 _ROW, _BOTTOM, _TOP = 0.23, 0.36, 0.26
@@ -116,7 +116,7 @@ def _level_key(axes: Axes, columns: int) -> None:
     for number, level in enumerate(LEVELS):
         row, place = divmod(number, per_row)
         axes.barh(row, 0.1, left=place, height=0.7, color=LEVEL_COLOURS[level], lw=0)
-        key_words(axes, place + 0.16, row, level.replace("_", " "))
+        key_words(axes, place + 0.16, row, called(level))
 
 
 @styled

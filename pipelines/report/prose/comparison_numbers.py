@@ -27,7 +27,7 @@ from results.headline import QUANTITIES
 from results.probe_frames import KINDS, explanation_summary, probe_summary
 from results.steering_frames import steering_summary
 from results.stored_comparison import pair_node
-from results.words import CLASSES, GROUPS, LEVELS, STEERED_BY
+from results.words import CLASSES, GROUPS, LEVELS, STEERED_BY, called
 from universality.compare.compare_config import EDGE_SLACK, SHRINKAGE, CompareConfig
 from universality.effects.push import UNIT_QUANTILE
 from universality.verdicts import VERDICTS
@@ -267,7 +267,7 @@ def _steering(macros: Macros, tables: list[pd.DataFrame | None]) -> None:
         return
     macros.add("SteeringUnit", whole_percent(UNIT_QUANTILE), "percentile of a feature's activation that strength 1 is")
     macros.add("SteeringStrength", setting(float(rows["strength"].iloc[0])), f"strength of these numbers; {where}")
-    macros.add("SteeredDomains", series(words(domain) for domain in rows["domain"]), f"their domains; {where}")
+    macros.add("SteeredDomains", series(words(called(domain)) for domain in rows["domain"]), f"their domains; {where}")
     said = {"without": "without steering", "steered": "with it", "low": "with it, of the model that writes least",
             "random": "along random directions, the highest of any model, mean over clusters",
             "other": "along latents of other domains, the highest of any model, mean over clusters"}  # fmt: skip

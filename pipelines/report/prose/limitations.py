@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from pipelines.report.prose.macros import Macros, Value, code, count, letters, percent, real, series
+from pipelines.report.prose.macros import Macros, Value, code, count, letters, percent, real, series, words
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.template import Section, markdown_sentence
 from results.cautions import Amount, Caution, comparison_cautions, run_cautions
@@ -31,7 +31,7 @@ def find_limitations(m: Material, macros: Macros) -> list[Caution]:
         macros.scoped(_scope(m, caution))
         for name, amount in caution.amounts.items():
             meaning = "threshold" if name == "threshold" else "what the run shows"
-            macros.add(_macro(caution, name), _value(amount), f"limitation {caution.id}: {meaning}")
+            macros.add(_macro(caution, name), _value(name, amount), f"limitation {caution.id}: {meaning}")
     macros.scoped(None)
     return cautions
 
@@ -85,9 +85,9 @@ def _sentence(caution: Caution) -> str:
     return re.sub(r"\{(\w+)\}", lambda mark: f"{{{_macro(caution, mark[1])}}}", caution.sentence)
 
 
-def _value(amount: Amount) -> Value | None:
+def _value(kind: str, amount: Amount) -> Value | None:
     if not isinstance(amount.value, (int, float)):
-        return series(code(name) for name in amount.value)
+        return series((words if kind == "domains" else code)(name) for name in amount.value)
     if amount.kind == "count":
         return count(amount.value)
     return (percent if amount.kind == "percent" else real)(amount.value, amount.digits)

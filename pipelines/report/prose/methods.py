@@ -33,7 +33,7 @@ TODO = "TODO (authors)"
 def methods_sections(m: Material) -> list[Section]:
     """The text of a run without its limitations: a word on top where it is not finished, methods, findings, sweeps,
     studies."""
-    unfinished = [item.replace("`", "") for item in m.missing if item.startswith(("step ", "table "))]
+    unfinished = [item for item in m.missing if item.startswith(("step ", "table "))]
     facts = {"several_domains": _several_domains(m), "by_source": _by_source(m), "unfinished": unfinished}
     facts["brought"] = is_kept(m.run.record)
     text = sections("methods", recipe=m.recipe, native=_native(m), aligned=aligned(m.run.record), **facts)

@@ -1,8 +1,9 @@
 r"""One text, two renderings: LaTeX with macros, and Markdown with the numbers filled in.
 
 Texts are the files ``templates/*.md.j2``. Jinja decides which sentences stand there; what it leaves is plain English
-with four marks: ``{NumModels}`` a macro, ``[@gao2024; @song2025]`` citations, ``$r$`` math (the same in both forms),
-``*alive*`` emphasis. A sentence begins on a line of its own, and lines that begin with spaces go on with it.
+with five marks: ``{NumModels}`` a macro, ``[@gao2024; @song2025]`` citations, ``$r$`` math (the same in both forms),
+``*alive*`` emphasis, and names of the program in backticks. A sentence begins on a line of its own, and lines that
+begin with spaces go on with it.
 A sentence that needs a number which the run does not have is replaced by words that say so.
 """
 
@@ -19,7 +20,7 @@ from pipelines.report.prose.citations import WORKS
 from pipelines.report.prose.macros import PREFIX, Macros, joined, letters
 from results import words
 
-_MARK = re.compile(r" ?\[@[^\]]+\]|\{[A-Z][A-Za-z]*\}|\$[^$]+\$|\*[^*\s][^*]*\*")
+_MARK = re.compile(r" ?\[@[^\]]+\]|\{[A-Z][A-Za-z]*\}|\$[^$]+\$|\*[^*\s][^*]*\*|`[^`]+`")
 _MACRO = re.compile(r"\{([A-Z][A-Za-z]*)\}")
 _KEY = re.compile(r"@(\w+)")
 
@@ -153,8 +154,8 @@ def tex_sentence(sentence: str, macros: Macros) -> str:
     def mark(text: str) -> str:
         if "[@" in text:
             return rf"~\cite{{{','.join(_KEY.findall(text))}}}"
-        if text.startswith("*"):
-            return rf"\emph{{{tex_escape(text[1:-1])}}}"
+        if text[0] in "*`":
+            return rf"\{'emph' if text[0] == '*' else 'texttt'}{{{tex_escape(text[1:-1])}}}"
         return _MACRO.sub(lambda name: rf"\{PREFIX}{macros[name[1]].name}{{}}", text)
 
     return _marked(sentence, tex_escape, mark)
@@ -169,7 +170,7 @@ def markdown_sentence(sentence: str, macros: Macros) -> str:
     def mark(text: str) -> str:
         if "[@" in text:
             return f" ({'; '.join(WORKS[key].label for key in _KEY.findall(text))})"
-        return text if text.startswith("*") else _MACRO.sub(lambda name: macros[name[1]].value.text, text)
+        return text if text[0] in "*`" else _MACRO.sub(lambda name: macros[name[1]].value.text, text)
 
     return _marked(sentence, str, mark)
 

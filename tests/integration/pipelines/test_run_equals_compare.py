@@ -1,6 +1,7 @@
 """The tiny recipe, computed step by step through the store, gives the tables that compare() gives in memory."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,13 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from latex import compiled, needs_latex
+from latex import compiled, identifiers_in, needs_latex
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from program import universality
 from stored_types import assert_files_hold_the_declared_types
 from tiny_run import in_a_process, tiny_store, tiny_store_of_workers
 
 from pipelines.recipe import load_recipe
+from pipelines.report import exhibit_writer, figure_exhibits
 from pipelines.report.record_check import refuse_other_settings
+from pipelines.report.report_writer import ReportOptions, write_report
 from pipelines.steps.dictionary_steps import open_sae
 from results.effect_lists import loss_without
 from results.schema import TABLES
@@ -236,6 +241,23 @@ def test_the_paper_of_a_real_run_compiles(store, tmp_path):
     done = universality("report", "tiny", "--store", str(store), "--out", str(out), "--format", "pdf")
     assert done.exit_code == 0, done.stderr
     compiled(out)
+    assert "token in a domain" in (out / "methods.tex").read_text()
+    assert identifiers_in(out) == []
+
+
+def test_figures_call_things_by_their_names(store, tmp_path, monkeypatch):
+    """The texts of figures hold no identifier; what is drawn of the corpus is left aside."""
+    texts = []
+
+    def collected(figure, form):
+        texts.extend(text.get_text() for text in figure.findobj(Text))
+        return b"<svg></svg>"
+
+    monkeypatch.setattr(exhibit_writer, "to_file", collected)
+    monkeypatch.setattr(figure_exhibits, "cases_figure", lambda *_, **__: Figure())
+    write_report(open_run("tiny", store=str(store)), tmp_path / "report", ReportOptions(("svg",)))
+    assert {"token in\na domain", "english prose"} <= set(texts)
+    assert [text for text in texts if re.search(r"\w_\w", text)] == []
 
 
 @pytest.mark.slow

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import universality
 from results import words
 from results.colours import VERDICT_COLOURS
 
@@ -51,6 +55,17 @@ def test_what_is_missing_is_a_dash(say, missing):
 )
 def test_numbers_are_written_as_people_write_them(said, text):
     assert said == text
+
+
+def test_every_index_has_a_name_and_no_name_is_an_identifier():
+    code = "".join(path.read_text() for path in Path(universality.__file__).parent.rglob("*.py"))
+    indices = set(re.findall(r'Index\("([a-z_]+)', code)) | set(re.findall(r'\("([a-z_]+)", "(?:decoder|both)"', code))
+    assert len(indices) > 25
+    assert indices - set(words.NAMES) == set()
+    assert words.called("shared_fraction_token_x_domain") == "features with a partner, token in a domain"
+    assert words.called("english_prose") == "english prose"
+    kinds = (*words.LEVELS, *words.VERDICTS, *words.FLAGS, *words.GROUPS, *words.CLASSES, *words.NAMES)
+    assert not [name for name in kinds if "_" in words.called(name)]
 
 
 def test_flags_come_apart():

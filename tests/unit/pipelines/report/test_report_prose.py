@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from jinja2 import UndefinedError
-from latex import compiled, needs_latex
+from latex import compiled, identifiers_in, needs_latex
 from synthetic_run import write_synthetic_run
 
 from pipelines.recipe import load_recipe, shipped_recipes
@@ -278,6 +278,7 @@ def test_the_whole_report_compiles_with_its_references(report: Path, tmp_path: P
     shutil.copytree(report, tmp_path / "report")
     folder = tmp_path / "report"
     log = compiled(folder)
+    assert identifiers_in(folder) == []
     # Every figure and every table stands on a page.
     floats = (folder / "floats.tex").read_text(encoding="ascii")
     for path in folder.glob("figures/*.pdf"):
