@@ -1,4 +1,4 @@
-"""Tidy frames behind the figures and tables of a run: of findings, dictionaries, firing rates and the common map."""
+"""Tidy frames behind the figures and tables of a run: of findings, dictionaries, firing rates and the text."""
 
 import re
 import shlex
@@ -10,7 +10,7 @@ import pandas as pd
 from results.cautions import few_sources
 from results.colours import VERDICT_COLOURS
 from results.schema_figures import FIGURES, MEDIANS
-from results.words import PARTS, called
+from results.words import LEVELS, PARTS, called
 from universality.sae.architectures import ARCHITECTURES
 
 
@@ -186,10 +186,15 @@ def firing_rates(features: pd.DataFrame, *, per_decade: int = 4) -> pd.DataFrame
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=FIGURES["firing_rates"].names)
 
 
+#: Columns of the table ``models`` that papers list.
+LISTED = ("model", "role", "architecture", "d_sae", "sparsity", "fvu", "l0", "ce_recovered", "n_alive", "n_dense",
+          "heldout_loss")  # fmt: skip
+
+
 def dictionary_frame(models: pd.DataFrame) -> pd.DataFrame:
-    """One row per dictionary, with those columns of the table ``models`` that papers list (figure "dictionaries")."""
+    """One row per dictionary, with those columns of the table ``models`` that papers list (:data:`LISTED`)."""
     # Runs of earlier versions lack some.
-    return models.reindex(columns=FIGURES["dictionaries"].names).reset_index(drop=True)
+    return models.reindex(columns=list(LISTED)).reset_index(drop=True)
 
 
 def sweep_points(sweeps: pd.DataFrame) -> pd.DataFrame:
@@ -266,43 +271,45 @@ def median_by_rate(bins: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rate", "r", "n"])
 
 
-def map_points(positions: pd.DataFrame, features: pd.DataFrame, models: tuple[str, str]) -> pd.DataFrame:
-    """Where the features of two models stand on the common map.
-
-    Args:
-        positions: table ``positions``.
-        features: table ``features``.
-        models: which two.
+def level_shares(indices: pd.DataFrame) -> pd.DataFrame:
+    """Features with a partner by level, between models, in one, and between untrained ones, from the table ``indices``.
 
     Returns:
-        Columns of figure "map"; those of the first model before the second's.
+        Columns of figure "levels"; of every kind all levels together first, then from the finest on.
     """
-    keys, columns = ["model", "latent"], ["class", "cluster"]
-    placed = positions[[*keys, "x", "y"]].merge(features[[*keys, *columns]], on=keys, how="left")
-    return pd.concat([placed[placed["model"] == model] for model in models], ignore_index=True)
+    shares = indices[indices["name"].str.startswith("shared_fraction")]
+    rows = []
+    for kind in ("features", "ceiling", "untrained", "untrained_ceiling"):
+        of_kind = shares[shares["kind"] == kind]
+        for level in ("any", *LEVELS):
+            own = of_kind[of_kind["name"] == ("shared_fraction" if level == "any" else f"shared_fraction_{level}")]
+            if len(own):
+                n, value, chance, low, high = _of_kind(own)
+                ends = (np.nan, np.nan) if n else (low, high)  # a range over pairs is no interval
+                rows.append((kind, level, value, *ends, chance))
+    return pd.DataFrame(rows, columns=FIGURES["levels"].names)
 
 
-def map_links(pairs: pd.DataFrame, points: pd.DataFrame, limit: int) -> pd.DataFrame:
-    """Assigned pairs of features that are in one cluster and both stand on the map.
+#: Part of the text -> parts of the table ``documents`` that it is made of.
+TEXT_PARTS = {"training": ("sae_a", "sae_b"), "fit": ("fit",), "score": ("score",)}
 
-    Args:
-        pairs: table ``pairs``.
-        points: as :func:`map_points` makes it.
-        limit: lines drawn, at most.
+
+def domain_sources(documents: pd.DataFrame) -> pd.DataFrame:
+    """Documents, sources and tokens of every domain by part of the text, from the table ``documents``.
 
     Returns:
-        Columns of figure "map.links"; by falling r.
+        Columns of figure "sources"; domains of most score sources first, zeros included.
     """
-    models = list(dict.fromkeys(points["model"].astype(str)))
-    columns = FIGURES["map.links"].names[:-1]
-    if len(models) < 2:
-        return pd.DataFrame({name: np.zeros(0) for name in columns}).assign(drawn=np.zeros(0, bool))
-    matched = pairs.loc[(pairs["model_a"] == models[0]) & (pairs["model_b"] == models[1])]
-    for side, model in zip("ab", models, strict=False):
-        of_side = points.loc[points["model"] == model, ["latent", "x", "y", "cluster"]].add_suffix(f"_{side}")
-        matched = matched.merge(of_side, on=f"latent_{side}")
-    matched = matched.loc[matched["cluster_a"] == matched["cluster_b"]]
-    matched = matched.sort_values(["r_held_out", "latent_a"], ascending=[False, True], ignore_index=True)
-    matched = matched[columns]
-    chosen = np.unique(np.linspace(0, len(matched) - 1, min(limit, len(matched))).round().astype(int))
-    return matched.assign(drawn=np.isin(np.arange(len(matched)), chosen))
+    domains = sorted(documents["domain"].astype(str).unique())
+    rows = []
+    for part, names in TEXT_PARTS.items():
+        of_part = documents[documents["part"].isin(names)]
+        for domain in domains:
+            of = of_part[of_part["domain"] == domain]
+            rows.append((domain, part, len(of), of["source_group"].nunique(), int(of["n_tokens"].sum())))
+    frame = pd.DataFrame(rows, columns=FIGURES["sources"].names)
+    n = frame[frame["part"] == "score"].set_index("domain")["n_sources"]
+    ordered = frame.assign(n=frame["domain"].map(n)).sort_values(
+        ["n", "domain"], ascending=[False, True], kind="stable"
+    )
+    return ordered.drop(columns="n").reset_index(drop=True)

@@ -7,21 +7,32 @@ import pandas as pd
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Tables
 from pipelines.report.figures.agreement_figures import classes_figure, correlation_figure
+from pipelines.report.figures.calibration_figure import calibration_figure
 from pipelines.report.figures.case_figures import CaseStudy, cases_figure, cases_frame, pages_of
-from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
 from pipelines.report.figures.effects_figure import effects_figure
+from pipelines.report.figures.firing_figure import firing_rates_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
 from pipelines.report.figures.layers_figure import layers_figure
-from pipelines.report.figures.map_figures import MAX_LINES, map_figure
+from pipelines.report.figures.levels_figure import levels_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.parts_figure import parts_figure
 from pipelines.report.figures.rate_figures import rates_figure
+from pipelines.report.figures.sources_figure import sources_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
 from pipelines.report.figures.study_figures import curve_figure, study_figure, training_figure
-from results import effect_frames, figure_frames, frames, layer_frames, split_frames, steering_frames, study_frames
+from results import (
+    calibration_frames,
+    effect_frames,
+    figure_frames,
+    frames,
+    layer_frames,
+    split_frames,
+    steering_frames,
+    study_frames,
+)
 from results.headline import overall_values
 
 
@@ -40,6 +51,29 @@ def _correlation(tables: Tables, context: ExhibitContext) -> Contents:
 def _agreement(tables: Tables, context: ExhibitContext) -> Contents:
     parts = figure_frames.agreement_parts(tables["agreement"])
     return {"": partial(parts_figure, parts, columns=context.spans(1)), ".csv": parts}
+
+
+def _levels(tables: Tables, context: ExhibitContext) -> Contents:
+    shares = figure_frames.level_shares(tables["indices"])
+    if shares.empty:  # a comparison without shares by level, as of earlier versions
+        return {}
+    return {"": partial(levels_figure, shares, columns=context.spans(1)), ".csv": shares}
+
+
+def _sources(tables: Tables, context: ExhibitContext) -> Contents:
+    if "source_group" not in tables["documents"]:  # runs of earlier versions were split by document
+        return {}
+    counts = figure_frames.domain_sources(tables["documents"])
+    return {"": partial(sources_figure, counts, columns=context.spans(1)), ".csv": counts}
+
+
+def _calibration(tables: Tables, context: ExhibitContext) -> Contents:
+    bins, certain = (
+        calibration_frames.fit_and_held_out(tables["pairs"]),
+        calibration_frames.certainty(tables["features"]),
+    )
+    figure = partial(calibration_figure, bins, certain, columns=context.spans(2))
+    return {"": figure, ".csv": bins, ".certainty.csv": certain}
 
 
 def _spaces(tables: Tables, context: ExhibitContext) -> Contents:
@@ -141,23 +175,6 @@ def _rates(tables: Tables, context: ExhibitContext) -> Contents:
     return {"": figure, ".csv": bins, ".median.csv": medians, ".chance.csv": null}
 
 
-def _dictionaries(tables: Tables, context: ExhibitContext) -> Contents:
-    if "fvu" not in tables["models"]:  # activations came without their dictionaries
-        return {}
-    frame = figure_frames.dictionary_frame(tables["models"])
-    return {"": partial(quality_figure, frame, columns=context.spans(2)), ".csv": frame}
-
-
-def _map(tables: Tables, context: ExhibitContext) -> Contents:
-    models = [str(model) for model in tables["features"]["model"].drop_duplicates()]
-    if len(models) < 2:
-        return {}
-    points = figure_frames.map_points(tables["positions"], tables["features"], (models[0], models[1]))
-    columns = context.spans(2)
-    links = figure_frames.map_links(tables["pairs"], points, MAX_LINES[columns])
-    return {"": partial(map_figure, points, links, columns=columns), ".csv": points, ".links.csv": links}
-
-
 def _cases(tables: Tables, context: ExhibitContext) -> Contents:
     if context.evidence is None:
         return {}
@@ -189,14 +206,14 @@ def _drawn(cases: list[CaseStudy], context: ExhibitContext, n_pages: int | None 
 FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/correlation", ("baselines", "null_quantiles", "headline"), _correlation),
     Exhibit("figures/agreement", ("agreement",), _agreement),
+    Exhibit("figures/levels", ("indices",), _levels),
     Exhibit("figures/spaces", ("spaces",), _spaces),
     Exhibit("figures/effects", ("effect_agreement", "effects", "substitution_curve"), _effects),
     Exhibit("figures/steering", ("steering_doses", "steering_transfer"), _steering),
     Exhibit("figures/classes", ("tau_curve", "pairs", "models", "baselines", "headline"), _classes),
     Exhibit("figures/membership", ("k_of_m", "features"), _membership),
     Exhibit("figures/r_by_rate", ("pairs", "features", "null_rates"), _rates),
-    Exhibit("figures/dictionaries", ("models",), _dictionaries),
-    Exhibit("figures/map", ("positions", "features", "pairs"), _map),
+    Exhibit("figures/calibration", ("pairs", "features"), _calibration),
     Exhibit("figures/cases", ("clusters", "features"), _cases),
     Exhibit("figures/pinned", ("pinned",), _pinned),
     Exhibit("figures/firing_rates", ("features",), _firing_rates),
@@ -206,5 +223,6 @@ FIGURES: tuple[Exhibit, ...] = (
     Exhibit("figures/study_training", ("study_means",), _study_training),
     Exhibit("figures/study_layers", ("study_layers",), _study_layers),
     Exhibit("figures/domains", ("domains",), _domains),
+    Exhibit("figures/sources", ("documents",), _sources),
     Exhibit("figures/splitting", ("splits_by_size",), _splitting),
 )

@@ -17,7 +17,7 @@ from results.side_by_side import classes_beside, curves_beside, headlines_beside
 from storage import Run
 
 #: Figures that are drawn for every run and stand side by side, one column each.
-EACH = ("correlation", "classes", "membership", "r_by_rate", "domains", "dictionaries")
+EACH = ("correlation", "classes", "membership", "r_by_rate", "domains", "levels")
 #: What is made of all comparisons together, in the order of the README.
 TOGETHER = ("figures/beside", "tables/beside", "tables/settings")
 #: What a comparison must have to be set beside others.

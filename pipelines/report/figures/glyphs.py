@@ -1,7 +1,9 @@
 """Fonts for text in any script: which families have its characters, and what to write where none has."""
 
+import os
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 
 from matplotlib import font_manager
@@ -52,11 +54,20 @@ def _has_font(character: str) -> bool:
 def _stand_ins() -> tuple[tuple[str, str], ...]:
     """Regular fonts of this machine by family, in the order of :data:`_STAND_INS`, then by name."""
     paths: dict[str, str] = {}
+    _add_new_fonts()
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: (entry.name, entry.fname)):
         plain = entry.style == "normal" and str(entry.weight) in _REGULAR
         if plain and not any(word in entry.name for word in _UNUSABLE):
             paths.setdefault(entry.name, entry.fname)
     return tuple((family, path) for _, family, path in sorted(_rank(paths)))
+
+
+def _add_new_fonts() -> None:
+    """Fonts that were installed after matplotlib made its list, which it never makes anew."""
+    known = {os.path.realpath(entry.fname) for entry in font_manager.fontManager.ttflist}
+    for path in sorted(set(map(os.path.realpath, font_manager.findSystemFonts())) - known):
+        with suppress(OSError, RuntimeError, ValueError):  # what no library can read is no font
+            font_manager.fontManager.addfont(path)
 
 
 def _rank(paths: dict[str, str]) -> Iterator[tuple[int, str, str]]:

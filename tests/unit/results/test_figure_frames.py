@@ -1,11 +1,21 @@
-"""Frames behind the figures of sets, rates and maps, counted again by hand."""
+"""Frames behind the figures of sets, rates and text, counted again by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from results.figure_frames import joined_models, map_links, map_points, median_by_rate, membership, models_of, r_by_rate
+from results.calibration_frames import certainty, fit_and_held_out
+from results.figure_frames import (
+    domain_sources,
+    joined_models,
+    level_shares,
+    median_by_rate,
+    membership,
+    models_of,
+    r_by_rate,
+)
 
 
 def test_clusters_are_counted_by_the_set_of_models_they_reach() -> None:
@@ -57,24 +67,58 @@ def test_the_median_over_bins_is_that_of_the_pairs_to_a_bins_width() -> None:
     assert (medians["n"] == n).all()
 
 
-def test_lines_join_assigned_pairs_of_one_cluster_alone() -> None:
-    n = 50
-    features = pd.DataFrame({"model": np.repeat(["m0", "m1", "m2"], n), "latent": np.tile(np.arange(n), 3)})
-    features["class"] = "shared"
-    # Latent i of m0 and its partner n - 1 - i of m1 are of one cluster from 25 on; the others stand alone.
-    alone = np.arange(1000, 1000 + 3 * n)
-    own = np.where(features["model"] == "m1", n - 1 - features["latent"], features["latent"])
-    features["cluster"] = np.where((own >= 25) & (features["model"] != "m2"), own, alone)
-    positions = features[["model", "latent"]].assign(x=np.arange(3.0 * n), y=1.0).drop(index=[30])
-    points = map_points(positions, features, ("m0", "m1"))
-    assert set(points["model"]) == {"m0", "m1"}
-    assert len(points) == 2 * n - 1
-    sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)[::-1]}
-    pairs = pd.DataFrame({**sides, "r_held_out": np.linspace(0, 1, n)})
-    links = map_links(pairs, points, 10)
-    assert sorted(links["latent_a"]) == [i for i in range(25, n) if i != 30]
-    assert links["r_held_out"].is_monotonic_decreasing
-    assert (links["x_a"] == links["latent_a"]).all()
-    assert (links["x_b"] == n + links["latent_b"]).all()
-    assert links["drawn"].sum() == 10
-    assert links["drawn"].iloc[[0, -1]].all()
+def test_shares_by_level_are_those_of_all_pairs_or_their_mean() -> None:
+    names = ["shared_fraction", "shared_fraction_context", "shared_fraction_token"]
+    rows = [
+        (name, kind, pair, value * (1 + number), value / 2, value * 2, 0.01)
+        for number, name in enumerate(names)
+        for kind, pair, value in (
+            ("features", "m0-m1", 0.1), ("features", "overall", 0.2), ("ceiling", "m0-m0r", 0.3),
+            ("ceiling", "m1-m1r", 0.1),
+        )
+    ]  # fmt: skip
+    columns = ["name", "kind", "pair", "value", "low", "high", "chance"]
+    shares = level_shares(pd.DataFrame(rows, columns=columns)).set_index(["kind", "level"])
+    assert list(shares.index) == [
+        (kind, level) for kind in ("features", "ceiling") for level in ("any", "context", "token")
+    ]
+    assert shares["value"].tolist() == pytest.approx([0.2, 0.4, 0.6, 0.2, 0.4, 0.6])
+    assert shares.loc["features", "high"].tolist() == [0.4] * 3
+    assert shares.loc["ceiling", ["low", "high"]].isna().all(axis=None)
+
+
+def test_documents_and_sources_are_counted_by_part_of_the_text() -> None:
+    rows = [
+        ("b", "sae_a", 1),
+        ("b", "sae_b", 1),
+        ("b", "score", 2),
+        ("a", "score", 3),
+        ("a", "score", 4),
+        ("a", "fit", 5),
+    ]
+    documents = pd.DataFrame(rows, columns=["domain", "part", "source_group"]).assign(n_tokens=10)
+    counts = domain_sources(documents).set_index(["domain", "part"])[["n_documents", "n_sources", "n_tokens"]]
+    assert counts.loc[("b", "training")].tolist() == [2, 1, 20]
+    assert counts.loc[("a", "score")].tolist() == [2, 2, 20]
+    assert counts.loc[("b", "fit")].tolist() == [0, 0, 0]
+    assert counts.index[0][0] == "a"
+
+
+def test_what_held_out_r_is_over_fit_r_and_how_sure_classes_are() -> None:
+    r = np.repeat([0.12, 0.52, 0.55], 11)
+    pairs = pd.DataFrame({"r": r, "r_held_out": r - np.tile(np.linspace(0, 0.1, 11), 3)})
+    bins = fit_and_held_out(pairs)
+    assert bins["left"].tolist() == pytest.approx([0.1, 0.5, 0.55])
+    assert bins["median"].tolist() == pytest.approx([0.07, 0.47, 0.5])
+    assert bins["high"].tolist() == pytest.approx([0.11, 0.51, 0.54])
+    features = pd.DataFrame(
+        {
+            "status": ["alive"] * 5 + ["dead"],
+            "class_probability": [1.0, 1.0, 0.9, 0.55, 0.2, 1.0],
+            "group_probability": np.nan,
+        }
+    )
+    certain = certainty(features)
+    assert set(certain["of"]) == {"class"}
+    assert certain["n"].tolist() == [1, 1, 0, 1, 2]
+    assert certain["fraction"].sum() == pytest.approx(1)

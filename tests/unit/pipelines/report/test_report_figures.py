@@ -17,26 +17,29 @@ from matplotlib.text import Text
 from synthetic_study import crossed, kept, layered, measured, sized
 
 from pipelines.report.figures.agreement_figures import bands, classes_figure, correlation_figure
+from pipelines.report.figures.calibration_figure import calibration_figure
 from pipelines.report.figures.canvas import FORMATS, WIDTHS, to_file
-from pipelines.report.figures.dictionary_figures import firing_rates_figure, quality_figure
 from pipelines.report.figures.domain_figures import domains_figure
+from pipelines.report.figures.firing_figure import firing_rates_figure
 from pipelines.report.figures.frontier_figure import frontier_figure
 from pipelines.report.figures.layers_figure import layers_figure
-from pipelines.report.figures.map_figures import map_figure
+from pipelines.report.figures.levels_figure import levels_figure
 from pipelines.report.figures.membership_figure import membership_figure
 from pipelines.report.figures.rate_figures import rates_figure
 from pipelines.report.figures.side_by_side_figure import beside_figure
+from pipelines.report.figures.sources_figure import sources_figure
 from pipelines.report.figures.spaces_figure import spaces_figure
 from pipelines.report.figures.splitting_figure import splitting_figure
 from pipelines.report.figures.steering_figure import steering_figure
 from pipelines.report.figures.study_figures import curve_figure, study_figure, training_figure
 from results import figure_frames, frames, layer_frames, split_frames, study_frames
+from results.calibration_frames import certainty, fit_and_held_out
 from results.colours import OKABE_ITO, model_colours, rgba, tint
-from results.figure_frames import map_links, map_points, median_by_rate, membership, r_by_rate
+from results.figure_frames import domain_sources, level_shares, median_by_rate, membership, r_by_rate
 from results.headline import QUANTITIES
 from results.schema_figures import FIGURES as FIGURE_TABLES
 from results.side_by_side import classes_beside, curves_beside, headlines_beside
-from results.words import SPACES, STEERED_BY
+from results.words import LEVELS, SPACES, STEERED_BY
 from universality.studies.contrasts import study_contrasts, study_means
 from universality.studies.design import Design
 from universality.studies.layers import study_layers
@@ -188,29 +191,34 @@ def _rate_bins(n: int) -> Drawing:
     return partial(rates_figure, bins, median_by_rate(bins), null if n else null.iloc[:0])
 
 
-def _quality(names: list[str], role: str, l0: float) -> Drawing:
-    numbers = {
-        "fvu": 0.1,
-        "ce_recovered": -0.3 if role == "untrained" else 0.9,
-        "l0": l0,
-        "dead_fraction": 0.0,
-    }
-    return partial(
-        quality_figure,
-        figure_frames.dictionary_frame(pd.DataFrame({"model": names, "role": role, **numbers})),
-    )
+def _levels(n_kinds: int, n_pairs: int) -> Drawing:
+    rows = []
+    kinds = {"features": "m0-m1", "ceiling": "m0-m0r", "untrained": "u0-u1", "untrained_ceiling": "u0-u0r"}
+    for kind, pair in list(kinds.items())[:n_kinds]:
+        for level in ("", *LEVELS):
+            name = f"shared_fraction_{level}" if level else "shared_fraction"
+            value = (0.6 if not level else 0.1) / (1 + list(kinds).index(kind))
+            together = {"low": value - 0.05, "high": value + 0.05, "chance": 0.02}
+            rows.append({"name": name, "kind": kind, "pair": pair, "value": value, "n": 100, **together})
+            if n_pairs and kind == "features":
+                rows.append({**rows[-1], "pair": "overall"})
+    columns = ["name", "kind", "pair", "value", "n", "low", "high", "chance"]
+    return partial(levels_figure, level_shares(pd.DataFrame(rows, columns=columns)))
 
 
-def _map(n: int) -> Drawing:
+def _sources(names: list[str], n: int) -> Drawing:
+    parts = ["sae_a", "sae_b", "validation", "fit", "score"]
+    rows = [(name, part, k // 3, 90) for name in names for part in parts for k in range(n)]
+    documents = pd.DataFrame(rows, columns=["domain", "part", "source_group", "n_tokens"])
+    return partial(sources_figure, domain_sources(documents))
+
+
+def _calibration(n: int, probabilities: list[float]) -> Drawing:
     rng = np.random.default_rng(n)
-    features = pd.DataFrame({"model": ["m0"] * n + ["m1"] * n, "latent": np.tile(np.arange(n), 2)})
-    features["cluster"] = features["latent"]
-    features["class"] = rng.choice(["universal", "shared", "specific"], 2 * n)
-    places = features[["model", "latent"]].assign(x=rng.normal(size=2 * n), y=rng.normal(size=2 * n))
-    points = map_points(places, features, ("m0", "m1"))
-    sides = {"model_a": "m0", "latent_a": np.arange(n), "model_b": "m1", "latent_b": np.arange(n)}
-    pairs = pd.DataFrame({**sides, "r_held_out": rng.uniform(0, 1, n), "q": 0.01})
-    return partial(map_figure, points, map_links(pairs, points, 80))
+    r = rng.uniform(0.05, 0.98, n)
+    pairs = pd.DataFrame({"r": r, "r_held_out": np.clip(r - rng.exponential(0.05, n), -0.2, 1)})
+    features = pd.DataFrame({"status": "alive", "class_probability": probabilities})
+    return partial(calibration_figure, fit_and_held_out(pairs), certainty(features))
 
 
 def _beside(names: list[str]) -> Drawing:
@@ -276,11 +284,14 @@ FIGURES = {
     "membership, none": lambda: _membership(2, 0),
     "rates": lambda: _rate_bins(2000),
     "rates, none": lambda: _rate_bins(0),
-    "quality": lambda: _quality(["m0", "m1", "m2"], "primary", 16.0),
-    "quality, untrained": lambda: _quality(["u0", "a rather long name"], "untrained", 1234.5),
-    "quality, not measured": lambda: _quality(["m0"], "primary", float("nan")),
-    "map": lambda: _map(400),
-    "map, none": lambda: _map(0),
+    "levels": lambda: _levels(4, 1),
+    "levels, one pair": lambda: _levels(1, 0),
+    "levels, none": lambda: _levels(0, 0),
+    "sources": lambda: _sources([f"domain_{n}" for n in range(26)], 40),
+    "sources, one domain": lambda: _sources(["a rather long name of a domain"], 1),
+    "calibration": lambda: _calibration(3000, [*np.linspace(0.2, 1, 50), 1.0, 1.0]),
+    "calibration, one pair": lambda: _calibration(1, [1.0]),
+    "calibration, none": lambda: _calibration(0, []),
     "beside": lambda: _beside(["quickstart-1", "a run with a very long name that nobody could read in a key at all"]),
     "beside, seven": lambda: _beside([f"run {i}" for i in range(7)]),
     "spaces": lambda: _spaces(512, "r_held_out", "r_joint"),
@@ -375,11 +386,3 @@ def test_colours() -> None:
     assert tint("#0072B2", 1.0) == "#0072B2"
     assert len(set(model_colours([f"m{i}" for i in range(7)]).values())) == 7
     assert set(model_colours(["m0"]).values()) <= set(OKABE_ITO.values())
-
-
-def test_a_replicate_has_the_colour_of_its_model_whatever_models_are_called() -> None:
-    models = pd.DataFrame({"model": ["bar", "ba", "barr"], "role": ["primary", "primary", "replicate"]})
-    numbers = {"fvu": 0.1, "ce_recovered": 0.9, "l0": 8.0, "dead_fraction": 0.0}
-    figure = quality_figure(figure_frames.dictionary_frame(models.assign(**numbers)))
-    bar, ba, barr = (line.get_markeredgecolor() for line in figure.axes[0].lines)
-    assert barr == bar != ba
