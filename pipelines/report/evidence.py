@@ -70,6 +70,15 @@ class Evidence:
         )
         return around(before, pieces[place], after)
 
+    def line(self, row: pd.Series) -> Context:
+        """The context in which a cluster's features together are strongest.
+
+        Args:
+            row: of the table ``clusters``.
+        """
+        _, firings, strongest = self._members(row)
+        return self._context(int(strongest[0]), firings, "")
+
     def pair(self, row: pd.Series) -> CaseStudy:
         """A pair of latents with contexts where both fire, and where only one does.
 

@@ -45,11 +45,14 @@ class Listing(NamedTuple):
         frame: its rows.
         columns: which columns, in which form.
         groups: words on a line of their own before the row of that position.
+        pictures: text of each row as a picture, which stands in LaTeX in place of the columns of tokens: pages of a PDF
+            beside the table.
     """
 
     frame: pd.DataFrame
     columns: Sequence[Column]
     groups: Mapping[int, str] | None = None
+    pictures: Callable[[], list[Figure]] | None = None
 
 
 class Shown(NamedTuple):

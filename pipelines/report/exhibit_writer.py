@@ -10,7 +10,7 @@ import pandas as pd
 from pipelines.report.evidence import Evidence
 from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Shown, caption
 from pipelines.report.figure_exhibits import FIGURES
-from pipelines.report.figures.canvas import FORMATS, to_file
+from pipelines.report.figures.canvas import FORMATS, to_file, to_pages
 from pipelines.report.latex import booktabs
 from pipelines.report.markdown import markdown_table
 from pipelines.report.table_exhibits import READING_TABLES
@@ -152,9 +152,13 @@ class ExhibitWriter:
             if isinstance(content, pd.DataFrame):
                 self._write(name + suffix, csv_bytes(content))
             elif isinstance(content, Listing):
-                frame, columns, groups = content
+                frame, columns, groups, drawn = content
+                pictures = None
+                if drawn is not None and "pdf" in formats:
+                    pictures = f"{name}.pdf"
+                    self._write(pictures, to_pages(drawn()))
                 tex_label = exhibit.replace("tables/", "tab:")
-                tex = booktabs(frame, columns, caption=words, label=tex_label, groups=groups)
+                tex = booktabs(frame, columns, caption=words, label=tex_label, groups=groups, pictures=pictures)
                 self._write(f"{name}.tex", tex)
                 self.shown.append(Shown(name, label, words, markdown_table(frame, columns, groups)))
             elif formats:

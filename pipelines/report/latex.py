@@ -51,6 +51,10 @@ _COMMON = {
 }
 
 
+#: Inches of a line of text in a table, and how far below its base line it reaches.
+PICTURE_WIDTH, BASE_LINE = 3.1, 0.035
+
+
 class Column(NamedTuple):
     """One column of a table.
 
@@ -75,8 +79,12 @@ class Column(NamedTuple):
 
 
 def tex_escape(text: str) -> str:
-    r"""Running text for LaTeX: specials escaped, a few common signs in math, the rest outside ASCII as ``\u{65E5}``."""
-    return "".join(_SPECIAL.get(c) or _COMMON.get(c) or (c if " " <= c < "\x7f" else _written_out(c)) for c in text)
+    r"""Running text for LaTeX: specials escaped, a few common signs in math, the rest outside ASCII as ``\u{65E5}``.
+
+    No line is broken between a number and its percent sign.
+    """
+    signs = (_SPECIAL.get(c) or _COMMON.get(c) or (c if " " <= c < "\x7f" else _written_out(c)) for c in text)
+    return re.sub(r"(?<=\d) \\%", r"~\\%", "".join(signs))
 
 
 def tex_token(token: bytes | str, limit: int = 40) -> str:
@@ -123,6 +131,7 @@ def booktabs(
     caption: str,
     label: str,
     groups: Mapping[int, str] | None = None,
+    pictures: str | None = None,
 ) -> str:
     """A frame as a floating booktabs table.
 
@@ -132,10 +141,14 @@ def booktabs(
         caption: plain text, escaped here.
         label: for ``\\ref``; letters, digits, ``:`` and ``-``.
         groups: words on a line of their own before the row of that position.
+        pictures: a PDF with a page for each row, the text that its columns of tokens hold; it stands in their place,
+            :data:`PICTURE_WIDTH` wide, and needs ``\\usepackage{graphicx}``.
 
     Returns:
         LaTeX source in ASCII that ends with a line feed and is the same for equal arguments.
     """
+    if pictures is not None:
+        columns = [column for column in columns if not column.token]
     numeric = [pd.api.types.is_numeric_dtype(frame[c.name]) for c in columns]
     align = "".join("r" if n else "l" for n in numeric)
     heads = [
@@ -143,13 +156,19 @@ def booktabs(
         for c, n in zip(columns, numeric, strict=True)
     ]
     cells = [[_cell(value, c) for value, c in zip(row, columns, strict=True)] for row in _rows(frame, columns)]
+    gap = _gap([heads, *cells], 0.0 if pictures is None else PICTURE_WIDTH * 72.27)
+    if pictures is not None:
+        align += "l"
+        heads.append("strongest at")
+        for number, row in enumerate(cells, 1):
+            row.append(rf"\raisebox{{-{BASE_LINE}in}}{{\includegraphics[page={number}]{{{pictures}}}}}")
     lines = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{tex_escape(caption)}}}",
         rf"\label{{{label}}}",
         # A float begins in the size of the text, whatever the size around it.
-        rf"\footnotesize\setlength{{\tabcolsep}}{{{_gap([heads, *cells]):.1f}pt}}",
+        rf"\footnotesize\setlength{{\tabcolsep}}{{{gap:.1f}pt}}",
         rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
@@ -158,7 +177,7 @@ def booktabs(
     for position, row in enumerate(cells):
         if groups and position in groups:
             lines += [r"\addlinespace"] if position else []
-            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\")
+            lines.append(rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\")
         lines.append(" & ".join(row) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
@@ -167,13 +186,13 @@ def _rows(frame: pd.DataFrame, columns: Sequence[Column]) -> Iterable[tuple[obje
     return frame[[c.name for c in columns]].itertuples(index=False, name=None)
 
 
-def _gap(lines: Sequence[Sequence[str]]) -> float:
-    """Points beside each column: fewer where a table of these cells would be wider than the page."""
+def _gap(lines: Sequence[Sequence[str]], beside: float) -> float:
+    """Points beside each column: fewer where a table of these cells and so much beside would be wider than the page."""
     columns = zip(*lines, strict=True)
     longest = [
         max(sum(part["seen"] is not None for part in _SEEN.finditer(cell)) for cell in cells) for cells in columns
     ]
-    room = (_PAGE - _CHARACTER * sum(longest)) / max(2 * (len(longest) - 1), 1)
+    room = (_PAGE - beside - _CHARACTER * sum(longest)) / max(2 * (len(longest) - (not beside)), 1)
     return min(max(room, _GAPS[1]), _GAPS[0])
 
 

@@ -8,6 +8,7 @@ from pipelines.report.exhibit import Shown
 from pipelines.report.html_page import as_html
 from pipelines.report.markdown import code, plain
 from pipelines.report.prose.template import filled
+from pipelines.report.prose.text_files import NOTHING_FOUND
 from pipelines.report.side_by_side import TOGETHER, pictures_beside
 
 
@@ -46,7 +47,7 @@ def in_short(results: Mapping[str, Any]) -> str:
     """The outcome in plain words, as Markdown: a list per comparison."""
     lists = {name: _bullets(sentences) for name, sentences in results["conclusions"].items() if sentences}
     if len(lists) < 2:
-        return "".join(lists.values()) or "The run has no finished comparison and no finished study."
+        return "".join(lists.values()) or NOTHING_FOUND
     return "\n\n".join(f"**{plain(str(name))}**\n\n{bullets}" for name, bullets in lists.items())
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipelines.report.exhibit import caption
 from pipelines.report.exhibit_writer import EXHIBITS
+from pipelines.report.page import in_short
 from pipelines.report.prose.template import filled
 from pipelines.report.side_by_side import TOGETHER
 from pipelines.report.table_exhibits import intervals
@@ -45,6 +46,7 @@ def readme_text(
         "README.md",
         **{name: results[name] for name in ("run", "recipe_name", "status")},
         missing=missing,
+        in_short=in_short(results),
         headlines=_headlines(tables["headline"]) if "headline" in tables else [],
         warnings=warnings,
         row=row,
@@ -61,7 +63,7 @@ def _exhibits() -> Iterator[tuple[str, str]]:
     yield from ((f"{name}.*", caption(name)) for name in TOGETHER)
     yield "beside/*", "the same figures of every run, one column wide"
     for exhibit in EXHIBITS:
-        yield f"{exhibit.name}*{'.tex' if exhibit.name.startswith('tables/') else ''}", exhibit.caption
+        yield f"{exhibit.name}*{'.[tp][ed][xf]' if exhibit.name.startswith('tables/') else ''}", exhibit.caption
 
 
 def _headlines(headline: pd.DataFrame) -> list[tuple[str, list[dict[str, str]]]]:

@@ -116,7 +116,7 @@ def write_report(run: Run, out_dir: str | Path, options: ReportOptions = USUAL) 
     values = run_values(run, tables, tuple(missing))
     if beside:
         values["beside"] = clean(beside_values(beside))
-    values["limitations"] = write_text(folder.write, run, tables, missing, values["warnings"])
+    values["limitations"] = write_text(folder.write, run, tables, missing, values["warnings"], values["conclusions"])
     methods = (folder.path / "methods.md").read_text(encoding="utf-8")
     markdown = report_markdown(values, exhibits.shown, methods, run_notes(run.store, [run.record])[0])
     folder.write("report.md", markdown)

@@ -1,10 +1,12 @@
 """Tables of a report for readers."""
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.exhibit import Contents, Exhibit, ExhibitContext, Listing, Tables, columns
-from pipelines.report.latex import Column
+from pipelines.report.figures.case_figures import line_figure
+from pipelines.report.latex import PICTURE_WIDTH, Column
 from results import figure_frames
 from results.answers import game_summary
 from results.explained import words_summary
@@ -53,8 +55,10 @@ def _domains(tables: Tables, context: ExhibitContext) -> Contents:
 def _models(tables: Tables, context: ExhibitContext) -> Contents:
     if "fvu" not in tables["models"]:  # activations came without their dictionaries
         return {}
-    frame = figure_frames.dictionary_frame(tables["models"]).assign(role=dictionary_roles(tables["models"]).to_numpy())
-    return {"": Listing(_named(frame.replace({"role": ROLES})), columns("tables/models"))}
+    frame = figure_frames.dictionary_frame(tables["models"])
+    # What a role is there for stands in the caption.
+    roles = [ROLES.get(str(role), str(role)).split(" (")[0] for role in dictionary_roles(tables["models"])]
+    return {"": Listing(_named(frame.assign(role=roles)), columns("tables/models"))}
 
 
 def _coverage(tables: Tables, context: ExhibitContext) -> Contents:
@@ -114,7 +118,12 @@ def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
         cohesion=chosen["cohesion"].to_numpy(float),
         domain=chosen["cluster"].map(cluster_domains(tables["features"])).fillna("").to_numpy(),
     )
-    return {"": Listing(frame, columns("tables/clusters"))}
+    evidence = context.evidence
+
+    def pictures() -> list[Figure]:
+        return [line_figure(evidence.line(row), PICTURE_WIDTH) for _, row in chosen.iterrows()]
+
+    return {"": Listing(frame, columns("tables/clusters"), pictures=pictures if len(frame) else None)}
 
 
 def _pinned(tables: Tables, context: ExhibitContext) -> Contents:

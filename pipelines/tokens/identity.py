@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TrainedTokenizer
-from results.words import called
 from universality.errors import InputError, refusal
 
 #: Parts of a ``tokenizer.json`` that decide which tokens a text becomes.
@@ -30,7 +29,7 @@ _CHANGES = {
 def tokenizer_name(config: TokenizerConfig) -> str:
     """What people call a tokenizer: where it comes from, or the size of one that is trained."""
     if isinstance(config, TrainedTokenizer):
-        learned = f" from {' and '.join(map(called, config.learn_from))}" if config.learn_from else ""
+        learned = f" from {' and '.join(config.learn_from)}" if config.learn_from else ""
         return f"trained here{learned}, {config.vocab_size:,} tokens"
     return config.path if config.kind == "file" else config.name
 

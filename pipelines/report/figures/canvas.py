@@ -6,13 +6,14 @@ embedded TrueType, one or two columns wide, and readable without colour.
 
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 #: Widths of one and of two columns, inches.
@@ -81,6 +82,15 @@ def to_file(figure: Figure, form: str) -> bytes:
     dates: Any = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {"Software": None}}
     with mpl.rc_context(STYLE), no_word_on_weights():
         figure.savefig(buffer, format=form, metadata=dates[form], dpi=DPI)
+    return buffer.getvalue()
+
+
+def to_pages(figures: Iterable[Figure]) -> bytes:
+    """Figures as pages of one PDF, byte for byte the same for equal figures."""
+    buffer = io.BytesIO()
+    with mpl.rc_context(STYLE), no_word_on_weights(), PdfPages(buffer, metadata={"CreationDate": None}) as pages:
+        for figure in figures:
+            pages.savefig(figure)
     return buffer.getvalue()
 
 

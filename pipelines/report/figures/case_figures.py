@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from pipelines.report.figures.canvas import INK, MUTED, STYLE, WIDTHS, axes_at, new_figure, no_word_on_weights
 from pipelines.report.figures.parts import key_words
 from pipelines.report.figures.text_lines import SIZE, Line, Mark, Stretch, lines_of, width_of
+from pipelines.report.latex import BASE_LINE
 from results.colours import OKABE_ITO
 from results.token_strip import MAX_ALPHA, MIN_ALPHA
 
@@ -121,6 +122,32 @@ def cases_figure(cases: Sequence[CaseStudy], *, columns: int = 2) -> Figure:
     return figure
 
 
+def line_figure(context: Context, width: float) -> Figure:
+    """One line of a context around its peak, as a figure of cases draws it, without bars: for a cell of a table.
+
+    Args:
+        context: what to draw.
+        width: inches; what does not fit is cut.
+
+    Returns:
+        Its height is :data:`LINE`, and its base line stands :data:`BASE_LINE` above the lower end.
+    """
+    with mpl.rc_context(STYLE), no_word_on_weights():
+        figure = new_figure(width, LINE)
+        axes = axes_at(figure, 0, 0, width, LINE)
+        axes.set_axis_off()
+        axes.set_xlim(0, width)
+        axes.set_ylim(-LINE, 0)
+        boxes = _Boxes()
+        for line in lines_of(context.tokens, context.peak, width - 0.02, width - 0.02, 1):
+            for mark in line.marks:
+                _draw_mark(axes, boxes, mark, context, 0.0)
+            for stretch in line.stretches:
+                _draw_text(axes, stretch, 0.0)
+        boxes.draw(axes)
+    return figure
+
+
 def _blocks(case: CaseStudy, width: float) -> tuple[list[list[Line]], float]:
     """Lines by context, and the height of the whole case in inches."""
     block = []
@@ -157,7 +184,7 @@ def _draw_case(axes: Axes, case: CaseStudy, block: list[list[Line]]) -> None:
             axes.text(right, middle, context.note, ha="right", va="center_baseline", fontsize=6, color=MUTED)
         for line in lines:
             for mark in line.marks:
-                _draw_mark(axes, boxes, mark, context, case, y)
+                _draw_mark(axes, boxes, mark, context, y, [colour for _, colour in case.sides])
             for stretch in line.stretches:
                 _draw_text(axes, stretch, y)
             y -= line_height
@@ -173,14 +200,15 @@ def _places(case: CaseStudy) -> Iterator[float]:
         left += 0.26 + width_of(name, size=6)
 
 
-def _draw_mark(axes: Axes, boxes: _Boxes, mark: Mark, context: Context, case: CaseStudy, y: float) -> None:
+def _draw_mark(axes: Axes, boxes: _Boxes, mark: Mark, context: Context, y: float, colours: Sequence[str] = ()) -> None:
+    """A token's background, its frame if it is the peak, and a bar below for each side that has a colour."""
     shares = context.shares[:, mark.token]
     mean = float(shares.mean())
     if mean > 0:
         ink = MIN_ALPHA + (MAX_ALPHA - MIN_ALPHA) * mean
         boxes.add(mark.left, y - LINE, mark.width, LINE, OKABE_ITO["sky"], ink)
-    for number, (share, (_, colour)) in enumerate(zip(shares, case.sides, strict=True)):
-        if share > 0:
+    for number, colour in enumerate(colours):
+        if (share := shares[number]) > 0:
             under = y - LINE - BAR * (number + 0.85)
             boxes.add(mark.left, under, mark.width, BAR * 0.7, colour, 0.15 + 0.85 * float(share))
     if mark.token == context.peak:
@@ -197,7 +225,9 @@ def _draw_text(axes: Axes, stretch: Stretch, y: float) -> None:
     if stretch.right and not any(unicodedata.bidirectional(character) in ("R", "AL") for character in text):
         text = f"\u200f{text}"
     left = stretch.left + width_of(blanks)
-    axes.text(left, y - 0.1, text, va="baseline", fontsize=SIZE, zorder=3, fontfamily=list(stretch.families))
+    axes.text(
+        left, y + BASE_LINE - LINE, text, va="baseline", fontsize=SIZE, zorder=3, fontfamily=list(stretch.families)
+    )
 
 
 class _Boxes:

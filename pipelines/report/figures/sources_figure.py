@@ -63,7 +63,7 @@ def _panel(axes: Axes, counts: pd.DataFrame, domains: list[str], column: str) ->
     top = 1.6 * max(float(counts[column].max()) if len(counts) else 10.0, 10.0)
     axes.set_xlim(0.8, top)
     decades = [10**power for power in range(len(f"{int(top)}"))]
-    axes.set_xticks(decades, [f"{n:,}" for n in decades])
+    axes.set_xticks(decades, [f"{n // 1000}k" if n >= 1000 else str(n) for n in decades])
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 

@@ -20,7 +20,6 @@ from pipelines.report.prose.macros import (
 )
 from pipelines.report.prose.material import Material
 from pipelines.report.prose.word_numbers import add_labels, add_words
-from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import dictionary_roles, partnered_wholes
 from results.headline import QUANTITIES
@@ -117,8 +116,6 @@ def add_comparison_numbers(macros: Macros, m: Material, comparison: str) -> None
     if pairs is not None and m.recipe is not None:
         _pairs(macros, pairs, m.recipe.compare)
     _certificate(macros, m, comparison)
-    sentences = conclusions(m.parts.get(comparison, {}))
-    macros.add("Conclusions", words(" ".join(sentences)) if sentences else None, "what was found, in sentences")
     macros.scoped(None)
 
 

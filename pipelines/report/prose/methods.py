@@ -14,7 +14,6 @@ from pipelines.report.prose.sweep_numbers import scope
 from pipelines.report.prose.template import Section, filled, folded, markdown_sentence, sections, unknown
 from pipelines.report.prose.word_numbers import has_words
 from pipelines.sweep_config import SweepConfig
-from results.conclusions import conclusions
 from results.effect_frames import effect_rows
 from results.frames import partnered_wholes
 from results.headline import QUANTITIES
@@ -96,7 +95,6 @@ def _comparison_facts(m: Material, comparison: str) -> dict[str, Any]:
         "neurons": config is not None and config.neurons,
         "untrained": recipe is not None and bool(recipe.untrained_ids),
         "quantities": {name: quantity.macro for name, quantity in QUANTITIES.items()},
-        "concluded": comparison not in m.parts or bool(conclusions(m.parts[comparison])),
         "pair_levels": _levels(pairs),
         "class_levels": {
             name: _levels(None if features is None else features[features["class"] == name])

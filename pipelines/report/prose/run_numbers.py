@@ -1,5 +1,7 @@
 """Macros of a whole run: its text, tokens and transformers."""
 
+import re
+
 import pandas as pd
 
 from pipelines.recipe import NativeModels, PretrainedModels, Recipe
@@ -22,10 +24,11 @@ from pipelines.report.prose.macros import (
 from pipelines.report.prose.material import Material
 from pipelines.report.provenance import made_with
 from pipelines.tokens.identity import tokenizer_name
-from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerFile
+from pipelines.tokens.tokenizer_config import HubTokenizer, TokenizerConfig, TokenizerFile
 from results.own_notes import one_line, run_notes
 from results.stored_comparison import CORPUS, n_score_sources
 from results.tokenizers import aligned
+from results.words import called
 from universality.transformers.transformer_config import TransformerConfig
 
 #: Parts of the corpus as a macro and as prose call them; the training part is both halves.
@@ -135,10 +138,15 @@ def _recipe_text(macros: Macros, recipe: Recipe, *, several: bool) -> None:
     tokenizer = recipe.tokenizers[0]
     if several:
         add("NumTokenizers", count(len(recipe.tokenizers)), f"tokenizers of the models{where}")
-        add("Tokenizers", series(words(tokenizer_name(t)) for t in recipe.tokenizers), f"t0, t1, ...; models{where}")
+        add("Tokenizers", series(words(_tokenizer(t)) for t in recipe.tokenizers), f"t0, t1, ...; models{where}")
     elif isinstance(tokenizer, (TokenizerFile, HubTokenizer)):
         name = tokenizer.path if isinstance(tokenizer, TokenizerFile) else tokenizer.name
         add("TokenizerName", code(name), f"tokenizer{where}")
+
+
+def _tokenizer(config: TokenizerConfig) -> str:
+    """What people call a tokenizer, with the parts of the text in words."""
+    return re.sub(r"\bsae_[ab]\b", lambda part: f"the {called(part[0])}", tokenizer_name(config))
 
 
 def _source(source: object) -> Value | None:
@@ -176,7 +184,7 @@ def _group(group: NativeModels | PretrainedModels) -> Value:
     if isinstance(group, PretrainedModels):
         return series(code(p.said) for p in group.models)  # pyright: ignore
     shape, seeds = group.architecture, group.model_seeds
-    own = f", {tokenizer_name(group.tokenizer)}" if group.tokenizer is not None else ""
+    own = f", {_tokenizer(group.tokenizer)}" if group.tokenizer is not None else ""
     layers = "1 layer" if shape.n_layers == 1 else f"{shape.n_layers} layers"
     numbers = joined([str(seed) for seed in seeds])
     said = f"{len(seeds)} trained here (seed{'s' * (len(seeds) > 1)} {numbers}; {layers} of width {shape.d_model}{own})"

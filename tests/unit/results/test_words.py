@@ -10,6 +10,7 @@ import pytest
 import universality
 from results import words
 from results.colours import VERDICT_COLOURS
+from universality import weight_indices
 
 
 def test_every_thing_of_the_tables_has_words():
@@ -59,7 +60,7 @@ def test_numbers_are_written_as_people_write_them(said, text):
 
 def test_every_index_has_a_name_and_no_name_is_an_identifier():
     code = "".join(path.read_text() for path in Path(universality.__file__).parent.rglob("*.py"))
-    indices = set(re.findall(r'Index\("([a-z_]+)', code)) | set(re.findall(r'\("([a-z_]+)", "(?:decoder|both)"', code))
+    indices = set(re.findall(r'Index\("([a-z_]+)', code)) | {name for name, _ in weight_indices._STORED}
     assert len(indices) > 25
     assert indices - set(words.NAMES) == set()
     assert words.called("shared_fraction_token_x_domain") == "features with a partner, token in a domain"

@@ -46,7 +46,7 @@ def test_long_token_is_cut() -> None:
 
 
 def test_running_text_is_escaped() -> None:
-    assert tex_escape("50 % of A_1 & B") == r"50 \% of A\_1 \& B"
+    assert tex_escape("50 % of A_1 & B") == r"50~\% of A\_1 \& B"
     assert tex_escape("日é\n") == r"\textbackslash{}u\{65E5\}\textbackslash{}u\{00E9\}\textbackslash{}u\{000A\}"
     assert tex_escape("τ ≥ 0") == r"\ensuremath{\tau} \ensuremath{\geq} 0"
 

@@ -202,7 +202,7 @@ def test_unfinished_run_says_what_its_text_lacks(tmp_path: Path) -> None:
     write_report(run, tmp_path / "report", TEXT)
     text = (tmp_path / "report" / "methods.md").read_text()
     assert text.startswith("# Methods and findings\n\n## Unfinished run\n")
-    assert "- step comparison/main (planned)" in text
+    assert "- step `comparison/main` (planned)" in text
     assert "**[Missing from this run: NumLatentsCompared, NumAlive, NumRare, NumDead.]**" in text
     assert "It holds 96 documents" in text  # what is there is told
     assert r"\textbf{[Missing from this run: NumLatentsCompared" in (tmp_path / "report" / "methods.tex").read_text()
