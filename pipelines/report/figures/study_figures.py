@@ -47,7 +47,7 @@ def study_figure(bars: pd.DataFrame, levels: pd.DataFrame, *, columns: int = 2) 
     labels = [[shortened(name, _LABEL) for name in part] for part in (bars["label"], relations)]
     names = [0.1 + name_width(part, 0.056, 10) for part in labels]
     heights = [max(len(part), 3) * _ROW for part in labels]
-    key = 0.3 if columns == 2 else 0.56
+    key = 0.43 if columns == 2 else 0.56
     if columns == 2:
         width = (total - sum(names) - 0.25) / 2
         figure = new_figure(total, key + _BOTTOM + max(heights) + _TOP)
@@ -111,7 +111,7 @@ def _levels(axes: Axes, levels: pd.DataFrame, relations: list[str]) -> None:
 
 
 def _level_key(axes: Axes, columns: int) -> None:
-    per_row = len(LEVELS) if columns == 2 else 3
+    per_row = 4 if columns == 2 else 3
     key_rows(axes, -(-len(LEVELS) // per_row), width=per_row)
     for number, level in enumerate(LEVELS):
         row, place = divmod(number, per_row)

@@ -126,12 +126,14 @@ def _around(widths: Sequence[float], peak: int, room: float) -> tuple[int, int]:
 
 
 def _broken(pieces: Sequence[Piece], widths: Sequence[float], first: float, room: float) -> list[list[Piece]]:
-    """Pieces by line: it ends at a space, or where a script has none between words, or anywhere if need be."""
+    """Pieces by line: it ends at a space, or where a script has none between words, unless that leaves it half empty."""
     lines: list[list[Piece]] = []
     start = 0
     for stop in range(1, len(pieces) + 1):
         while stop - start > 1 and sum(widths[start:stop]) > (room if lines else first):
+            half = (room if lines else first) / 2
             ends = [i for i in range(start + 1, stop) if _may_end(pieces[i - 1].text[-1], pieces[i].text[0])]
+            ends = [i for i in ends if sum(widths[start:i]) > half]
             end = ends[-1] if ends else stop - 1
             lines.append(list(pieces[start:end]))
             start = end

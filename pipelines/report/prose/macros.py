@@ -200,8 +200,12 @@ def count_span(values: Iterable[float]) -> Value | None:
 def _between(low: Value | None, high: Value | None) -> Value | None:
     if low is None or high is None:
         return None
+    if low == high:
+        return low
+    if "−" in low.text + high.text:
+        return Value(f"{low.tex} to {high.tex}", f"{low.text} to {high.text}")
     # In math mode three hyphens would be minus signs, hence text.
-    return low if low == high else Value(rf"\mbox{{{low.tex}--{high.tex}}}", f"{low.text}–{high.text}")
+    return Value(rf"\mbox{{{low.tex}--{high.tex}}}", f"{low.text}–{high.text}")
 
 
 def joined(items: Sequence[str]) -> str:

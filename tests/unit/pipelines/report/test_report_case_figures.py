@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import unicodedata
 from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from scripts import MIXED, SCRIPTS, cut
 from synthetic_text import HOSTILE, WORDS
 
-from pipelines.report.figures.canvas import STYLE, WIDTHS, to_file
-from pipelines.report.figures.case_figures import CaseStudy, Context, cases_figure, cases_frame
+from pipelines.report.figures import glyphs
+from pipelines.report.figures.canvas import STYLE, WIDTHS, to_file, to_pages
+from pipelines.report.figures.case_figures import LINE, CaseStudy, Context, cases_figure, cases_frame, line_figure
 from pipelines.report.figures.glyphs import BASE, drawable, families_of
 from pipelines.report.figures.text_lines import Line, lines_of
 from results.token_text import token_strings
@@ -118,6 +122,34 @@ def test_a_character_without_a_font_stands_as_its_number() -> None:
     assert families_of("a日")[0] == BASE
     assert drawable("plain") == "plain"
     assert families_of("plain") == (BASE,)
+
+
+def test_lines_are_not_broken_at_a_word_that_would_leave_them_empty() -> None:
+    tokens = ["a ", *["ab"] * 200]
+    lines = _marked(tokens, width=2.0, peak=20, most=2)
+    assert len(lines[0].stretches[0].text) > 20
+
+
+def test_fonts_that_matplotlib_has_not_listed_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = glyphs._stand_ins()
+    if not usual:
+        pytest.skip("no font but matplotlib's own is installed")
+    listed = [entry for entry in font_manager.fontManager.ttflist if entry.fname != usual[0][1]]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", listed)
+    glyphs._stand_ins.cache_clear()
+    assert usual[0] in glyphs._stand_ins()
+
+
+def test_a_line_of_a_table_is_one_line_with_its_token_framed() -> None:
+    context = _case([f" {SCRIPTS['arabic']}"] * 9, 4).contexts[0]
+    figure = line_figure(context, 3.0)
+    assert tuple(figure.get_size_inches()) == (3.0, LINE)
+    frames = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle) and not patch.get_fill()]
+    assert frames
+    assert any(text.get_text().strip() for text in figure.axes[0].texts)
+    pages = to_pages([line_figure(context, 3.0), line_figure(context, 3.0)])
+    assert pages == to_pages([line_figure(context, 3.0), line_figure(context, 3.0)])
+    assert len(re.findall(rb"/Type /Page\b", pages)) == 2
 
 
 def test_marks_come_from_the_font_of_their_letters() -> None:

@@ -108,6 +108,20 @@ def test_numbers_are_those_of_the_raw_artifacts(run: Run, report: Path) -> None:
     assert headline.loc[("features", "overall"), "value"] == pairs["r_held_out"].median()
 
 
+def test_the_paper_begins_with_what_was_found(run: Run, report: Path) -> None:
+    sentences = json.loads((report / "results.json").read_text())["conclusions"]["main"]
+    assert len(sentences) > 3
+    text = (report / "conclusions.tex").read_bytes().decode("ascii")
+    names = re.findall(r"\\item \\uf([A-Za-z]+)\{\}", text)
+    said = {name: value.replace("~", " ").replace("\\%", "%") for name, value in _macros(report).items()}
+    assert [_letters(said[name]) for name in names] == [_letters(sentence) for sentence in sentences]
+    paper = (report / "paper.tex").read_text()
+    assert paper.index(r"\input{conclusions}") < paper.index(r"\input{methods}")
+    for page in ("README.md", "report.md"):
+        headings = re.findall("^## (.+)$", (report / page).read_text(), flags=re.M)
+        assert headings[0] == "In short"
+
+
 def test_no_number_is_typed_into_the_latex_text(report: Path) -> None:
     text = (report / "methods.tex").read_bytes().decode("ascii")
     bare = re.sub(r"\\cite\{[^}]*\}", "", "\n".join(x for x in text.splitlines() if x[:1] != "%"))
@@ -224,6 +238,8 @@ def test_values_in_both_forms() -> None:
     assert setting(6.25e-10) == (r"\ensuremath{6.25\times 10^{-10}}", "6.25e-10")
     assert setting(0.05) == ("0.05", "0.05")
     assert span([0.1, 0.1001], 2) == ("0.10", "0.10")
+    assert span([0.1, 0.2], 1) == (r"\mbox{0.1--0.2}", "0.1–0.2")
+    assert span([-0.1, 0.2], 1) == (r"\ensuremath{-}0.1 to 0.2", "−0.1 to 0.2")
     assert words("a_b [c](d) 日")[0] == r"a\_b [c](d) \textbackslash{}u\{65E5\}"  # type: ignore[index]
     assert words("a_b *c* [d]")[1] == r"a\_b \*c\* \[d\]"  # type: ignore[index]
     assert letters("m0-m10r") == "MZeroMOneZeroR"
@@ -279,6 +295,12 @@ def test_the_whole_report_compiles_with_its_references(report: Path, tmp_path: P
     folder = tmp_path / "report"
     log = compiled(folder)
     assert identifiers_in(folder) == []
+    # Text of the corpus is drawn.
+    clusters = (folder / "tables" / "clusters.tex").read_text()
+    rows = re.findall(r"includegraphics\[page=(\d+)\]\{tables/clusters\.pdf\}", clusters)
+    assert rows == [str(n) for n in range(1, len(rows) + 1)]
+    assert len(rows) > 1
+    assert "symbol" not in clusters
     # Every figure and every table stands on a page.
     floats = (folder / "floats.tex").read_text(encoding="ascii")
     for path in folder.glob("figures/*.pdf"):
