@@ -13,6 +13,7 @@ from results.label_frames import labelled_features
 from results.named_things import features_named
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison
+from results.words import called
 from universality.errors import InputError
 
 _CLUSTER = re.compile(r"cluster\s*(\d{1,9})", re.IGNORECASE)
@@ -110,7 +111,7 @@ def _of_probe(stored: StoredComparison, text: str) -> dict[str, list[str]]:
         return {}
     probes = probes[(probes["kind"] == "matched").to_numpy()].drop_duplicates(["label", "model_a"])
     return {
-        f"best at {str(label).replace('_', ' ')}": feature_ids(of, "a").tolist()
+        f"best at {called(str(label))}": feature_ids(of, "a").tolist()
         for label, of in probes.groupby("label", sort=False)
         if _is_name(text, str(label))
     }

@@ -45,7 +45,7 @@ def called(name: str) -> str:
     for index in ("shared_fraction", "reproduced"):
         if name.startswith(f"{index}_"):
             return f"{NAMES[index]}, {called(name.removeprefix(f'{index}_'))}"
-    return name.replace("_", " ")
+    return name.replace("token_x_domain", NAMES["token_x_domain"]).replace("_", " ")
 
 
 def _missing(value: Any) -> bool:

@@ -247,7 +247,7 @@ def features_alone(view: View, reading: Reading, position: int | None) -> None:
             Column("share", percent("share"), number("share of maximum", format="%.0f %%")),
             Column("activation", "activation", number("activation", format="%.3f")),
             Column("status", "status"),
-            Column("verdict", lambda rows: rows["verdict"].str.replace("_", " "),
+            Column("verdict", lambda rows: rows["verdict"].map(words.called, na_action="ignore"),
                    text("verdict", help="why it has no partner")),
         ]  # fmt: skip
         frame, config = chosen_columns(rows, columns)

@@ -20,6 +20,7 @@ from dashboards.components.study_charts import (
 from dashboards.components.study_pair_panel import show_study_pair
 from dashboards.data import View
 from dashboards.frame import current_view
+from results import words
 from results.colours import LEVEL_COLOURS
 from results.headline import split_comparisons
 from results.schema import MADE
@@ -55,7 +56,7 @@ _DOMAINS = {
     "did": ("DiD", "%.2f"), "low": ("from", "%.2f"), "high": ("to", "%.2f"), "n_models": ("models", "%d"),
 }  # fmt: skip
 _MEANS = {"chance": ("chance", "%.3f"), "n_pairs": ("pairs", "%d"), "n_models": ("models", "%d")}
-_LEVELS = legend(swatch(colour, name.replace("_", " ")) for name, colour in LEVEL_COLOURS.items())
+_LEVELS = legend(swatch(colour, words.called(name)) for name, colour in LEVEL_COLOURS.items())
 _NUMBER = st.column_config.NumberColumn
 
 
@@ -138,7 +139,7 @@ def show_numbers(name: str, contrasts: pd.DataFrame, means: pd.DataFrame) -> Non
         **explained(MADE["study_means"], _MEANS),
     }
     for measure, meaning in MEASURES.items():
-        headings |= {measure: _NUMBER(measure.replace("_", " "), format="%.3f", help=meaning)}
+        headings |= {measure: _NUMBER(words.called(measure), format="%.3f", help=meaning)}
         headings |= {
             f"{measure}_{end}": _NUMBER(word, format="%.3f") for end, word in (("low", "from"), ("high", "to"))
         }
@@ -156,7 +157,7 @@ def show_cells(view: View, name: str, cells: pd.DataFrame, pairs: pd.DataFrame) 
         relation = st.selectbox("Pairs that differ in", differ, format_func=relation_words, key=f"relation_{name}")
         chosen = pairs[pairs["relation"] == relation]
         wide = chosen.pivot(index=["cell_a", "cell_b", "point"], columns="measure", values="value").reset_index()
-        numbers = {column: _NUMBER(column.replace("_", " "), format="%.3f") for column in wide.columns[3:]}
+        numbers = {column: _NUMBER(words.called(column), format="%.3f") for column in wide.columns[3:]}
         st.dataframe(wide, hide_index=True, column_config=numbers, key=f"pairs_{name}")
         csv_button(lambda: pairs, f"study-{name}-pairs.csv", key=f"pairs_csv_{name}", label="Every pair (CSV)")
         show_study_pair(view, name, chosen)

@@ -32,7 +32,7 @@ def badge_of(kind: str, value: Any, before: str = "", hint: str = "") -> str:
     colours, meanings = _KINDS[kind]
     before = before or ("level: " if kind == "level" else "")
     name = str(value)
-    return badge(before + name.replace("_", " "), colours.get(name, GREY), hint=hint or meanings.get(name, ""))
+    return badge(before + words.called(name), colours.get(name, GREY), hint=hint or meanings.get(name, ""))
 
 
 def feature_badges(row: pd.Series) -> list[str]:

@@ -137,7 +137,7 @@ def show_models(view: View, members: pd.DataFrame, colours: dict[str, str]) -> N
 def _present(view: View, members: pd.DataFrame) -> None:
     for _, member in members.iterrows():
         feature_link(view, str(member["id"]))
-        flags = ", ".join(flag.replace("_", " ") for flag in words.flags(member["flags"]))
+        flags = ", ".join(map(words.called, words.flags(member["flags"])))
         said = f"fires on {words.rate(member['firing_rate'])}" + (f" · {flags}" if flags else "")
         st.html(legend([remark(said)]))
 

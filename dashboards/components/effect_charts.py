@@ -82,6 +82,6 @@ def quadrant_legend(pairs: pd.DataFrame) -> str:
     """The classes with their shares."""
     shares = pairs["effect_class"].value_counts(normalize=True)
     return legend(
-        swatch(colour, f"{name.replace('_', ' ')}, {words.share(shares.get(name, 0.0))}")
+        swatch(colour, f"{words.called(name)}, {words.share(shares.get(name, 0.0))}")
         for name, colour in EFFECT_CLASS_COLOURS.items()
     )

@@ -8,7 +8,7 @@ from dashboards.components.chart_parts import PADDING, Drawing, cells_of_r, tips
 from dashboards.components.downloads import csv_button
 from dashboards.components.links import literal
 from results.layer_frames import layer_rows, layer_sentence, place_labels
-from results.words import LEVELS, number
+from results.words import LEVELS, called, number
 
 _ALL = "all levels"
 _MOST_ACROSS, _CELL, _MOST_NUMBERS = 3, 46, 12
@@ -26,7 +26,7 @@ def show_layers(study: str, layers: pd.DataFrame, measure: str) -> None:
     if sentence := layer_sentence(layers):
         st.markdown(literal(sentence))
     if measure == "shared":
-        words = {_ALL: _ALL} | {level: level.replace("_", " ") for level in LEVELS}
+        words = {_ALL: _ALL} | {level: called(level) for level in LEVELS}
         level = st.selectbox("Shared at", list(words), format_func=words.__getitem__, key=f"layers_level_{study}")
         measure = measure if level in (None, _ALL) else f"shared_{level}"
     rows = layer_rows(layers, measure)

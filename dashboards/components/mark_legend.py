@@ -46,8 +46,7 @@ def mark_legend(key: str) -> None:
 def meanings() -> str:
     """Every mark with what it means, by kind."""
     effects = {
-        badge(name.replace("_", " "), EFFECT_CLASS_COLOURS[name]): meaning
-        for name, meaning in words.EFFECT_CLASSES.items()
+        badge(words.called(name), EFFECT_CLASS_COLOURS[name]): meaning for name, meaning in words.EFFECT_CLASSES.items()
     }
     groups = {
         "Text (hover any token for its raw values)": _TEXT,

@@ -78,7 +78,7 @@ def badges(view: View, row: pd.Series) -> list[str]:
         made.append(badge(text, OKABE_ITO[colour], hint=f"q {words.probability(row['q'])}"))
     if pd.notna(row.get("effect_class")):
         name = str(row["effect_class"])
-        text = name.replace("_", " ") if name != "undecided" else "effect undecided"
+        text = words.called(name) if name != "undecided" else "effect undecided"
         made.append(badge(text, EFFECT_CLASS_COLOURS[name], hint=words.EFFECT_CLASSES[name]))
     flags = sorted({flag for side in "ab" for flag in words.flags(row[f"flags_{side}"])})
     return [*made, *(badge_of("flag", flag) for flag in flags)]

@@ -64,4 +64,4 @@ def _role(reason: Reason, feature: str) -> str:
         return f"nearest in {reason.model} by fit r"
     if reason.verdict == "unstable":
         return "nearest in a second dictionary"
-    return f"{reason.verdict.replace('_', ' ')} in {reason.model}"
+    return f"{words.called(reason.verdict)} in {reason.model}"

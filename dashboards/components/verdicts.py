@@ -44,7 +44,7 @@ def verdict_legend(counts: pd.DataFrame) -> str:
     """The verdicts that occur, with how many features have each."""
     totals = counts.groupby("verdict", observed=True)["n"].sum()
     return legend(
-        swatch(colour, f"{verdict.replace('_', ' ')} {int(totals[verdict]):,}")
+        swatch(colour, f"{words.called(verdict)} {int(totals[verdict]):,}")
         for verdict, colour in _COLOURS.items()
         if verdict in totals.index
     )

@@ -202,7 +202,7 @@ def print_transfer(out: Console, frame: pd.DataFrame) -> None:
         mean = rows.groupby("beta")[["cosine", "ratio"]].mean().reindex(betas)
         numbers = [words.number(value) for column in ("cosine", "ratio") for value in mean[column]]
         other = ("", "") if arm == "random" else (f"{other_model}:{other_latent}", words.number(r2))
-        table.add_row(f"{model}:{latent}", str(arm).replace("_", " "), *other, *numbers)
+        table.add_row(f"{model}:{latent}", words.called(str(arm)), *other, *numbers)
     said = f"T: cosine of the mean logit shifts with the own direction's. Ratio: rise of log P of its {N_TARGET} tokens"
     out.print(f"{said} over the own direction's, at equal KL", style="bold")
     out.print(table)

@@ -126,7 +126,7 @@ def _around(widths: Sequence[float], peak: int, room: float) -> tuple[int, int]:
 
 
 def _broken(pieces: Sequence[Piece], widths: Sequence[float], first: float, room: float) -> list[list[Piece]]:
-    """Pieces by line: it ends at a space, or where a script has none between words, unless that leaves it half empty."""
+    """Pieces by line: it ends at a space, or where a script has none between words, unless it were half empty then."""
     lines: list[list[Piece]] = []
     start = 0
     for stop in range(1, len(pieces) + 1):

@@ -64,6 +64,7 @@ def test_every_index_has_a_name_and_no_name_is_an_identifier():
     assert len(indices) > 25
     assert indices - set(words.NAMES) == set()
     assert words.called("shared_fraction_token_x_domain") == "features with a partner, token in a domain"
+    assert words.called("shared_token_x_domain") == "shared token in a domain"
     assert words.called("english_prose") == "english prose"
     kinds = (*words.LEVELS, *words.VERDICTS, *words.FLAGS, *words.GROUPS, *words.CLASSES, *words.NAMES)
     assert not [name for name in kinds if "_" in words.called(name)]
