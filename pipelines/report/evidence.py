@@ -9,6 +9,7 @@ from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
 from results.ids import feature_id
 from results.stored_comparison import StoredComparison
+from results.token_text import PART_MARK, pieces_of
 from results.words import LEVELS, called
 from storage import Run
 
@@ -17,8 +18,8 @@ BEFORE, AFTER = 24, 16
 #: Contexts of a cluster; and of a pair, by choice of rows.
 N_CONTEXTS = 3
 PAIR_CONTEXTS = (("both", 2, ""), ("a_only", 1, "A only"), ("b_only", 1, "B only"))
-#: Letters of LaTeX before a token, of it, and after it; what is not ASCII is written out and takes eight.
-ROOM = (15, 24, 15)
+#: Characters shown before and after a token.
+ROOM = 24
 #: Rows looked through for contexts that differ.
 LOOK = 2_000
 #: Features of a cluster that are drawn, at most.
@@ -55,21 +56,6 @@ class Evidence:
         contexts = [self._context(place, firings, called(self._stored.text.domain(place))) for place in rows]
         return CaseStudy(f"cluster {row['cluster']}", remark, sides, contexts)
 
-    def strongest(self, row: pd.Series) -> tuple[bytes, bytes, bytes]:
-        """The token on which a cluster's features together are strongest, as bytes, with what stands around it.
-
-        Args:
-            row: of the table ``clusters``.
-        """
-        best, text = self._members(row)[2][0], self._stored.text
-        place, context = int(text.row_position[best]), text.contexts[int(text.row_context[best])]
-        pieces = [text.token_bytes[token] for token in context]
-        before, after = (
-            b"".join(pieces[max(place - BEFORE, 0) : place]),
-            b"".join(pieces[place + 1 : place + AFTER]),
-        )
-        return around(before, pieces[place], after)
-
     def line(self, row: pd.Series) -> Context:
         """The context in which a cluster's features together are strongest.
 
@@ -78,6 +64,26 @@ class Evidence:
         """
         _, firings, strongest = self._members(row)
         return self._context(int(strongest[0]), firings, "")
+
+    def strongest(self, row: pd.Series) -> tuple[str, str, str]:
+        """The token on which a cluster's features together are strongest, with what stands around it.
+
+        Args:
+            row: of the table ``clusters``.
+
+        Returns:
+            Text before, the token, text after, as :func:`results.token_text.token_strings` writes it: whole letters, of
+            which several tokens may have a part.
+        """
+        context = self.line(row)
+        pieces = pieces_of(context.tokens)
+        first = sum(piece.tokens.stop <= context.peak for piece in pieces)
+        last = sum(piece.tokens.start <= context.peak for piece in pieces)
+        before, token, after = (
+            "".join(piece.text for piece in part) for part in (pieces[:first], pieces[first:last], pieces[last:])
+        )
+        # What is cut at the ends of the window is left out.
+        return before.lstrip(PART_MARK)[-ROOM:], token, after.rstrip(PART_MARK)[:ROOM]
 
     def pair(self, row: pd.Series) -> CaseStudy:
         """A pair of latents with contexts where both fire, and where only one does.
@@ -111,27 +117,6 @@ class Evidence:
         window = self._stored.text.window(row, BEFORE, AFTER)
         shares = np.stack([side.at(window.rows) / (side.maximum or 1.0) for side in firings])
         return Context(window.tokens, shares, window.peak, note)
-
-
-def around(before: bytes, token: bytes, after: bytes) -> tuple[bytes, bytes, bytes]:
-    """A token and as much of its neighbourhood as columns of LaTeX have room for (:data:`ROOM`)."""
-    left, shown, right = (part.decode("utf-8", errors="surrogateescape") for part in (before, token, after))
-    parts = _start(left[::-1], ROOM[0])[::-1], _start(shown, ROOM[1]), _start(right, ROOM[2])
-    left, shown, right = (part.encode("utf-8", errors="surrogateescape") for part in parts)
-    return left, shown, right
-
-
-def _start(text: str, room: int) -> str:
-    """The first characters that fit."""
-    for n, character in enumerate(text):
-        room -= _letters(character)
-        if room < 0:
-            return text[:n]
-    return text
-
-
-def _letters(text: str) -> int:
-    return sum(1 if " " <= character <= "~" else 8 for character in text)
 
 
 def clusters_to_show(clusters: pd.DataFrame, features: pd.DataFrame, n: int = 6) -> pd.DataFrame:

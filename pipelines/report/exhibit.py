@@ -104,10 +104,12 @@ def caption(name: str) -> str:
 
 def columns(name: str) -> list[Column]:
     """The columns of a table for readers, as ``templates/exhibits.yaml.j2`` lists them."""
-    return [
-        Column(column, header, form if isinstance(form, int) else None, token=form == "token", code=form == "code")
-        for column, header, form in ([*row, None][:3] for row in _words()[name]["columns"])
-    ]
+    listed = []
+    for column, header, form in ([*row, None][:3] for row in _words()[name]["columns"]):
+        digits = form if isinstance(form, int) else None
+        token, tail = form in ("token", "tail"), form == "tail"
+        listed.append(Column(column, header, digits, token=token, code=form == "code", tail=tail))
+    return listed
 
 
 @cache

@@ -8,6 +8,7 @@ needs ``\usepackage{booktabs}`` and nothing else.
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, takewhile
 from typing import NamedTuple
 
 import pandas as pd
@@ -62,7 +63,8 @@ class Column(NamedTuple):
         name: column of the frame.
         header: words above it; plain text, escaped here.
         digits: digits after the point for numbers; None for text and whole numbers.
-        token: the cells are token bytes, written by :func:`tex_token`.
+        token: the cells are tokens, written by :func:`tex_token`.
+        tail: of longer tokens their end is shown, not their beginning.
         code: the cells are names of the program or of files, in typewriter type; of other text, identifiers stand as
             what they are called (:func:`results.words.called`).
     """
@@ -72,6 +74,7 @@ class Column(NamedTuple):
     digits: int | None = None
     token: bool = False
     code: bool = False
+    tail: bool = False
 
     def words(self, text: str) -> str:
         """The text of a cell as readers see it."""
@@ -87,12 +90,13 @@ def tex_escape(text: str) -> str:
     return re.sub(r"(?<=\d) \\%", r"~\\%", "".join(signs))
 
 
-def tex_token(token: bytes | str, limit: int = 40) -> str:
+def tex_token(token: bytes | str, limit: int = 16, *, tail: bool = False) -> str:
     r"""A token in typewriter type that shows every byte and survives pdflatex with any font.
 
     Args:
         token: its bytes, or text.
-        limit: most characters shown before ``...``.
+        limit: letters of LaTeX before ``...``, at most; what is written out takes up to eight.
+        tail: show its end.
 
     Returns:
         ``\texttt{...}`` in plain ASCII: space as ``\textvisiblespace``, line feed and tab as ``\n`` and ``\t``,
@@ -100,9 +104,13 @@ def tex_token(token: bytes | str, limit: int = 40) -> str:
     """
     data = token.encode("utf-8", errors="surrogatepass") if isinstance(token, str) else token
     shown = [_token_character(character) for character in data.decode("utf-8", errors="surrogateescape")]
-    if len(shown) > limit:
-        shown = [*shown[:limit], "..."]
-    return r"\texttt{" + "".join(shown) + "}"
+    if tail:
+        shown.reverse()
+    room = takewhile(lambda n: n <= limit, accumulate(len(_SEEN.findall(part)) for part in shown))
+    fit = shown[: sum(1 for _ in room)]
+    if len(fit) < len(shown):
+        fit.append("...")
+    return r"\texttt{" + "".join(fit[::-1] if tail else fit) + "}"
 
 
 def _token_character(character: str) -> str:
@@ -159,7 +167,7 @@ def booktabs(
     gap = _gap([heads, *cells], 0.0 if pictures is None else PICTURE_WIDTH * 72.27)
     if pictures is not None:
         align += "l"
-        heads.append("strongest at")
+        heads.append("strongest at (framed); shade: mean share of the maximum")
         for number, row in enumerate(cells, 1):
             row.append(rf"\raisebox{{-{BASE_LINE}in}}{{\includegraphics[page={number}]{{{pictures}}}}}")
     lines = [
@@ -200,7 +208,7 @@ def _cell(value: object, column: Column) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "--"
     if column.token:
-        return tex_token(value if isinstance(value, bytes) else str(value))
+        return tex_token(value if isinstance(value, bytes) else str(value), tail=column.tail)
     if column.digits is not None:
         return number(float(value), column.digits)  # type: ignore[arg-type]
     if isinstance(value, str):

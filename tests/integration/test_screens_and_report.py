@@ -25,8 +25,8 @@ from results.map_points import placed_clusters
 class _Evidence:
     """Evidence without a run: the words around a cluster's strongest token are no matter here."""
 
-    def strongest(self, row: pd.Series) -> tuple[bytes, bytes, bytes]:
-        return b"", b"", b""
+    def strongest(self, row: pd.Series) -> tuple[str, str, str]:
+        return "", "", ""
 
 
 class _View:

@@ -43,6 +43,8 @@ def test_token_is_plain_ascii_without_a_live_command(token: bytes | str) -> None
 
 def test_long_token_is_cut() -> None:
     assert tex_token(b"a" * 300, limit=3) == r"\texttt{aaa...}"
+    assert tex_token(b"a" * 300 + b"bc", limit=3, tail=True) == r"\texttt{...abc}"
+    assert tex_token("aa日本", limit=10) == rf"{tex_token('aa日', limit=10)[:-1]}...}}"
 
 
 def test_running_text_is_escaped() -> None:
