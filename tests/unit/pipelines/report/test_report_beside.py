@@ -71,7 +71,7 @@ def test_figures_stand_side_by_side_and_settings_that_differ_are_listed(
 ) -> None:
     runs, out = written
     markdown = (out / "report.md").read_text(encoding="utf-8")
-    for name in ("correlation", "classes", "membership", "r_by_rate", "domains", "levels"):
+    for name in ("correlation", "classes", "membership", "r_by_rate", "domains"):
         assert f"![one](beside/one/{name}.svg) ![two](beside/two/{name}.svg)" in markdown
     for path in out.glob("beside/*/*.svg"):
         assert f"({path.relative_to(out)})" in markdown
