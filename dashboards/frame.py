@@ -78,6 +78,12 @@ def _found() -> None:
     st.session_state[_LOST] = None
 
 
+def window_title(screen: str) -> str:
+    """What a window or tab is called: its screen, and the run."""
+    view = st.session_state[VIEW]
+    return f"{screen} · {view.name if view else 'no run'} · universality"
+
+
 def current_view() -> View:
     """The run and comparison that the visitor chose; only on pages that need a run."""
     view = st.session_state[VIEW]

@@ -21,7 +21,7 @@ def main() -> None:
     if strangers:
         st.error(strangers)
         st.stop()
-    from dashboards.frame import choose_view
+    from dashboards.frame import choose_view, window_title
 
     st.html(HERE / "static" / "style.css")
     first = next(iter(SCREENS))
@@ -32,7 +32,9 @@ def main() -> None:
         ],
         expanded=True,
     )
+    st.set_page_config(page_title=f"{page.title} · universality")  # where there is no run, the next line ends all
     choose_view(arguments().store, needs_run=page.url_path != "runs")
+    st.set_page_config(page_title=window_title(page.title))
     page.run()
 
 

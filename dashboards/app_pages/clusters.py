@@ -8,9 +8,9 @@ import streamlit as st
 from dashboards.components.cluster_detail import show_cluster
 from dashboards.components.columns import Column, bar, number, percent, quoting, text
 from dashboards.components.downloads import csv_button
-from dashboards.components.filters import domains_in, one_of, search_box, several
+from dashboards.components.filters import domains_in, flow, one_of, search_box, several
 from dashboards.components.labels import HELP
-from dashboards.components.list_page import TablePage
+from dashboards.components.list_page import TOO_RARE, TablePage
 from results import words
 from results.cluster_lists import (
     CLUSTER_ORDERS,
@@ -28,7 +28,7 @@ class ClustersPage(TablePage):
 
     title, name, kind = "Clusters", "clusters", "cluster"
     things, detail = staticmethod(listed_clusters), staticmethod(show_cluster)
-    empty = ("No feature of this run fires often enough to be compared, so there is no cluster.",)
+    empty = ("No feature of this run fires often enough to be compared, so there is no cluster.", TOO_RARE)
     hidden = "This cluster is hidden by the filters; it is shown because the address names it."
     invitation = "Select a row to see the cluster: its members, and all models on the same text."
 
@@ -37,17 +37,17 @@ class ClustersPage(TablePage):
         first = st.columns([3, 2], vertical_alignment="bottom")
         search = search_box(self.view, first[0], "member", "Clusters that hold a feature found by it.")
         order = one_of(first[1], "Order", CLUSTER_ORDERS, "ranked")
-        second = st.columns(6, vertical_alignment="bottom")
+        second = flow()
         n_models = len(self.view.models())
         reaches = {f"{k} of {n_models}": k for k in range(n_models, 0, -1)}
-        reach = several(second[0], "Models", reaches, "reach", placeholder="any number")
+        reach = several(second, "Models", reaches, "reach", placeholder="any number")
         passing = ClusterFilter(
-            classes=several(second[1], "Class", words.CLASSES, "kind"),
-            levels=several(second[2], "Level", words.LEVELS, "depth"),
+            classes=several(second, "Class", words.CLASSES, "kind"),
+            levels=several(second, "Level", words.LEVELS, "depth"),
             n_models=[reaches[name] for name in reach],
-            domains=several(second[3], "Domain of a member", domains_in(things), "about"),
-            lacking=several(second[4], "Missing in", self.view.models(), "lacking", help="Without a member in any."),
-            labels=several(second[5], "Label", kinds_in(things["label_kind"]), "label", help="By rule."),
+            domains=several(second, "Domain of a member", domains_in(things), "about"),
+            lacking=several(second, "Missing in", self.view.models(), "lacking", help="Without a member in any."),
+            labels=several(second, "Label", kinds_in(things["label_kind"]), "label", help="By rule."),
             search=search,
         )
         return sort_clusters(passing.rows(things, self.view), order)
@@ -56,7 +56,7 @@ class ClustersPage(TablePage):
         """How many models, and how well they agree."""
         of_models = f" of {len(self.view.models())}"
         return [
-            Column("cluster", "cluster", number("cluster", format="%d", width="small")),
+            Column("cluster", "cluster", number("cluster", format="%d", width="small", pinned=True)),
             Column("models", lambda clusters: clusters["n_models"].astype(str) + of_models,
                    text("models", width="small")),
             Column("cohesion", "cohesion", bar("cohesion", help="mean held-out r over all pairs of members")),

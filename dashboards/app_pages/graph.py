@@ -6,9 +6,9 @@ import streamlit as st
 
 from dashboards.components.badges import cluster_badges
 from dashboards.components.downloads import csv_button, download
-from dashboards.components.filters import domains_in, search_box, several
+from dashboards.components.filters import domains_in, flow, search_box, several
 from dashboards.components.links import quoted, screen_link, view_popover
-from dashboards.components.list_page import PlanePage
+from dashboards.components.list_page import TOO_RARE, PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, graph_spec
@@ -34,20 +34,23 @@ class GraphPage(PlanePage):
         "members' places on the map. A line joins clusters with members among each other's nearest features."
     )
     things, tables, column = staticmethod(placed_clusters), ("clusters", "cluster_positions"), "cluster"
-    empty = ("No two features of different models were joined, so there is no graph.",)
+    empty = (
+        "No two features of different models were joined, so there is no graph.",
+        f"Pairs lists the matches that come nearest. {TOO_RARE}",
+    )
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The clusters that pass the filters, and how they shall be drawn."""
         first = st.columns([3, 2], vertical_alignment="bottom")
         search = search_box(self.view, first[0], "node", "Clusters that hold a feature found by it.")
         lacking = several(first[1], "Missing in", self.view.models(), "absent", help="Without a member in any.")
-        columns = st.columns([2, 1.6, 2, 2], vertical_alignment="bottom")
+        columns = flow()
         reachable = [str(n) for n in sorted(things["n_models"].astype(int).unique())]
-        classes = several(columns[0], "Class", [c for c in words.CLASSES if c != "specific"], "class")
-        reach = several(columns[1], "Number of models", reachable, "reach")
+        classes = several(columns, "Class", [c for c in words.CLASSES if c != "specific"], "class")
+        reach = several(columns, "Number of models", reachable, "reach")
         every = "Clusters with a member in every one of these models."
-        models = several(columns[2], "Model", self.view.models(), "model", help=every)
-        domains = several(columns[3], "Domain", domains_in(things), "domain")
+        models = several(columns, "Model", self.view.models(), "model", help=every)
+        domains = several(columns, "Domain", domains_in(things), "domain")
         reached = [int(n) for n in reach]
         keep = with_one_of(things, {"class": classes, "n_models": reached, "domain": domains})
         for model in models:

@@ -294,11 +294,11 @@ def show(view: View, typed_text: str) -> None:
         view_popover(view, text=typed_text, token=st.query_params.get("token", ""))
         csv_button(lambda: all_firings(reading, members), "lens.csv", key="lens_csv")
         step_buttons([str(i + 1) for i in range(len(reading.tokens))], param="token", key="token")
-    left, right = st.columns([2, 3])
-    with left:
+    tables = st.container(horizontal=True, key="lens_tables")
+    with tables.container():
         st.markdown("**Tokens**")
         token_table(reading, agreed)
-    with right:
+    with tables.container():
         if chosen is None:
             st.caption(":material/touch_app: Select a token to see which clusters fire on it, in which models.")
         else:

@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.badges import badge_of
-from dashboards.components.filters import domains_in, search_box, several
+from dashboards.components.filters import domains_in, flow, search_box, several
 from dashboards.components.links import quoted, screen_link, view_popover
-from dashboards.components.list_page import PlanePage
+from dashboards.components.list_page import TOO_RARE, PlanePage
 from dashboards.components.markup import Fact, facts, heading, legend, remark, swatch
 from dashboards.components.panels import nothing
 from dashboards.components.plane import clickable_chart, points_spec
@@ -42,12 +42,11 @@ class MapPage(PlanePage):
         "directions, axes and far distances mean nothing, and nothing is tested on this picture."
     )
     things, tables, column = staticmethod(placed_features), ("features", "positions"), "id"
-    empty = ("No feature of this run fires often enough to be compared, so there is nothing to map.",)
+    empty = ("No feature of this run fires often enough to be compared, so there is nothing to map.", TOO_RARE)
 
     def filtered(self, things: pd.DataFrame) -> pd.DataFrame:
         """The features that pass the filters."""
-        columns = st.columns([3, 1.6, 2, 2, 2], vertical_alignment="bottom")
-        search = search_box(self.view, columns[0], "near")
+        search, row = search_box(self.view, st.columns([3, 2])[0], "near"), flow()
         options = {
             "model": self.view.models(),
             "class": words.CLASSES,
@@ -55,8 +54,7 @@ class MapPage(PlanePage):
             "domain": domains_in(things),
         }
         keep = with_one_of(things, {
-            name: several(column, name.capitalize(), values, name)
-            for column, (name, values) in zip(columns[1:], options.items(), strict=True)
+            name: several(row, name.capitalize(), values, name) for name, values in options.items()
         })  # fmt: skip
         if search:
             keep &= things["id"].isin(features_matching(self.view, search)).to_numpy()

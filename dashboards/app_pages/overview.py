@@ -60,12 +60,13 @@ def lead(view: View) -> str:
 def headline_cards(headline: pd.DataFrame) -> None:
     """One card per quantity, with its interval."""
     measured = overall_rows(headline)
-    for column, (name, quantity) in zip(st.columns(len(QUANTITIES)), QUANTITIES.items(), strict=True):
+    cards = st.container(horizontal=True)
+    for name, quantity in QUANTITIES.items():
         row = measured.get(name, {})
         between = "no interval" if row else "not measured"
         if pd.notna(row.get("low")):
             between = f"{words.number(row['low'])} to {words.number(row['high'])}"
-        column.metric(
+        cards.metric(
             quantity.title, words.number(row.get("value")), delta=between, delta_color="off", delta_arrow="off",
             help=quantity.meaning, border=True,
         )  # fmt: skip

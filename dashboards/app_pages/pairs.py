@@ -7,9 +7,9 @@ import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, quoting, text
 from dashboards.components.downloads import csv_button
-from dashboards.components.filters import domains_in, one_of, search_box, several
+from dashboards.components.filters import domains_in, flow, one_of, search_box, several
 from dashboards.components.labels import HELP
-from dashboards.components.list_page import TablePage
+from dashboards.components.list_page import TOO_RARE, TablePage
 from dashboards.components.pair_detail import show_pair
 from dashboards.components.pin_panel import pin_button
 from results import words
@@ -31,7 +31,7 @@ class PairsPage(TablePage):
     things, detail = staticmethod(listed_pairs), staticmethod(show_pair)
     empty = (
         "No two models of this run have a matched pair.",
-        "Features too rare to compare are never matched.",
+        TOO_RARE,
     )
     remedy = "Widen the range of r, or remove a filter."
     hidden = "This pair is hidden by the filters; it is shown because the address names it."
@@ -46,17 +46,17 @@ class PairsPage(TablePage):
         couples = ["-".join(couple) for couple in things[["model_a", "model_b"]].drop_duplicates().to_numpy()]
         models = one_of(first[1], "Models", [ALL, *couples], "models")
         order = one_of(first[2], "Order", PAIR_ORDERS, "order")
-        second = st.columns([2, 1.4, 2, 2, 2, 2, 2], vertical_alignment="bottom")
-        r = second[0].slider("Held-out r", *ANY_R, ANY_R, 0.05, key="r", bind="query-params")
+        second = flow()
+        r = second.slider("Held-out r", *ANY_R, ANY_R, 0.05, key="r", bind="query-params")
         passing = PairFilter(
             models=None if models == ALL else models,
             r=None if r == ANY_R else r,
-            significant=CHANCE[one_of(second[1], "Chance", CHANCE, "chance")],
-            levels=several(second[2], "Level", words.LEVELS, "level"),
-            classes=several(second[3], "Class", words.CLASSES, "class"),
-            domains=several(second[4], "Domain", domains_in(things), "domain"),
-            effects=several(second[5], "Effect", words.EFFECT_CLASSES, "effect"),
-            labels=several(second[6], "Label", kinds_in(things["label_kind_a"]), "label", help="Of the first."),
+            significant=CHANCE[one_of(second, "Chance", CHANCE, "chance")],
+            levels=several(second, "Level", words.LEVELS, "level"),
+            classes=several(second, "Class", words.CLASSES, "class"),
+            domains=several(second, "Domain", domains_in(things), "domain"),
+            effects=several(second, "Effect", words.EFFECT_CLASSES, "effect"),
+            labels=several(second, "Label", kinds_in(things["label_kind_a"]), "label", help="Of the first."),
             same_index=NUMBERS[one_of(first[3], "Numbers", NUMBERS, "numbers")] if asked else None,
             search=search,
         )
@@ -65,8 +65,8 @@ class PairsPage(TablePage):
     def columns(self) -> Sequence[Column]:
         """Both features and their agreement."""
         return [
-            Column("feature", lambda pairs: feature_ids(pairs, "a"), text("feature", width="small")),
-            Column("partner", lambda pairs: feature_ids(pairs, "b"), text("partner", width="small")),
+            Column("feature", lambda pairs: feature_ids(pairs, "a"), text("feature", width="small", pinned=True)),
+            Column("partner", lambda pairs: feature_ids(pairs, "b"), text("partner", width="small", pinned=True)),
             Column("r_held_out", "r_held_out", bar("held-out r")),
             Column("r_token", "r_token",
                    number("beyond token", format="%.2f", help="held-out r, token and position means removed")),

@@ -12,7 +12,7 @@ from dashboards.components.downloads import download
 from dashboards.components.own_words import own_words
 from dashboards.components.panels import nothing, panel
 from dashboards.components.run_comparison import show_two
-from dashboards.components.selection import choosing_table
+from dashboards.components.selection import choosing_table, fitting
 from dashboards.data import list_runs
 from dashboards.frame import VIEW, current_store
 from results import words
@@ -56,7 +56,7 @@ def table(runs: list[Run], chosen: str) -> None:
 
     choosing_table(
         frame, frame["run"].tolist(), chosen, choose, key="runs_table",
-        height="content" if len(runs) <= 8 else 320,
+        height=fitting(frame),
         column_config={
             "steps": bar("steps done", format="%.0f %%", max_value=100),
             "created": st.column_config.DatetimeColumn("created", format="YYYY-MM-DD HH:mm"),

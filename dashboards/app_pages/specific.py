@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.columns import Column, bar, number, percent, quoting, text
-from dashboards.components.filters import one_of, search_box, several
+from dashboards.components.filters import flow, one_of, search_box, several
 from dashboards.components.labels import HELP
-from dashboards.components.list_page import TablePage
+from dashboards.components.list_page import TOO_RARE, TablePage
 from dashboards.components.panels import panel
 from dashboards.components.specific_detail import show_specific
 from dashboards.components.unseen_panel import show_unseen
@@ -40,11 +40,14 @@ class SpecificPage(TablePage):
     height = 260
 
     @property
-    def empty(self) -> tuple[str]:
+    def empty(self) -> tuple[str, str]:
         """Whether no feature was compared, or every one that was has a partner."""
         if (self.view.table("features")["status"] == "alive").any():
-            return ("Every feature that could be compared has a partner in some other model.",)
-        return ("No feature of this run fires often enough to be compared.",)
+            return (
+                "Every feature that could be compared has a partner in some other model.",
+                "Pairs and Clusters list them.",
+            )
+        return "No feature of this run fires often enough to be compared.", TOO_RARE
 
     def introduce(self, things: pd.DataFrame) -> None:
         """How many features there are for each reason, with the reasons in words, and how few are really missing."""
@@ -74,12 +77,12 @@ class SpecificPage(TablePage):
         lacking = one_of(first[1], "Missing in", [ANYWHERE, *self.view.models()], "missing")
         order, ascending = ORDERS[one_of(first[2], "Order", ORDERS, "sort")]
         things = things if lacking == ANYWHERE else missing_in(self.view, things, lacking)
-        columns = st.columns(4, vertical_alignment="bottom")
+        columns = flow()
         chosen = {
-            "model": several(columns[0], "Model", dict.fromkeys(things["model"]), "model"),
-            "group": several(columns[1], "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"),
-            "verdict": several(columns[2], "Verdict", verdicts_in(things), "verdict"),
-            "label_kind": several(columns[3], "Label", kinds_in(things["label_kind"]), "label", help="By rule."),
+            "model": several(columns, "Model", dict.fromkeys(things["model"]), "model"),
+            "group": several(columns, "Group", [g for g in words.GROUPS if (things["group"] == g).any()], "group"),
+            "verdict": several(columns, "Verdict", verdicts_in(things), "verdict"),
+            "label_kind": several(columns, "Label", kinds_in(things["label_kind"]), "label", help="By rule."),
         }
         passing = things[with_one_of(things, chosen)]
         if search:
@@ -91,7 +94,7 @@ class SpecificPage(TablePage):
     def columns(self) -> Sequence[Column]:
         """The reason, and how near the feature came to a partner."""
         return [
-            Column("feature", "id"),
+            Column("feature", "id", text("feature", pinned=True)),
             Column("group", "group", text("group", help="missing: in no other model; see above")),
             Column(
                 "sure",

@@ -9,7 +9,21 @@ import streamlit as st
 from results.token_text import isolated
 from universality.schema import TableSchema
 
-number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+
+def _fitting(kind: Callable[..., Any]) -> Callable[..., Any]:
+    """A kind of column that is, where it is small, as wide as its heading needs and no wider."""
+
+    def column(label: str | None = None, **display: Any) -> Any:
+        if display.get("width") == "small":
+            display["width"] = max(_LEAST, _MARGIN + round(_LETTER * len(label or "")))
+        return kind(label, **display)
+
+    return column
+
+
+#: Pixels of a small column: at least, beside its heading, and for a letter of it.
+_LEAST, _MARGIN, _LETTER = 64, 24, 7.2
+number, text = map(_fitting, (st.column_config.NumberColumn, st.column_config.TextColumn))
 
 
 def explained(schema: TableSchema, columns: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
@@ -26,7 +40,7 @@ def explained(schema: TableSchema, columns: Mapping[str, tuple[str, str]]) -> di
 
 def bar(label: str, **display: Any) -> Any:
     """A column of bars, from 0 to 1 unless ``max_value`` says otherwise."""
-    shown = {"format": "%.2f", "min_value": 0, "max_value": 1, **display}
+    shown = {"format": "%.2f", "min_value": 0, "max_value": 1, "width": 130, **display}
     return st.column_config.ProgressColumn(label, **shown)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboards.components.links import literal
 from dashboards.data import View
@@ -17,7 +18,12 @@ SEARCH_HELP = (
     "strongest contexts peak within three tokens of it (in double quotes: only these). m0:12 or m0/12 finds one "
     "feature, a number that latent of every model, m0:12-m1:7 a pair, cluster 12 its members."
 )
-SEARCHED = "domain, label, own name, text near the peak, m0:12"
+SEARCHED = "domain, label, name, m0:12"
+
+
+def flow() -> DeltaGenerator:
+    """A place for filters beside each other; those that do not fit stand in a further row."""
+    return st.container(horizontal=True, vertical_alignment="bottom")
 
 
 def search_box(view: View, column: Any, key: str, about: str = "") -> str:
@@ -44,7 +50,10 @@ def found_in_words(view: View, search: str) -> str:
     """How many features a search text finds, by what it is to them."""
     found = found_by(view, search)
     if not found:
-        return "No feature, cluster, domain or label is called so, and no strongest context peaks beside it."
+        return (
+            "No feature, cluster, domain or label is called so, and no strongest context peaks beside it. Try a part "
+            "of a word, a domain of the list, or an id such as m0:12."
+        )
     return "Found: " + " · ".join(f"{words.counted(len(names), 'feature')}, {what}" for what, names in found.items())
 
 

@@ -6,6 +6,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import ClassVar
 
 import pandas as pd
@@ -18,11 +19,19 @@ from dashboards.components.markup import escape
 from dashboards.components.own_words import names_column, show_words
 from dashboards.components.panels import nothing, panel
 from dashboards.components.plane import explain_no_positions
-from dashboards.components.selection import named_in_address, selectable_table, step_buttons
+from dashboards.components.selection import fitting, named_in_address, selectable_table, step_buttons
 from dashboards.data import MAX_ROWS, View
 from dashboards.frame import current_view
 from results import words
 from results.own_notes import Kind
+
+#: What helps where features fire too seldom to be compared.
+TOO_RARE = (
+    "Features that fire too seldom are never compared: train longer, or evaluate on more text. The overview counts the "
+    "dead and the rare latents of each dictionary."
+)
+#: Rows up to which a table is as high as they are.
+_FEW = 7
 
 
 class ListPage(ABC):
@@ -68,9 +77,11 @@ class ListPage(ABC):
             self.introduce(things)
             passing = self.filtered(things)
             drawn = self.drawn(passing)
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+                # To the left: the table's own buttons appear above its right end.
                 counted = words.counted(len(things), self.noun or self.kind)
-                st.caption(f"**{len(passing):,}** of {counted}{self.remark(things, passing, drawn)}")
+                said = f"**{len(passing):,}** of {counted}{self.remark(things, passing, drawn)}"
+                st.caption(said, width="content")
                 self.downloads(passing)
             if passing.empty:
                 nothing(f"No {self.kind} passes these filters.", self.remedy)
@@ -118,7 +129,7 @@ class TablePage(ListPage):
     """A screen that lists things in a table, with the detail of the selected row below it.
 
     Attributes:
-        height: of the table, in pixels.
+        height: of the table above a detail, in pixels; alone it fills the window.
         widths: shares of the line above the detail: for the place in the table, and for the buttons.
         things: as for all lists; they have a column ``id``.
         detail: draws all that is known of a row.
@@ -143,10 +154,13 @@ class TablePage(ListPage):
     def draw_list(self, drawn: pd.DataFrame) -> None:
         """The table; the selected row is the address's."""
         frame, config = chosen_columns(drawn, [*names_column(self.view, self.kind, drawn["id"]), *self.columns()])
-        selectable_table(
-            frame, drawn["id"].tolist(), param=self.kind, key=f"{self.name}_table", height=self.height,
-            column_config=config,
-        )  # fmt: skip
+        alone = not st.query_params.get(self.kind)
+        height = fitting(frame) if len(frame) <= _FEW else "stretch" if alone else self.height
+        with st.container(key="uv_list") if height == "stretch" else nullcontext():
+            selectable_table(
+                frame, drawn["id"].tolist(), param=self.kind, key=f"{self.name}_table", height=height,
+                column_config=config,
+            )  # fmt: skip
 
     def draw_selected(self, selected: str, things: pd.DataFrame, passing: pd.DataFrame) -> None:
         """The detail below its place in the table and its buttons."""

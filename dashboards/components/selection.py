@@ -104,6 +104,6 @@ def step_buttons(ids: Sequence[str], *, param: str, key: str) -> None:
             )  # fmt: skip
 
 
-def fitting(frame: pd.DataFrame, most: int = 10) -> int | Literal["content"]:
+def fitting(frame: pd.DataFrame, most: int = 20) -> int | Literal["content"]:
     """Height of a table: all of its rows, or about so many of them and a scroll bar."""
     return "content" if len(frame) <= most else 36 * (most + 1)

@@ -9,7 +9,7 @@ from dashboards.components.contexts import drawn_feature, show_contexts_panel
 from dashboards.components.downloads import csv_button
 from dashboards.components.markup import heading
 from dashboards.components.panels import nothing
-from dashboards.components.selection import choosing_table
+from dashboards.components.selection import choosing_table, fitting
 from dashboards.data import MAX_ROWS, View
 from results.colours import SIDE_COLOURS
 from results.ids import feature_ids, pair_ids
@@ -41,7 +41,7 @@ def show_study_pair(view: View, study: str, pairs: pd.DataFrame) -> None:
     table = shown[["r_held_out", "r_joint", "level", "edge"]]
     choosing_table(
         table.assign(a=feature_ids(shown, "a"), b=feature_ids(shown, "b"))[["a", "b", *table]], ids,
-        st.session_state.get(f"{key}_chosen"), choose, key=key, height=260,
+        st.session_state.get(f"{key}_chosen"), choose, key=key, height=fitting(table, 12),
         column_config={
             "a": text(chosen[0]), "b": text(chosen[1]), "r_held_out": bar("held-out r"),
             "r_joint": number("beyond domain, document and token", format="%.2f"),
