@@ -74,7 +74,7 @@ def test_lists_show_labels_and_are_narrowed_to_kinds_of_them(full, labels, at_fu
     if page == "clusters":
         assert frame["label"].str.startswith(chosen).all()
         return
-    ids = frame["A"] if page == "pairs" else frame["feature"]
+    ids = frame["feature"]
     kinds = labels["family"].map(words.LABEL_FAMILIES).where(labels["explained"], NO_RULE)
     assert (kinds.reindex(ids.to_numpy()) == chosen).all()
     assert frame["label"].tolist() == labels["label"].reindex(ids.to_numpy()).tolist()
