@@ -35,6 +35,7 @@ LONGEST = [
     "test_cli_steer", "test_steering", "test_shells", "test_browser_gate", "test_dask_processes", "test_rerun_effects",
     "test_pair_effects", "test_cli_compare_saes", "test_browser_atlas", "test_browser_text", "test_atlas",
     "test_cli_explain", "test_cli_json", "test_cli_slips", "test_cli_init", "test_cli_first_hour",
+    "test_browser_notes", "test_screens_notes",
 ]  # fmt: skip
 
 

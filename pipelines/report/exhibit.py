@@ -108,7 +108,8 @@ def columns(name: str) -> list[Column]:
     for column, header, form in ([*row, None][:3] for row in _words()[name]["columns"]):
         digits = form if isinstance(form, int) else None
         token, tail = form in ("token", "tail"), form == "tail"
-        listed.append(Column(column, header, digits, token=token, code=form == "code", tail=tail))
+        share = form["share"] if isinstance(form, dict) else None
+        listed.append(Column(column, header, digits, token=token, code=form == "code", tail=tail, share=share))
     return listed
 
 

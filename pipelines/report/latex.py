@@ -67,6 +67,7 @@ class Column(NamedTuple):
         tail: of longer tokens their end is shown, not their beginning.
         code: the cells are names of the program or of files, in typewriter type; of other text, identifiers stand as
             what they are called (:func:`results.words.called`).
+        share: of the page's width, in which text of people, of any length, has several lines in LaTeX.
     """
 
     name: str
@@ -75,10 +76,11 @@ class Column(NamedTuple):
     token: bool = False
     code: bool = False
     tail: bool = False
+    share: float | None = None
 
     def words(self, text: str) -> str:
         """The text of a cell as readers see it."""
-        return called(text) if not self.code and re.fullmatch(r"\w+", text) else text
+        return called(text) if not (self.code or self.share) and re.fullmatch(r"\w+", text) else text
 
 
 def tex_escape(text: str) -> str:
@@ -158,15 +160,17 @@ def booktabs(
     if pictures is not None:
         columns = [column for column in columns if not column.token]
     numeric = [pd.api.types.is_numeric_dtype(frame[c.name]) for c in columns]
-    align = "".join("r" if n else "l" for n in numeric)
+    kinds = [
+        f"p{{{c.share}\\linewidth}}" if c.share else "r" if n else "l" for c, n in zip(columns, numeric, strict=True)
+    ]
     heads = [
         tex_escape(c.header) if not n else rf"\multicolumn{{1}}{{c}}{{{tex_escape(c.header)}}}"
         for c, n in zip(columns, numeric, strict=True)
     ]
     cells = [[_cell(value, c) for value, c in zip(row, columns, strict=True)] for row in _rows(frame, columns)]
-    gap = _gap([heads, *cells], 0.0 if pictures is None else PICTURE_WIDTH * 72.27)
+    gap = _gap([heads, *cells], columns, 0.0 if pictures is None else PICTURE_WIDTH * 72.27)
     if pictures is not None:
-        align += "l"
+        kinds.append("l")
         heads.append("strongest at (framed); shade: mean share of the maximum")
         for number, row in enumerate(cells, 1):
             row.append(rf"\raisebox{{-{BASE_LINE}in}}{{\includegraphics[page={number}]{{{pictures}}}}}")
@@ -177,7 +181,7 @@ def booktabs(
         rf"\label{{{label}}}",
         # A float begins in the size of the text, whatever the size around it.
         rf"\footnotesize\setlength{{\tabcolsep}}{{{gap:.1f}pt}}",
-        rf"\begin{{tabular}}{{@{{}}{align}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}{''.join(kinds)}@{{}}}}",
         r"\toprule",
         " & ".join(heads) + r" \\",
         r"\midrule",
@@ -194,11 +198,13 @@ def _rows(frame: pd.DataFrame, columns: Sequence[Column]) -> Iterable[tuple[obje
     return frame[[c.name for c in columns]].itertuples(index=False, name=None)
 
 
-def _gap(lines: Sequence[Sequence[str]], beside: float) -> float:
+def _gap(lines: Sequence[Sequence[str]], columns: Sequence[Column], beside: float) -> float:
     """Points beside each column: fewer where a table of these cells and so much beside would be wider than the page."""
-    columns = zip(*lines, strict=True)
     longest = [
-        max(sum(part["seen"] is not None for part in _SEEN.finditer(cell)) for cell in cells) for cells in columns
+        column.share * _PAGE / _CHARACTER
+        if column.share
+        else max(sum(part["seen"] is not None for part in _SEEN.finditer(cell)) for cell in cells)
+        for cells, column in zip(zip(*lines, strict=True), columns, strict=True)
     ]
     room = (_PAGE - beside - _CHARACTER * sum(longest)) / max(2 * (len(longest) - (not beside)), 1)
     return min(max(room, _GAPS[1]), _GAPS[0])
@@ -212,7 +218,11 @@ def _cell(value: object, column: Column) -> str:
     if column.digits is not None:
         return number(float(value), column.digits)  # type: ignore[arg-type]
     if isinstance(value, str):
-        return rf"\texttt{{{tex_escape(value)}}}" if column.code else tex_escape(column.words(value))
+        if column.code:
+            return rf"\texttt{{{tex_escape(value)}}}"
+        text = tex_escape(column.words(value))
+        # Characters that are written out make one word: its lines end between them.
+        return re.sub(r"(\\textbackslash\{\}u\\\{\w+\\\})", r"\1\\allowbreak{}", text) if column.share else text
     return f"{int(value):,}".replace(",", "{,}")  # type: ignore[call-overload]
 
 

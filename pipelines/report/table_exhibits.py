@@ -29,8 +29,8 @@ from universality.sae.architectures import ARCHITECTURES
 MAX_MODELS_LISTED, CLUSTERS_LISTED = 8, 12
 #: Pairs of sizes, each of a model, that are listed; of more only the smallest and the largest of every model.
 MAX_SIZES_LISTED = 6
-#: Characters of what people wrote in a table for readers; the rest is in the table behind it.
-MOST_OF_WORDS = {"name": 40, "note": 50}
+#: Characters of a note in a table for readers; the rest is in the table behind it.
+MOST_OF_A_NOTE = 200
 #: Pairs of models listed one by one in the headline table, at most.
 MAX_PAIRS_LISTED = 10
 
@@ -133,9 +133,8 @@ def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
 
 
 def _names(tables: Tables, context: ExhibitContext) -> Contents:
-    cut = {name: [one_line(text, most) for text in tables["names"][name]] for name, most in MOST_OF_WORDS.items()}
-    frame = tables["names"].assign(**cut)
-    return {"": Listing(frame, columns("tables/names"))}
+    notes = [one_line(note, MOST_OF_A_NOTE) for note in tables["names"]["note"]]
+    return {"": Listing(tables["names"].assign(note=notes), columns("tables/names"))}
 
 
 def _games(tables: Tables, context: ExhibitContext) -> Contents:

@@ -135,10 +135,10 @@ def test_report_and_atlas_tell_names_as_those_of_people(store, pair, tmp_path):
     page = (tmp_path / "report/report.md").read_text(encoding="utf-8")
     section = page.partition("## What people call them")[2].partition("\n## ")[0]
     assert "They are no result" in section
-    assert r"\<img src=x onerror=alert(1)\> \*\*b\*\* \\input\{x\} \$1\$…" in section
+    assert r"\<img src=x onerror=alert(1)\> \*\*b\*\* \\input\{x\} \$1\$ \| =1+1" in section
     assert "<img src=x" not in (tmp_path / "report/report.html").read_text(encoding="utf-8")
     tex = (tmp_path / "report/tables/names.tex").read_text(encoding="utf-8")
-    assert r"\textbackslash{}input\{x\} \$1\$\ldots{}" in tex
+    assert r"\textbackslash{}input\{x\} \$1\$ \ensuremath{|} =1+1" in tex
     kept = pd.read_csv(tmp_path / "report/tables/names.csv")
     assert set(kept["name"]) == {"my feature", "my pair", "my cluster"}
     atlas = write_atlas(stored, tmp_path / "atlas").index.parent

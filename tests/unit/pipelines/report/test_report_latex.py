@@ -110,6 +110,14 @@ def test_columns_of_a_wide_table_stand_closer() -> None:
     assert 2 < gap(13) < 6
 
 
+def test_text_of_any_length_has_several_lines_that_end_between_written_out_characters() -> None:
+    frame = pd.DataFrame({"id": ["m0:12"], "note": ["أر " + "long " * 80]})
+    tex = booktabs(frame, [Column("id", "id"), Column("note", "note", share=0.4)], caption="c", label="l")
+    assert r"\begin{tabular}{@{}lp{0.4\linewidth}@{}}" in tex
+    assert r"\textbackslash{}u\{0623\}\allowbreak{}\textbackslash{}u\{0631\}\allowbreak{} long" in tex
+    assert r"\tabcolsep}{6.0pt}" in tex, "the share counts, not the length of the text"
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_hostile_tables_compile(tmp_path: Path) -> None:
     tokens = [
