@@ -222,7 +222,9 @@ def _sure(tables: Mapping[str, pd.DataFrame], n_sources: int | None, cautions: S
         settled = alive["class_probability"] >= _SETTLED
         of = f"{settled.sum()} of {len(alive)}" if len(alive) < FEW else f"{share(settled.mean())} of"
         parts.append(f"{of} features keep their class in nine of ten other ways to halve the text")
-    if n_models < FEW_MODELS:
+    if _of_one_model(tables):
+        parts.append("dictionaries of one model say nothing of others")
+    elif n_models < FEW_MODELS:
         parts.append(f"{counted(n_models, 'model')} are few to speak of others")
     severe = [caution.title.lower() for caution in cautions if caution.severe]
     doubt = f" In doubt: {', '.join(severe)}." if severe else ""

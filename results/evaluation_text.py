@@ -15,6 +15,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from results.token_text import token_strings, visible
+from universality.brief_repr import brief_repr
 
 #: Tokens shown before and after the row of interest.
 BEFORE, AFTER = 20, 12
@@ -43,6 +44,7 @@ class Window:
     peak: int
 
 
+@brief_repr
 @dataclass(frozen=True)
 class EvaluationText:
     """Packed contexts and the rows that are compared.

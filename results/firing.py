@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from universality.brief_repr import brief_repr
 from universality.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class LatentMissing(InputError, LookupError):
     """A dictionary has no latent of that number."""
 
 
+@brief_repr
 @dataclass(frozen=True)
 class Firing:
     """Where one latent fires.

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from universality.arguments import checked, vector, whole
+from universality.brief_repr import brief_repr
 from universality.compiled import njit
 from universality.correlation.inputs import LatentMoments, latent_moments, pivots, shifted
 from universality.correlation.threads import blocks, n_threads, over_blocks
@@ -18,6 +19,7 @@ _ROWS_PER_BLOCK = 8192
 _INDICES = vector("iu")
 
 
+@brief_repr
 @dataclass(frozen=True)
 class PairStatistics:
     """One value per pair, in the order the pairs were given; "fires" means a value other than 0.

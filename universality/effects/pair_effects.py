@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.compare.pair import Dictionary, DictionaryPair
 from universality.correlation import TopSimilarity
 from universality.effects.agreement import EffectAgreement, effect_agreement
@@ -55,6 +56,7 @@ class EffectSide:
     ablated: np.ndarray | None = None
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class PairEffects:
     """Effects of the pairs of two dictionaries, matched ones and controls.

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
+from universality.brief_repr import brief_repr
 from universality.correlation.threads import blocks, n_threads, over_blocks
 from universality.errors import require
 from universality.labels.kernels import learn
@@ -19,6 +20,7 @@ _MOST = max(FAMILIES.values())
 _BLOCK = 256
 
 
+@brief_repr
 @dataclass(frozen=True, eq=False)
 class Rules:
     """The best rule of each of some latents.

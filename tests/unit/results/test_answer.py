@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from synthetic_run import write_synthetic_run
+from synthetic_study import add_studies
 
-from results.answer import TABLES, answer
+from results.answer import TABLES, answer, study_answer
 from results.conclusions import TABLES as CONCLUDED
 from results.stored_comparison import StoredComparison
+from results.study_frames import study_sentence
 from universality.table_schemas import INDICES
 
 #: Of all and at level context: between models, of a second dictionary, of untrained models (none of these at context).
@@ -118,6 +120,22 @@ def test_several_dictionaries_of_one_model_are_called_so(tables):
     assert "dictionaries of one model (" in said[0]
     assert "features of one dictionary and their partners in another" in said[1]
     assert "match one of another dictionary" in said[2]
+    assert said[4].endswith("dictionaries of one model say nothing of others.")
+
+
+def test_each_study_has_its_sentence_and_what_its_intervals_rest_on(tmp_path):
+    run = write_synthetic_run(str(tmp_path), "it", n_latents=60, n_documents=60)
+    add_studies(run)
+    contrasts, means = (run.table(name) for name in ("study_contrasts", "study_means"))
+    said = study_answer(contrasts, means)
+    assert len(said) == means["study_id"].nunique()
+    own = means[means["study_id"] == "data"].drop(columns="study_id")
+    assert said[0] == (
+        f"Study data: {study_sentence(contrasts[contrasts['study_id'] == 'data'], own)} "
+        f"How sure: intervals over {own['n_models'].max()} models and sources."
+    )
+    few = study_answer(contrasts, means.assign(low=float("nan")))
+    assert few[0].endswith("models, no interval over models.")
 
 
 def test_few_features_are_counted(tables):

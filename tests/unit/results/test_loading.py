@@ -35,6 +35,12 @@ def run(url):
     return results.load("it", store=url)
 
 
+def test_what_a_run_gives_prints_in_a_few_lines(run):
+    for given in (run, run.text, run.firing("m0", 3)):
+        assert len(repr(given).splitlines()) <= 6, type(given)
+        assert max(map(len, repr(given).splitlines())) <= 200
+
+
 def test_every_table_is_an_attribute(run):
     for name in ("pairs", "features", "clusters", "verdicts", "headline", "candidates"):
         pd.testing.assert_frame_equal(getattr(run, name), run.table(name))
