@@ -210,18 +210,20 @@ def _band_key(axes: Axes, curve: pd.DataFrame, width: float) -> None:
     present = {(name, level) for name, level, _ in bands(curve)}
     levels = [level for level in LEVELS if any((name, level) in present for name in CLASSES)]
     rows = {name: 0.36 - 0.155 * i for i, name in enumerate(CLASSES)}
-    pitch = min(0.6, (width - 0.64) / max(len(levels), 4))
+    narrow = width - 0.64 < 0.45 * len(levels)
+    left, size = (0.5, 4.4) if narrow else (0.64, 6.5 if len(levels) < 5 else 5.5)
+    pitch = min(0.6, (width - left) / max(len(levels), 4))
     for i, level in enumerate(levels):
-        words = called(level).replace(" in ", "\nin ")
+        words = called(level).replace(" in a ", "\nin a\n")
         axes.text(
-            0.64 + (i + 0.47) * pitch, 0.57, words, ha="center", va="center", color=MUTED,
-            fontsize=6.5 if len(levels) < 5 else 5.5, linespacing=0.9,
+            left + (i + 0.47) * pitch, 0.5, words, ha="center", va="bottom", color=MUTED, fontsize=size,
+            linespacing=0.9,
         )  # fmt: skip
     for name, y in rows.items():
-        axes.text(0.55, y + 0.045, name, ha="right", va="center")
+        axes.text(left - 0.09, y + 0.045, name, ha="right", va="center", fontsize=6 if narrow else None)
         for i, level in enumerate(levels):
             if (name, level) in present:
-                place, colour = (0.64 + pitch * i, y), class_colour(name, level)
+                place, colour = (left + pitch * i, y), class_colour(name, level)
                 axes.add_patch(Rectangle(place, 0.93 * pitch, 0.11, fc=colour, ec=MUTED, lw=0.3))
 
 

@@ -264,6 +264,7 @@ FIGURES = {
     "correlation, middling": lambda: _correlation(ALL, 0.58, True, 0.2),
     "correlation, features alone": lambda: _correlation(("features",), 0.5, False, None),
     "classes": lambda: partial(classes_figure, _curve(("context", "token", "domain")), _matrix(3), 0.5),
+    "classes, all levels": lambda: partial(classes_figure, _curve(tuple(LEVELS)), _matrix(3), 0.5),
     "classes, untested": lambda: partial(classes_figure, _curve(("untested",)), _matrix(2, ceiling=False), None),
     "classes, six models": lambda: partial(classes_figure, _curve(("context", "untested")), _matrix(6), 0.2),
     "classes, twelve models": lambda: partial(classes_figure, _curve(()), _matrix(12), 0.9),
