@@ -16,7 +16,7 @@ from results.cautions import FEW_MODELS, Caution
 from results.conclusions import FEW, LEADING, LEVEL_WORDS, Shares
 from results.headline import split_comparisons
 from results.unseen_frames import unseen_sentence
-from results.words import NOT_KNOWN, counted, number, share
+from results.words import NOT_KNOWN, called, counted, number, share
 
 #: Tables that the answer is made from, beside those of the conclusions.
 TABLES = ("models", "pairs", "baselines")
@@ -49,7 +49,7 @@ def answer(
         unseen_sentence(tables.get("unseen_domains")),
         _floor(overall, tables.get("spaces"), unit),
         _partners(Shares(tables["indices"]), tau, unit),
-        _example(tables, tau),
+        example(tables, tau)[0],
         _sure(tables, n_sources, cautions),
     ]
     return [sentence for sentence in sentences if sentence]
@@ -167,22 +167,30 @@ def _controls(shares: Shares, name: str) -> str:
     return floor if pd.isna(one.value) else f"{floor}, a second dictionary of one model {one.words()}"
 
 
-def _example(tables: Mapping[str, pd.DataFrame], tau: float) -> str:
-    """The matched pair that agrees most when every token's mean is taken away, beside the best of untrained models."""
+def example(tables: Mapping[str, pd.DataFrame], tau: float) -> tuple[str, str | None]:
+    """The matched pair that agrees most when every token's mean is taken away, beside the best of untrained models.
+
+    Args:
+        tables, tau: as :func:`answer` takes them; the table ``pairs`` must be there.
+
+    Returns:
+        The sentence, and the pair as addresses name it ("m0:12-m1:7"); None where no pair matches.
+    """
     pairs = tables["pairs"]
     edges = pairs[pairs["edge"].astype(bool) & ~pairs["few_sources"].astype(bool)]
     if edges.empty:
-        return f"No pair of features matches at r of at least {tau:g} on text of several sources: none to show."
+        return f"No pair of features matches at r of at least {tau:g} on text of several sources: none to show.", None
     by_token = bool(edges["r_token"].notna().any())
     column = "r_token" if by_token else "r_held_out"
     best = edges.iloc[int(np.nanargmax(edges[column].astype(float)))]
     token = f", {number(best['r_token'])} with token means taken away" if by_token else ""
-    where = "one token's features" if best["level"] == "token" else f"level {best['level']}"
-    return (
+    where = "one token's features" if best["level"] == "token" else f"level {called(best['level'])}"
+    sentence = (
         f"Look at {_name(best, 'a')} and {_name(best, 'b')}{_fires_on(tables, best)}: r = {number(best['r_held_out'])}"
         f"{token} ({where}); the highest of {len(edges):,} matched pairs on text of several sources"
         f"{_best_untrained(tables, column)}."
     )
+    return sentence, "-".join(_name(best, side).replace("/", ":") for side in "ab")
 
 
 def _name(pair: pd.Series, side: str) -> str:
@@ -199,7 +207,11 @@ def _fires_on(tables: Mapping[str, pd.DataFrame], pair: pd.Series) -> str:
         own = frame[(frame["model"] == pair["model_a"]) & (frame["latent"] == pair["latent_a"])]
         if "explained" in own:
             own = own[own["explained"].astype(bool)]
-        said += [f"{before}{text}" for text in own[column].dropna().astype(str) if "\\x" not in text]
+        said += [
+            f"{before}{called(text) if column == 'top_domain' else text}"
+            for text in own[column].dropna().astype(str)
+            if "\\x" not in text
+        ]
     return f" ({'; '.join(said)})" if said else ""
 
 

@@ -4,12 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboards.components.columns import number
-from dashboards.components.links import screen_link
+from dashboards.components.links import pair_link, screen_link
 from dashboards.components.markup import escape
 from dashboards.components.panels import panel
 from dashboards.data import View
 from dashboards.frame import current_view
 from results import words
+from results.answer import example
 from results.cautions import stored_cautions
 from results.conclusions import TABLES, conclusions
 from results.headline import QUANTITIES, headline_frame, overall_rows
@@ -57,6 +58,17 @@ def lead(view: View) -> str:
     return f'<div class="uv-lead"><b>{escape(first)}</b><ul>{rest}</ul></div>'
 
 
+def look_at(view: View) -> None:
+    """One pair to look at first, as the terminal names it, and the way there."""
+    tables = {name: view.optional(name) for name in ("pairs", "features", "labels", "baselines")}
+    there = {name: table for name, table in tables.items() if table is not None}
+    if "pairs" in there:
+        sentence, pair = example(there, view.tau)
+        st.html(f'<div class="uv-below">{escape(sentence)}</div>')
+        if pair:
+            pair_link(view, pair, f"Open {pair}")
+
+
 def headline_cards(headline: pd.DataFrame) -> None:
     """One card per quantity, with its interval."""
     measured = overall_rows(headline)
@@ -97,6 +109,7 @@ def result(view: View) -> None:
     with panel(border=False):
         headline = headline_frame(view.table("headline"))
         st.html(lead(view))
+        look_at(view)
         headline_cards(headline)
         headline_by_pair(headline)
     with panel(border=False):

@@ -167,13 +167,14 @@ def headline_table(comparison: str, headline: pd.DataFrame) -> RenderableType:
 def counts_table(features: pd.DataFrame) -> RenderableType:
     """Alive features by group and level, with the shares; dead and rare ones in the caption."""
     from results.headline import count_values
+    from results.words import called
 
     counts = count_values(features)
     levels = list(counts["level"])
     column = "group" if "group" in counts else "class"
     total = sum(counts[column].values())
     status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
-    table = plain_table(column, *(f">{title}" for title in ("features", "share", *levels)))
+    table = plain_table(column, *(f">{title}" for title in ("features", "share", *map(called, levels))))
     for name, n in counts[column].items():
         by_level = counts[f"{column}_by_level"][name]
         share = f"{100 * n / total:.1f} %"
@@ -188,6 +189,7 @@ def shares_table(indices: pd.DataFrame) -> RenderableType | None:
         Means over pairs; None where the table has no such index.
     """
     from results.figure_frames import index_frame
+    from results.words import called
 
     frame = index_frame(indices[indices["name"].str.startswith("shared_fraction")])
     if frame.empty:
@@ -195,13 +197,14 @@ def shares_table(indices: pd.DataFrame) -> RenderableType | None:
     table = plain_table("level", ">two models", ">untrained (floor)", ">one model (ceiling)", ">chance")
     for row in frame.to_dict("records"):
         level = str(row["name"]).removeprefix("shared_fraction").lstrip("_") or "any"
-        table.add_row(level, *(_r(row[key]) for key in ("value", "floor", "ceiling", "chance")))
+        table.add_row(called(level), *(_r(row[key]) for key in ("value", "floor", "ceiling", "chance")))
     return titled("Share of latents matched beyond chance with r at the threshold or above", table)
 
 
 def domains_table(domains: pd.DataFrame) -> RenderableType:
     """Each model's best latent per domain, its partner in another model, and what it is not."""
     from results.cautions import FEW_DOMAIN_SOURCES, few_sources
+    from results.words import called
 
     table = plain_table(
         "domain", "latent", ">mcc", ">auroc", ">sens", ">spec",
@@ -210,7 +213,7 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
     before = None
     few = few_sources(domains).tolist()
     for row, is_example in zip(domains[list(DOMAIN_COLUMNS)].to_dict("records"), few, strict=True):
-        domain = f"{row['domain']} †" if is_example else str(row["domain"])
+        domain = called(str(row["domain"])) + " †" * is_example
         has_partner = not _missing(row["partner_latent"])
         table.add_row(
             "" if domain == before else domain,
@@ -218,7 +221,7 @@ def domains_table(domains: pd.DataFrame) -> RenderableType:
             *(_r(row[name]) for name in ("mcc", "auroc", "sensitivity", "specificity")),
             f"{row['partner_model']}/{int(row['partner_latent'])}" if has_partner else "",
             *(_r(row[name]) for name in ("r", "r_token")),
-            "" if _missing(row["level"]) else str(row["level"]),
+            "" if _missing(row["level"]) else called(str(row["level"])),
             *(_r(row[name]) for name in ("neuron_r", "untrained_r")),
         )
         before = domain

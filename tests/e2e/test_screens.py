@@ -237,13 +237,25 @@ def test_filters_keep_exactly_what_they_say(full, at_full):
 
 
 def test_a_domain_leads_to_its_pair(full, at_full):
-    assert not checked(at_full.run()).get("page_link")
+    (example,) = checked(at_full.run()).get("page_link")
     at_full.session_state["domains_table"] = {"selection": {"rows": [0], "columns": [], "cells": []}}
     checked(at_full.run())
-    (link,) = at_full.get("page_link")
+    first, link = at_full.get("page_link")
+    assert first.proto.label == example.proto.label
     pair = link.proto.label.replace("\\", "").removeprefix("Open ")
     shown = turned(at_full, "pairs", pair=pair)
     assert CONTEXT in html(shown)
+
+
+def test_the_overview_leads_to_the_pair_that_the_terminal_names(full, at_full):
+    (link,) = checked(at_full.run()).get("page_link")
+    pair = link.proto.label.replace("\\", "").removeprefix("Open ")
+    one, other = pair.replace(":", "/").split("-")
+    assert f"Look at {one} and {other}" in html(at_full)
+    pairs = open_run(None, full).table("pairs").query("comparison_id == 'main' and edge and not few_sources")
+    best = pairs.loc[pairs["r_token"].idxmax()]
+    assert one == f"{best['model_a']}/{best['latent_a']}"
+    assert CONTEXT in html(turned(at_full, "pairs", pair=pair))
 
 
 def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
