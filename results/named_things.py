@@ -11,7 +11,7 @@ from results.own_notes import Kind, Note, Subject, one_line, read_notes, run_sub
 from results.remembering import remembered
 from results.stored_comparison import StoredComparison, comparisons_of, latents_node, sae_node
 from results.words import moment
-from storage import Run, TableMissing
+from storage import Run, StoreError
 
 #: Columns of :func:`notes_table`.
 COLUMNS = ["comparison_id", "kind", "id", "name", "note", "written"]
@@ -34,6 +34,14 @@ def _members(stored: StoredComparison) -> Mapping[int, tuple[str, ...]]:
     members = features[features["cluster"].notna()]
     of = members["model"].map(_dictionaries(stored)).astype(str) + ":" + members["latent"].astype(str)
     return {int(cluster): tuple(sorted(own)) for cluster, own in of.groupby(members["cluster"].astype("int64"))}  # pyright: ignore[reportArgumentType]
+
+
+def _number(stored: StoredComparison, of: tuple[str, ...]) -> int | None:
+    """The cluster that is made of these; None for none, and while clusters cannot be read."""
+    try:
+        return _numbers(stored).get(of)
+    except StoreError:
+        return None
 
 
 @remembered()
@@ -65,8 +73,8 @@ def named_things(stored: StoredComparison) -> Named:
         if note.kind != "cluster":
             sides = sorted(((models[key], latent) for key, _, latent in parts), key=lambda side: order.index(side[0]))
             found[note.kind]["-".join(feature_id(model, int(latent)) for model, latent in sides)] = note
-        elif note.of in _numbers(stored):
-            found["cluster"][str(_numbers(stored)[note.of])] = note
+        elif (number := _number(stored, note.of)) is not None:
+            found["cluster"][str(number)] = note
     return found
 
 
@@ -113,10 +121,7 @@ def notes_table(run: Run) -> pd.DataFrame:
     own = read_notes(run.store).of(run_subject(record))
     rows = [] if own is None else [("", "run", run.name, own)]
     for comparison in comparisons_of(record):
-        try:
-            named = named_things(StoredComparison(run, comparison, record))
-        except TableMissing:  # clusters, before there are any
-            continue
+        named = named_things(StoredComparison(run, comparison, record))
         rows += [(comparison, kind, name, note) for kind, notes in named.items() for name, note in notes.items()]
     frame = [(c, kind, name, note.name, note.note, moment(note.time)) for c, kind, name, note in rows]
     return pd.DataFrame(frame, columns=pd.Index(COLUMNS), dtype="str")

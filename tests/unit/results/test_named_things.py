@@ -13,7 +13,7 @@ from results.own_notes import keep_note, run_subject
 from results.schema import MADE
 from results.search import found_by
 from results.stored_comparison import StoredComparison
-from storage import open_run
+from storage import ArtifactGone, Run, open_run
 
 SIZES = {"n_models": 2, "n_latents": 40, "n_documents": 60, "n_untrained": 0, "replicates": False}
 
@@ -67,6 +67,18 @@ def test_a_cluster_with_other_members_is_another(stored, monkeypatch):
     fresh = StoredComparison(stored.run, "main")
     monkeypatch.setattr(fresh, "table", lambda name: grown if name == "features" else table)
     assert named_things(fresh)["cluster"] == {}
+
+
+def test_names_of_features_are_known_while_clusters_cannot_be_read(stored, monkeypatch):
+    number, (one, *_) = a_cluster(stored)
+    say(stored, "feature", one, name="digits")
+    say(stored, "cluster", number, name="a cluster")
+
+    def gone(self, name, columns=None):
+        raise ArtifactGone(name)
+
+    monkeypatch.setattr(Run, "table", gone)
+    assert notes_table(stored.run)["name"].tolist() == ["digits"]
 
 
 def test_lists_show_own_names_then_those_of_the_features(stored):
