@@ -151,14 +151,14 @@ def cluster_table(view: View, clusters: pd.DataFrame, agreed: Agreement, order: 
     of_maximum = number(format="%.0f %%", help="share of the member's maximum; 0: silent, empty: no member")
     headings: dict[str, Any] = {
         "link": st.column_config.LinkColumn(
-            "cluster", display_text=r"cluster=(\d+)", width="small", help="opens the cluster"
+            "cluster", display_text=r"cluster=(\d+)", width=64, help="opens the cluster"
         ),
-        "label": text("in strip", width="small"),
+        "label": text("in strip"),
         "strength": number("strength", format="%.0f %%", help="mean of the members' shares of their maxima"),
-        "firing": number("models firing", format="%.0f %%", help="share of the cluster's members that fire"),
+        "firing": number("firing", format="%.0f %%", help="share of the cluster's members that fire"),
         "r": number("r over text", format="%.2f", help="mean correlation of two members over this text"),
         "n_tokens": number("tokens", help="on which any member fires"),
-        "n_models": number("members", width="small"),
+        "n_models": number("members"),
         **dict.fromkeys(view.models(), of_maximum),
     }
     st.dataframe(

@@ -22,7 +22,7 @@ def _fitting(kind: Callable[..., Any]) -> Callable[..., Any]:
 
 
 #: Pixels of a small column: at least, beside its heading, and for a letter of it.
-_LEAST, _MARGIN, _LETTER = 64, 24, 7.2
+_LEAST, _MARGIN, _LETTER = 64, 18, 6.8
 number, text = map(_fitting, (st.column_config.NumberColumn, st.column_config.TextColumn))
 
 

@@ -182,7 +182,7 @@ def _going_table(shown: pd.DataFrame, r: str, more: Sequence[str] = (), *, key: 
         shown[["id", "r", *more]], shown["id"].tolist(), None, go, key=key, height="content",
         column_config={
             "id": text("feature", width="small"),
-            "r": bar(r, format="%.3f"),
+            "r": bar(r, format="%.3f", width=90),
             "kind": text("class", width="small"),
             "rate": number("fires %", format="%.3g"),
         },
