@@ -104,6 +104,17 @@ def test_a_list_fills_the_window_and_its_own_buttons_cover_no_other(watched, sto
     assert page.locator("[data-testid=stDataFrame]").first.bounding_box()["height"] < 320
 
 
+@browser_test
+@pytest.mark.parametrize("width", [1024, 1440])
+def test_the_tables_of_the_lens_show_all_their_columns(watched, store, width):
+    watched.page.set_viewport_size({"width": width, "height": 2400})
+    watched.open(screens(open_run("synthetic", store))["lens"])
+    wider = "all => all.map((one) => one.scrollWidth - one.clientWidth)"
+    hidden = watched.page.locator(".dvn-scroller").evaluate_all(wider)
+    assert len(hidden) > 2
+    assert max(hidden) <= 1
+
+
 def test_a_small_column_is_as_wide_as_its_heading():
     narrow, wide = number("q", width="small"), number("partner fires %", width="small", format="%.2f")
     assert (narrow["width"], wide["type_config"]["format"]) == (64, "%.2f")
