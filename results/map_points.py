@@ -156,7 +156,7 @@ def _by_level(frame: pd.DataFrame) -> list[ColourGroup]:
     # A feature without a partner has no match whose level could be tested.
     unmatched = (frame["class"] == "specific").to_numpy()
     groups = [
-        ColourGroup(group.name, group.colour, group.members & ~unmatched)
+        ColourGroup(words.called(group.name), group.colour, group.members & ~unmatched)
         for group in _by_values(frame, "level", LEVEL_COLOURS)
     ]
     return [*groups, ColourGroup(NO_PARTNER, NO_PARTNER_COLOUR, unmatched)]

@@ -115,7 +115,7 @@ def _level(stored: StoredComparison, row: pd.Series) -> PairReason:
         return PairReason(_LEVEL, None, untested_level(stored, row))
     sure = row.get("level_probability")
     often = "" if pd.isna(sure) else f"; so in {words.share(sure)} of resamples of the sources"
-    return PairReason(_LEVEL, level in _BEYOND_TOKEN, f"{level}: {words.LEVELS[level]}{often}")
+    return PairReason(_LEVEL, level in _BEYOND_TOKEN, f"{words.called(level)}: {words.LEVELS[level]}{often}")
 
 
 def _chance(stored: StoredComparison, row: pd.Series) -> PairReason:

@@ -8,10 +8,14 @@ from dashboards.components.chart_parts import HEIGHT, PADDING, Drawing, coloured
 from dashboards.components.markup import legend, swatch
 from results.colours import CLASS_COLOURS, LEVEL_COLOURS, NO_PARTNER_COLOUR, rgb
 from results.map_points import NO_PARTNER
+from results.words import called
 
 #: What can be coloured -> the colours of its values, from the bottom of a stack. A feature without a partner has no
 #: match whose level could be tested.
-COLOURS = {"Class": CLASS_COLOURS, "Level": {**LEVEL_COLOURS, NO_PARTNER: NO_PARTNER_COLOUR}}
+COLOURS = {
+    "Class": CLASS_COLOURS,
+    "Level": {called(level): colour for level, colour in LEVEL_COLOURS.items()} | {NO_PARTNER: NO_PARTNER_COLOUR},
+}
 #: Shares below this have no words on them: they would not fit.
 _ROOM = 0.07
 
@@ -29,7 +33,9 @@ def stacked(frame: pd.DataFrame, over: str, by: str) -> pd.DataFrame:
         it; kinds with a feature anywhere, in the order of :data:`COLOURS`.
     """
     colours = COLOURS[by]
-    kind = frame["class"] if by == "Class" else frame["level"].where(frame["class"] != "specific", NO_PARTNER)
+    kind = (
+        frame["class"] if by == "Class" else frame["level"].map(called).where(frame["class"] != "specific", NO_PARTNER)
+    )
     named = frame.rename(columns={"n_features": "n"}).assign(kind=kind)
     sums = named.groupby([over, "kind"], sort=False)[["n", "fraction"]].sum().reset_index()
     sums = sums[sums["kind"].isin(sums.loc[sums["n"] > 0, "kind"])]

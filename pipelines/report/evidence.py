@@ -17,7 +17,7 @@ from storage import Run
 BEFORE, AFTER = 24, 16
 #: Contexts of a cluster; and of a pair, by choice of rows.
 N_CONTEXTS = 3
-PAIR_CONTEXTS = (("both", 2, ""), ("a_only", 1, "A only"), ("b_only", 1, "B only"))
+PAIR_CONTEXTS = (("both", 2, ""), ("a_only", 1, "only {a}"), ("b_only", 1, "only {b}"))
 #: Characters shown before and after a token.
 ROOM = 24
 #: Rows looked through for contexts that differ.
@@ -96,10 +96,14 @@ class Evidence:
         contexts = []
         for choice, n, note in PAIR_CONTEXTS:
             for place in self._distinct(rows_of_choice(choice, *firings), n):
-                words = "; ".join(part for part in (note, called(self._stored.text.domain(place))) if part)
+                words = "; ".join(
+                    part
+                    for part in (note.format(a=names[0], b=names[1]), called(self._stored.text.domain(place)))
+                    if part
+                )
                 contexts.append(self._context(place, firings, words))
         remark = f"held-out r {row['r_held_out']:.2f}, {called(str(row['level']))}, q {row['q']:.2g}"
-        sides = [(f"{'AB'[n]} = {name}", SIDE_COLOURS["ab"[n]]) for n, name in enumerate(names)]
+        sides = list(zip(names, SIDE_COLOURS.values(), strict=True))
         return CaseStudy(" and ".join(names), remark, sides, contexts)
 
     def _members(self, row: pd.Series) -> tuple[list[tuple[str, int]], list[Firing], np.ndarray]:

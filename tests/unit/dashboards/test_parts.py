@@ -34,6 +34,7 @@ def test_a_label_has_the_colour_and_the_meaning_of_its_value():
     assert LEVEL_COLOURS["token"] in label
     assert words.LEVELS["token"] in label
     assert GREY in badge_of("class", "no such class")
+    assert "level: token in a domain" in badge_of("level", "token_x_domain"), "as reports call it"
     assert "A universal" in badge_of("class", "universal", before="A ")
     assert "<b>" not in badge_of("status", "<b>")
 
