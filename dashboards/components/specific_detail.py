@@ -41,8 +41,11 @@ def show_specific(view: View, row: pd.Series) -> None:
 
 
 def _companion(view: View, model: str, latent: int) -> list[DrawnFeature]:
-    """A latent that the verdicts are about, if the visitor wants it drawn on the same text."""
-    reasons = sorted(reasons_of(view, model, latent), key=lambda reason: list(words.VERDICTS).index(reason.verdict))
+    """A latent that the verdicts are about, those in the model that the list is narrowed to first, or none."""
+    order, asked = list(words.VERDICTS), st.query_params.get("missing")
+    reasons = sorted(
+        reasons_of(view, model, latent), key=lambda reason: (reason.model != asked, order.index(reason.verdict))
+    )
     beside = {
         f"{feature} ({_role(reason, feature)})": feature for reason in reasons for feature in reason.features
     }  # fmt: skip

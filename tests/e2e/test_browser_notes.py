@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-from typing import Any
-
 import pytest
 from synthetic_run import write_synthetic_run
+from walk import Walk
 from watched import BROWSER, EVIL, Watched, click_row
 
-from tools.screenshots import chromium, settle
+from tools.screenshots import chromium
 from tools.server import serve
 
 pytestmark = BROWSER
 
 NAME = "zebra crossing"
-
-
-@dataclass
-class Walk:
-    """A person at the browser: every click, every text typed, and the seconds so far."""
-
-    watched: Watched
-    clicks: int = 0
-    typed: list[str] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started
-
-    def click(self, what: Any) -> None:
-        what.click()
-        self.clicks += 1
-        settle(self.watched.page)
-
-    def type(self, box: Any, text: str, *, enter: bool = False) -> None:
-        box.fill(text)
-        self.typed.append(text)
-        if enter:
-            self.watched.moves(lambda: box.press("Enter"))
 
 
 def name_it(watched: Watched, address: str, *, note: str = "") -> Walk:
@@ -60,11 +32,10 @@ def find_it(watched: Watched, screen: str) -> Walk:
     """From the overview, as a new visitor: find it by a part of its name."""
     watched.open()
     page, walk = watched.page, Walk(watched)
-    walk.click(page.get_by_test_id("stSidebarNav").get_by_role("link", name=screen, exact=True))
+    walk.go(screen)
     box = page.get_by_role("textbox", name="Go to" if screen == "Feature" else "Search", exact=True)
     walk.type(box, "zebra", enter=True)
-    click_row(watched, 0)
-    walk.clicks += 1
+    walk.row(0)
     page.locator(".uv-own-words b", has_text=NAME).wait_for()
     return walk
 

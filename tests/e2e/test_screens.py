@@ -273,6 +273,10 @@ def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
     }
     offered = at.selectbox(key=f"beside_{row['model']}_{row['latent']}").options
     assert {option.partition(" ")[0] for option in offered} >= set(about)
+    others = {name.partition(":")[0] for name in about if "r:" not in name}
+    for other in others:  # the list narrowed to what a model lacks, its own latent is drawn first
+        there = turned(at_full, "specific", feature=f"{row['model']}:{row['latent']}", missing=other)
+        assert there.selectbox(key=f"beside_{row['model']}_{row['latent']}").options[0].startswith(f"{other}:")
     at.segmented_control(key="feature_contexts").set_value("random").run()
     assert not at.exception
 

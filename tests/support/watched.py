@@ -100,5 +100,7 @@ class Watched:
 
 def click_row(watched: Watched, number: int) -> None:
     """Click the selection box of a row of the first table, which names it in the address."""
-    box = watched.page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    table = watched.page.locator("[data-testid=stDataFrame]").first
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
     watched.moves(lambda: watched.page.mouse.click(box["x"] + 16, box["y"] + 37 + 35 * number + 17))
