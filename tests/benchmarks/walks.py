@@ -135,7 +135,7 @@ def main() -> None:
             try:
                 found = take(walk)
             except Exception:
-                watched.page.screenshot(path="walk.png")
+                watched.page.screenshot(path="/tmp/walk.png")
                 raise
             watched.assert_clean()
             cells = question, walk.clicks, len(walk.typed), f"{walk.seconds:.1f}", found.replace("|", "/")

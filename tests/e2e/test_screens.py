@@ -258,7 +258,7 @@ def test_the_overview_leads_to_the_pair_that_the_terminal_names(full, at_full):
     assert CONTEXT in html(turned(at_full, "pairs", pair=pair))
 
 
-def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
+def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full, monkeypatch):
     features = open_run(None, full).table("features")
     features = features[(features["comparison_id"] == "main") & (features["class"] == "specific")]
     row = features[features["status"] == "alive"].iloc[0]
@@ -275,7 +275,7 @@ def test_a_specific_feature_shows_its_verdicts_and_text(full, at_full):
     assert {option.partition(" ")[0] for option in offered} >= set(about)
     others = {name.partition(":")[0] for name in about if "r:" not in name}
     for other in others:  # the list narrowed to what a model lacks, its own latent is drawn first
-        there = turned(at_full, "specific", feature=f"{row['model']}:{row['latent']}", missing=other)
+        there = opened(full, monkeypatch, "specific", feature=f"{row['model']}:{row['latent']}", missing=other)
         assert there.selectbox(key=f"beside_{row['model']}_{row['latent']}").options[0].startswith(f"{other}:")
     at.segmented_control(key="feature_contexts").set_value("random").run()
     assert not at.exception
