@@ -11,7 +11,7 @@ from dashboards.components import overview_charts as charts
 from dashboards.components.class_charts import COLOURS, class_bars_chart, class_legend, stacked
 from dashboards.components.columns import number
 from dashboards.components.downloads import csv_button
-from dashboards.components.links import link_popover
+from dashboards.components.links import link_popover, quoted
 from dashboards.components.overview_panels import MEASURES
 from dashboards.components.panels import nothing, panel
 from dashboards.components.selection import fitting
@@ -34,13 +34,13 @@ def _with_ends(names: dict[str, str], written: str) -> dict[str, Any]:
     """Headings of a value and the ends of its interval, for both sides.
 
     Args:
-        names: column of each side's value -> name of the side.
+        names: column of each side's value, which ends in the side's letter -> name of the run.
         written: format of all numbers.
     """
     headings = {}
-    for name, side in names.items():
-        headings[name] = number(side, format=written)
-        headings |= {f"{end}_{side.lower()}": number(said, format=written) for end, said in _ENDS.items()}
+    for name, run in names.items():
+        headings[name] = number(run, format=written)
+        headings |= {f"{end}_{name[-1]}": number(said, format=written) for end, said in _ENDS.items()}
     return headings
 
 
@@ -63,18 +63,20 @@ def show_two(url: str, runs: list[Run]) -> None:
         nothing("The store holds one comparison.", "Two are needed: run another recipe, or the same with --set.")
         return
     left, right, link = st.columns([5, 5, 1], vertical_alignment="bottom")
-    a = left.selectbox("A", names, index=1, key="a", bind="query-params", help="Newest first") or names[1]
-    b = right.selectbox("B", names, index=0, key="b", bind="query-params") or names[0]
+    a = left.selectbox("First run", names, index=1, key="a", bind="query-params", help="Newest first") or names[1]
+    b = right.selectbox("Second run", names, index=0, key="b", bind="query-params") or names[0]
     with link:
         link_popover({"a": a, "b": b})
     if a == b:
         nothing("Both sides are the same.", "Choose another one.")
         return
-    views = {"A": named[a], "B": named[b]}
+    views = {a: named[a], b: named[b]}
     recipes(views)
-    missing = [side for side, view in views.items() if view.optional("headline") is None]
+    missing = [quoted(name) for name, view in views.items() if view.optional("headline") is None]
     if missing:
-        nothing(f"{' and '.join(missing)} has no result: its comparison has not finished.")
+        nothing(
+            f"{' and '.join(missing)} {'have' if missing[1:] else 'has'} no result: the comparison has not finished."
+        )
         return
     headlines(views)
     drawn(views)
@@ -89,7 +91,7 @@ def recipes(views: dict[str, View]) -> None:
         if frame.empty:
             nothing("The recipes do not differ.")
             return
-        table(frame, "settings", {"a": "A", "b": "B"})
+        table(frame, "settings", dict(zip("ab", views, strict=True)))
 
 
 def headlines(views: dict[str, View]) -> None:
@@ -101,8 +103,8 @@ def headlines(views: dict[str, View]) -> None:
     with panel("Headline numbers", note):
         frame = headline_differences(*(view.table("headline") for view in views.values()))
         frame["apart"] = frame["apart"].map({True: "apart", False: "overlap"}).astype(object)
-        headings = _with_ends({"value_a": "A", "value_b": "B"}, "%.3f")
-        headings |= {"quantity": "what", "difference": number("B − A", format="%+.3f"), "apart": "intervals"}
+        headings = _with_ends(dict(zip(("value_a", "value_b"), views, strict=True)), "%.3f")
+        headings |= {"quantity": "what", "difference": number(difference(views), format="%+.3f"), "apart": "intervals"}
         table(frame, "headlines", headings)
 
 
@@ -117,16 +119,16 @@ def drawn(views: dict[str, View]) -> None:
         st.html(class_legend(bars, by or "Class"))
     with right, panel("Classes over the threshold"):
         tables = {side: view.table("tau_curve") for side, view in views.items()}
-        st.altair_chart(beside_charts.curves_chart(curves_beside(tables)))
-        st.html(beside_charts.curves_legend())
+        st.altair_chart(beside_charts.curves_chart(curves_beside(tables), list(views)))
+        st.html(beside_charts.curves_legend(list(views)))
     with panel("How well matched features agree", "Heights follow a square root."):
         bins = pd.concat([agreement_of(view)[0].assign(side=side) for side, view in views.items()])
         bins = bins[bins["kind"] == "features"]
         low = min(charts.lowest_shown(frame) for _, frame in bins.groupby("side"))
         for column, (measure, title) in zip(st.columns(2), MEASURES.items(), strict=True):
             column.markdown(f"**{title}**")
-            column.altair_chart(beside_charts.histograms_chart(bins[bins["measure"] == measure], low))
-        st.html(beside_charts.sides_legend())
+            column.altair_chart(beside_charts.histograms_chart(bins[bins["measure"] == measure], low, list(views)))
+        st.html(beside_charts.sides_legend(list(views)))
 
 
 def quality(views: dict[str, View]) -> None:
@@ -134,8 +136,13 @@ def quality(views: dict[str, View]) -> None:
     note = "Median over the compared models, and the smallest and largest value."
     with panel("Models and their SAEs", note):
         frame = quality_differences(*(view.table("models") for view in views.values()))
-        headings = _with_ends({"a": "A", "b": "B"}, "%.4g")
-        table(frame, "quality", {**headings, "difference": number("B − A", format="%+.4g")})
+        headings = _with_ends(dict(zip("ab", views, strict=True)), "%.4g")
+        table(frame, "quality", {**headings, "difference": number(difference(views), format="%+.4g")})
+
+
+def difference(views: dict[str, View]) -> str:
+    """What a difference is of: the second run's value less the first's."""
+    return " − ".join(reversed(views))
 
 
 def table(frame: pd.DataFrame, name: str, headings: dict[str, Any]) -> None:

@@ -124,7 +124,6 @@ def run_document(run: Run) -> dict[str, Any]:
     ``studies`` and ``layers`` (of studies) if any."""
     from results.headline import summary_values
     from results.own_notes import run_notes
-    from storage import TableMissing
 
     record, gone = run.observed, run.missing()
     head: dict[str, Any] = {"name": run.name, "status": record["status"], "wall_s": record["wall_s"]}
@@ -140,10 +139,10 @@ def run_document(run: Run) -> dict[str, Any]:
     layers = _optional(run, "study_layers")
     if layers is not None:
         head["layers"] = layer_values(layers)
-    try:
-        return head | summary_values(run.table("headline"), run.table("features"))
-    except TableMissing:
+    headline, features = (_optional(run, name) for name in ("headline", "features"))
+    if headline is None or features is None:
         return head | {"headline": {}, "counts": {}}
+    return head | summary_values(headline, features)
 
 
 def print_run(out: Console, run: Run, store: str) -> bool:
@@ -217,10 +216,11 @@ def training_rows_sentence(recipe: dict[str, Any]) -> str:
 
 def _optional(run: Run, name: str) -> pd.DataFrame | None:
     """A table that not every run has: a corpus without labels has no domains."""
+    from results.older_runs import as_of_now
     from storage import TableMissing
 
     try:
-        return run.table(name)
+        return as_of_now(name, run.table(name), run.record)
     except TableMissing:
         return None
 

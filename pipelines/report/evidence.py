@@ -8,6 +8,8 @@ from results.colours import SIDE_COLOURS, model_colours
 from results.firing import Firing, consensus_rows, distinct, rows_of_choice
 from results.frames import cluster_domains
 from results.ids import feature_id
+from results.pair_lists import find_pair
+from results.pair_verdict import pair_verdict
 from results.stored_comparison import StoredComparison
 from results.token_text import PART_MARK, pieces_of
 from results.words import LEVELS, called
@@ -105,6 +107,13 @@ class Evidence:
         remark = f"held-out r {row['r_held_out']:.2f}, {called(str(row['level']))}, q {row['q']:.2g}"
         sides = list(zip(names, SIDE_COLOURS.values(), strict=True))
         return CaseStudy(" and ".join(names), remark, sides, contexts)
+
+    def verdict(self, row: pd.Series) -> str:
+        """Whether a pair (of the table ``pairs``) is real, in the sentence that its screen begins with."""
+        names = [feature_id(row[f"model_{side}"], row[f"latent_{side}"]) for side in "ab"]
+        listed = find_pair(self._stored, "-".join(names))
+        assert listed is not None
+        return pair_verdict(self._stored, listed).sentence
 
     def _members(self, row: pd.Series) -> tuple[list[tuple[str, int]], list[Firing], np.ndarray]:
         """The features of a cluster, where each fires, and the rows in the order of their mean share."""

@@ -36,6 +36,8 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _ESCAPES = {"\n": "n", "\t": "t", "\r": "r"}
 #: Points of a page of :file:`paper.tex`, and of a character of its tables, a figure's width in 8 pt type.
 _PAGE, _CHARACTER = 6.75 * 72.27, 4.25
+#: Characters of a line between rows that need no second one; the share of the page that longer ones take.
+ONE_LINE, WHOLE = 80, 0.95
 #: Points on either side of a column, at most and at least.
 _GAPS = (6.0, 2.0)
 #: A character as a reader sees it, among what only says how to set it.
@@ -189,7 +191,8 @@ def booktabs(
     for position, row in enumerate(cells):
         if groups and position in groups:
             lines += [r"\addlinespace"] if position else []
-            lines.append(rf"\multicolumn{{{len(heads)}}}{{@{{}}l}}{{\emph{{{tex_escape(groups[position])}}}}} \\")
+            kind = rf"p{{{WHOLE}\linewidth}}" if len(groups[position]) > ONE_LINE else "l"
+            lines.append(rf"\multicolumn{{{len(heads)}}}{{@{{}}{kind}}}{{\emph{{{tex_escape(groups[position])}}}}} \\")
         lines.append(" & ".join(row) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from pipelines.report.latex import Column
+from pipelines.report.latex import ONE_LINE, Column
 from results.token_text import isolated, runs_right, visible
 
 
@@ -16,18 +16,19 @@ def markdown_table(frame: pd.DataFrame, columns: Sequence[Column], groups: Mappi
     Args:
         frame: rows in the order to print; a missing value prints as an en dash.
         columns: which columns, in which order and form; numbers are right-aligned.
-        groups: words on a line of their own before the row of that position.
+        groups: words on a line of their own before the row of that position; sentences are a list below the table.
     """
+    sentences = [text for text in (groups or {}).values() if len(text) > ONE_LINE]
     numeric = [pd.api.types.is_numeric_dtype(frame[c.name]) for c in columns]
     lines = [
         "| " + " | ".join(plain(c.header) for c in columns) + " |",
         "| " + " | ".join("---:" if n else "---" for n in numeric) + " |",
     ]
     for position, row in enumerate(frame[[c.name for c in columns]].itertuples(index=False, name=None)):
-        if groups and position in groups:
+        if groups and groups.get(position, "") not in ("", *sentences):
             lines.append(f"| *{plain(groups[position])}* |" + " |" * (len(columns) - 1))
         lines.append("| " + " | ".join(_cell(value, c) for value, c in zip(row, columns, strict=True)) + " |")
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", *(f"- {plain(text)}" for text in sentences), *[""] * bool(sentences)])
 
 
 def _cell(value: object, column: Column) -> str:

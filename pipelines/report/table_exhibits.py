@@ -129,7 +129,9 @@ def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
 def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     frame = tables["pinned"].assign(**{side: feature_ids(tables["pinned"], side) for side in "ab"})
     frame["interval"] = intervals(frame["r_low"], frame["r_high"])
-    return {"": Listing(frame, columns("tables/pinned"))}
+    rows = [] if context.evidence is None else [row for _, row in tables["pinned"].iterrows()]
+    verdicts = {place: context.evidence.verdict(row) for place, row in enumerate(rows)}
+    return {"": Listing(frame, columns("tables/pinned"), verdicts)}
 
 
 def _names(tables: Tables, context: ExhibitContext) -> Contents:

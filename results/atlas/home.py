@@ -51,6 +51,7 @@ def home_document(stored: StoredComparison, codes: Codes) -> dict[str, Any]:
             kind: {name: [note.name, note.note] for name, note in notes.items()}
             for kind, notes in named_things(stored).items()
         },
+        "names": {word: words.called(word) for kind in codes.words().values() for word in kind if word in words.NAMES},
         "meanings": {
             "class": words.CLASSES, "level": words.LEVELS, "group": words.GROUPS, "verdict": words.VERDICTS,
             "statistic": words.STATISTICS, "flag": words.FLAGS, "effect": words.EFFECT_CLASSES,

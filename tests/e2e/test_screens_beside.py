@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from synthetic_run import write_synthetic_run
-from visits import TINY, checked, damage, opened, sentences
+from visits import TINY, checked, damage, html, opened, sentences
 
 from storage import open_run
 
@@ -29,6 +29,7 @@ def test_two_runs_are_compared_by_their_address(store, monkeypatch):
     assert set(frames) >= {"setting", "quantity", "measure"}
     settings = frames["setting"].set_index("setting")
     assert settings.loc["root_seed"].tolist() == ["0", "1"]
+    assert "one solid, two/late dashed" in html(at)
     values = {}
     for name, comparison in (("one", "main"), ("two", "late")):
         table = open_run(name, store).table("headline")
@@ -43,7 +44,7 @@ def test_two_runs_are_compared_by_their_address(store, monkeypatch):
 
 
 def test_a_run_without_a_result_and_the_same_run_twice_are_sentences(store, monkeypatch):
-    assert "B has no result" in sentences(beside(store, monkeypatch, a="one", b="half"))
+    assert "half has no result" in sentences(beside(store, monkeypatch, a="one", b="half"))
     assert "Both sides are the same" in sentences(beside(store, monkeypatch, a="one", b="one"))
     assert not beside(store, monkeypatch, a="no such run", b="<script>").error
 

@@ -6,7 +6,7 @@ const main = document.getElementById("main"), box = document.querySelector("head
 let home, turn = 0;
 
 const word = (kind, code) => isMissing(code) ? null : home.words[kind][code];
-const spaced = (text) => text.replaceAll("_", " ");
+const spaced = (text) => home.names[text] || text.replaceAll("_", " ");
 const joined = (parts, by = "; ") => parts.filter(Boolean).join(by);
 const link = (to, text, more) => el("a", {href: `#/${to}`, ...more}, text);
 const featureLink = (id) => link(`feature/${id}`, id, {class: "id"});

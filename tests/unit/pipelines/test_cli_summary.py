@@ -5,10 +5,12 @@ import io
 import pandas as pd
 import pytest
 from rich.console import Console
+from synthetic_run import write_synthetic_run
 
-from pipelines.cli import summary
+from pipelines.cli import runs, summary
 from results.cautions import comparison_cautions
 from results.older_runs import as_of_now
+from storage import Run, open_run
 
 HEADLINE = pd.DataFrame(
     [
@@ -106,3 +108,18 @@ def printed(domains: pd.DataFrame) -> str:
     console = Console(file=stream, width=100)
     console.print(summary.domains_table(domains))
     return stream.getvalue()
+
+
+def test_a_run_of_an_earlier_version_is_shown(tmp_path, monkeypatch):
+    write_synthetic_run(str(tmp_path), "old", n_models=2, n_latents=40, n_documents=30)
+    whole, later = Run.table, {"effect_agreement": "n_all", "pairs": "edge", "indices": "kind", "features": "group"}
+
+    def table(run, name):
+        found = whole(run, name)
+        return found.drop(columns=later[name]) if name in later else found
+
+    monkeypatch.setattr(Run, "table", table)
+    run = open_run("old", str(tmp_path))
+    stream = io.StringIO()
+    assert runs.print_run(Console(file=stream, width=200), run, str(tmp_path))
+    assert "Features by group and level" in stream.getvalue()

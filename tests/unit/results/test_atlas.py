@@ -22,6 +22,7 @@ from results.atlas.site import write_atlas
 from results.atlas.windows import AFTER, BEFORE, TOP
 from results.ids import feature_ids
 from results.loading import load_comparison
+from results.words import called
 from universality.errors import InputError
 
 CALL = re.compile(r'atlas\("([a-z0-9/]+)","([A-Za-z0-9+/=]+)"\);\n')
@@ -132,6 +133,7 @@ def test_the_first_page_says_what_may_not_be_concluded_and_where_it_comes_from(s
     home = data["home"]
     assert len(home["answer"]) > 3
     assert len(home["cautions"]) > 0
+    assert home["names"]["token_x_domain"] == called("token_x_domain") != "token x domain"
     assert home["floor"]["r"] < home["ceiling"]["r"]
     key = stored.run.artifact("comparison/main").key
     assert key in home["cite"]

@@ -16,8 +16,13 @@ from synthetic_run import write_synthetic_run
 from pipelines.cli import outputs
 from pipelines.report.evidence import clusters_to_show
 from pipelines.report.figures.canvas import FORMATS, WIDTHS
+from pipelines.report.latex import tex_escape
+from pipelines.report.markdown import plain
 from pipelines.report.report_writer import ReportOptions, write_report
+from results.pair_lists import find_pair
+from results.pair_verdict import pair_verdict
 from results.pins import Pins, pinned_rows, read_pins
+from results.stored_comparison import StoredComparison
 from results.token_text import visible
 from storage import Run
 from universality.errors import InputError
@@ -110,6 +115,18 @@ def test_pinned_pairs_are_shown_in_their_order_with_disagreement(run: Run, repor
     source = (report / "tables" / "pinned.tex").read_text(encoding="ascii")
     for row in pairs.itertuples():
         assert f"{row.model_a}:{row.latent_a} & {row.model_b}:{row.latent_b} & " in source
+
+
+def test_each_pinned_pair_has_the_sentence_of_its_screen(run: Run, report: Path) -> None:
+    markdown = (report / "report.md").read_text(encoding="utf-8")
+    source = (report / "tables" / "pinned.tex").read_text(encoding="ascii")
+    stored = StoredComparison(run, "main")
+    for row in run.table("pairs").iloc[[7, 3]].itertuples():
+        listed = find_pair(stored, f"{row.model_a}:{row.latent_a}-{row.model_b}:{row.latent_b}")
+        assert listed is not None
+        sentence = pair_verdict(stored, listed).sentence
+        assert f"- {plain(sentence)}" in markdown.splitlines()
+        assert rf"\emph{{{tex_escape(sentence)}}}" in source
 
 
 def test_many_pins_take_several_pages(run: Run, tmp_path: Path) -> None:
