@@ -62,6 +62,9 @@ def _source(name_or_path: str) -> tuple[str, str]:
         with open(path, "rb") as file:
             return decoded(file.read(MAX_BYTES + 1), str(path)), str(path)
     shipped = resources.files("pipelines").joinpath("recipes", f"{name_or_path}.yaml")
+    if not shipped.is_file() and path.is_dir():
+        remedy = "Name the recipe in it; recipes are YAML files."
+        raise refusal("recipe", "the command line", "a file", f"the folder {name_or_path}", remedy)
     if not shipped.is_file():
         names = list(shipped_recipes())
         near = difflib.get_close_matches(name_or_path, names, 1)
@@ -75,7 +78,9 @@ def _source(name_or_path: str) -> tuple[str, str]:
 def _parse(text: str, where: str) -> dict[str, Any]:
     data = parsed(text, where)
     if not isinstance(data, dict):
-        raise refusal("content", where, "a mapping of keys", type(data).__name__, "See `universality schema`.")
+        got = {type(None): "nothing", list: "a list"}.get(type(data), f"the value {str(data)[:40]!r}")
+        remedy = "`universality init` prints one to start from."
+        raise refusal("recipe", where, "keys with values, such as `recipe: mine`", got, remedy)
     return data
 
 

@@ -47,6 +47,7 @@ def folder(tmp_path_factory):
         ("dash --store {0}/empty --port 70000", "'--port': must be 65535 or less"),
         ("export synthetic --store {0}/store --format x --out {0}/e", "'--format': 'x' is not one of 'pairs',"),
         ("steer synthetic 1 --store {0}/store", "steer needs one of --prompt TEXT"),
+        ("plan {0}/empty --store {0}/empty", "must be a file; got the folder {0}/empty"),
         ("rnu tiny", "Did you mean 'run'?"),
         ("compare {0}/a.npz {0}/b.npz --documents {0}/documents.npy --untrained u0={0}/u.npz --out {0}/c",
          "untrained of compare must be two dictionaries at least"),

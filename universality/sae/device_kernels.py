@@ -35,14 +35,14 @@ class TritonKernels(Kernels, Protocol):
 
 def kernels_for(weights: torch.Tensor) -> Kernels:
     """The kernels for a step on such weights (..., latents, d_in)."""
-    return fused_for(weights) or torch_kernels
+    return fused_for(weights)[0] or torch_kernels
 
 
-def fused_for(weights: torch.Tensor) -> TritonKernels | None:
-    """Triton's kernels, where a step on such weights (..., latents, d_in) takes them."""
-    if weights.device.type != "cuda" or weights.dtype != torch.float32 or weights.shape[-1] > WIDEST_ROW:
-        return None
-    return triton_on(weights.device)[0]
+def fused_for(weights: torch.Tensor) -> tuple[TritonKernels | None, str | None]:
+    """Triton's kernels, where a step on such weights (..., latents, d_in) takes them; else why not, if that is news."""
+    real = type(weights) in (torch.Tensor, torch.nn.Parameter)  # kernels read memory, which fake tensors have not
+    fits = weights.dtype == torch.float32 and weights.shape[-1] <= WIDEST_ROW
+    return triton_on(weights.device) if weights.device.type == "cuda" and real and fits else (None, None)
 
 
 @cache

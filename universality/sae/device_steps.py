@@ -12,7 +12,7 @@ import torch
 
 from universality.gpu import captured, compiled
 from universality.sae.autograd_step import Batch, across, clipped, observation_decay, penalty_weight
-from universality.sae.device_kernels import fused_for, triton_on
+from universality.sae.device_kernels import fused_for
 
 if TYPE_CHECKING:
     from universality.sae.device_stream import Batches
@@ -94,9 +94,8 @@ class DeviceSteps:
         self._graphs: dict[int, Callable[[], None]] = {}
         self._captures = self.device.type == "cuda"
         self._pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
-        self._fused = fused_for(W_dec)
-        if self.device.type == "cuda" and (reason := triton_on(self.device)[1]):
-            self.warnings.append(reason)
+        self._fused, reason = fused_for(W_dec)
+        self.warnings += [reason] if reason else []
 
     @property
     def n_seeds(self) -> int:

@@ -56,8 +56,9 @@ REFUSED = {
     "an unhashable key": ("? [a, b]\n: 1", "unhashable key"),
     "a merge of nothing": ("<<: [1, 2]", "expected a mapping for merging"),
     "two documents": ("recipe: a\n---\nrecipe: b\n", "found another document"),
-    "nothing": ("", "must be a mapping of keys; got NoneType"),
-    "a list": ("[1]", "must be a mapping of keys; got list"),
+    "nothing": ("", "must be keys with values, such as `recipe: mine`; got nothing"),
+    "a list": ("[1]", "got a list"),
+    "a word": ("mine", "got the value 'mine'"),
     "an open quote": ('recipe: "a', "r.yaml:1:11"),
     "tabs": ("recipe:\n\ta: 1", "r.yaml:2:1"),
 }

@@ -49,7 +49,7 @@ def kernels():
 def taken(kernels, monkeypatch):
     """Steps on the CPU take them."""
     monkeypatch.setattr(sparse_code, "kernels_for", lambda weights: kernels)
-    monkeypatch.setattr(device_steps, "fused_for", lambda weights: kernels)
+    monkeypatch.setattr(device_steps, "fused_for", lambda weights: (kernels, None))
 
 
 def test_each_gives_what_plain_operations_give(kernels):
@@ -259,7 +259,7 @@ def counted_step(kernels, monkeypatch):
         extra = Counted()
         with monkeypatch.context() as patch:
             patch.setattr(sparse_code, "kernels_for", lambda weights: kernels)
-            patch.setattr(device_steps, "fused_for", lambda weights: kernels)
+            patch.setattr(device_steps, "fused_for", lambda weights: (kernels, None))
             for name in ("_select", "_decode", "_slopes", "_by_latent", "_update_units"):
                 patch.setattr(kernels, name, Launches(extra, GATHERED.get(name, 0), d_in))
             ours, _ = cost(d_sae, precision, dead, d_in)
