@@ -129,8 +129,8 @@ def _clusters(tables: Tables, context: ExhibitContext) -> Contents:
 def _pinned(tables: Tables, context: ExhibitContext) -> Contents:
     frame = tables["pinned"].assign(**{side: feature_ids(tables["pinned"], side) for side in "ab"})
     frame["interval"] = intervals(frame["r_low"], frame["r_high"])
-    rows = [] if context.evidence is None else [row for _, row in tables["pinned"].iterrows()]
-    verdicts = {place: context.evidence.verdict(row) for place, row in enumerate(rows)}
+    evidence, rows = context.evidence, [row for _, row in tables["pinned"].iterrows()]
+    verdicts = None if evidence is None else {place: evidence.verdict(row) for place, row in enumerate(rows)}
     return {"": Listing(frame, columns("tables/pinned"), verdicts)}
 
 

@@ -15,7 +15,7 @@ from device_dictionaries import OWN, ROWS, SIZE, K, config, cost, dense_gradient
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import universality.sae
-from universality.sae import device_steps, sparse_code
+from universality.sae import device_kernels, device_steps, sparse_code
 from universality.sae.autograd_step import Batch
 from universality.sae.device_kernels import check, triton_on
 from universality.sae.device_steps import DeviceSteps
@@ -82,6 +82,13 @@ def test_without_triton_torch_is_used_without_a_word(monkeypatch):
     triton_on.cache_clear()
     assert triton_on(CPU) == (None, None)
     triton_on.cache_clear()
+
+
+def test_tensors_without_memory_take_none(monkeypatch):
+    monkeypatch.setattr(device_kernels, "triton_on", lambda device: pytest.fail("they are tried on fake tensors"))
+    with FakeTensorMode():
+        assert device_kernels.fused_for(torch.empty(4, 8, device="cuda")) == (None, None)
+    assert device_kernels.fused_for(torch.ones(4, 8)) == (None, None)
 
 
 @pytest.mark.parametrize("width", [9, 64, 65, 200])
