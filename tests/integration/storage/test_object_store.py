@@ -1,6 +1,6 @@
 """A store on S3, served by moto behind a network that delays, cuts, refuses and forgets.
 
-Needs s3fs and moto in ``.venv/s3`` (``make s3``): s3fs wants another botocore than the one whose text the demo reads.
+Needs s3fs and moto in ``.venv/s3`` (``make s3``).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def moto():
     server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": PATHS}, **quiet)
 
     def answers():
+        assert server.poll() is None, "the server ended at once: a package that it needs is not in tests/s3.txt"
         try:
             return urllib.request.urlopen(f"http://127.0.0.1:{port}/").status == 200
         except OSError:
