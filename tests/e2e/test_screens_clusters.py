@@ -326,7 +326,7 @@ def test_an_unfinished_run_says_that_steps_are_missing(tmp_path, monkeypatch):
     row = run.table("clusters").iloc[0]
     at = opened(str(tmp_path), monkeypatch, "clusters", cluster=str(row["cluster"]))
     assert not at.error
-    assert "has not finished" in sentences(at)
+    assert "no finished step of this run has made it" in sentences(at)
     at = turned(at, "feature", feature=row["members"].split(";")[0])
     assert not at.error
-    assert "has not finished" in sentences(at)
+    assert "no finished step of this run has made it" in sentences(at)

@@ -136,7 +136,7 @@ def named_elsewhere(run, spec):
 
 def test_a_run_without_weights_says_so(tmp_path, monkeypatch):
     write_synthetic_run(str(tmp_path), **SMALL)
-    assert "has not finished" in sentences(opened(str(tmp_path), monkeypatch, "lens", text="hello"))
+    assert "no finished step" in sentences(opened(str(tmp_path), monkeypatch, "lens", text="hello"))
 
 
 def test_models_of_a_folder_are_opened_from_it(tmp_path, monkeypatch):

@@ -627,7 +627,8 @@ def test_a_note_shows_in_lists_and_changes_no_key(call, as_recipe, url):
         assert "Note: second [try]" in call(command, "one")[1]
     assert call("note", "one")[1] == "second [try]\n"
     assert "is kept" in call("note", "on", "third")[2]
-    assert json.loads(call("note", "one", "--json")[1]) == {"run": "one", "note": "third"}
+    told = json.loads(call("note", "one", "--json")[1])
+    assert told == {"run": "one", "kind": "run", "id": "one", "name": "", "note": "third"}
     assert "is gone" in call("note", "one", "")[2]
     assert "There is no note about run one. Write one: universality note one" in call("note", "one")[2]
     code, _, err = call("note", "one", "a\x07b")

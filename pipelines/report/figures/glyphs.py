@@ -65,7 +65,9 @@ def _stand_ins() -> tuple[tuple[str, str], ...]:
 def _add_new_fonts() -> None:
     """Fonts that were installed after matplotlib made its list, which it never makes anew."""
     known = {os.path.realpath(entry.fname) for entry in font_manager.fontManager.ttflist}
-    for path in sorted(set(map(os.path.realpath, font_manager.findSystemFonts())) - known):
+    # By folders: without them fontconfig is asked, which starts a process.
+    found = font_manager.findSystemFonts([*font_manager.X11FontDirectories, *font_manager.OSXFontDirectories])
+    for path in sorted(set(map(os.path.realpath, found)) - known):
         with suppress(OSError, RuntimeError, ValueError):  # what no library can read is no font
             font_manager.fontManager.addfont(path)
 

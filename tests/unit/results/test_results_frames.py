@@ -285,7 +285,7 @@ def test_points_of_a_sweep_are_means_over_the_seeds_that_ended_well() -> None:
     assert points["fvu"].tolist()[:2] == pytest.approx([0.3, 0.5])
     assert points["n_seeds"].tolist() == [2, 1, 0]
     assert points.loc[2, ["l0", "fvu", "ce_recovered"]].isna().all()
-    assert points["series"].unique().tolist() == ["topk, 2,048 latents"]
+    assert points["series"].unique().tolist() == ["TopK, 2,048 latents"]
 
 
 def test_inputs_are_not_changed() -> None:
